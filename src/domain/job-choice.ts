@@ -1,0 +1,94 @@
+import { earnedWei } from './shares';
+
+/** What is known of a job before any of its bytes are fetched. */
+export interface JobOffer {
+  feeWei: bigint;
+  fuelLimit: bigint;
+  deadlineMs: number;
+}
+
+/** What the job will cost us, estimated from its parameters and the size of its data. */
+export interface WorkEstimate {
+  tokens: number;
+  parameters: number;
+}
+
+/** What we have: the speed of the workers that could be put to it. */
+export interface Capacity {
+  gflops: number;
+}
+
+export interface FeeRange {
+  minFeeWei: bigint;
+  maxFeeWei: bigint;
+}
+
+export type JobRefusal =
+  | { code: 'job/fee-too-low'; payWei: bigint; minFeeWei: bigint }
+  | { code: 'job/fee-too-high'; payWei: bigint; maxFeeWei: bigint }
+  | { code: 'job/deadline-passed'; deadlineMs: number }
+  | { code: 'job/not-enough-capacity'; neededMs: number; leftMs: number };
+
+// Splitting, evaluating, exporting and two transactions; and the share of the time that is really training.
+const FIXED_MS = 60_000;
+const EFFICIENCY = 0.5;
+
+/** Tokens a data set of so many bytes will come to, before anyone has tokenised it. */
+export function estimateTokens(bytes: number, options: { epochs: number; validation: number; bpe: boolean }): number {
+  const perByte = options.bpe ? 1 / 3.5 : 1;
+  return Math.max(1, Math.round(bytes * perByte * (1 - options.validation) * options.epochs));
+}
+
+/** Parameters of a GPT-2 style model: attention and MLP weights, embeddings, positions. */
+export function countParameters(shape: { layers: number; width: number; context: number }, vocabSize: number): number {
+  return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
+}
+
+/** Milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et al., 2001.08361). */
+export function estimateMs(work: WorkEstimate, capacity: Capacity): number {
+  const flops = 6 * work.parameters * work.tokens;
+  return FIXED_MS + (1000 * flops) / (capacity.gflops * 1e9 * EFFICIENCY);
+}
+
+/** What a job pays if all its planned tokens are merged: never more than its fee. */
+export function expectedPayWei(job: JobOffer, tokens: number): bigint {
+  const fuel = BigInt(tokens) < job.fuelLimit ? BigInt(tokens) : job.fuelLimit;
+  return earnedWei(job.feeWei, fuel, job.fuelLimit);
+}
+
+/** Why a job would not be taken now; undefined when it would. */
+export function refuseJob(
+  job: JobOffer,
+  work: WorkEstimate,
+  fees: FeeRange,
+  capacity: Capacity,
+  nowMs: number,
+): JobRefusal | undefined {
+  const payWei = expectedPayWei(job, work.tokens);
+  if (payWei < fees.minFeeWei) return { code: 'job/fee-too-low', payWei, minFeeWei: fees.minFeeWei };
+  if (payWei > fees.maxFeeWei) return { code: 'job/fee-too-high', payWei, maxFeeWei: fees.maxFeeWei };
+  const leftMs = job.deadlineMs - nowMs;
+  if (leftMs <= 0) return { code: 'job/deadline-passed', deadlineMs: job.deadlineMs };
+  const neededMs = estimateMs(work, capacity);
+  if (neededMs > leftMs) return { code: 'job/not-enough-capacity', neededMs, leftMs };
+  return undefined;
+}
+
+/**
+ * Which idle workers a job gets, fastest first: one for `1v1`; for `nvm` as many as the deadline needs, and all of them
+ * when nobody else is waiting.
+ */
+export function chooseWorkers<W extends { gflops: number }>(
+  idle: readonly W[],
+  options: { cooperative: '1v1' | 'nvm'; work: WorkEstimate; leftMs: number; othersWaiting: boolean },
+): W[] {
+  const byspeed = [...idle].sort((a, b) => b.gflops - a.gflops);
+  if (options.cooperative === '1v1') return byspeed.slice(0, 1);
+  if (!options.othersWaiting) return byspeed;
+  let gflops = 0;
+  const enough = byspeed.findIndex((worker) => {
+    gflops += worker.gflops;
+    return estimateMs(options.work, { gflops }) <= options.leftMs;
+  });
+  return enough < 0 ? byspeed : byspeed.slice(0, enough + 1);
+}

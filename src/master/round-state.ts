@@ -1,0 +1,71 @@
+import type { Address, Sha256 } from '../domain/ids';
+import { hasQuorum, type LeaseView, type RoundView } from '../domain/round';
+
+/** A lease of the open round: what the store knows of it, and where its worker is. */
+export interface LiveLease {
+  leaseId: string;
+  worker: Address;
+  start: number;
+  end: number;
+  shard: Sha256;
+  grantedAtMs: number;
+  /** `collecting`: the worker is done and its update is on its way through the gate. */
+  state: 'running' | 'collecting' | 'ready' | 'lost';
+  awaySinceMs?: number | undefined;
+  /** Set when `ready`. */
+  update?: { sha256: Sha256; norm?: number | undefined } | undefined;
+  loss?: number | undefined;
+}
+
+/** The open round in memory; every fact that must survive is in the store first. */
+export class RoundState {
+  readonly leases = new Map<string, LiveLease>();
+  private quorumAtMs: number | undefined;
+
+  constructor(
+    readonly round: number,
+    readonly theta: Sha256,
+    /** Nobody is waited for beyond this. */
+    public deadlineMs: number,
+  ) {}
+
+  add(lease: LiveLease): void {
+    this.leases.set(lease.leaseId, lease);
+  }
+
+  /** The worker's lease that is not settled yet. */
+  openLeaseOf(worker: Address): LiveLease | undefined {
+    return [...this.leases.values()].find(
+      (lease) => lease.worker === worker && (lease.state === 'running' || lease.state === 'collecting'),
+    );
+  }
+
+  markReady(lease: LiveLease, update: { sha256: Sha256; norm?: number | undefined }, loss: number, nowMs: number): void {
+    Object.assign(lease, { state: 'ready', update, loss, awaySinceMs: undefined });
+    if (hasQuorum(this.view().leases)) this.quorumAtMs ??= nowMs;
+  }
+
+  /** Leases whose updates will be folded, in fold order: by worker, so that anybody sums in the same order. */
+  ready(): LiveLease[] {
+    return [...this.leases.values()]
+      .filter((lease) => lease.state === 'ready')
+      .sort((a, b) => (a.worker < b.worker ? -1 : a.worker > b.worker ? 1 : a.start - b.start));
+  }
+
+  unsettled(): LiveLease[] {
+    return [...this.leases.values()].filter((lease) => lease.state === 'running' || lease.state === 'collecting');
+  }
+
+  view(): RoundView {
+    return {
+      leases: [...this.leases.values()].map(leaseView),
+      quorumAtMs: this.quorumAtMs,
+      deadlineMs: this.deadlineMs,
+    };
+  }
+}
+
+function leaseView(lease: LiveLease): LeaseView {
+  const state = lease.state === 'collecting' ? 'running' : lease.state;
+  return { blocks: lease.end - lease.start, state, awaySinceMs: lease.awaySinceMs };
+}

@@ -1,0 +1,183 @@
+import { z } from 'zod';
+import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
+import { ResolvedParams } from './job-params';
+
+/**
+ * The wire between master and worker: one WebSocket, subprotocol `emeth.v1`. Text frames carry one JSON message of
+ * the unions below, at most `MAX_CONTROL_BYTES`; binary frames carry blob chunks (`link/frames.ts`).
+ *
+ * Opening: master `challenge` → worker `hello` (signed) → master `welcome` (signed). Nothing else is accepted before.
+ */
+export const SUBPROTOCOL = 'emeth.v1';
+export const MAX_CONTROL_BYTES = 256 * 1024;
+export const CHUNK_BYTES = 256 * 1024;
+/** Bytes a sender may have under way on one transfer before it waits for credit. */
+export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
+
+const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
+const BlobRef = z.strictObject({ sha256: Sha256, bytes: z.int().min(0) });
+export type BlobRef = z.infer<typeof BlobRef>;
+
+export const Device = z.strictObject({
+  name: z.string().max(200),
+  kind: z.enum(['cpu', 'cuda']),
+  memoryBytes: z.int().min(0),
+});
+
+/** What the two sides sign: EIP-712 typed data, domain {name 'Emeth Link', version '1', chainId}. */
+export const helloTypes = {
+  Hello: [
+    { name: 'master', type: 'address' },
+    { name: 'worker', type: 'address' },
+    { name: 'masterNonce', type: 'bytes32' },
+    { name: 'workerNonce', type: 'bytes32' },
+    { name: 'expiresAtMs', type: 'uint256' },
+    /** sha256 of the canonical JSON of hello.offer. */
+    { name: 'offerHash', type: 'bytes32' },
+  ],
+};
+export const welcomeTypes = {
+  Welcome: [
+    { name: 'master', type: 'address' },
+    { name: 'worker', type: 'address' },
+    { name: 'masterNonce', type: 'bytes32' },
+    { name: 'workerNonce', type: 'bytes32' },
+    { name: 'session', type: 'bytes32' },
+  ],
+};
+/** What a master signs after each round; same domain name with version, but type Receipt. */
+export const receiptTypes = {
+  Receipt: [
+    { name: 'jobId', type: 'bytes16' },
+    { name: 'round', type: 'uint256' },
+    { name: 'worker', type: 'address' },
+    { name: 'tokens', type: 'uint256' },
+    { name: 'totalTokens', type: 'uint256' },
+    { name: 'expectedWei', type: 'uint256' },
+  ],
+};
+
+/** What a worker offers; part of `hello` and bound by its signature. */
+export const Offer = z.strictObject({
+  version: z.string().max(40),
+  devices: z.array(Device).min(1).max(64),
+  /** Measured (or configured) training speed in GFLOP/s. */
+  powerCapacity: z.number().positive().max(1e12),
+  /** A lease the worker still holds, with its finished update if it has one: it survived a cut or a master's restart. */
+  held: z
+    .strictObject({ jobId: JobId, leaseId: z.string().max(64), update: BlobRef.optional() })
+    .optional(),
+});
+export type Offer = z.infer<typeof Offer>;
+
+export const Receipt = z.strictObject({
+  jobId: JobId,
+  round: z.int().min(0),
+  worker: Address,
+  tokens: z.int().min(0).describe('tokens of this worker merged in this round'),
+  totalTokens: z.int().min(0).describe('tokens of this worker merged in the job so far'),
+  expectedWei: Wei.describe('pay so far, if the job is verified as planned'),
+});
+export type Receipt = z.infer<typeof Receipt>;
+
+/** Both directions: the receiver of a blob pulls it. `offset` is where its `.part` file ends. */
+const transferMessages = [
+  z.strictObject({ type: z.literal('blob.pull'), transfer: z.int().min(1), sha256: Sha256, offset: z.int().min(0) }),
+  /** More bytes the receiver has written to disk; the sender may send as many again. */
+  z.strictObject({ type: z.literal('blob.credit'), transfer: z.int().min(1), bytes: z.int().min(1) }),
+  z.strictObject({ type: z.literal('blob.cancel'), transfer: z.int().min(1), reason: z.string().max(500) }),
+] as const;
+
+export const MasterMessage = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('challenge'),
+    version: z.string().max(40),
+    chainId: z.int().min(1),
+    master: Address,
+    nonce: Bytes32,
+    expiresAtMs: z.int(),
+  }),
+  z.strictObject({
+    type: z.literal('welcome'),
+    session: Bytes32,
+    signature: Signature,
+    heartbeatMs: z.int().min(100).max(600_000),
+  }),
+  /** Prepare for a job; answered by `job.ready` or `job.failed`. */
+  z.strictObject({
+    type: z.literal('job.open'),
+    jobId: JobId,
+    params: ResolvedParams,
+    vocabSize: z.int().min(2),
+    totalBlocks: z.int().min(1),
+  }),
+  z.strictObject({
+    type: z.literal('lease.grant'),
+    jobId: JobId,
+    leaseId: z.string().max(64),
+    round: z.int().min(0),
+    /** Job-wide positions [start, end) of the blocks. */
+    start: z.int().min(0),
+    end: z.int().min(1),
+    shard: BlobRef,
+    theta: BlobRef,
+    /** The step from the round before, for a worker that still holds θ of `base`. */
+    delta: z.strictObject({ base: Sha256, blob: BlobRef }).optional(),
+    /** Milliseconds the worker has; afterwards the ranges go to others. */
+    deadlineMs: z.int().min(1),
+  }),
+  /** The lease is over (round closed, deadline passed, range given to others); drop the work. */
+  z.strictObject({ type: z.literal('lease.revoke'), leaseId: z.string().max(64), reason: z.string().max(500) }),
+  z.strictObject({
+    type: z.literal('update.verdict'),
+    leaseId: z.string().max(64),
+    accepted: z.boolean(),
+    reason: z.string().max(500).optional(),
+  }),
+  z.strictObject({ type: z.literal('receipt'), receipt: Receipt, signature: Signature }),
+  /** The job needs this worker no more; drop child, cache and files of it. */
+  z.strictObject({ type: z.literal('job.close'), jobId: JobId, reason: z.string().max(500) }),
+  z.strictObject({ type: z.literal('ping'), atMs: z.int() }),
+  /** The reason before the socket is closed. */
+  z.strictObject({ type: z.literal('refused'), code: z.string().max(60), reason: z.string().max(500) }),
+  ...transferMessages,
+]);
+export type MasterMessage = z.infer<typeof MasterMessage>;
+export type MasterMessageIn = z.input<typeof MasterMessage>;
+
+export const WorkerMessage = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('hello'),
+    worker: Address,
+    nonce: Bytes32,
+    offer: Offer,
+    signature: Signature,
+  }),
+  z.strictObject({ type: z.literal('job.ready'), jobId: JobId }),
+  z.strictObject({ type: z.literal('job.failed'), jobId: JobId, code: z.string().max(60), reason: z.string().max(500) }),
+  z.strictObject({
+    type: z.literal('lease.progress'),
+    leaseId: z.string().max(64),
+    step: z.int().min(0),
+    steps: z.int().min(1),
+    loss: z.number(),
+    tokensPerSecond: z.number().min(0),
+  }),
+  /** The round's work is done; the master pulls the update by its hash. Repeating it changes nothing. */
+  z.strictObject({
+    type: z.literal('lease.commit'),
+    leaseId: z.string().max(64),
+    update: BlobRef,
+    tokens: z.int().min(1),
+    loss: z.number(),
+    lossCurve: z.array(z.number()).max(16),
+    seconds: z.number().min(0),
+    endTheta: Sha256,
+  }),
+  z.strictObject({ type: z.literal('lease.failed'), leaseId: z.string().max(64), code: z.string().max(60), reason: z.string().max(500) }),
+  z.strictObject({ type: z.literal('pong'), atMs: z.int() }),
+  z.strictObject({ type: z.literal('bye'), reason: z.string().max(500) }),
+  ...transferMessages,
+]);
+export type WorkerMessage = z.infer<typeof WorkerMessage>;
+export type WorkerMessageIn = z.input<typeof WorkerMessage>;

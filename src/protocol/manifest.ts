@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
+import { ResolvedParams } from './job-params';
+import { Prepared } from './trainer';
+
+const Lease = z.strictObject({
+  worker: Address,
+  start: z.int().min(0),
+  end: z.int().min(1),
+  shard: Sha256,
+  update: Sha256,
+  endTheta: Sha256,
+  tokens: z.int().min(1),
+  loss: z.number(),
+});
+
+/**
+ * The record of a finished job: a canonical-JSON blob whose sha256 is the `resultHash` on chain. It binds the model to
+ * the data, the parameters, every round and every payout, so that anybody can check any of them.
+ */
+export const Manifest = z.strictObject({
+  format: z.literal('emeth-manifest-1'),
+  chainId: z.int().min(1),
+  contract: Address,
+  jobId: JobId,
+  node: Address,
+  dataset: z.strictObject({ reference: z.string(), sha256: Sha256, bytes: z.int().min(1) }),
+  params: ResolvedParams,
+  prepared: Prepared,
+  totalBlocks: z.int().min(1),
+  rounds: z.array(
+    z.strictObject({
+      round: z.int().min(0),
+      theta: Sha256.describe('θ_r at its start'),
+      nextTheta: Sha256.describe('θ_{r+1} after the fold'),
+      delta: Sha256,
+      scale: z.number().min(0).max(1),
+      leases: z.array(Lease).min(1).describe('merged ones, in fold order'),
+      validationLoss: z.number().optional(),
+    }),
+  ),
+  validationLoss: z.strictObject({ start: z.number(), end: z.number() }).describe('nats per token, whole held-out part'),
+  fuelUsed: z.int().min(1).describe('tokens merged'),
+  model: z.array(z.strictObject({ name: z.string().regex(/^[\w.-]+$/), sha256: Sha256, bytes: z.int().min(0) })).min(1),
+  payoutRoot: Bytes32,
+  payouts: z.array(z.strictObject({ index: z.int().min(0), worker: Address, amountWei: Wei, tokens: z.int().min(0) })),
+});
+export type Manifest = z.infer<typeof Manifest>;
+export type ManifestIn = z.input<typeof Manifest>;

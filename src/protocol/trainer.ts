@@ -1,0 +1,189 @@
+import { z } from 'zod';
+import { Sha256 } from '../domain/ids';
+import { ResolvedParams } from './job-params';
+
+/**
+ * The Python child: `python -m emeth`. The first line on its stdin is a `TrainerSpec`, every later line a
+ * command; it answers with JSON lines on file descriptor 3; stdout and stderr are only logs. Exit status: 0 done,
+ * 64 bad spec, 75 try again later, anything else a crash. End of stdin ends the child.
+ *
+ * All tensors are safetensors files named by path; "theta" is the model's fp32 weights, "delta" the encoded outer
+ * step u = θ_{r+1} − θ_r, "update" a worker's encoded pseudo-gradient Δ = θ_r − θ_w, "outer" the outer optimiser's
+ * state (momentum and error-feedback buffers). Paths are absolute.
+ */
+
+const Id = z.int().min(1);
+const Path = z.string().min(1);
+/** A file the child wrote, with what its bytes hash to. */
+export const FileRef = z.object({ path: Path, sha256: Sha256, bytes: z.int().min(0) });
+export type FileRef = z.infer<typeof FileRef>;
+
+const SharedSpec = {
+  device: z.string().regex(/^(cpu|cuda|cuda:\d+)$/),
+  /** Intra-op threads of this child; 0 lets PyTorch decide. */
+  threads: z.int().min(0),
+  /** Folder the child may write to. */
+  workDir: Path,
+};
+
+/** Seen from a job: everything a child needs to know once. */
+export const TrainerSpec = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('train'),
+    ...SharedSpec,
+    jobId: z.string(),
+    params: ResolvedParams,
+    vocabSize: z.int().min(2),
+    /** Blocks of the whole job (all epochs): the denominator of the learning-rate schedule. */
+    totalBlocks: z.int().min(1),
+    /** Sequences of a batch computed at once; accumulation makes up the rest. */
+    microBatch: z.int().min(1),
+    /** Processes of this box: 1 is the plain loop, more is torchrun + DDP. */
+    processes: z.int().min(1).max(64).default(1),
+  }),
+  z.strictObject({ kind: z.literal('coordinate'), ...SharedSpec, jobId: z.string(), params: ResolvedParams }),
+  z.strictObject({ kind: z.literal('bench'), ...SharedSpec }),
+  z.strictObject({
+    kind: z.literal('generate'),
+    ...SharedSpec,
+    directory: Path,
+    prompt: z.string(),
+    maxNewTokens: z.int().min(1).max(100_000),
+    temperature: z.number().min(0).max(10),
+    topK: z.int().min(0),
+    seed: z.int().min(0),
+  }),
+]);
+export type TrainerSpec = z.input<typeof TrainerSpec>;
+
+/** Commands of `kind: 'train'`. */
+export const TrainCommand = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('round.run'),
+    id: Id,
+    round: z.int().min(0),
+    /** Job-wide position of the shard's first block; fixes learning rate and dropout seeds. */
+    start: z.int().min(0),
+    shard: Path,
+    /** Weights to start from: a whole θ file, or a delta onto the θ this child holds (checked by `base`). */
+    theta: z.union([
+      z.strictObject({ path: Path, sha256: Sha256 }),
+      z.strictObject({ delta: Path, base: Sha256, sha256: Sha256 }),
+    ]),
+    /** Where the encoded update goes. */
+    out: Path,
+  }),
+  /** Abandon the running round; answered by `failed` with code `train/canceled`. */
+  z.strictObject({ type: z.literal('round.cancel'), id: Id }),
+]);
+export type TrainCommand = z.infer<typeof TrainCommand>;
+
+/** Commands of `kind: 'coordinate'`, used by the master and (prepare, evaluate) by the verifier. */
+export const CoordinateCommand = z.discriminatedUnion('type', [
+  /** Check, tokenise and split a dataset. Writes train.safetensors, validation.safetensors, tokenizer.json to workDir. */
+  z.strictObject({ type: z.literal('prepare'), id: Id, dataset: Path, maxBytes: z.int().min(1) }),
+  /** Write θ_0 from the seed. */
+  z.strictObject({ type: z.literal('init'), id: Id, out: Path }),
+  /** Write the blocks at job-wide positions [start, end), in permuted order, as one shard. */
+  z.strictObject({ type: z.literal('cut'), id: Id, start: z.int().min(0), end: z.int().min(1), out: Path }),
+  /** The gate: is this file a well-formed, finite update of this model, and how long is it? */
+  z.strictObject({ type: z.literal('inspect'), id: Id, update: Path }),
+  z.strictObject({
+    type: z.literal('fold'),
+    id: Id,
+    theta: Path,
+    /** State of the last fold; absent before the first. */
+    outer: Path.optional(),
+    /** In the order to sum them. `weight` is the token count. */
+    updates: z.array(z.strictObject({ path: Path, weight: z.number().positive() })).min(1),
+    /** Factor on the outer step, < 1 when much of the round's weight was lost. */
+    scale: z.number().min(0).max(1),
+    thetaOut: Path,
+    outerOut: Path,
+    deltaOut: Path,
+  }),
+  z.strictObject({
+    type: z.literal('evaluate'),
+    id: Id,
+    /** Our θ file, or an exported Hugging Face directory. */
+    model: z.union([z.strictObject({ theta: Path }), z.strictObject({ directory: Path })]),
+    /** At most so many held-out sequences, spread evenly; 0 takes all. */
+    maxSequences: z.int().min(0),
+  }),
+  z.strictObject({
+    type: z.literal('export'),
+    id: Id,
+    theta: Path,
+    directory: Path,
+    /** Facts for the model card. */
+    card: z.record(z.string(), z.union([z.string(), z.number()])),
+  }),
+]);
+export type CoordinateCommand = z.infer<typeof CoordinateCommand>;
+
+/** What `prepare` found; part of the manifest. `dataRoot` binds blocks and their order to the job. */
+export const Prepared = z.object({
+  vocabSize: z.int().min(2),
+  /** Blocks of one epoch. A block is one inner step's batch: `batch` sequences of `context` predicted tokens. */
+  epochBlocks: z.int().min(1),
+  blockTokens: z.int().min(1),
+  trainTokens: z.int().min(1),
+  validationTokens: z.int().min(1),
+  validationSequences: z.int().min(1),
+  /** Merkle root (sha256) over the blocks in file order. */
+  dataRoot: Sha256,
+});
+export type Prepared = z.infer<typeof Prepared>;
+
+/** Everything a child may say. `id` echoes the command; events without one concern the child as a whole. */
+export const TrainerEvent = z.discriminatedUnion('type', [
+  /** Sent once, when the child accepts commands. */
+  z.object({ type: z.literal('ready'), device: z.string(), threads: z.int(), parameters: z.int().min(0) }),
+  z.object({
+    type: z.literal('progress'),
+    id: Id,
+    step: z.int(),
+    steps: z.int(),
+    /** Mean nats per token since the last progress event. */
+    loss: z.number(),
+    tokensPerSecond: z.number(),
+  }),
+  z.object({
+    type: z.literal('round.done'),
+    id: Id,
+    update: FileRef,
+    tokens: z.int().min(1),
+    /** Mean nats per token over the round, and at up to 16 evenly spaced points of it. */
+    loss: z.number(),
+    lossCurve: z.array(z.number()).max(16),
+    seconds: z.number(),
+    /** sha256 of θ_w (the weights after the last inner step, as a θ file): what an audit compares. */
+    endTheta: Sha256,
+  }),
+  z.object({ type: z.literal('prepared'), id: Id, ...Prepared.shape }),
+  z.object({ type: z.literal('initialised'), id: Id, theta: FileRef, parameters: z.int() }),
+  z.object({ type: z.literal('cut'), id: Id, shard: FileRef, blocks: z.int() }),
+  z.object({ type: z.literal('inspected'), id: Id, ok: z.boolean(), reason: z.string().optional(), norm: z.number() }),
+  z.object({
+    type: z.literal('folded'),
+    id: Id,
+    theta: FileRef,
+    outer: FileRef,
+    delta: FileRef,
+    /** Norm of each update in the order given, and the factor it was clipped by (1: not at all). */
+    norms: z.array(z.number()),
+    clips: z.array(z.number()),
+  }),
+  z.object({ type: z.literal('evaluated'), id: Id, loss: z.number(), tokens: z.int(), lossPerByte: z.number() }),
+  z.object({
+    type: z.literal('exported'),
+    id: Id,
+    files: z.array(z.object({ name: z.string().regex(/^[\w.-]+$/), sha256: Sha256, bytes: z.int() })),
+  }),
+  /** `kind: 'bench'`: measured training speed of a reference model, in GFLOP/s, over all devices named. */
+  z.object({ type: z.literal('benched'), gflops: z.number().positive(), deviceName: z.string(), memoryBytes: z.int() }),
+  z.object({ type: z.literal('generated'), text: z.string() }),
+  /** A command failed; the child lives on. Codes: `data/…`, `train/…`, `update/…`, `model/…`. */
+  z.object({ type: z.literal('failed'), id: Id, code: z.string(), message: z.string() }),
+]);
+export type TrainerEvent = z.infer<typeof TrainerEvent>;

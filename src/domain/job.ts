@@ -19,17 +19,18 @@ export type ChainState = (typeof chainStates)[number];
  * belongs to the master that claimed the row.
  *
  *     queued → claimed → preparing → training → exporting → submitting → submitted → verified
- *        ↓        ↓          ↓           ↓           ↓           ↓            ↓
- *     skipped  declining/declined (before submit)              failed  ←──────┘
+ *        ↓        ↓          ↓           ↓           ↓
+ *     skipped ←───┴──────────┘       declining → declined        (any of ours) → failed
  *
- * `skipped`: looked at and not taken, with a reason; it may be looked at again (`skipped → queued`).
+ * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`: looked at and not
+ * taken, with a reason; it may be looked at again (`skipped → queued`). `declining`: taken on chain and given back.
  * `failed`: the chain ended the job without paying us (rejected, timed out, canceled, unverified).
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],
   skipped: ['queued', 'failed'],
   claimed: ['preparing', 'queued', 'skipped', 'declining', 'failed'],
-  preparing: ['training', 'declining', 'failed'],
+  preparing: ['training', 'skipped', 'declining', 'failed'],
   training: ['exporting', 'declining', 'failed'],
   exporting: ['submitting', 'declining', 'failed'],
   submitting: ['submitted', 'failed'],

@@ -7,13 +7,12 @@ export interface LiveLease {
   worker: Address;
   start: number;
   end: number;
-  shard: Sha256;
   grantedAtMs: number;
   /** `collecting`: the worker is done and its update is on its way through the gate. */
   state: 'running' | 'collecting' | 'ready' | 'lost';
   awaySinceMs?: number | undefined;
   /** Set when `ready`. */
-  update?: { sha256: Sha256; norm?: number | undefined } | undefined;
+  update?: Sha256 | undefined;
   loss?: number | undefined;
 }
 
@@ -40,7 +39,7 @@ export class RoundState {
     );
   }
 
-  markReady(lease: LiveLease, update: { sha256: Sha256; norm?: number | undefined }, loss: number, nowMs: number): void {
+  markReady(lease: LiveLease, update: Sha256, loss: number, nowMs: number): void {
     Object.assign(lease, { state: 'ready', update, loss, awaySinceMs: undefined });
     if (hasQuorum(this.view().leases)) this.quorumAtMs ??= nowMs;
   }

@@ -24,6 +24,8 @@ export interface JobDesk {
   onJoin(worker: Address, held: Offer['held']): void;
   onMessage(worker: Address, message: WorkerMessage): void;
   onAway(worker: Address): void;
+  /** The operator disconnected the worker: its lease goes to others at once. */
+  onExpelled(worker: Address): void;
 }
 
 interface Seat {
@@ -99,7 +101,7 @@ export class WorkerHub {
     const { peer, desk } = seat;
     seat.peer = undefined;
     this.seats.delete(address);
-    desk?.desk.onAway(address);
+    desk?.desk.onExpelled(address);
     peer?.close(reason);
     return true;
   }

@@ -1,0 +1,76 @@
+import type { z } from 'zod';
+import { AppError, errorCode } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { ResolvedParams } from '../protocol/job-params';
+import type { CoordinateCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
+
+/** What the master needs of a running Python child. */
+export interface CoordinatorChild extends AsyncDisposable {
+  run<T extends TrainerEvent['type']>(
+    command: WithoutId<z.input<typeof CoordinateCommand>>,
+    answer: T,
+  ): Promise<Extract<TrainerEvent, { type: T }>>;
+}
+type WithoutId<C> = C extends { id: number } ? Omit<C, 'id'> : never;
+
+export interface CoordinatorDeps {
+  logger: Logger;
+  openChild(spec: TrainerSpec): Promise<CoordinatorChild>;
+}
+
+/**
+ * The job's Python child on the master: prepares, cuts, inspects, folds, evaluates, exports. Every command is a function of
+ * files, so a child that dies is replaced and the command given again, once.
+ */
+export class Coordinator implements AsyncDisposable {
+  private child: Promise<CoordinatorChild> | undefined;
+
+  constructor(
+    private readonly options: {
+      jobId: string;
+      params: ResolvedParams;
+      workDir: string;
+      device: string;
+      threads: number;
+    },
+    private readonly deps: CoordinatorDeps,
+  ) {}
+
+  async run<T extends TrainerEvent['type']>(
+    command: WithoutId<z.input<typeof CoordinateCommand>>,
+    answer: T,
+  ): Promise<Extract<TrainerEvent, { type: T }>> {
+    try {
+      return await (await this.open()).run(command, answer);
+    } catch (error) {
+      if (errorCode(error) !== 'runner/child-crashed') throw error;
+      this.deps.logger.warn('Python child died; starting another', { command: command.type }, error);
+      await this.close();
+      return (await this.open()).run(command, answer);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private open(): Promise<CoordinatorChild> {
+    this.child ??= this.deps.openChild({ kind: 'coordinate', ...this.options });
+    return this.child;
+  }
+
+  private async close(): Promise<void> {
+    const child = this.child;
+    this.child = undefined;
+    // A child that failed to open has nothing to close, and its error was already thrown to whoever asked.
+    await child?.then(
+      (opened) => opened[Symbol.asyncDispose](),
+      () => undefined,
+    );
+  }
+}
+
+/** True for the child's word that the requester's data or parameters cannot be trained, whoever tries. */
+export function isJobFault(error: unknown): boolean {
+  return error instanceof AppError && /^(data|dataset|params|model)\//.test(error.code);
+}

@@ -1,0 +1,111 @@
+import { join } from 'node:path';
+import type { Address } from '../domain/ids';
+import { LINK_DOMAIN } from '../protocol/storage';
+import { type Receipt, receiptTypes } from '../protocol/link';
+import type { JobContext } from './job-context';
+import { loseLease } from './leases';
+import type { LiveLease, RoundState } from './round-state';
+
+/** Held-out sequences looked at after each round; the first and the last evaluation take them all. */
+const ROUND_SEQUENCES = 64;
+
+/**
+ * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records FOLDED, MERGED and
+ * the receipts in one transaction. Then the workers get their receipts.
+ */
+export async function foldRound(job: JobContext, round: RoundState, scale: number): Promise<void> {
+  const { store, blobs, logger } = job.deps;
+  for (const lease of round.unsettled()) await loseLease(job, lease, 'the round closed without it');
+  const ready = round.ready();
+  const outer = round.round > 0 ? (await store.rounds.find(job.jobId, round.round - 1))?.outer : undefined;
+  const out = (name: string) => join(job.dir, `${name}-${round.round}.safetensors`);
+  const folded = await job.coordinator.run(
+    {
+      type: 'fold',
+      theta: blobs.path(round.theta),
+      ...(outer ? { outer: blobs.path(outer) } : {}),
+      updates: ready.map((lease) => ({ path: blobs.path(requireUpdate(lease)), weight: tokensOf(job, lease) })),
+      scale,
+      thetaOut: out('theta'),
+      outerOut: out('outer'),
+      deltaOut: out('delta'),
+    },
+    'folded',
+  );
+  for (const file of [folded.theta, folded.outer, folded.delta]) await blobs.add(file.path, { move: true });
+
+  const receipts = await writeReceipts(job, round.round, ready);
+  await store.rounds.fold({
+    jobId: job.jobId,
+    round: round.round,
+    nextTheta: folded.theta.sha256,
+    outer: folded.outer.sha256,
+    delta: folded.delta.sha256,
+    scale,
+    leaseIds: ready.map((lease) => lease.leaseId),
+    receipts,
+  });
+  for (const { receipt, signature } of receipts) {
+    job.deps.hub.send(receipt.worker, {
+      type: 'receipt',
+      receipt: { ...receipt, expectedWei: receipt.expectedWei.toString() },
+      signature,
+    });
+  }
+  job.live.mergedBlocks += ready.reduce((sum, lease) => sum + lease.end - lease.start, 0);
+  job.live.lastFoldMs = job.deps.clock.now();
+  job.live.loss = weightedLoss(ready);
+  logger.info('Round folded', { round: round.round, updates: ready.length, scale, loss: job.live.loss });
+  void evaluateRound(job, round.round, blobs.path(folded.theta.sha256));
+}
+
+/** Nothing came of the round: its blocks go back and the same round is opened again. */
+export async function abandonRound(job: JobContext, round: RoundState): Promise<void> {
+  for (const lease of round.unsettled()) await loseLease(job, lease, 'the round was given up');
+  job.deps.logger.warn('Round given up; its blocks are leased again', { round: round.round });
+}
+
+/** A look at the held-out part, beside the next round's training; its only use is to be shown. */
+async function evaluateRound(job: JobContext, round: number, theta: string): Promise<void> {
+  try {
+    const { loss } = await job.coordinator.run(
+      { type: 'evaluate', model: { theta }, maxSequences: ROUND_SEQUENCES },
+      'evaluated',
+    );
+    job.live.validationLoss = loss;
+    await job.deps.store.rounds.setValidationLoss(job.jobId, round, loss);
+  } catch (error) {
+    if (!job.signal.aborted) job.deps.logger.warn('Evaluation failed', { round }, error);
+  }
+}
+
+async function writeReceipts(job: JobContext, round: number, leases: readonly LiveLease[]) {
+  const before = await job.deps.store.rounds.tokensByWorker(job.jobId);
+  const inRound = new Map<Address, number>();
+  for (const lease of leases) inRound.set(lease.worker, (inRound.get(lease.worker) ?? 0) + tokensOf(job, lease));
+  return Promise.all(
+    [...inRound].map(([worker, tokens]) => signReceipt(job, round, worker, tokens, tokens + (before.get(worker) ?? 0))),
+  );
+}
+
+async function signReceipt(job: JobContext, round: number, worker: Address, tokens: number, totalTokens: number) {
+  const planned = BigInt(job.plan.totalBlocks) * BigInt(job.plan.prepared.blockTokens);
+  const expectedWei = (job.workerPoolWei * BigInt(totalTokens)) / planned;
+  const receipt: Receipt = { jobId: job.jobId, round, worker, tokens, totalTokens, expectedWei };
+  const signature = await job.deps.wallet.signTyped(LINK_DOMAIN, receiptTypes, receipt);
+  return { receipt, signature };
+}
+
+function tokensOf(job: JobContext, lease: LiveLease): number {
+  return (lease.end - lease.start) * job.plan.prepared.blockTokens;
+}
+
+function requireUpdate(lease: LiveLease) {
+  if (!lease.update) throw new Error(`Lease ${lease.leaseId} is ready without an update`);
+  return lease.update;
+}
+
+function weightedLoss(leases: readonly LiveLease[]): number {
+  const blocks = leases.reduce((sum, lease) => sum + lease.end - lease.start, 0);
+  return leases.reduce((sum, lease) => sum + (lease.loss ?? 0) * (lease.end - lease.start), 0) / blocks;
+}

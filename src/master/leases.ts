@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Address } from '../domain/ids';
+import { planLeases } from '../domain/lease-plan';
+import type { JobContext } from './job-context';
+import { readyMembers } from './members';
+import { type LiveLease, RoundState } from './round-state';
+
+/** A worker that went away with our own restart gets this long to come back with what it holds. */
+const RESTART_GRACE_MS = 20_000;
+/** Before a worker's speed is measured, this part of what it announced is believed. */
+const UNMEASURED_EFFICIENCY = 0.2;
+
+/** Opens the next round: leases blocks to every ready worker by its speed. Undefined when nobody could take any. */
+export async function grantRound(job: JobContext): Promise<RoundState | undefined> {
+  const { store, clock, hub, logger } = job.deps;
+  const workers = readyMembers(job);
+  const available = await store.ledger.available(job.jobId);
+  const plan = planLeases(hub.speeds(workers), job.plan.params.round.steps, available);
+  if (plan.size === 0) return undefined;
+
+  const latest = await store.rounds.latest(job.jobId);
+  const number = latest ? (latest.state === 'folded' ? latest.round + 1 : latest.round) : 0;
+  const theta = latest?.nextTheta ?? latest?.theta ?? job.plan.theta0;
+  await store.rounds.open(job.jobId, number, theta);
+  const leaseMs = Math.max(...[...plan].map(([worker, blocks]) => leaseTime(job, worker, blocks)));
+  const round = new RoundState(number, theta, clock.now() + leaseMs);
+  for (const [worker, blocks] of plan) await grantLease(job, round, worker, blocks);
+  job.live.round = number;
+  logger.info('Round opened', { round: number, leases: round.leases.size, blocks: sumBlocks(round) });
+  return round.leases.size > 0 ? round : undefined;
+}
+
+/** Takes up the round that was open when this master last ended. Its workers count as away until they come back. */
+export async function resumeRound(job: JobContext): Promise<RoundState | undefined> {
+  const { store, clock, blobs, logger } = job.deps;
+  const latest = await store.rounds.latest(job.jobId);
+  if (!latest || latest.state === 'folded') return undefined;
+  const nowMs = clock.now();
+  const round = new RoundState(latest.round, latest.theta, nowMs + job.settings.leaseMs);
+  for (const row of await store.ledger.listLeases(job.jobId, latest.round)) {
+    if (row.state !== 'leased' && row.state !== 'committed') continue;
+    const lease: LiveLease = {
+      leaseId: row.leaseId,
+      worker: row.worker,
+      start: row.start,
+      end: row.end,
+      grantedAtMs: row.grantedAtMs,
+      state: 'running',
+      awaySinceMs: nowMs + RESTART_GRACE_MS - job.settings.resumeMs,
+    };
+    round.add(lease);
+    if (row.state === 'committed' && row.update && (await blobs.stat(row.update))) {
+      round.markReady(lease, row.update, row.loss ?? Number.NaN, nowMs);
+    }
+  }
+  job.live.round = latest.round;
+  logger.info('Round resumed', { round: latest.round, leases: round.leases.size, ready: round.ready().length });
+  return round.leases.size > 0 ? round : undefined;
+}
+
+/** Gives a lease's blocks back, and tells the worker if it is there. */
+export async function loseLease(job: JobContext, lease: LiveLease, reason: string): Promise<void> {
+  lease.state = 'lost';
+  await job.deps.store.ledger.release(lease.leaseId, reason);
+  job.deps.hub.send(lease.worker, { type: 'lease.revoke', leaseId: lease.leaseId, reason });
+  job.deps.logger.info('Lease returned', { leaseId: lease.leaseId, worker: lease.worker, reason });
+}
+
+async function grantLease(job: JobContext, round: RoundState, worker: Address, blocks: number): Promise<void> {
+  const { store, blobs, hub, clock } = job.deps;
+  const leaseId = `${round.round}-${randomBytes(8).toString('hex')}`;
+  const range = await store.ledger.grant({
+    leaseId,
+    jobId: job.jobId,
+    round: round.round,
+    worker,
+    blocks,
+    expiresAtMs: round.deadlineMs,
+  });
+  if (!range) return;
+  const { shard } = await job.coordinator.run(
+    { type: 'cut', ...range, out: join(job.dir, `shard-${leaseId}.safetensors`) },
+    'cut',
+  );
+  await blobs.add(shard.path, { move: true });
+  await store.ledger.setShard(leaseId, shard.sha256);
+
+  const grantedAtMs = clock.now();
+  const gone = hub.peer(worker) === undefined;
+  round.add({ leaseId, worker, ...range, grantedAtMs, state: 'running', ...(gone ? { awaySinceMs: grantedAtMs } : {}) });
+  const theta = await blobs.stat(round.theta);
+  hub.send(worker, {
+    type: 'lease.grant',
+    jobId: job.jobId,
+    leaseId,
+    round: round.round,
+    ...range,
+    shard: { sha256: shard.sha256, bytes: shard.bytes },
+    theta: { sha256: round.theta, bytes: theta?.bytes ?? 0 },
+    ...(await deltaOf(job, round.round)),
+    deadlineMs: Math.max(1, round.deadlineMs - grantedAtMs),
+  });
+}
+
+/** The step from the round before, for workers that still hold its weights. */
+async function deltaOf(job: JobContext, round: number) {
+  const before = round > 0 ? await job.deps.store.rounds.find(job.jobId, round - 1) : undefined;
+  if (!before?.delta) return {};
+  const bytes = (await job.deps.blobs.stat(before.delta))?.bytes;
+  if (bytes === undefined) return {};
+  return { delta: { base: before.theta, blob: { sha256: before.delta, bytes } } };
+}
+
+/** Twice the time the blocks should take, never less than the configured least. */
+function leaseTime(job: JobContext, worker: Address, blocks: number): number {
+  const measured = job.deps.hub.measuredSpeed(worker);
+  const { blockTokens } = job.plan.prepared;
+  const gflops = job.deps.hub.speeds([worker]).get(worker) ?? 1;
+  const expectedMs = measured
+    ? (1000 * blocks) / measured
+    : (1000 * blocks * blockTokens * 6 * job.plan.parameters) / (gflops * 1e9 * UNMEASURED_EFFICIENCY);
+  return Math.max(job.settings.leaseMs, 2 * expectedMs);
+}
+
+function sumBlocks(round: RoundState): number {
+  return [...round.leases.values()].reduce((sum, lease) => sum + lease.end - lease.start, 0);
+}

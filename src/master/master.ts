@@ -1,0 +1,114 @@
+import type { CoreEvent } from '../chain/events';
+import type { Address, JobId } from '../domain/ids';
+import { AppError } from '../lib/errors';
+import type { WorkerMessage } from '../protocol/link';
+import type { Peer } from '../link/server';
+import { applyEvent, type ChainMove } from './chain-follower';
+import type { JobRunDeps } from './job-run';
+import { Scheduler, type SchedulerOptions } from './scheduler';
+import { describeJob, type JobDetails, type JobView, viewJob } from './status';
+import { WorkerHub, type WorkerView } from './worker-hub';
+
+export interface Master {
+  /** What the link hands over. */
+  readonly link: {
+    onConnect(peer: Peer): void;
+    onMessage(peer: Peer, message: WorkerMessage): void;
+    onClose(peer: Peer, reason: string): void;
+  };
+  /** Takes over a batch of the chain's events; resolves when the queue and the cursor are safely stored. */
+  applyEvents(events: readonly CoreEvent[], saveCursor: () => Promise<void>): Promise<void>;
+  /** Works until the signal; call once. */
+  run(): Promise<void>;
+  readonly admin: MasterAdmin;
+}
+
+/** What an operator may ask and order. */
+export interface MasterAdmin {
+  disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
+  allow(worker: Address): Promise<'allowed' | 'not exist'>;
+  workers(): Promise<WorkerView[]>;
+  jobs(): Promise<JobView[]>;
+  job(jobId: JobId): Promise<JobDetails>;
+  status(): Promise<{ address: Address; chainId: number; workers: number; gflops: number; jobs: JobView[] }>;
+}
+
+export type MasterError = { code: 'job/not-found'; jobId: string };
+
+/** Puts the master together: hub, scheduler, chain follower and the operator's view of them. */
+export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hub'>): Master {
+  const { store, clock, logger } = deps;
+  const hub: WorkerHub = new WorkerHub({
+    logger,
+    clock,
+    onIdle: () => scheduler.shareWorkers(),
+    findDesk: (jobId) => {
+      const run = scheduler.find(jobId);
+      return run?.wantsWorkers ? run : undefined;
+    },
+  });
+  const scheduler = new Scheduler(options, { ...deps, hub });
+
+  return {
+    link: {
+      onConnect: (peer) => hub.connect(peer),
+      onMessage: (peer, message) => hub.message(peer, message),
+      onClose: (peer, reason) => hub.disconnect(peer, reason),
+    },
+    run: () => scheduler.run(),
+    async applyEvents(events, saveCursor) {
+      const moves: ChainMove[] = [];
+      await store.transaction(async () => {
+        for (const event of events) {
+          const move = await applyEvent(store, event);
+          if (move) moves.push(move);
+        }
+        await saveCursor();
+      });
+      for (const move of moves) scheduler.find(move.jobId)?.onChainState(move.state, move.node);
+    },
+    admin: openAdmin(deps, hub, scheduler),
+  };
+}
+
+function openAdmin(
+  { store, clock, wallet, chain }: Omit<JobRunDeps, 'hub'>,
+  hub: WorkerHub,
+  scheduler: Scheduler,
+): MasterAdmin {
+  const listJobs = async () => {
+    const rows = await store.jobs.list({ limit: 1000 });
+    return rows.map((row) => viewJob(row, scheduler.find(row.id), hub, clock.now()));
+  };
+  return {
+    async disconnect(worker) {
+      const known = hub.view().some((seat) => seat.address === worker);
+      if (!known) return 'not exist';
+      await store.workers.block(worker);
+      hub.expel(worker, 'disconnected by the operator');
+      return 'disconnected';
+    },
+    async allow(worker) {
+      return (await store.workers.allow(worker)) ? 'allowed' : 'not exist';
+    },
+    workers: async () => hub.view(),
+    jobs: listJobs,
+    async job(jobId) {
+      const row = await store.jobs.find(jobId);
+      if (!row) {
+        throw new AppError<MasterError>({ code: 'job/not-found', jobId }, `No job ${jobId} is in this master's queue.`);
+      }
+      return describeJob(store, row, scheduler.find(jobId), hub, clock.now());
+    },
+    async status() {
+      const connected = hub.view().filter((worker) => worker.connected);
+      return {
+        address: wallet.address,
+        chainId: chain.chainId,
+        workers: connected.length,
+        gflops: hub.capacityGflops(),
+        jobs: await listJobs(),
+      };
+    },
+  };
+}

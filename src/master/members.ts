@@ -1,0 +1,30 @@
+import type { Address } from '../domain/ids';
+import type { JobContext } from './job-context';
+
+/** Has the worker get ready for the job; it answers `job.ready`. Repeating it to a ready worker changes nothing. */
+export function openMember(job: JobContext, worker: Address): void {
+  const { params, prepared, totalBlocks } = job.plan;
+  job.members.set(worker, 'opening');
+  job.deps.hub.send(worker, {
+    type: 'job.open',
+    jobId: job.jobId,
+    params,
+    vocabSize: prepared.vocabSize,
+    totalBlocks,
+  });
+}
+
+/** Members that can take a lease now, in address order. */
+export function readyMembers(job: JobContext): Address[] {
+  return [...job.members]
+    .filter(([worker, state]) => state === 'ready' && job.deps.hub.peer(worker))
+    .map(([worker]) => worker)
+    .sort();
+}
+
+/** Connected members by state. */
+export function countMembers(job: JobContext): { ready: number; opening: number } {
+  const connected = [...job.members].filter(([worker]) => job.deps.hub.peer(worker));
+  const ready = connected.filter(([, state]) => state === 'ready').length;
+  return { ready, opening: connected.length - ready };
+}

@@ -1,0 +1,110 @@
+import { join } from 'node:path';
+import { mkdir } from 'node:fs/promises';
+import type { Address, Sha256 } from '../domain/ids';
+import { earnedWei, type Share, shareOut } from '../domain/shares';
+import { canonicalJson } from '../lib/hash';
+import type { ManifestIn } from '../protocol/manifest';
+import type { JobContext } from './job-context';
+
+export interface ResultOptions {
+  chainId: number;
+  contract: Address;
+  feeWei: bigint;
+  fuelLimit: bigint;
+  commissionBps: number;
+  /** Root of the payout tree, as the contract computes it. */
+  payoutRoot(shares: readonly Share[]): string;
+}
+
+export interface JobResult {
+  manifest: Sha256;
+  fuelUsed: bigint;
+  payoutRoot: string;
+  shares: Share[];
+  /** Everything a verifier or the requester will fetch, the manifest last. */
+  blobs: Sha256[];
+}
+
+/** Exports the trained model and writes the manifest. Repeating it gives the same bytes. */
+export async function produceResult(job: JobContext, options: ResultOptions): Promise<JobResult> {
+  const { store, blobs, wallet, logger } = job.deps;
+  const rounds = await store.rounds.list(job.jobId);
+  const last = rounds.at(-1);
+  if (!last?.nextTheta) throw new Error(`Job ${job.jobId} has no folded round`);
+  const theta = blobs.path(last.nextTheta);
+  const end = await job.coordinator.run({ type: 'evaluate', model: { theta }, maxSequences: 0 }, 'evaluated');
+  job.live.validationLoss = end.loss;
+  logger.info('Model evaluated', { start: job.plan.startLoss, end: end.loss, perByte: end.lossPerByte });
+
+  const tokens = await store.rounds.tokensByWorker(job.jobId);
+  const merged = [...tokens.values()].reduce((sum, count) => sum + count, 0);
+  const fuelUsed = BigInt(merged) < options.fuelLimit ? BigInt(merged) : options.fuelLimit;
+  const shares = shareOut({
+    payoutWei: earnedWei(options.feeWei, fuelUsed, options.fuelLimit),
+    node: wallet.address,
+    commissionBps: options.commissionBps,
+    tokens,
+  });
+  const payoutRoot = options.payoutRoot(shares);
+  const model = await exportModel(job, theta, { validationLoss: end.loss, tokens: merged, rounds: rounds.length });
+  const manifest: ManifestIn = {
+    format: 'emeth-manifest-1',
+    chainId: options.chainId,
+    contract: options.contract,
+    jobId: job.jobId,
+    node: wallet.address,
+    dataset: job.plan.dataset,
+    params: job.plan.params,
+    prepared: job.plan.prepared,
+    totalBlocks: job.plan.totalBlocks,
+    rounds: await roundRecords(job),
+    validationLoss: { start: job.plan.startLoss, end: end.loss },
+    fuelUsed: Number(fuelUsed),
+    model,
+    payoutRoot,
+    payouts: shares.map(({ amountWei, ...share }) => ({ ...share, amountWei: amountWei.toString() })),
+  };
+  const written = await blobs.addBytes(Buffer.from(canonicalJson(manifest)));
+  const files = model.map((file) => file.sha256 as Sha256);
+  return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs: [...files, written.sha256] };
+}
+
+async function exportModel(job: JobContext, theta: string, facts: Record<string, number>): Promise<ManifestIn['model']> {
+  const directory = join(job.dir, 'model');
+  await mkdir(directory, { recursive: true });
+  const card = { jobId: job.jobId, dataset: job.plan.dataset.sha256, startLoss: job.plan.startLoss, ...facts };
+  const { files } = await job.coordinator.run({ type: 'export', theta, directory, card }, 'exported');
+  for (const file of files) await job.deps.blobs.add(join(directory, file.name), { move: false });
+  return files;
+}
+
+async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
+  const { store } = job.deps;
+  const rounds = await store.rounds.list(job.jobId);
+  return Promise.all(
+    rounds.map(async (round) => {
+      if (!round.nextTheta || !round.delta) throw new Error(`Round ${round.round} of ${job.jobId} is not folded`);
+      const leases = (await store.ledger.listLeases(job.jobId, round.round)).filter((lease) => lease.state === 'merged');
+      leases.sort((a, b) => (a.worker < b.worker ? -1 : a.worker > b.worker ? 1 : a.start - b.start));
+      return {
+        round: round.round,
+        theta: round.theta,
+        nextTheta: round.nextTheta,
+        delta: round.delta,
+        scale: round.scale ?? 1,
+        leases: leases.map((lease) => leaseRecord(lease)),
+        ...(round.validationLoss === undefined ? {} : { validationLoss: round.validationLoss }),
+      };
+    }),
+  );
+}
+
+type LeaseRow = Awaited<ReturnType<JobContext['deps']['store']['ledger']['listLeases']>>[number];
+
+function leaseRecord(lease: LeaseRow): ManifestIn['rounds'][number]['leases'][number] {
+  const { worker, start, end, shard, update, endTheta, tokens, loss } = lease;
+  if (!shard || !update || !endTheta || !tokens || loss === undefined) {
+    throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
+  }
+  return { worker, start, end, shard, update, endTheta, tokens, loss };
+}

@@ -1,0 +1,170 @@
+import type { Address } from '../domain/ids';
+import { describeError, errorCode, never } from '../lib/errors';
+import type { WorkerMessage } from '../protocol/link';
+import type { JobContext, JobEvent, Verdict } from './job-context';
+import { loseLease } from './leases';
+import { openMember } from './members';
+import type { LiveLease, RoundState } from './round-state';
+
+type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
+
+/** Rejected updates after which a worker is taken off the job. */
+const MAX_STRIKES = 3;
+
+/** Applies one event to the job and, where there is one, to its open round. */
+export async function handleEvent(job: JobContext, round: RoundState | undefined, event: JobEvent): Promise<void> {
+  switch (event.type) {
+    case 'join':
+      return onJoin(job, round, event);
+    case 'away':
+      return onAway(job, round, event.worker);
+    case 'expelled':
+      return onExpelled(job, round, event.worker);
+    case 'message':
+      return onMessage(job, round, event.worker, event.message);
+    case 'collected':
+      return onCollected(job, round, event.leaseId, event.verdict);
+    default:
+      never(event);
+  }
+}
+
+/** A worker came, or came back. A lease it no longer holds goes to others at once. */
+async function onJoin(
+  job: JobContext,
+  round: RoundState | undefined,
+  { worker, held }: Extract<JobEvent, { type: 'join' }>,
+): Promise<void> {
+  openMember(job, worker);
+  const lease = round?.openLeaseOf(worker);
+  if (lease && held?.leaseId === lease.leaseId) {
+    lease.awaySinceMs = undefined;
+    lease.state = 'running';
+  } else if (lease) {
+    await loseLease(job, lease, 'the worker came back without it');
+  }
+  if (held && held.leaseId !== lease?.leaseId) {
+    job.deps.hub.send(worker, { type: 'lease.revoke', leaseId: held.leaseId, reason: 'its round is closed' });
+  }
+}
+
+function onAway(job: JobContext, round: RoundState | undefined, worker: Address): void {
+  const lease = round?.openLeaseOf(worker);
+  if (lease) lease.awaySinceMs ??= job.deps.clock.now();
+}
+
+async function onExpelled(job: JobContext, round: RoundState | undefined, worker: Address): Promise<void> {
+  job.members.delete(worker);
+  const lease = round?.openLeaseOf(worker);
+  if (lease) await loseLease(job, lease, 'the worker was disconnected by the operator');
+}
+
+async function onMessage(
+  job: JobContext,
+  round: RoundState | undefined,
+  worker: Address,
+  message: WorkerMessage,
+): Promise<void> {
+  switch (message.type) {
+    case 'job.ready':
+      if (message.jobId === job.jobId) job.members.set(worker, 'ready');
+      return;
+    case 'job.failed':
+      job.deps.logger.warn('Worker cannot do this job', { worker, code: message.code, reason: message.reason });
+      job.members.delete(worker);
+      return job.deps.hub.dismiss(worker, message.reason);
+    case 'lease.commit':
+      return onCommit(job, round, worker, message);
+    case 'lease.failed': {
+      const lease = round?.leases.get(message.leaseId);
+      if (lease?.worker === worker && lease.state !== 'ready') await loseLease(job, lease, message.reason);
+      return;
+    }
+    default: // progress is shown by the hub; the rest is the link's own business
+  }
+}
+
+function onCommit(job: JobContext, round: RoundState | undefined, worker: Address, commit: Commit): void {
+  const lease = round?.leases.get(commit.leaseId);
+  if (!lease || lease.worker !== worker || lease.state === 'lost') {
+    return sendVerdict(job, worker, commit.leaseId, 'the round of this lease is closed');
+  }
+  if (lease.state === 'ready') return sendVerdict(job, worker, commit.leaseId);
+  if (lease.state === 'collecting') return; // the first commit's transfer is still under way
+  lease.state = 'collecting';
+  void collect(job, lease, commit).then(
+    (verdict) => job.mailbox.push({ type: 'collected', leaseId: lease.leaseId, verdict }),
+    (error) => onCollectFailed(job, lease, error),
+  );
+}
+
+/** Fetches an update and passes it through the gate. */
+async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promise<Verdict> {
+  const { hub, blobs, store } = job.deps;
+  const blocks = lease.end - lease.start;
+  const tokens = blocks * job.plan.prepared.blockTokens;
+  if (commit.tokens !== tokens) return fault(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
+  // The largest codec is fp32: 4 bytes a parameter, and a header.
+  const maxBytes = 4 * job.plan.parameters + 1024 * 1024;
+  if (commit.update.bytes > maxBytes) return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
+
+  await hub.peer(lease.worker)?.pull(commit.update, { signal: job.signal });
+  const update = blobs.path(commit.update.sha256);
+  const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
+  if (!seen.ok) return fault(seen.reason ?? 'its update is not one of this model');
+
+  const { loss, lossCurve, seconds, endTheta } = commit;
+  const facts = { update: commit.update.sha256, bytes: commit.update.bytes, tokens, loss, lossCurve, seconds, endTheta };
+  const outcome = await store.ledger.commit(lease.leaseId, lease.worker, facts);
+  if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
+  hub.recordSpeed(lease.worker, blocks / Math.max(seconds, 1e-3));
+  return { accepted: true, update: commit.update.sha256, loss, seconds };
+}
+
+/** A cut in mid-transfer is not the worker's fault: it will come back and commit again. */
+function onCollectFailed(job: JobContext, lease: LiveLease, error: unknown): void {
+  if (job.signal.aborted) return;
+  const cut = errorCode(error).startsWith('link/');
+  job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
+  if (cut) {
+    lease.state = 'running';
+    if (!job.deps.hub.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
+    return;
+  }
+  const verdict: Verdict = { accepted: false, reason: describeError(error), isFault: errorCode(error) === 'blobs/hash-mismatch' };
+  job.mailbox.push({ type: 'collected', leaseId: lease.leaseId, verdict });
+}
+
+async function onCollected(
+  job: JobContext,
+  round: RoundState | undefined,
+  leaseId: string,
+  verdict: Verdict,
+): Promise<void> {
+  const lease = round?.leases.get(leaseId);
+  if (!round || !lease || lease.state !== 'collecting') return;
+  if (verdict.accepted) {
+    round.markReady(lease, verdict.update, verdict.loss, job.deps.clock.now());
+    return sendVerdict(job, lease.worker, leaseId);
+  }
+  sendVerdict(job, lease.worker, leaseId, verdict.reason);
+  await loseLease(job, lease, verdict.reason);
+  if (verdict.isFault) await strike(job, lease.worker, verdict.reason);
+}
+
+async function strike(job: JobContext, worker: Address, reason: string): Promise<void> {
+  const strikes = await job.deps.store.workers.addStrike(worker, reason);
+  job.deps.logger.warn('Update rejected', { worker, reason, strikes });
+  if (strikes < MAX_STRIKES) return;
+  job.members.delete(worker);
+  job.deps.hub.dismiss(worker, `${strikes} updates were rejected, the last because ${reason}`);
+}
+
+function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?: string): void {
+  const accepted = reason === undefined;
+  job.deps.hub.send(worker, { type: 'update.verdict', leaseId, accepted, ...(accepted ? {} : { reason }) });
+}
+
+function fault(reason: string): Verdict {
+  return { accepted: false, reason, isFault: true };
+}

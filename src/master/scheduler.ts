@@ -1,0 +1,147 @@
+import { activeStates } from '../domain/job';
+import { chooseWorkers, countParameters, estimateTokens, type FeeRange, refuseJob, type WorkEstimate } from '../domain/job-choice';
+import type { JobId } from '../domain/ids';
+import { describeError } from '../lib/errors';
+import type { ResolvedParams } from '../protocol/job-params';
+import type { JobRow } from '../store/jobs';
+import { JobRun, type JobRunDeps, type JobRunOptions } from './job-run';
+import { resolveParams } from './preparation';
+
+export interface SchedulerOptions extends JobRunOptions, FeeRange {
+  cooperative: '1v1' | 'nvm';
+  /** Jobs worked on at the same time. */
+  maxJobs: number;
+}
+
+const TICK_MS = 1000;
+/** A job we lacked the capacity for is looked at again this often. */
+const SECOND_LOOK_MS = 15_000;
+
+/**
+ * Chooses jobs and gives them workers: the best paid job that can be finished before its deadline with the workers at hand.
+ * Each job runs by itself; one that fails harms no other.
+ */
+export class Scheduler {
+  private readonly runs = new Map<JobId, { run: JobRun; done: Promise<void> }>();
+  /** Jobs refused for want of capacity, and when to look again. */
+  private readonly secondLook = new Map<JobId, number>();
+
+  constructor(
+    private readonly options: SchedulerOptions,
+    private readonly deps: JobRunDeps,
+  ) {}
+
+  /** Takes up what this master was working on when it last ended; then goes on choosing until the signal. */
+  async run(): Promise<void> {
+    const { store, wallet, clock, logger, signal } = this.deps;
+    const mine = await store.jobs.list({ states: activeStates, owner: wallet.address });
+    for (const row of mine) this.start(row);
+    while (!signal.aborted) {
+      await this.tick().catch((error) => logger.error('Scheduling failed', {}, error));
+      await clock.sleep(TICK_MS, signal).catch(() => undefined);
+    }
+    await Promise.allSettled([...this.runs.values()].map(({ done }) => done));
+  }
+
+  find(jobId: JobId): JobRun | undefined {
+    return this.runs.get(jobId)?.run;
+  }
+
+  /** Gives idle workers to the jobs that want some, the earliest deadline first. */
+  shareWorkers(): void {
+    const { hub, clock } = this.deps;
+    const wanting = [...this.runs.values()].map(({ run }) => run).filter((run) => run.wantsWorkers && run.plan);
+    for (const run of wanting) {
+      const plan = run.plan;
+      if (!plan) continue;
+      const taken = hub.view().filter((worker) => worker.jobId === run.jobId).length;
+      if (this.options.cooperative === '1v1' && taken > 0) continue;
+      const work = { parameters: plan.parameters, tokens: plan.totalBlocks * plan.prepared.blockTokens };
+      const leftMs = run.deadlineMs - clock.now();
+      const { cooperative } = this.options;
+      const othersWaiting = wanting.length > 1;
+      for (const worker of chooseWorkers(hub.idle(), { cooperative, work, leftMs, othersWaiting })) {
+        hub.assign(worker.address, run.jobId, run);
+      }
+    }
+  }
+
+  private async tick(): Promise<void> {
+    this.shareWorkers();
+    if (this.runs.size >= this.options.maxJobs || this.deps.hub.idle().length === 0) return;
+    await this.requeue();
+    for (const row of await this.deps.store.jobs.list({ states: ['queued'], limit: 50 })) {
+      if (await this.consider(row)) return;
+    }
+  }
+
+  /** Looks at one job of the queue; true when it was claimed. */
+  private async consider(row: JobRow): Promise<boolean> {
+    const { store, wallet, hub, storage, clock, logger } = this.deps;
+    let reason: string | undefined;
+    try {
+      const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
+      const work = estimateWork(params, await storage.size(row.dataset));
+      const capacity = { gflops: hub.idle().reduce((sum, worker) => sum + worker.gflops, 0) };
+      const refusal = refuseJob(row, work, this.options, capacity, clock.now());
+      if (refusal?.code === 'job/not-enough-capacity') this.secondLook.set(row.id, clock.now() + SECOND_LOOK_MS);
+      reason = refusal && describeRefusal(refusal);
+    } catch (error) {
+      reason = describeError(error);
+    }
+    if (reason !== undefined) {
+      logger.info('Job not taken', { jobId: row.id, reason });
+      await store.jobs.move(row.id, 'queued', 'skipped', { reason });
+      return false;
+    }
+    if (!(await store.jobs.claim(row.id, wallet.address))) return false;
+    const claimed = await store.jobs.find(row.id);
+    if (claimed) this.start(claimed);
+    return true;
+  }
+
+  private async requeue(): Promise<void> {
+    for (const [jobId, atMs] of this.secondLook) {
+      if (this.deps.clock.now() < atMs) continue;
+      this.secondLook.delete(jobId);
+      await this.deps.store.jobs.move(jobId, 'skipped', 'queued', {});
+    }
+  }
+
+  private start(row: JobRow): void {
+    const run = new JobRun(row, this.options, this.deps);
+    const done = run.run().then(
+      () => this.deps.logger.info('Job left', { jobId: row.id, state: run.state }),
+      (error) => {
+        if (!this.deps.signal.aborted) this.deps.logger.error('Job run ended', { jobId: row.id }, error);
+      },
+    );
+    this.runs.set(row.id, { run, done: done.finally(() => this.runs.delete(row.id)) });
+  }
+}
+
+function describeRefusal(refusal: NonNullable<ReturnType<typeof refuseJob>>): string {
+  switch (refusal.code) {
+    case 'job/fee-too-low':
+      return `it would pay ${refusal.payWei} wei, less than min_fee ${refusal.minFeeWei}`;
+    case 'job/fee-too-high':
+      return `it would pay ${refusal.payWei} wei, more than max_fee ${refusal.maxFeeWei}`;
+    case 'job/deadline-passed':
+      return `its deadline ${new Date(refusal.deadlineMs).toISOString()} has passed`;
+    case 'job/not-enough-capacity':
+      return `it needs about ${seconds(refusal.neededMs)} s with the idle workers, ${seconds(refusal.leftMs)} s are left`;
+  }
+}
+
+function estimateWork(params: ResolvedParams, bytes: number): WorkEstimate {
+  const bpe = params.tokenizer.type === 'bpe';
+  const vocabSize = params.tokenizer.type === 'bpe' ? params.tokenizer.vocabSize : 256;
+  return {
+    tokens: estimateTokens(bytes, { epochs: params.epochs, validation: params.validation, bpe }),
+    parameters: countParameters(params.model, vocabSize),
+  };
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / 1000);
+}

@@ -1,0 +1,96 @@
+import type { JobId } from '../domain/ids';
+import type { Store } from '../store/open';
+import type { JobRow } from '../store/jobs';
+import { JobPlan } from './plan';
+import type { JobRun } from './job-run';
+import type { WorkerHub, WorkerView } from './worker-hub';
+
+/** A job as the admin API and the terminal show it. Amounts are decimal strings of wei. */
+export interface JobView {
+  jobId: JobId;
+  state: string;
+  chainState: string;
+  reason?: string | undefined;
+  requester: string;
+  dataset: string;
+  feeWei: string;
+  deadlineMs: number;
+  progress?: {
+    round: number;
+    mergedBlocks: number;
+    totalBlocks: number;
+    loss?: number | undefined;
+    validationLoss?: number | undefined;
+    startLoss: number;
+    tokensPerSecond: number;
+    /** Undefined before the first round is done. */
+    etaSeconds?: number | undefined;
+  };
+}
+
+export interface JobDetails extends JobView {
+  ledger?: Awaited<ReturnType<Store['ledger']['audit']>>;
+  rounds: { round: number; state: string; updates: number; scale?: number | undefined; validationLoss?: number | undefined }[];
+  workers: WorkerView[];
+  history: { state: string; atMs: number; reason?: string | undefined }[];
+}
+
+/** The short view of a job, with live figures while this master works on it. */
+export function viewJob(row: JobRow, run: JobRun | undefined, hub: WorkerHub, nowMs: number): JobView {
+  return {
+    jobId: row.id,
+    state: row.state,
+    chainState: row.chainState,
+    reason: row.reason,
+    requester: row.requester,
+    dataset: row.dataset,
+    feeWei: row.feeWei.toString(),
+    deadlineMs: row.deadlineMs,
+    ...progressOf(run, hub, nowMs),
+  };
+}
+
+/** Everything about one job, including the ledger audit: how often each block was merged. */
+export async function describeJob(store: Store, row: JobRow, run: JobRun | undefined, hub: WorkerHub, nowMs: number): Promise<JobDetails> {
+  const plan = JobPlan.safeParse(row.plan).data;
+  const [rounds, leases, history] = await Promise.all([
+    store.rounds.list(row.id),
+    store.ledger.listLeases(row.id),
+    store.jobs.history(row.id),
+  ]);
+  return {
+    ...viewJob(row, run, hub, nowMs),
+    ...(plan ? { ledger: await store.ledger.audit(row.id, plan.prepared.epochBlocks) } : {}),
+    rounds: rounds.map(({ round, state, scale, validationLoss }) => ({
+      round,
+      state,
+      scale,
+      validationLoss,
+      updates: leases.filter((lease) => lease.round === round && lease.state === 'merged').length,
+    })),
+    workers: hub.view().filter((worker) => worker.jobId === row.id),
+    history,
+  };
+}
+
+function progressOf(run: JobRun | undefined, hub: WorkerHub, nowMs: number): Pick<JobView, 'progress'> {
+  const live = run?.live;
+  if (!run || !live) return {};
+  const { startedAtMs, mergedAtStart, mergedBlocks, totalBlocks } = live;
+  const merged = mergedBlocks - mergedAtStart;
+  const perBlockMs = merged > 0 ? (live.lastFoldMs - startedAtMs) / merged : undefined;
+  const workers = hub.view().filter((worker) => worker.jobId === run.jobId && worker.connected);
+  const etaMs = perBlockMs && Math.max(0, perBlockMs * (totalBlocks - mergedBlocks) - (nowMs - live.lastFoldMs));
+  return {
+    progress: {
+      round: live.round,
+      mergedBlocks,
+      totalBlocks,
+      loss: live.loss,
+      validationLoss: live.validationLoss,
+      startLoss: run.plan?.startLoss ?? Number.NaN,
+      tokensPerSecond: workers.reduce((sum, worker) => sum + (worker.tokensPerSecond ?? 0), 0),
+      etaSeconds: etaMs === undefined ? undefined : Math.round(etaMs / 1000),
+    },
+  };
+}

@@ -1,13 +1,14 @@
 import type { CoreEvent } from '../chain/events';
 import type { Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
+import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
 import type { WorkerMessage } from '../protocol/link';
 import type { Peer } from '../link/server';
 import { applyEvent, type ChainMove } from './chain-follower';
 import type { JobRunDeps } from './job-run';
 import { Scheduler, type SchedulerOptions } from './scheduler';
-import { describeJob, type JobDetails, type JobView, viewJob } from './status';
-import { WorkerHub, type WorkerView } from './worker-hub';
+import { describeJob, viewJob } from './status';
+import { WorkerHub } from './worker-hub';
 
 export interface Master {
   /** What the link hands over. */
@@ -30,7 +31,7 @@ export interface MasterAdmin {
   workers(): Promise<WorkerView[]>;
   jobs(): Promise<JobView[]>;
   job(jobId: JobId): Promise<JobDetails>;
-  status(): Promise<{ address: Address; chainId: number; workers: number; gflops: number; jobs: JobView[] }>;
+  status(): Promise<NodeStatus>;
 }
 
 export type MasterError = { code: 'job/not-found'; jobId: string };

@@ -1,39 +1,9 @@
-import type { JobId } from '../domain/ids';
-import type { Store } from '../store/open';
+import type { JobDetails, JobView } from '../protocol/admin';
 import type { JobRow } from '../store/jobs';
-import { JobPlan } from './plan';
+import type { Store } from '../store/open';
 import type { JobRun } from './job-run';
-import type { WorkerHub, WorkerView } from './worker-hub';
-
-/** A job as the admin API and the terminal show it. Amounts are decimal strings of wei. */
-export interface JobView {
-  jobId: JobId;
-  state: string;
-  chainState: string;
-  reason?: string | undefined;
-  requester: string;
-  dataset: string;
-  feeWei: string;
-  deadlineMs: number;
-  progress?: {
-    round: number;
-    mergedBlocks: number;
-    totalBlocks: number;
-    loss?: number | undefined;
-    validationLoss?: number | undefined;
-    startLoss: number;
-    tokensPerSecond: number;
-    /** Undefined before the first round is done. */
-    etaSeconds?: number | undefined;
-  };
-}
-
-export interface JobDetails extends JobView {
-  ledger?: Awaited<ReturnType<Store['ledger']['audit']>>;
-  rounds: { round: number; state: string; updates: number; scale?: number | undefined; validationLoss?: number | undefined }[];
-  workers: WorkerView[];
-  history: { state: string; atMs: number; reason?: string | undefined }[];
-}
+import { JobPlan } from './plan';
+import type { WorkerHub } from './worker-hub';
 
 /** The short view of a job, with live figures while this master works on it. */
 export function viewJob(row: JobRow, run: JobRun | undefined, hub: WorkerHub, nowMs: number): JobView {

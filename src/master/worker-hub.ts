@@ -2,22 +2,9 @@ import type { Address, JobId } from '../domain/ids';
 import { smoothSpeed } from '../domain/lease-plan';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import type { WorkerView } from '../protocol/admin';
 import type { MasterMessageIn, Offer, WorkerMessage } from '../protocol/link';
 import type { Peer } from '../link/server';
-
-/** What the terminal, the dashboard and the admin API show of a worker. */
-export interface WorkerView {
-  address: Address;
-  connected: boolean;
-  ip: string;
-  gflops: number;
-  jobId?: JobId | undefined;
-  /** Of its running lease. */
-  step?: number | undefined;
-  steps?: number | undefined;
-  loss?: number | undefined;
-  tokensPerSecond?: number | undefined;
-}
 
 /** What a job run wants to know of its workers. */
 export interface JobDesk {

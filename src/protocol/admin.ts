@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { Address, JobId } from '../domain/ids';
+
+/** What the admin JSON-RPC answers about workers and jobs. Amounts are decimal strings of wei, times are Unix milliseconds. */
+
+export const WorkerView = z.object({
+  address: Address,
+  connected: z.boolean(),
+  ip: z.string(),
+  gflops: z.number(),
+  jobId: JobId.optional(),
+  /** Of its running lease. */
+  step: z.int().optional(),
+  steps: z.int().optional(),
+  loss: z.number().optional(),
+  tokensPerSecond: z.number().optional(),
+});
+export type WorkerView = z.infer<typeof WorkerView>;
+
+export const JobProgress = z.object({
+  round: z.int(),
+  mergedBlocks: z.int(),
+  totalBlocks: z.int(),
+  loss: z.number().optional().describe('training loss of the last round, nats per token'),
+  validationLoss: z.number().optional().describe('on a sample of the held-out part, after the last round'),
+  startLoss: z.number(),
+  tokensPerSecond: z.number(),
+  etaSeconds: z.number().optional().describe('absent before the first round is done'),
+});
+
+export const JobView = z.object({
+  jobId: JobId,
+  state: z.string(),
+  chainState: z.string(),
+  reason: z.string().optional(),
+  requester: Address,
+  dataset: z.string(),
+  feeWei: z.string(),
+  deadlineMs: z.int(),
+  progress: JobProgress.optional(),
+});
+export type JobView = z.infer<typeof JobView>;
+
+export const LedgerAudit = z.object({
+  blocks: z.int().describe('blocks of the whole job'),
+  epochs: z.int(),
+  perEpoch: z.array(z.object({ epoch: z.int(), blocks: z.int(), min: z.int(), max: z.int() })),
+  minMerged: z.int().describe('how often the least merged block was merged; 1 when the job is done'),
+  maxMerged: z.int(),
+});
+export type LedgerAudit = z.infer<typeof LedgerAudit>;
+
+export const JobDetails = JobView.extend({
+  ledger: LedgerAudit.optional(),
+  rounds: z.array(
+    z.object({
+      round: z.int(),
+      state: z.string(),
+      updates: z.int(),
+      scale: z.number().optional(),
+      validationLoss: z.number().optional(),
+    }),
+  ),
+  workers: z.array(WorkerView),
+  history: z.array(z.object({ state: z.string(), atMs: z.int(), reason: z.string().optional() })),
+});
+export type JobDetails = z.infer<typeof JobDetails>;
+
+export const NodeStatus = z.object({
+  address: Address,
+  chainId: z.int(),
+  workers: z.int(),
+  gflops: z.number(),
+  jobs: z.array(JobView),
+});
+export type NodeStatus = z.infer<typeof NodeStatus>;

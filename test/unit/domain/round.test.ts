@@ -1,0 +1,61 @@
+import { decideRound, hasQuorum, type LeaseView, type RoundView } from '../../../src/domain/round';
+
+const rules = { graceMs: 500, resumeMs: 2000 };
+const lease = (state: LeaseView['state'], blocks = 10, awaySinceMs?: number): LeaseView => ({ state, blocks, awaySinceMs });
+const round = (leases: LeaseView[], more: Partial<RoundView> = {}): RoundView => ({ leases, deadlineMs: 60_000, ...more });
+
+describe('decideRound', () => {
+  // A timeline a row: leases, when the quorum was reached, now, and what must be decided.
+  const rows: [string, RoundView, number, ReturnType<typeof decideRound>][] = [
+    ['all ready', round([lease('ready'), lease('ready')]), 5, { kind: 'close', scale: 1 }],
+    ['one runs, no quorum', round([lease('ready'), lease('running')]), 5, { kind: 'wait', untilMs: 60_000 }],
+    [
+      'quorum, in the grace period',
+      round([lease('ready', 20), lease('running', 10)], { quorumAtMs: 100 }),
+      599,
+      { kind: 'wait', untilMs: 600 },
+    ],
+    [
+      'quorum, grace over: closes, with a smaller step as a third is missing',
+      round([lease('ready', 20), lease('running', 10)], { quorumAtMs: 100 }),
+      600,
+      { kind: 'close', scale: 2 / 3 },
+    ],
+    [
+      'a quarter missing is still a full step',
+      round([lease('ready', 30), lease('lost', 10)]),
+      5,
+      { kind: 'close', scale: 1 },
+    ],
+    ['half lost shrinks the step', round([lease('ready'), lease('lost')]), 5, { kind: 'close', scale: 0.5 }],
+    [
+      'only a worker that is away is missing: it gets resumeMs',
+      round([lease('ready'), lease('running', 10, 1000)]),
+      2999,
+      { kind: 'wait', untilMs: 3000 },
+    ],
+    [
+      'and no more',
+      round([lease('ready'), lease('running', 10, 1000)]),
+      3000,
+      { kind: 'close', scale: 0.5 },
+    ],
+    [
+      'away, but another still runs: nobody is idle, so wait',
+      round([lease('running'), lease('running', 10, 1000)]),
+      50_000,
+      { kind: 'wait', untilMs: 60_000 },
+    ],
+    ['deadline with something ready', round([lease('ready'), lease('running')]), 60_000, { kind: 'close', scale: 0.5 }],
+    ['deadline with nothing ready', round([lease('running')]), 60_000, { kind: 'abandon' }],
+    ['all lost', round([lease('lost'), lease('lost')]), 5, { kind: 'abandon' }],
+  ];
+  test.each(rows)('%s', (_name, view, nowMs, decision) => {
+    expect(decideRound(view, rules, nowMs)).toEqual(decision);
+  });
+});
+
+test('hasQuorum counts blocks, not workers', () => {
+  expect(hasQuorum([lease('ready', 1), lease('ready', 1), lease('running', 10)])).toBe(false);
+  expect(hasQuorum([lease('ready', 20), lease('running', 10)])).toBe(true);
+});

@@ -1,0 +1,17 @@
+import type { MasterConfig } from './schema';
+
+/** Where a master listens: `listen`, and where that is silent what `my_url` implies. */
+export function listenAddress(config: Pick<MasterConfig, 'my_url' | 'listen'>): { host: string; port: number } {
+  const url = new URL(config.my_url);
+  const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
+  const impliedPort = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+  return {
+    host: config.listen.host ?? (isLocal ? '127.0.0.1' : '0.0.0.0'),
+    port: config.listen.port ?? impliedPort,
+  };
+}
+
+/** The storage a master uses: the configured one, or its own. */
+export function storageAddress(config: Pick<MasterConfig, 'my_url' | 'storageApi'>): string {
+  return config.storageApi ?? `${config.my_url.replace(/\/$/, '')}/api/v1`;
+}

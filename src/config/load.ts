@@ -1,0 +1,106 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
+import { AppError } from '../lib/errors';
+import { keysAt } from './describe';
+import { applyVariables } from './env';
+import { type ConfigError, invalidConfig, otherRoleOf, toProblems } from './problems';
+import { type Role, type RoleConfig, roleSchemas } from './schema';
+import { assertPrivate } from './secrets';
+
+export interface LoadOptions {
+  /** The file; a missing one is an error only if `isRequired`. */
+  path: string;
+  isRequired: boolean;
+  env: NodeJS.ProcessEnv;
+}
+
+const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile'];
+
+/**
+ * A role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked, deeply frozen. File
+ * paths in it are relative to the file. Reports everything that is wrong in one error.
+ */
+export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleConfig<R> {
+  const { path, env } = options;
+  const file = existsSync(path) ? readFile(path) : undefined;
+  if (!file && options.isRequired) throw missing(role, path);
+  if (file && holdsSecret(file)) assertPrivate(path, 'The configuration holds a secret, and');
+
+  const own = role === 'client' ? dropForeignKeys(file ?? {}) : (file ?? {});
+  const { raw, problems } = applyVariables(role, own, env);
+  const parsed = roleSchemas[role].safeParse(raw);
+  const all = parsed.success ? problems : [...problems, ...toProblems(role, parsed.error.issues, raw)];
+  if (!parsed.success && !file && problems.length === 0 && !hasVariables(env)) throw missing(role, path);
+  if (all.length > 0 || !parsed.success) throw invalidConfig(file ? path : 'the environment', all);
+  return freeze(resolvePaths(parsed.data, dirname(resolve(path)))) as RoleConfig<R>;
+}
+
+function readFile(path: string): Record<string, unknown> {
+  const text = readText(path);
+  const errors: ParseError[] = [];
+  const value: unknown = parse(text, errors, { allowTrailingComma: true });
+  const [first] = errors;
+  if (first) throw syntaxError(path, text, first);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw invalidConfig(path, [{ path: '(whole file)', message: 'must be one JSON object', remedy: 'Put { } around the settings.' }]);
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new AppError<ConfigError>({ code: 'config/unreadable', path }, `${path} cannot be read; check its rights.`, { cause });
+  }
+}
+
+function syntaxError(path: string, text: string, error: ParseError): AppError<ConfigError> {
+  const before = text.slice(0, error.offset).split('\n');
+  const line = before.length;
+  const column = (before.at(-1) ?? '').length + 1;
+  const what = printParseErrorCode(error.error)
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase();
+  return new AppError<ConfigError>(
+    { code: 'config/syntax', path, line, column },
+    `${path} is not valid JSON at line ${line}, column ${column}: ${what}.`,
+  );
+}
+
+function missing(role: Role, path: string): AppError<ConfigError> {
+  return new AppError<ConfigError>(
+    { code: 'config/missing', path },
+    `There is no configuration at ${path}; write one with \`emeth init ${role}\` or name yours with --config.`,
+  );
+}
+
+function holdsSecret(file: Record<string, unknown>): boolean {
+  const database = file.external_db as { password?: unknown } | undefined;
+  return Boolean(file.privateKey) || Boolean(database?.password);
+}
+
+/** A requester's command reads any role's file; what is not the requester's business is left alone. */
+function dropForeignKeys(file: Record<string, unknown>): Record<string, unknown> {
+  const own = keysAt('client', []);
+  const entries = Object.entries(file).filter(([key]) => own.includes(key) || otherRoleOf('client', key) === undefined);
+  return Object.fromEntries(entries);
+}
+
+function hasVariables(env: NodeJS.ProcessEnv): boolean {
+  return Object.keys(env).some((name) => name.startsWith('EMETH__'));
+}
+
+function resolvePaths(config: object, base: string): object {
+  const entries = Object.entries(config).map(([key, value]) =>
+    PATH_KEYS.includes(key) && typeof value === 'string' ? [key, resolve(base, value)] : [key, value],
+  );
+  return Object.fromEntries(entries);
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const member of Object.values(value)) freeze(member);
+    Object.freeze(value);
+  }
+  return value;
+}

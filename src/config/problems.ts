@@ -1,0 +1,91 @@
+import { closest } from 'fastest-levenshtein';
+import type { z } from 'zod';
+import { AppError } from '../lib/errors';
+import { findSetting, isSecretKey, keysAt } from './describe';
+import { type Role, roleSchemas } from './schema';
+
+/** One thing wrong with a configuration. */
+export interface Problem {
+  /** Dotted path of the key, or the environment variable's name. */
+  path: string;
+  message: string;
+  /** The value as written, secrets replaced; undefined when there is none. */
+  value?: string | undefined;
+  remedy?: string | undefined;
+}
+
+export type ConfigError =
+  | { code: 'config/missing'; path: string }
+  | { code: 'config/syntax'; path: string; line: number; column: number }
+  | { code: 'config/invalid'; source: string; problems: readonly Problem[] }
+  | { code: 'config/exposed-secret'; path: string; mode: string }
+  | { code: 'config/unreadable'; path: string };
+
+/** All problems at once, so that a configuration is not repaired one run at a time. */
+export function invalidConfig(source: string, problems: readonly Problem[]): AppError<ConfigError> {
+  const count = problems.length === 1 ? 'One setting' : `${problems.length} settings`;
+  const lines = problems.map((problem) => `\n  ${formatProblem(problem)}`).join('');
+  return new AppError<ConfigError>(
+    { code: 'config/invalid', source, problems },
+    `${count} of ${source} must be corrected:${lines}`,
+  );
+}
+
+/** Zod's issues in our words: which key, which value, what to do. */
+export function toProblems(role: Role, issues: readonly z.core.$ZodIssue[], input: unknown): Problem[] {
+  return issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(role, issue.path, key));
+    return [toProblem(role, issue, input)];
+  });
+}
+
+/** A key nobody knows, with the nearest one that somebody does. */
+export function unknownKey(role: Role, parent: readonly PropertyKey[], key: string): Problem {
+  const path = [...parent, key].map(String).join('.');
+  const home = parent.length === 0 ? otherRoleOf(role, key) : undefined;
+  if (home) return { path, message: `belongs to the ${home}'s configuration`, remedy: 'remove it here' };
+  const nearest = closest(key, keysAt(role, parent));
+  return { path, message: 'is not a setting', remedy: `did you mean ${nearest}?` };
+}
+
+/** A role other than this one that has the setting. */
+export function otherRoleOf(role: Role, key: string): Role | undefined {
+  const roles = Object.keys(roleSchemas) as Role[];
+  return roles.find((other) => other !== role && other !== 'client' && keysAt(other, []).includes(key));
+}
+
+function toProblem(role: Role, issue: z.core.$ZodIssue, input: unknown): Problem {
+  const value = valueAt(input, issue.path);
+  const isMissing = value === undefined && issue.code === 'invalid_type';
+  return {
+    path: issue.path.map(String).join('.'),
+    message: isMissing ? 'is missing' : sayIssue(issue),
+    value: showValue(issue.path.at(-1), value),
+    remedy: findSetting(role, issue.path)?.description,
+  };
+}
+
+function sayIssue(issue: z.core.$ZodIssue): string {
+  // The branches of a union share their last word: what a well-formed entry looks like.
+  if (issue.code === 'invalid_union') {
+    const own = issue.errors.flat().find((branch) => branch.code === 'custom');
+    return own?.message ?? 'has the wrong type';
+  }
+  return issue.message.replace(/^Invalid input: /, '');
+}
+
+function showValue(key: PropertyKey | undefined, value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (isSecretKey(key)) return '[redacted]';
+  const text = JSON.stringify(value, (member, inner: unknown) => (isSecretKey(member) ? '[redacted]' : inner));
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], input);
+}
+
+function formatProblem({ path, message, value, remedy }: Problem): string {
+  const found = value === undefined ? '' : ` (found ${value})`;
+  return `${path}: ${message}${found}${remedy ? `. ${remedy}` : ''}`;
+}

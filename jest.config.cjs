@@ -5,6 +5,8 @@ const project = (name, folder, testTimeout) => ({
   roots: [`<rootDir>/test/${folder}`],
   testMatch: ['**/*.test.ts'],
   testTimeout,
+  // Lazy imports name the compiled file; here they mean its source.
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': ['$1', '$1.js'] },
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

@@ -1,0 +1,62 @@
+/**
+ * The layers of src/: each imports only what stands to its left.
+ *
+ *     lib ← domain ← protocol, config ← store chain blobs link runner http ← master worker verifier admin storage demo ← commands ← cli
+ *
+ * Rooms of one layer never import each other. What a room needs of another it declares as its own `deps` type. Types
+ * count like values, except for features: they may name the types of the adapters they are given.
+ */
+const lower = ['lib', 'domain'];
+const contracts = ['protocol', 'config'];
+const adapters = ['store', 'chain', 'blobs', 'link', 'runner', 'http'];
+const features = ['master', 'worker', 'verifier', 'admin', 'storage', 'demo'];
+
+const layer = (room, allowed) => ({
+  name: `layer-${room}`,
+  comment: `src/${room} may import only: itself, ${allowed.join(', ') || 'nothing of ours'}`,
+  severity: 'error',
+  from: { path: `^src/${room}/` },
+  to: { path: '^src/', pathNot: `^src/(${[room, ...allowed].join('|')})/` },
+});
+
+/** The named packages only in the named rooms; scripts and tests are free. */
+const only = (name, packages, rooms) => ({
+  name,
+  comment: `${packages} belongs to ${rooms}`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: `^src/(${rooms})/` },
+  to: { path: packages },
+});
+const npm = (names) => `(^|/)node_modules/(${names})/`;
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'not-to-tests', severity: 'error', from: { path: '^src/' }, to: { path: '^(test|scripts)/' } },
+    { name: 'cli-is-the-top', severity: 'error', from: { path: '^src/.+/' }, to: { path: '^src/cli\\.ts$' } },
+    {
+      name: 'not-to-dev-dependencies',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['npm', 'type-only'], pathNot: '/@types/' },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true, pathNot: '/generated/' } },
+    layer('lib', []),
+    layer('domain', ['lib']),
+    ...contracts.map((room) => layer(room, lower)),
+    ...adapters.map((room) => layer(room, [...lower, ...contracts])),
+    ...features.map((room) => layer(room, [...lower, ...contracts, ...adapters])),
+    only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain'),
+    only('ws-in-link', npm('ws'), 'link'),
+    only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store'),
+    only('processes-in-runner', '^(node:)?child_process$', 'runner'),
+    only('express-in-http', npm('express|helmet|express-rate-limit'), 'http|storage|admin'),
+    only('json-rpc-in-admin', npm('jayson'), 'admin'),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['node', 'require', 'types', 'default'] },
+  },
+};

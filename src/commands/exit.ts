@@ -1,0 +1,28 @@
+import { CommanderError } from 'commander';
+import { describeError, errorCode } from '../lib/errors';
+
+/** Exit statuses of every command. */
+export const exitCodes = { ok: 0, failure: 1, usage: 2, notFound: 3, auth: 4, chain: 5 } as const;
+export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
+
+/** The first pattern that fits an error's code decides. */
+const table: readonly (readonly [RegExp, ExitCode])[] = [
+  [/^(config\/exposed-secret|rpc\/refused|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/, exitCodes.auth],
+  [/^\w+\/(not-found|unknown-job|unknown-blob)$/, exitCodes.notFound],
+  [/^(config|usage|commander|wallet|init)\b/, exitCodes.usage],
+  [/^chain\//, exitCodes.chain],
+];
+
+/** The exit status an error ends the process with. */
+export function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  const code = errorCode(error);
+  return table.find(([pattern]) => pattern.test(code))?.[1] ?? exitCodes.failure;
+}
+
+/** What stderr shows of an error: one sentence, or one JSON object for programs. Undefined for help and version. */
+export function reportError(error: unknown, isJson: boolean): string | undefined {
+  if (exitCodeOf(error) === exitCodes.ok) return undefined;
+  const message = describeError(error).replace(/^error: /, '');
+  return isJson ? JSON.stringify({ error: { code: errorCode(error), message } }) : `emeth: ${message}`;
+}

@@ -1,0 +1,52 @@
+import { type Command, InvalidArgumentError } from 'commander';
+
+/** Options every command understands, before or after its name. */
+export interface CommonOptions {
+  config?: string | undefined;
+  dataDir?: string | undefined;
+  json?: boolean | undefined;
+  logLevel?: 'error' | 'warn' | 'info' | 'debug' | undefined;
+}
+
+const logLevels = ['error', 'warn', 'info', 'debug'] as const;
+
+const common = [
+  ['--config <file>', 'configuration file (default: config/<role>.json)'],
+  ['--data-dir <dir>', 'directory with all state of the role (default: data/<role>)'],
+  ['--json', 'print data as JSON on stdout'],
+] as const;
+
+/** Adds the common options, except those the command defines itself. */
+export function addCommonOptions(command: Command): void {
+  const has = (flags: string) => command.options.some((option) => option.long === flags.split(' ')[0]);
+  for (const [flags, text] of common) if (!has(flags)) command.option(flags, text);
+  if (!has('--log-level')) command.option('--log-level <level>', 'error, warn, info or debug', parseLogLevel);
+}
+
+/** Text to end a command's `--help` with: how it is really used. */
+export function example(...lines: string[]): string {
+  return `\nExample:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`;
+}
+
+/** Commander parser of a whole number ≥ `min`. */
+export function wholeNumber(min: number): (text: string) => number {
+  return (text) => {
+    if (/^\d+$/.test(text) && Number(text) >= min) return Number(text);
+    throw new InvalidArgumentError(`It must be a whole number from ${min}.`);
+  };
+}
+
+/** Commander parser of an amount of EMT: wei in digits, or EMT with a unit, e.g. `12.5emt`. */
+export function amount(text: string): bigint {
+  const [, whole, part = '', unit] = /^(\d+)(?:\.(\d{1,18}))?(emt)?$/i.exec(text) ?? [];
+  if (whole === undefined || (part !== '' && !unit)) {
+    throw new InvalidArgumentError('It must be wei in digits, or EMT with its unit, e.g. 20emt.');
+  }
+  return unit ? BigInt(whole + part.padEnd(18, '0')) : BigInt(whole);
+}
+
+function parseLogLevel(text: string): (typeof logLevels)[number] {
+  const level = logLevels.find((known) => known === text);
+  if (!level) throw new InvalidArgumentError(`It must be one of ${logLevels.join(', ')}.`);
+  return level;
+}

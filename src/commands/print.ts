@@ -1,0 +1,50 @@
+/** Data goes to stdout, talk to stderr; nothing else writes there. */
+
+/** Prints a value as indented JSON; bigints become decimal strings. */
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, (_key, v: unknown) => (typeof v === 'bigint' ? v.toString() : v), 2)}\n`);
+}
+
+/** Prints lines of data. */
+export function printLines(...lines: string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Tells the person at the terminal what is going on. */
+export function talk(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** An amount of EMT for people: all its digits, without trailing zeros. */
+export function formatEmt(wei: bigint): string {
+  const digits = (wei < 0n ? -wei : wei).toString().padStart(19, '0');
+  const part = digits.slice(-18).replace(/0+$/, '');
+  return `${wei < 0n ? '-' : ''}${digits.slice(0, -18)}${part ? `.${part}` : ''} EMT`;
+}
+
+/** A size for people: `1.2 MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  return `${(bytes / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${units[step]}`;
+}
+
+/**
+ * A progress reporter for one transfer: a line that is rewritten on a terminal, silence elsewhere. Call the result with
+ * what is done, and `end()` once.
+ */
+export function openProgress(label: string): { update(done: number, total: number): void; end(): void } {
+  const isLive = process.stderr.isTTY === true;
+  let last = -1;
+  return {
+    update(done, total) {
+      const percent = total > 0 ? Math.floor((100 * done) / total) : 100;
+      if (!isLive || percent === last) return;
+      last = percent;
+      process.stderr.write(`\r${label}: ${percent} % of ${formatBytes(total)}\u001b[K`);
+    },
+    end() {
+      if (isLive && last >= 0) process.stderr.write('\n');
+    },
+  };
+}

@@ -12,6 +12,8 @@ export interface Setting {
   isSecret: boolean;
   /** Undefined when there is none. */
   default: unknown;
+  /** A value that fits, for settings without a default. */
+  example: unknown;
   /** Its settings stand in the list as well. */
   isGroup: boolean;
 }
@@ -20,6 +22,7 @@ interface JsonSchema {
   type?: string | undefined;
   description?: string | undefined;
   default?: unknown;
+  examples?: unknown[] | undefined;
   enum?: unknown[] | undefined;
   anyOf?: JsonSchema[] | undefined;
   items?: JsonSchema | undefined;
@@ -73,6 +76,7 @@ function walk(schema: JsonSchema, parent: readonly string[]): Setting[] {
       isRequired: schema.required?.includes(key) ?? false,
       isSecret: isSecretKey(key),
       default: member.default,
+      example: member.examples?.[0],
       isGroup: member.properties !== undefined,
     };
     return [setting, ...walk(member, path)];

@@ -11,7 +11,7 @@ const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or http
 const milliseconds = z.int().min(1).max(2 ** 31 - 1);
 const port = z.int().min(1).max(65_535);
 const wei = (amount: string, text: string) =>
-  Wei.prefault(amount).describe(`${text}, in wei, as a string of digits in quotes.`);
+  Wei.prefault(amount).describe(`${text}. Wei, as a string of digits in quotes.`);
 
 const isAllowEntry = (entry: string) => entry === '*' || isValid(entry) || isValidCIDR(entry);
 const AllowEntry = z.string().refine(isAllowEntry, { error: 'must be an IP address, a CIDR range or *' });
@@ -23,14 +23,27 @@ const allowList = (entries: string[], text: string) =>
     .describe(`${text} One address or a list; ranges such as 10.0.0.0/8 and * (everybody) are allowed.`);
 
 const ChainKeys = {
-  endpoint: httpUrl.describe('JSON-RPC address of an Ethereum node.'),
-  emethContractAddress: Address.describe('Address of the EmethCore contract.'),
-  tokenContractAddress: Address.describe('Address of the EMT token contract.'),
+  endpoint: httpUrl.meta({
+    description: 'JSON-RPC address of an Ethereum node.',
+    examples: ['http://127.0.0.1:8545'],
+  }),
+  // The examples are where a fresh development chain puts the first two contracts of its first account.
+  emethContractAddress: Address.meta({
+    description: 'Address of the EmethCore contract.',
+    examples: ['0xe7f1725e7734ce288f8367e1bb143e90bb3f0512'],
+  }),
+  tokenContractAddress: Address.meta({
+    description: 'Address of the EMT token contract.',
+    examples: ['0x5fbdb2315678afecb367f032d93f642f64180aa3'],
+  }),
   chainId: z
     .int()
     .min(1)
     .optional()
-    .describe('Chain to insist on. If set, an endpoint of any other chain is refused at start.'),
+    .meta({
+      description: 'Chain to insist on. If set, an endpoint of any other chain is refused at start.',
+      examples: [31337],
+    }),
   confirmations: z
     .int()
     .min(0)
@@ -118,7 +131,10 @@ export const MasterConfig = z
   .strictObject({
     ...ChainKeys,
     ...KeyKeys,
-    my_url: httpUrl.describe('Address at which workers, requesters and verifiers reach this master.'),
+    my_url: httpUrl.meta({
+      description: 'Address at which workers, requesters and verifiers reach this master.',
+      examples: ['http://127.0.0.1:3000'],
+    }),
     listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
     storageApi: storageApi.describe('Storage that holds data sets and results. Default: this master’s own.'),
     min_fee: wei('10000000000000000000', 'Jobs that pay less are left alone'),
@@ -165,7 +181,10 @@ const Timeout = z.strictObject({
 
 export const WorkerConfig = z
   .strictObject({
-    master_node_url: httpUrl.describe('Address of the master to work for.'),
+    master_node_url: httpUrl.meta({
+      description: 'Address of the master to work for.',
+      examples: ['http://127.0.0.1:3000'],
+    }),
     masterAddress: Address.optional().describe('The master’s account. If set, a master that cannot prove it is refused.'),
     ...KeyKeys,
     privateKey: KeyKeys.privateKey.describe(

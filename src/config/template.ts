@@ -1,0 +1,58 @@
+import { listSettings, type Setting } from './describe';
+import type { Role } from './schema';
+
+const WIDTH = 100;
+
+/**
+ * A role's configuration file with every setting explained: those given or required are set, the others stand as comments with
+ * their defaults. A required setting without a value is left empty, which the loader refuses with its explanation.
+ */
+export function renderConfig(role: Role, values: Readonly<Record<string, unknown>>): string {
+  const settings = listSettings(role);
+  const top = settings.filter((setting) => setting.path.length === 1);
+  const blocks = top.map((setting) => renderSetting(setting, settings, values));
+  return `{\n${blocks.join('\n')}}\n`;
+}
+
+/** The values an example file shows: the schema's own examples, and a key file beside the configuration. */
+export function exampleValues(role: Role): Record<string, unknown> {
+  const required = listSettings(role).filter((setting) => setting.path.length === 1 && setting.isRequired);
+  const shown = required.map((setting) => [setting.path[0], setting.example] as const);
+  return { ...Object.fromEntries(shown), privateKeyFile: `${role}.key` };
+}
+
+function renderSetting(setting: Setting, all: readonly Setting[], values: Readonly<Record<string, unknown>>): string {
+  const key = setting.path[0] ?? '';
+  const isSet = Object.hasOwn(values, key) || setting.isRequired;
+  const value = values[key] ?? (setting.isRequired ? '' : (setting.default ?? setting.example));
+  const comments = wrap(`${setting.description}`).map((line) => `  // ${line}\n`);
+  if (isSet) return `${comments.join('')}  ${JSON.stringify(key)}: ${JSON.stringify(value)},\n`;
+  if (setting.isGroup) return `${comments.join('')}${renderGroup(setting, all)}`;
+  return `${comments.join('')}  // ${JSON.stringify(key)}: ${JSON.stringify(value ?? placeholder(setting))},\n`;
+}
+
+function renderGroup(group: Setting, all: readonly Setting[]): string {
+  const name = group.path[0] ?? '';
+  const members = all.filter((setting) => setting.path.length === 2 && setting.path[0] === name);
+  const lines = members.flatMap((member) => [
+    ...wrap(member.description).map((line) => `  //   // ${line}`),
+    `  //   ${JSON.stringify(member.path[1])}: ${JSON.stringify(member.default ?? placeholder(member))},`,
+  ]);
+  return [`  // ${JSON.stringify(name)}: {`, ...lines, '  // },', ''].join('\n');
+}
+
+function placeholder(setting: Setting): unknown {
+  return setting.type === 'integer' || setting.type === 'number' ? 1 : '';
+}
+
+function wrap(text: string): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(/\s+/)) {
+    if (line && line.length + word.length >= WIDTH) {
+      lines.push(line);
+      line = word;
+    } else line = line ? `${line} ${word}` : word;
+  }
+  return [...lines, line];
+}

@@ -31,6 +31,12 @@ export function applyVariables(
   return { raw: result, problems };
 }
 
+/** A top-level setting's value from text. */
+export function parseSetting(role: Role, key: string, text: string): unknown {
+  const setting = listSettings(role).find(({ path }) => path.length === 1 && path[0] === key);
+  return setting ? parseText(setting, text) : text;
+}
+
 function find(role: Role, name: string): Setting | undefined {
   return listSettings(role).find((setting) => normalise(variableOf(setting.path)) === normalise(name));
 }

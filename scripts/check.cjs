@@ -1,0 +1,78 @@
+'use strict';
+/** Everything that must hold before a change is shared: style, types, layers, unused code, and all tests. */
+const fs = require('node:fs');
+const path = require('node:path');
+const { pythonPath } = require('./python-env.cjs');
+const { bin } = require('./setup.cjs');
+const { root, runLoudly } = require('./steps.cjs');
+
+const jestReport = path.join(root, '.cache', 'check', 'jest.json');
+const pytestReport = path.join(root, '.cache', 'check', 'pytest.xml');
+const countsFile = path.join(root, '.cache', 'check', 'counts');
+
+const node = (name, ...args) => ({ name, command: process.execPath, args: [bin(name), ...args] });
+const python = (name, ...args) => ({ name, command: pythonPath(), args: ['-m', name, ...args] });
+
+// EMETH_PYTHON may be somebody's own environment, without our Python tools.
+const steps = [
+  node('biome', 'check', '--error-on-warnings'),
+  node('tsc', '--noEmit', '-p', '.'),
+  node('depcruise', 'src'),
+  node('knip'),
+  { ...node('jest', '--json', `--outputFile=${jestReport}`), count: countJest },
+  python('ruff', 'check', 'python'),
+  python('mypy', '--config-file', 'python/pyproject.toml', 'python/emeth'),
+  {
+    ...python('pytest', '-q', `--junitxml=${pytestReport}`, 'python/tests'),
+    env: { PYTHONPATH: path.join(root, 'python') },
+    count: countPytest,
+  },
+];
+
+/** Runs all steps, also after one failed. Resolves with the exit status. */
+async function check() {
+  fs.rmSync(path.dirname(countsFile), { recursive: true, force: true });
+  fs.mkdirSync(path.dirname(countsFile), { recursive: true });
+  const results = [];
+  for (const step of steps) results.push(await runStep(step));
+  const passed = sum(results.map((result) => result.passed));
+  const failed = sum(results.map((result) => result.failed));
+  process.stdout.write(`\n${results.map(describe).join('\n')}\n${passed} passed, ${failed} failed\n`);
+  fs.writeFileSync(countsFile, `${passed} passed, ${failed} failed\n`);
+  return failed === 0 && results.every((result) => result.isOk) ? 0 : 1;
+}
+
+async function runStep({ name, command, args, env, count }) {
+  process.stdout.write(`\n── ${name} ${'─'.repeat(Math.max(0, 70 - name.length))}\n`);
+  const startedMs = Date.now();
+  const isOk = (await runLoudly(command, args, env)) === 0;
+  const counts = count?.() ?? { passed: 0, failed: 0 };
+  // A tool that fails, or a test run that dies before it can count, is one failure by itself.
+  const failed = isOk ? counts.failed : Math.max(1, counts.failed);
+  return { name, isOk, seconds: (Date.now() - startedMs) / 1000, passed: counts.passed, failed };
+}
+
+function countJest() {
+  if (!fs.existsSync(jestReport)) return undefined;
+  const report = JSON.parse(fs.readFileSync(jestReport, 'utf8'));
+  return { passed: report.numPassedTests, failed: report.numFailedTests + report.numRuntimeErrorTestSuites };
+}
+
+function countPytest() {
+  if (!fs.existsSync(pytestReport)) return undefined;
+  const suite = /<testsuite [^>]*>/.exec(fs.readFileSync(pytestReport, 'utf8'))?.[0] ?? '';
+  const number = (key) => Number(new RegExp(`\\b${key}="(\\d+)"`).exec(suite)?.[1] ?? 0);
+  const failed = number('failures') + number('errors');
+  return { passed: number('tests') - failed - number('skipped'), failed };
+}
+
+function describe({ name, isOk, seconds, passed, failed }) {
+  const counts = passed + failed > 0 && passed > 0 ? `  ${passed} passed, ${failed} failed` : '';
+  return `${isOk ? '✓' : '✗'} ${name.padEnd(12)} ${seconds.toFixed(1).padStart(6)} s${counts}`;
+}
+
+function sum(numbers) {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+module.exports = { check };

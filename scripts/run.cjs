@@ -1,0 +1,54 @@
+'use strict';
+/** `npm run <task>` for tasks that must work on a bare clone: sets up whatever is missing, then does the task. */
+const fs = require('node:fs');
+const path = require('node:path');
+const { pythonPath } = require('./python-env.cjs');
+const { bin, build, setup } = require('./setup.cjs');
+const { root, runLoudly, StepError } = require('./steps.cjs');
+
+const tasks = {
+  setup: async () => {
+    await setup({ forTests: false });
+    return 0;
+  },
+  build: async () => {
+    await build();
+    return 0;
+  },
+  demo: async (args) => {
+    await setup({ forTests: false });
+    const env = { EMETH_PYTHON: pythonPath() };
+    return runLoudly(process.execPath, [path.join(root, 'dist', 'cli.js'), 'demo', ...args], env);
+  },
+  check: async () => {
+    await setup({ forTests: true });
+    return require('./check.cjs').check();
+  },
+  test: async () => {
+    await setup({ forTests: true });
+    const status = await prepareDatabase();
+    return status === 0 ? require('./check.cjs').check() : status;
+  },
+};
+
+/** The store's tests start a MariaDB or MySQL server of their own; here its program is found or installed. */
+function prepareDatabase() {
+  const script = path.join(root, 'scripts', 'test-database.ts');
+  return fs.existsSync(script) ? runLoudly(process.execPath, [bin('ts-node'), '--swc', script]) : 0;
+}
+
+async function main([name = '', ...args]) {
+  const task = tasks[name];
+  if (!task) throw new StepError(`Unknown task ${name}; there are ${Object.keys(tasks).join(', ')}.`);
+  return task(args);
+}
+
+main(process.argv.slice(2)).then(
+  (status) => {
+    process.exitCode = status;
+  },
+  (error) => {
+    process.stderr.write(`${error instanceof StepError ? error.message : error.stack}\n`);
+    process.exitCode = 1;
+  },
+);

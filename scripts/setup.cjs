@@ -1,0 +1,53 @@
+'use strict';
+/** Everything between a bare clone and a running system. Each step is skipped while its inputs have not changed. */
+const fs = require('node:fs');
+const path = require('node:path');
+const { preparePython } = require('./python-env.cjs');
+const { once, root, runQuietly, StepError } = require('./steps.cjs');
+
+const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+const bin = (name) => path.join(root, 'node_modules', '.bin', name);
+
+/** Packages, build and Python. `forTests` adds what only tests and tools need. */
+async function setup({ forTests }) {
+  checkNode();
+  await installPackages();
+  await build();
+  await preparePython(forTests ? ['requirements.txt', 'requirements-dev.txt'] : ['requirements.txt']);
+}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  throw new StepError(`Node ${process.versions.node} is too old; install Node 20.19 or newer.`);
+}
+
+async function installPackages() {
+  const output = 'node_modules/.package-lock.json';
+  const facts = [process.versions.modules, process.platform, process.arch];
+  await once('npm packages', { files: ['package-lock.json'], facts, output }, async () => {
+    const isFresh = !fs.existsSync(path.join(root, output));
+    const args = [isFresh ? 'ci' : 'install', '--no-audit', '--no-fund', '--loglevel=http'];
+    const remedy = 'Some packages compile C++: they need gcc, make and python3 (Debian: apt-get install build-essential python3).';
+    await runQuietly('npm packages', npm, args, { remedy });
+  });
+}
+
+/** Contracts to typed ABIs, then TypeScript to dist/. */
+async function build() {
+  const contracts = ['src/contracts', 'scripts/build-contracts.ts', 'package-lock.json'];
+  await once('contracts', { files: contracts, output: 'src/chain/generated' }, () =>
+    runQuietly('contracts', process.execPath, [bin('ts-node'), '--swc', 'scripts/build-contracts.ts']),
+  );
+  const sources = ['src', 'src/chain/generated', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+  await once('build', { files: sources, output: 'dist/cli.js' }, async () => {
+    // Compiled beside and moved at the end: a build that fails leaves the old one, and no file of it is left over.
+    const fresh = path.join(root, 'build');
+    fs.rmSync(fresh, { recursive: true, force: true });
+    await runQuietly('build', process.execPath, [bin('tsc'), '-p', 'tsconfig.build.json', '--outDir', 'build']);
+    fs.rmSync(path.join(root, 'dist'), { recursive: true, force: true });
+    fs.renameSync(fresh, path.join(root, 'dist'));
+  });
+}
+
+module.exports = { bin, build, setup };

@@ -1,0 +1,86 @@
+import { Argument, type Command } from 'commander';
+import type { Role } from '../config/schema';
+import { AppError } from '../lib/errors';
+import { type CommonOptions, example } from './options';
+import { printJson, printLines, talk } from './print';
+
+export type InitError = { code: 'init/exists'; path: string } | { code: 'init/bad-setting'; setting: string };
+
+interface InitOptions extends CommonOptions {
+  set: Record<string, unknown>;
+}
+
+export function registerInit(program: Command): void {
+  program
+    .command('init')
+    .description('write a configuration with every setting explained, and a new key beside it')
+    .addArgument(new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client']))
+    .option('--set <key=value>', 'give a setting its value (repeatable)', collectSetting, {})
+    .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
+    .action(init);
+}
+
+async function init(role: Role, options: InitOptions): Promise<void> {
+  const { basename, dirname, join } = await import('node:path');
+  const { mkdir } = await import('node:fs/promises');
+  const { renderConfig } = await import('../config/template.js');
+  const { openWallet } = await import('../chain/wallet.js');
+  const { randomBytes } = await import('node:crypto');
+
+  const path = options.config ?? join('config', `${role}.json`);
+  const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);
+  const known = await checkSettings(role, options.set);
+  await mkdir(dirname(path), { recursive: true });
+  const privateKey = `0x${randomBytes(32).toString('hex')}`;
+  const text = renderConfig(role, { ...known, privateKeyFile: basename(keyPath) });
+  await writeBoth([keyPath, `${privateKey}\n`], [path, text]);
+
+  const { address } = await openWallet({ privateKey });
+  if (options.json) return printJson({ config: path, key: keyPath, address });
+  printLines(`config   ${path}`, `key      ${keyPath}`, `address  ${address}`);
+  talk(`Look through ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
+}
+
+function collectSetting(text: string, settings: Record<string, unknown>): Record<string, unknown> {
+  const [, key, value] = /^(\w+)=(.*)$/s.exec(text) ?? [];
+  if (key === undefined || value === undefined) {
+    throw badSetting(text, 'write it as key=value');
+  }
+  return { ...settings, [key]: value };
+}
+
+/** The given settings in their own types. Throws for keys the role does not have. */
+async function checkSettings(role: Role, given: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const { keysAt } = await import('../config/describe.js');
+  const { parseSetting } = await import('../config/env.js');
+  const { closest } = await import('fastest-levenshtein');
+  const known = keysAt(role, []);
+  const entries = Object.entries(given).map(([key, value]) => {
+    if (!known.includes(key)) throw badSetting(key, `did you mean ${closest(key, known)}?`);
+    return [key, parseSetting(role, key, String(value))] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Creates both files or neither, and never touches one that exists. */
+async function writeBoth(...files: [path: string, text: string][]): Promise<void> {
+  const { rm, writeFile } = await import('node:fs/promises');
+  const written: string[] = [];
+  for (const [path, text] of files) {
+    try {
+      await writeFile(path, text, { mode: 0o600, flag: 'wx' });
+      written.push(path);
+    } catch (cause) {
+      for (const own of written) await rm(own, { force: true });
+      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+      throw new AppError<InitError>(
+        { code: 'init/exists', path },
+        `${path} exists already and is left as it is; move it away or name another file with --config.`,
+      );
+    }
+  }
+}
+
+function badSetting(setting: string, remedy: string): AppError<InitError> {
+  return new AppError<InitError>({ code: 'init/bad-setting', setting }, `--set ${setting} cannot be used: ${remedy}`);
+}

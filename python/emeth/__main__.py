@@ -1,0 +1,70 @@
+"""`python -m emeth`: a child process of an Emeth node. See `src/protocol/trainer.ts` for what it reads and says.
+
+Exit status: 0 done, 64 bad spec, 75 try again later, anything else a crash.
+"""
+
+import os
+import sys
+
+from emeth.events import Failure, Inbox, InboxClosed, Outbox
+from emeth.parse import ParseError
+from emeth.spec import BenchSpec, CoordinateSpec, GenerateSpec, Spec, TrainSpec, parse_spec
+
+EXIT_BAD_SPEC = 64
+EXIT_TRY_LATER = 75
+
+
+def main() -> int:
+    """Read the spec, do what it says, and turn the outcome into an exit status."""
+    try:
+        outbox = Outbox()
+    except OSError:
+        print("File descriptor 3 is not open; events have nowhere to go.", file=sys.stderr)
+        return EXIT_BAD_SPEC
+    inbox = Inbox(sys.stdin.buffer)
+    try:
+        run(parse_spec(inbox.first_line()), inbox, outbox)
+    except (ParseError, Failure) as error:
+        print(error, file=sys.stderr)
+        return EXIT_BAD_SPEC
+    except (InboxClosed, BrokenPipeError):
+        return 0
+    except MemoryError as error:
+        print(f"Out of memory: {error}", file=sys.stderr)
+        return EXIT_TRY_LATER
+    return 0
+
+
+def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
+    """Hand over to the module that does this kind of work; PyTorch is imported only then."""
+    if isinstance(spec, TrainSpec) and spec.processes > 1:
+        from emeth import parallel
+
+        return parallel.run(spec, inbox, outbox)
+    from emeth.device import set_up
+
+    set_up(spec)
+    match spec:
+        case TrainSpec():
+            from emeth import train
+
+            return train.run(spec, inbox, outbox)
+        case CoordinateSpec():
+            from emeth import coordinate
+
+            return coordinate.run(spec, inbox, outbox)
+        case BenchSpec():
+            from emeth import bench
+
+            return bench.run(spec, outbox)
+        case GenerateSpec():
+            from emeth import generate
+
+            return generate.run(spec, outbox)
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    # Not sys.exit: a thread still reads stdin, and a shutdown in order would wait for it.
+    os._exit(status)

@@ -1,0 +1,171 @@
+"""The `coordinate` child: prepares data, cuts shards, inspects and folds updates, evaluates and exports."""
+
+import math
+from dataclasses import asdict
+
+import torch
+
+from emeth.codec import raw, theta_layout
+from emeth.data import Corpus, prepare
+from emeth.evaluate import evaluate, load_model, read_shape
+from emeth.events import Failure, Inbox, Outbox
+from emeth.export import export
+from emeth.model import count_parameters, initial_tensors, layout
+from emeth.model_shape import Shape
+from emeth.outer import fold, inspect_update
+from emeth.parse import ParseError
+from emeth.spec import (
+    CoordinateCommand,
+    CoordinateSpec,
+    Cut,
+    DirectoryModel,
+    Evaluate,
+    Export,
+    Fold,
+    Init,
+    Inspect,
+    Prepare,
+    parse_coordinate_command,
+    parse_json,
+)
+from emeth.tensors import TensorFileError, TensorSpec, write_tensors
+
+
+def run(spec: CoordinateSpec, inbox: Inbox, outbox: Outbox) -> None:
+    """Answer commands until stdin ends."""
+    coordinator = Coordinator(spec, inbox, outbox)
+    threads = torch.get_num_threads()
+    outbox.emit("ready", device=spec.device, threads=threads, parameters=coordinator.num_parameters())
+    while True:
+        coordinator.answer(inbox.next_line())
+
+
+class Coordinator:
+    """One job's commands; everything that must survive a restart lies in files."""
+
+    def __init__(self, spec: CoordinateSpec, inbox: Inbox, outbox: Outbox) -> None:
+        self._spec = spec
+        self._params = spec.params
+        self._inbox = inbox
+        self._outbox = outbox
+        self._corpus: Corpus | None = None
+
+    def num_parameters(self) -> int:
+        """Numbers in the model; 0 before the data (and so the vocabulary) are known."""
+        try:
+            return count_parameters(self._shape())
+        except Failure:
+            return 0
+
+    def answer(self, line: bytes) -> None:
+        """Do one command; whatever goes wrong with it is its answer."""
+        value = parse_json(line)
+        try:
+            self._do(parse_coordinate_command(value))
+        except Failure as error:
+            self._fail(value, error.code, str(error))
+        except TensorFileError as error:
+            self._fail(value, "model/bad-file", str(error))
+        except ParseError as error:
+            self._fail(value, "command/invalid", str(error))
+        except OSError as error:
+            self._fail(value, "data/io", f"A file could not be read or written: {error}.")
+
+    def _fail(self, value: object, code: str, message: str) -> None:
+        command_id = value.get("id") if isinstance(value, dict) else None
+        if not isinstance(command_id, int):
+            raise ParseError(message)
+        self._outbox.emit("failed", id=command_id, code=code, message=message)
+
+    def _do(self, command: CoordinateCommand) -> None:  # noqa: PLR0911 - one return per command
+        match command:
+            case Prepare():
+                return self._prepare(command)
+            case Init():
+                return self._init(command)
+            case Cut():
+                return self._cut(command)
+            case Inspect():
+                return self._inspect(command)
+            case Fold():
+                return self._fold(command)
+            case Evaluate():
+                return self._evaluate(command)
+            case Export():
+                return self._export(command)
+
+    def _prepare(self, command: Prepare) -> None:
+        self._corpus = None
+        prepared = prepare(self._params, command.dataset, command.max_bytes, self._spec.work_dir)
+        self._outbox.emit("prepared", id=command.id, **prepared.json())
+
+    def _init(self, command: Init) -> None:
+        shape = self._shape()
+        tensors = initial_tensors(shape, self._params.seed)
+        theta = write_tensors(command.out, self._layout(), (raw(tensor) for _, tensor in tensors))
+        self._outbox.emit("initialised", id=command.id, theta=theta.json(), parameters=count_parameters(shape))
+
+    def _cut(self, command: Cut) -> None:
+        shard = self._open_corpus().cut(command.start, command.end, command.out)
+        self._outbox.emit("cut", id=command.id, shard=shard.json(), blocks=command.end - command.start)
+
+    def _inspect(self, command: Inspect) -> None:
+        try:
+            norm = inspect_update(command.update, self._params.codec, self._layout())
+        except TensorFileError as error:
+            self._outbox.emit("inspected", id=command.id, ok=False, reason=str(error), norm=0)
+            return
+        if math.isfinite(norm):
+            self._outbox.emit("inspected", id=command.id, ok=True, norm=norm)
+        else:
+            self._outbox.emit("inspected", id=command.id, ok=False, reason="The update is not finite.", norm=0)
+
+    def _fold(self, command: Fold) -> None:
+        folded = fold(command, self._params.codec, self._layout(), self._params.outer)
+        self._outbox.emit(
+            "folded",
+            id=command.id,
+            theta=folded.theta.json(),
+            outer=folded.outer.json(),
+            delta=folded.delta.json(),
+            norms=folded.norms,
+            clips=folded.clips,
+        )
+
+    def _evaluate(self, command: Evaluate) -> None:
+        corpus = self._open_corpus()
+        if isinstance(command.model, DirectoryModel):
+            shape, path = read_shape(command.model.directory), f"{command.model.directory}/model.safetensors"
+            self._require_fit(shape)
+        else:
+            shape, path = self._shape(), command.model.theta
+        model = load_model(path, shape, self._spec.device)
+        sequences = corpus.validation(command.max_sequences)
+        result = evaluate(model, sequences, corpus.tokenizer().token_bytes(), self._inbox)
+        if not math.isfinite(result.loss):
+            raise Failure("model/not-finite", "The model's loss on the held-out part is not a finite number.")
+        self._outbox.emit(
+            "evaluated", id=command.id, loss=result.loss, tokens=result.tokens, lossPerByte=result.loss_per_byte
+        )
+
+    def _export(self, command: Export) -> None:
+        corpus = self._open_corpus()
+        files = export(command, self._params, self._shape(), corpus.tokenizer())
+        self._outbox.emit("exported", id=command.id, files=files)
+
+    def _open_corpus(self) -> Corpus:
+        if self._corpus is None:
+            self._corpus = Corpus(self._params, self._spec.work_dir)
+        return self._corpus
+
+    def _shape(self) -> Shape:
+        return self._params.shape(self._open_corpus().prepared.vocab_size)
+
+    def _layout(self) -> dict[str, TensorSpec]:
+        return theta_layout(layout(self._shape()))
+
+    def _require_fit(self, found: Shape) -> None:
+        wanted = self._shape()
+        if (found.vocab_size, found.context) != (wanted.vocab_size, wanted.context):
+            message = f"The directory holds {asdict(found)}, the job asks for {asdict(wanted)}."
+            raise Failure("model/other-shape", message)

@@ -1,0 +1,23 @@
+"""Threads and device of this process."""
+
+import torch
+
+from emeth.parse import ParseError
+from emeth.spec import Spec
+
+
+def set_up(spec: Spec) -> None:
+    """Pin the thread count and make sure the device exists. Raises ParseError."""
+    if spec.threads > 0:
+        torch.set_num_threads(spec.threads)
+    if spec.device != "cpu" and not torch.cuda.is_available():
+        raise ParseError(f"spec.device is {spec.device!r}, but PyTorch finds no CUDA device here.")
+    if ":" in spec.device and int(spec.device.split(":")[1]) >= torch.cuda.device_count():
+        raise ParseError(f"spec.device is {spec.device!r}, but only {torch.cuda.device_count()} devices are here.")
+
+
+def device_name(device: str) -> str:
+    """The device as people call it."""
+    if device == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(torch.cuda.get_device_name(device))

@@ -1,0 +1,73 @@
+"""Loss of a model on held-out sequences."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emeth.codec import raw, theta_layout
+from emeth.data import Tokens, bytes_of
+from emeth.events import Failure, Inbox
+from emeth.model import Gpt, build, layout
+from emeth.model_shape import Shape
+from emeth.tensors import TensorReader
+
+# Tokens computed at once: enough to fill a core, little enough for a laptop's memory.
+_BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """Mean nats per token and per byte, over so many tokens."""
+
+    loss: float
+    tokens: int
+    loss_per_byte: float
+
+
+def load_model(path: str, shape: Shape, device: str) -> Gpt:
+    """A model with the weights of a θ file (or of an export, which is one)."""
+    names = theta_layout(layout(shape))
+    model = build(shape, "cpu")
+    weights = dict(model.named_parameters())
+    with TensorReader(path, names) as file, torch.no_grad():
+        for name in names:
+            file.read_into(name, 0, raw(weights[name].detach()))
+    return model.to(device).eval()
+
+
+def read_shape(directory: str) -> Shape:
+    """The shape in an exported directory's config.json."""
+    try:
+        config = json.loads(Path(directory, "config.json").read_text())
+        return Shape(
+            layers=config["n_layer"],
+            heads=config["n_head"],
+            width=config["n_embd"],
+            context=config["n_positions"],
+            vocab_size=config["vocab_size"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Failure(
+            "model/bad-directory", f"{directory} holds no config.json of a GPT-2 model: {error!r}."
+        ) from error
+
+
+def evaluate(model: Gpt, sequences: Tokens, token_bytes: NDArray[np.int64], inbox: Inbox) -> Evaluation:
+    """Loss over whole sequences [n, context + 1]; the sum is in float64 and does not depend on what runs beside it."""
+    context = sequences.shape[1] - 1
+    device = next(model.parameters()).device
+    total, num_bytes = 0.0, 0
+    rows = max(1, _BATCH_TOKENS // context)
+    with torch.inference_mode():
+        for start in range(0, len(sequences), rows):
+            inbox.check_open()
+            batch = np.ascontiguousarray(sequences[start : start + rows])
+            tokens = torch.from_numpy(batch.astype(np.int64)).to(device)
+            total += float(model(tokens[:, :-1], tokens[:, 1:])) * len(batch) * context
+            num_bytes += bytes_of(batch[:, 1:], token_bytes)
+    num_tokens = len(sequences) * context
+    return Evaluation(loss=total / num_tokens, tokens=num_tokens, loss_per_byte=total / max(1, num_bytes))

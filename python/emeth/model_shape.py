@@ -1,0 +1,15 @@
+"""The shape of a model, apart from `model.py` so that reading a spec does not import PyTorch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """What fixes the tensors of a model."""
+
+    layers: int
+    heads: int
+    width: int
+    context: int
+    vocab_size: int
+    dropout: float = 0.0

@@ -1,0 +1,302 @@
+"""What the parent says: specs and commands, mirroring `src/protocol/trainer.ts` and `src/protocol/job-params.ts`."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from emeth.model_shape import Shape
+from emeth.parse import ParseError, Pattern, Range, parse
+
+Id = Annotated[int, Range(1)]
+Count = Annotated[int, Range(0)]
+Positive = Annotated[int, Range(1)]
+Path = Annotated[str, Pattern(r".+")]
+Sha256 = Annotated[str, Pattern(r"[0-9a-f]{64}")]
+Device = Annotated[str, Pattern(r"cpu|cuda|cuda:\d+")]
+Codec = Literal["int8", "bf16", "fp32"]
+Above0 = 5e-324
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelShape:
+    layers: Annotated[int, Range(1, 96)]
+    heads: Annotated[int, Range(1, 128)]
+    width: Annotated[int, Range(16, 16384)]
+    context: Annotated[int, Range(16, 8192)]
+    dropout: Annotated[float, Range(0, 0.9)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ByteTokenizer:
+    type: Literal["byte"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BpeTokenizer:
+    type: Literal["bpe"]
+    vocab_size: Annotated[int, Range(300, 262144)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundParams:
+    steps: Annotated[int, Range(1, 10000)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InnerParams:
+    lr: Annotated[float, Range(Above0, 1)]
+    min_lr_ratio: Annotated[float, Range(0, 1)]
+    warmup: Annotated[float, Range(0, 0.5)]
+    weight_decay: Annotated[float, Range(0, 1)]
+    beta1: Annotated[float, Range(0, 0.9999)]
+    beta2: Annotated[float, Range(0, 0.99999)]
+    clip: Annotated[float, Range(Above0)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OuterParams:
+    lr: Annotated[float, Range(Above0, 4)]
+    momentum: Annotated[float, Range(0, 0.999)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Params:
+    """A job's parameters with nothing left open; the defaults are the parent's business."""
+
+    program: Literal["lm"]
+    model: ModelShape
+    tokenizer: ByteTokenizer | BpeTokenizer
+    seed: Annotated[int, Range(0, 2**31 - 1)]
+    epochs: Annotated[float, Range(Above0, 1000)]
+    batch: Annotated[int, Range(1, 4096)]
+    validation: Annotated[float, Range(0.01, 0.5)]
+    round: RoundParams
+    inner: InnerParams
+    outer: OuterParams
+    codec: Codec
+    precision: Literal["auto", "fp32", "bf16"]
+
+    def shape(self, vocab_size: int) -> Shape:
+        """The model these parameters ask for."""
+        model = self.model
+        return Shape(
+            layers=model.layers,
+            heads=model.heads,
+            width=model.width,
+            context=model.context,
+            dropout=model.dropout,
+            vocab_size=vocab_size,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSpec:
+    kind: Literal["train"]
+    device: Device
+    threads: Count
+    work_dir: Path
+    job_id: str
+    params: Params
+    vocab_size: Annotated[int, Range(2)]
+    total_blocks: Positive
+    micro_batch: Positive
+    processes: Annotated[int, Range(1, 64)] = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoordinateSpec:
+    kind: Literal["coordinate"]
+    device: Device
+    threads: Count
+    work_dir: Path
+    job_id: str
+    params: Params
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchSpec:
+    kind: Literal["bench"]
+    device: Device
+    threads: Count
+    work_dir: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateSpec:
+    kind: Literal["generate"]
+    device: Device
+    threads: Count
+    work_dir: Path
+    directory: Path
+    prompt: str
+    max_new_tokens: Annotated[int, Range(1, 100_000)]
+    temperature: Annotated[float, Range(0, 10)]
+    top_k: Count
+    seed: Count
+
+
+Spec = TrainSpec | CoordinateSpec | BenchSpec | GenerateSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WholeTheta:
+    path: Path
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeltaTheta:
+    delta: Path
+    base: Sha256
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundRun:
+    type: Literal["round.run"]
+    id: Id
+    round: Count
+    start: Count
+    shard: Path
+    theta: WholeTheta | DeltaTheta
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundCancel:
+    type: Literal["round.cancel"]
+    id: Id
+
+
+TrainCommand = RoundRun | RoundCancel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepare:
+    type: Literal["prepare"]
+    id: Id
+    dataset: Path
+    max_bytes: Positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Init:
+    type: Literal["init"]
+    id: Id
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cut:
+    type: Literal["cut"]
+    id: Id
+    start: Count
+    end: Positive
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspect:
+    type: Literal["inspect"]
+    id: Id
+    update: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightedUpdate:
+    path: Path
+    weight: Annotated[float, Range(Above0)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fold:
+    type: Literal["fold"]
+    id: Id
+    theta: Path
+    updates: tuple[WeightedUpdate, ...]
+    scale: Annotated[float, Range(0, 1)]
+    theta_out: Path
+    outer_out: Path
+    delta_out: Path
+    outer: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThetaModel:
+    theta: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryModel:
+    directory: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluate:
+    type: Literal["evaluate"]
+    id: Id
+    model: ThetaModel | DirectoryModel
+    max_sequences: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Export:
+    type: Literal["export"]
+    id: Id
+    theta: Path
+    directory: Path
+    card: dict[str, str | float]
+
+
+CoordinateCommand = Prepare | Init | Cut | Inspect | Fold | Evaluate | Export
+
+_SPECS = {"train": TrainSpec, "coordinate": CoordinateSpec, "bench": BenchSpec, "generate": GenerateSpec}
+_TRAIN = {"round.run": RoundRun, "round.cancel": RoundCancel}
+_COORDINATE = {
+    "prepare": Prepare,
+    "init": Init,
+    "cut": Cut,
+    "inspect": Inspect,
+    "fold": Fold,
+    "evaluate": Evaluate,
+    "export": Export,
+}
+
+
+def parse_spec(line: bytes) -> Spec:
+    """The first line of stdin. Raises ParseError."""
+    value = parse_json(line)
+    spec: Spec = parse(_select(_SPECS, value, "kind"), value, "spec")
+    if isinstance(spec, TrainSpec | CoordinateSpec) and spec.params.model.width % spec.params.model.heads != 0:
+        raise ParseError("spec.params.model.width must be a multiple of heads.")
+    return spec
+
+
+def parse_train_command(value: object) -> TrainCommand:
+    """A command of a `train` child. Raises ParseError."""
+    command: TrainCommand = parse(_select(_TRAIN, value, "type"), value, "command")
+    return command
+
+
+def parse_coordinate_command(value: object) -> CoordinateCommand:
+    """A command of a `coordinate` child. Raises ParseError."""
+    command: CoordinateCommand = parse(_select(_COORDINATE, value, "type"), value, "command")
+    if isinstance(command, Fold) and not command.updates:
+        raise ParseError("command.updates must hold at least one update.")
+    return command
+
+
+def parse_json(line: bytes) -> object:
+    """The JSON value of a line. Raises ParseError."""
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ParseError(f"The line is not JSON: {error}.") from error
+    return value
+
+
+def _select(kinds: dict[str, type], value: object, tag: str) -> type:
+    found = kinds.get(str(value.get(tag))) if isinstance(value, dict) else None
+    if found is None:
+        raise ParseError(f"{tag!r} must be one of {', '.join(kinds)}.")
+    return found

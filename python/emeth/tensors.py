@@ -1,0 +1,254 @@
+"""Safetensors files, read and written a piece at a time, so that no file ever has to fit in memory.
+
+Writing is deterministic: the same tensors give the same bytes, which is what lets a file's sha256 name a model.
+Reading is strict: a file is accepted only if it holds exactly the tensors expected, without a gap or a spare byte.
+Nothing is ever unpickled. `torch` is not imported here: bytes go in and out of any buffer.
+"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+DTYPE_BYTES = {"F32": 4, "I32": 4, "U32": 4, "BF16": 2, "U16": 2, "I8": 1, "U8": 1}
+# What transformers expects of a file written for PyTorch; in every file, so that θ and its export are the same bytes.
+METADATA = {"format": "pt"}
+_MAX_HEADER_BYTES = 16 * 1024 * 1024
+
+
+class TensorFileError(Exception):
+    """The file is not the one expected; the message is a sentence that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Dtype (by its safetensors name) and shape of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def num_bytes(self) -> int:
+        return self.count * DTYPE_BYTES[self.dtype]
+
+
+Layout = Mapping[str, TensorSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A finished file and what its bytes hash to."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+    def json(self) -> dict[str, str | int]:
+        return {"path": self.path, "sha256": self.sha256, "bytes": self.bytes}
+
+
+def header_bytes(layout: Layout) -> bytes:
+    """The head of a file whose tensors lie in the order of the layout."""
+    entries: dict[str, object] = {"__metadata__": METADATA}
+    offset = 0
+    for name, spec in layout.items():
+        entries[name] = {
+            "dtype": spec.dtype,
+            "shape": list(spec.shape),
+            "data_offsets": [offset, offset + spec.num_bytes],
+        }
+        offset += spec.num_bytes
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+class TensorWriter:
+    """Writes a file front to back; it appears under its name only when it is whole."""
+
+    def __init__(self, path: str, layout: Layout) -> None:
+        self._path = path
+        self._part = f"{path}.part"
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._file = Path(self._part).open("wb", buffering=0)  # noqa: SIM115 - closed in __exit__
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+        header = header_bytes(layout)
+        self._expected = len(header) + sum(spec.num_bytes for spec in layout.values())
+        self.ref: FileRef | None = None
+        self.write(header)
+
+    def write(self, data: Any) -> None:  # noqa: ANN401 - whatever has the buffer protocol
+        """Append the bytes of a C-contiguous buffer."""
+        view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
+        self._sha256.update(view)
+        self._bytes += len(view)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if kind is not None:
+            self._file.close()
+            Path(self._part).unlink(missing_ok=True)
+            return
+        assert self._bytes == self._expected, f"{self._path}: {self._bytes} bytes written of {self._expected}"  # noqa: S101
+        os.fsync(self._file.fileno())
+        self._file.close()
+        Path(self._part).replace(self._path)
+        self.ref = FileRef(self._path, self._sha256.hexdigest(), self._bytes)
+
+    def done(self) -> FileRef:
+        """The finished file."""
+        assert self.ref is not None, "the writer is still open"  # noqa: S101
+        return self.ref
+
+
+def write_tensors(path: str, layout: Layout, buffers: Iterable[Any]) -> FileRef:
+    """Write a whole file; `buffers` come in the order of the layout."""
+    with TensorWriter(path, layout) as writer:
+        for data in buffers:
+            writer.write(data)
+    return writer.done()
+
+
+def hash_tensors(layout: Layout, buffers: Iterable[Any]) -> str:
+    """The sha256 a file would have, without writing it."""
+    sha256 = hashlib.sha256(header_bytes(layout))
+    for data in buffers:
+        sha256.update(memoryview(data).cast("B"))
+    return sha256.hexdigest()
+
+
+class TensorReader:
+    """An open file whose header has been checked. Data are copied out of it piece by piece, never mapped: a file that
+    shrinks under us is an error instead of a crash, and resident memory stays what we allocated."""
+
+    def __init__(self, path: str, expected: Layout | None = None) -> None:
+        self.path = path
+        try:
+            self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed in __exit__
+        except OSError as error:
+            raise TensorFileError(f"The file cannot be opened: {error}.") from error
+        try:
+            self.layout, self._offsets = _read_header(self._file.fileno())
+            if expected is not None:
+                _require_layout(self.layout, expected)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def read_into(self, name: str, start: int, out: Any) -> None:  # noqa: ANN401 - whatever has the buffer protocol
+        """Fill a contiguous buffer with a tensor's numbers from `start` on."""
+        view = memoryview(out).cast("B")
+        offset = self._offsets[name] + start * DTYPE_BYTES[self.layout[name].dtype]
+        while view:
+            got = os.preadv(self._file.fileno(), [view], offset)
+            if got == 0:
+                raise TensorFileError(f"{name} ends early.")
+            view = view[got:]
+            offset += got
+
+    def read_bytes(self, name: str) -> bytearray:
+        """All bytes of a tensor."""
+        data = bytearray(self.layout[name].num_bytes)
+        if data:
+            self.read_into(name, 0, data)
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def sha256_of(path: str) -> str:
+    """The sha256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_header(fd: int) -> tuple[dict[str, TensorSpec], dict[str, int]]:
+    size = os.fstat(fd).st_size
+    prefix = os.pread(fd, 8, 0)
+    if len(prefix) < 8:
+        raise TensorFileError(f"The file holds {size} bytes, too few for a header.")
+    length: int = struct.unpack("<Q", prefix)[0]
+    if length > min(_MAX_HEADER_BYTES, size - 8):
+        raise TensorFileError(f"The header claims {length} bytes of a file of {size}.")
+    try:
+        entries = json.loads(os.pread(fd, length, 8), object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise TensorFileError(f"The header is not JSON: {error}.") from error
+    if not isinstance(entries, dict):
+        raise TensorFileError("The header is not an object.")
+    entries.pop("__metadata__", None)
+    return _read_entries(entries, data_start=8 + length, size=size)
+
+
+def _read_entries(
+    entries: dict[str, object], data_start: int, size: int
+) -> tuple[dict[str, TensorSpec], dict[str, int]]:
+    layout: dict[str, TensorSpec] = {}
+    spans: dict[str, tuple[int, int]] = {}
+    for name, entry in entries.items():
+        layout[name], spans[name] = _read_entry(name, entry)
+    position = 0
+    for name, (begin, end) in sorted(spans.items(), key=lambda item: item[1]):
+        if begin != position or end - begin != layout[name].num_bytes:
+            raise TensorFileError(f"{name} lies at [{begin}, {end}), which leaves a gap, overlaps or has another size.")
+        position = end
+    if data_start + position != size:
+        raise TensorFileError(f"The file holds {size} bytes, its header speaks of {data_start + position}.")
+    return layout, {name: data_start + begin for name, (begin, _) in spans.items()}
+
+
+def _read_entry(name: str, entry: object) -> tuple[TensorSpec, tuple[int, int]]:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise TensorFileError(f"{name} has a malformed header entry.")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
+        raise TensorFileError(f"{name} has dtype {dtype!r}, which is not one of {', '.join(DTYPE_BYTES)}.")
+    if not _are_counts(shape) or not _are_counts(offsets) or len(offsets) != 2:
+        raise TensorFileError(f"{name} has a malformed shape or offsets.")
+    return TensorSpec(dtype, tuple(shape)), (offsets[0], offsets[1])
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice")
+    return result
+
+
+def _require_layout(found: Layout, expected: Layout) -> None:
+    for name in expected:
+        if name not in found:
+            raise TensorFileError(f"{name} is missing.")
+    for name, spec in found.items():
+        if name not in expected:
+            raise TensorFileError(f"{name[:100]!r} does not belong to this model.")
+        if spec.dtype != expected[name].dtype:
+            raise TensorFileError(f"{name} has dtype {spec.dtype}, not {expected[name].dtype}.")
+        if spec.shape != expected[name].shape:
+            raise TensorFileError(f"{name} has shape {list(spec.shape)}, not {list(expected[name].shape)}.")

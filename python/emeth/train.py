@@ -1,0 +1,289 @@
+"""The `train` child: one plain loop over the blocks of a lease.
+
+A round is a function of θ, the shard and its position: AdamW starts afresh each round, so anybody can replay a round
+and a worker that restarts has lost nothing. Measured on English bytes with two workers and H = 50, that costs 1.4 %
+more loss than keeping its state, and 0.2 % with the short warm-up below.
+"""
+
+import math
+import time
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emeth.codec import EncodedReader, chunks, encode_file, raw, read_theta, theta_layout
+from emeth.data import Tokens, read_shard
+from emeth.events import Failure, Inbox, InboxClosed, Outbox
+from emeth.model import build, count_parameters, layout
+from emeth.parse import ParseError
+from emeth.philox import words
+from emeth.spec import DeltaTheta, InnerParams, RoundRun, TrainSpec, WholeTheta, parse_json, parse_train_command
+from emeth.team import CANCEL, CLOSE, GO, Solo, Team
+from emeth.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
+
+# Steps over which the rate rises from nothing at the start of each round, while AdamW's moments are still guesses.
+ROUND_WARMUP_STEPS = 10
+_PROGRESS_SECONDS = 1.0
+_CURVE_POINTS = 16
+_DROPOUT_PURPOSE = 2
+
+
+def run(spec: TrainSpec, inbox: Inbox | None, outbox: Outbox | None, team: Team | None = None) -> None:
+    """Answer commands until stdin ends. Only the first process of a team has an inbox and an outbox."""
+    trainer = Trainer(spec, inbox, outbox, team or Solo())
+    trainer.say_ready()
+    while True:
+        trainer.answer(trainer.next_line())
+
+
+def learning_rate(inner: InnerParams, position: int, total: int) -> float:
+    """The job-wide schedule: a linear rise, then half a cosine down to `min_lr_ratio`; a function of position alone."""
+    done = (position + 1) / total
+    if done < inner.warmup:
+        return inner.lr * done / inner.warmup
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (done - inner.warmup) / (1 - inner.warmup))))
+    return inner.lr * (inner.min_lr_ratio + (1 - inner.min_lr_ratio) * cosine)
+
+
+def round_warmup(step: int, steps: int) -> float:
+    """The factor on the rate at a step of a round; never more than a fifth of the round is spent on it."""
+    return min(1.0, (step + 1) / max(1, min(ROUND_WARMUP_STEPS, steps // 5)))
+
+
+def make_optimiser(model: nn.Module, inner: InnerParams) -> torch.optim.AdamW:
+    """AdamW that decays matrices and leaves biases and norms alone."""
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": inner.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=inner.lr, betas=(inner.beta1, inner.beta2), fused=True)
+
+
+class Trainer:
+    """One job's model on one device, kept across rounds."""
+
+    def __init__(self, spec: TrainSpec, inbox: Inbox | None, outbox: Outbox | None, team: Team) -> None:
+        self._spec = spec
+        self._params = spec.params
+        self._inbox = inbox
+        self._outbox = outbox
+        self._team = team
+        self._device = torch.device(team.device(spec.device))
+        shape = spec.params.shape(spec.vocab_size)
+        self._layout = theta_layout(layout(shape))
+        self._num_parameters = count_parameters(shape)
+        self._model = build(shape, self._device).train()
+        self._weights = dict(self._model.named_parameters())
+        self._network = team.wrap(self._model)
+        self._theta: dict[str, Tensor] = {}
+        self._theta_sha256 = ""
+
+    def say_ready(self) -> None:
+        """Tell the parent that commands may come."""
+        threads = torch.get_num_threads()
+        self._emit("ready", device=str(self._device), threads=threads, parameters=self._num_parameters)
+
+    def next_line(self) -> bytes:
+        """The next command, the same for every process of the team."""
+        line = None
+        if self._inbox is not None:
+            try:
+                line = self._inbox.next_line()
+            except InboxClosed:
+                line = b""
+        line = self._team.share(line)
+        if not line:
+            raise InboxClosed
+        return line
+
+    def answer(self, line: bytes) -> None:
+        """Do one command; whatever goes wrong with it is its answer."""
+        value = parse_json(line)
+        command_id = value.get("id") if isinstance(value, dict) else None
+        if not isinstance(command_id, int):
+            raise ParseError("The command has no id.")
+        try:
+            command = parse_train_command(value)
+            if not isinstance(command, RoundRun):
+                raise Failure("train/canceled", "No round is running.")
+            self._run_round(command)
+        except Failure as error:
+            self._fail(command_id, error.code, str(error))
+        except TensorFileError as error:
+            self._fail(command_id, "model/bad-file", str(error))
+        except ParseError as error:
+            self._fail(command_id, "command/invalid", str(error))
+        except OSError as error:
+            self._fail(command_id, "data/io", f"A file could not be read or written: {error}.")
+        except (RuntimeError, MemoryError) as error:
+            self._fail_of_memory(command_id, error)
+
+    def _run_round(self, command: RoundRun) -> None:
+        began = time.monotonic()
+        params = self._params
+        shard = read_shard(command.shard, params.batch, params.model.context, self._spec.vocab_size)
+        self._load_theta(command.theta)
+        losses = self._train(command, shard)
+        if not np.isfinite(losses).all():
+            raise Failure("train/diverged", "The loss is not a finite number any more; a lower learning rate may help.")
+        update = self._write_update(command.out)
+        self._emit(
+            "round.done",
+            id=command.id,
+            update=update and update.json(),
+            tokens=shard.shape[0] * params.batch * params.model.context,
+            loss=float(losses.mean()),
+            lossCurve=[float(part.mean()) for part in np.array_split(losses, min(_CURVE_POINTS, len(losses)))],
+            seconds=time.monotonic() - began,
+            endTheta=hash_tensors(self._layout, (raw(self._weights[name].detach().cpu()) for name in self._layout)),
+        )
+
+    def _train(self, command: RoundRun, shard: Tokens) -> NDArray[np.float64]:
+        """The inner loop; returns the loss of every block."""
+        inner, steps = self._params.inner, len(shard)
+        optimiser = make_optimiser(self._model, inner)
+        losses = torch.zeros(steps, device=self._device)
+        reported, reported_at = 0, time.monotonic()
+        for step in range(steps):
+            self._stop_if_told(command.id)
+            position = command.start + step
+            rate = learning_rate(inner, position, self._spec.total_blocks) * round_warmup(step, steps)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            losses[step] = self._gradients(shard[step], position)
+            nn.utils.clip_grad_norm_(self._model.parameters(), inner.clip)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            if time.monotonic() - reported_at >= _PROGRESS_SECONDS:
+                self._report(command.id, losses[reported : step + 1], step + 1, steps, time.monotonic() - reported_at)
+                reported, reported_at = step + 1, time.monotonic()
+        return self._team.total(losses).double().cpu().numpy()
+
+    def _gradients(self, block: NDArray[np.generic], position: int) -> Tensor:
+        """Accumulate the gradient of a block, micro-batch by micro-batch; returns this process's part of its loss."""
+        batch, team = len(block), self._team
+        if self._params.model.dropout > 0:
+            torch.manual_seed(int(words(1, self._params.seed, _DROPOUT_PURPOSE + team.rank, position)[0] >> 1))
+        rows, weight = team.rows(batch)
+        tokens = torch.from_numpy(block[rows].astype(np.int64)).to(self._device, non_blocking=True)
+        micros = tokens.split(self._spec.micro_batch)
+        total = torch.zeros((), device=self._device)
+        for i, micro in enumerate(micros):
+            with team.no_sync(self._network) if i + 1 < len(micros) else nullcontext(), self._autocast():
+                loss = self._network(micro[:, :-1], micro[:, 1:]) * (weight * len(micro) / batch)
+            # The factor undoes DDP's averaging over processes: the parts of a block are summed.
+            (loss * team.size).backward()
+            total += loss.detach()
+        return total
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        precision = self._params.precision
+        auto = precision == "auto" and self._device.type == "cuda" and torch.cuda.is_bf16_supported()
+        if precision == "bf16" or auto:
+            return torch.autocast(self._device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _load_theta(self, source: WholeTheta | DeltaTheta) -> None:
+        """Make θ_r the held one and put it into the model."""
+        if isinstance(source, DeltaTheta) and source.sha256 != self._theta_sha256:
+            self._apply_delta(source)
+        elif isinstance(source, WholeTheta) and source.sha256 != self._theta_sha256:
+            if sha256_of(source.path) != source.sha256:
+                raise Failure("model/wrong-hash", f"The θ file does not hash to {source.sha256}.")
+            self._theta, self._theta_sha256 = read_theta(source.path, self._layout), source.sha256
+        with torch.no_grad():
+            for name, weight in self._weights.items():
+                weight.copy_(self._theta[name])
+
+    def _apply_delta(self, source: DeltaTheta) -> None:
+        if source.base != self._theta_sha256:
+            held = self._theta_sha256 or "none"
+            raise Failure("model/wrong-base", f"The delta is for θ {source.base}; this child holds {held}.")
+        # A delta that fails half-way must not leave a θ with a name it does not deserve.
+        self._theta_sha256 = ""
+        reader = EncodedReader(source.delta, self._params.codec, self._layout)
+        try:
+            for name, spec in self._layout.items():
+                flat = self._theta[name].view(-1)
+                for start, end in chunks(spec.count):
+                    decoded = torch.empty(end - start)
+                    reader.read(name, start, decoded)
+                    flat[start:end] += decoded
+        finally:
+            reader.close()
+        found = hash_tensors(self._layout, (raw(self._theta[name]) for name in self._layout))
+        if found != source.sha256:
+            raise Failure("model/wrong-hash", f"θ after the delta hashes to {found}, not {source.sha256}.")
+        self._theta_sha256 = found
+
+    def _write_update(self, out: str) -> FileRef | None:
+        if self._outbox is None:
+            return None
+
+        def difference(name: str) -> Tensor:
+            return self._theta[name] - self._weights[name].detach().cpu()
+
+        return encode_file(out, self._params.codec, self._layout, difference)
+
+    def _stop_if_told(self, command_id: int) -> None:
+        """Between two steps: has the parent gone, or does it want this round no more?"""
+        order = GO
+        if self._inbox is not None:
+            order = self._order(self._inbox, command_id)
+        order = self._team.agree(order)
+        if order == CLOSE:
+            raise InboxClosed
+        if order == CANCEL:
+            raise Failure("train/canceled", "The round was canceled.")
+
+    def _order(self, inbox: Inbox, command_id: int) -> int:
+        try:
+            waiting = list(inbox.waiting_lines())
+        except InboxClosed:
+            return CLOSE
+        order = GO
+        for line in waiting:
+            value = parse_json(line)
+            if isinstance(value, dict) and value.get("type") == "round.cancel":
+                inbox.discard(line)
+                order = CANCEL
+                # A cancel may carry the round's id or one of its own; each id gets its answer.
+                if value.get("id") != command_id:
+                    self._fail(value["id"], "train/canceled", "The round was canceled.")
+        return order
+
+    def _report(self, command_id: int, losses: Tensor, step: int, steps: int, seconds: float) -> None:
+        # A process knows only its own rows' losses until the round ends; scaled up, they estimate the whole.
+        rows, weight = self._team.rows(self._params.batch)
+        part = weight * len(range(*rows.indices(self._params.batch))) / self._params.batch
+        loss = float(losses.mean()) / max(part, 1e-9)
+        if not math.isfinite(loss):
+            raise Failure("train/diverged", "The loss is not a finite number any more; a lower learning rate may help.")
+        tokens = len(losses) * self._params.batch * self._params.model.context
+        self._emit(
+            "progress", id=command_id, step=step, steps=steps, loss=loss, tokensPerSecond=tokens / max(seconds, 1e-9)
+        )
+
+    def _fail(self, command_id: int, code: str, message: str) -> None:
+        self._model.zero_grad(set_to_none=True)
+        self._emit("failed", id=command_id, code=code, message=message)
+
+    def _fail_of_memory(self, command_id: int, error: RuntimeError | MemoryError) -> None:
+        known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not known:
+            raise error
+        micro = self._spec.micro_batch
+        message = f"The device ran out of memory with micro-batches of {micro}; a smaller microBatch needs less."
+        self._fail(command_id, "train/oom", message)
+        if self._team.size > 1:
+            raise MemoryError(message) from error
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _emit(self, kind: str, **fields: object) -> None:
+        if self._outbox is not None:
+            self._outbox.emit(kind, **fields)

@@ -23,6 +23,10 @@ export function exitCodeOf(error: unknown): ExitCode {
 /** What stderr shows of an error: one sentence, or one JSON object for programs. Undefined for help and version. */
 export function reportError(error: unknown, isJson: boolean): string | undefined {
   if (exitCodeOf(error) === exitCodes.ok) return undefined;
-  const message = describeError(error).replace(/^error: /, '');
+  const message = error instanceof CommanderError ? usageMessage(error) : describeError(error);
   return isJson ? JSON.stringify({ error: { code: errorCode(error), message } }) : `emeth: ${message}`;
+}
+
+function usageMessage(error: CommanderError): string {
+  return `${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}; add --help to see what there is.`;
 }

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+import { registerDbInit } from './commands/db-init';
+import { exitCodeOf, exitCodes, reportError } from './commands/exit';
+import { registerInit } from './commands/init';
+import { registerJob } from './commands/job';
+import { registerJoblist } from './commands/joblist';
+import { addCommonOptions } from './commands/options';
+import { registerRpc } from './commands/rpc';
+
+// Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
+const registrations = [registerJoblist, registerJob, registerRpc, registerInit, registerDbInit];
+
+/** The whole command line, not yet run. */
+export function buildProgram(): Command {
+  const program = new Command('emeth')
+    .description('Train models on many machines, paid through an on-chain escrow.')
+    .version(version(), '-V, --version')
+    .enablePositionalOptions()
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .helpCommand(false)
+    .addHelpText('after', '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain.');
+  addCommonOptions(program);
+  for (const register of registrations) register(program);
+  for (const command of program.commands) addCommonOptions(command);
+  return program;
+}
+
+function version(): string {
+  return (require('../package.json') as { version: string }).version;
+}
+
+/** Runs one command line; resolves with its exit status, errors printed. */
+export async function runCli(argv: readonly string[]): Promise<number> {
+  try {
+    await buildProgram().parseAsync(argv, { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    const text = reportError(error, argv.includes('--json'));
+    if (text) process.stderr.write(`${text}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+if (require.main === module) {
+  void runCli(process.argv.slice(2)).then((status) => {
+    process.exitCode = status;
+  });
+}

@@ -1,0 +1,22 @@
+import type { z } from 'zod';
+import { Address, JobId } from '../domain/ids';
+import { AppError } from '../lib/errors';
+
+export type UsageError = { code: 'usage/bad-argument'; text: string };
+
+/** A job id as given on the command line. Throws `usage/bad-argument`. */
+export function parseJobId(text: string): JobId {
+  return parseWith(JobId, text);
+}
+
+/** An address as given on the command line. Throws `usage/bad-argument`. */
+export function parseAddress(text: string): Address {
+  return parseWith(Address, text);
+}
+
+function parseWith<S extends z.ZodType>(schema: S, text: string): z.output<S> {
+  const parsed = schema.safeParse(text);
+  if (parsed.success) return parsed.data;
+  const hint = parsed.error.issues[0]?.message ?? 'it has the wrong form';
+  throw new AppError<UsageError>({ code: 'usage/bad-argument', text }, `${text} cannot be used: ${hint}.`);
+}

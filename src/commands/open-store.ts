@@ -1,0 +1,15 @@
+import { join } from 'node:path';
+import type { MasterConfig } from '../config/schema';
+import type { Store, StoreOptions } from '../store/open';
+
+/** Where a master keeps its queue: `external_db`, or a SQLite file in its data directory. */
+export function storeOptions(config: Pick<MasterConfig, 'external_db'>, dataDir: string): StoreOptions {
+  if (config.external_db) return { kind: 'mysql', ...config.external_db };
+  return { kind: 'sqlite', path: join(dataDir, 'queue.sqlite') };
+}
+
+/** Opens the master's queue; it may be running meanwhile. */
+export async function openMasterStore(config: Pick<MasterConfig, 'external_db'>, dataDir: string): Promise<Store> {
+  const { openStore } = await import('../store/open.js');
+  return openStore(storeOptions(config, dataDir));
+}

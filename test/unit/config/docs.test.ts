@@ -1,0 +1,53 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { listenAddress, storageAddress } from '../../../src/config/derived';
+import { loadConfig } from '../../../src/config/load';
+import { renderReference } from '../../../src/config/reference';
+import { roleSchemas } from '../../../src/config/schema';
+import { exampleValues, renderConfig } from '../../../src/config/template';
+
+const root = join(__dirname, '..', '..', '..');
+const roles = ['master', 'worker', 'verifier', 'client'] as const;
+
+describe('what is generated from the schema', () => {
+  test('docs/configuration.md is up to date (npm run docs)', () => {
+    expect(readFileSync(join(root, 'docs', 'configuration.md'), 'utf8')).toBe(renderReference());
+  });
+
+  test.each(roles)('config/%s.example.json is up to date (npm run docs)', (role) => {
+    const text = readFileSync(join(root, 'config', `${role}.example.json`), 'utf8');
+    expect(text).toBe(renderConfig(role, exampleValues(role)));
+  });
+
+  test.each(roles)('config/%s.example.json can be used', (role) => {
+    const path = join(root, 'config', `${role}.example.json`);
+    expect(() => loadConfig(role, { path, isRequired: true, env: {} })).not.toThrow();
+  });
+
+  test.each(roles)('%s: every setting is explained', (role) => {
+    expect(roleSchemas[role]).toBeDefined();
+    const rows = renderReference().split('\n').filter((row) => row.startsWith('| `'));
+    for (const row of rows) expect(row.split(' | ')[3]).toMatch(/\S.*\.$/);
+  });
+});
+
+describe('listenAddress', () => {
+  test.each([
+    ['http://127.0.0.1:3000', {}, { host: '127.0.0.1', port: 3000 }],
+    ['http://localhost', {}, { host: '127.0.0.1', port: 80 }],
+    ['https://master.example.org', {}, { host: '0.0.0.0', port: 443 }],
+    ['https://master.example.org', { host: '127.0.0.1', port: 3000 }, { host: '127.0.0.1', port: 3000 }],
+    ['http://127.0.0.1:3000', { port: 0 }, { host: '127.0.0.1', port: 0 }],
+  ])('when %s with %j', (my_url, listen, expected) => {
+    expect(listenAddress({ my_url, listen })).toEqual(expected);
+  });
+});
+
+describe('storageAddress', () => {
+  test("default: the master's own", () => {
+    expect(storageAddress({ my_url: 'http://127.0.0.1:3000/' })).toBe('http://127.0.0.1:3000/api/v1');
+  });
+  test('when configured', () => {
+    expect(storageAddress({ my_url: 'http://a', storageApi: 'https://s.example/api/v1' })).toBe('https://s.example/api/v1');
+  });
+});

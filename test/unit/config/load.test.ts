@@ -1,0 +1,176 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { loadConfig } from '../../../src/config/load';
+import type { ConfigError } from '../../../src/config/problems';
+import type { Role } from '../../../src/config/schema';
+import { AppError } from '../../../src/lib/errors';
+import { openScratch } from '../../support/scratch';
+
+const chain = {
+  endpoint: 'http://127.0.0.1:8545',
+  emethContractAddress: '0xE7f1725E7734CE288F8367e1Bb143E90bb3F0512',
+  tokenContractAddress: '0x5fbdb2315678afecb367f032d93f642f64180aa3',
+};
+const master = { ...chain, my_url: 'http://127.0.0.1:3000', privateKeyFile: 'master.key' };
+const worker = { master_node_url: 'http://127.0.0.1:3000' };
+
+async function load(role: Role, content: unknown, env: NodeJS.ProcessEnv = {}, mode = 0o600) {
+  await using scratch = await openScratch();
+  const path = scratch.file('config.json');
+  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  await chmod(path, mode);
+  return { path, config: loadConfig(role, { path, isRequired: true, env }) as Record<string, unknown> };
+}
+
+async function failure(...args: Parameters<typeof load>): Promise<AppError<ConfigError>> {
+  const error = await load(...args).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof AppError)) throw new Error(`Expected an AppError, got ${error}`);
+  return error as AppError<ConfigError>;
+}
+
+describe('loadConfig', () => {
+  test('default', async () => {
+    const { config } = await load('master', master);
+    expect(config).toMatchObject({
+      emethContractAddress: chain.emethContractAddress.toLowerCase(),
+      min_fee: 10_000_000_000_000_000_000n,
+      max_fee: 30_000_000_000_000_000_000n,
+      cooperative: 'nvm',
+      device: 'cpu',
+      worker_whitelist: ['*'],
+      jsonrpc_whitelist: ['127.0.0.1', '::1'],
+      commission: 0.1,
+      round: { leaseMs: 30_000, graceMs: 10_000, resumeMs: 30_000 },
+    });
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(Object.isFrozen(config.round)).toBe(true);
+  });
+
+  test('when a worker has only a master', async () => {
+    const { config } = await load('worker', worker);
+    expect(config.timeout).toEqual({ wait_data: 300_000, idle: 600_000, learning: 60_000, checkpoint: 1_200_000 });
+  });
+
+  test('when comments and trailing commas', async () => {
+    const { config } = await load('worker', '{\n// who\n"master_node_url": "http://127.0.0.1:3000", /* cpu */ "device": "cpu",\n}');
+    expect(config.master_node_url).toBe('http://127.0.0.1:3000');
+  });
+
+  test('when a whitelist is one string', async () => {
+    const { config } = await load('master', { ...master, worker_whitelist: '10.0.0.0/8' });
+    expect(config.worker_whitelist).toEqual(['10.0.0.0/8']);
+  });
+
+  test('when a file path is relative: it starts at the configuration', async () => {
+    const { config, path } = await load('master', master);
+    expect(config.privateKeyFile).toBe(path.replace('config.json', 'master.key'));
+  });
+
+  test("when a requester's command reads a master's file", async () => {
+    const { config } = await load('client', master);
+    expect(config).not.toHaveProperty('my_url');
+    expect(config.endpoint).toBe(chain.endpoint);
+  });
+
+  test.each<[string, Role, object, string[]]>([
+    ['a misspelt key', 'master', { ...master, min_fe: '1' }, ['min_fe: is not a setting. did you mean min_fee?']],
+    ['a misspelt key in a group', 'worker', { ...worker, timeout: { lerning: 1 } }, ['timeout.lerning', 'did you mean learning?']],
+    ["another role's key", 'master', { ...master, powerCapacity: 3 }, ["belongs to the worker's configuration"]],
+    ['a missing key', 'master', { ...master, endpoint: undefined }, ['endpoint: is missing. JSON-RPC address']],
+    ['no key at all', 'master', { ...master, privateKeyFile: undefined }, ['set one of privateKeyFile']],
+    ['two keys', 'master', { ...master, keystore: 'k', passwordFile: 'p' }, ['only one of privateKey']],
+    ['a keystore without password', 'worker', { ...worker, keystore: 'k' }, ['passwordFile: is needed']],
+    ['an address that is none', 'master', { ...master, emethContractAddress: '0x12' }, ['40 hex digits', 'found "0x12"']],
+    ['an endpoint that is no URL', 'master', { ...master, endpoint: 'localhost:8545' }, ['http:// or https://']],
+    ['a fee as a number', 'master', { ...master, min_fee: 10 }, ['min_fee', 'found 10', 'string of digits in quotes']],
+    ['fees the wrong way round', 'master', { ...master, min_fee: '5', max_fee: '4' }, ['must not be above max_fee']],
+    ['a bad device', 'worker', { ...worker, device: 'gpu' }, ['cpu, cuda or cuda:n', 'found "gpu"']],
+    ['a bad list entry', 'master', { ...master, worker_whitelist: ['nowhere'] }, ['worker_whitelist', 'CIDR']],
+    ['a bad choice', 'master', { ...master, cooperative: 'all' }, ['cooperative', '"1v1"']],
+    ['a bad batch', 'master', { ...master, batchSize: 0 }, ['batchSize', 'found 0']],
+    ['an incomplete database', 'master', { ...master, external_db: { host: 'h' } }, ['external_db.user', 'external_db.database']],
+  ])('throws config/invalid for %s', async (_name, role, content, words) => {
+    const error = await failure(role, content);
+    expect(error.code).toBe('config/invalid');
+    for (const word of words) expect(error.message).toContain(word);
+  });
+
+  test('throws config/invalid with everything at once, secrets redacted', async () => {
+    const error = await failure('master', { ...master, privateKey: 'hush', device: 'gpu', my_ulr: 'x', my_url: undefined });
+    expect(error.message).toContain('settings of');
+    for (const word of ['device', 'my_ulr', 'my_url', 'privateKey', '[redacted]']) expect(error.message).toContain(word);
+    expect(error.message).not.toContain('hush');
+  });
+
+  test('throws config/syntax with line and column', async () => {
+    const error = await failure('master', '{\n  "endpoint": "x"\n  "chainId": 1\n}');
+    expect(error.detail).toMatchObject({ code: 'config/syntax', line: 3, column: 3 });
+  });
+
+  test.each(['[]', '7', 'null'])('throws config/invalid when the file is %s', async (content) => {
+    expect((await failure('master', content)).message).toContain('one JSON object');
+  });
+
+  test('throws config/missing with the remedy', () => {
+    const missing = () => loadConfig('master', { path: '/nowhere/master.json', isRequired: false, env: {} });
+    expect(missing).toThrow(/emeth init master/);
+  });
+
+  test.each([
+    ['a private key', 'worker', { ...worker, privateKey: 'ab'.repeat(32) }],
+    ['a database password', 'master', { ...master, external_db: { host: 'h', user: 'u', password: 'p', database: 'd' } }],
+  ] as const)('throws config/exposed-secret when others can read %s', async (_name, role, content) => {
+    const error = await failure(role, content, {}, 0o640);
+    expect(error.code).toBe('config/exposed-secret');
+    expect(error.message).toContain('chmod 600');
+    await expect(load(role, content)).resolves.toBeDefined();
+  });
+
+  test('when no secret is in it, the file may be readable by all', async () => {
+    await expect(load('master', master, {}, 0o644)).resolves.toBeDefined();
+  });
+});
+
+describe('environment', () => {
+  test('when variables override the file', async () => {
+    const { config } = await load('master', master, {
+      EMETH__MIN_FEE: '7',
+      EMETH__LISTEN__PORT: '0',
+      EMETH__WORKER_WHITELIST: '10.0.0.1, 10.0.0.2',
+      EMETH__ROUND__LEASE_MS: '5000',
+      EMETH__COMMISSION: '0.25',
+      EMETH__EXTERNAL_DB: '{"host":"db","user":"u","database":"d"}',
+      EMETH__EXTERNAL_DB__PASSWORD: '1234',
+    });
+    expect(config).toMatchObject({
+      min_fee: 7n,
+      listen: { port: 0 },
+      worker_whitelist: ['10.0.0.1', '10.0.0.2'],
+      round: { leaseMs: 5000, graceMs: 10_000 },
+      commission: 0.25,
+      external_db: { host: 'db', password: '1234', port: 3306 },
+    });
+  });
+
+  test("when a variable is another role's, it is left alone", async () => {
+    await expect(load('master', master, { EMETH__MASTER_NODE_URL: 'http://x' })).resolves.toBeDefined();
+  });
+
+  test('when there is no file but enough variables', () => {
+    const env = { EMETH__MASTER_NODE_URL: 'http://127.0.0.1:3000' };
+    const config = loadConfig('worker', { path: '/nowhere/worker.json', isRequired: false, env });
+    expect(config.master_node_url).toBe(env.EMETH__MASTER_NODE_URL);
+  });
+
+  test.each([
+    ['EMETH__MIN_FE', '1', 'EMETH__MIN_FEE'],
+    ['EMETH__BATCH_SIZE', 'many', 'batchSize'],
+    ['EMETH__EXTERNAL_DB', '{', 'external_db'],
+  ])('throws config/invalid for %s=%s', async (name, text, word) => {
+    const error = await failure('master', master, { [name]: text });
+    expect(error.code).toBe('config/invalid');
+    expect(error.message).toContain(word);
+  });
+});

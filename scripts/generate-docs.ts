@@ -1,11 +1,14 @@
 /** `npm run docs`: writes the pages and examples that are made from code. `test/unit/config/docs.test.ts` compares them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildProgram } from '../src/cli';
+import { renderCommands } from '../src/commands/reference';
 import { renderReference } from '../src/config/reference';
 import { exampleValues, renderConfig } from '../src/config/template';
 
 const root = join(__dirname, '..');
 writeFileSync(join(root, 'docs', 'configuration.md'), renderReference());
+writeFileSync(join(root, 'docs', 'commands.md'), renderCommands(buildProgram()));
 for (const role of ['master', 'worker', 'verifier', 'client'] as const) {
   writeFileSync(join(root, 'config', `${role}.example.json`), renderConfig(role, exampleValues(role)));
 }

@@ -7,7 +7,7 @@ import { printJson, printLines, talk } from './print';
 export type InitError = { code: 'init/exists'; path: string } | { code: 'init/bad-setting'; setting: string };
 
 interface InitOptions extends CommonOptions {
-  set: Record<string, unknown>;
+  set?: Record<string, unknown> | undefined;
 }
 
 export function registerInit(program: Command): void {
@@ -15,7 +15,7 @@ export function registerInit(program: Command): void {
     .command('init')
     .description('write a configuration with every setting explained, and a new key beside it')
     .addArgument(new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client']))
-    .option('--set <key=value>', 'give a setting its value (repeatable)', collectSetting, {})
+    .option('--set <key=value>', 'give a setting its value (repeatable)', collectSetting)
     .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
     .action(init);
 }
@@ -29,7 +29,7 @@ async function init(role: Role, options: InitOptions): Promise<void> {
 
   const path = options.config ?? join('config', `${role}.json`);
   const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);
-  const known = await checkSettings(role, options.set);
+  const known = await checkSettings(role, options.set ?? {});
   await mkdir(dirname(path), { recursive: true });
   const privateKey = `0x${randomBytes(32).toString('hex')}`;
   const text = renderConfig(role, { ...known, privateKeyFile: basename(keyPath) });
@@ -41,7 +41,7 @@ async function init(role: Role, options: InitOptions): Promise<void> {
   talk(`Look through ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
 }
 
-function collectSetting(text: string, settings: Record<string, unknown>): Record<string, unknown> {
+function collectSetting(text: string, settings: Record<string, unknown> = {}): Record<string, unknown> {
   const [, key, value] = /^(\w+)=(.*)$/s.exec(text) ?? [];
   if (key === undefined || value === undefined) {
     throw badSetting(text, 'write it as key=value');

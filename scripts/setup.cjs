@@ -27,7 +27,9 @@ async function installPackages() {
   const facts = [process.versions.modules, process.platform, process.arch];
   await once('npm packages', { files: ['package-lock.json'], facts, output }, async () => {
     const isFresh = !fs.existsSync(path.join(root, output));
-    const args = [isFresh ? 'ci' : 'install', '--no-audit', '--no-fund', '--loglevel=http'];
+    // Neither may rewrite the lock file, whatever this machine's registry offers.
+    const how = isFresh ? ['ci'] : ['install', '--no-save'];
+    const args = [...how, '--no-audit', '--no-fund', '--loglevel=http'];
     const remedy = 'Some packages compile C++: they need gcc, make and python3 (Debian: apt-get install build-essential python3).';
     await runQuietly('npm packages', npm, args, { remedy });
   });

@@ -1,0 +1,108 @@
+import { readFileSync, statSync } from 'node:fs';
+import { type TypedDataField, verifyTypedData, Wallet as EthersWallet, type Signer } from 'ethers';
+import { Address } from '../domain/ids';
+import { AppError } from '../lib/errors';
+
+export type WalletError =
+  | { code: 'wallet/bad-key' }
+  | { code: 'wallet/unreadable'; path: string }
+  | { code: 'wallet/exposed'; path: string; mode: string }
+  | { code: 'wallet/wrong-password'; path: string };
+
+type Types = Record<string, TypedDataField[]>;
+
+/** An account that signs. The key itself never leaves this file and ethers. */
+export interface Wallet {
+  readonly address: Address;
+  /** EIP-712 over domain {name, version '1', chainId}. */
+  signTyped(domain: string, types: Types, value: object): Promise<string>;
+  /** EIP-712 bound to one contract as well. */
+  signFor(contract: { name: string; address: Address }, types: Types, value: object): Promise<string>;
+  /** For the transaction sender, the only other user of the key. */
+  readonly signer: Signer;
+}
+
+export type KeySource =
+  | { privateKey: string }
+  | { privateKeyFile: string }
+  | { keystore: string; passwordFile: string };
+
+/** Opens an account from a key, a key file or a keystore v3 with its password. Files that others may read are refused. */
+export async function openWallet(source: KeySource, chainId: number): Promise<Wallet> {
+  const signer = await openSigner(source);
+  return {
+    address: Address.parse(signer.address),
+    signTyped: (name, types, value) => signer.signTypedData({ name, version: '1', chainId }, types, value),
+    signFor: (contract, types, value) =>
+      signer.signTypedData(
+        { name: contract.name, version: '1', chainId, verifyingContract: contract.address },
+        types,
+        value,
+      ),
+    signer,
+  };
+}
+
+/** Who signed; undefined for a signature that is none. */
+export function recoverTyped(
+  chainId: number,
+  domain: string,
+  types: Types,
+  value: object,
+  signature: string,
+): Address | undefined {
+  try {
+    return Address.parse(verifyTypedData({ name: domain, version: '1', chainId }, types, value, signature));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A new account: its key in hex, or locked into keystore v3 JSON. */
+export async function newAccount(password?: string): Promise<{ address: Address; privateKey: string; keystore?: string }> {
+  const wallet = EthersWallet.createRandom();
+  const keystore = password === undefined ? undefined : await wallet.encrypt(password);
+  return { address: Address.parse(wallet.address), privateKey: wallet.privateKey, ...(keystore ? { keystore } : {}) };
+}
+
+async function openSigner(source: KeySource): Promise<EthersWallet> {
+  if ('privateKey' in source) return fromHex(source.privateKey);
+  if ('privateKeyFile' in source) return fromHex(readSecret(source.privateKeyFile));
+  const json = readSecret(source.keystore);
+  const password = readSecret(source.passwordFile);
+  try {
+    const opened = await EthersWallet.fromEncryptedJson(json, password);
+    return new EthersWallet(opened.privateKey);
+  } catch (cause) {
+    throw new AppError<WalletError>(
+      { code: 'wallet/wrong-password', path: source.keystore },
+      `The keystore ${source.keystore} does not open with the password in ${source.passwordFile}.`,
+      { cause },
+    );
+  }
+}
+
+function fromHex(hex: string): EthersWallet {
+  try {
+    return new EthersWallet(hex.startsWith('0x') ? hex : `0x${hex}`);
+  } catch {
+    // The cause would carry the key into a log.
+    throw new AppError<WalletError>({ code: 'wallet/bad-key' }, 'The private key is not 64 hex digits of a valid key.');
+  }
+}
+
+function readSecret(path: string): string {
+  let mode: number;
+  try {
+    mode = statSync(path).mode & 0o777;
+  } catch (cause) {
+    throw new AppError<WalletError>({ code: 'wallet/unreadable', path }, `The key file ${path} cannot be read.`, { cause });
+  }
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    throw new AppError<WalletError>(
+      { code: 'wallet/exposed', path, mode: mode.toString(8) },
+      `Others may read ${path} (mode ${mode.toString(8)}); run chmod 600 ${path}.`,
+    );
+  }
+  return readFileSync(path, 'utf8').trim();
+}

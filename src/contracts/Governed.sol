@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {AccessControlDefaultAdminRules} from "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
+import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IRewardPool} from "./interfaces/IRewardPool.sol";
+
+/// @title What an administrator may set
+/// @notice Terms for jobs to come, within fixed bounds; who verifies; a pause of request and process. Nothing here moves anybody's
+/// money or touches a job that exists. Changing the administrator takes two steps and a delay.
+abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
+    bytes32 public constant VERIFIER_ROLE = keccak256("VERIFIER_ROLE");
+    bytes32 public constant PAUSER_ROLE = keccak256("PAUSER_ROLE");
+
+    uint256 internal constant BPS = 10_000;
+    uint48 private constant ADMIN_DELAY = 2 days;
+
+    /// @notice Asked whether a node may take jobs; zero admits everybody.
+    INodeRegistry public registry;
+    /// @notice Blocks request and process only: every exit stays open.
+    bool public paused;
+    /// @notice Verifiers that must agree.
+    uint8 public quorum = 1;
+    /// @notice The terms new jobs get.
+    uint8 public currentTerms;
+    /// @notice Gets the part of penalties that nobody is owed; zero burns it.
+    IRewardPool public rewardPool;
+
+    mapping(uint8 termsId => Terms) internal _terms;
+
+    constructor(address admin, Terms memory firstTerms) AccessControlDefaultAdminRules(ADMIN_DELAY, admin) {
+        _setTerms(0, firstTerms);
+    }
+
+    /// @inheritdoc IEmethCore
+    function terms(uint8 termsId) external view returns (Terms memory) {
+        return _terms[termsId];
+    }
+
+    /// @notice New terms for jobs requested from now on. There can be 256 of them; then deploy a new contract.
+    function setTerms(Terms calldata next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setTerms(++currentTerms, next);
+    }
+
+    function setQuorum(uint8 next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        if (next == 0) revert EmethCore_TermsOutOfBounds();
+        quorum = next;
+        emit QuorumChanged(next);
+    }
+
+    function setRegistry(INodeRegistry next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        registry = next;
+        emit RegistryChanged(address(next));
+    }
+
+    function setRewardPool(IRewardPool next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        rewardPool = next;
+        emit RewardPoolChanged(address(next));
+    }
+
+    function setPaused(bool next) external onlyRole(PAUSER_ROLE) {
+        paused = next;
+        emit PausedChanged(next);
+    }
+
+    function _setTerms(uint8 termsId, Terms memory next) private {
+        bool isBounded = next.verifierBps <= 2_000 && next.penaltyBps <= 5_000 && next.declineBps <= next.penaltyBps
+            && next.tipBps <= 1_000 && next.minFee > 0 && next.minWork <= 1 days && next.verdictWindow >= 10 minutes
+            && next.verdictWindow <= 14 days && next.claimWindow >= 7 days && next.claimWindow <= 365 days;
+        if (!isBounded) revert EmethCore_TermsOutOfBounds();
+        _terms[termsId] = next;
+        emit TermsChanged(termsId, next);
+    }
+}

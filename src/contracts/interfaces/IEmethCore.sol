@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+/// @title The escrow of Emeth jobs
+/// @notice A fee lies here from the request until the result is verified. Every state that is not final has an exit that time
+/// alone opens and anybody can call. Money only ever becomes credit; its owner withdraws it.
+interface IEmethCore {
+    /// @notice The numbers are part of the interface. 9 (DISPUTED) and 10 (UNVERIFIED) are reserved for the challenge path.
+    enum State {
+        NONE,
+        REQUESTED,
+        PROCESSING,
+        SUBMITTED,
+        VERIFIED,
+        CANCELED,
+        TIMEOUT,
+        FAILED,
+        DECLINED,
+        DISPUTED,
+        UNVERIFIED
+    }
+
+    /// @notice The rules a job is requested under; later changes never touch it. Rates are in basis points.
+    struct Terms {
+        /// Least fee of a job, in wei.
+        uint96 minFee;
+        /// Verifier's fee, of the job's fee, paid on top of it.
+        uint16 verifierBps;
+        /// What a node loses of its deposit for a timeout or a rejected result.
+        uint16 penaltyBps;
+        /// What a node loses of its deposit for giving a job back.
+        uint16 declineBps;
+        /// The part of a penalty that whoever calls `timeout` gets.
+        uint16 tipBps;
+        /// Least seconds from request (or return) to the deadline.
+        uint32 minWork;
+        /// Seconds in which a verdict is awaited; afterwards the result stands.
+        uint32 verdictWindow;
+        /// Seconds in which pay may be claimed; afterwards the node may sweep it.
+        uint32 claimWindow;
+    }
+
+    /// @notice A job as `jobs` shows it. `deadline` is the end of the present window: of work, of the verdict, of claiming.
+    struct Job {
+        State state;
+        address requester;
+        address node;
+        uint96 fee;
+        uint40 fuelLimit;
+        uint40 deadline;
+        uint8 termsId;
+        /// Before VERIFIED what the result would pay, afterwards what is not yet paid out of it.
+        uint96 payout;
+        /// First 20 bytes of keccak256(resultHash, payoutRoot).
+        bytes20 commitment;
+    }
+
+    struct Payee {
+        address worker;
+        uint96 amount;
+    }
+
+    error EmethCore_WrongState(bytes16 jobId, State state, State needed);
+    error EmethCore_NotRequester(bytes16 jobId, address caller);
+    error EmethCore_NotNode(bytes16 jobId, address caller);
+    error EmethCore_NodeNotActive(address node);
+    error EmethCore_JobExists(bytes16 jobId);
+    error EmethCore_FeeTooLow(uint96 fee, uint96 minFee);
+    error EmethCore_NoFuel();
+    error EmethCore_DeadlineTooNear(uint40 deadline, uint256 earliest);
+    error EmethCore_DeadlinePassed(bytes16 jobId, uint40 deadline);
+    error EmethCore_TooEarly(bytes16 jobId, uint40 opensAt);
+    error EmethCore_FuelAboveLimit(bytes16 jobId, uint40 fuelUsed, uint40 fuelLimit);
+    error EmethCore_WrongResult(bytes16 jobId, bytes20 commitment);
+    error EmethCore_QuorumNotReached(uint256 attestations, uint256 quorum);
+    error EmethCore_NotVerifier(address account);
+    error EmethCore_AttestationsNotSorted(address before, address signer);
+    error EmethCore_WrongPayout(bytes16 jobId, uint256 sum, uint256 payout);
+    error EmethCore_TooManyPayees(uint256 count);
+    error EmethCore_AlreadyClaimed(bytes16 jobId, uint256 index);
+    error EmethCore_WrongProof(bytes16 jobId, uint256 index);
+    error EmethCore_NotEnoughCredit(address account, uint256 credit, uint256 amount);
+    error EmethCore_Paused();
+    error EmethCore_TermsOutOfBounds();
+    error EmethCore_TransferFellShort(uint256 received, uint256 expected);
+
+    event JobRequested(
+        bytes16 indexed jobId,
+        address indexed requester,
+        uint96 fee,
+        uint96 verifierFee,
+        uint40 fuelLimit,
+        uint40 deadline,
+        uint8 termsId,
+        string dataset,
+        string params
+    );
+    event JobCanceled(bytes16 indexed jobId, uint256 refund);
+    event JobExpired(bytes16 indexed jobId, uint256 refund);
+    event JobProcessing(bytes16 indexed jobId, address indexed node, uint256 deposit);
+    event JobDeclined(bytes16 indexed jobId, address indexed node, bool reopened, uint256 returned, uint256 penalty, uint256 refund);
+    event JobTimedOut(bytes16 indexed jobId, address indexed node, uint256 refund, uint256 returned, uint256 penalty, address caller, uint256 tip);
+    event JobSubmitted(
+        bytes16 indexed jobId,
+        address indexed node,
+        bytes32 resultHash,
+        bytes32 payoutRoot,
+        uint40 fuelUsed,
+        uint96 payout,
+        uint40 windowEnds,
+        string result
+    );
+    /// @param verdict 0: verifiers, 1: the requester, 2: time.
+    event JobVerified(bytes16 indexed jobId, uint8 verdict, uint256 payout, uint256 refund, uint256 deposit, address verifier, uint256 verifierFee);
+    event JobRejected(bytes16 indexed jobId, bytes32 reasonHash, uint256 refund, uint256 returned, uint256 penalty, address verifier, uint256 verifierFee);
+    event WorkerPaid(bytes16 indexed jobId, address indexed worker, uint256 index, uint256 amount);
+    event PaySwept(bytes16 indexed jobId, address indexed node, uint256 amount);
+    event Deposited(address indexed account, address indexed from, uint256 amount);
+    event CreditUsed(address indexed account, uint256 amount);
+    event Withdrawn(address indexed account, address indexed to, uint256 amount);
+    event TermsChanged(uint8 indexed termsId, Terms terms);
+    event QuorumChanged(uint8 quorum);
+    event PausedChanged(bool paused);
+    event RegistryChanged(address registry);
+    event RewardPoolChanged(address rewardPool);
+
+    /// @notice Requests a job and locks its fee and the verifier's, from credit first, then from the caller's tokens.
+    /// @param dataset Reference of the data set: `sha256:…`, `https://…`.
+    /// @param params The job's parameters, JSON.
+    /// @param fee Paid if all of `fuelLimit` is used, in wei.
+    /// @param fuelLimit Most tokens that are paid for.
+    /// @param deadline Unix seconds until which the result must be submitted.
+    /// @param salt Lets one requester make many equal jobs.
+    /// @return jobId Bound to requester, salt and content, so that nobody can take it first.
+    function request(string calldata dataset, string calldata params, uint96 fee, uint40 fuelLimit, uint40 deadline, bytes32 salt)
+        external
+        returns (bytes16 jobId);
+
+    /// @notice `request` with an ERC-2612 permit for the tokens, in one transaction. A permit that was used already is no error.
+    function requestWithPermit(
+        string calldata dataset,
+        string calldata params,
+        uint96 fee,
+        uint40 fuelLimit,
+        uint40 deadline,
+        bytes32 salt,
+        uint256 permitValue,
+        uint256 permitDeadline,
+        uint8 v,
+        bytes32 r,
+        bytes32 s
+    ) external returns (bytes16 jobId);
+
+    /// @notice The requester takes back a job nobody has taken.
+    function cancel(bytes16 jobId) external;
+
+    /// @notice Anybody ends a job nobody took before its deadline.
+    function expire(bytes16 jobId) external;
+
+    /// @notice A node takes the job and locks a deposit as high as the fee.
+    function process(bytes16 jobId) external;
+
+    /// @notice The node gives the job back: to the queue while there is time, to its end otherwise.
+    function decline(bytes16 jobId) external;
+
+    /// @notice Anybody ends a job whose node missed the deadline, and gets a tip for it.
+    function timeout(bytes16 jobId) external;
+
+    /// @notice The node commits to a result.
+    /// @param resultHash sha256 of the manifest.
+    /// @param fuelUsed Tokens merged into the model.
+    /// @param payoutRoot Root of the Merkle tree of (index, worker, amount); OpenZeppelin's standard tree.
+    /// @param result Where the manifest is.
+    function submit(bytes16 jobId, bytes32 resultHash, uint40 fuelUsed, bytes32 payoutRoot, string calldata result) external;
+
+    /// @notice A quorum of verifiers accepts the result. A calling verifier counts without a signature.
+    /// @param attestations EIP-712 signatures over `Attestation`, by ascending signer.
+    function verify(bytes16 jobId, bytes32 resultHash, bytes32 payoutRoot, bytes[] calldata attestations) external;
+
+    /// @notice A quorum of verifiers rejects the result.
+    function rejectResult(bytes16 jobId, bytes32 resultHash, bytes32 payoutRoot, bytes32 reasonHash, bytes[] calldata attestations)
+        external;
+
+    /// @notice The requester accepts the result without waiting for verifiers.
+    function accept(bytes16 jobId) external;
+
+    /// @notice Anybody settles a result about which no verdict came in its window: it stands, the verifier's fee goes back.
+    function finalize(bytes16 jobId) external;
+
+    /// @notice Credits all payees of a verified job at once; at most 16.
+    /// @param payees The whole payout list, by index.
+    function payWorkers(bytes16 jobId, bytes32 resultHash, Payee[] calldata payees) external;
+
+    /// @notice Credits one payee by its proof.
+    function claimPay(
+        bytes16 jobId,
+        bytes32 resultHash,
+        bytes32 payoutRoot,
+        uint256 index,
+        address worker,
+        uint96 amount,
+        bytes32[] calldata proof
+    ) external;
+
+    /// @notice The node takes what nobody claimed in the claim window.
+    function sweepUnclaimed(bytes16 jobId) external;
+
+    /// @notice Turns tokens into credit of `account`.
+    function deposit(address account, uint256 amount) external;
+
+    /// @notice Turns the caller's credit into tokens of `to`.
+    function withdraw(address to, uint256 amount) external;
+
+    function credit(address account) external view returns (uint256);
+    function jobs(bytes16 jobId) external view returns (Job memory);
+    function terms(uint8 termsId) external view returns (Terms memory);
+    function computeJobId(address requester, bytes32 salt, bytes32 specHash) external view returns (bytes16);
+}

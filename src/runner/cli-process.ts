@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { AppError } from '../lib/errors';
+
+export type CliProcessError =
+  | { code: 'runner/command-failed'; command: string; exitCode: number | null }
+  | { code: 'runner/bad-answer'; command: string };
+
+/** A role of ours running as a process of its own. */
+export interface RoleProcess extends AsyncDisposable {
+  readonly name: string;
+  readonly pid: number;
+  /** Resolves with the exit status, or null when a signal ended it. */
+  readonly exited: Promise<number | null>;
+  isRunning(): boolean;
+}
+
+const STOP_GRACE_MS = 8000;
+const cliPath = join(__dirname, '..', '..', 'dist', 'cli.js');
+
+/**
+ * Starts `emeth <args>` as a separate process whose output goes to `logFile`. Disposing asks it to end (SIGTERM) and insists
+ * after eight seconds (SIGKILL).
+ */
+export function startRole(name: string, args: readonly string[], logFile: string): RoleProcess {
+  const log = openSync(logFile, 'a');
+  const child = spawn(process.execPath, [cliPath, ...args], { stdio: ['ignore', log, log] });
+  if (child.pid === undefined) throw failed(args, null, 'it could not be started');
+  const exited = once(child, 'exit').then(([code]) => code as number | null);
+  const isRunning = () => child.exitCode === null && child.signalCode === null;
+  return {
+    name,
+    pid: child.pid,
+    exited,
+    isRunning,
+    async [Symbol.asyncDispose]() {
+      if (isRunning()) await end(child, exited);
+    },
+  };
+}
+
+/** Runs `emeth <args> --json` to its end and returns what it printed. Throws `runner/command-failed` with its last words. */
+export async function runCommand(args: readonly string[], signal: AbortSignal): Promise<unknown> {
+  const child = spawn(process.execPath, [cliPath, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'], signal });
+  const ended = once(child, 'close').then(([code]) => code as number | null);
+  const [out, talk, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  if (exitCode !== 0) throw failed(args, exitCode, talk.trim().split('\n').slice(-5).join('\n'));
+  try {
+    return JSON.parse(out);
+  } catch (cause) {
+    const command = args.join(' ');
+    throw new AppError({ code: 'runner/bad-answer', command }, `\`emeth ${command}\` did not print JSON.`, { cause });
+  }
+}
+
+async function end(child: ChildProcess, exited: Promise<unknown>): Promise<void> {
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS);
+  await exited;
+  clearTimeout(timer);
+}
+
+function failed(args: readonly string[], exitCode: number | null, words: string): AppError {
+  const command = args.join(' ');
+  return new AppError(
+    { code: 'runner/command-failed', command, exitCode },
+    `\`emeth ${command}\` ended with status ${exitCode}: ${words}`,
+  );
+}

@@ -1,0 +1,286 @@
+import type { Kysely, Selectable } from 'kysely';
+import type { LedgerAudit } from '../protocol/admin';
+import { Address, JobId, Sha256 } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import type { LeasesTable, Tables } from './schema';
+
+export type LeaseState = 'leased' | 'committed' | 'released' | 'merged';
+
+export interface LeaseRow {
+  leaseId: string;
+  jobId: JobId;
+  round: number;
+  worker: Address;
+  /** Positions [start, end). */
+  start: number;
+  end: number;
+  state: LeaseState;
+  grantedAtMs: number;
+  expiresAtMs: number;
+  shard?: Sha256 | undefined;
+  update?: Sha256 | undefined;
+  updateBytes?: number | undefined;
+  tokens?: number | undefined;
+  loss?: number | undefined;
+  lossCurve?: number[] | undefined;
+  seconds?: number | undefined;
+  endTheta?: Sha256 | undefined;
+  reason?: string | undefined;
+}
+
+export interface Grant {
+  leaseId: string;
+  jobId: JobId;
+  round: number;
+  worker: Address;
+  /** At most so many blocks. */
+  blocks: number;
+  expiresAtMs: number;
+}
+
+export interface CommittedWork {
+  update: Sha256;
+  bytes: number;
+  tokens: number;
+  loss: number;
+  lossCurve: readonly number[];
+  seconds: number;
+  endTheta: Sha256;
+}
+
+/**
+ * Which blocks of a job are AVAILABLE, LEASED or MERGED. The ranges of a job always are exactly [0, total): they are split when
+ * leased and joined again when returned. MERGED is final. Must be given a database handle that is inside a transaction only
+ * where the caller wants one; every method that writes several rows opens its own.
+ */
+export class Ledger {
+  constructor(
+    private readonly db: Kysely<Tables>,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Makes all blocks of a job available; a job that has a ledger keeps it. */
+  async initialise(jobId: JobId, totalBlocks: number): Promise<void> {
+    const known = await this.db.selectFrom('ledger').select('job_id').where('job_id', '=', jobId).executeTakeFirst();
+    if (known) return;
+    await this.db
+      .insertInto('ledger')
+      .values({ job_id: jobId, start_pos: 0, end_pos: totalBlocks, state: 'AVAILABLE' })
+      .execute();
+  }
+
+  available(jobId: JobId): Promise<number> {
+    return this.countBlocks(jobId, 'AVAILABLE');
+  }
+
+  merged(jobId: JobId): Promise<number> {
+    return this.countBlocks(jobId, 'MERGED');
+  }
+
+  /** Leases the lowest available blocks, at most as many as asked for and contiguous. Undefined when there are none. */
+  async grant(grant: Grant): Promise<{ start: number; end: number } | undefined> {
+    return inTransaction(this.db, async (tx) => {
+      const row = await tx
+        .selectFrom('ledger')
+        .selectAll()
+        .where('job_id', '=', grant.jobId)
+        .where('state', '=', 'AVAILABLE')
+        .orderBy('start_pos')
+        .executeTakeFirst();
+      if (!row) return undefined;
+      const start = row.start_pos;
+      const end = Math.min(row.end_pos, start + grant.blocks);
+      const range = { start, end };
+      await setRange(tx, grant.jobId, range, { state: 'LEASED', lease_id: grant.leaseId, round: grant.round });
+      if (end < row.end_pos) {
+        await tx
+          .insertInto('ledger')
+          .values({ job_id: grant.jobId, start_pos: end, end_pos: row.end_pos, state: 'AVAILABLE' })
+          .execute();
+      }
+      await tx.insertInto('leases').values(newLease(grant, range, this.clock.now())).execute();
+      return range;
+    });
+  }
+
+  async setShard(leaseId: string, shard: Sha256): Promise<void> {
+    await this.db.updateTable('leases').set({ shard }).where('id', '=', leaseId).execute();
+  }
+
+  /** Notes a worker's finished work. `stale`: the lease is not this worker's any more; `duplicate`: it was noted before. */
+  async commit(leaseId: string, worker: Address, work: CommittedWork): Promise<'committed' | 'duplicate' | 'stale'> {
+    const { numUpdatedRows } = await this.db
+      .updateTable('leases')
+      .set({
+        state: 'committed',
+        update_sha256: work.update,
+        update_bytes: work.bytes,
+        tokens: work.tokens,
+        loss: work.loss,
+        loss_curve_json: JSON.stringify(work.lossCurve),
+        seconds: work.seconds,
+        end_theta: work.endTheta,
+      })
+      .where('id', '=', leaseId)
+      .where('worker', '=', worker)
+      .where('state', '=', 'leased')
+      .executeTakeFirst();
+    if (numUpdatedRows === 1n) return 'committed';
+    const lease = await this.findLease(leaseId);
+    const same = lease?.worker === worker && lease.update === work.update;
+    return same && lease.state !== 'released' ? 'duplicate' : 'stale';
+  }
+
+  /** Gives a lease's blocks back; false when they were merged or given back before. */
+  async release(leaseId: string, reason: string): Promise<boolean> {
+    return inTransaction(this.db, async (tx) => {
+      const { numUpdatedRows } = await tx
+        .updateTable('leases')
+        .set({ state: 'released', reason })
+        .where('id', '=', leaseId)
+        .where('state', 'in', ['leased', 'committed'])
+        .executeTakeFirst();
+      if (numUpdatedRows !== 1n) return false;
+      const row = await tx.selectFrom('ledger').selectAll().where('lease_id', '=', leaseId).executeTakeFirst();
+      if (!row) throw new Error(`Lease ${leaseId} has no range in the ledger`);
+      const jobId = row.job_id as JobId;
+      const range = { start: row.start_pos, end: row.end_pos };
+      await setRange(tx, jobId, range, { state: 'AVAILABLE', lease_id: null, round: null });
+      await joinNeighbours(tx, jobId, range);
+      return true;
+    });
+  }
+
+  async findLease(leaseId: string): Promise<LeaseRow | undefined> {
+    const row = await this.db.selectFrom('leases').selectAll().where('id', '=', leaseId).executeTakeFirst();
+    return row && parseLease(row);
+  }
+
+  /** Leases of a job, or of one of its rounds, in the order they were granted. */
+  async listLeases(jobId: JobId, round?: number): Promise<LeaseRow[]> {
+    let query = this.db.selectFrom('leases').selectAll().where('job_id', '=', jobId);
+    if (round !== undefined) query = query.where('round', '=', round);
+    const rows = await query.orderBy('round').orderBy('granted_at_ms').orderBy('start_pos').execute();
+    return rows.map(parseLease);
+  }
+
+  /** The ranges themselves, in order: what the audit and the tests look at. */
+  async listRanges(jobId: JobId): Promise<{ start: number; end: number; state: string; leaseId: string | undefined }[]> {
+    const rows = await this.db.selectFrom('ledger').selectAll().where('job_id', '=', jobId).orderBy('start_pos').execute();
+    return rows.map((row) => ({
+      start: row.start_pos,
+      end: row.end_pos,
+      state: row.state,
+      leaseId: row.lease_id ?? undefined,
+    }));
+  }
+
+  /**
+   * How often each block was merged in each epoch, counted from the merged leases themselves (not from the ledger's own word), and
+   * checked against the ledger's ranges. A finished job has 1 everywhere.
+   */
+  async audit(jobId: JobId, epochBlocks: number): Promise<LedgerAudit> {
+    const ranges = await this.listRanges(jobId);
+    const blocks = ranges.at(-1)?.end ?? 0;
+    const counts = new Uint16Array(blocks);
+    for (const lease of await this.listLeases(jobId)) {
+      if (lease.state !== 'merged') continue;
+      for (let p = lease.start; p < lease.end; p++) counts[p] = (counts[p] ?? 0) + 1;
+    }
+    const epochs = Math.ceil(blocks / epochBlocks);
+    const perEpoch = Array.from({ length: epochs }, (_, epoch) => {
+      const part = counts.subarray(epoch * epochBlocks, (epoch + 1) * epochBlocks);
+      return { epoch, blocks: part.length, ...extremes(part) };
+    });
+    const { min, max } = extremes(counts);
+    return { blocks, epochs, perEpoch, minMerged: min, maxMerged: max };
+  }
+
+  private async countBlocks(jobId: JobId, state: string): Promise<number> {
+    const row = await this.db
+      .selectFrom('ledger')
+      .select(({ fn }) => [fn.sum<number | string | null>('end_pos').as('ends'), fn.sum<number | string | null>('start_pos').as('starts')])
+      .where('job_id', '=', jobId)
+      .where('state', '=', state)
+      .executeTakeFirstOrThrow();
+    return Number(row.ends ?? 0) - Number(row.starts ?? 0);
+  }
+}
+
+/** Runs in the transaction the handle is in, or in one of its own. */
+export async function inTransaction<T>(db: Kysely<Tables>, work: (tx: Kysely<Tables>) => Promise<T>): Promise<T> {
+  return db.isTransaction ? work(db) : db.transaction().execute(work);
+}
+
+interface Range {
+  start: number;
+  end: number;
+}
+type RangeState = { state: string; lease_id: string | null; round: number | null };
+
+async function setRange(tx: Kysely<Tables>, jobId: JobId, range: Range, state: RangeState): Promise<void> {
+  await tx
+    .updateTable('ledger')
+    .set({ ...state, end_pos: range.end })
+    .where('job_id', '=', jobId)
+    .where('start_pos', '=', range.start)
+    .execute();
+}
+
+async function joinNeighbours(tx: Kysely<Tables>, jobId: JobId, range: Range): Promise<void> {
+  const available = tx.selectFrom('ledger').selectAll().where('job_id', '=', jobId).where('state', '=', 'AVAILABLE');
+  const before = await available.where('end_pos', '=', range.start).executeTakeFirst();
+  const after = await available.where('start_pos', '=', range.end).executeTakeFirst();
+  const joined = { start: before?.start_pos ?? range.start, end: after?.end_pos ?? range.end };
+  for (const start of [range.start, range.end]) {
+    if (start === joined.start || (start === range.end && !after)) continue;
+    await tx.deleteFrom('ledger').where('job_id', '=', jobId).where('start_pos', '=', start).execute();
+  }
+  await setRange(tx, jobId, joined, { state: 'AVAILABLE', lease_id: null, round: null });
+}
+
+function newLease(grant: Grant, range: Range, grantedAtMs: number) {
+  return {
+    id: grant.leaseId,
+    job_id: grant.jobId,
+    round: grant.round,
+    worker: grant.worker,
+    start_pos: range.start,
+    end_pos: range.end,
+    state: 'leased',
+    granted_at_ms: grantedAtMs,
+    expires_at_ms: grant.expiresAtMs,
+  };
+}
+
+function parseLease(row: Selectable<LeasesTable>): LeaseRow {
+  const sha = (text: string | null) => (text === null ? undefined : Sha256.parse(text));
+  return {
+    leaseId: row.id,
+    jobId: JobId.parse(row.job_id),
+    round: row.round,
+    worker: Address.parse(row.worker),
+    start: row.start_pos,
+    end: row.end_pos,
+    state: row.state as LeaseState,
+    grantedAtMs: row.granted_at_ms,
+    expiresAtMs: row.expires_at_ms,
+    shard: sha(row.shard),
+    update: sha(row.update_sha256),
+    updateBytes: row.update_bytes ?? undefined,
+    tokens: row.tokens ?? undefined,
+    loss: row.loss ?? undefined,
+    lossCurve: row.loss_curve_json === null ? undefined : (JSON.parse(row.loss_curve_json) as number[]),
+    seconds: row.seconds ?? undefined,
+    endTheta: sha(row.end_theta),
+    reason: row.reason ?? undefined,
+  };
+}
+
+function extremes(counts: Uint16Array): { min: number; max: number } {
+  if (counts.length === 0) return { min: 0, max: 0 };
+  return counts.reduce((seen, count) => ({ min: Math.min(seen.min, count), max: Math.max(seen.max, count) }), {
+    min: Number.POSITIVE_INFINITY,
+    max: 0,
+  });
+}

@@ -1,0 +1,195 @@
+import type { Kysely, Selectable } from 'kysely';
+import { Address, type JobId, Sha256 } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { AppError } from '../lib/errors';
+import { inTransaction } from './ledger';
+import { type RoundsTable, type Tables, weiToText } from './schema';
+
+export interface RoundRow {
+  round: number;
+  state: 'open' | 'folded';
+  /** θ_r, and θ_{r+1} once folded. */
+  theta: Sha256;
+  nextTheta?: Sha256 | undefined;
+  delta?: Sha256 | undefined;
+  /** The outer optimiser's state after this round. */
+  outer?: Sha256 | undefined;
+  scale?: number | undefined;
+  validationLoss?: number | undefined;
+}
+
+export interface SignedReceipt {
+  receipt: { worker: Address; tokens: number; totalTokens: number; expectedWei: bigint };
+  signature: string;
+}
+
+export interface Fold {
+  jobId: JobId;
+  round: number;
+  nextTheta: Sha256;
+  delta: Sha256;
+  outer: Sha256;
+  scale: number;
+  leaseIds: readonly string[];
+  receipts: readonly SignedReceipt[];
+}
+
+export type RoundsError =
+  | { code: 'store/lease-not-committed'; leaseId: string; jobId: string; round: number }
+  | { code: 'store/round-not-open'; jobId: string; round: number };
+
+/** The rounds of each job, and the receipts that came of them. */
+export class Rounds {
+  constructor(
+    private readonly db: Kysely<Tables>,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Opens a round from θ; one that is open already stays so. */
+  async open(jobId: JobId, round: number, theta: Sha256): Promise<void> {
+    if (await this.find(jobId, round)) return;
+    await this.db
+      .insertInto('rounds')
+      .values({ job_id: jobId, round, state: 'open', theta, opened_at_ms: this.clock.now() })
+      .execute();
+  }
+
+  /**
+   * One transaction: the round is folded, its leases and their blocks are merged, the receipts are kept. Throws, and changes
+   * nothing, when the round is not open or a lease has no committed work of this round.
+   */
+  async fold(fold: Fold): Promise<void> {
+    await inTransaction(this.db, async (tx) => {
+      await this.closeRound(tx, fold);
+      for (const leaseId of fold.leaseIds) await mergeLease(tx, fold, leaseId);
+      for (const signed of fold.receipts) await saveReceipt(tx, fold, signed);
+    });
+  }
+
+  async setValidationLoss(jobId: JobId, round: number, loss: number): Promise<void> {
+    await this.db
+      .updateTable('rounds')
+      .set({ validation_loss: loss })
+      .where('job_id', '=', jobId)
+      .where('round', '=', round)
+      .execute();
+  }
+
+  async find(jobId: JobId, round: number): Promise<RoundRow | undefined> {
+    const row = await this.db
+      .selectFrom('rounds')
+      .selectAll()
+      .where('job_id', '=', jobId)
+      .where('round', '=', round)
+      .executeTakeFirst();
+    return row && parseRound(row);
+  }
+
+  async list(jobId: JobId): Promise<RoundRow[]> {
+    const rows = await this.db.selectFrom('rounds').selectAll().where('job_id', '=', jobId).orderBy('round').execute();
+    return rows.map(parseRound);
+  }
+
+  async latest(jobId: JobId): Promise<RoundRow | undefined> {
+    return (await this.list(jobId)).at(-1);
+  }
+
+  /** Tokens of each worker merged into the job so far. */
+  async tokensByWorker(jobId: JobId): Promise<Map<Address, number>> {
+    const rows = await this.db
+      .selectFrom('leases')
+      .select(({ fn }) => ['worker', fn.sum<number | string>('tokens').as('tokens')])
+      .where('job_id', '=', jobId)
+      .where('state', '=', 'merged')
+      .groupBy('worker')
+      .execute();
+    return new Map(rows.map((row) => [Address.parse(row.worker), Number(row.tokens)]));
+  }
+
+  /** Names of all blobs that only served the training: weights, steps, updates, shards. */
+  async evidence(jobId: JobId): Promise<Sha256[]> {
+    const rounds = await this.db.selectFrom('rounds').selectAll().where('job_id', '=', jobId).execute();
+    const leases = await this.db.selectFrom('leases').selectAll().where('job_id', '=', jobId).execute();
+    const names = [
+      ...rounds.flatMap((row) => [row.theta, row.next_theta, row.delta, row.outer_state]),
+      ...leases.flatMap((row) => [row.shard, row.update_sha256]),
+    ];
+    return [...new Set(names)].filter((name) => name !== null).map((name) => Sha256.parse(name));
+  }
+
+  private async closeRound(tx: Kysely<Tables>, fold: Fold): Promise<void> {
+    const { jobId, round } = fold;
+    const { numUpdatedRows } = await tx
+      .updateTable('rounds')
+      .set({
+        state: 'folded',
+        next_theta: fold.nextTheta,
+        delta: fold.delta,
+        outer_state: fold.outer,
+        scale: fold.scale,
+        folded_at_ms: this.clock.now(),
+      })
+      .where('job_id', '=', jobId)
+      .where('round', '=', round)
+      .where('state', '=', 'open')
+      .executeTakeFirst();
+    if (numUpdatedRows === 1n) return;
+    throw new AppError<RoundsError>(
+      { code: 'store/round-not-open', jobId, round },
+      `Round ${round} of job ${jobId} is not open; it cannot be folded.`,
+    );
+  }
+}
+
+async function mergeLease(tx: Kysely<Tables>, { jobId, round }: Fold, leaseId: string): Promise<void> {
+  const { numUpdatedRows } = await tx
+    .updateTable('leases')
+    .set({ state: 'merged' })
+    .where('id', '=', leaseId)
+    .where('job_id', '=', jobId)
+    .where('round', '=', round)
+    .where('state', '=', 'committed')
+    .executeTakeFirst();
+  if (numUpdatedRows !== 1n) {
+    throw new AppError<RoundsError>(
+      { code: 'store/lease-not-committed', leaseId, jobId, round },
+      `Lease ${leaseId} has no committed work for round ${round} of job ${jobId}; nothing was folded.`,
+    );
+  }
+  await tx
+    .updateTable('ledger')
+    .set({ state: 'MERGED', round })
+    .where('job_id', '=', jobId)
+    .where('lease_id', '=', leaseId)
+    .execute();
+}
+
+async function saveReceipt(tx: Kysely<Tables>, { jobId, round }: Fold, signed: SignedReceipt): Promise<void> {
+  const { worker, tokens, totalTokens, expectedWei } = signed.receipt;
+  await tx
+    .insertInto('receipts')
+    .values({
+      job_id: jobId,
+      round,
+      worker,
+      tokens,
+      total_tokens: totalTokens,
+      expected_wei: weiToText(expectedWei),
+      signature: signed.signature,
+    })
+    .execute();
+}
+
+function parseRound(row: Selectable<RoundsTable>): RoundRow {
+  const sha = (text: string | null) => (text === null ? undefined : Sha256.parse(text));
+  return {
+    round: row.round,
+    state: row.state === 'folded' ? 'folded' : 'open',
+    theta: Sha256.parse(row.theta),
+    nextTheta: sha(row.next_theta),
+    delta: sha(row.delta),
+    outer: sha(row.outer_state),
+    scale: row.scale ?? undefined,
+    validationLoss: row.validation_loss ?? undefined,
+  };
+}

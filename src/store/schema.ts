@@ -1,0 +1,143 @@
+import type { ColumnType, Generated } from 'kysely';
+
+/*
+ * The tables, as Kysely sees them. Ids are text, times integer milliseconds, amounts decimal text of wei padded to 78 digits
+ * (a uint256 fits neither DECIMAL(65) nor SQLite's integers, and padded text sorts as numbers do). JSON is text.
+ */
+
+type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>;
+
+export interface JobsTable {
+  id: string;
+  requester: string;
+  dataset: string;
+  params: string;
+  fee_wei: string;
+  fuel_limit: string;
+  deadline_ms: number;
+  requested_block: number;
+  chain_state: string;
+  node: Nullable<string>;
+  state: string;
+  owner: Nullable<string>;
+  reason: Nullable<string>;
+  plan_json: Nullable<string>;
+  result_json: Nullable<string>;
+  created_at_ms: number;
+  updated_at_ms: number;
+}
+
+export interface JobEventsTable {
+  id: Generated<number>;
+  job_id: string;
+  state: string;
+  reason: Nullable<string>;
+  at_ms: number;
+}
+
+/** Ranges of positions that together are exactly [0, total) of their job. */
+export interface LedgerTable {
+  job_id: string;
+  start_pos: number;
+  end_pos: number;
+  state: string;
+  lease_id: Nullable<string>;
+  round: Nullable<number>;
+}
+
+export interface LeasesTable {
+  id: string;
+  job_id: string;
+  round: number;
+  worker: string;
+  start_pos: number;
+  end_pos: number;
+  state: string;
+  granted_at_ms: number;
+  expires_at_ms: number;
+  shard: Nullable<string>;
+  update_sha256: Nullable<string>;
+  update_bytes: Nullable<number>;
+  tokens: Nullable<number>;
+  loss: Nullable<number>;
+  loss_curve_json: Nullable<string>;
+  seconds: Nullable<number>;
+  end_theta: Nullable<string>;
+  reason: Nullable<string>;
+}
+
+export interface RoundsTable {
+  job_id: string;
+  round: number;
+  state: string;
+  theta: string;
+  next_theta: Nullable<string>;
+  delta: Nullable<string>;
+  outer_state: Nullable<string>;
+  scale: Nullable<number>;
+  validation_loss: Nullable<number>;
+  opened_at_ms: number;
+  folded_at_ms: Nullable<number>;
+}
+
+export interface ReceiptsTable {
+  job_id: string;
+  round: number;
+  worker: string;
+  tokens: number;
+  total_tokens: number;
+  expected_wei: string;
+  signature: string;
+}
+
+export interface WorkersTable {
+  address: string;
+  is_blocked: number;
+  strikes: number;
+  last_strike: Nullable<string>;
+  seen_at_ms: number;
+}
+
+export interface CursorsTable {
+  id: string;
+  block_number: number;
+  block_hash: string;
+}
+
+export interface IntentsTable {
+  id: string;
+  account: string;
+  intent_key: string;
+  state: string;
+  to_address: string;
+  data: string;
+  value_wei: string;
+  nonce: Nullable<number>;
+  /** JSON list of {hash, raw, maxFeePerGas, maxPriorityFeePerGas, atMs}, oldest first: every signed version of the transaction. */
+  attempts_json: string;
+  mined_hash: Nullable<string>;
+  reason: Nullable<string>;
+  created_at_ms: number;
+}
+
+export interface Tables {
+  jobs: JobsTable;
+  job_events: JobEventsTable;
+  ledger: LedgerTable;
+  leases: LeasesTable;
+  rounds: RoundsTable;
+  receipts: ReceiptsTable;
+  workers: WorkersTable;
+  cursors: CursorsTable;
+  intents: IntentsTable;
+}
+
+const WEI_DIGITS = 78;
+
+export function weiToText(wei: bigint): string {
+  return wei.toString().padStart(WEI_DIGITS, '0');
+}
+
+export function textToWei(text: string): bigint {
+  return BigInt(text);
+}

@@ -1,0 +1,66 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { AppError } from '../lib/errors';
+
+export type AnvilError = { code: 'runner/anvil-failed'; words: string };
+
+/** A throw-away Ethereum chain on loopback. */
+export interface Anvil extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+}
+
+/** Keys of anvil's first accounts: public knowledge, good for a chain nobody else sees and for nothing else. */
+export const devKeys = [
+  '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80',
+  '0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d',
+  '0x5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a',
+  '0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6',
+  '0x47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a',
+  '0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba',
+] as const;
+
+/** The binary that npm installed for this platform. */
+function findAnvil(): string {
+  const cpu = process.arch === 'arm64' ? 'arm64' : 'amd64';
+  const name = `@foundry-rs/anvil-${process.platform}-${cpu}/package.json`;
+  return join(require.resolve(name, { paths: [require.resolve('@foundry-rs/anvil')] }), '..', 'bin', 'anvil');
+}
+
+/** Starts anvil on a free port (or the one given); a block a transaction unless `blockTimeS` is set. */
+export async function startAnvil(options: { port?: number; blockTimeS?: number } = {}): Promise<Anvil> {
+  const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--no-cors'];
+  if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS));
+  const child = spawn(findAnvil(), args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // A parent that ends without disposing must not leave a chain behind.
+  const killOnExit = () => child.kill('SIGKILL');
+  process.once('exit', killOnExit);
+  const port = await listeningPort(child);
+  child.stdout.resume();
+  child.stderr.resume();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    async [Symbol.asyncDispose]() {
+      process.removeListener('exit', killOnExit);
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    },
+  };
+}
+
+async function listeningPort(child: ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream }) {
+  const words: string[] = [];
+  child.stderr.on('data', (chunk) => words.push(String(chunk)));
+  child.once('error', (error) => words.push(error.message));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const match = /Listening on 127\.0\.0\.1:(\d+)/.exec(line);
+    if (match) return Number(match[1]);
+    words.push(line);
+  }
+  const said = words.join('\n').trim().slice(-500);
+  throw new AppError<AnvilError>({ code: 'runner/anvil-failed', words: said }, `The local chain did not start: ${said}`);
+}

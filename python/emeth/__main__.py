@@ -37,13 +37,13 @@ def main() -> int:
 
 def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
     """Hand over to the module that does this kind of work; PyTorch is imported only then."""
-    if isinstance(spec, TrainSpec) and spec.processes > 1:
-        from emeth import parallel
-
-        return parallel.run(spec, inbox, outbox)
     from emeth.device import set_up
 
     set_up(spec)
+    if isinstance(spec, TrainSpec) and spec.processes > 1:
+        from emeth import parallel
+
+        return parallel.run(spec, inbox)
     match spec:
         case TrainSpec():
             from emeth import train

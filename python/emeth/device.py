@@ -3,7 +3,7 @@
 import torch
 
 from emeth.parse import ParseError
-from emeth.spec import Spec
+from emeth.spec import Spec, TrainSpec
 
 
 def set_up(spec: Spec) -> None:
@@ -12,6 +12,8 @@ def set_up(spec: Spec) -> None:
         torch.set_num_threads(spec.threads)
     if spec.device != "cpu" and not torch.cuda.is_available():
         raise ParseError(f"spec.device is {spec.device!r}, but PyTorch finds no CUDA device here.")
+    if isinstance(spec, TrainSpec) and spec.device != "cpu" and spec.processes > torch.cuda.device_count():
+        raise ParseError(f"spec.processes is {spec.processes}, but only {torch.cuda.device_count()} devices are here.")
     if ":" in spec.device and int(spec.device.split(":")[1]) >= torch.cuda.device_count():
         raise ParseError(f"spec.device is {spec.device!r}, but only {torch.cuda.device_count()} devices are here.")
 

@@ -61,6 +61,17 @@ class Inbox:
             raise InboxClosed
         return line
 
+    def next_line_within(self, seconds: float) -> bytes | None:
+        """The next command, if one comes in time. Raises InboxClosed at the end of stdin."""
+        self.check_open()
+        try:
+            line = self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if line is None:
+            raise InboxClosed
+        return line
+
     def waiting_lines(self) -> list[bytes]:
         """Commands that have arrived and are still to be taken by `next_line`. Raises InboxClosed."""
         self.check_open()

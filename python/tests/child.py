@@ -1,0 +1,148 @@
+"""A real child process and small jobs for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PYTHON_DIR = Path(__file__).parent.parent
+Json = dict[str, Any]
+
+
+def make_params(**changes: object) -> Json:
+    """Complete parameters of a tiny job; `model` and the other groups are merged."""
+    params: Json = {
+        "program": "lm",
+        "model": {"layers": 2, "heads": 2, "width": 32, "context": 16, "dropout": 0},
+        "tokenizer": {"type": "byte"},
+        "seed": 1,
+        "epochs": 1,
+        "batch": 4,
+        "validation": 0.1,
+        "round": {"steps": 8},
+        "inner": {
+            "lr": 3e-3,
+            "minLrRatio": 0.1,
+            "warmup": 0.02,
+            "weightDecay": 0.1,
+            "beta1": 0.9,
+            "beta2": 0.95,
+            "clip": 1,
+        },
+        "outer": {"lr": 1, "momentum": 0.5},
+        "codec": "int8",
+        "precision": "auto",
+    }
+    for name, value in changes.items():
+        params[name] = params[name] | value if isinstance(value, dict) and name != "tokenizer" else value
+    return params
+
+
+def coordinate_spec(work_dir: Path, **changes: object) -> Json:
+    """Spec of a `coordinate` child."""
+    shared = {"kind": "coordinate", "device": "cpu", "threads": 1, "workDir": str(work_dir), "jobId": "0xab"}
+    return shared | {"params": make_params(**changes)}
+
+
+def train_spec(
+    work_dir: Path, total_blocks: int = 64, micro_batch: int = 4, processes: int = 1, **changes: object
+) -> Json:
+    """Spec of a `train` child for a byte job."""
+    return coordinate_spec(work_dir, **changes) | {
+        "kind": "train",
+        "vocabSize": 256,
+        "totalBlocks": total_blocks,
+        "microBatch": micro_batch,
+        "processes": processes,
+    }
+
+
+class Child:
+    """`python -m emeth` with stdin and descriptor 3 in our hands."""
+
+    def __init__(self, spec: Json | str) -> None:
+        read_end, write_end = os.pipe()
+        script = 'exec 3>&"$0"; exec "$@"'
+        self.process = subprocess.Popen(
+            ["bash", "-c", script, str(write_end), sys.executable, "-m", "emeth"],
+            cwd=PYTHON_DIR,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[write_end],
+        )
+        os.close(write_end)
+        self._events = os.fdopen(read_end, "rb")
+        self._last_id = 0
+        self.write(spec if isinstance(spec, str) else json.dumps(spec))
+
+    def write(self, line: str) -> None:
+        """Send one line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def send(self, kind: str, **fields: object) -> int:
+        """Send a command without waiting; returns its id."""
+        self._last_id += 1
+        self.write(json.dumps({"type": kind, "id": self._last_id, **fields}))
+        return self._last_id
+
+    def event(self) -> Json:
+        """The next event; fails when the child ended instead."""
+        line = self._events.readline()
+        assert line, self.end_of_child()
+        result: Json = json.loads(line)
+        return result
+
+    def answer(self) -> Json:
+        """The next event that is not progress."""
+        while (event := self.event())["type"] == "progress":
+            pass
+        return event
+
+    def ask(self, kind: str, **fields: object) -> Json:
+        """Send a command and return its answer."""
+        command_id = self.send(kind, **fields)
+        answer = self.answer()
+        assert answer["id"] == command_id, answer
+        return answer
+
+    def close(self) -> int:
+        """End of stdin; returns the exit status."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        return self.process.wait(30)
+
+    def end_of_child(self) -> str:
+        """What a child that ended by itself wrote to stderr."""
+        assert self.process.stderr is not None
+        return f"status {self.process.wait(30)}: {self.process.stderr.read().decode()}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stderr, self._events):
+            if stream is not None:
+                try:
+                    stream.close()
+                except BrokenPipeError:
+                    continue
+
+
+def sample_text(num_bytes: int = 8000) -> bytes:
+    """English-looking text in paragraphs."""
+    words = ["the", "whale", "sea", "ship", "captain", "of", "and", "a", "in", "to"]
+    words += ["sailed", "white", "deep", "oil", "night", "wind"]
+    state, parts, length = 7, [], 0
+    while length < num_bytes:
+        state = (state * 1103515245 + 12345) % 2**31
+        word = words[state >> 16 & 15] + ("\n\n" if state % 29 == 0 else " ")
+        parts.append(word)
+        length += len(word)
+    return "".join(parts).encode()[:num_bytes]

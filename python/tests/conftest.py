@@ -1,0 +1,49 @@
+"""A tiny job, prepared once for all tests that only read it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from emeth.codec import theta_layout
+from emeth.data import Corpus, prepare
+from emeth.model import layout
+from emeth.model_shape import Shape
+from emeth.parse import parse
+from emeth.spec import Params
+from emeth.tensors import FileRef, TensorSpec
+from tests.child import make_params, sample_text
+
+torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Paths and facts of the tiny job."""
+
+    params: Params
+    shape: Shape
+    layout: dict[str, TensorSpec]
+    work_dir: Path
+    dataset: Path
+    corpus: Corpus
+    theta0: FileRef
+
+
+@pytest.fixture(scope="session")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """Prepared data and θ_0."""
+    from emeth.codec import raw
+    from emeth.model import initial_tensors
+    from emeth.tensors import write_tensors
+
+    work_dir = tmp_path_factory.mktemp("job")
+    dataset = work_dir / "data.txt"
+    dataset.write_bytes(sample_text())
+    params = parse(Params, make_params())
+    prepared = prepare(params, str(dataset), 10**9, str(work_dir))
+    shape = params.shape(prepared.vocab_size)
+    names = theta_layout(layout(shape))
+    theta0 = write_tensors(str(work_dir / "theta0"), names, (raw(t) for _, t in initial_tensors(shape, params.seed)))
+    return Job(params, shape, names, work_dir, dataset, Corpus(params, str(work_dir)), theta0)

@@ -1,0 +1,224 @@
+"""The child as its parent meets it: a real process, its exit statuses and its two streams."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.child import PYTHON_DIR, Child, Json, coordinate_spec, sample_text, train_spec
+from tests.conftest import Job
+
+BAD_SPECS = {
+    "not JSON": "{",
+    "an array": "[]",
+    "an unknown kind": {"kind": "dance"},
+    "nothing": "\n\n",
+    "a missing key": {"kind": "bench", "device": "cpu", "threads": 1},
+    "an unknown key": coordinate_spec(Path("/tmp")) | {"extra": 1},
+    "a wrong type": coordinate_spec(Path("/tmp")) | {"threads": "1"},
+    "a boolean number": coordinate_spec(Path("/tmp")) | {"threads": True},
+    "an unknown device": coordinate_spec(Path("/tmp")) | {"device": "tpu"},
+    "a missing GPU": coordinate_spec(Path("/tmp")) | {"device": "cuda:99"},
+    "a number out of range": coordinate_spec(Path("/tmp"), inner={"lr": 0}),
+    "heads that do not divide": coordinate_spec(Path("/tmp"), model={"heads": 3}),
+    "an unknown tokenizer": coordinate_spec(Path("/tmp"), tokenizer={"type": "word"}),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SPECS)
+def test_bad_spec_ends_with_64_and_one_sentence(name: str) -> None:
+    with Child(BAD_SPECS[name]) as child:
+        if name == "nothing":
+            assert child.process.stdin is not None
+            child.process.stdin.close()
+        assert child.process.wait(30) == 64
+        assert child.process.stderr is not None
+        message = child.process.stderr.read().decode().strip()
+    assert message.endswith(".")
+    assert len(message.splitlines()) == 1
+
+
+def test_no_descriptor_3_ends_with_64() -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$0" -m emeth 3>&-', sys.executable],
+        cwd=PYTHON_DIR,
+        input=b"{}\n",
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 64
+
+
+def test_coordinate_answers_commands_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_bytes(sample_text())
+    with Child(coordinate_spec(tmp_path)) as child:
+        assert child.event() == {"type": "ready", "device": "cpu", "threads": 1, "parameters": 0}
+        assert child.ask("init", out=str(tmp_path / "t"))["code"] == "data/not-prepared"
+        assert child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10)["code"] == "data/too-large"
+        assert child.ask("nonsense")["code"] == "command/invalid"
+        assert child.ask("cut", start=0)["code"] == "command/invalid"
+        prepared = child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10**6)
+        assert prepared["type"] == "prepared"
+        assert prepared["blockTokens"] == 64
+        initialised = child.ask("init", out=str(tmp_path / "theta0"))
+        assert initialised["theta"]["bytes"] == (tmp_path / "theta0").stat().st_size
+        theta = {"theta": str(tmp_path / "theta0")}
+        evaluated = child.ask("evaluate", model=theta, maxSequences=0)
+        assert evaluated["loss"] == pytest.approx(5.545, abs=0.1)
+        assert evaluated["lossPerByte"] == evaluated["loss"]
+        assert evaluated["tokens"] == prepared["validationSequences"] * 16
+        cut = child.ask("cut", start=3, end=7, out=str(tmp_path / "shard"))
+        assert (cut["type"], cut["blocks"]) == ("cut", 4)
+        assert child.ask("cut", start=3, end=3, out=str(tmp_path / "x"))["code"] == "data/bad-range"
+        (tmp_path / "junk").write_bytes(b"junk")
+        inspected = child.ask("inspect", update=str(tmp_path / "junk"))
+        assert (inspected["ok"], inspected["norm"]) == (False, 0)
+        assert inspected["reason"]
+        assert (
+            child.ask("evaluate", model={"theta": str(tmp_path / "junk")}, maxSequences=0)["code"] == "model/bad-file"
+        )
+        assert child.close() == 0
+    with Child(coordinate_spec(tmp_path)) as child:
+        assert child.event()["parameters"] == initialised["parameters"], "a restarted child knows the job"
+        assert (
+            child.ask("cut", start=3, end=7, out=str(tmp_path / "again"))["shard"]["sha256"] == cut["shard"]["sha256"]
+        )
+
+
+def start_round(child: Child, job: Job, folder: Path, num_blocks: int, **changes: object) -> int:
+    shard = folder / f"shard{num_blocks}"
+    job.corpus.cut(0, num_blocks, str(shard))
+    fields: Json = {
+        "round": 0,
+        "start": 0,
+        "shard": str(shard),
+        "theta": {"path": job.theta0.path, "sha256": job.theta0.sha256},
+        "out": str(folder / "update"),
+    }
+    return child.send("round.run", **(fields | changes))
+
+
+@pytest.fixture(scope="module")
+def child(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """A `train` child that lives through all tests of this file."""
+    with Child(train_spec(tmp_path_factory.mktemp("train"))) as child:
+        assert child.event()["type"] == "ready"
+        yield child
+
+
+class TestTrain:
+    def test_default(self, child: Child, job: Job, tmp_path: Path) -> None:
+        start_round(child, job, tmp_path, 20)
+        done = child.answer()
+        assert done["type"] == "round.done"
+        assert done["tokens"] == 20 * 64
+        assert len(done["lossCurve"]) == 16
+        assert done["lossCurve"][-1] < done["lossCurve"][0]
+        assert done["update"]["bytes"] == (tmp_path / "update").stat().st_size
+
+    def test_replay_is_bit_equal(self, child: Child, job: Job, tmp_path: Path) -> None:
+        start_round(child, job, tmp_path, 12)
+        first = child.answer()
+        with Child(train_spec(tmp_path)) as other:
+            other.event()
+            start_round(other, job, tmp_path, 12)
+            again = other.answer()
+        for fact in ("endTheta", "loss", "lossCurve"):
+            assert first[fact] == again[fact]
+        assert first["update"]["sha256"] == again["update"]["sha256"]
+
+    def test_round_cancel_when_running(self, child: Child, job: Job, tmp_path: Path) -> None:
+        running = start_round(child, job, tmp_path, 3000)
+        assert child.event()["type"] == "progress"
+        child.write(json.dumps({"type": "round.cancel", "id": running}))
+        canceled = child.answer()
+        assert (canceled["type"], canceled["id"], canceled["code"]) == ("failed", running, "train/canceled")
+        start_round(child, job, tmp_path, 2)
+        assert child.answer()["type"] == "round.done", "the child lives on"
+
+    def test_round_cancel_when_idle(self, child: Child) -> None:
+        assert child.ask("round.cancel")["code"] == "train/canceled"
+
+    @pytest.mark.parametrize(
+        ("changes", "code"),
+        [
+            ({"shard": "/nowhere"}, "model/bad-file"),
+            ({"theta": {"path": "/nowhere", "sha256": "0" * 64}}, "data/io"),
+            ({"theta": {"delta": "/nowhere", "base": "0" * 64, "sha256": "1" * 64}}, "model/wrong-base"),
+            ({"theta": {"path": "x"}}, "command/invalid"),
+            ({"round": -1}, "command/invalid"),
+        ],
+    )
+    def test_throws(self, child: Child, job: Job, tmp_path: Path, changes: Json, code: str) -> None:
+        start_round(child, job, tmp_path, 2, **changes)
+        assert child.answer()["code"] == code
+
+    def test_throws_model_wrong_hash(self, child: Child, job: Job, tmp_path: Path) -> None:
+        start_round(child, job, tmp_path, 2, theta={"path": job.theta0.path, "sha256": "1" * 64})
+        assert child.answer()["code"] == "model/wrong-hash"
+
+    def test_throws_train_diverged(self, job: Job, tmp_path: Path) -> None:
+        with Child(train_spec(tmp_path, inner={"lr": 1, "clip": 1e30, "warmup": 0, "weightDecay": 1})) as child:
+            child.event()
+            broken = tmp_path / "theta"
+            data = bytearray(Path(job.theta0.path).read_bytes())
+            data[-4:] = b"\0\0\xc0\x7f"  # one NaN
+            broken.write_bytes(data)
+            sha256 = hashlib.sha256(data).hexdigest()
+            start_round(child, job, tmp_path, 5, theta={"path": str(broken), "sha256": sha256})
+            assert child.answer()["code"] == "train/diverged"
+
+    def test_end_of_stdin_when_a_round_runs(self, job: Job, tmp_path: Path) -> None:
+        with Child(train_spec(tmp_path)) as child:
+            child.event()
+            start_round(child, job, tmp_path, 5000)
+            assert child.event()["type"] == "progress"
+            began = time.monotonic()
+            assert child.close() == 0
+            assert time.monotonic() - began < 10
+        assert not (tmp_path / "update").exists()
+
+
+def test_rounds_by_delta_keep_worker_and_master_bit_equal(job: Job, tmp_path: Path) -> None:
+    """Two rounds of two workers; the second θ reaches them as a delta, and its hash is the proof."""
+    slow = train_spec(tmp_path, inner={"lr": 1e-3})
+    with Child(coordinate_spec(job.work_dir)) as master, Child(slow) as a, Child(slow) as b:
+        for child in (master, a, b):
+            assert child.event()["type"] == "ready"
+        theta: Json = {"path": job.theta0.path, "sha256": job.theta0.sha256}
+        current, outer = job.theta0.path, {}
+        losses = [master.ask("evaluate", model={"theta": current}, maxSequences=0)["loss"]]
+        for round_ in range(3):
+            updates = []
+            for i, worker in enumerate((a, b)):
+                start = (2 * round_ + i) * 8
+                shard, out = str(tmp_path / f"shard{i}"), str(tmp_path / f"update{i}")
+                master.ask("cut", start=start, end=start + 8, out=shard)
+                done = worker.ask("round.run", round=round_, start=start, shard=shard, theta=theta, out=out)
+                assert done["type"] == "round.done", done
+                assert master.ask("inspect", update=out)["ok"]
+                updates.append({"path": out, "weight": done["tokens"]})
+            files = {name: str(tmp_path / f"{name}{round_}") for name in ("thetaOut", "outerOut", "deltaOut")}
+            folded = master.ask("fold", theta=current, updates=updates, scale=1, **files, **outer)
+            assert folded["clips"] == [1, 1]
+            base = theta["sha256"]
+            theta = {"delta": folded["delta"]["path"], "base": base, "sha256": folded["theta"]["sha256"]}
+            current, outer = folded["theta"]["path"], {"outer": folded["outer"]["path"]}
+            losses.append(master.ask("evaluate", model={"theta": current}, maxSequences=0)["loss"])
+        assert losses == sorted(losses, reverse=True)
+        assert master.close() == a.close() == b.close() == 0
+
+
+def test_bench_measures_speed(tmp_path: Path) -> None:
+    with Child({"kind": "bench", "device": "cpu", "threads": 1, "workDir": str(tmp_path)}) as child:
+        assert child.event()["type"] == "ready"
+        benched = child.event()
+        assert benched["gflops"] > 0
+        assert benched["memoryBytes"] > 2**20
+        assert child.close() == 0

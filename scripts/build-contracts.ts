@@ -43,7 +43,9 @@ interface Solc {
 }
 
 function main(): void {
-  const sources = Object.fromEntries(listSources('').map((name) => [name, readFileSync(join(sourceDir, name), 'utf8')]));
+  const sources = Object.fromEntries(
+    listSources('').map((name) => [name, readFileSync(join(sourceDir, name), 'utf8')]),
+  );
   const fingerprint = sha256(JSON.stringify([sources, settings, readFileSync(__filename, 'utf8')]));
   const stamp = join(outDir, '.fingerprint');
   if (readIfThere(stamp) === fingerprint) return;
@@ -108,7 +110,8 @@ function structType(parameters: AbiParameter[]): string {
 }
 
 function typeOf(parameter: AbiParameter): string {
-  if (parameter.type.endsWith(']')) return `readonly ${typeOf({ ...parameter, type: parameter.type.replace(/\[\d*\]$/, '') })}[]`;
+  if (parameter.type.endsWith(']'))
+    return `readonly ${typeOf({ ...parameter, type: parameter.type.replace(/\[\d*\]$/, '') })}[]`;
   if (parameter.type === 'tuple') return structType(parameter.components ?? []);
   if (/^u?int/.test(parameter.type)) return 'bigint';
   return parameter.type === 'bool' ? 'boolean' : 'string';

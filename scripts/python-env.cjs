@@ -29,12 +29,27 @@ async function makeVenv() {
 
 async function install(file) {
   const requirements = path.join('python', file);
-  await once(`pip ${file}`, { files: ['python/requirements.txt', requirements], output: path.relative(root, venvPython) }, async () => {
-    const wheels = (await useCpuWheels()) ? ['--extra-index-url', CPU_WHEELS] : [];
-    const args = ['-m', 'pip', 'install', '--disable-pip-version-check', '--progress-bar', 'off', ...wheels, '-r', requirements];
-    const remedy = 'Check the network (PyTorch is a large download), or set EMETH_PYTHON to a Python that has PyTorch.';
-    await runQuietly(`Python packages (${file})`, venvPython, args, { remedy });
-  });
+  await once(
+    `pip ${file}`,
+    { files: ['python/requirements.txt', requirements], output: path.relative(root, venvPython) },
+    async () => {
+      const wheels = (await useCpuWheels()) ? ['--extra-index-url', CPU_WHEELS] : [];
+      const args = [
+        '-m',
+        'pip',
+        'install',
+        '--disable-pip-version-check',
+        '--progress-bar',
+        'off',
+        ...wheels,
+        '-r',
+        requirements,
+      ];
+      const remedy =
+        'Check the network (PyTorch is a large download), or set EMETH_PYTHON to a Python that has PyTorch.';
+      await runQuietly(`Python packages (${file})`, venvPython, args, { remedy });
+    },
+  );
 }
 
 /** PyTorch's CPU build saves gigabytes on Linux machines without an NVIDIA card, if its index can be reached. */

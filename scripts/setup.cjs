@@ -30,7 +30,8 @@ async function installPackages() {
     // Neither may rewrite the lock file, whatever this machine's registry offers.
     const how = isFresh ? ['ci'] : ['install', '--no-save'];
     const args = [...how, '--no-audit', '--no-fund', '--loglevel=http'];
-    const remedy = 'Some packages compile C++: they need gcc, make and python3 (Debian: apt-get install build-essential python3).';
+    const remedy =
+      'Some packages compile C++: they need gcc, make and python3 (Debian: apt-get install build-essential python3).';
     await runQuietly('npm packages', npm, args, { remedy });
   });
 }

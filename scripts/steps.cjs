@@ -15,7 +15,10 @@ class StepError extends Error {}
 function hashOf(files, facts) {
   const hash = createHash('sha256').update(JSON.stringify(facts));
   for (const file of files.flatMap(filesOf)) {
-    hash.update(`${path.relative(root, file)}\0`).update(fs.readFileSync(file)).update('\0');
+    hash
+      .update(`${path.relative(root, file)}\0`)
+      .update(fs.readFileSync(file))
+      .update('\0');
   }
   return hash.digest('hex');
 }
@@ -37,7 +40,8 @@ function filesOf(input) {
 async function once(name, { files, facts = [], output }, work) {
   const stamp = path.join(stampDir, name.replaceAll(' ', '-'));
   const hash = hashOf(files, facts);
-  const isDone = fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === hash && fs.existsSync(path.join(root, output));
+  const isDone =
+    fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === hash && fs.existsSync(path.join(root, output));
   if (isDone) return;
   fs.rmSync(stamp, { force: true });
   await work();
@@ -56,7 +60,11 @@ function runQuietly(name, command, args, { remedy = '', env = {} } = {}) {
   const line = openLine(name);
   const startedMs = Date.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let tail = '';
     const onOutput = (data) => {
       log.write(data);
@@ -94,7 +102,9 @@ function openLine(name) {
     },
     end(isDone, ms) {
       clearInterval(timer);
-      process.stderr.write(`${isLive ? '\r\u001b[K' : ''}${isDone ? '✓' : '✗'} ${name} (${(ms / 1000).toFixed(1)} s)\n`);
+      process.stderr.write(
+        `${isLive ? '\r\u001b[K' : ''}${isDone ? '✓' : '✗'} ${name} (${(ms / 1000).toFixed(1)} s)\n`,
+      );
     },
   };
 }

@@ -1,15 +1,31 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { registerCancel } from './commands/cancel';
 import { registerDbInit } from './commands/db-init';
+import { registerDecline } from './commands/decline';
 import { exitCodeOf, exitCodes, reportError } from './commands/exit';
 import { registerInit } from './commands/init';
 import { registerJob } from './commands/job';
 import { registerJoblist } from './commands/joblist';
+import { registerNewAccount } from './commands/new-account';
+import { registerNode } from './commands/node';
 import { addCommonOptions } from './commands/options';
 import { registerRpc } from './commands/rpc';
+import { registerWithdraw } from './commands/withdraw';
 
 // Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
-const registrations = [registerJoblist, registerJob, registerRpc, registerInit, registerDbInit];
+const registrations = [
+  registerWithdraw,
+  registerJoblist,
+  registerJob,
+  registerDecline,
+  registerNode,
+  registerCancel,
+  registerNewAccount,
+  registerInit,
+  registerRpc,
+  registerDbInit,
+];
 
 /** The whole command line, not yet run. */
 export function buildProgram(): Command {
@@ -20,7 +36,10 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .helpCommand(false)
-    .addHelpText('after', '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain.');
+    .addHelpText(
+      'after',
+      '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain.',
+    );
   addCommonOptions(program);
   for (const register of registrations) register(program);
   for (const command of program.commands) addCommonOptions(command);

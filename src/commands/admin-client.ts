@@ -40,7 +40,9 @@ async function post(url: string, body: unknown): Promise<Response> {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch (cause) {
-    throw new AppError<RpcError>({ code: 'rpc/unreachable', url }, `No master answers at ${url}; is it running?`, { cause });
+    throw new AppError<RpcError>({ code: 'rpc/unreachable', url }, `No master answers at ${url}; is it running?`, {
+      cause,
+    });
   }
 }
 
@@ -58,5 +60,8 @@ async function parseAnswer(url: string, response: Response): Promise<Answer> {
 
 function rpcFailure(error: { code: number; message: string }): AppError<RpcError> {
   const code = error.code === UNKNOWN_JOB ? 'rpc/not-found' : 'rpc/failed';
-  return new AppError<RpcError>({ code, rpcCode: error.code }, `The master answered: ${error.message} (${error.code}).`);
+  return new AppError<RpcError>(
+    { code, rpcCode: error.code },
+    `The master answered: ${error.message} (${error.code}).`,
+  );
 }

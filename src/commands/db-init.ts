@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { AppError } from '../lib/errors';
-import type { StoreOptions } from '../store/open';
+import type { Store, StoreOptions } from '../store/open';
 import { type CommonOptions, example } from './options';
 import { printJson, printLines, talk } from './print';
 
@@ -33,10 +33,12 @@ async function dbInit(options: DbInitOptions): Promise<void> {
     await resetStore(target);
   }
   if (options.json) return printJson({ database: where, dropped: jobs });
-  printLines(jobs > 0 ? `Dropped ${jobs} jobs and made the tables of ${where} anew.` : `The tables of ${where} are ready.`);
+  printLines(
+    jobs > 0 ? `Dropped ${jobs} jobs and made the tables of ${where} anew.` : `The tables of ${where} are ready.`,
+  );
 }
 
-async function countJobs(store: Awaited<ReturnType<typeof import('./open-store.js').openMasterStore>>): Promise<number> {
+async function countJobs(store: Store): Promise<number> {
   await using open = store;
   return (await open.jobs.list({})).length;
 }

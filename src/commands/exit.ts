@@ -7,9 +7,12 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** The first pattern that fits an error's code decides. */
 const table: readonly (readonly [RegExp, ExitCode])[] = [
-  [/^(config\/exposed-secret|rpc\/refused|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/, exitCodes.auth],
+  [
+    /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
+    exitCodes.auth,
+  ],
   [/^\w+\/(not-found|unknown-job|unknown-blob)$/, exitCodes.notFound],
-  [/^(config|usage|commander|wallet|init)\b/, exitCodes.usage],
+  [/^(config|usage|commander|wallet|init|files)\b/, exitCodes.usage],
   [/^chain\//, exitCodes.chain],
 ];
 

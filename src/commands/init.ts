@@ -4,7 +4,7 @@ import { AppError } from '../lib/errors';
 import { type CommonOptions, example } from './options';
 import { printJson, printLines, talk } from './print';
 
-export type InitError = { code: 'init/exists'; path: string } | { code: 'init/bad-setting'; setting: string };
+export type InitError = { code: 'init/bad-setting'; setting: string };
 
 interface InitOptions extends CommonOptions {
   set?: Record<string, unknown> | undefined;
@@ -22,20 +22,20 @@ export function registerInit(program: Command): void {
 
 async function init(role: Role, options: InitOptions): Promise<void> {
   const { basename, dirname, join } = await import('node:path');
-  const { mkdir } = await import('node:fs/promises');
   const { renderConfig } = await import('../config/template.js');
-  const { openWallet } = await import('../chain/wallet.js');
-  const { randomBytes } = await import('node:crypto');
+  const { createFiles } = await import('./files.js');
+  const { newAccount } = await import('../chain/wallet.js');
 
   const path = options.config ?? join('config', `${role}.json`);
   const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);
   const known = await checkSettings(role, options.set ?? {});
-  await mkdir(dirname(path), { recursive: true });
-  const privateKey = `0x${randomBytes(32).toString('hex')}`;
+  const { address, privateKey } = await newAccount();
   const text = renderConfig(role, { ...known, privateKeyFile: basename(keyPath) });
-  await writeBoth([keyPath, `${privateKey}\n`], [path, text]);
+  await createFiles([
+    { path: keyPath, text: `${privateKey}\n` },
+    { path, text },
+  ]);
 
-  const { address } = await openWallet({ privateKey });
   if (options.json) return printJson({ config: path, key: keyPath, address });
   printLines(`config   ${path}`, `key      ${keyPath}`, `address  ${address}`);
   talk(`Look through ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
@@ -60,25 +60,6 @@ async function checkSettings(role: Role, given: Record<string, unknown>): Promis
     return [key, parseSetting(role, key, String(value))] as const;
   });
   return Object.fromEntries(entries);
-}
-
-/** Creates both files or neither, and never touches one that exists. */
-async function writeBoth(...files: [path: string, text: string][]): Promise<void> {
-  const { rm, writeFile } = await import('node:fs/promises');
-  const written: string[] = [];
-  for (const [path, text] of files) {
-    try {
-      await writeFile(path, text, { mode: 0o600, flag: 'wx' });
-      written.push(path);
-    } catch (cause) {
-      for (const own of written) await rm(own, { force: true });
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-      throw new AppError<InitError>(
-        { code: 'init/exists', path },
-        `${path} exists already and is left as it is; move it away or name another file with --config.`,
-      );
-    }
-  }
 }
 
 function badSetting(setting: string, remedy: string): AppError<InitError> {

@@ -25,7 +25,10 @@ async function joblist(options: ListOptions): Promise<void> {
   if (options.json) return printJson(jobs);
   if (jobs.length === 0) return talk('The queue is empty.');
   const { default: Table } = await import('cli-table3');
-  const table = new Table({ head: ['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'], style: { head: [] } });
+  const table = new Table({
+    head: ['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'],
+    style: { head: [] },
+  });
   for (const job of jobs) table.push(row(job));
   printLines(table.toString());
 }

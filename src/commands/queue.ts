@@ -1,6 +1,6 @@
 import type { JobId } from '../domain/ids';
-import type { JobDetails, JobView } from '../protocol/admin';
 import { AppError, errorCode } from '../lib/errors';
+import type { JobDetails, JobView } from '../protocol/admin';
 import { callAdmin } from './admin-client';
 import { loadRole } from './context';
 import { openMasterStore } from './open-store';

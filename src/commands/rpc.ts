@@ -17,7 +17,10 @@ export function registerRpc(program: Command): void {
     .option('--url <url>', "the master's address (default: my_url of the configuration)")
     .addHelpText(
       'after',
-      example('emeth rpc workers', `emeth rpc disconnect '{"workerAddress":"0x90f79bf6eb2c4f870365e785982e1f101e93b906"}'`),
+      example(
+        'emeth rpc workers',
+        `emeth rpc disconnect '{"workerAddress":"0x90f79bf6eb2c4f870365e785982e1f101e93b906"}'`,
+      ),
     )
     .action(rpc);
 }

@@ -43,14 +43,18 @@ function readFile(path: string): Record<string, unknown> {
   const [first] = errors;
   if (first) throw syntaxError(path, text, first);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw invalidConfig(path, [{ path: '(whole file)', message: 'must be one JSON object', remedy: 'Put { } around the settings.' }]);
+  throw invalidConfig(path, [
+    { path: '(whole file)', message: 'must be one JSON object', remedy: 'Put { } around the settings.' },
+  ]);
 }
 
 function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new AppError<ConfigError>({ code: 'config/unreadable', path }, `${path} cannot be read; check its rights.`, { cause });
+    throw new AppError<ConfigError>({ code: 'config/unreadable', path }, `${path} cannot be read; check its rights.`, {
+      cause,
+    });
   }
 }
 
@@ -79,11 +83,24 @@ function holdsSecret(file: Record<string, unknown>): boolean {
   return Boolean(file.privateKey) || Boolean(database?.password);
 }
 
-/** A requester's command reads any role's file; what is not the requester's business is left alone. */
+/** Whose configuration a file is, by its keys; a requester's when they do not tell. */
+export function roleOfFile(path: string): Role {
+  const file = existsSync(path) ? readFile(path) : {};
+  if (file.master_node_url !== undefined) return 'worker';
+  if (file.my_url !== undefined) return 'master';
+  return file.tolerance === undefined ? 'client' : 'verifier';
+}
+
+/**
+ * A requester's command reads any role's file; what is not the requester's business is left alone. Beside a master or worker,
+ * that master's storage is the natural one.
+ */
 function dropForeignKeys(file: Record<string, unknown>): Record<string, unknown> {
   const own = keysAt('client', []);
   const entries = Object.entries(file).filter(([key]) => own.includes(key) || otherRoleOf('client', key) === undefined);
-  return Object.fromEntries(entries);
+  const master = file.master_node_url ?? file.my_url;
+  const storageApi = typeof master === 'string' ? { storageApi: `${master.replace(/\/$/, '')}/api/v1` } : {};
+  return { ...storageApi, ...Object.fromEntries(entries) };
 }
 
 function hasVariables(env: NodeJS.ProcessEnv): boolean {

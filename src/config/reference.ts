@@ -33,9 +33,14 @@ secret must be readable by their owner alone (\`chmod 600\`); others are refused
 
 function renderRole(role: Role): string {
   const rows = listSettings(role).map(renderRow);
-  return [`## ${titles[role]}`, '', '| setting | type | default | meaning | variable |', '|---|---|---|---|---|', ...rows, ''].join(
-    '\n',
-  );
+  return [
+    `## ${titles[role]}`,
+    '',
+    '| setting | type | default | meaning | variable |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 function renderRow(setting: Setting): string {

@@ -8,7 +8,10 @@ import { Address, Wei } from '../domain/ids';
  */
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' });
-const milliseconds = z.int().min(1).max(2 ** 31 - 1);
+const milliseconds = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1);
 const port = z.int().min(1).max(65_535);
 const wei = (amount: string, text: string) =>
   Wei.prefault(amount).describe(`${text}. Wei, as a string of digits in quotes.`);
@@ -155,8 +158,12 @@ export const MasterConfig = z
     ...ComputeKeys,
     worker_whitelist: allowList(['*'], 'Who may connect as a worker.'),
     jsonrpc_whitelist: allowList(['127.0.0.1', '::1'], 'Who may use the admin API.'),
-    external_db: ExternalDb.optional().describe('MySQL or MariaDB for the queue. Default: a SQLite file in the data directory.'),
-    board_url: httpUrl.optional().describe('Address of a board server. Accepted for older configurations; nothing is sent to it yet.'),
+    external_db: ExternalDb.optional().describe(
+      'MySQL or MariaDB for the queue. Default: a SQLite file in the data directory.',
+    ),
+    board_url: httpUrl
+      .optional()
+      .describe('Address of a board server. Accepted for older configurations; nothing is sent to it yet.'),
     heartbeatMs: z
       .int()
       .min(100)
@@ -164,8 +171,16 @@ export const MasterConfig = z
       .default(10_000)
       .describe('Milliseconds between signs of life of a worker. After three missed ones it counts as gone.'),
     round: Round.prefault({}).describe('How long a round waits for whom.'),
-    maxDatasetBytes: z.int().min(1).default(2 ** 30).describe('Largest data set taken, in bytes.'),
-    maxUploadBytes: z.int().min(1).default(2 ** 30).describe('Largest upload the storage API takes, in bytes.'),
+    maxDatasetBytes: z
+      .int()
+      .min(1)
+      .default(2 ** 30)
+      .describe('Largest data set taken, in bytes.'),
+    maxUploadBytes: z
+      .int()
+      .min(1)
+      .default(2 ** 30)
+      .describe('Largest upload the storage API takes, in bytes.'),
     ...LogKeys,
   })
   .superRefine(oneKey)
@@ -185,7 +200,9 @@ export const WorkerConfig = z
       description: 'Address of the master to work for.',
       examples: ['http://127.0.0.1:3000'],
     }),
-    masterAddress: Address.optional().describe('The master’s account. If set, a master that cannot prove it is refused.'),
+    masterAddress: Address.optional().describe(
+      'The master’s account. If set, a master that cannot prove it is refused.',
+    ),
     ...KeyKeys,
     privateKey: KeyKeys.privateKey.describe(
       'The account’s private key. Without any key an account is made at the first start and kept in the data directory.',
@@ -222,7 +239,11 @@ export const VerifierConfig = z
       .max(10)
       .default(0.01)
       .describe('Largest difference, in nats per token, between the claimed loss and ours that is still accepted.'),
-    maxDatasetBytes: z.int().min(1).default(2 ** 30).describe('Largest data set fetched, in bytes.'),
+    maxDatasetBytes: z
+      .int()
+      .min(1)
+      .default(2 ** 30)
+      .describe('Largest data set fetched, in bytes.'),
     ...LogKeys,
   })
   .superRefine(oneKey);

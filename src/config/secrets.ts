@@ -1,16 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { AppError } from '../lib/errors';
 import type { ConfigError } from './problems';
-
-/** The content of a key or password file, without the line break at its end. Refused when others could read it too. */
-export function readSecretFile(path: string): string {
-  assertPrivate(path, 'The secret file');
-  try {
-    return readFileSync(path, 'utf8').replace(/\r?\n$/, '');
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-}
 
 /** Throws `config/exposed-secret` when group or others may read or write the file. Windows has no such bits. */
 export function assertPrivate(path: string, what: string): void {
@@ -33,7 +23,11 @@ function modeOf(path: string): number {
 }
 
 function unreadable(path: string, cause: unknown): AppError<ConfigError> {
-  return new AppError<ConfigError>({ code: 'config/unreadable', path }, `${path} cannot be read; check the path and its rights.`, {
-    cause,
-  });
+  return new AppError<ConfigError>(
+    { code: 'config/unreadable', path },
+    `${path} cannot be read; check the path and its rights.`,
+    {
+      cause,
+    },
+  );
 }

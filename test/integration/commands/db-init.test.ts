@@ -43,7 +43,10 @@ describe('db-init', () => {
     await using scratch = await openScratch();
     await writeFile(scratch.file('master.json'), JSON.stringify(config));
     const args = ['--config', scratch.file('master.json'), '--data-dir', scratch.file('data')];
-    expect(await runInProcess('db-init', ...args)).toMatchObject({ status: 0, out: expect.stringContaining('are ready') });
+    expect(await runInProcess('db-init', ...args)).toMatchObject({
+      status: 0,
+      out: expect.stringContaining('are ready'),
+    });
   });
 
   test('throws usage/needs-yes without a terminal, and drops nothing', async () => {

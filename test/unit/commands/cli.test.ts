@@ -39,7 +39,10 @@ describe('command line', () => {
   });
 
   test('when --json: errors are JSON too, wherever it stands', async () => {
-    for (const argv of [['--json', 'job', 'x'], ['job', 'x', '--json']]) {
+    for (const argv of [
+      ['--json', 'job', 'x'],
+      ['job', 'x', '--json'],
+    ]) {
       const { status, talk } = await runInProcess(...argv);
       expect(status).toBe(2);
       expect(JSON.parse(talk)).toMatchObject({ error: { code: expect.stringMatching(/^usage\//) } });

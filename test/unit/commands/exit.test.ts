@@ -9,12 +9,15 @@ describe('exitCodeOf', () => {
     ['config/invalid', 2],
     ['config/missing', 2],
     ['usage/bad-argument', 2],
-    ['init/exists', 2],
+    ['files/exists', 2],
+    ['wallet/bad-key', 2],
     ['job/not-found', 3],
     ['rpc/not-found', 3],
     ['blobs/not-found', 3],
     ['config/exposed-secret', 4],
     ['rpc/refused', 4],
+    ['wallet/exposed', 4],
+    ['wallet/wrong-password', 4],
     ['chain/unreachable', 5],
     ['chain/reverted', 5],
     ['store/unreachable', 1],
@@ -28,12 +31,15 @@ describe('exitCodeOf', () => {
     expect(exitCodeOf('x')).toBe(1);
   });
   test('when help was shown', () => expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', ''))).toBe(0));
-  test('when an option is unknown', () => expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2));
+  test('when an option is unknown', () =>
+    expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2));
 });
 
 describe('reportError', () => {
   test('default', () => expect(reportError(error('a/b'), false)).toBe('emeth: Something about a/b.'));
   test('when a program reads', () => {
-    expect(JSON.parse(reportError(error('a/b'), true) ?? '')).toEqual({ error: { code: 'a/b', message: 'Something about a/b.' } });
+    expect(JSON.parse(reportError(error('a/b'), true) ?? '')).toEqual({
+      error: { code: 'a/b', message: 'Something about a/b.' },
+    });
   });
 });

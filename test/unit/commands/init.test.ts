@@ -1,4 +1,4 @@
-import { readFile, readdir, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { loadConfig } from '../../../src/config/load';
 import { runInProcess } from '../../support/cli';
 import { openScratch } from '../../support/scratch';
@@ -16,7 +16,11 @@ describe('init', () => {
     const path = scratch.file('deep/master.json');
     const { status, out } = await runInProcess('init', 'master', '--config', path, ...settings, '--json');
     expect(status).toBe(0);
-    expect(JSON.parse(out)).toEqual({ config: path, key: scratch.file('deep/master.key'), address: expect.stringMatching(/^0x[0-9a-f]{40}$/) });
+    expect(JSON.parse(out)).toEqual({
+      config: path,
+      key: scratch.file('deep/master.key'),
+      address: expect.stringMatching(/^0x[0-9a-f]{40}$/),
+    });
     for (const file of [path, scratch.file('deep/master.key')]) expect((await stat(file)).mode & 0o777).toBe(0o600);
     const config = loadConfig('master', { path, isRequired: true, env: {} });
     expect(config.privateKeyFile).toBe(scratch.file('deep/master.key'));
@@ -27,18 +31,23 @@ describe('init', () => {
     await using scratch = await openScratch();
     const path = scratch.file('master.json');
     await runInProcess('init', 'master', '--config', path);
-    expect(() => loadConfig('master', { path, isRequired: true, env: {} })).toThrow(/endpoint[\s\S]*emethContractAddress[\s\S]*my_url/);
+    expect(() => loadConfig('master', { path, isRequired: true, env: {} })).toThrow(
+      /endpoint[\s\S]*emethContractAddress[\s\S]*my_url/,
+    );
   });
 
-  test.each(['worker.json', 'worker.key'])('throws init/exists when there is a %s, and changes nothing', async (name) => {
-    await using scratch = await openScratch();
-    await writeFile(scratch.file(name), 'mine');
-    const { status, talk } = await runInProcess('init', 'worker', '--config', scratch.file('worker.json'));
-    expect(status).toBe(2);
-    expect(talk).toContain('left as it is');
-    expect(await readdir(scratch.path)).toEqual([name]);
-    expect(await readFile(scratch.file(name), 'utf8')).toBe('mine');
-  });
+  test.each(['worker.json', 'worker.key'])(
+    'throws files/exists when there is a %s, and changes nothing',
+    async (name) => {
+      await using scratch = await openScratch();
+      await writeFile(scratch.file(name), 'mine');
+      const { status, talk } = await runInProcess('init', 'worker', '--config', scratch.file('worker.json'));
+      expect(status).toBe(2);
+      expect(talk).toContain('left as it is');
+      expect(await readdir(scratch.path)).toEqual([name]);
+      expect(await readFile(scratch.file(name), 'utf8')).toBe('mine');
+    },
+  );
 
   test.each([
     ['my_ulr=x', 'did you mean my_url?'],

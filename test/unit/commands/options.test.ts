@@ -26,7 +26,9 @@ describe('amount', () => {
 
 describe('wholeNumber', () => {
   test('default', () => expect(wholeNumber(1)('12')).toBe(12));
-  test.each(['0', '-1', '1.5', 'x', ''])('throws for %j', (text) => expect(() => wholeNumber(1)(text)).toThrow(/whole number/));
+  test.each(['0', '-1', '1.5', 'x', ''])('throws for %j', (text) =>
+    expect(() => wholeNumber(1)(text)).toThrow(/whole number/),
+  );
 });
 
 describe('formatBytes', () => {

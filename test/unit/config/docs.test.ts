@@ -26,7 +26,9 @@ describe('what is generated from the schema', () => {
 
   test.each(roles)('%s: every setting is explained', (role) => {
     expect(roleSchemas[role]).toBeDefined();
-    const rows = renderReference().split('\n').filter((row) => row.startsWith('| `'));
+    const rows = renderReference()
+      .split('\n')
+      .filter((row) => row.startsWith('| `'));
     for (const row of rows) expect(row.split(' | ')[3]).toMatch(/\S.*\.$/);
   });
 });
@@ -48,6 +50,8 @@ describe('storageAddress', () => {
     expect(storageAddress({ my_url: 'http://127.0.0.1:3000/' })).toBe('http://127.0.0.1:3000/api/v1');
   });
   test('when configured', () => {
-    expect(storageAddress({ my_url: 'http://a', storageApi: 'https://s.example/api/v1' })).toBe('https://s.example/api/v1');
+    expect(storageAddress({ my_url: 'http://a', storageApi: 'https://s.example/api/v1' })).toBe(
+      'https://s.example/api/v1',
+    );
   });
 });

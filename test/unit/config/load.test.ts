@@ -54,7 +54,10 @@ describe('loadConfig', () => {
   });
 
   test('when comments and trailing commas', async () => {
-    const { config } = await load('worker', '{\n// who\n"master_node_url": "http://127.0.0.1:3000", /* cpu */ "device": "cpu",\n}');
+    const { config } = await load(
+      'worker',
+      '{\n// who\n"master_node_url": "http://127.0.0.1:3000", /* cpu */ "device": "cpu",\n}',
+    );
     expect(config.master_node_url).toBe('http://127.0.0.1:3000');
   });
 
@@ -76,13 +79,23 @@ describe('loadConfig', () => {
 
   test.each<[string, Role, object, string[]]>([
     ['a misspelt key', 'master', { ...master, min_fe: '1' }, ['min_fe: is not a setting. did you mean min_fee?']],
-    ['a misspelt key in a group', 'worker', { ...worker, timeout: { lerning: 1 } }, ['timeout.lerning', 'did you mean learning?']],
+    [
+      'a misspelt key in a group',
+      'worker',
+      { ...worker, timeout: { lerning: 1 } },
+      ['timeout.lerning', 'did you mean learning?'],
+    ],
     ["another role's key", 'master', { ...master, powerCapacity: 3 }, ["belongs to the worker's configuration"]],
     ['a missing key', 'master', { ...master, endpoint: undefined }, ['endpoint: is missing. JSON-RPC address']],
     ['no key at all', 'master', { ...master, privateKeyFile: undefined }, ['set one of privateKeyFile']],
     ['two keys', 'master', { ...master, keystore: 'k', passwordFile: 'p' }, ['only one of privateKey']],
     ['a keystore without password', 'worker', { ...worker, keystore: 'k' }, ['passwordFile: is needed']],
-    ['an address that is none', 'master', { ...master, emethContractAddress: '0x12' }, ['40 hex digits', 'found "0x12"']],
+    [
+      'an address that is none',
+      'master',
+      { ...master, emethContractAddress: '0x12' },
+      ['40 hex digits', 'found "0x12"'],
+    ],
     ['an endpoint that is no URL', 'master', { ...master, endpoint: 'localhost:8545' }, ['http:// or https://']],
     ['a fee as a number', 'master', { ...master, min_fee: 10 }, ['min_fee', 'found 10', 'string of digits in quotes']],
     ['fees the wrong way round', 'master', { ...master, min_fee: '5', max_fee: '4' }, ['must not be above max_fee']],
@@ -90,7 +103,12 @@ describe('loadConfig', () => {
     ['a bad list entry', 'master', { ...master, worker_whitelist: ['nowhere'] }, ['worker_whitelist', 'CIDR']],
     ['a bad choice', 'master', { ...master, cooperative: 'all' }, ['cooperative', '"1v1"']],
     ['a bad batch', 'master', { ...master, batchSize: 0 }, ['batchSize', 'found 0']],
-    ['an incomplete database', 'master', { ...master, external_db: { host: 'h' } }, ['external_db.user', 'external_db.database']],
+    [
+      'an incomplete database',
+      'master',
+      { ...master, external_db: { host: 'h' } },
+      ['external_db.user', 'external_db.database'],
+    ],
   ])('throws config/invalid for %s', async (_name, role, content, words) => {
     const error = await failure(role, content);
     expect(error.code).toBe('config/invalid');
@@ -98,9 +116,16 @@ describe('loadConfig', () => {
   });
 
   test('throws config/invalid with everything at once, secrets redacted', async () => {
-    const error = await failure('master', { ...master, privateKey: 'hush', device: 'gpu', my_ulr: 'x', my_url: undefined });
+    const error = await failure('master', {
+      ...master,
+      privateKey: 'hush',
+      device: 'gpu',
+      my_ulr: 'x',
+      my_url: undefined,
+    });
     expect(error.message).toContain('settings of');
-    for (const word of ['device', 'my_ulr', 'my_url', 'privateKey', '[redacted]']) expect(error.message).toContain(word);
+    for (const word of ['device', 'my_ulr', 'my_url', 'privateKey', '[redacted]'])
+      expect(error.message).toContain(word);
     expect(error.message).not.toContain('hush');
   });
 
@@ -120,7 +145,11 @@ describe('loadConfig', () => {
 
   test.each([
     ['a private key', 'worker', { ...worker, privateKey: 'ab'.repeat(32) }],
-    ['a database password', 'master', { ...master, external_db: { host: 'h', user: 'u', password: 'p', database: 'd' } }],
+    [
+      'a database password',
+      'master',
+      { ...master, external_db: { host: 'h', user: 'u', password: 'p', database: 'd' } },
+    ],
   ] as const)('throws config/exposed-secret when others can read %s', async (_name, role, content) => {
     const error = await failure(role, content, {}, 0o640);
     expect(error.code).toBe('config/exposed-secret');

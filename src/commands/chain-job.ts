@@ -1,0 +1,32 @@
+import type { Chain, ChainJob } from '../chain/client';
+import type { CoreEvent } from '../chain/events';
+import type { JobId } from '../domain/ids';
+import { AppError } from '../lib/errors';
+
+// Providers limit how many blocks one question may span; few refuse this many.
+const SPAN_BLOCKS = 9_999;
+
+/** The job as the contract has it. Throws `job/not-found` for an id nobody requested. */
+export async function requireJob(chain: Chain, jobId: JobId): Promise<ChainJob> {
+  const job = await chain.job(jobId);
+  if (job.state !== 'NONE') return job;
+  throw new AppError(
+    { code: 'job/not-found', jobId },
+    `There is no job ${jobId} in the contract ${chain.core} on chain ${chain.chainId}.`,
+  );
+}
+
+/** The latest submission of a job's result, searched from the newest block backwards. */
+export async function findSubmission(
+  chain: Chain,
+  jobId: JobId,
+): Promise<Extract<CoreEvent, { type: 'JobSubmitted' }> | undefined> {
+  for (let to = await chain.headBlock(); to >= 0; to -= SPAN_BLOCKS + 1) {
+    const events = await chain.events(Math.max(0, to - SPAN_BLOCKS), to, jobId);
+    const submitted = events.filter((event) => event.type === 'JobSubmitted').at(-1);
+    if (submitted) return submitted;
+    // Nothing about a job is older than its request.
+    if (events.some((event) => event.type === 'JobRequested')) return undefined;
+  }
+  return undefined;
+}

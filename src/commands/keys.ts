@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { KeySource } from '../chain/wallet';
+import { AppError } from '../lib/errors';
+
+export type KeyError = { code: 'config/no-key'; dataDir: string };
+
+/** The settings of every role that say which account it is. */
+interface KeySettings {
+  privateKey?: string | undefined;
+  privateKeyFile?: string | undefined;
+  keystore?: string | undefined;
+  passwordFile?: string | undefined;
+}
+
+const KEY_FILE = 'account.key';
+
+/** Where a role's key is: what its configuration says, or the account made in its data directory. */
+export function keyOf(config: KeySettings, dataDir: string): KeySource {
+  const { privateKey, privateKeyFile, keystore, passwordFile } = config;
+  if (privateKey) return { privateKey };
+  if (privateKeyFile) return { privateKeyFile };
+  if (keystore && passwordFile) return { keystore, passwordFile };
+  const own = join(dataDir, KEY_FILE);
+  if (existsSync(own)) return { privateKeyFile: own };
+  throw new AppError<KeyError>(
+    { code: 'config/no-key', dataDir },
+    `The configuration names no key and ${own} does not exist; set privateKeyFile, or make one with \`emeth new-account\`.`,
+  );
+}
+
+/** As `keyOf`; where there is none, an account is made in the data directory and used from then on. */
+export async function keyOrNew(config: KeySettings, dataDir: string): Promise<KeySource> {
+  const { newAccount } = await import('../chain/wallet.js');
+  try {
+    return keyOf(config, dataDir);
+  } catch {
+    const { privateKey } = await newAccount();
+    const path = join(dataDir, KEY_FILE);
+    await mkdir(dataDir, { recursive: true });
+    await writeFile(path, `${privateKey}\n`, { mode: 0o600, flag: 'wx' });
+    return { privateKeyFile: path };
+  }
+}

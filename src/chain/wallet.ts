@@ -14,8 +14,8 @@ type Types = Record<string, TypedDataField[]>;
 /** An account that signs. The key itself never leaves this file and ethers. */
 export interface Wallet {
   readonly address: Address;
-  /** EIP-712 over domain {name, version '1', chainId}. */
-  signTyped(domain: string, types: Types, value: object): Promise<string>;
+  /** EIP-712 over domain {name, version '1', chainId}; the wallet's own chain unless another is given. */
+  signTyped(domain: string, types: Types, value: object, chainId?: number): Promise<string>;
   /** EIP-712 bound to one contract as well. */
   signFor(contract: { name: string; address: Address }, types: Types, value: object): Promise<string>;
   /** For the transaction sender, the only other user of the key. */
@@ -32,7 +32,8 @@ export async function openWallet(source: KeySource, chainId: number): Promise<Wa
   const signer = await openSigner(source);
   return {
     address: Address.parse(signer.address),
-    signTyped: (name, types, value) => signer.signTypedData({ name, version: '1', chainId }, types, value),
+    signTyped: (name, types, value, onChain = chainId) =>
+      signer.signTypedData({ name, version: '1', chainId: onChain }, types, value),
     signFor: (contract, types, value) =>
       signer.signTypedData(
         { name: contract.name, version: '1', chainId, verifyingContract: contract.address },

@@ -1,0 +1,183 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import type { Sha256 } from '../domain/ids';
+import { AppError, errorCode } from '../lib/errors';
+import { sha256, sha256File } from '../lib/hash';
+
+export type BlobError =
+  | { code: 'blobs/hash-mismatch'; expected: string; actual: string }
+  | { code: 'blobs/busy'; sha256: string }
+  | { code: 'blobs/missing'; sha256: string }
+  | { code: 'blobs/disk-full'; path: string };
+
+/** A blob that is still arriving. What has been appended survives a cut and a restart. */
+export interface BlobPart {
+  /** Bytes that are there. */
+  readonly offset: number;
+  append(bytes: Uint8Array): Promise<void>;
+  /** Checks the hash and makes it a blob; throws `blobs/hash-mismatch`, and forgets the bytes, when it is another. */
+  finish(): Promise<void>;
+  /** Forgets what is there. */
+  discard(): Promise<void>;
+  /** Lets go of it, keeping what is there for the next opener. */
+  close(): Promise<void>;
+}
+
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while they arrive. A blob is there whole and
+ * checked, or not at all.
+ */
+export class BlobStore {
+  private readonly openParts = new Set<Sha256>();
+
+  constructor(private readonly dir: string) {}
+
+  /** Where a blob is, or would be. */
+  path(sha: Sha256): string {
+    return join(this.dir, sha.slice(0, 2), sha);
+  }
+
+  async stat(sha: Sha256): Promise<{ bytes: number } | undefined> {
+    const found = await stat(this.path(sha)).catch(() => undefined);
+    return found && { bytes: found.size };
+  }
+
+  /** The bytes from `offset` on. */
+  openRead(sha: Sha256, offset = 0): Readable {
+    return createReadStream(this.path(sha), { start: offset, highWaterMark: READ_BYTES });
+  }
+
+  /** Takes a file in, by moving or copying it. Its name is found by hashing it. */
+  async add(path: string, options: { move: boolean }): Promise<{ sha256: Sha256; bytes: number }> {
+    const name = (await sha256File(path)) as Sha256;
+    if (!(await this.stat(name))) {
+      if (options.move) await this.moveIn(path, name);
+      else await this.copyIn(path, name);
+    } else if (options.move) await rm(path, { force: true });
+    return { sha256: name, bytes: (await this.stat(name))?.bytes ?? 0 };
+  }
+
+  async addBytes(bytes: Uint8Array): Promise<{ sha256: Sha256; bytes: number }> {
+    const name = sha256(bytes) as Sha256;
+    if (!(await this.stat(name))) {
+      const part = await this.openPart(name);
+      await part.discard();
+      await part.append(bytes);
+      await part.finish();
+    }
+    return { sha256: name, bytes: bytes.length };
+  }
+
+  async remove(sha: Sha256): Promise<void> {
+    await rm(this.path(sha), { force: true });
+    if (!this.openParts.has(sha)) await rm(`${this.path(sha)}.part`, { force: true });
+  }
+
+  /** Goes on with a blob where its part ends. One opener at a time; a second gets `blobs/busy`. */
+  async openPart(sha: Sha256): Promise<BlobPart> {
+    if (this.openParts.has(sha)) {
+      throw new AppError<BlobError>({ code: 'blobs/busy', sha256: sha }, `Blob ${sha.slice(0, 12)}… is already arriving.`);
+    }
+    this.openParts.add(sha);
+    try {
+      const partPath = `${this.path(sha)}.part`;
+      await mkdir(dirname(partPath), { recursive: true });
+      const file = await open(partPath, 'a+');
+      const { size } = await file.stat();
+      return new FilePart(file, partPath, this.path(sha), sha, size, () => this.openParts.delete(sha));
+    } catch (error) {
+      this.openParts.delete(sha);
+      throw diskError(error, this.path(sha));
+    }
+  }
+
+  private async moveIn(path: string, name: Sha256): Promise<void> {
+    await mkdir(dirname(this.path(name)), { recursive: true });
+    try {
+      await rename(path, this.path(name));
+    } catch (error) {
+      if (errorCode(error) !== 'EXDEV') throw diskError(error, path);
+      await this.copyIn(path, name);
+      await rm(path, { force: true });
+    }
+  }
+
+  private async copyIn(path: string, name: Sha256): Promise<void> {
+    const part = await this.openPart(name);
+    try {
+      await part.discard();
+      for await (const piece of createReadStream(path, { highWaterMark: READ_BYTES })) await part.append(piece as Buffer);
+      await part.finish();
+    } finally {
+      await part.close();
+    }
+  }
+}
+
+class FilePart implements BlobPart {
+  private hash: ReturnType<typeof createHash> | undefined;
+  private isOpen = true;
+
+  constructor(
+    private readonly file: FileHandle,
+    private readonly partPath: string,
+    private readonly finalPath: string,
+    private readonly name: Sha256,
+    private written: number,
+    private readonly release: () => void,
+  ) {
+    // A part that begins at zero is hashed on its way; one that goes on is read once at its end.
+    if (written === 0) this.hash = createHash('sha256');
+  }
+
+  get offset(): number {
+    return this.written;
+  }
+
+  async append(bytes: Uint8Array): Promise<void> {
+    try {
+      await this.file.appendFile(bytes);
+    } catch (error) {
+      throw diskError(error, this.partPath);
+    }
+    this.hash?.update(bytes);
+    this.written += bytes.length;
+  }
+
+  async finish(): Promise<void> {
+    await this.file.sync();
+    const actual = this.hash?.digest('hex') ?? (await sha256File(this.partPath));
+    if (actual !== this.name) {
+      await this.discard();
+      throw new AppError<BlobError>(
+        { code: 'blobs/hash-mismatch', expected: this.name, actual },
+        `What arrived as blob ${this.name.slice(0, 12)}… has the hash ${actual.slice(0, 12)}…; it was thrown away.`,
+      );
+    }
+    await rename(this.partPath, this.finalPath);
+    await this.close();
+  }
+
+  async discard(): Promise<void> {
+    await this.file.truncate(0);
+    this.written = 0;
+    this.hash = createHash('sha256');
+  }
+
+  async close(): Promise<void> {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    await this.file.close();
+    this.release();
+  }
+}
+
+function diskError(error: unknown, path: string): unknown {
+  if (errorCode(error) !== 'ENOSPC') return error;
+  return new AppError<BlobError>({ code: 'blobs/disk-full', path }, `The disk is full; make room for ${path}.`, { cause: error });
+}

@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { z } from 'zod';
+import { AppError, describeError } from '../lib/errors';
+
+export type PythonError =
+  | { code: 'runner/no-python'; tried: string }
+  | { code: 'runner/old-python'; path: string; version: string }
+  | { code: 'runner/no-torch'; path: string; missing: string };
+
+/** An interpreter that can run our Python package, and what it can compute on. */
+export interface Python {
+  path: string;
+  version: string;
+  torch: string;
+  cudaDevices: { name: string; memoryBytes: number }[];
+}
+
+const projectRoot = join(__dirname, '..', '..');
+/** Where `python -m emeth` finds the package. */
+export const pythonPackageDir = join(projectRoot, 'python');
+
+const PROBE = `
+import json, sys
+facts = {"version": "%d.%d.%d" % sys.version_info[:3], "missing": "", "torch": "", "cudaDevices": []}
+if sys.version_info < (3, 10):
+    print(json.dumps(facts)); sys.exit()
+try:
+    import numpy, safetensors, torch
+    facts["torch"] = torch.__version__
+    for i in range(torch.cuda.device_count()):
+        p = torch.cuda.get_device_properties(i)
+        facts["cudaDevices"].append({"name": p.name, "memoryBytes": p.total_memory})
+except ImportError as error:
+    facts["missing"] = error.name or str(error)
+print(json.dumps(facts))
+`;
+
+const Facts = z.object({
+  version: z.string(),
+  missing: z.string(),
+  torch: z.string(),
+  cudaDevices: z.array(z.object({ name: z.string(), memoryBytes: z.int() })),
+});
+
+/**
+ * The interpreter to use: EMETH_PYTHON, the configured one, this project's .venv, then python3. Throws a `PythonError` with the
+ * remedy when it is not there, too old, or lacks PyTorch.
+ */
+export async function findPython(configured?: string): Promise<Python> {
+  const venv = join(projectRoot, '.venv', 'bin', 'python');
+  const path = process.env.EMETH_PYTHON ?? configured ?? (existsSync(venv) ? venv : 'python3');
+  const facts = await probe(path);
+  const [major = 0, minor = 0] = facts.version.split('.').map(Number);
+  if (major < 3 || (major === 3 && minor < 10)) {
+    throw new AppError<PythonError>(
+      { code: 'runner/old-python', path, version: facts.version },
+      `${path} is Python ${facts.version}; Python 3.10 or newer is needed.`,
+    );
+  }
+  if (facts.missing) {
+    throw new AppError<PythonError>(
+      { code: 'runner/no-torch', path, missing: facts.missing },
+      `${path} has no ${facts.missing}; run \`npm run setup\`, or \`${path} -m pip install -r python/requirements.txt\`.`,
+    );
+  }
+  return { path, version: facts.version, torch: facts.torch, cudaDevices: facts.cudaDevices };
+}
+
+async function probe(path: string): Promise<z.infer<typeof Facts>> {
+  try {
+    const { stdout } = await promisify(execFile)(path, ['-c', PROBE], { timeout: 120_000 });
+    return Facts.parse(JSON.parse(stdout));
+  } catch (cause) {
+    throw new AppError<PythonError>(
+      { code: 'runner/no-python', tried: path },
+      `${path} does not run as Python (${describeError(cause).split('\n')[0]}); install Python 3.10 or newer, or set EMETH_PYTHON to one.`,
+      { cause },
+    );
+  }
+}

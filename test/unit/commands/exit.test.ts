@@ -13,7 +13,7 @@ describe('exitCodeOf', () => {
     ['wallet/bad-key', 2],
     ['job/not-found', 3],
     ['rpc/not-found', 3],
-    ['blobs/not-found', 3],
+    ['blobs/missing', 3],
     ['config/exposed-secret', 4],
     ['rpc/refused', 4],
     ['wallet/exposed', 4],

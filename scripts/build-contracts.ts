@@ -35,7 +35,7 @@ interface CompiledContract {
   evm: { bytecode: { object: string }; deployedBytecode: { object: string } };
 }
 interface SolcOutput {
-  errors?: { severity: string; formattedMessage: string }[];
+  errors?: { severity: string; formattedMessage: string; sourceLocation?: { file: string } }[];
   contracts?: Record<string, Record<string, CompiledContract>>;
 }
 interface Solc {
@@ -71,7 +71,9 @@ function compile(sources: Record<string, string>): SolcOutput {
     settings,
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport })) as SolcOutput;
-  const errors = (output.errors ?? []).filter((error) => error.severity !== 'info');
+  // Warnings about packages are their authors' to read.
+  const isOurs = (file?: string) => file === undefined || file in sources;
+  const errors = (output.errors ?? []).filter((error) => error.severity === 'error' || isOurs(error.sourceLocation?.file));
   for (const error of errors) process.stderr.write(`${error.formattedMessage}\n`);
   if (errors.some((error) => error.severity === 'error')) process.exit(1);
   return output;

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
@@ -27,7 +28,7 @@ abstract contract CreditBook is IEmethCore, ReentrancyGuardTransient {
 
     /// @inheritdoc IEmethCore
     function deposit(address account, uint256 amount) external nonReentrant {
-        // Effect: the credit exists only because the transfer below reverts if it falls short.
+        // Effect: this credit exists only because the transfer below reverts if it falls short.
         _credit[account] += amount;
         emit Deposited(account, msg.sender, amount);
         // Interaction.
@@ -44,6 +45,16 @@ abstract contract CreditBook is IEmethCore, ReentrancyGuardTransient {
         emit Withdrawn(msg.sender, to, amount);
         // Interaction.
         token.safeTransfer(to, amount);
+    }
+
+    /// @inheritdoc IEmethCore
+    function burnPenalties() external nonReentrant {
+        uint256 amount = _credit[address(0)];
+        // Effect.
+        _credit[address(0)] = 0;
+        emit PenaltiesBurnt(amount);
+        // Interaction.
+        ERC20Burnable(address(token)).burn(amount);
     }
 
     /// @dev Takes `amount` from `account`'s credit first and the rest from its tokens. Ends in an interaction: call it last.

@@ -4,7 +4,6 @@ pragma solidity ^0.8.28;
 import {AccessControlDefaultAdminRules} from "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
-import {IRewardPool} from "./interfaces/IRewardPool.sol";
 
 /// @title What an administrator may set
 /// @notice Terms for jobs to come, within fixed bounds; who verifies; a pause of request and process. Nothing here moves anybody's
@@ -24,8 +23,8 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
     uint8 public quorum = 1;
     /// @notice The terms new jobs get.
     uint8 public currentTerms;
-    /// @notice Gets the part of penalties that nobody is owed; zero burns it.
-    IRewardPool public rewardPool;
+    /// @notice Credited with the part of penalties that nobody is owed; what address zero gets, anybody may burn.
+    address public rewardPool;
 
     mapping(uint8 termsId => Terms) internal _terms;
 
@@ -54,9 +53,9 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
         emit RegistryChanged(address(next));
     }
 
-    function setRewardPool(IRewardPool next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+    function setRewardPool(address next) external onlyRole(DEFAULT_ADMIN_ROLE) {
         rewardPool = next;
-        emit RewardPoolChanged(address(next));
+        emit RewardPoolChanged(next);
     }
 
     function setPaused(bool next) external onlyRole(PAUSER_ROLE) {
@@ -65,7 +64,7 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
     }
 
     function _setTerms(uint8 termsId, Terms memory next) private {
-        bool isBounded = next.verifierBps <= 2_000 && next.penaltyBps <= 5_000 && next.declineBps <= next.penaltyBps
+        bool isBounded = next.penaltyBps <= 5_000 && next.verifierBps <= next.penaltyBps / 4 && next.declineBps <= next.penaltyBps
             && next.tipBps <= 1_000 && next.minFee > 0 && next.minWork <= 1 days && next.verdictWindow >= 10 minutes
             && next.verdictWindow <= 14 days && next.claimWindow >= 7 days && next.claimWindow <= 365 days;
         if (!isBounded) revert EmethCore_TermsOutOfBounds();

@@ -4,8 +4,14 @@ pragma solidity ^0.8.28;
 /// @title The escrow of Emeth jobs
 /// @notice A fee lies here from the request until the result is verified. Every state that is not final has an exit that time
 /// alone opens and anybody can call. Money only ever becomes credit; its owner withdraws it.
+///
+///     (none) --request--> REQUESTED --process--> PROCESSING --submit--> SUBMITTED --verify, accept, finalize--> VERIFIED
+///     REQUESTED  --cancel--> CANCELED     --expire--> TIMEOUT
+///     PROCESSING --decline--> REQUESTED or DECLINED     --timeout--> TIMEOUT
+///     SUBMITTED  --rejectResult--> FAILED     --challenge--> DISPUTED
+///     DISPUTED   --verify--> VERIFIED     --rejectResult--> FAILED     --unwind--> UNVERIFIED
 interface IEmethCore {
-    /// @notice The numbers are part of the interface. 9 (DISPUTED) and 10 (UNVERIFIED) are reserved for the challenge path.
+    /// @notice The numbers are part of the interface.
     enum State {
         NONE,
         REQUESTED,
@@ -20,13 +26,20 @@ interface IEmethCore {
         UNVERIFIED
     }
 
+    /// @notice Whose word made a result stand.
+    enum Verdict {
+        VERIFIERS,
+        REQUESTER,
+        TIME
+    }
+
     /// @notice The rules a job is requested under; later changes never touch it. Rates are in basis points.
     struct Terms {
         /// Least fee of a job, in wei.
         uint96 minFee;
-        /// Verifier's fee, of the job's fee, paid on top of it.
+        /// Verifier's fee, of the job's fee, paid on top of it. At most a quarter of the penalty, which pays it for a bad result.
         uint16 verifierBps;
-        /// What a node loses of its deposit for a timeout or a rejected result.
+        /// What a node loses of its deposit for a timeout or a rejected result, and the bond of whoever challenges one.
         uint16 penaltyBps;
         /// What a node loses of its deposit for giving a job back.
         uint16 declineBps;
@@ -34,7 +47,7 @@ interface IEmethCore {
         uint16 tipBps;
         /// Least seconds from request (or return) to the deadline.
         uint32 minWork;
-        /// Seconds in which a verdict is awaited; afterwards the result stands.
+        /// Seconds in which a verdict is awaited; afterwards the result stands. A challenge opens as long a window again.
         uint32 verdictWindow;
         /// Seconds in which pay may be claimed; afterwards the node may sweep it.
         uint32 claimWindow;
@@ -53,6 +66,8 @@ interface IEmethCore {
         uint96 payout;
         /// First 20 bytes of keccak256(resultHash, payoutRoot).
         bytes20 commitment;
+        /// Who challenged the result, if anybody did.
+        address challenger;
     }
 
     struct Payee {
@@ -68,6 +83,7 @@ interface IEmethCore {
     error EmethCore_FeeTooLow(uint96 fee, uint96 minFee);
     error EmethCore_NoFuel();
     error EmethCore_DeadlineTooNear(uint40 deadline, uint256 earliest);
+    error EmethCore_DeadlineTooFar(uint40 deadline, uint256 latest);
     error EmethCore_DeadlinePassed(bytes16 jobId, uint40 deadline);
     error EmethCore_TooEarly(bytes16 jobId, uint40 opensAt);
     error EmethCore_FuelAboveLimit(bytes16 jobId, uint40 fuelUsed, uint40 fuelLimit);
@@ -99,7 +115,15 @@ interface IEmethCore {
     event JobExpired(bytes16 indexed jobId, uint256 refund);
     event JobProcessing(bytes16 indexed jobId, address indexed node, uint256 deposit);
     event JobDeclined(bytes16 indexed jobId, address indexed node, bool reopened, uint256 returned, uint256 penalty, uint256 refund);
-    event JobTimedOut(bytes16 indexed jobId, address indexed node, uint256 refund, uint256 returned, uint256 penalty, address caller, uint256 tip);
+    event JobTimedOut(
+        bytes16 indexed jobId,
+        address indexed node,
+        uint256 refund,
+        uint256 returned,
+        uint256 penalty,
+        address caller,
+        uint256 tip
+    );
     event JobSubmitted(
         bytes16 indexed jobId,
         address indexed node,
@@ -110,14 +134,44 @@ interface IEmethCore {
         uint40 windowEnds,
         string result
     );
-    /// @param verdict 0: verifiers, 1: the requester, 2: time.
-    event JobVerified(bytes16 indexed jobId, uint8 verdict, uint256 payout, uint256 refund, uint256 deposit, address verifier, uint256 verifierFee);
-    event JobRejected(bytes16 indexed jobId, bytes32 reasonHash, uint256 refund, uint256 returned, uint256 penalty, address verifier, uint256 verifierFee);
+    event JobVerified(
+        bytes16 indexed jobId,
+        Verdict verdict,
+        uint256 payout,
+        uint256 refund,
+        uint256 deposit,
+        address verifier,
+        uint256 verifierFee
+    );
+    /// @param penalty What is burnt or the reward pool's of the node's loss; the rest of it paid verifier and challenger.
+    event JobRejected(
+        bytes16 indexed jobId,
+        bytes32 reasonHash,
+        uint256 refund,
+        uint256 returned,
+        uint256 penalty,
+        address verifier,
+        uint256 verifierFee
+    );
+    event JobChallenged(bytes16 indexed jobId, address indexed challenger, uint256 bond, uint40 windowEnds);
+    /// @param upheld Whether the challenger was right.
+    /// @param returned What the challenger gets: its bond and a reward, or nothing.
+    /// @param penalty What is burnt or the reward pool's of a lost bond.
+    event ChallengeDecided(
+        bytes16 indexed jobId,
+        address indexed challenger,
+        bool upheld,
+        uint256 returned,
+        uint256 toNode,
+        uint256 penalty
+    );
+    event JobUnwound(bytes16 indexed jobId, uint256 refund, uint256 deposit, address challenger, uint256 bond);
     event WorkerPaid(bytes16 indexed jobId, address indexed worker, uint256 index, uint256 amount);
     event PaySwept(bytes16 indexed jobId, address indexed node, uint256 amount);
     event Deposited(address indexed account, address indexed from, uint256 amount);
     event CreditUsed(address indexed account, uint256 amount);
     event Withdrawn(address indexed account, address indexed to, uint256 amount);
+    event PenaltiesBurnt(uint256 amount);
     event TermsChanged(uint8 indexed termsId, Terms terms);
     event QuorumChanged(uint8 quorum);
     event PausedChanged(bool paused);
@@ -173,7 +227,8 @@ interface IEmethCore {
     /// @param result Where the manifest is.
     function submit(bytes16 jobId, bytes32 resultHash, uint40 fuelUsed, bytes32 payoutRoot, string calldata result) external;
 
-    /// @notice A quorum of verifiers accepts the result. A calling verifier counts without a signature.
+    /// @notice A quorum of verifiers accepts the result. A calling verifier counts without a signature. Its fee goes to the calling
+    /// verifier, or to the first signer.
     /// @param attestations EIP-712 signatures over `Attestation`, by ascending signer.
     function verify(bytes16 jobId, bytes32 resultHash, bytes32 payoutRoot, bytes[] calldata attestations) external;
 
@@ -186,6 +241,13 @@ interface IEmethCore {
 
     /// @notice Anybody settles a result about which no verdict came in its window: it stands, the verifier's fee goes back.
     function finalize(bytes16 jobId) external;
+
+    /// @notice Anybody disputes a result, in its window, with a bond as high as the node's penalty. Now only verifiers can make the
+    /// result stand; if it does, half the bond is the node's; if not, the bond comes back with a quarter of the penalty.
+    function challenge(bytes16 jobId) external;
+
+    /// @notice Anybody ends a dispute the verifiers left undecided: everybody gets back what it put in.
+    function unwind(bytes16 jobId) external;
 
     /// @notice Credits all payees of a verified job at once; at most 16.
     /// @param payees The whole payout list, by index.
@@ -211,8 +273,18 @@ interface IEmethCore {
     /// @notice Turns the caller's credit into tokens of `to`.
     function withdraw(address to, uint256 amount) external;
 
+    /// @notice Anybody burns the penalties that were nobody's: the credit of address zero.
+    function burnPenalties() external;
+
+    /// @notice What an account may withdraw or pay with.
     function credit(address account) external view returns (uint256);
+    /// @notice A job as it is now; state NONE if there never was one.
     function jobs(bytes16 jobId) external view returns (Job memory);
+    /// @notice The rules by their number; a job names the one it was requested under.
     function terms(uint8 termsId) external view returns (Terms memory);
+    /// @notice The id `request` gives. `specHash` is keccak256 of (keccak256(dataset), keccak256(params), fee, fuelLimit, deadline).
     function computeJobId(address requester, bytes32 salt, bytes32 specHash) external view returns (bytes16);
+
+    /// @notice What `submit` stores of a result: the first 20 bytes of keccak256(resultHash, payoutRoot).
+    function commit(bytes32 resultHash, bytes32 payoutRoot) external pure returns (bytes20);
 }

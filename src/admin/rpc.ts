@@ -1,0 +1,103 @@
+import { json, type NextFunction, type Request, type Response, Router } from 'express';
+import { type JSONRPCCallbackTypePlain, type MethodLike, Server } from 'jayson';
+import { z } from 'zod';
+import { Address, JobId } from '../domain/ids';
+import { AppError, describeError, errorCode } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
+
+/** What the admin API can ask of a master. */
+export interface AdminDeps {
+  disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
+  allow(worker: Address): Promise<'allowed' | 'not exist'>;
+  workers(): Promise<WorkerView[]>;
+  jobs(): Promise<JobView[]>;
+  job(jobId: JobId): Promise<JobDetails>;
+  status(): Promise<NodeStatus>;
+}
+
+export interface AdminOptions {
+  isAllowedIp(ip: string): boolean;
+  /** Where browsers may call from: nowhere but our own pages. */
+  origins: readonly string[];
+}
+
+const MAX_BATCH = 50;
+const UNKNOWN_JOB = -32004;
+const FAILED = -32000;
+
+const Worker = z.strictObject({
+  workerAddress: z.preprocess((text) => (typeof text === 'string' && /^[0-9a-fA-F]{40}$/.test(text) ? `0x${text}` : text), Address),
+});
+const Job = z.strictObject({ jobId: JobId });
+const Nothing = z.union([z.undefined(), z.strictObject({}), z.tuple([])]);
+
+/** JSON-RPC 2.0 for operators, to be mounted at `/api/json-rpc`. Foreign addresses get 401 before anything is read. */
+export function adminRoutes(options: AdminOptions, deps: AdminDeps, logger: Logger): Router {
+  const server = new Server(
+    {
+      disconnect: method(Worker, ({ workerAddress }) => deps.disconnect(workerAddress), logger),
+      allow: method(Worker, ({ workerAddress }) => deps.allow(workerAddress), logger),
+      workers: method(Nothing, () => deps.workers(), logger),
+      jobs: method(Nothing, () => deps.jobs(), logger),
+      job: method(Job, ({ jobId }) => deps.job(jobId), logger),
+      status: method(Nothing, () => deps.status(), logger),
+    },
+    { maxBatchLength: MAX_BATCH },
+  );
+  const router = Router();
+  router.use((request, response, next) => guard(options, request, response, next));
+  router.post('/', json({ limit: '256kb', strict: false, type: 'application/json' }), (request, response) => answer(server, request, response));
+  router.use((error: unknown, _request: Request, response: Response, next: NextFunction) => onBadBody(error, response, next));
+  return router;
+}
+
+function guard({ isAllowedIp, origins }: AdminOptions, request: Request, response: Response, next: NextFunction): void {
+  const origin = request.get('origin');
+  if (!isAllowedIp(request.socket.remoteAddress ?? '')) refuse(response, 401, 'This address is not in jsonrpc_whitelist.');
+  else if (origin !== undefined && !origins.includes(origin)) refuse(response, 403, 'Web pages may not call this API.');
+  else if (request.method !== 'POST') refuse(response, 405, 'Send JSON-RPC 2.0 by POST.');
+  else if (!request.is('application/json')) refuse(response, 415, 'Send Content-Type: application/json.');
+  else next();
+}
+
+function answer(server: Server, request: Request, response: Response): void {
+  server.call(request.body, (error: unknown, success: unknown) => {
+    const body = error ?? success;
+    // A notification, or a batch of nothing else, is answered by silence.
+    if (body === undefined || body === null) response.status(204).end();
+    else response.json(body);
+  });
+}
+
+function method<P>(schema: z.ZodType<P>, work: (params: P) => Promise<unknown>, logger: Logger): MethodLike {
+  return (args: unknown, callback: JSONRPCCallbackTypePlain) => {
+    const params = schema.safeParse(args);
+    if (!params.success) {
+      const [issue] = params.error.issues;
+      const where = issue?.path.join('.') || 'params';
+      return callback({ code: -32602, message: `Invalid params: ${where}: ${issue?.message ?? 'not as documented'}` });
+    }
+    work(params.data).then(
+      (result) => callback(null, result as never),
+      (error: unknown) => {
+        const code = errorCode(error) === 'job/not-found' ? UNKNOWN_JOB : FAILED;
+        if (!(error instanceof AppError)) logger.error('Admin method failed', {}, error);
+        const message = error instanceof AppError ? describeError(error) : 'The master failed; its log says why.';
+        callback({ code, message, data: { code: errorCode(error) } });
+      },
+    );
+  };
+}
+
+function onBadBody(error: unknown, response: Response, next: NextFunction): void {
+  const type = (error as { type?: unknown }).type;
+  if (type === 'entity.parse.failed') {
+    response.json({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } });
+  } else if (type === 'entity.too.large') refuse(response, 413, 'The request is larger than 256 kB.');
+  else next(error);
+}
+
+function refuse(response: Response, status: number, message: string): void {
+  response.status(status).json({ error: { code: 'admin/refused', message } });
+}

@@ -1,0 +1,166 @@
+import { pipeline } from 'node:stream/promises';
+import { type Request, type Response, Router } from 'express';
+import { rateLimit } from 'express-rate-limit';
+import { Address, Sha256 } from '../domain/ids';
+import { AppError, errorCode } from '../lib/errors';
+import type { BlobPart, BlobStore } from '../blobs/blob-store';
+
+export type StorageError =
+  | { code: 'storage/bad-name'; status: 400; name: string }
+  | { code: 'storage/unknown-blob'; status: 404; sha256: string }
+  | { code: 'storage/unauthorised'; status: 401; reason: string }
+  | { code: 'storage/not-allowed'; status: 403; owner: string }
+  | { code: 'storage/too-large'; status: 413; bytes: number; maxBytes: number }
+  | { code: 'storage/bad-length'; status: 400; length: string }
+  | { code: 'storage/wrong-offset'; status: 409; offset: number }
+  | { code: 'storage/busy'; status: 423; sha256: string }
+  | { code: 'storage/hash-mismatch'; status: 422; sha256: string };
+
+export interface StorageDeps {
+  blobs: BlobStore;
+  /** Who signed for an upload; undefined for a signature that is none. */
+  recoverUpload(upload: { owner: Address; blob: string; bytes: number; expiresAtMs: number }, signature: string): Address | undefined;
+  /** Whether this account may store something here. */
+  mayUpload(owner: Address): Promise<boolean>;
+  nowMs(): number;
+}
+
+export interface StorageOptions {
+  maxUploadBytes: number;
+}
+
+/** The storage API of `protocol/storage.ts`, to be mounted at `/api/v1`. */
+export function storageRoutes(options: StorageOptions, deps: StorageDeps): Router {
+  const router = Router();
+  router.use(rateLimit({ windowMs: 60_000, limit: 3000, standardHeaders: 'draft-8', legacyHeaders: false }));
+  router.get('/blobs/:sha256', (request, response) => sendBlob(deps, request, response));
+  router.head('/uploads/:sha256', (request, response) => tellOffset(deps, request, response));
+  router.put('/uploads/:sha256', (request, response) => takeUpload(options, deps, request, response));
+  return router;
+}
+
+/** GET and HEAD, whole or a range; express answers both. */
+async function sendBlob({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
+  const sha256 = parseName(request);
+  if (!(await blobs.stat(sha256))) throw unknownBlob(sha256);
+  await new Promise<void>((resolve, reject) => {
+    const headers = { 'content-type': 'application/octet-stream', etag: `"${sha256}"` };
+    response.sendFile(blobs.path(sha256), { headers, cacheControl: true, immutable: true, maxAge: '365d', dotfiles: 'allow' }, (error) => {
+      // A reader that went away is its own business.
+      if (error && !response.destroyed && !response.headersSent) reject(error);
+      else resolve();
+    });
+  });
+}
+
+async function tellOffset({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
+  const sha256 = parseName(request);
+  const done = await blobs.stat(sha256);
+  if (done) return void response.set({ 'upload-offset': String(done.bytes), 'upload-complete': '?1' }).status(200).end();
+  const part = await openPart(blobs, sha256);
+  const { offset } = part;
+  await part.close();
+  response.set({ 'upload-offset': String(offset), 'upload-complete': '?0' }).status(200).end();
+}
+
+async function takeUpload(options: StorageOptions, deps: StorageDeps, request: Request, response: Response): Promise<void> {
+  const sha256 = parseName(request);
+  const bytes = parseLength(request);
+  await authorise(deps, request, sha256, bytes);
+  if (bytes > options.maxUploadBytes) {
+    const { maxUploadBytes: maxBytes } = options;
+    throw new AppError<StorageError>(
+      { code: 'storage/too-large', status: 413, bytes, maxBytes },
+      `An upload of ${bytes} bytes is larger than the ${maxBytes} this storage takes.`,
+    );
+  }
+  if (await deps.blobs.stat(sha256)) return void response.status(200).json({ sha256, bytes });
+  const part = await openPart(deps.blobs, sha256);
+  try {
+    requireOffset(part, request);
+    await pipeline(request, (body) => append(part, bytes, body));
+    if (part.offset < bytes) return void response.set('upload-offset', String(part.offset)).status(202).end();
+    await part.finish();
+    response.status(201).json({ sha256, bytes });
+  } catch (error) {
+    throw errorCode(error) === 'blobs/hash-mismatch' ? hashMismatch(sha256) : error;
+  } finally {
+    await part.close();
+  }
+}
+
+async function append(part: BlobPart, bytes: number, body: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const piece of body) {
+    if (part.offset + piece.length > bytes) {
+      throw new AppError<StorageError>(
+        { code: 'storage/bad-length', status: 400, length: String(bytes) },
+        `More bytes came than the Upload-Length of ${bytes} says.`,
+      );
+    }
+    await part.append(piece);
+  }
+}
+
+async function authorise(deps: StorageDeps, request: Request, sha256: Sha256, bytes: number): Promise<void> {
+  const [scheme, owner, expires, signature] = (request.get('authorization') ?? '').split(' ');
+  const address = Address.safeParse(owner);
+  const expiresAtMs = Number(expires);
+  if (scheme !== 'Emeth' || !address.success || !Number.isSafeInteger(expiresAtMs) || !signature) {
+    throw unauthorised('send Authorization: Emeth <address> <expiresAtMs> <signature>');
+  }
+  if (expiresAtMs < deps.nowMs()) throw unauthorised('the signature has expired');
+  if (expiresAtMs > deps.nowMs() + 24 * 3600 * 1000) throw unauthorised('the signature is valid for more than a day');
+  const upload = { owner: address.data, blob: `0x${sha256}`, bytes, expiresAtMs };
+  if (deps.recoverUpload(upload, signature) !== address.data) throw unauthorised('the signature is not this account’s');
+  if (!(await deps.mayUpload(address.data))) {
+    throw new AppError<StorageError>(
+      { code: 'storage/not-allowed', status: 403, owner: address.data },
+      `${address.data} may not store anything here: only accounts with EMT or credit may.`,
+    );
+  }
+}
+
+function requireOffset(part: BlobPart, request: Request): void {
+  if (Number(request.get('upload-offset') ?? 0) === part.offset) return;
+  throw new AppError<StorageError>(
+    { code: 'storage/wrong-offset', status: 409, offset: part.offset },
+    `The upload goes on at ${part.offset}.`,
+  );
+}
+
+async function openPart(blobs: BlobStore, sha256: Sha256): Promise<BlobPart> {
+  try {
+    return await blobs.openPart(sha256);
+  } catch (cause) {
+    if (errorCode(cause) !== 'blobs/busy') throw cause;
+    throw new AppError<StorageError>({ code: 'storage/busy', status: 423, sha256 }, 'Somebody is uploading this blob now.', { cause });
+  }
+}
+
+function parseName(request: Request): Sha256 {
+  const name = String(request.params.sha256);
+  const parsed = Sha256.safeParse(name);
+  if (parsed.success) return parsed.data;
+  throw new AppError<StorageError>({ code: 'storage/bad-name', status: 400, name }, 'A blob is named by 64 lower-case hex digits.');
+}
+
+function parseLength(request: Request): number {
+  const length = request.get('upload-length') ?? '';
+  if (/^[1-9]\d{0,14}$/.test(length)) return Number(length);
+  throw new AppError<StorageError>(
+    { code: 'storage/bad-length', status: 400, length },
+    'The header Upload-Length must say how many bytes the whole blob has, at least 1.',
+  );
+}
+
+function unknownBlob(sha256: string): AppError<StorageError> {
+  return new AppError({ code: 'storage/unknown-blob', status: 404, sha256 }, `No blob ${sha256} is stored here.`);
+}
+
+function unauthorised(reason: string): AppError<StorageError> {
+  return new AppError({ code: 'storage/unauthorised', status: 401, reason }, `The upload is not authorised: ${reason}.`);
+}
+
+function hashMismatch(sha256: string): AppError<StorageError> {
+  return new AppError({ code: 'storage/hash-mismatch', status: 422, sha256 }, `What arrived is not blob ${sha256}; it was thrown away.`);
+}

@@ -1,0 +1,33 @@
+import { stat } from 'node:fs/promises';
+import { openWallet } from '../../../src/chain/wallet';
+import { keyOf, keyOrNew } from '../../../src/commands/keys';
+import { openScratch } from '../../support/scratch';
+
+const addressOf = async (source: ReturnType<typeof keyOf>) => (await openWallet(source, 1)).address;
+
+describe('keyOf', () => {
+  test.each([
+    [{ privateKey: 'a' }, { privateKey: 'a' }],
+    [{ privateKeyFile: '/k' }, { privateKeyFile: '/k' }],
+    [
+      { keystore: '/k', passwordFile: '/p' },
+      { keystore: '/k', passwordFile: '/p' },
+    ],
+  ])('when %j', (config, source) => expect(keyOf(config, '/nowhere')).toEqual(source));
+
+  test('throws config/no-key when there is none', () => {
+    expect(() => keyOf({}, '/nowhere')).toThrow(/emeth new-account/);
+  });
+});
+
+describe('keyOrNew', () => {
+  test('when there is no key: makes one, once, for the owner alone', async () => {
+    await using scratch = await openScratch();
+    const first = await keyOrNew({}, scratch.file('data'));
+    const again = await keyOrNew({}, scratch.file('data'));
+    expect(again).toEqual(first);
+    expect(await addressOf(again)).toBe(await addressOf(first));
+    expect((await stat(scratch.file('data/account.key'))).mode & 0o777).toBe(0o600);
+    expect(keyOf({}, scratch.file('data'))).toEqual(first);
+  });
+});

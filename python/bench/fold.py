@@ -2,13 +2,12 @@
 
     cd python && OMP_NUM_THREADS=1 python bench/fold.py [--parameters 50e6] [--updates 2 8]
 
-GB/s are of fp32 numbers decoded or encoded; the fold's are of the updates' fp32 numbers, all updates together. Peak memory
-is that of a process of its own for each fold.
+GB/s are of fp32 numbers decoded or encoded; the fold's are of the updates' fp32 numbers, all updates together. Each
+fold runs in a process of its own; peak memory is what it grew to beyond what PyTorch's import took.
 """
 
 import argparse
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -38,12 +37,12 @@ def seconds_of(work: Callable[[], object], repeats: int = 3) -> float:
 
 def bench_codec(count: int) -> None:
     """A copy, then both directions of each codec."""
+    scratch = torch.empty(CHUNK)
     values, out = torch.randn(count), torch.empty(count)
     copy = seconds_of(lambda: out.copy_(values))
     print(f"{'copy':<14} {4e-9 * count / copy:>8.2f} GB/s {1:>8.2f}")
     for codec in ("int8", "bf16"):
         parts = [encode_chunk(codec, values[a:b]) for a, b in chunks(count)]
-        scratch = torch.empty(CHUNK)
 
         def encode(codec: str = codec) -> None:
             for a, b in chunks(count):
@@ -58,12 +57,19 @@ def bench_codec(count: int) -> None:
             print(f"{codec + ' ' + name:<14} {4e-9 * count / seconds:>8.2f} GB/s {copy / seconds:>8.2f}")
 
 
+def peak_mib() -> float:
+    """The most memory this process has held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def fold_once(folder: str, shape: tuple[int, int], num_updates: int, threads: int) -> tuple[float, float]:
     """Seconds of a second fold (with an outer state), and how many MiB the process grew to beyond its start."""
     torch.set_num_threads(threads)
     layout = {f"layer{i}": TensorSpec("F32", shape) for i in range(8)}
     update = WeightedUpdate(path=f"{folder}/update", weight=1.0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = peak_mib()
     for round_ in (0, 1):
         command = Fold(
             type="fold",
@@ -79,7 +85,7 @@ def fold_once(folder: str, shape: tuple[int, int], num_updates: int, threads: in
         began = time.monotonic()
         fold(command, "int8", layout, OuterParams(lr=1, momentum=0.5))
         seconds = time.monotonic() - began
-    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return seconds, peak_mib() - before
 
 
 def bench_fold(count: int, updates: list[int]) -> None:

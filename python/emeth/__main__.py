@@ -65,6 +65,7 @@ def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
 
 if __name__ == "__main__":
     status = main()
+    sys.stdout.flush()
     sys.stderr.flush()
     # Not sys.exit: a thread still reads stdin, and a shutdown in order would wait for it.
     os._exit(status)

@@ -11,6 +11,7 @@ import math
 import os
 import struct
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from typing import Any, Self
 DTYPE_BYTES = {"F32": 4, "I32": 4, "U32": 4, "BF16": 2, "U16": 2, "I8": 1, "U8": 1}
 # What transformers expects of a file written for PyTorch; in every file, so that θ and its export are the same bytes.
 METADATA = {"format": "pt"}
+_BACKGROUND_BYTES = 128 * 1024
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 
 
@@ -74,7 +76,10 @@ def header_bytes(layout: Layout) -> bytes:
 
 
 class TensorWriter:
-    """Writes a file front to back; it appears under its name only when it is whole."""
+    """Writes a file front to back; it appears under its name only when it is whole.
+
+    Making it durable is left to whoever keeps it: a file that is lost with the power is made again.
+    """
 
     def __init__(self, path: str, layout: Layout) -> None:
         self._path = path
@@ -83,6 +88,9 @@ class TensorWriter:
         self._file = Path(self._part).open("wb", buffering=0)  # noqa: SIM115 - closed in __exit__
         self._sha256 = hashlib.sha256()
         self._bytes = 0
+        # Large pieces are hashed and written beside the computation of the next one.
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
         header = header_bytes(layout)
         self._expected = len(header) + sum(spec.num_bytes for spec in layout.values())
         self.ref: FileRef | None = None
@@ -91,21 +99,34 @@ class TensorWriter:
     def write(self, data: Any) -> None:  # noqa: ANN401 - whatever has the buffer protocol
         """Append the bytes of a C-contiguous buffer."""
         view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
-        self._sha256.update(view)
         self._bytes += len(view)
+        self._settle()
+        if len(view) < _BACKGROUND_BYTES:
+            self._append(view)
+        else:
+            self._pending = self._pool.submit(self._append, memoryview(bytes(view)))
+
+    def _append(self, view: memoryview) -> None:
+        self._sha256.update(view)
         while view:
             view = view[self._file.write(view) :]
+
+    def _settle(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._pool.shutdown()
         if kind is not None:
             self._file.close()
             Path(self._part).unlink(missing_ok=True)
             return
+        self._settle()
         assert self._bytes == self._expected, f"{self._path}: {self._bytes} bytes written of {self._expected}"  # noqa: S101
-        os.fsync(self._file.fileno())
         self._file.close()
         Path(self._part).replace(self._path)
         self.ref = FileRef(self._path, self._sha256.hexdigest(), self._bytes)

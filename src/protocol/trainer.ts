@@ -9,7 +9,8 @@ import { ResolvedParams } from './job-params';
  *
  * All tensors are safetensors files named by path; "theta" is the model's fp32 weights, "delta" the encoded outer
  * step u = θ_{r+1} − θ_r, "update" a worker's encoded pseudo-gradient Δ = θ_r − θ_w, "outer" the outer optimiser's
- * state (momentum and error-feedback buffers). Paths are absolute.
+ * state (momentum and error-feedback buffers). Paths are absolute. Files appear under their names only when they are whole;
+ * making them durable (fsync) is the blob store's business.
  */
 
 const Id = z.int().min(1);
@@ -73,7 +74,10 @@ export const TrainCommand = z.discriminatedUnion('type', [
     /** Where the encoded update goes. */
     out: Path,
   }),
-  /** Abandon the running round; answered by `failed` with code `train/canceled`. */
+  /**
+   * Abandon the running round, whose id this carries; the round is answered by `failed` with code `train/canceled`. (With
+   * another id, both get that answer.)
+   */
   z.strictObject({ type: z.literal('round.cancel'), id: Id }),
 ]);
 export type TrainCommand = z.infer<typeof TrainCommand>;

@@ -1,22 +1,26 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Readable, Writable } from 'node:stream';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { z } from 'zod';
 import { AppError } from '../lib/errors';
 import { readJsonLines } from '../lib/json-lines';
 import type { Logger } from '../lib/logger';
 import { type CoordinateCommand, type TrainCommand, TrainerEvent, type TrainerSpec } from '../protocol/trainer';
+import { openChildLog } from './child-log';
 import { pythonPackageDir } from './python';
 
 export type TrainerError =
   | { code: 'runner/child-crashed'; exitCode: number | null; signal: string | null; words: string }
-  | { code: 'runner/child-said-no'; childCode: string };
+  /** The child will not even start with this spec: a device that is not there, a directory that holds no model. */
+  | { code: 'runner/bad-spec'; words: string };
 
 type Command = z.input<typeof TrainCommand> | z.input<typeof CoordinateCommand>;
 type WithoutId<C> = C extends { id: number } ? Omit<C, 'id'> : never;
 type Answer<T extends TrainerEvent['type']> = Extract<TrainerEvent, { type: T }>;
-type Progress = Answer<'progress'>;
+export type Progress = Answer<'progress'>;
 
 /** A running Python child. */
 export interface Trainer extends AsyncDisposable {
@@ -29,11 +33,17 @@ export interface Trainer extends AsyncDisposable {
    * Gives a command and waits for the event that answers it. Throws the child's own refusal (its code), or
    * `runner/child-crashed` with its last words.
    */
-  run<T extends TrainerEvent['type']>(command: WithoutId<Command>, answer: T, onProgress?: (event: Progress) => void): Promise<Answer<T>>;
+  run<T extends TrainerEvent['type']>(
+    command: WithoutId<Command>,
+    answer: T,
+    onProgress?: (event: Progress) => void,
+  ): Promise<Answer<T>>;
   /** Gives up the round that is running; its `run` then throws `train/canceled`. */
   cancel(): void;
   /** Waits for an event that answers no command: of a benchmark or a generation. */
   next<T extends TrainerEvent['type']>(type: T): Promise<Answer<T>>;
+  /** Ends the child at once, as if it had crashed: for one that is stuck. */
+  kill(): void;
 }
 
 interface Waiter {
@@ -43,8 +53,12 @@ interface Waiter {
   onProgress?: ((event: Progress) => void) | undefined;
 }
 
+/** Milliseconds a child may take to end after its stdin has: half of it before SIGTERM, the rest before SIGKILL. */
 const STOP_GRACE_MS = 5000;
 const LAST_WORDS = 20;
+/** How long what a dead child still had to say is waited for: a process it left behind may hold its pipes. */
+const LAST_WORDS_MS = 2000;
+const BAD_SPEC = 64;
 
 /**
  * Starts `python -m emeth` with the spec on its stdin. Commands go to stdin, events come on file descriptor 3; stdout and stderr are
@@ -54,7 +68,7 @@ export function openTrainer(spec: TrainerSpec, deps: { python: string; logger: L
   const child = spawn(deps.python, ['-m', 'emeth'], {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     env: childEnvironment(spec.threads),
-    // Its own group, so that torchrun's processes end with it.
+    // Its own group, so that torchrun's processes end with it, and a Ctrl-C at the terminal reaches only us.
     detached: true,
   });
   return new PythonTrainer(child, spec, deps.logger);
@@ -70,6 +84,8 @@ class PythonTrainer implements Trainer {
   private nextId = 1;
   private running: number | undefined;
   private stopping = false;
+  /** Why nothing can be asked of the child any more. */
+  private end: AppError<TrainerError> | undefined;
 
   constructor(
     private readonly child: ChildProcess,
@@ -80,8 +96,9 @@ class PythonTrainer implements Trainer {
     this.input = stdin;
     // Writing to a child that just died is reported by its exit, not by the pipe.
     stdin.on('error', () => undefined);
-    for (const stream of [stdout, stderr]) void this.readLog(stream);
-    const read = this.readEvents(events);
+    const log = openChildLog(join(spec.workDir, 'child.log'));
+    const logs = [stdout, stderr].map((stream) => this.readLog(stream, log.write));
+    const read = Promise.allSettled([this.readEvents(events), ...logs]).finally(log.close);
     this.ended = this.awaitEnd(read);
     this.ready = this.next('ready');
     this.ready.catch(() => undefined);
@@ -98,6 +115,7 @@ class PythonTrainer implements Trainer {
     onProgress?: (event: Progress) => void,
   ): Promise<Answer<T>> {
     await this.ready;
+    if (this.end) throw this.end;
     const id = this.nextId++;
     if (command.type === 'round.run') this.running = id;
     const event = await new Promise<TrainerEvent>((resolve, reject) => {
@@ -113,8 +131,13 @@ class PythonTrainer implements Trainer {
 
   next<T extends TrainerEvent['type']>(type: T): Promise<Answer<T>> {
     return new Promise<TrainerEvent>((resolve, reject) => {
-      this.typed.push({ type, resolve, reject });
+      if (this.end) reject(this.end);
+      else this.typed.push({ type, resolve, reject });
     }) as Promise<Answer<T>>;
+  }
+
+  kill(): void {
+    this.signal('SIGKILL');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -131,9 +154,11 @@ class PythonTrainer implements Trainer {
     if (this.input.writable) this.input.write(`${JSON.stringify(line)}\n`);
   }
 
+  /** To the whole group. */
   private signal(name: NodeJS.Signals): void {
+    if (this.child.pid === undefined) return;
     try {
-      process.kill(-this.pid, name);
+      process.kill(-this.child.pid, name);
     } catch {
       // it has ended meanwhile
     }
@@ -156,43 +181,65 @@ class PythonTrainer implements Trainer {
     }
     const waiter = this.waiters.get(event.id);
     if (!waiter) return;
-    if (event.type === 'progress') return waiter.onProgress?.(event);
+    if (event.type === 'progress') {
+      waiter.onProgress?.(event);
+      return;
+    }
     this.waiters.delete(event.id);
     if (this.running === event.id) this.running = undefined;
-    if (event.type === 'failed') return waiter.reject(new AppError({ code: event.code }, event.message));
-    if (event.type === waiter.type) return waiter.resolve(event);
-    waiter.reject(new Error(`The Python child answered ${event.type} instead of ${waiter.type}`));
+    if (event.type === waiter.type) waiter.resolve(event);
+    else if (event.type === 'failed') waiter.reject(new AppError({ code: event.code }, event.message));
+    else waiter.reject(new Error(`The Python child answered ${event.type} instead of ${waiter.type}`));
   }
 
-  private async awaitEnd(read: Promise<void>): Promise<AppError | undefined> {
-    const failure = once(this.child, 'error').then(([error]) => error as Error);
-    const exit = once(this.child, 'close').then(([code, signal]) => ({ code, signal }) as { code: number | null; signal: string | null });
-    const end = await Promise.race([failure, exit]);
-    await read.catch(() => undefined);
-    const words = end instanceof Error ? end.message : this.words.join('\n');
-    const { code, signal } = end instanceof Error ? { code: null, signal: null } : end;
-    // Its helpers must not go on without it.
+  private async awaitEnd(read: Promise<unknown>): Promise<AppError | undefined> {
+    const exit = await Promise.race([
+      once(this.child, 'exit').then(([code, signal]) => ({ code, signal }) as ChildEnd),
+      once(this.child, 'error').then(([error]) => ({ code: null, signal: null, failure: error as Error })),
+    ]);
+    // Its helpers must not go on without it; only then do the pipes they share with it end.
     this.signal('SIGKILL');
-    const error = new AppError<TrainerError>(
-      { code: 'runner/child-crashed', exitCode: code, signal, words },
-      `The Python child ended (${signal ?? `status ${code}`})${words ? `: ${words}` : '.'}`,
-    );
-    for (const waiter of [...this.waiters.values(), ...this.typed]) waiter.reject(error);
+    if (!exit.failure) await Promise.race([read, delay(LAST_WORDS_MS, undefined, { ref: false })]);
+    this.end = toError(exit, this.words.join('\n'));
+    for (const waiter of [...this.waiters.values(), ...this.typed]) waiter.reject(this.end);
     this.waiters.clear();
-    return this.stopping || code === 0 ? undefined : error;
+    return this.stopping || exit.code === 0 ? undefined : this.end;
   }
 
-  private async readLog(stream: Readable): Promise<void> {
-    for await (const line of createInterface({ input: stream })) {
-      this.words.push(line.slice(0, 1000));
+  private async readLog(stream: Readable, keep: (line: string) => void): Promise<void> {
+    for await (const text of createInterface({ input: stream })) {
+      const line = text.slice(0, 1000);
+      this.words.push(line);
       if (this.words.length > LAST_WORDS) this.words.shift();
-      this.logger.debug('Python', { line: line.slice(0, 1000) });
+      keep(line);
+      this.logger.debug('Python', { line });
     }
   }
 }
 
+interface ChildEnd {
+  code: number | null;
+  signal: string | null;
+  /** It could not even be started. */
+  failure?: Error | undefined;
+}
+
+function toError({ code, signal, failure }: ChildEnd, said: string): AppError<TrainerError> {
+  const words = failure?.message ?? said;
+  if (code === BAD_SPEC) {
+    return new AppError({ code: 'runner/bad-spec', words }, words || 'The Python child refused its spec.');
+  }
+  return new AppError(
+    { code: 'runner/child-crashed', exitCode: code, signal, words },
+    `The Python child ended (${signal ?? `status ${code}`})${words ? `: ${words}` : '.'}`,
+  );
+}
+
+/** Our own settings may hold keys and passwords; the child needs none of them. */
 function childEnvironment(threads: number): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('EMETH_'));
   const limits = threads > 0 ? { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) } : {};
   const path = [pythonPackageDir, process.env.PYTHONPATH].filter(Boolean).join(':');
-  return { ...process.env, ...limits, PYTHONPATH: path, PYTHONUNBUFFERED: '1', TOKENIZERS_PARALLELISM: 'false' };
+  const fixed = { PYTHONPATH: path, PYTHONUNBUFFERED: '1', TOKENIZERS_PARALLELISM: 'false' };
+  return { ...Object.fromEntries(inherited), ...limits, ...fixed };
 }

@@ -2,8 +2,8 @@
 
     cd python && OMP_NUM_THREADS=1 python bench/train_loop.py [--steps 60] [--pairs 3] [--device cpu]
 
-The bare loop is what one would write by hand: no schedule, no cancelling, no progress, the tokens already on the device.
-The child is a real process fed over its pipes; its time is from `round.run` to `round.done`, encoding and hashing
+The bare loop is what one would write by hand: no schedule, no cancelling, no progress, the tokens on the device
+already. The child is a real process fed over its pipes; its time is from command to answer, encoding and hashing
 included.
 """
 

@@ -15,8 +15,9 @@ from emeth.model import Gpt, build, layout
 from emeth.model_shape import Shape
 from emeth.tensors import TensorReader
 
-# Tokens computed at once: enough to fill a core, little enough for a laptop's memory.
+# Tokens computed at once: enough to fill a core; and scores held at once (64 MiB), for large vocabularies.
 _BATCH_TOKENS = 8192
+_BATCH_SCORES = 2**24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +62,7 @@ def evaluate(model: Gpt, sequences: Tokens, token_bytes: NDArray[np.int64], inbo
     context = sequences.shape[1] - 1
     device = next(model.parameters()).device
     total, num_bytes = 0.0, 0
-    rows = max(1, _BATCH_TOKENS // context)
+    rows = max(1, min(_BATCH_TOKENS, _BATCH_SCORES // model.shape.vocab_size) // context)
     with torch.inference_mode():
         for start in range(0, len(sequences), rows):
             inbox.check_open()

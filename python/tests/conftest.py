@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from emeth.codec import theta_layout
 from emeth.data import Corpus, prepare
@@ -47,3 +48,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     names = theta_layout(layout(shape))
     theta0 = write_tensors(str(work_dir / "theta0"), names, (raw(t) for _, t in initial_tensors(shape, params.seed)))
     return Job(params, shape, names, work_dir, dataset, Corpus(params, str(work_dir)), theta0)
+
+
+settings.register_profile("emeth", max_examples=50, deadline=None)
+settings.load_profile("emeth")

@@ -197,7 +197,7 @@ class TestGate:
         encode_file(str(path), "fp32", LAYOUT, lambda name: torch.full(LAYOUT[name].shape, 3e38))
         assert not np.isfinite(inspect_update(str(path), "fp32", LAYOUT))
 
-    @settings(max_examples=300)
+    @settings(max_examples=150)
     @given(st.data())
     def test_survives_any_damaged_header(self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
         path = tmp_path_factory.getbasetemp() / "damaged"

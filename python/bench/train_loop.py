@@ -1,6 +1,6 @@
 """One child against a bare PyTorch loop: same model, batches, precision and threads, in turns in one run.
 
-    cd python && OMP_NUM_THREADS=1 python bench/train_loop.py [--steps 60] [--pairs 3] [--device cpu]
+    cd python && OMP_NUM_THREADS=1 python bench/train_loop.py [--pairs 5] [--device cpu]
 
 The bare loop is what one would write by hand: no schedule, no cancelling, no progress, the tokens on the device
 already. The child is a real process fed over its pipes; its time is from command to answer, encoding and hashing

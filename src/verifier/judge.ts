@@ -1,0 +1,120 @@
+import { copyFile, mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Sha256 } from '../domain/ids';
+import type { Share } from '../domain/shares';
+import { AppError, describeError, errorCode } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { Manifest } from '../protocol/manifest';
+import type { ResolvedParams } from '../protocol/job-params';
+import type { Prepared } from '../protocol/trainer';
+import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './checks';
+
+export type Verdict =
+  | { kind: 'accept'; loss: number }
+  | ({ kind: 'reject' } & Flaw)
+  /** Nothing can be said now; ask again. `isAbsent`: the storage says that the evidence does not exist. */
+  | { kind: 'unknown'; reason: string; isAbsent: boolean };
+
+export interface JudgeDeps {
+  /** Where our copies of blobs are. */
+  path(sha256: Sha256): string;
+  /** Brings a blob of the result. Throws `blobs/not-stored` when the storage does not have it. */
+  fetch(sha256: Sha256, maxBytes: number): Promise<{ bytes: number }>;
+  fetchDataset(reference: string): Promise<{ sha256: Sha256; bytes: number }>;
+  /** Splits the data as the job's parameters say and evaluates an exported model on the held-out part. */
+  evaluate(options: {
+    jobId: string;
+    params: ResolvedParams;
+    dataset: string;
+    directory: string;
+    workDir: string;
+  }): Promise<{ prepared: Prepared; loss: number }>;
+  payoutRoot(shares: readonly Share[]): string;
+  logger: Logger;
+}
+
+export interface JudgeOptions {
+  dataDir: string;
+  /** Largest difference, in nats per token, between the claimed loss and ours. */
+  tolerance: number;
+}
+
+const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
+const MAX_MODEL_BYTES = 64 * 1024 ** 3;
+
+/**
+ * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and every sum, prepares
+ * the data itself and evaluates the model itself. Trusts nothing but the chain.
+ */
+export async function judge(job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<Verdict> {
+  const workDir = join(options.dataDir, 'jobs', job.jobId);
+  try {
+    return await judgeIn(workDir, job, options, deps);
+  } catch (error) {
+    if (error instanceof FlawFound) return { kind: 'reject', ...error.flaw };
+    return { kind: 'unknown', reason: describeError(error), isAbsent: errorCode(error) === 'blobs/not-stored' };
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+}
+
+class FlawFound extends Error {
+  constructor(readonly flaw: Flaw) {
+    super(flaw.reason);
+  }
+}
+
+async function judgeIn(workDir: string, job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<Verdict> {
+  const manifest = await fetchManifest(job, deps);
+  const flaw = findFlaw(manifest, job, deps.payoutRoot);
+  if (flaw) throw new FlawFound(flaw);
+  deps.logger.info('Manifest holds', { jobId: job.jobId, rounds: manifest.rounds.length, payouts: manifest.payouts.length });
+
+  const dataset = await deps.fetchDataset(job.dataset);
+  if (dataset.sha256 !== manifest.dataset.sha256) reject('verdict/dataset', 'the model was trained on other data');
+  const directory = await fetchModel(workDir, manifest, deps);
+  const seen = await evaluate(workDir, directory, manifest, deps);
+  if (seen.prepared.dataRoot !== manifest.prepared.dataRoot || seen.prepared.epochBlocks !== manifest.prepared.epochBlocks) {
+    reject('verdict/data-root', 'the data was not split as the parameters say');
+  }
+  const claimed = manifest.validationLoss.end;
+  if (!(Math.abs(seen.loss - claimed) <= options.tolerance)) {
+    reject('verdict/loss', `the model's loss is ${seen.loss}, not ${claimed}`);
+  }
+  return { kind: 'accept', loss: seen.loss };
+}
+
+async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manifest> {
+  const sha256 = job.resultHash.slice(2) as Sha256;
+  await deps.fetch(sha256, MAX_MANIFEST_BYTES);
+  const manifest = readManifest(await readFile(deps.path(sha256)), job);
+  if ('code' in manifest) throw new FlawFound(manifest);
+  return manifest;
+}
+
+async function fetchModel(workDir: string, manifest: Manifest, deps: JudgeDeps): Promise<string> {
+  const directory = join(workDir, 'model');
+  await mkdir(directory, { recursive: true });
+  for (const file of manifest.model) {
+    const { bytes } = await deps.fetch(file.sha256, MAX_MODEL_BYTES);
+    if (bytes !== file.bytes) reject('verdict/model-files', `${file.name} has ${bytes} bytes, not ${file.bytes}`);
+    await copyFile(deps.path(file.sha256), join(directory, file.name));
+  }
+  return directory;
+}
+
+async function evaluate(workDir: string, directory: string, manifest: Manifest, deps: JudgeDeps) {
+  try {
+    const dataset = deps.path(manifest.dataset.sha256);
+    const { jobId, params } = manifest;
+    return await deps.evaluate({ jobId, params, dataset, directory, workDir });
+  } catch (error) {
+    // The child's word on the data or the model is a verdict; anything else is our own trouble.
+    if (error instanceof AppError && /^(data|dataset|model)\//.test(error.code)) reject('verdict/model-unusable', error.message);
+    throw error;
+  }
+}
+
+function reject(code: string, reason: string): never {
+  throw new FlawFound({ code, reason });
+}

@@ -32,9 +32,9 @@ export interface BlobPart {
   /** Bytes already there: where a cut transfer goes on. */
   readonly offset: number;
   append(chunk: Uint8Array): Promise<void>;
-  /** Checks the hash and makes the part a blob; throws, and drops the bytes, when they are not what their name says. */
+  /** Checks the hash and makes the part a blob. Throws `blobs/hash-mismatch`, and drops the bytes, when it is another. */
   finish(): Promise<unknown>;
-  /** Drops what is there. */
+  /** Drops what is there; `offset` is 0 again. */
   discard(): Promise<void>;
   /** Lets go of the file; what is there stays for the next opener. */
   close(): Promise<void>;

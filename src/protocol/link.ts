@@ -7,11 +7,16 @@ import { ResolvedParams } from './job-params';
  * the unions below, at most `MAX_CONTROL_BYTES`; binary frames carry blob chunks (`link/frames.ts`).
  *
  * Opening: master `challenge` → worker `hello` (signed) → master `welcome` (signed). Nothing else is accepted before.
+ * Both signatures cover an ephemeral X25519 key of each side; afterwards every text frame carries a counted MAC under the
+ * key they agreed (`link/seal.ts`), so that a plain `ws://` can be listened to, but not spoken on. Chunks need none: a
+ * blob is believed by its hash.
  */
 export const SUBPROTOCOL = 'emeth.v1';
 export const MAX_CONTROL_BYTES = 256 * 1024;
 export const CHUNK_BYTES = 256 * 1024;
-/** Bytes a sender may have under way on one transfer before it waits for credit. */
+/** How long a challenge may be answered. */
+export const CHALLENGE_TTL_MS = 60_000;
+/** Bytes a receiver lets be under way on one transfer. */
 export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
 
 const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
@@ -31,6 +36,8 @@ export const helloTypes = {
     { name: 'worker', type: 'address' },
     { name: 'masterNonce', type: 'bytes32' },
     { name: 'workerNonce', type: 'bytes32' },
+    { name: 'masterKey', type: 'bytes32' },
+    { name: 'workerKey', type: 'bytes32' },
     { name: 'expiresAtMs', type: 'uint256' },
     /** sha256 of the canonical JSON of hello.offer. */
     { name: 'offerHash', type: 'bytes32' },
@@ -42,7 +49,10 @@ export const welcomeTypes = {
     { name: 'worker', type: 'address' },
     { name: 'masterNonce', type: 'bytes32' },
     { name: 'workerNonce', type: 'bytes32' },
+    { name: 'masterKey', type: 'bytes32' },
+    { name: 'workerKey', type: 'bytes32' },
     { name: 'session', type: 'bytes32' },
+    { name: 'heartbeatMs', type: 'uint256' },
   ],
 };
 /** What a master signs after each round; same domain name with version, but type Receipt. */
@@ -80,13 +90,27 @@ export const Receipt = z.strictObject({
 });
 export type Receipt = z.infer<typeof Receipt>;
 
-/** Both directions: the receiver of a blob pulls it. `offset` is where its `.part` file ends. */
+/** Both directions: the receiver of a blob pulls it and numbers its own transfers. */
 const transferMessages = [
-  z.strictObject({ type: z.literal('blob.pull'), transfer: z.int().min(1), sha256: Sha256, offset: z.int().min(0) }),
-  /** More bytes the receiver has written to disk; the sender may send as many again. */
+  z.strictObject({
+    type: z.literal('blob.pull'),
+    transfer: z.int().min(1).max(0xffff_ffff),
+    sha256: Sha256,
+    bytes: z.int().min(1),
+    /** Where the receiver's `.part` file ends. */
+    offset: z.int().min(0),
+    /** Bytes the sender may send before it waits for more credit. */
+    credit: z.int().min(1),
+  }),
+  /** Bytes the receiver has written to disk; the sender may send as many again. */
   z.strictObject({ type: z.literal('blob.credit'), transfer: z.int().min(1), bytes: z.int().min(1) }),
+  /** From the receiver: stop. */
   z.strictObject({ type: z.literal('blob.cancel'), transfer: z.int().min(1), reason: z.string().max(500) }),
+  /** From the sender: I do not have it, or cannot read it. */
+  z.strictObject({ type: z.literal('blob.failed'), transfer: z.int().min(1), reason: z.string().max(500) }),
 ] as const;
+export type TransferMessage = z.infer<(typeof transferMessages)[number]>;
+export type TransferMessageIn = z.input<(typeof transferMessages)[number]>;
 
 export const MasterMessage = z.discriminatedUnion('type', [
   z.strictObject({
@@ -95,6 +119,7 @@ export const MasterMessage = z.discriminatedUnion('type', [
     chainId: z.int().min(1),
     master: Address,
     nonce: Bytes32,
+    key: Bytes32,
     expiresAtMs: z.int(),
   }),
   z.strictObject({
@@ -150,6 +175,7 @@ export const WorkerMessage = z.discriminatedUnion('type', [
     type: z.literal('hello'),
     worker: Address,
     nonce: Bytes32,
+    key: Bytes32,
     offer: Offer,
     signature: Signature,
   }),

@@ -1,0 +1,31 @@
+import { CHUNK_BYTES } from '../protocol/link';
+
+/** A piece of a blob in a binary frame: [u8 kind = 1][u32 transfer][u64 offset][1 … CHUNK_BYTES bytes], big-endian. */
+export interface Chunk {
+  transfer: number;
+  /** Where in the blob the bytes belong. */
+  offset: number;
+  bytes: Uint8Array;
+}
+
+export const HEADER_BYTES = 13;
+const KIND_CHUNK = 1;
+
+export function encodeChunk({ transfer, offset, bytes }: Chunk): Buffer {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + bytes.length);
+  frame.writeUInt8(KIND_CHUNK, 0);
+  frame.writeUInt32BE(transfer, 1);
+  frame.writeBigUInt64BE(BigInt(offset), 5);
+  frame.set(bytes, HEADER_BYTES);
+  return frame;
+}
+
+/** Undefined for anything that `encodeChunk` would not have made. The bytes are a view of the frame. */
+export function decodeChunk(frame: Buffer): Chunk | undefined {
+  const length = frame.length - HEADER_BYTES;
+  if (length < 1 || length > CHUNK_BYTES || frame.readUInt8(0) !== KIND_CHUNK) return undefined;
+  const transfer = frame.readUInt32BE(1);
+  const offset = frame.readBigUInt64BE(5);
+  if (transfer === 0 || offset + BigInt(length) > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
+  return { transfer, offset: Number(offset), bytes: frame.subarray(HEADER_BYTES) };
+}

@@ -1,0 +1,89 @@
+import { AppError } from '../lib/errors';
+import { Mailbox } from '../lib/mailbox';
+import { type BlobRef, CHUNK_BYTES, TRANSFER_WINDOW_BYTES, type TransferMessageIn } from '../protocol/link';
+import { type LinkError, refusal } from './errors';
+import type { BlobPart } from './ports';
+
+/** The window moves on in steps of this many bytes, so that tiny chunks do not cause a message each. */
+const GRANT_BYTES = 2 * CHUNK_BYTES;
+
+export interface PullDeps {
+  send(message: TransferMessageIn): void;
+  /** Milliseconds without a chunk until the pull gives up. */
+  stallMs: number;
+  signal: AbortSignal;
+  onProgress(bytes: number): void;
+}
+
+/** The window of a pull of this many bytes: what may be under way, and so in our memory, at most. */
+export function windowOf(bytes: number): number {
+  return Math.min(bytes, TRANSFER_WINDOW_BYTES);
+}
+
+/** One blob on its way to us over one socket, appended to its part as it comes. */
+export class Pull {
+  private readonly inbox = new Mailbox<Uint8Array>();
+  /** Where the next chunk must begin. */
+  private expected: number;
+  /** The sender may send up to here. */
+  private granted: number;
+
+  constructor(
+    private readonly transfer: number,
+    private readonly blob: BlobRef,
+    private readonly part: BlobPart,
+    private readonly deps: PullDeps,
+  ) {
+    this.expected = part.offset;
+    this.granted = part.offset + windowOf(blob.bytes - part.offset);
+  }
+
+  /** Bytes that the sender may still send: they may be under way. */
+  get underWay(): number {
+    return this.granted - this.expected;
+  }
+
+  /** Takes a chunk off the socket. Throws for one that was not granted or does not follow the one before. */
+  accept(offset: number, bytes: Uint8Array): void {
+    if (offset !== this.expected) {
+      throw refusal('link/bad-frame', `Transfer ${this.transfer} sent offset ${offset} where ${this.expected} follows.`);
+    }
+    if (bytes.length > this.underWay) {
+      throw refusal('link/overrun', `Transfer ${this.transfer} sent more than it was granted.`);
+    }
+    this.expected += bytes.length;
+    this.inbox.push(bytes);
+  }
+
+  /** Resolves when all bytes are in the part. */
+  async run(): Promise<void> {
+    const { sha256, bytes } = this.blob;
+    let written = this.part.offset;
+    const credit = this.granted - written;
+    this.deps.send({ type: 'blob.pull', transfer: this.transfer, sha256, bytes, offset: written, credit });
+    while (written < bytes) {
+      const chunk = await this.inbox.next(this.deps.stallMs, this.deps.signal);
+      if (!chunk) throw this.stalled(written);
+      await this.part.append(chunk);
+      written += chunk.length;
+      this.deps.onProgress(written);
+      this.grant(written);
+    }
+  }
+
+  private grant(written: number): void {
+    const upTo = Math.min(this.blob.bytes, written + TRANSFER_WINDOW_BYTES);
+    const more = upTo - this.granted;
+    if (more < GRANT_BYTES && (more === 0 || upTo < this.blob.bytes)) return;
+    this.granted = upTo;
+    this.deps.send({ type: 'blob.credit', transfer: this.transfer, bytes: more });
+  }
+
+  private stalled(offset: number): AppError<LinkError> {
+    const { sha256 } = this.blob;
+    return new AppError<LinkError>(
+      { code: 'link/stalled', sha256, offset },
+      `No byte of blob ${sha256} came for ${this.deps.stallMs} ms after ${offset} of ${this.blob.bytes}.`,
+    );
+  }
+}

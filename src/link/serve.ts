@@ -1,0 +1,71 @@
+import type { TransferMessage, TransferMessageIn } from '../protocol/link';
+import { CHUNK_BYTES } from '../protocol/link';
+import { Credit } from './credit';
+import { encodeChunk } from './frames';
+import type { LinkBlobs } from './ports';
+
+export type PullRequest = Extract<TransferMessage, { type: 'blob.pull' }>;
+
+export interface ServeDeps {
+  blobs: LinkBlobs;
+  /** Resolves when the socket wants more. */
+  sendFrame(frame: Buffer): Promise<void>;
+  send(message: TransferMessageIn): void;
+}
+
+/** One blob on its way from us to the other side: never more under way than it granted, read from disk as a stream. */
+export class Serve {
+  private readonly credit: Credit;
+  private readonly stop = new AbortController();
+
+  constructor(
+    private readonly request: PullRequest,
+    private readonly deps: ServeDeps,
+  ) {
+    this.credit = new Credit(request.credit);
+  }
+
+  grant(bytes: number): void {
+    this.credit.give(bytes);
+  }
+
+  cancel(reason: unknown): void {
+    this.stop.abort(reason);
+  }
+
+  /** Sends to the end. What goes wrong is told to the other side, unless it asked for the end itself. */
+  async run(): Promise<void> {
+    try {
+      await this.stream();
+    } catch (error) {
+      if (this.stop.signal.aborted) return;
+      const reason = error instanceof Error ? error.message.slice(0, 500) : 'cannot be read';
+      this.deps.send({ type: 'blob.failed', transfer: this.request.transfer, reason });
+    }
+  }
+
+  private async stream(): Promise<void> {
+    const { sha256, bytes, transfer } = this.request;
+    const { signal } = this.stop;
+    const blob = await this.deps.blobs.stat(sha256);
+    if (!blob) throw new Error('there is no such blob here');
+    if (blob.bytes !== bytes) throw new Error(`the blob has ${blob.bytes} bytes, not ${bytes}`);
+
+    let offset = this.request.offset;
+    const file = await this.deps.blobs.openRead(sha256, offset);
+    // A read error reaches the loop below; without a listener it would also end the process when the loop has left.
+    file.on('error', () => {});
+    try {
+      for await (const data of file as AsyncIterable<Buffer>) {
+        for (let at = 0; at < data.length; at += CHUNK_BYTES) {
+          const piece = data.subarray(at, at + CHUNK_BYTES);
+          await this.credit.take(piece.length, signal);
+          await this.deps.sendFrame(encodeChunk({ transfer, offset, bytes: piece }));
+          offset += piece.length;
+        }
+      }
+    } finally {
+      file.destroy();
+    }
+  }
+}

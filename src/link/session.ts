@@ -1,0 +1,173 @@
+import type { RawData, WebSocket } from 'ws';
+import type { z } from 'zod';
+import { AppError, describeError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { BlobRef, TransferMessage, TransferMessageIn } from '../protocol/link';
+import type { Credit } from './credit';
+import { cut, refusal } from './errors';
+import type { KeyedLock } from './keyed-lock';
+import type { LinkBlobs, PullOptions } from './ports';
+import { Opener, Sealer } from './seal';
+import { type Frame, hangUp } from './socket';
+import { checkSize, parseMessage } from './text';
+import { Transfers } from './transfer';
+
+/** Beats without a sign of life until the other side counts as gone. */
+const MISSED_BEATS = 3;
+/** A sender of chunks waits while this much is not on the wire yet. */
+const SEND_BUFFER_BYTES = 1024 * 1024;
+/** A reader that leaves this much unread is given up: messages, unlike chunks, cannot wait. */
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
+/** More is a flood. The fastest transfers cause 2,000 grants per second; chunks are bounded by those. */
+const MESSAGES_PER_SECOND = 5_000;
+
+export interface SessionOptions<Out> {
+  socket: WebSocket;
+  /** What the other side may say. */
+  schema: z.ZodType<{ type: string }>;
+  keys: { incoming: Buffer; outgoing: Buffer };
+  heartbeatMs: number;
+  /** Said at every beat; the side without one only listens. */
+  beat?: (() => Out) | undefined;
+  /** The last words before we hang up on a fault of the other side. */
+  farewell(code: string, reason: string): Out;
+}
+
+export interface SessionDeps {
+  blobs: LinkBlobs;
+  pool: Credit;
+  writers: KeyedLock;
+  logger: Logger;
+  /** A message that is no transfer. */
+  onMessage(message: { type: string }): void;
+  /** Called once, whoever ended it. */
+  onEnd(reason: string): void;
+}
+
+/** A socket after the handshake: messages are checked at the door, silence is noticed, blobs move beside them. */
+export class Session<Out extends { type: string }> {
+  private readonly transfers: Transfers;
+  private readonly sealer: Sealer;
+  private readonly opener: Opener;
+  private readonly beats: NodeJS.Timeout;
+  private missed = 0;
+  private messages = 0;
+  private over = false;
+
+  constructor(
+    private readonly options: SessionOptions<Out>,
+    private readonly deps: SessionDeps,
+  ) {
+    this.sealer = new Sealer(options.keys.outgoing);
+    this.opener = new Opener(options.keys.incoming);
+    this.transfers = new Transfers({
+      ...deps,
+      send: (message) => void this.sendText(message),
+      sendFrame: (frame) => this.sendFrame(frame),
+    });
+    this.beats = setInterval(() => this.onBeat(), options.heartbeatMs);
+    const { socket } = options;
+    socket.on('message', (data: RawData, isBinary) => this.onFrame({ data: data as Buffer, isBinary }));
+    socket.on('close', (code, reason) => this.end(reason.toString() || `closed with ${code}`));
+  }
+
+  /** Frames that came while the handshake was being finished. */
+  replay(frames: readonly Frame[]): void {
+    for (const frame of frames) this.onFrame(frame);
+  }
+
+  /** False when the session is over. */
+  send(message: Out): boolean {
+    return this.sendText(message);
+  }
+
+  pull(blob: BlobRef, options: PullOptions = {}): Promise<void> {
+    return this.transfers.pull(blob, options);
+  }
+
+  /** Hangs up; what is under way ends with `link/cut`. */
+  close(reason: string, code = 1000): void {
+    if (this.over) return;
+    hangUp(this.options.socket, code, reason);
+    this.end(reason);
+  }
+
+  /** Tells the other side what it did wrong, or why it must go, and hangs up. */
+  refuse(error: AppError): void {
+    this.send(this.options.farewell(error.code, error.message.slice(0, 500)));
+    this.close(error.message, error.code === 'link/oversized' ? 1009 : 1008);
+  }
+
+  private onFrame(frame: Frame): void {
+    if (this.over) return;
+    this.missed = 0;
+    try {
+      if (frame.isBinary) this.transfers.handleFrame(frame.data);
+      else this.onText(frame.data);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      this.deps.logger.warn('Refused a frame', { type: frame.isBinary ? 'chunk' : 'message' }, error);
+      this.refuse(error);
+    }
+  }
+
+  private onText(data: Buffer): void {
+    checkSize(data.length);
+    const perBeat = Math.ceil((MESSAGES_PER_SECOND * this.options.heartbeatMs) / 1000);
+    if (++this.messages > perBeat + MESSAGES_PER_SECOND) throw refusal('link/flood', 'Too many messages.');
+    const text = this.opener.open(data.toString());
+    if (text === undefined) throw refusal('link/bad-seal', 'The message was changed, repeated or lost on its way.');
+    const message = parseMessage(this.options.schema, text);
+    if (message.type.startsWith('blob.')) this.transfers.handle(message as TransferMessage);
+    else this.handOver(message);
+  }
+
+  /** A fault in what we do with a message is ours: it costs neither the socket nor the process. */
+  private handOver(message: { type: string }): void {
+    try {
+      this.deps.onMessage(message);
+    } catch (error) {
+      this.deps.logger.error('A message could not be handled', { type: message.type }, error);
+    }
+  }
+
+  private onBeat(): void {
+    this.messages = 0;
+    if (++this.missed > MISSED_BEATS) {
+      this.options.socket.terminate();
+      this.end(`no sign of life for ${MISSED_BEATS} beats of ${this.options.heartbeatMs} ms`);
+      return;
+    }
+    if (this.options.beat) this.send(this.options.beat());
+  }
+
+  private sendText(message: Out | TransferMessageIn): boolean {
+    const { socket } = this.options;
+    if (this.over || socket.readyState !== socket.OPEN) return false;
+    if (socket.bufferedAmount > MAX_BUFFERED_BYTES) {
+      socket.terminate();
+      this.end('the other side does not read');
+      return false;
+    }
+    socket.send(this.sealer.seal(JSON.stringify(message)), () => {});
+    return true;
+  }
+
+  private async sendFrame(frame: Buffer): Promise<void> {
+    const { socket } = this.options;
+    if (this.over) throw cut('the session is over');
+    const sent = new Promise<void>((resolve, reject) => {
+      socket.send(frame, (error) => (error ? reject(cut(describeError(error), error)) : resolve()));
+    });
+    if (socket.bufferedAmount > SEND_BUFFER_BYTES) await sent;
+    else sent.catch(() => {}); // a failure closes the socket, and that ends the session
+  }
+
+  private end(reason: string): void {
+    if (this.over) return;
+    this.over = true;
+    clearInterval(this.beats);
+    this.transfers.end(cut(reason));
+    this.deps.onEnd(reason);
+  }
+}

@@ -1,0 +1,154 @@
+import { AppError, describeError, errorCode } from '../lib/errors';
+import type { BlobRef, TransferMessage, TransferMessageIn } from '../protocol/link';
+import type { Credit } from './credit';
+import { type LinkError, refusal } from './errors';
+import { decodeChunk } from './frames';
+import type { KeyedLock } from './keyed-lock';
+import type { BlobPart, LinkBlobs, PullOptions } from './ports';
+import { Pull, windowOf } from './pull';
+import { type PullRequest, Serve } from './serve';
+
+/** Blobs the other side may pull at the same time. */
+const MAX_SERVES = 64;
+const STALL_MS = 60_000;
+
+export interface TransferDeps {
+  blobs: LinkBlobs;
+  send(message: TransferMessageIn): void;
+  sendFrame(frame: Buffer): Promise<void>;
+  /** Shared by all sockets of the process: bounds what is under way to us. */
+  pool: Credit;
+  /** Shared by all sockets of the process: a blob's part has one writer. */
+  writers: KeyedLock;
+}
+
+interface ActivePull {
+  pull: Pull;
+  fail(reason: string): void;
+}
+
+/** All blobs on their way over one socket, in both directions. */
+export class Transfers {
+  private lastId = 0;
+  private readonly pulls = new Map<number, ActivePull>();
+  /** Bytes that may still come of pulls we gave up: id → bytes. */
+  private readonly late = new Map<number, number>();
+  private readonly serves = new Map<number, Serve>();
+  private readonly ended = new AbortController();
+
+  constructor(private readonly deps: TransferDeps) {}
+
+  /** Brings a blob into our store. Nothing is sent for one that is there; a second pull of one blob waits for the first. */
+  async pull(blob: BlobRef, options: PullOptions): Promise<void> {
+    const { blobs, writers } = this.deps;
+    const signals = options.signal ? [options.signal, this.ended.signal] : [this.ended.signal];
+    const signal = AbortSignal.any(signals);
+    await writers.run(blob.sha256, signal, async () => {
+      if (await blobs.stat(blob.sha256)) return;
+      signal.throwIfAborted();
+      const part = await openPart(blobs, blob);
+      try {
+        if (part.offset < blob.bytes) await this.receive(blob, part, signal, options);
+        await finish(part, blob);
+      } finally {
+        await part.close();
+      }
+    });
+  }
+
+  handle(message: TransferMessage): void {
+    switch (message.type) {
+      case 'blob.pull':
+        return this.serve(message);
+      case 'blob.credit':
+        return this.serves.get(message.transfer)?.grant(message.bytes);
+      case 'blob.cancel':
+        return this.serves.get(message.transfer)?.cancel(new Error(message.reason));
+      case 'blob.failed':
+        return this.pulls.get(message.transfer)?.fail(message.reason);
+    }
+  }
+
+  /** Takes a binary frame. Throws `link/bad-frame` or `link/overrun`. */
+  handleFrame(frame: Buffer): void {
+    const chunk = decodeChunk(frame);
+    if (!chunk) throw refusal('link/bad-frame', 'The binary frame is no chunk of a blob.');
+    const active = this.pulls.get(chunk.transfer);
+    if (active) active.pull.accept(chunk.offset, chunk.bytes);
+    else this.dropLate(chunk.transfer, chunk.bytes.length);
+  }
+
+  /** The socket is gone: everything under way ends with this error. */
+  end(error: AppError<LinkError>): void {
+    this.ended.abort(error);
+    for (const serve of this.serves.values()) serve.cancel(error);
+  }
+
+  private async receive(blob: BlobRef, part: BlobPart, outer: AbortSignal, options: PullOptions): Promise<void> {
+    const { pool, send } = this.deps;
+    const window = windowOf(blob.bytes - part.offset);
+    await pool.take(window, outer);
+    const id = ++this.lastId;
+    const failed = new AbortController();
+    const signal = AbortSignal.any([outer, failed.signal]);
+    const onProgress = options.onProgress ?? (() => {});
+    const pull = new Pull(id, blob, part, { send, stallMs: STALL_MS, signal, onProgress });
+    this.pulls.set(id, { pull, fail: (reason) => failed.abort(unavailable(blob.sha256, reason)) });
+    try {
+      await pull.run();
+    } catch (error) {
+      if (pull.underWay > 0) this.late.set(id, pull.underWay);
+      if (!this.ended.signal.aborted) send({ type: 'blob.cancel', transfer: id, reason: describeError(error).slice(0, 500) });
+      throw error;
+    } finally {
+      this.pulls.delete(id);
+      pool.give(window);
+    }
+  }
+
+  private serve(request: PullRequest): void {
+    const { transfer, offset, bytes } = request;
+    if (this.serves.has(transfer)) throw refusal('link/out-of-order', `Transfer ${transfer} is under way already.`);
+    if (offset >= bytes) throw refusal('link/invalid', `Transfer ${transfer} begins at ${offset} of ${bytes} bytes.`);
+    if (this.serves.size >= MAX_SERVES) {
+      this.deps.send({ type: 'blob.failed', transfer, reason: `more than ${MAX_SERVES} transfers at once` });
+      return;
+    }
+    const serve = new Serve(request, this.deps);
+    this.serves.set(transfer, serve);
+    void serve.run().finally(() => this.serves.delete(transfer));
+  }
+
+  private dropLate(transfer: number, bytes: number): void {
+    const left = (this.late.get(transfer) ?? 0) - bytes;
+    if (left < 0) throw refusal('link/bad-frame', `Nothing of transfer ${transfer} is expected.`);
+    this.late.set(transfer, left);
+  }
+}
+
+/** The part to go on with; one that is longer than the blob is begun anew. */
+async function openPart(blobs: LinkBlobs, blob: BlobRef): Promise<BlobPart> {
+  const part = await blobs.openPart(blob.sha256);
+  if (part.offset > blob.bytes) await part.discard();
+  return part;
+}
+
+async function finish(part: BlobPart, blob: BlobRef): Promise<void> {
+  try {
+    await part.finish();
+  } catch (cause) {
+    if (errorCode(cause) !== 'blobs/hash-mismatch') throw cause;
+    throw new AppError<LinkError>(
+      { code: 'link/corrupt', sha256: blob.sha256 },
+      `What came as blob ${blob.sha256} is not it.`,
+      { cause },
+    );
+  }
+}
+
+function unavailable(sha256: string, reason: string): AppError<LinkError> {
+  return new AppError<LinkError>(
+    { code: 'link/unavailable', sha256, reason },
+    `The other side does not send blob ${sha256}: ${reason}.`,
+  );
+}

@@ -8,6 +8,7 @@ const { once, root, runQuietly, StepError } = require('./steps.cjs');
 const isWindows = process.platform === 'win32';
 const venvPython = path.join(root, '.venv', isWindows ? 'Scripts' : 'bin', isWindows ? 'python.exe' : 'python');
 const CPU_WHEELS = 'https://download.pytorch.org/whl/cpu';
+const PYPI = 'https://pypi.org/simple/pip/';
 const PROBE_MS = 3000;
 
 /** The interpreter everything is to use. */
@@ -29,34 +30,26 @@ async function makeVenv() {
 
 async function install(file) {
   const requirements = path.join('python', file);
-  await once(
-    `pip ${file}`,
-    { files: ['python/requirements.txt', requirements], output: path.relative(root, venvPython) },
-    async () => {
-      const wheels = (await useCpuWheels()) ? ['--extra-index-url', CPU_WHEELS] : [];
-      const args = [
-        '-m',
-        'pip',
-        'install',
-        '--disable-pip-version-check',
-        '--progress-bar',
-        'off',
-        ...wheels,
-        '-r',
-        requirements,
-      ];
-      const remedy =
-        'Check the network (PyTorch is a large download), or set EMETH_PYTHON to a Python that has PyTorch.';
-      await runQuietly(`Python packages (${file})`, venvPython, args, { remedy });
-    },
-  );
+  const output = path.relative(root, venvPython);
+  await once(`pip ${file}`, { files: ['python/requirements.txt', requirements], output }, async () => {
+    const args = ['-m', 'pip', 'install', '--disable-pip-version-check', '--progress-bar', 'off'];
+    if (await useCpuWheels()) args.push('--extra-index-url', CPU_WHEELS);
+    // Behind a wall, with packages from elsewhere, pip would try each of them at PyPI for a quarter of a minute.
+    if (!process.env.PIP_RETRIES && !(await canReach(PYPI))) args.push('--retries', '0');
+    const remedy = 'Check the network (PyTorch is a large download), or set EMETH_PYTHON to a Python that has PyTorch.';
+    await runQuietly(`Python packages (${file})`, venvPython, [...args, '-r', requirements], { remedy });
+  });
 }
 
 /** PyTorch's CPU build saves gigabytes on Linux machines without an NVIDIA card, if its index can be reached. */
 async function useCpuWheels() {
   if (process.platform !== 'linux' || hasCommand('nvidia-smi')) return false;
+  return canReach(`${CPU_WHEELS}/torch/`);
+}
+
+async function canReach(url) {
   try {
-    const response = await fetch(`${CPU_WHEELS}/torch/`, { method: 'HEAD', signal: AbortSignal.timeout(PROBE_MS) });
+    const response = await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(PROBE_MS) });
     return response.ok;
   } catch {
     return false;

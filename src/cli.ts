@@ -10,11 +10,15 @@ import { registerJoblist } from './commands/joblist';
 import { registerNewAccount } from './commands/new-account';
 import { registerNode } from './commands/node';
 import { addCommonOptions } from './commands/options';
+import { registerRequest } from './commands/request';
+import { registerResult } from './commands/result';
 import { registerRpc } from './commands/rpc';
 import { registerWithdraw } from './commands/withdraw';
 
 // Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
 const registrations = [
+  registerRequest,
+  registerResult,
   registerWithdraw,
   registerJoblist,
   registerJob,

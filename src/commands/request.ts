@@ -63,18 +63,23 @@ async function request(options: RequestOptions): Promise<void> {
 }
 
 /** What would be requested; `upload` puts the data where nodes can fetch it. */
-async function makePlan(account: Account, options: RequestOptions): Promise<{ job: JobRequest; upload(): Promise<void> }> {
+async function makePlan(
+  account: Account,
+  options: RequestOptions,
+): Promise<{ job: JobRequest; upload(): Promise<void> }> {
   const { readFile } = await import('node:fs/promises');
   const { locateDataset } = await import('./dataset.js');
+  const { openStorage } = await import('./storage.js');
   const { parseDeadline, parseParams, planFuel } = await import('./request-plan.js');
   const text = options.params.startsWith('@') ? await readFile(options.params.slice(1), 'utf8') : options.params;
   const { params, text: paramsText } = parseParams(text);
   const deadlineMs = parseDeadline(options.deadline, await account.chain.nowMs());
-  const dataset = await locateDataset(account, options);
-  const fuelLimit = options.fuelLimit ?? planFuel(await dataset.bytes(), params);
+  const storage = () => openStorage(account, options, account.signal);
+  const { reference, file, bytes } = await locateDataset(options.dataset, (asked) => storage().sizeOf(asked));
+  const fuelLimit = options.fuelLimit ?? planFuel(await bytes(), params);
   return {
-    job: { dataset: dataset.reference, params: paramsText, feeWei: options.fee, fuelLimit, deadlineMs },
-    upload: dataset.upload,
+    job: { dataset: reference, params: paramsText, feeWei: options.fee, fuelLimit, deadlineMs },
+    upload: async () => (file === undefined ? undefined : storage().upload(file, account.wallet)),
   };
 }
 

@@ -51,8 +51,11 @@ const ChainKeys = {
     .int()
     .min(0)
     .max(1000)
-    .default(2)
-    .describe('Blocks on top of a block before we act on it. More is safer against reorganisations and slower.'),
+    .optional()
+    .describe(
+      'Blocks on top of a block before we act on it. More is safer against reorganisations and slower. Default: 2; 0 on a development chain (31337).',
+    ),
+  fromBlock: z.int().min(0).default(0).describe('Block of the deployment: nothing of ours is older, so reading begins there.'),
   pollMs: milliseconds.default(4000).describe('Milliseconds between two looks at the chain.'),
 };
 
@@ -176,6 +179,10 @@ export const MasterConfig = z
       .min(1)
       .default(2 ** 30)
       .describe('Largest data set taken, in bytes.'),
+    allowFiles: z
+      .boolean()
+      .default(false)
+      .describe('Take file: data sets, files of this machine. Anybody may then have any text file of ours trained.'),
     maxUploadBytes: z
       .int()
       .min(1)

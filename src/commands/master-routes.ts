@@ -1,0 +1,38 @@
+import type { Express } from 'express';
+import { type AdminDeps, adminRoutes } from '../admin/rpc';
+import type { BlobStore } from '../blobs/blob-store';
+import type { Chain } from '../chain/client';
+import { recoverTyped, type Wallet } from '../chain/wallet';
+import type { MasterConfig } from '../config/schema';
+import { ipGuard } from '../http/ip-guard';
+import type { Logger } from '../lib/logger';
+import { version } from '../lib/version';
+import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
+import { storageRoutes } from '../storage/routes';
+
+/** What a master serves over HTTP: liveness, storage, admin. */
+export function mountMaster(
+  app: Express,
+  deps: { config: MasterConfig; chain: Chain; wallet: Wallet; blobs: BlobStore; admin: AdminDeps; logger: Logger },
+): void {
+  const { config, chain, wallet, blobs, admin, logger } = deps;
+  const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
+  app.get('/healthz', (_request, response) => {
+    response.json({ status: 'ok', version, chainId: chain.chainId, address: wallet.address });
+  });
+  app.use('/api/json-rpc', adminRoutes({ isAllowedIp, origins: [new URL(config.my_url).origin] }, admin, logger));
+  app.use(
+    '/api/v1',
+    storageRoutes(
+      { maxUploadBytes: config.maxUploadBytes },
+      {
+        blobs,
+        nowMs: () => Date.now(),
+        recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
+        // Requesters and nodes have money here; storage for everybody else would be storage for anything.
+        mayUpload: async (owner) =>
+          owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
+      },
+    ),
+  );
+}

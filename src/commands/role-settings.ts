@@ -1,0 +1,28 @@
+import { availableParallelism } from 'node:os';
+import type { MasterConfig } from '../config/schema';
+import type { SchedulerOptions } from '../master/scheduler';
+
+const DEV_CHAIN = 31337;
+
+/** Blocks to wait on top of one before acting on it: a development chain mines only when something happens. */
+export function confirmationsOf(config: { confirmations?: number | undefined }, chainId: number): number {
+  return config.confirmations ?? (chainId === DEV_CHAIN ? 0 : 2);
+}
+
+/** The master's rules for jobs, from its configuration. */
+export function jobRules(config: MasterConfig, dataDir: string): SchedulerOptions {
+  return {
+    dataDir,
+    device: config.device,
+    threads: config.threads || Math.max(1, Math.floor(availableParallelism() / 2)),
+    batchSize: config.batchSize,
+    epochs: config.n_epochs,
+    maxDatasetBytes: config.maxDatasetBytes,
+    commissionBps: Math.round(config.commission * 10_000),
+    settings: config.round,
+    minFeeWei: config.min_fee,
+    maxFeeWei: config.max_fee,
+    cooperative: config.cooperative,
+    maxJobs: config.maxJobs,
+  };
+}

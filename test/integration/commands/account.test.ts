@@ -1,0 +1,129 @@
+import { writeFile } from 'node:fs/promises';
+import { JsonRpcProvider, Wallet } from 'ethers';
+import { deployContracts } from '../../../src/chain/deploy';
+import { Address } from '../../../src/domain/ids';
+import { type Anvil, devKeys, startAnvil } from '../../../src/runner/anvil';
+import { runInProcess } from '../../support/cli';
+import { openScratch } from '../../support/scratch';
+
+const EMT = 10n ** 18n;
+const [requesterKey] = devKeys;
+const requester = Address.parse(new Wallet(requesterKey).address);
+
+let anvil: Anvil;
+let scratch: Awaited<ReturnType<typeof openScratch>>;
+let common: string[];
+
+beforeAll(async () => {
+  anvil = await startAnvil();
+  scratch = await openScratch();
+  const provider = new JsonRpcProvider(anvil.url, undefined, { batchMaxCount: 1, cacheTimeout: -1 });
+  const deployer = new Wallet(requesterKey, provider);
+  const { emethContractAddress, tokenContractAddress } = await deployContracts(deployer, {
+    holder: requester,
+    admin: requester,
+    verifiers: [],
+  });
+  provider.destroy();
+  const config = { endpoint: anvil.url, emethContractAddress, tokenContractAddress, privateKey: requesterKey };
+  await writeFile(scratch.file('client.json'), JSON.stringify(config), { mode: 0o600 });
+  common = ['--config', scratch.file('client.json'), '--data-dir', scratch.file('data'), '--json'];
+});
+
+afterAll(async () => {
+  await anvil[Symbol.asyncDispose]();
+  await scratch[Symbol.asyncDispose]();
+});
+
+/** Runs a command that must succeed and returns its JSON. */
+async function run<T = Record<string, string>>(...argv: string[]): Promise<T> {
+  const { status, out, talk } = await runInProcess(...argv, ...common);
+  if (status !== 0) throw new Error(talk);
+  if (!out.startsWith('{')) throw new Error(out + talk);
+  return JSON.parse(out) as T;
+}
+
+async function runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }> {
+  const { status, out, talk } = await runInProcess(...argv, ...common);
+  expect(out).toBe('');
+  const last = talk.trim().split('\n').at(-1) ?? '';
+  return { status, ...(JSON.parse(last) as { error: { code: string; message: string } }).error };
+}
+
+const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+
+describe('account commands on a real chain', () => {
+  test('request, cancel, withdraw: the fee comes back to the last wei', async () => {
+    const before = await run('node');
+    const quote = await run<Record<string, unknown>>(...request, '--dry-run');
+    expect(quote).toMatchObject({ feeWei: String(20n * EMT), canPay: true, sent: false });
+    expect(await run('node')).toMatchObject({ tokenWei: before.tokenWei });
+
+    const { jobId = '' } = await run(...request);
+    const locked = BigInt(before.tokenWei ?? '') - BigInt((await run('node')).tokenWei ?? '');
+    expect(locked).toBe(BigInt(String(quote.totalWei)));
+
+    expect(await run('cancel', jobId)).toMatchObject({ jobId, state: 'CANCELED' });
+    expect(await run('node')).toMatchObject({ creditWei: String(locked) });
+
+    const dry = await run<Record<string, unknown>>('withdraw', '--dry-run');
+    expect(dry).toMatchObject({ amountWei: String(locked), sent: false });
+    const moved = await run<Record<string, unknown>>('withdraw');
+    expect(moved).toMatchObject({ creditBefore: String(locked), creditAfter: '0', sent: true });
+    expect(await run('node')).toMatchObject({ tokenWei: before.tokenWei, creditWei: '0' });
+  });
+
+  test('withdraw when there is nothing: says so and succeeds', async () => {
+    expect(await run<Record<string, unknown>>('withdraw')).toMatchObject({ amountWei: '0', sent: false });
+  });
+
+  test('withdraw --to: somebody else receives it', async () => {
+    const other = '0x90f79bf6eb2c4f870365e785982e1f101e93b906';
+    const { jobId = '' } = await run(...request);
+    await run('cancel', jobId);
+    const { amountWei } = await run('withdraw', '--to', other);
+    expect(await run('node', other)).toMatchObject({ tokenWei: amountWei });
+  });
+
+  test('cancel throws chain/reverted with the contract’s reason', async () => {
+    const { jobId = '' } = await run(...request);
+    await run('cancel', jobId);
+    await run('withdraw');
+    const { status, message } = await runFailing('decline', jobId);
+    expect(status).toBe(5);
+    expect(message).toMatch(/EmethCore_/);
+  });
+
+  test.each(['cancel', 'decline', 'result'])('%s throws job/not-found for an unknown job', async (command) => {
+    expect(await runFailing(command, `0x${'cd'.repeat(16)}`)).toMatchObject({ status: 3, code: 'job/not-found' });
+  });
+
+  test.each([
+    ['a deadline in the past', [...request, '--deadline', '2020-01-01'], 2],
+    ['parameters out of range', [...request, '--params', '{"epochs":0}'], 2],
+    ['an address that is none', ['withdraw', '--to', '0x12'], 2],
+    ['more than the account has', [...request, '--fee', '999999999999emt'], 5],
+    ['a fee below the least', [...request, '--fee', '1'], 5],
+  ])('throws for %s', async (_name, argv, status) => {
+    expect(await runFailing(...argv)).toMatchObject({ status });
+  });
+
+  test('request throws usage/no-size when the size of the data cannot be known', async () => {
+    const { code } = await runFailing('request', '--dataset', 'sha256:nonsense', '--fee', '20emt');
+    expect(code).toBe('usage/bad-dataset');
+  });
+
+  test.each([
+    ['another chain', { chainId: 1 }, 'chain/wrong-chain'],
+    ['an address without code', { emethContractAddress: `0x${'12'.repeat(20)}` }, 'chain/no-code'],
+    ['an endpoint where nobody is', { endpoint: 'http://127.0.0.1:1' }, 'chain/unreachable'],
+  ])('throws for a configuration with %s', async (_name, change, code) => {
+    const { readFile } = await import('node:fs/promises');
+    const config = { ...JSON.parse(await readFile(scratch.file('client.json'), 'utf8')), ...change };
+    const path = scratch.file(`${code.replace('/', '-')}.json`);
+    await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+    const { status, talk } = await runInProcess('node', '--config', path, '--json');
+    expect(status).toBe(5);
+    expect(JSON.parse(talk)).toMatchObject({ error: { code } });
+  });
+});

@@ -60,6 +60,8 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
     staticNetwork: network,
     // Waiting to fill a batch costs 10 ms a call; our loops ask one thing at a time.
     batchMaxCount: 1,
+    // ethers would repeat an answer for 250 ms: long enough to read a nonce or a credit from before our own transaction.
+    cacheTimeout: -1,
     pollingInterval: 500,
   });
   try {

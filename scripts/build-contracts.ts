@@ -73,7 +73,9 @@ function compile(sources: Record<string, string>): SolcOutput {
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport })) as SolcOutput;
   // Warnings about packages are their authors' to read.
   const isOurs = (file?: string) => file === undefined || file in sources;
-  const errors = (output.errors ?? []).filter((error) => error.severity === 'error' || isOurs(error.sourceLocation?.file));
+  const errors = (output.errors ?? []).filter(
+    (error) => error.severity === 'error' || isOurs(error.sourceLocation?.file),
+  );
   for (const error of errors) process.stderr.write(`${error.formattedMessage}\n`);
   if (errors.some((error) => error.severity === 'error')) process.exit(1);
   return output;

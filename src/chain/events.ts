@@ -36,7 +36,6 @@ export type CoreEvent = Place & { jobId: JobId } & (
         payoutRoot: string;
         fuelUsed: bigint;
         payoutWei: bigint;
-        windowEndsMs: number;
         result: string;
       }
     | { type: 'WorkerPaid'; worker: Address; index: number; amountWei: bigint }
@@ -78,7 +77,7 @@ function translate(event: Decoded, place: Place): CoreEvent | undefined {
       return { ...base(event, place), type: event.type, node: Address.parse(node), reopened };
     }
     case 'JobSubmitted': {
-      const { node, resultHash, payoutRoot, fuelUsed, payout, windowEnds, result } = event.args;
+      const { node, resultHash, payoutRoot, fuelUsed, payout, result } = event.args;
       return {
         ...base(event, place),
         type: event.type,
@@ -87,7 +86,6 @@ function translate(event: Decoded, place: Place): CoreEvent | undefined {
         payoutRoot,
         fuelUsed,
         payoutWei: payout,
-        windowEndsMs: Number(windowEnds) * 1000,
         result,
       };
     }

@@ -5,17 +5,28 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Governed} from "./Governed.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 
 /// @title What the contract owes to whom
-/// @notice The only place that moves tokens. The token balance is never below the credits plus what jobs have locked.
-abstract contract CreditBook is IEmethCore, ReentrancyGuardTransient {
+/// @notice The only place that moves tokens. The token balance is at all times what accounts are owed, what they forfeited and what
+/// jobs have locked.
+/// @dev Ends of jobs only write here, they move nothing: no token, pool or receiver can hold them up.
+abstract contract CreditBook is Governed, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
+
+    /// @dev One word, so that a node's returned deposit and its penalty cost one write. All credits together are at most the
+    /// token's supply, which has to fit 128 bits.
+    struct Account {
+        uint128 credit;
+        uint128 forfeited;
+    }
 
     /// @notice The token everything is paid in.
     IERC20 public immutable token;
 
-    mapping(address account => uint256 amount) internal _credit;
+    mapping(address account => Account) private _accounts;
 
     constructor(IERC20 token_) {
         token = token_;
@@ -23,13 +34,18 @@ abstract contract CreditBook is IEmethCore, ReentrancyGuardTransient {
 
     /// @inheritdoc IEmethCore
     function credit(address account) external view returns (uint256) {
-        return _credit[account];
+        return _accounts[account].credit;
+    }
+
+    /// @inheritdoc IEmethCore
+    function forfeited(address account) external view returns (uint256) {
+        return _accounts[account].forfeited;
     }
 
     /// @inheritdoc IEmethCore
     function deposit(address account, uint256 amount) external nonReentrant {
         // Effect: this credit exists only because the transfer below reverts if it falls short.
-        _credit[account] += amount;
+        _owe(account, SafeCast.toUint128(amount));
         emit Deposited(account, msg.sender, amount);
         // Interaction.
         _pull(msg.sender, amount);
@@ -38,38 +54,45 @@ abstract contract CreditBook is IEmethCore, ReentrancyGuardTransient {
     /// @inheritdoc IEmethCore
     function withdraw(address to, uint256 amount) external nonReentrant {
         // Check: the caller owns that much.
-        uint256 owned = _credit[msg.sender];
+        uint256 owned = _accounts[msg.sender].credit;
         if (amount > owned) revert EmethCore_NotEnoughCredit(msg.sender, owned, amount);
         // Effect.
-        _credit[msg.sender] = owned - amount;
+        _accounts[msg.sender].credit = uint128(owned - amount);
         emit Withdrawn(msg.sender, to, amount);
         // Interaction.
         token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IEmethCore
-    function burnPenalties() external nonReentrant {
-        uint256 amount = _credit[address(0)];
+    function releasePenalties(address account) external nonReentrant {
+        (address pool, uint256 amount) = (rewardPool, _accounts[account].forfeited);
         // Effect.
-        _credit[address(0)] = 0;
-        emit PenaltiesBurnt(amount);
+        _accounts[account].forfeited = 0;
+        emit PenaltiesReleased(account, pool, amount);
         // Interaction.
-        ERC20Burnable(address(token)).burn(amount);
+        if (pool == address(0)) ERC20Burnable(address(token)).burn(amount);
+        else token.safeTransfer(pool, amount);
     }
 
     /// @dev Takes `amount` from `account`'s credit first and the rest from its tokens. Ends in an interaction: call it last.
     function _collect(address account, uint256 amount) internal {
-        uint256 owned = _credit[account];
+        uint256 owned = _accounts[account].credit;
         uint256 fromCredit = owned < amount ? owned : amount;
         if (fromCredit > 0) {
-            _credit[account] = owned - fromCredit;
+            _accounts[account].credit = uint128(owned - fromCredit);
             emit CreditUsed(account, fromCredit);
         }
         if (amount > fromCredit) _pull(account, amount - fromCredit);
     }
 
     function _owe(address account, uint256 amount) internal {
-        if (amount > 0) _credit[account] += amount;
+        if (amount > 0) _accounts[account].credit += uint128(amount);
+    }
+
+    /// @dev What is forfeited is nobody's: were it a party's, baiting others would pay.
+    function _oweAndForfeit(address account, uint256 owed, uint256 lost) internal {
+        Account memory book = _accounts[account];
+        _accounts[account] = Account({credit: book.credit + uint128(owed), forfeited: book.forfeited + uint128(lost)});
     }
 
     /// @dev A token that takes a fee of its own would leave the book short, so the balance is what counts.

@@ -34,7 +34,7 @@ contract EmethCore is Verdicts, Payroll {
 
         // Effect.
         (job.requester, job.fee) = (msg.sender, fee);
-        (job.fuelLimit, job.deadline, job.termsId, job.state) = (fuelLimit, deadline, termsId, State.REQUESTED);
+        (job.fuelLimit, job.time, job.termsId, job.state) = (fuelLimit, deadline, termsId, State.REQUESTED);
         uint96 verifierFee = _part(fee, _terms[termsId].verifierBps);
         emit JobRequested(jobId, msg.sender, fee, verifierFee, fuelLimit, deadline, termsId, dataset, params);
 
@@ -105,12 +105,11 @@ contract EmethCore is Verdicts, Payroll {
         _requireInTime(jobId, job);
         // Effect: back to the queue while there is time enough for another node.
         Terms storage rules = _terms[job.termsId];
-        bool reopened = block.timestamp + rules.minWork <= job.deadline;
+        bool reopened = block.timestamp + rules.minWork <= job.time;
         uint256 penalty = _part(job.fee, rules.declineBps);
         uint256 returned = job.fee - penalty;
         (job.node, job.state) = (address(0), reopened ? State.REQUESTED : State.DECLINED);
-        _owe(msg.sender, returned);
-        _dispose(penalty);
+        _oweAndForfeit(msg.sender, returned, penalty);
         uint256 refund = reopened ? 0 : _refundAll(job);
         emit JobDeclined(jobId, msg.sender, reopened, returned, penalty, refund);
     }
@@ -126,9 +125,8 @@ contract EmethCore is Verdicts, Payroll {
         uint256 returned = job.fee - penalty;
         job.state = State.TIMEOUT;
         uint256 refund = _refundAll(job);
-        _owe(job.node, returned);
+        _oweAndForfeit(job.node, returned, penalty - tip);
         _owe(msg.sender, tip);
-        _dispose(penalty - tip);
         emit JobTimedOut(jobId, job.node, refund, returned, penalty - tip, msg.sender, tip);
     }
 
@@ -140,12 +138,11 @@ contract EmethCore is Verdicts, Payroll {
         _requireInTime(jobId, job);
         if (fuelUsed > job.fuelLimit) revert EmethCore_FuelAboveLimit(jobId, fuelUsed, job.fuelLimit);
         // Effect.
-        uint40 windowEnds = uint40(block.timestamp) + _terms[job.termsId].verdictWindow;
         // The product fits: 96 + 40 bits. The quotient is at most the fee.
         uint96 payout = uint96(uint256(job.fee) * fuelUsed / job.fuelLimit);
         (job.payout, job.commitment) = (payout, commit(resultHash, payoutRoot));
-        (job.deadline, job.state) = (windowEnds, State.SUBMITTED);
-        emit JobSubmitted(jobId, msg.sender, resultHash, payoutRoot, fuelUsed, payout, windowEnds, result);
+        (job.time, job.state) = (uint40(block.timestamp), State.SUBMITTED);
+        emit JobSubmitted(jobId, msg.sender, resultHash, payoutRoot, fuelUsed, payout, result);
     }
 
     /// @inheritdoc IEmethCore

@@ -19,11 +19,11 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
     INodeRegistry public registry;
     /// @notice Blocks request and process only: every exit stays open.
     bool public paused;
-    /// @notice Verifiers that must agree.
-    uint8 public quorum = 1;
     /// @notice The terms new jobs get.
     uint8 public currentTerms;
-    /// @notice Credited with the part of penalties that nobody is owed; what address zero gets, anybody may burn.
+    /// @notice Verifiers that must agree.
+    uint8 public quorum = 1;
+    /// @notice Gets the released penalties; if zero, they are burnt.
     address public rewardPool;
 
     mapping(uint8 termsId => Terms) internal _terms;

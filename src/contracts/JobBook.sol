@@ -2,20 +2,20 @@
 pragma solidity ^0.8.28;
 
 import {CreditBook} from "./CreditBook.sol";
-import {Governed} from "./Governed.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 
 /// @title The jobs and what they have locked
 /// @dev A job in REQUESTED locks fee and verifier's fee, in PROCESSING and SUBMITTED the node's deposit as well, in DISPUTED a bond
 /// besides, in VERIFIED what is left of the payout, in every other state nothing.
-abstract contract JobBook is CreditBook, Governed {
+abstract contract JobBook is CreditBook {
     /// @dev Two words at the request, a third from `submit` on.
     struct PackedJob {
         address requester;
         uint96 fee;
         address node;
         uint40 fuelLimit;
-        uint40 deadline;
+        /// The deadline of the work; in SUBMITTED and DISPUTED, when that began; in VERIFIED, until when pay may be claimed.
+        uint40 time;
         uint8 termsId;
         State state;
         uint96 payout;
@@ -34,7 +34,7 @@ abstract contract JobBook is CreditBook, Governed {
             node: job.node,
             fee: job.fee,
             fuelLimit: job.fuelLimit,
-            deadline: job.deadline,
+            deadline: job.state == State.SUBMITTED || job.state == State.DISPUTED ? _windowEnd(job) : job.time,
             termsId: job.termsId,
             payout: job.payout,
             commitment: job.commitment,
@@ -62,11 +62,16 @@ abstract contract JobBook is CreditBook, Governed {
 
     /// @dev The second of the deadline itself is still inside.
     function _requireInTime(bytes16 jobId, PackedJob storage job) internal view {
-        if (block.timestamp > job.deadline) revert EmethCore_DeadlinePassed(jobId, job.deadline);
+        if (block.timestamp > job.time) revert EmethCore_DeadlinePassed(jobId, job.time);
     }
 
     function _requireOver(bytes16 jobId, PackedJob storage job) internal view {
-        if (block.timestamp <= job.deadline) revert EmethCore_TooEarly(jobId, job.deadline);
+        if (block.timestamp <= job.time) revert EmethCore_TooEarly(jobId, job.time);
+    }
+
+    /// @dev End of the window for a verdict that began with the present state.
+    function _windowEnd(PackedJob storage job) internal view returns (uint40) {
+        return job.time + _terms[job.termsId].verdictWindow;
     }
 
     function _requireResult(bytes16 jobId, PackedJob storage job, bytes32 resultHash, bytes32 payoutRoot)
@@ -82,12 +87,6 @@ abstract contract JobBook is CreditBook, Governed {
     function _refundAll(PackedJob storage job) internal returns (uint256 refund) {
         refund = uint256(job.fee) + _verifierFee(job);
         _owe(job.requester, refund);
-    }
-
-    /// @dev What nobody is owed becomes the reward pool's, or is burnt later. Never a party's: that would pay for baiting others. It
-    /// is booked, not moved, so that no pool and no token can hold up an exit.
-    function _dispose(uint256 amount) internal {
-        _owe(rewardPool, amount);
     }
 
     function _verifierFee(PackedJob storage job) internal view returns (uint96) {

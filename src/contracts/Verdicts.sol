@@ -20,7 +20,7 @@ abstract contract Verdicts is JobBook, EIP712 {
         PackedJob storage job = _judged(jobId);
         // Check: this result, by enough verifiers. Undisputed, a late verdict still says what time would say.
         bool isDisputed = job.state == State.DISPUTED;
-        if (isDisputed) _requireInTime(jobId, job);
+        if (isDisputed) _requireInWindow(jobId, job);
         bytes20 commitment = _requireResult(jobId, job, resultHash, payoutRoot);
         address verifier = _requireQuorum(jobId, commitment, true, bytes32(0), attestations);
         // Effect.
@@ -34,7 +34,7 @@ abstract contract Verdicts is JobBook, EIP712 {
     {
         PackedJob storage job = _judged(jobId);
         // Check: this result, by enough verifiers, in the window.
-        _requireInTime(jobId, job);
+        _requireInWindow(jobId, job);
         bytes20 commitment = _requireResult(jobId, job, resultHash, payoutRoot);
         address verifier = _requireQuorum(jobId, commitment, false, reasonHash, attestations);
         // Effect: the verifier earns what accepting would earn it; the node's penalty replaces that to the requester.
@@ -42,14 +42,13 @@ abstract contract Verdicts is JobBook, EIP712 {
         uint256 penalty = _penalty(job);
         uint256 refund = uint256(job.fee) + verifierFee;
         uint256 returned = job.fee - penalty;
-        uint256 disposed = penalty - verifierFee;
-        if (job.state == State.DISPUTED) disposed -= _winChallenge(jobId, job);
-        (job.state, job.payout) = (State.FAILED, 0);
+        uint256 lost = penalty - verifierFee;
+        if (job.state == State.DISPUTED) lost -= _winChallenge(jobId, job);
+        (job.state, job.payout, job.commitment) = (State.FAILED, 0, 0);
         _owe(job.requester, refund);
-        _owe(job.node, returned);
+        _oweAndForfeit(job.node, returned, lost);
         _owe(verifier, verifierFee);
-        _dispose(disposed);
-        emit JobRejected(jobId, reasonHash, refund, returned, disposed, verifier, verifierFee);
+        emit JobRejected(jobId, reasonHash, refund, returned, lost, verifier, verifierFee);
     }
 
     /// @inheritdoc IEmethCore
@@ -65,7 +64,7 @@ abstract contract Verdicts is JobBook, EIP712 {
     function finalize(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.SUBMITTED);
         // Check: no verdict came in its window.
-        _requireOver(jobId, job);
+        _requireWindowOver(jobId, job);
         // Effect.
         _settle(jobId, job, Verdict.TIME, address(0));
     }
@@ -74,13 +73,12 @@ abstract contract Verdicts is JobBook, EIP712 {
     function challenge(bytes16 jobId) external nonReentrant {
         PackedJob storage job = _in(jobId, State.SUBMITTED);
         // Check: in the window.
-        _requireInTime(jobId, job);
-        // Effect.
+        _requireInWindow(jobId, job);
+        // Effect: the window begins again.
         uint96 bond = _penalty(job);
-        uint40 windowEnds = uint40(block.timestamp) + _terms[job.termsId].verdictWindow;
-        (job.deadline, job.state) = (windowEnds, State.DISPUTED);
+        (job.time, job.state) = (uint40(block.timestamp), State.DISPUTED);
         _challengers[jobId] = msg.sender;
-        emit JobChallenged(jobId, msg.sender, bond, windowEnds);
+        emit JobChallenged(jobId, msg.sender, bond);
         // Interaction.
         _collect(msg.sender, bond);
     }
@@ -89,9 +87,9 @@ abstract contract Verdicts is JobBook, EIP712 {
     function unwind(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.DISPUTED);
         // Check: the verifiers had their time.
-        _requireOver(jobId, job);
+        _requireWindowOver(jobId, job);
         // Effect: nobody was proved wrong, so everybody gets back what it put in.
-        (job.state, job.payout) = (State.UNVERIFIED, 0);
+        (job.state, job.payout, job.commitment) = (State.UNVERIFIED, 0, 0);
         uint256 refund = _refundAll(job);
         uint256 bond = _penalty(job);
         _owe(job.node, job.fee);
@@ -106,6 +104,16 @@ abstract contract Verdicts is JobBook, EIP712 {
         }
     }
 
+    function _requireInWindow(bytes16 jobId, PackedJob storage job) private view {
+        uint40 end = _windowEnd(job);
+        if (block.timestamp > end) revert EmethCore_DeadlinePassed(jobId, end);
+    }
+
+    function _requireWindowOver(bytes16 jobId, PackedJob storage job) private view {
+        uint40 end = _windowEnd(job);
+        if (block.timestamp <= end) revert EmethCore_TooEarly(jobId, end);
+    }
+
     /// @dev The result stands: payout for node and workers, the unused fee and perhaps the verifier's back to the requester, the
     /// deposit back to the node. A zero `verifier` earned nothing.
     function _settle(bytes16 jobId, PackedJob storage job, Verdict verdict, address verifier) private {
@@ -114,7 +122,7 @@ abstract contract Verdicts is JobBook, EIP712 {
         uint256 refund = fee - payout;
         uint256 earned = _verifierFee(job);
         if (verifier == address(0)) (refund, earned) = (refund + earned, 0);
-        (job.deadline, job.state) = (uint40(block.timestamp) + _terms[job.termsId].claimWindow, State.VERIFIED);
+        (job.time, job.state) = (uint40(block.timestamp) + _terms[job.termsId].claimWindow, State.VERIFIED);
         _owe(job.requester, refund);
         _owe(job.node, fee);
         _owe(verifier, earned);
@@ -126,12 +134,12 @@ abstract contract Verdicts is JobBook, EIP712 {
         uint256 bond = _penalty(job);
         uint256 toNode = bond / 2;
         _owe(job.node, toNode);
-        _dispose(bond - toNode);
+        _oweAndForfeit(_challengers[jobId], 0, bond - toNode);
         emit ChallengeDecided(jobId, _challengers[jobId], false, 0, toNode, bond - toNode);
     }
 
     /// @dev The result was bad: the bond comes back, and with it a quarter of the node's penalty. A verifier's fee is at most another
-    /// quarter, so at least half the penalty is disposed of.
+    /// quarter, so at least half the penalty is forfeited.
     function _winChallenge(bytes16 jobId, PackedJob storage job) private returns (uint256 reward) {
         uint256 bond = _penalty(job);
         reward = bond / 4;

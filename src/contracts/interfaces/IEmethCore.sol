@@ -64,7 +64,7 @@ interface IEmethCore {
         uint8 termsId;
         /// Before VERIFIED what the result would pay, afterwards what is not yet paid out of it.
         uint96 payout;
-        /// First 20 bytes of keccak256(resultHash, payoutRoot).
+        /// First 20 bytes of keccak256(resultHash, payoutRoot), while the result stands or may yet.
         bytes20 commitment;
         /// Who challenged the result, if anybody did.
         address challenger;
@@ -131,7 +131,6 @@ interface IEmethCore {
         bytes32 payoutRoot,
         uint40 fuelUsed,
         uint96 payout,
-        uint40 windowEnds,
         string result
     );
     event JobVerified(
@@ -153,7 +152,7 @@ interface IEmethCore {
         address verifier,
         uint256 verifierFee
     );
-    event JobChallenged(bytes16 indexed jobId, address indexed challenger, uint256 bond, uint40 windowEnds);
+    event JobChallenged(bytes16 indexed jobId, address indexed challenger, uint256 bond);
     /// @param upheld Whether the challenger was right.
     /// @param returned What the challenger gets: its bond and a reward, or nothing.
     /// @param penalty What is burnt or the reward pool's of a lost bond.
@@ -171,7 +170,8 @@ interface IEmethCore {
     event Deposited(address indexed account, address indexed from, uint256 amount);
     event CreditUsed(address indexed account, uint256 amount);
     event Withdrawn(address indexed account, address indexed to, uint256 amount);
-    event PenaltiesBurnt(uint256 amount);
+    /// @param to The reward pool; zero: burnt.
+    event PenaltiesReleased(address indexed account, address indexed to, uint256 amount);
     event TermsChanged(uint8 indexed termsId, Terms terms);
     event QuorumChanged(uint8 quorum);
     event PausedChanged(bool paused);
@@ -273,11 +273,14 @@ interface IEmethCore {
     /// @notice Turns the caller's credit into tokens of `to`.
     function withdraw(address to, uint256 amount) external;
 
-    /// @notice Anybody burns the penalties that were nobody's: the credit of address zero.
-    function burnPenalties() external;
+    /// @notice Anybody sends what an account forfeited to the reward pool, or burns it where there is none.
+    function releasePenalties(address account) external;
 
     /// @notice What an account may withdraw or pay with.
     function credit(address account) external view returns (uint256);
+    /// @notice What an account lost as penalties and `releasePenalties` has not yet released.
+    function forfeited(address account) external view returns (uint256);
+
     /// @notice A job as it is now; state NONE if there never was one.
     function jobs(bytes16 jobId) external view returns (Job memory);
     /// @notice The rules by their number; a job names the one it was requested under.

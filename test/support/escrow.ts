@@ -1,0 +1,266 @@
+import { Interface, JsonRpcProvider, type LogDescription, parseEther, zeroPadBytes } from 'ethers';
+import { defaultTerms, deployContracts } from '../../src/chain/deploy';
+import { emethCoreAbi } from '../../src/chain/generated/emeth-core';
+import { emethTokenAbi } from '../../src/chain/generated/emeth-token';
+import { buildPayouts } from '../../src/chain/payouts';
+import { Address } from '../../src/domain/ids';
+import { type ChainState, chainStates } from '../../src/domain/job';
+import { startAnvil } from '../../src/runner/anvil';
+
+export const coreInterface = new Interface(emethCoreAbi);
+export const tokenInterface = new Interface(emethTokenAbi);
+
+/** Who does what; anvil has an account and a key for each. */
+export const roles = [
+  'admin',
+  'requester',
+  'node',
+  'verifier',
+  'verifier2',
+  'challenger',
+  'stranger',
+  'worker',
+  'other',
+  'pauser',
+] as const;
+export type Role = (typeof roles)[number];
+
+export const FEE = parseEther('1000');
+export const FUEL = 1_000_000n;
+/** What the helper's results use of `FUEL`: 60 %. */
+export const USED = 600_000n;
+export const resultHash = `0x${'ab'.repeat(32)}`;
+export const reasonHash = `0x${'cd'.repeat(32)}`;
+
+export interface Sent {
+  gasUsed: bigint;
+  events: LogDescription[];
+  logs: { data: string; topics: string[] }[];
+}
+
+/** The contracts on a chain of their own, with ten accounts that have tokens and have approved the escrow. */
+export interface Escrow extends AsyncDisposable {
+  provider: JsonRpcProvider;
+  core: Address;
+  token: Address;
+  address: Record<Role, Address>;
+  /** Calls the escrow from an account; throws the contract's error by name, e.g. `EmethCore_WrongState`. */
+  send(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
+  sendToken(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
+  /** The error a call would end with; undefined if it would not. */
+  refusal(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
+  read<T>(method: string, ...args: unknown[]): Promise<T>;
+  readToken<T>(method: string, ...args: unknown[]): Promise<T>;
+  state(jobId: string): Promise<ChainState>;
+  /** The state's job, made by the shortest way. */
+  jobIn(state: ChainState): Promise<string>;
+  request(changes?: { fee?: bigint; deadline?: bigint }): Promise<string>;
+  /** The payout list of the helper's results and its root. */
+  payees: { worker: Address; amount: bigint }[];
+  payoutRoot: string;
+  proofOf(index: number): string[];
+  now(): Promise<bigint>;
+  /** Lets so many seconds pass. */
+  warp(seconds: number): Promise<void>;
+  /** Credits of all roles, and the penalties that wait for their release. */
+  credits(): Promise<Record<Role | 'penalties', bigint>>;
+  /** Takes the chain back to where it was when this was opened. */
+  reset(): Promise<void>;
+}
+
+export const dataset = 'https://datasets.example.org/moby-dick-v1.txt.gz'.slice(0, 46);
+export const params = '{"model":"gpt","layers":4,"width":128,"context":128,"lr":1e-3}'.slice(0, 60);
+export const result = 'https://results.example.org/0123456789abcdef.json'.slice(0, 46);
+
+export async function openEscrow(): Promise<Escrow> {
+  const anvil = await startAnvil();
+  const provider = new JsonRpcProvider(anvil.url, 31337, { staticNetwork: true, batchMaxCount: 1, cacheTimeout: -1 });
+  provider.pollingInterval = 20;
+  const accounts = ((await provider.send('eth_accounts', [])) as string[]).map((account) => Address.parse(account));
+  const address = Object.fromEntries(roles.map((role, i) => [role, accounts[i]])) as Record<Role, Address>;
+  const deployment = await deployContracts(await provider.getSigner(address.admin), {
+    holder: address.admin,
+    admin: address.admin,
+    verifiers: [address.verifier],
+  });
+  const { emethContractAddress: core, tokenContractAddress: token } = deployment;
+  const raw = openRaw(provider, address);
+
+  const send: Escrow['send'] = (role, method, ...args) => raw.send(coreInterface, core, role, method, args);
+  const sendToken: Escrow['sendToken'] = (role, method, ...args) => raw.send(tokenInterface, token, role, method, args);
+  const read: Escrow['read'] = (method, ...args) => raw.read(coreInterface, core, method, args);
+  const readToken: Escrow['readToken'] = (method, ...args) => raw.read(tokenInterface, token, method, args);
+  const pauserRole = await read<string>('PAUSER_ROLE');
+  await send('admin', 'grantRole', pauserRole, address.pauser);
+  for (const role of roles) {
+    await sendToken('admin', 'transfer', address[role], parseEther('100000'));
+    await sendToken(role, 'approve', core, 2n ** 256n - 1n);
+  }
+
+  const payees = [
+    { worker: address.node, amount: parseEther('60') },
+    { worker: address.worker, amount: parseEther('340') },
+    { worker: address.other, amount: parseEther('200') },
+  ];
+  const tree = buildPayouts(payees.map(({ worker, amount }, index) => ({ index, worker, amountWei: amount })));
+
+  let salt = 0;
+  const now = async () => BigInt(((await provider.send('eth_getBlockByNumber', ['latest', false])) as Block).timestamp);
+  const warp = async (seconds: number) => {
+    await provider.send('evm_increaseTime', [seconds]);
+    await provider.send('evm_mine', []);
+  };
+  const request: Escrow['request'] = async (changes = {}) => {
+    const deadline = changes.deadline ?? (await now()) + 3600n;
+    salt += 1;
+    const args = [dataset, params, changes.fee ?? FEE, FUEL, deadline, `0x${salt.toString(16).padStart(64, '0')}`];
+    return (await send('requester', 'request', ...args)).events[0]!.args['jobId'] as string;
+  };
+  const jobIn = (state: ChainState) => bringTo(state, { send, warp, request, payoutRoot: tree.root });
+
+  let snapshot = await provider.send('evm_snapshot', []);
+  return {
+    provider,
+    core,
+    token,
+    address,
+    send,
+    sendToken,
+    refusal: (role, method, ...args) => raw.refusal(coreInterface, core, role, method, args),
+    read,
+    readToken,
+    state: async (jobId) => chainStates[Number((await read<{ state: bigint }>('jobs', jobId)).state)] ?? 'NONE',
+    jobIn,
+    request,
+    payees,
+    payoutRoot: tree.root,
+    proofOf: (index) => tree.proofOf(index),
+    now,
+    warp,
+    async credits() {
+      const amounts = await Promise.all(roles.map((role) => read<bigint>('credit', address[role])));
+      const credits = Object.fromEntries(roles.map((role, i) => [role, amounts[i]])) as Record<Role, bigint>;
+      const forfeits = await Promise.all(roles.map((role) => read<bigint>('forfeited', address[role])));
+      return { ...credits, penalties: forfeits.reduce((sum, amount) => sum + amount) };
+    },
+    async reset() {
+      await provider.send('evm_revert', [snapshot]);
+      snapshot = await provider.send('evm_snapshot', []);
+    },
+    async [Symbol.asyncDispose]() {
+      provider.destroy();
+      await anvil[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What a call changed: the differences that are not zero. */
+export function changes<K extends string>(
+  before: Record<K, bigint>,
+  after: Record<K, bigint>,
+): Partial<Record<K, bigint>> {
+  const entries = (Object.keys(before) as K[]).map((key) => [key, after[key] - before[key]] as const);
+  return Object.fromEntries(entries.filter(([, change]) => change !== 0n)) as Partial<Record<K, bigint>>;
+}
+
+/** Seconds after which the default terms' windows are over. */
+export const afterWork = 3601;
+export const afterVerdict = defaultTerms.verdictWindow + 1;
+export const afterClaims = defaultTerms.claimWindow + 1;
+
+type Steps = Pick<Escrow, 'send' | 'warp' | 'request' | 'payoutRoot'>;
+
+async function bringTo(state: ChainState, steps: Steps): Promise<string> {
+  const { send, warp, request, payoutRoot } = steps;
+  const further = async (from: ChainState, role: Role, method: string, ...args: unknown[]) => {
+    const jobId = await bringTo(from, steps);
+    await send(role, method, jobId, ...args);
+    return jobId;
+  };
+  const later = async (from: ChainState, seconds: number, method: string) => {
+    const jobId = await bringTo(from, steps);
+    await warp(seconds);
+    await send('stranger', method, jobId);
+    return jobId;
+  };
+  switch (state) {
+    case 'NONE':
+      return zeroPadBytes('0x99', 16);
+    case 'REQUESTED':
+      return request();
+    case 'PROCESSING':
+      return further('REQUESTED', 'node', 'process');
+    case 'SUBMITTED':
+      return further('PROCESSING', 'node', 'submit', resultHash, USED, payoutRoot, result);
+    case 'VERIFIED':
+      return further('SUBMITTED', 'verifier', 'verify', resultHash, payoutRoot, []);
+    case 'CANCELED':
+      return further('REQUESTED', 'requester', 'cancel');
+    case 'TIMEOUT':
+      return later('PROCESSING', afterWork, 'timeout');
+    case 'FAILED':
+      return further('SUBMITTED', 'verifier', 'rejectResult', resultHash, payoutRoot, reasonHash, []);
+    case 'DECLINED': {
+      const jobId = await bringTo('PROCESSING', steps);
+      await warp(afterWork - 30);
+      await send('node', 'decline', jobId);
+      return jobId;
+    }
+    case 'DISPUTED':
+      return further('SUBMITTED', 'challenger', 'challenge');
+    case 'UNVERIFIED':
+      return later('DISPUTED', afterVerdict, 'unwind');
+  }
+}
+
+interface Block {
+  timestamp: string;
+}
+
+/** Calls without signing, nonces or polling: anvil signs for its own accounts and mines at once. */
+function openRaw(provider: JsonRpcProvider, address: Record<Role, Address>) {
+  const transaction = (abi: Interface, to: Address, role: Role, method: string, args: unknown[]) => ({
+    from: address[role],
+    to,
+    data: abi.encodeFunctionData(method, args),
+  });
+  async function send(abi: Interface, to: Address, role: Role, method: string, args: unknown[]): Promise<Sent> {
+    try {
+      const sent = transaction(abi, to, role, method, args);
+      const receipt = (await provider.send('eth_sendTransactionSync', [sent])) as Receipt;
+      if (receipt.status !== '0x1') throw new Error(`${method} ran out of gas`);
+      const logs = receipt.logs.filter((log) => log.address === to);
+      return { gasUsed: BigInt(receipt.gasUsed), events: logs.map((log) => abi.parseLog(log)!), logs };
+    } catch (error) {
+      throw new Error(reasonOf(error), { cause: error });
+    }
+  }
+  return {
+    send,
+    async read<T>(abi: Interface, to: Address, method: string, args: unknown[]): Promise<T> {
+      const data = await provider.send('eth_call', [transaction(abi, to, 'stranger', method, args), 'latest']);
+      return abi.decodeFunctionResult(method, data)[0] as T;
+    },
+    async refusal(abi: Interface, to: Address, role: Role, method: string, args: unknown[]) {
+      try {
+        await provider.send('eth_call', [transaction(abi, to, role, method, args), 'pending']);
+        return undefined;
+      } catch (error) {
+        return reasonOf(error);
+      }
+    },
+  };
+}
+
+interface Receipt {
+  status: string;
+  gasUsed: string;
+  logs: { address: string; data: string; topics: string[] }[];
+}
+
+/** The Solidity error's name, found in what anvil sends along. */
+function reasonOf(error: unknown): string {
+  const match = /"?data"?:\s*"(0x[0-9a-f]{8,})"/.exec(JSON.stringify(error)) ?? undefined;
+  const known = match?.[1] && (coreInterface.parseError(match[1]) ?? tokenInterface.parseError(match[1]));
+  return known ? known.name : (error as Error).message;
+}

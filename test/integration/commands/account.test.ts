@@ -108,7 +108,7 @@ describe('account commands on a real chain', () => {
     expect(await runFailing(...argv)).toMatchObject({ status });
   });
 
-  test('request throws usage/no-size when the size of the data cannot be known', async () => {
+  test('request throws usage/bad-dataset for what is neither file nor reference', async () => {
     const { code } = await runFailing('request', '--dataset', 'sha256:nonsense', '--fee', '20emt');
     expect(code).toBe('usage/bad-dataset');
   });

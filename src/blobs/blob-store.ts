@@ -99,6 +99,7 @@ export class BlobStore {
   private async moveIn(path: string, name: Sha256): Promise<void> {
     await mkdir(dirname(this.path(name)), { recursive: true });
     try {
+      await syncFile(path);
       await rename(path, this.path(name));
     } catch (error) {
       if (errorCode(error) !== 'EXDEV') throw diskError(error, path);
@@ -175,6 +176,12 @@ class FilePart implements BlobPart {
     await this.file.close();
     this.release();
   }
+}
+
+/** What is believed to be stored must survive a power cut. */
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  await file.sync().finally(() => file.close());
 }
 
 function diskError(error: unknown, path: string): unknown {

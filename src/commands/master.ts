@@ -42,7 +42,7 @@ async function runMaster(options: CommonOptions): Promise<void> {
   const { openTrainer } = await import('../runner/trainer.js');
   const { version } = await import('../lib/version.js');
   const { lockDataDir } = await import('../store/lock.js');
-  const { keyOf } = await import('./account.js');
+  const { keyOf } = await import('./keys.js');
   const { mountMaster } = await import('./master-routes.js');
   const { openMasterStore } = await import('./open-store.js');
   const { confirmationsOf, jobRules } = await import('./role-settings.js');

@@ -9,12 +9,17 @@ export function confirmationsOf(config: { confirmations?: number | undefined }, 
   return config.confirmations ?? (chainId === DEV_CHAIN ? 0 : 2);
 }
 
+/** CPU threads of a coordinating or verifying Python child: half the cores, so that local workers keep the others. */
+export function threadsOf(config: { threads: number }): number {
+  return config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
 /** The master's rules for jobs, from its configuration. */
 export function jobRules(config: MasterConfig, dataDir: string): SchedulerOptions {
   return {
     dataDir,
     device: config.device,
-    threads: config.threads || Math.max(1, Math.floor(availableParallelism() / 2)),
+    threads: threadsOf(config),
     batchSize: config.batchSize,
     epochs: config.n_epochs,
     maxDatasetBytes: config.maxDatasetBytes,

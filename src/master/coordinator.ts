@@ -70,7 +70,9 @@ export class Coordinator implements AsyncDisposable {
   }
 }
 
+const JOB_FAULT = /^(dataset\/|params\/|data\/(empty|not-text|too-small|too-large)$)/;
+
 /** True for the child's word that the requester's data or parameters cannot be trained, whoever tries. */
 export function isJobFault(error: unknown): boolean {
-  return error instanceof AppError && /^(data|dataset|params|model)\//.test(error.code);
+  return error instanceof AppError && JOB_FAULT.test(error.code);
 }

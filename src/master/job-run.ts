@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { activeStates, type ChainState, isTerminal, type JobState } from '../domain/job';
-import type { Address, JobId, Sha256 } from '../domain/ids';
+import type { Address, JobId } from '../domain/ids';
 import { earnedWei } from '../domain/shares';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
@@ -170,8 +170,7 @@ export class JobRun implements JobDesk {
       payoutRoot: (shares) => chain.payoutRoot(shares),
     });
     await storage.publish(result.blobs, this.signal);
-    const { manifest, fuelUsed, payoutRoot, shares } = result;
-    await this.move('submitting', { result: { manifest, fuelUsed, payoutRoot, shares } });
+    await this.move('submitting', { result });
   }
 
   private async submit(): Promise<void> {
@@ -188,13 +187,14 @@ export class JobRun implements JobDesk {
   private async settle(): Promise<void> {
     const { chain, clock, logger } = this.deps;
     for (;;) {
-      const { state, windowEndsMs } = await chain.job(this.jobId);
+      const { state, deadlineMs } = await chain.job(this.jobId);
       if (state === 'VERIFIED') break;
       if (isTerminal(state)) throw endedOnChain(state);
-      if (state === 'SUBMITTED' && clock.now() > windowEndsMs + VERDICT_POLL_MS) await chain.finalize(this.jobId);
+      if (state === 'SUBMITTED' && clock.now() > deadlineMs + VERDICT_POLL_MS) await chain.finalize(this.jobId);
       await clock.sleep(VERDICT_POLL_MS, this.signal);
     }
-    await chain.payWorkers(this.jobId, this.requireResult().shares);
+    const { manifest, shares } = this.requireResult();
+    await chain.payWorkers(this.jobId, `0x${manifest}`, shares);
     logger.info('Job verified and paid', { jobId: this.jobId });
     await this.move('verified');
   }
@@ -278,8 +278,9 @@ export class JobRun implements JobDesk {
   /** Leaves the model and its manifest; the evidence of a finished job is needed no more. */
   private async cleanUp(): Promise<void> {
     const { store, blobs, logger } = this.deps;
-    const evidence = await store.rounds.evidence(this.jobId);
-    for (const sha256 of evidence) await blobs.remove(sha256 as Sha256);
+    const kept = new Set(this.row.result?.blobs);
+    const evidence = (await store.rounds.evidence(this.jobId)).filter((sha256) => !kept.has(sha256));
+    for (const sha256 of evidence) await blobs.remove(sha256);
     await rm(this.dir, { recursive: true, force: true });
     logger.info('Job files removed', { jobId: this.jobId, blobs: evidence.length });
   }

@@ -1,4 +1,5 @@
 import type { CoreEvent } from '../chain/events';
+import type { ChainCursor } from '../chain/watcher';
 import type { Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
@@ -18,7 +19,9 @@ export interface Master {
     onClose(peer: Peer, reason: string): void;
   };
   /** Takes over a batch of the chain's events; resolves when the queue and the cursor are safely stored. */
-  applyEvents(events: readonly CoreEvent[], saveCursor: () => Promise<void>): Promise<void>;
+  applyEvents(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
+  /** Where reading the chain goes on after a restart. */
+  loadCursor(): Promise<ChainCursor | undefined>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
   readonly admin: MasterAdmin;
@@ -38,7 +41,9 @@ export type MasterError = { code: 'job/not-found'; jobId: string };
 
 /** Puts the master together: hub, scheduler, chain follower and the operator's view of them. */
 export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hub'>): Master {
-  const { store, clock, logger } = deps;
+  const { store, clock, logger, chain, wallet } = deps;
+  // Masters that share a database read the chain each for itself.
+  const cursorId = `${chain.chainId}:${chain.contract}:${wallet.address}`;
   const hub: WorkerHub = new WorkerHub({
     logger,
     clock,
@@ -57,14 +62,15 @@ export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hu
       onClose: (peer, reason) => hub.disconnect(peer, reason),
     },
     run: () => scheduler.run(),
-    async applyEvents(events, saveCursor) {
+    loadCursor: () => store.cursors.find(cursorId),
+    async applyEvents(events, cursor) {
       const moves: ChainMove[] = [];
-      await store.transaction(async () => {
+      await store.transaction(async (tx) => {
         for (const event of events) {
-          const move = await applyEvent(store, event);
+          const move = await applyEvent(tx, event);
           if (move) moves.push(move);
         }
-        await saveCursor();
+        await tx.cursors.save(cursorId, cursor);
       });
       for (const move of moves) scheduler.find(move.jobId)?.onChainState(move.state, move.node);
     },

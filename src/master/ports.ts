@@ -6,7 +6,7 @@ import type { Share } from '../domain/shares';
 export interface MasterChain {
   readonly chainId: number;
   readonly contract: Address;
-  job(jobId: JobId): Promise<{ state: ChainState; node?: Address | undefined; windowEndsMs: number }>;
+  job(jobId: JobId): Promise<{ state: ChainState; node?: Address | undefined; deadlineMs: number }>;
   /** Takes the job, locking our deposit. Throws `chain/reverted` when somebody else was faster. */
   process(jobId: JobId): Promise<void>;
   decline(jobId: JobId): Promise<void>;
@@ -15,8 +15,8 @@ export interface MasterChain {
     result: { resultHash: string; fuelUsed: bigint; payoutRoot: string; reference: string },
   ): Promise<void>;
   finalize(jobId: JobId): Promise<void>;
-  /** Credits node and workers, when there are few enough for one call. */
-  payWorkers(jobId: JobId, shares: readonly Share[]): Promise<void>;
+  /** Credits node and workers, when they are few enough for one call; otherwise each claims by its proof. */
+  payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<void>;
   payoutRoot(shares: readonly Share[]): string;
 }
 

@@ -4,6 +4,7 @@ import type { Address, Sha256 } from '../domain/ids';
 import { earnedWei, type Share, shareOut } from '../domain/shares';
 import { canonicalJson } from '../lib/hash';
 import type { ManifestIn } from '../protocol/manifest';
+import type { StoredResult } from '../store/jobs';
 import type { JobContext } from './job-context';
 
 export interface ResultOptions {
@@ -16,17 +17,8 @@ export interface ResultOptions {
   payoutRoot(shares: readonly Share[]): string;
 }
 
-export interface JobResult {
-  manifest: Sha256;
-  fuelUsed: bigint;
-  payoutRoot: string;
-  shares: Share[];
-  /** Everything a verifier or the requester will fetch, the manifest last. */
-  blobs: Sha256[];
-}
-
 /** Exports the trained model and writes the manifest. Repeating it gives the same bytes. */
-export async function produceResult(job: JobContext, options: ResultOptions): Promise<JobResult> {
+export async function produceResult(job: JobContext, options: ResultOptions): Promise<StoredResult> {
   const { store, blobs, wallet, logger } = job.deps;
   const rounds = await store.rounds.list(job.jobId);
   const last = rounds.at(-1);

@@ -13,6 +13,8 @@ export interface StoredResult {
   fuelUsed: bigint;
   payoutRoot: string;
   shares: Share[];
+  /** The model's files and the manifest: what must stay. */
+  blobs: Sha256[];
 }
 
 export interface JobRow {
@@ -63,6 +65,7 @@ const Result = z.object({
   fuelUsed: Wei,
   payoutRoot: z.string(),
   shares: z.array(z.object({ index: z.int(), worker: Address, amountWei: Wei, tokens: z.int() })),
+  blobs: z.array(Sha256),
 });
 
 /** The queue: one row per job of the chain, and the history of its moves. */

@@ -17,7 +17,6 @@ export interface SubmittedJob {
   resultHash: string;
   payoutRoot: string;
   fuelUsed: bigint;
-  windowEndsMs: number;
 }
 
 /** A claim that does not hold, as a code and a sentence. */

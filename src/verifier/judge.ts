@@ -39,6 +39,7 @@ export interface JudgeOptions {
   tolerance: number;
 }
 
+const MODEL_FAULT = /^(data\/(empty|not-text|too-small|too-large)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 const MAX_MODEL_BYTES = 64 * 1024 ** 3;
 
@@ -110,7 +111,7 @@ async function evaluate(workDir: string, directory: string, manifest: Manifest, 
     return await deps.evaluate({ jobId, params, dataset, directory, workDir });
   } catch (error) {
     // The child's word on the data or the model is a verdict; anything else is our own trouble.
-    if (error instanceof AppError && /^(data|dataset|model)\//.test(error.code)) reject('verdict/model-unusable', error.message);
+    if (error instanceof AppError && MODEL_FAULT.test(error.code)) reject('verdict/model-unusable', error.message);
     throw error;
   }
 }

@@ -42,6 +42,8 @@ export type SessionError =
 
 /** A child that crashes is replaced and the round begun again; after the second crash the lease is given back. */
 const MAX_CRASHES = 2;
+/** What a fresh child with the whole weights may cure. */
+const BEGIN_AGAIN = new Set(['runner/child-crashed', 'worker/learning-stuck', 'model/wrong-base', 'model/wrong-hash']);
 
 interface Current {
   grant: Grant;
@@ -142,7 +144,7 @@ export class JobSession implements AsyncDisposable {
         if (signal.aborted) throw error;
         const code = errorCode(error);
         if (code === 'train/oom') this.onOutOfMemory();
-        else if (code !== 'runner/child-crashed' && code !== 'train/wrong-theta') throw error;
+        else if (!BEGIN_AGAIN.has(code)) throw error;
         crashes += 1;
         this.deps.logger.warn('Round failed', { leaseId: grant.leaseId, crashes }, error);
         // Halving the micro-batch always ends; a plain crash may not.

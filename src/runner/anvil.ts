@@ -26,7 +26,7 @@ export const devKeys = [
 function findAnvil(): string {
   const cpu = process.arch === 'arm64' ? 'arm64' : 'amd64';
   const name = `@foundry-rs/anvil-${process.platform}-${cpu}/package.json`;
-  return join(require.resolve(name, { paths: [require.resolve('@foundry-rs/anvil')] }), '..', 'bin', 'anvil');
+  return join(require.resolve(name, { paths: [require.resolve('@foundry-rs/anvil/package.json')] }), '..', 'bin', 'anvil');
 }
 
 /** Starts anvil on a free port (or the one given); a block a transaction unless `blockTimeS` is set. */

@@ -193,10 +193,10 @@ class PythonTrainer implements Trainer {
   }
 
   private async awaitEnd(read: Promise<unknown>): Promise<AppError | undefined> {
-    const exit = await Promise.race([
-      once(this.child, 'exit').then(([code, signal]) => ({ code, signal }) as ChildEnd),
-      once(this.child, 'error').then(([error]) => ({ code: null, signal: null, failure: error as Error })),
-    ]);
+    const exit = await once(this.child, 'exit').then(
+      ([code, signal]) => ({ code, signal }) as ChildEnd,
+      (failure: Error): ChildEnd => ({ code: null, signal: null, failure }),
+    );
     // Its helpers must not go on without it; only then do the pipes they share with it end.
     this.signal('SIGKILL');
     if (!exit.failure) await Promise.race([read, delay(LAST_WORDS_MS, undefined, { ref: false })]);

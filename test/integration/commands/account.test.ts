@@ -1,54 +1,17 @@
-import { writeFile } from 'node:fs/promises';
-import { JsonRpcProvider, Wallet } from 'ethers';
-import { deployContracts } from '../../../src/chain/deploy';
-import { Address } from '../../../src/domain/ids';
-import { type Anvil, devKeys, startAnvil } from '../../../src/runner/anvil';
+import { readFile, writeFile } from 'node:fs/promises';
 import { runInProcess } from '../../support/cli';
-import { openScratch } from '../../support/scratch';
+import { type ClientChain, openClientChain } from '../../support/client-chain';
 
 const EMT = 10n ** 18n;
-const [requesterKey] = devKeys;
-const requester = Address.parse(new Wallet(requesterKey).address);
-
-let anvil: Anvil;
-let scratch: Awaited<ReturnType<typeof openScratch>>;
-let common: string[];
+let client: ClientChain;
+const run: ClientChain['run'] = (...argv) => client.run(...argv);
+const runFailing: ClientChain['runFailing'] = (...argv) => client.runFailing(...argv);
 
 beforeAll(async () => {
-  anvil = await startAnvil();
-  scratch = await openScratch();
-  const provider = new JsonRpcProvider(anvil.url, undefined, { batchMaxCount: 1, cacheTimeout: -1 });
-  const deployer = new Wallet(requesterKey, provider);
-  const { emethContractAddress, tokenContractAddress } = await deployContracts(deployer, {
-    holder: requester,
-    admin: requester,
-    verifiers: [],
-  });
-  provider.destroy();
-  const config = { endpoint: anvil.url, emethContractAddress, tokenContractAddress, privateKey: requesterKey };
-  await writeFile(scratch.file('client.json'), JSON.stringify(config), { mode: 0o600 });
-  common = ['--config', scratch.file('client.json'), '--data-dir', scratch.file('data'), '--json'];
+  client = await openClientChain();
 });
 
-afterAll(async () => {
-  await anvil[Symbol.asyncDispose]();
-  await scratch[Symbol.asyncDispose]();
-});
-
-/** Runs a command that must succeed and returns its JSON. */
-async function run<T = Record<string, string>>(...argv: string[]): Promise<T> {
-  const { status, out, talk } = await runInProcess(...argv, ...common);
-  if (status !== 0) throw new Error(talk);
-  if (!out.startsWith('{')) throw new Error(out + talk);
-  return JSON.parse(out) as T;
-}
-
-async function runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }> {
-  const { status, out, talk } = await runInProcess(...argv, ...common);
-  expect(out).toBe('');
-  const last = talk.trim().split('\n').at(-1) ?? '';
-  return { status, ...(JSON.parse(last) as { error: { code: string; message: string } }).error };
-}
+afterAll(() => client[Symbol.asyncDispose]());
 
 const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
 
@@ -118,9 +81,8 @@ describe('account commands on a real chain', () => {
     ['an address without code', { emethContractAddress: `0x${'12'.repeat(20)}` }, 'chain/no-code'],
     ['an endpoint where nobody is', { endpoint: 'http://127.0.0.1:1' }, 'chain/unreachable'],
   ])('throws for a configuration with %s', async (_name, change, code) => {
-    const { readFile } = await import('node:fs/promises');
-    const config = { ...JSON.parse(await readFile(scratch.file('client.json'), 'utf8')), ...change };
-    const path = scratch.file(`${code.replace('/', '-')}.json`);
+    const config = { ...JSON.parse(await readFile(client.file('client.json'), 'utf8')), ...change };
+    const path = client.file(`${code.replace('/', '-')}.json`);
     await writeFile(path, JSON.stringify(config), { mode: 0o600 });
     const { status, talk } = await runInProcess('node', '--config', path, '--json');
     expect(status).toBe(5);

@@ -1,0 +1,103 @@
+import { writeFile } from 'node:fs/promises';
+import { JsonRpcProvider, Wallet } from 'ethers';
+import { openChain } from '../../src/chain/client';
+import { deployContracts } from '../../src/chain/deploy';
+import { type Emeth, openEmeth } from '../../src/chain/emeth';
+import { openSender } from '../../src/chain/sender';
+import { openWallet } from '../../src/chain/wallet';
+import { Address } from '../../src/domain/ids';
+import { systemClock } from '../../src/lib/clock';
+import { silentLogger } from '../../src/lib/logger';
+import { devKeys, startAnvil } from '../../src/runner/anvil';
+import { openStore } from '../../src/store/open';
+import { runInProcess } from './cli';
+import { openScratch } from './scratch';
+
+/** A chain with our contracts, and a requester's configuration that names them. */
+export interface ClientChain extends AsyncDisposable {
+  readonly url: string;
+  readonly core: Address;
+  readonly token: Address;
+  readonly requester: Address;
+  file(name: string): string;
+  /** Runs a command that must succeed, as the requester, and returns its JSON. */
+  run<T = Record<string, string>>(...argv: string[]): Promise<T>;
+  /** Runs a command that must fail. */
+  runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }>;
+  /** Another of the chain's accounts, with EMT of its own. */
+  openNode(): Promise<AsyncDisposable & { emeth: Emeth }>;
+}
+
+const [requesterKey, nodeKey] = devKeys;
+const addressOf = (key: string) => Address.parse(new Wallet(key).address);
+
+/** Starts it all; `storageApi` goes into the configuration. */
+export async function openClientChain(options: { storageApi?: string } = {}): Promise<ClientChain> {
+  const anvil = await startAnvil();
+  const scratch = await openScratch();
+  const requester = addressOf(requesterKey);
+  const { core, token } = await deploy(anvil.url, requester);
+  const config = {
+    endpoint: anvil.url,
+    emethContractAddress: core,
+    tokenContractAddress: token,
+    privateKey: requesterKey,
+    ...options,
+  };
+  await writeFile(scratch.file('client.json'), JSON.stringify(config), { mode: 0o600 });
+  const common = ['--config', scratch.file('client.json'), '--data-dir', scratch.file('data'), '--json'];
+
+  return {
+    url: anvil.url,
+    core,
+    token,
+    requester,
+    file: scratch.file,
+    async run(...argv) {
+      const { status, out, talk } = await runInProcess(...argv, ...common);
+      if (status !== 0) throw new Error(talk);
+      return JSON.parse(out);
+    },
+    async runFailing(...argv) {
+      const { status, out, talk } = await runInProcess(...argv, ...common);
+      if (out !== '') throw new Error(`It printed ${out}`);
+      const last = talk.trim().split('\n').at(-1) ?? '';
+      return { status, ...(JSON.parse(last) as { error: { code: string; message: string } }).error };
+    },
+    openNode: () => openNode({ endpoint: anvil.url, core, token }),
+    async [Symbol.asyncDispose]() {
+      await anvil[Symbol.asyncDispose]();
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function deploy(url: string, holder: Address): Promise<{ core: Address; token: Address }> {
+  const provider = new JsonRpcProvider(url, undefined, { batchMaxCount: 1, cacheTimeout: -1 });
+  try {
+    const deployer = new Wallet(requesterKey, provider);
+    const deployed = await deployContracts(deployer, { holder, admin: holder, verifiers: [holder] });
+    const transfer = `0xa9059cbb${addressOf(nodeKey).slice(2).padStart(64, '0')}${(1000n * 10n ** 18n).toString(16).padStart(64, '0')}`;
+    await (await deployer.sendTransaction({ to: deployed.tokenContractAddress, data: transfer })).wait();
+    return { core: deployed.emethContractAddress, token: deployed.tokenContractAddress };
+  } finally {
+    provider.destroy();
+  }
+}
+
+async function openNode(options: { endpoint: string; core: Address; token: Address }) {
+  const chain = await openChain(options);
+  const scratch = await openScratch();
+  const store = await openStore({ kind: 'sqlite', path: scratch.file('node.sqlite') });
+  const wallet = await openWallet({ privateKey: nodeKey }, chain.chainId);
+  const { signal } = new AbortController();
+  const deps = { chain, wallet, intents: store.intents, clock: systemClock, logger: silentLogger, signal };
+  return {
+    emeth: openEmeth(chain, openSender({}, deps)),
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]();
+      await chain[Symbol.asyncDispose]();
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
+}

@@ -159,8 +159,12 @@ export function changes<K extends string>(
   before: Record<K, bigint>,
   after: Record<K, bigint>,
 ): Partial<Record<K, bigint>> {
-  const entries = (Object.keys(before) as K[]).map((key) => [key, after[key] - before[key]] as const);
-  return Object.fromEntries(entries.filter(([, change]) => change !== 0n)) as Partial<Record<K, bigint>>;
+  const difference: Partial<Record<K, bigint>> = {};
+  for (const key of Object.keys(before) as K[]) {
+    const change = (after[key] as bigint) - (before[key] as bigint);
+    if (change !== 0n) difference[key] = change;
+  }
+  return difference;
 }
 
 /** Seconds after which the default terms' windows are over. */
@@ -224,30 +228,26 @@ function openRaw(provider: JsonRpcProvider, address: Record<Role, Address>) {
     to,
     data: abi.encodeFunctionData(method, args),
   });
-  async function send(abi: Interface, to: Address, role: Role, method: string, args: unknown[]): Promise<Sent> {
+  async function refusal(abi: Interface, to: Address, role: Role, method: string, args: unknown[]) {
     try {
-      const sent = transaction(abi, to, role, method, args);
-      const receipt = (await provider.send('eth_sendTransactionSync', [sent])) as Receipt;
-      if (receipt.status !== '0x1') throw new Error(`${method} ran out of gas`);
-      const logs = receipt.logs.filter((log) => log.address === to);
-      return { gasUsed: BigInt(receipt.gasUsed), events: logs.map((log) => abi.parseLog(log)!), logs };
+      await provider.send('eth_call', [transaction(abi, to, role, method, args), 'pending']);
+      return undefined;
     } catch (error) {
-      throw new Error(reasonOf(error), { cause: error });
+      return reasonOf(error);
     }
   }
   return {
-    send,
+    refusal,
+    async send(abi: Interface, to: Address, role: Role, method: string, args: unknown[]): Promise<Sent> {
+      const sent = transaction(abi, to, role, method, args);
+      const receipt = (await provider.send('eth_sendTransactionSync', [sent])) as Receipt;
+      if (receipt.status !== '0x1') throw new Error((await refusal(abi, to, role, method, args)) ?? `${method} failed`);
+      const logs = receipt.logs.filter((log) => log.address === to);
+      return { gasUsed: BigInt(receipt.gasUsed), events: logs.map((log) => abi.parseLog(log)!), logs };
+    },
     async read<T>(abi: Interface, to: Address, method: string, args: unknown[]): Promise<T> {
       const data = await provider.send('eth_call', [transaction(abi, to, 'stranger', method, args), 'latest']);
       return abi.decodeFunctionResult(method, data)[0] as T;
-    },
-    async refusal(abi: Interface, to: Address, role: Role, method: string, args: unknown[]) {
-      try {
-        await provider.send('eth_call', [transaction(abi, to, role, method, args), 'pending']);
-        return undefined;
-      } catch (error) {
-        return reasonOf(error);
-      }
     },
   };
 }

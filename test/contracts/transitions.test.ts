@@ -1,0 +1,258 @@
+import { parseEther } from 'ethers';
+import { type ChainState, chainStates } from '../../src/domain/job';
+import {
+  afterClaims,
+  afterVerdict,
+  afterWork,
+  changes,
+  type Escrow,
+  openEscrow,
+  type Role,
+  reasonHash,
+  result,
+  resultHash,
+  USED,
+} from '../support/escrow';
+
+// The helper's job: a fee of 1000, of which 60 % is used; 5 % for the verifier, 20 % penalty, 2 % for declining, 5 % of a penalty as tip.
+
+type Money = Partial<Record<Role | 'penalties', number>>;
+type Call =
+  | 'cancel'
+  | 'expire'
+  | 'process'
+  | 'decline'
+  | 'timeout'
+  | 'submit'
+  | 'verify'
+  | 'accept'
+  | 'finalize'
+  | Later;
+type Later = 'rejectResult' | 'challenge' | 'unwind' | 'payWorkers' | 'claimPay' | 'sweepUnclaimed';
+
+interface Transition {
+  from: ChainState;
+  call: Call;
+  by: Role;
+  /** Seconds that pass before. */
+  after?: number;
+  to: ChainState;
+  /** What it adds to whose credit, in EMT. */
+  money: Money;
+}
+
+/** Every way from one state to the next, with all the money it moves. */
+const transitions: Transition[] = [
+  { from: 'REQUESTED', call: 'cancel', by: 'requester', to: 'CANCELED', money: { requester: 1050 } },
+  { from: 'REQUESTED', call: 'expire', by: 'stranger', after: afterWork, to: 'TIMEOUT', money: { requester: 1050 } },
+  { from: 'REQUESTED', call: 'process', by: 'node', to: 'PROCESSING', money: {} },
+  { from: 'PROCESSING', call: 'decline', by: 'node', to: 'REQUESTED', money: { node: 980, penalties: 20 } },
+  {
+    from: 'PROCESSING',
+    call: 'decline',
+    by: 'node',
+    after: afterWork - 30,
+    to: 'DECLINED',
+    money: { node: 980, penalties: 20, requester: 1050 },
+  },
+  {
+    from: 'PROCESSING',
+    call: 'timeout',
+    by: 'stranger',
+    after: afterWork,
+    to: 'TIMEOUT',
+    money: { requester: 1050, node: 800, stranger: 10, penalties: 190 },
+  },
+  { from: 'PROCESSING', call: 'submit', by: 'node', to: 'SUBMITTED', money: {} },
+  {
+    from: 'SUBMITTED',
+    call: 'verify',
+    by: 'verifier',
+    to: 'VERIFIED',
+    money: { requester: 400, node: 1000, verifier: 50 },
+  },
+  {
+    from: 'SUBMITTED',
+    call: 'verify',
+    by: 'verifier',
+    after: afterVerdict,
+    to: 'VERIFIED',
+    money: { requester: 400, node: 1000, verifier: 50 },
+  },
+  { from: 'SUBMITTED', call: 'accept', by: 'requester', to: 'VERIFIED', money: { requester: 450, node: 1000 } },
+  {
+    from: 'SUBMITTED',
+    call: 'finalize',
+    by: 'stranger',
+    after: afterVerdict,
+    to: 'VERIFIED',
+    money: { requester: 450, node: 1000 },
+  },
+  {
+    from: 'SUBMITTED',
+    call: 'rejectResult',
+    by: 'verifier',
+    to: 'FAILED',
+    money: { requester: 1050, node: 800, verifier: 50, penalties: 150 },
+  },
+  { from: 'SUBMITTED', call: 'challenge', by: 'challenger', to: 'DISPUTED', money: {} },
+  {
+    from: 'DISPUTED',
+    call: 'verify',
+    by: 'verifier',
+    to: 'VERIFIED',
+    money: { requester: 400, node: 1100, verifier: 50, penalties: 100 },
+  },
+  {
+    from: 'DISPUTED',
+    call: 'rejectResult',
+    by: 'verifier',
+    to: 'FAILED',
+    money: { requester: 1050, node: 800, verifier: 50, challenger: 250, penalties: 100 },
+  },
+  {
+    from: 'DISPUTED',
+    call: 'unwind',
+    by: 'stranger',
+    after: afterVerdict,
+    to: 'UNVERIFIED',
+    money: { requester: 1050, node: 1000, challenger: 200 },
+  },
+  {
+    from: 'VERIFIED',
+    call: 'payWorkers',
+    by: 'stranger',
+    to: 'VERIFIED',
+    money: { node: 60, worker: 340, other: 200 },
+  },
+  { from: 'VERIFIED', call: 'claimPay', by: 'stranger', to: 'VERIFIED', money: { worker: 340 } },
+  { from: 'VERIFIED', call: 'sweepUnclaimed', by: 'node', after: afterClaims, to: 'VERIFIED', money: { node: 600 } },
+];
+const calls = [...new Set(transitions.map(({ call }) => call))];
+/** What a call adds to the tokens the contract holds, where it moves any. */
+const pulled: Partial<Record<Call, number>> = { process: 1000, challenge: 200 };
+
+let escrow: Escrow;
+beforeAll(async () => {
+  escrow = await openEscrow();
+});
+beforeEach(() => escrow.reset());
+afterAll(() => escrow?.[Symbol.asyncDispose]());
+
+function argumentsOf(call: Call, jobId: string): unknown[] {
+  const { payoutRoot, payees, proofOf } = escrow;
+  if (call === 'submit') return [jobId, resultHash, USED, payoutRoot, result];
+  if (call === 'verify') return [jobId, resultHash, payoutRoot, []];
+  if (call === 'rejectResult') return [jobId, resultHash, payoutRoot, reasonHash, []];
+  if (call === 'payWorkers') return [jobId, resultHash, payees];
+  if (call !== 'claimPay') return [jobId];
+  return [jobId, resultHash, payoutRoot, 1, payees[1]!.worker, payees[1]!.amount, proofOf(1)];
+}
+
+const inWei = (money: Money) =>
+  Object.fromEntries(Object.entries(money).map(([role, amount]) => [role, parseEther(String(amount))]));
+const held = () => escrow.readToken<bigint>('balanceOf', escrow.core);
+
+async function perform({ from, call, by, after, to, money }: Transition) {
+  const jobId = await escrow.jobIn(from);
+  if (after) await escrow.warp(after);
+  const [creditsBefore, heldBefore] = [await escrow.credits(), await held()];
+  await escrow.send(by, call, ...argumentsOf(call, jobId));
+
+  expect(await escrow.state(jobId)).toBe(to);
+  expect(changes(creditsBefore, await escrow.credits())).toEqual(inWei(money));
+  expect((await held()) - heldBefore).toBe(parseEther(String(pulled[call] ?? 0)));
+  return jobId;
+}
+
+describe.each(transitions)('$from: $call by $by', (transition) => {
+  test(transition.after ? `when ${transition.after} s passed` : 'default', async () => {
+    await perform(transition);
+  });
+});
+
+describe('pause', () => {
+  const exits = transitions.filter(({ call }) => call !== 'process');
+  test.each(exits)('when paused, $from still ends by $call', async (transition) => {
+    const { send } = escrow;
+    // Jobs cannot be made under a pause, so it falls between.
+    const jobIn = escrow.jobIn;
+    const paused = {
+      ...escrow,
+      jobIn: async (state: ChainState) => {
+        const jobId = await jobIn(state);
+        await send('pauser', 'setPaused', true);
+        return jobId;
+      },
+    };
+    const unpaused = escrow;
+    escrow = paused;
+    try {
+      await perform(transition);
+    } finally {
+      escrow = unpaused;
+    }
+  });
+
+  test('throws EmethCore_Paused for request and process', async () => {
+    const jobId = await escrow.jobIn('REQUESTED');
+    await escrow.send('pauser', 'setPaused', true);
+    expect(await escrow.refusal('node', 'process', jobId)).toBe('EmethCore_Paused');
+    await expect(escrow.request()).rejects.toThrow('EmethCore_Paused');
+  });
+});
+
+test.each(chainStates)('throws EmethCore_WrongState for every other call in %s', async (state) => {
+  const jobId = await escrow.jobIn(state);
+  const allowed = transitions.filter(({ from }) => from === state).map(({ call }) => call);
+  for (const call of calls.filter((name) => !allowed.includes(name))) {
+    const by = transitions.find((transition) => transition.call === call)!.by;
+    expect([call, await escrow.refusal(by, call, ...argumentsOf(call, jobId))]).toEqual([call, 'EmethCore_WrongState']);
+  }
+});
+
+describe('guards', () => {
+  const tooEarly = 'EmethCore_TooEarly';
+  const tooLate = 'EmethCore_DeadlinePassed';
+  test.each<[ChainState, Call, Role, number, string]>([
+    ['REQUESTED', 'cancel', 'stranger', 0, 'EmethCore_NotRequester'],
+    ['REQUESTED', 'expire', 'requester', 0, tooEarly],
+    ['REQUESTED', 'process', 'node', afterWork, tooLate],
+    ['PROCESSING', 'decline', 'stranger', 0, 'EmethCore_NotNode'],
+    ['PROCESSING', 'decline', 'node', afterWork, tooLate],
+    ['PROCESSING', 'timeout', 'requester', 0, tooEarly],
+    ['PROCESSING', 'submit', 'stranger', 0, 'EmethCore_NotNode'],
+    ['PROCESSING', 'submit', 'node', afterWork, tooLate],
+    ['SUBMITTED', 'verify', 'node', 0, 'EmethCore_NotVerifier'],
+    ['SUBMITTED', 'rejectResult', 'requester', 0, 'EmethCore_NotVerifier'],
+    ['SUBMITTED', 'rejectResult', 'verifier', afterVerdict, tooLate],
+    ['SUBMITTED', 'accept', 'node', 0, 'EmethCore_NotRequester'],
+    ['SUBMITTED', 'finalize', 'node', 0, tooEarly],
+    ['SUBMITTED', 'challenge', 'challenger', afterVerdict, tooLate],
+    ['DISPUTED', 'verify', 'verifier', afterVerdict, tooLate],
+    ['DISPUTED', 'rejectResult', 'verifier', afterVerdict, tooLate],
+    ['DISPUTED', 'unwind', 'requester', 0, tooEarly],
+    ['VERIFIED', 'sweepUnclaimed', 'stranger', afterClaims, 'EmethCore_NotNode'],
+    ['VERIFIED', 'sweepUnclaimed', 'node', 0, tooEarly],
+  ])('%s: %s by %s after %i s throws %s', async (from, call, by, after, error) => {
+    const jobId = await escrow.jobIn(from);
+    if (after) await escrow.warp(after);
+    expect(await escrow.refusal(by, call, ...argumentsOf(call, jobId))).toBe(error);
+  });
+
+  test('throws EmethCore_FuelAboveLimit', async () => {
+    const jobId = await escrow.jobIn('PROCESSING');
+    const args = [jobId, resultHash, 1_000_001n, escrow.payoutRoot, result];
+    expect(await escrow.refusal('node', 'submit', ...args)).toBe('EmethCore_FuelAboveLimit');
+  });
+
+  test('throws EmethCore_WrongResult when the verdict is about another result', async () => {
+    const jobId = await escrow.jobIn('SUBMITTED');
+    for (const args of [
+      [reasonHash, escrow.payoutRoot],
+      [resultHash, reasonHash],
+    ]) {
+      expect(await escrow.refusal('verifier', 'verify', jobId, ...args, [])).toBe('EmethCore_WrongResult');
+    }
+  });
+});

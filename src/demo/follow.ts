@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import type { JobId } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { AppError } from '../lib/errors';
+import { JobDetails, WorkerView } from '../protocol/admin';
+
+export type FollowError =
+  | { code: 'demo/job-lost'; state: string; reason: string }
+  | { code: 'demo/process-ended'; name: string }
+  | { code: 'demo/not-ready'; what: string; waitedMs: number };
+
+const POLL_MS = 500;
+const ENDED = ['verified', 'failed', 'declined', 'skipped'];
+
+/** The master's admin API as the demo's watcher uses it. */
+export function openAdminClient(masterUrl: string) {
+  async function call(method: string, params?: object): Promise<unknown> {
+    const response = await fetch(`${masterUrl}/api/json-rpc`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, ...(params ? { params } : {}) }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    const { result, error } = (await response.json()) as { result?: unknown; error?: { message: string } };
+    if (error) throw new Error(error.message);
+    return result;
+  }
+  return {
+    workers: async () => z.array(WorkerView).parse(await call('workers')),
+    job: async (jobId: JobId) => JobDetails.parse(await call('job', { jobId })),
+  };
+}
+type AdminClient = ReturnType<typeof openAdminClient>;
+
+/** Waits until `check` holds; throws `demo/not-ready` after `limitMs`. Errors of a check that is too early are waited out. */
+export async function waitFor(
+  what: string,
+  check: () => Promise<boolean>,
+  { limitMs, clock, signal }: { limitMs: number; clock: Clock; signal: AbortSignal },
+): Promise<void> {
+  const startedMs = clock.now();
+  while (!(await check().catch(() => false))) {
+    const waitedMs = clock.now() - startedMs;
+    if (waitedMs > limitMs) {
+      throw new AppError<FollowError>({ code: 'demo/not-ready', what, waitedMs }, `${what} after ${Math.round(waitedMs / 1000)} s.`);
+    }
+    await clock.sleep(POLL_MS / 2, signal);
+  }
+}
+
+/** Shows a job until it ends; returns its last state. Throws `demo/job-lost` when it ends unverified. */
+export async function followJob(
+  admin: AdminClient,
+  jobId: JobId,
+  deps: { clock: Clock; signal: AbortSignal; show(job: JobDetails): void; assertAlive(): void },
+): Promise<JobDetails> {
+  for (;;) {
+    deps.assertAlive();
+    // A master that is busy for a moment is no reason to give up; one that ended is found above.
+    const job = await admin.job(jobId).catch(() => undefined);
+    if (job) deps.show(job);
+    if (job?.state === 'verified') return job;
+    if (job && ENDED.includes(job.state)) {
+      const reason = job.reason ?? 'no reason given';
+      throw new AppError<FollowError>({ code: 'demo/job-lost', state: job.state, reason }, `The job ended ${job.state}: ${reason}.`);
+    }
+    await deps.clock.sleep(POLL_MS, deps.signal);
+  }
+}

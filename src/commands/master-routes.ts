@@ -1,10 +1,10 @@
-import type { Express } from 'express';
 import { type AdminDeps, adminRoutes } from '../admin/rpc';
 import type { BlobStore } from '../blobs/blob-store';
 import type { Chain } from '../chain/client';
 import { recoverTyped, type Wallet } from '../chain/wallet';
 import type { MasterConfig } from '../config/schema';
 import { ipGuard } from '../http/ip-guard';
+import type { HttpServer } from '../http/server';
 import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
@@ -12,7 +12,7 @@ import { storageRoutes } from '../storage/routes';
 
 /** What a master serves over HTTP: liveness, storage, admin. */
 export function mountMaster(
-  app: Express,
+  app: HttpServer['app'],
   deps: { config: MasterConfig; chain: Chain; wallet: Wallet; blobs: BlobStore; admin: AdminDeps; logger: Logger },
 ): void {
   const { config, chain, wallet, blobs, admin, logger } = deps;
@@ -28,7 +28,8 @@ export function mountMaster(
       {
         blobs,
         nowMs: () => Date.now(),
-        recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
+        recoverUpload: (upload, signature) =>
+          recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
         // Requesters and nodes have money here; storage for everybody else would be storage for anything.
         mayUpload: async (owner) =>
           owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,

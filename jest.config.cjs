@@ -1,3 +1,6 @@
+const { existsSync } = require('node:fs');
+const { join } = require('node:path');
+
 /** One project per kind of test: `npx jest --selectProjects unit`, or simply `npx jest test/unit/store`. */
 const project = (name) => ({
   displayName: name,
@@ -24,7 +27,7 @@ module.exports = {
     project('integration'),
     project('contracts'),
     { ...project('e2e'), setupFilesAfterEnv: ['<rootDir>/test/support/long-tests.ts'] },
-  ],
+  ].filter(({ displayName }) => existsSync(join(__dirname, 'test', displayName))),
   // A limit of one project alone is not heeded; whole runs of the system raise it for themselves.
   testTimeout: 60_000,
   maxWorkers: 2,

@@ -49,6 +49,7 @@ export interface Escrow extends AsyncDisposable {
   sendToken(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
   /** The error a call would end with; undefined if it would not. */
   refusal(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
+  refusalOfToken(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
   read<T>(method: string, ...args: unknown[]): Promise<T>;
   readToken<T>(method: string, ...args: unknown[]): Promise<T>;
   state(jobId: string): Promise<ChainState>;
@@ -127,6 +128,7 @@ export async function openEscrow(): Promise<Escrow> {
     send,
     sendToken,
     refusal: (role, method, ...args) => raw.refusal(coreInterface, core, role, method, args),
+    refusalOfToken: (role, method, ...args) => raw.refusal(tokenInterface, token, role, method, args),
     read,
     readToken,
     state: async (jobId) => chainStates[Number((await read<{ state: bigint }>('jobs', jobId)).state)] ?? 'NONE',

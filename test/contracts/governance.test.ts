@@ -1,0 +1,206 @@
+import { id, parseEther, Signature, Wallet, ZeroAddress } from 'ethers';
+import { defaultTerms } from '../../src/chain/deploy';
+import { devKeys } from '../../src/runner/anvil';
+import {
+  changes,
+  dataset,
+  type Escrow,
+  FEE,
+  FUEL,
+  openEscrow,
+  params,
+  type Role,
+  reasonHash,
+  resultHash,
+  roles,
+} from '../support/escrow';
+
+const emt = (amount: number) => parseEther(String(amount));
+
+let escrow: Escrow;
+beforeAll(async () => {
+  escrow = await openEscrow();
+});
+beforeEach(() => escrow.reset());
+afterAll(() => escrow?.[Symbol.asyncDispose]());
+
+/** A key of its own for each role that signs; anvil's keys are in the order of the roles. */
+const walletOf = (role: Role) => new Wallet(devKeys[roles.indexOf(role)]!);
+
+describe('verifiers', () => {
+  async function attest(role: Role, jobId: string, accepted: boolean, reason = `0x${'0'.repeat(64)}`): Promise<string> {
+    const domain = { name: 'EmethCore', version: '1', chainId: 31337, verifyingContract: escrow.core };
+    const fields = { jobId: 'bytes16', commitment: 'bytes20', accepted: 'bool', reasonHash: 'bytes32' };
+    const types = { Attestation: Object.entries(fields).map(([name, type]) => ({ name, type })) };
+    const commitment = await escrow.read('commit', resultHash, escrow.payoutRoot);
+    return walletOf(role).signTypedData(domain, types, { jobId, commitment, accepted, reasonHash: reason });
+  }
+
+  const byAddress = (a: Role, b: Role) => (escrow.address[a] < escrow.address[b] ? -1 : 1);
+  const verifyBy = (by: Role, jobId: string, signatures: string[]) =>
+    [by, 'verify', jobId, resultHash, escrow.payoutRoot, signatures] as const;
+
+  async function requireTwo(): Promise<void> {
+    await escrow.send('admin', 'grantRole', id('VERIFIER_ROLE'), escrow.address.verifier2);
+    await escrow.send('admin', 'setQuorum', 2);
+  }
+
+  test('when two must agree, one is not enough and two are', async () => {
+    await requireTwo();
+    const jobId = await escrow.jobIn('SUBMITTED');
+    expect(await escrow.refusal(...verifyBy('verifier', jobId, []))).toBe('EmethCore_QuorumNotReached');
+    await escrow.send(...verifyBy('verifier', jobId, [await attest('verifier2', jobId, true)]));
+    expect(await escrow.state(jobId)).toBe('VERIFIED');
+  });
+
+  test('when a stranger brings the signatures, the first signer earns the fee', async () => {
+    await requireTwo();
+    const jobId = await escrow.jobIn('SUBMITTED');
+    const signers = (['verifier', 'verifier2'] as Role[]).sort(byAddress);
+    const signatures = await Promise.all(signers.map((role) => attest(role, jobId, true)));
+    const before = await escrow.credits();
+    expect(await escrow.refusal(...verifyBy('stranger', jobId, signatures.toReversed()))).toBe(
+      'EmethCore_AttestationsNotSorted',
+    );
+    await escrow.send(...verifyBy('stranger', jobId, signatures));
+    expect(changes(before, await escrow.credits())).toMatchObject({ [signers[0]!]: emt(50) });
+    expect((await escrow.credits()).stranger).toBe(0n);
+  });
+
+  test('when a verifier signs twice or signs what it sends, it counts once', async () => {
+    await requireTwo();
+    const jobId = await escrow.jobIn('SUBMITTED');
+    const own = await attest('verifier', jobId, true);
+    expect(await escrow.refusal(...verifyBy('verifier', jobId, [own]))).toBe('EmethCore_QuorumNotReached');
+    expect(await escrow.refusal(...verifyBy('stranger', jobId, [own, own]))).toBe('EmethCore_AttestationsNotSorted');
+  });
+
+  test('throws EmethCore_NotVerifier for a signature about something else', async () => {
+    const jobId = await escrow.jobIn('SUBMITTED');
+    const other = await escrow.jobIn('SUBMITTED');
+    for (const signature of [
+      await attest('verifier', jobId, false),
+      await attest('verifier', other, true),
+      await attest('challenger', jobId, true),
+    ]) {
+      expect(await escrow.refusal(...verifyBy('stranger', jobId, [signature]))).toBe('EmethCore_NotVerifier');
+    }
+  });
+
+  test('when a quorum rejects by signatures, the reason is part of what was signed', async () => {
+    const jobId = await escrow.jobIn('SUBMITTED');
+    const signature = await attest('verifier', jobId, false, reasonHash);
+    const reject = (reason: string) =>
+      ['stranger', 'rejectResult', jobId, resultHash, escrow.payoutRoot, reason, [signature]] as const;
+    expect(await escrow.refusal(...reject(resultHash))).toBe('EmethCore_NotVerifier');
+    await escrow.send(...reject(reasonHash));
+    expect(await escrow.state(jobId)).toBe('FAILED');
+  });
+});
+
+describe('permit', () => {
+  const value = (FEE * 105n) / 100n;
+
+  async function permitAndJob() {
+    const wallet = walletOf('requester');
+    const deadline = (await escrow.now()) + 3600n;
+    const domain = { name: 'Emeth', version: '1', chainId: 31337, verifyingContract: escrow.token };
+    const fields = { owner: 'address', spender: 'address', value: 'uint256', nonce: 'uint256', deadline: 'uint256' };
+    const types = { Permit: Object.entries(fields).map(([name, type]) => ({ name, type })) };
+    const message = { owner: wallet.address, spender: escrow.core, value, nonce: 0, deadline };
+    const { v, r, s } = Signature.from(await wallet.signTypedData(domain, types, message));
+    await escrow.sendToken('requester', 'approve', escrow.core, 0n);
+    return { permit: [value, deadline, v, r, s], job: [dataset, params, FEE, FUEL, deadline, id('a')] };
+  }
+
+  test('default', async () => {
+    const { permit, job } = await permitAndJob();
+    await escrow.send('requester', 'requestWithPermit', ...job, ...permit);
+    expect(await escrow.readToken('balanceOf', escrow.core)).toBe(value);
+  });
+
+  test('survives somebody using the permit first', async () => {
+    const { permit, job } = await permitAndJob();
+    await escrow.sendToken('stranger', 'permit', escrow.address.requester, escrow.core, ...permit);
+    await escrow.send('requester', 'requestWithPermit', ...job, ...permit);
+    expect(await escrow.readToken('balanceOf', escrow.core)).toBe(value);
+  });
+});
+
+describe('terms', () => {
+  test('when they change, a job that exists keeps its own', async () => {
+    const old = await escrow.jobIn('PROCESSING');
+    await escrow.send('admin', 'setTerms', { ...defaultTerms, verifierBps: 100, declineBps: 1000 });
+    const before = await escrow.credits();
+    await escrow.send('node', 'decline', old);
+    expect(changes(before, await escrow.credits())).toEqual({ node: emt(980), penalties: emt(20) });
+
+    const young = await escrow.jobIn('PROCESSING');
+    const between = await escrow.credits();
+    await escrow.send('node', 'decline', young);
+    expect(changes(between, await escrow.credits())).toEqual({ node: emt(900), penalties: emt(100) });
+  });
+
+  test.each(
+    Object.entries({
+      minFee: 0,
+      verifierBps: 501,
+      penaltyBps: 5001,
+      declineBps: 2001,
+      tipBps: 1001,
+      minWork: 86_401,
+      verdictWindow: 599,
+      claimWindow: 604_799,
+    }),
+  )('throws EmethCore_TermsOutOfBounds for %s %i', async (name, value) => {
+    const terms = { ...defaultTerms, [name]: value };
+    expect(await escrow.refusal('admin', 'setTerms', terms)).toBe('EmethCore_TermsOutOfBounds');
+  });
+});
+
+describe('administration', () => {
+  test.each<[string, Role, unknown]>([
+    ['setTerms', 'pauser', defaultTerms],
+    ['setQuorum', 'verifier', 2],
+    ['setRegistry', 'node', ZeroAddress],
+    ['setRewardPool', 'stranger', ZeroAddress],
+    ['setPaused', 'admin', true],
+    ['grantRole', 'verifier', id('VERIFIER_ROLE')],
+  ])('throws for %s by %s', async (method, role, argument) => {
+    const args = method === 'grantRole' ? [argument, escrow.address.stranger] : [argument];
+    expect(await escrow.refusal(role, method, ...args)).toBe('AccessControlUnauthorizedAccount');
+  });
+
+  test('the administrator changes only in two steps, after two days', async () => {
+    await escrow.send('admin', 'beginDefaultAdminTransfer', escrow.address.other);
+    expect(await escrow.refusal('other', 'acceptDefaultAdminTransfer')).toBe('AccessControlEnforcedDefaultAdminDelay');
+    await escrow.warp(2 * 24 * 3600 + 1);
+    await escrow.send('other', 'acceptDefaultAdminTransfer');
+    expect((await escrow.read<string>('defaultAdmin')).toLowerCase()).toBe(escrow.address.other);
+  });
+
+  test('when there is a registry, it decides who may process', async () => {
+    const registry = '0x00000000000000000000000000000000000abcde';
+    await escrow.send('admin', 'setRegistry', registry);
+    const jobId = await escrow.jobIn('REQUESTED');
+    // Two contracts of four instructions: one answers every call with 0, one with 1.
+    await escrow.provider.send('anvil_setCode', [registry, '0x60205ff3']);
+    expect(await escrow.refusal('node', 'process', jobId)).toBe('EmethCore_NodeNotActive');
+    await escrow.provider.send('anvil_setCode', [registry, '0x60015f5260205ff3']);
+    await escrow.send('node', 'process', jobId);
+    expect(await escrow.state(jobId)).toBe('PROCESSING');
+  });
+});
+
+describe('token', () => {
+  test('only the reward pool mints, once the deployer has named it, up to the cap', async () => {
+    const { other, stranger } = escrow.address;
+    expect(await escrow.refusalOfToken('admin', 'mint', other, 1n)).toBe('EmethToken_NotRewardPool');
+    expect(await escrow.refusalOfToken('stranger', 'nameRewardPool', stranger)).toBe('EmethToken_NotDeployer');
+    await escrow.sendToken('admin', 'nameRewardPool', other);
+    expect(await escrow.refusalOfToken('admin', 'nameRewardPool', other)).toBe('EmethToken_NotDeployer');
+    const room = (await escrow.readToken<bigint>('cap')) - (await escrow.readToken<bigint>('totalSupply'));
+    expect(await escrow.refusalOfToken('other', 'mint', other, room + 1n)).toBe('EmethToken_CapExceeded');
+    await escrow.sendToken('other', 'mint', stranger, room);
+  });
+});

@@ -1,0 +1,221 @@
+import { parseEther } from 'ethers';
+import { buildPayouts } from '../../src/chain/payouts';
+import type { Address } from '../../src/domain/ids';
+import {
+  afterClaims,
+  changes,
+  dataset,
+  type Escrow,
+  FEE,
+  FUEL,
+  openEscrow,
+  params,
+  type Role,
+  result,
+  resultHash,
+  USED,
+} from '../support/escrow';
+
+const emt = (amount: number) => parseEther(String(amount));
+const salt = `0x${'5a'.repeat(32)}`;
+
+let escrow: Escrow;
+beforeAll(async () => {
+  escrow = await openEscrow();
+});
+beforeEach(() => escrow.reset());
+afterAll(() => escrow?.[Symbol.asyncDispose]());
+
+const tokens = (account: Address) => escrow.readToken<bigint>('balanceOf', account);
+
+describe('paying in', () => {
+  test('default: request pulls the fee and the verifier’s on top', async () => {
+    const { requester } = escrow.address;
+    const before = await tokens(requester);
+    await escrow.request();
+    expect(before - (await tokens(requester))).toBe(emt(1050));
+    expect(await tokens(escrow.core)).toBe(emt(1050));
+  });
+
+  test.each<[string, Role, number, () => Promise<unknown>]>([
+    ['request', 'requester', 1050, () => escrow.request()],
+    ['process', 'node', 1000, async () => escrow.send('node', 'process', await escrow.request())],
+  ])('when there is credit, %s uses that first', async (_name, role, amount, act) => {
+    const account = escrow.address[role];
+    await escrow.send(role, 'deposit', account, emt(600));
+    const before = await tokens(account);
+    await act();
+    expect(before - (await tokens(account))).toBe(emt(amount - 600));
+    expect(await escrow.read<bigint>('credit', account)).toBe(0n);
+  });
+
+  test('when there is credit enough, no token moves', async () => {
+    await escrow.send('requester', 'deposit', escrow.address.requester, emt(2000));
+    const before = await tokens(escrow.core);
+    await escrow.request();
+    expect(await tokens(escrow.core)).toBe(before);
+    expect(await escrow.read<bigint>('credit', escrow.address.requester)).toBe(emt(950));
+  });
+
+  test('deposit for somebody else makes it that account’s credit', async () => {
+    await escrow.send('stranger', 'deposit', escrow.address.node, emt(5));
+    expect((await escrow.credits()).node).toBe(emt(5));
+  });
+
+  test('throws ERC20InsufficientAllowance when the tokens are not approved', async () => {
+    await escrow.sendToken('requester', 'approve', escrow.core, 0n);
+    await expect(escrow.request()).rejects.toThrow('ERC20InsufficientAllowance');
+  });
+
+  test('withdraw pays out to whom the owner names, and not more than is owed', async () => {
+    await escrow.send('node', 'deposit', escrow.address.node, emt(5));
+    const before = await tokens(escrow.address.other);
+    await escrow.send('node', 'withdraw', escrow.address.other, emt(3));
+    expect((await tokens(escrow.address.other)) - before).toBe(emt(3));
+    expect(await escrow.refusal('node', 'withdraw', escrow.address.node, emt(3))).toBe('EmethCore_NotEnoughCredit');
+  });
+});
+
+describe('job ids', () => {
+  const job = async () => [dataset, params, FEE, FUEL, (await escrow.now()) + 3600n, salt];
+
+  test('default: the id is bound to the requester, so nobody can take it first', async () => {
+    const args = await job();
+    const idOf = async (role: Role) => (await escrow.send(role, 'request', ...args)).events.at(-1)!.args['jobId'];
+    expect(await idOf('stranger')).not.toBe(await idOf('requester'));
+  });
+
+  test('throws EmethCore_JobExists for the same job again', async () => {
+    const args = await job();
+    await escrow.send('requester', 'request', ...args);
+    await expect(escrow.send('requester', 'request', ...args)).rejects.toThrow('EmethCore_JobExists');
+  });
+
+  test.each<[string, number, bigint, string]>([
+    ['fee', 2, emt(1) - 1n, 'EmethCore_FeeTooLow'],
+    ['fuel limit', 3, 0n, 'EmethCore_NoFuel'],
+    ['early deadline', 4, 0n, 'EmethCore_DeadlineTooNear'],
+    ['late deadline', 4, 2n ** 40n - 1n, 'EmethCore_DeadlineTooFar'],
+  ])('when the %s is out of bounds, throws', async (_name, index, value, error) => {
+    expect(await escrow.refusal('requester', 'request', ...(await job()).with(index, value))).toBe(error);
+  });
+});
+
+describe('workers’ pay', () => {
+  const claim = (jobId: string, index: number, changed: Partial<{ worker: string; amount: bigint }> = {}) => {
+    const { worker, amount } = { ...escrow.payees[index]!, ...changed };
+    return ['claimPay', jobId, resultHash, escrow.payoutRoot, index, worker, amount, escrow.proofOf(index)] as const;
+  };
+
+  test('each index is paid once', async () => {
+    const jobId = await escrow.jobIn('VERIFIED');
+    for (const index of [2, 0, 1]) await escrow.send('stranger', ...claim(jobId, index));
+    for (const index of [0, 1, 2]) {
+      expect(await escrow.refusal('stranger', ...claim(jobId, index))).toBe('EmethCore_AlreadyClaimed');
+    }
+    expect(await escrow.refusal('stranger', 'payWorkers', jobId, resultHash, escrow.payees)).toBe(
+      'EmethCore_WrongPayout',
+    );
+  });
+
+  test('throws EmethCore_WrongProof for another worker, amount or index', async () => {
+    const jobId = await escrow.jobIn('VERIFIED');
+    for (const changed of [{ worker: escrow.address.stranger }, { amount: emt(341) }]) {
+      expect(await escrow.refusal('stranger', ...claim(jobId, 1, changed))).toBe('EmethCore_WrongProof');
+    }
+    const [method, ...args] = claim(jobId, 1);
+    expect(await escrow.refusal('stranger', method, ...args.with(3, 7n))).toBe('EmethCore_WrongProof');
+  });
+
+  test('when one has claimed, payWorkers throws EmethCore_WrongPayout', async () => {
+    const jobId = await escrow.jobIn('VERIFIED');
+    await escrow.send('worker', ...claim(jobId, 1));
+    expect(await escrow.refusal('stranger', 'payWorkers', jobId, resultHash, escrow.payees)).toBe(
+      'EmethCore_WrongPayout',
+    );
+  });
+
+  test('when all are paid at once, nobody can claim', async () => {
+    const jobId = await escrow.jobIn('VERIFIED');
+    await escrow.send('stranger', 'payWorkers', jobId, resultHash, escrow.payees);
+    expect(await escrow.refusal('worker', ...claim(jobId, 1))).toBe('EmethCore_WrongPayout');
+    expect(await escrow.refusal('stranger', 'payWorkers', jobId, resultHash, escrow.payees)).toBe(
+      'EmethCore_WrongPayout',
+    );
+  });
+
+  test('when the claim window is over, the node gets what nobody claimed', async () => {
+    const jobId = await escrow.jobIn('VERIFIED');
+    await escrow.send('worker', ...claim(jobId, 1));
+    await escrow.warp(afterClaims);
+    const before = await escrow.credits();
+    await escrow.send('node', 'sweepUnclaimed', jobId);
+    expect(changes(before, await escrow.credits())).toEqual({ node: emt(260) });
+    expect(await escrow.refusal('other', ...claim(jobId, 2))).toBe('EmethCore_WrongPayout');
+  });
+
+  /** A verified job whose node committed to this list, whatever it adds up to. */
+  async function verifiedWith(payees: Escrow['payees'], fuelUsed = USED) {
+    const tree = buildPayouts(payees.map(({ worker, amount }, index) => ({ index, worker, amountWei: amount })));
+    const jobId = await escrow.jobIn('PROCESSING');
+    await escrow.send('node', 'submit', jobId, resultHash, fuelUsed, tree.root, result);
+    await escrow.send('verifier', 'verify', jobId, resultHash, tree.root, []);
+    return { jobId, tree };
+  }
+
+  test('when a list promises more than was earned, claims stop at what was earned', async () => {
+    const payees = [
+      { worker: escrow.address.worker, amount: emt(500) },
+      { worker: escrow.address.other, amount: emt(500) },
+    ];
+    const { jobId, tree } = await verifiedWith(payees);
+    const args = (i: number) => [jobId, resultHash, tree.root, i, payees[i]!.worker, emt(500), tree.proofOf(i)];
+    await escrow.send('worker', 'claimPay', ...args(0));
+    expect(await escrow.refusal('other', 'claimPay', ...args(1))).toBe('EmethCore_WrongPayout');
+    expect(await escrow.refusal('other', 'payWorkers', jobId, resultHash, payees)).toBe('EmethCore_WrongPayout');
+  });
+
+  test.each([1, 2, 3, 5, 8, 15, 16])('when there are %i payees, one call pays them all', async (count) => {
+    const payees = Array.from({ length: count }, (_, i) => ({
+      worker: `0x${(i + 1).toString(16).padStart(40, '0')}` as Address,
+      amount: emt(600) / BigInt(count) + (i === 0 ? emt(600) % BigInt(count) : 0n),
+    }));
+    const { jobId } = await verifiedWith(payees);
+    await escrow.send('stranger', 'payWorkers', jobId, resultHash, payees);
+    for (const { worker, amount } of payees) expect(await escrow.read('credit', worker)).toBe(amount);
+  });
+
+  test('throws EmethCore_TooManyPayees for 17', async () => {
+    const payees = Array.from({ length: 17 }, () => ({ worker: escrow.address.worker, amount: emt(600) / 17n }));
+    const { jobId } = await verifiedWith(payees);
+    expect(await escrow.refusal('stranger', 'payWorkers', jobId, resultHash, payees)).toBe('EmethCore_TooManyPayees');
+  });
+
+  test('when no fuel was used, the requester gets all of the fee back', async () => {
+    const before = await escrow.credits();
+    await verifiedWith([{ worker: escrow.address.node, amount: 0n }], 0n);
+    expect(changes(before, await escrow.credits())).toEqual({
+      requester: emt(1000),
+      node: emt(1000),
+      verifier: emt(50),
+    });
+  });
+});
+
+describe('penalties', () => {
+  test('default: anybody burns them', async () => {
+    await escrow.jobIn('FAILED');
+    const before = await escrow.readToken<bigint>('totalSupply');
+    await escrow.send('stranger', 'releasePenalties', escrow.address.node);
+    expect(before - (await escrow.readToken<bigint>('totalSupply'))).toBe(emt(150));
+    expect((await escrow.credits()).penalties).toBe(0n);
+  });
+
+  test('when there is a reward pool, it gets them', async () => {
+    await escrow.send('admin', 'setRewardPool', escrow.address.other);
+    await escrow.jobIn('FAILED');
+    const before = await tokens(escrow.address.other);
+    await escrow.send('stranger', 'releasePenalties', escrow.address.node);
+    expect((await tokens(escrow.address.other)) - before).toBe(emt(150));
+  });
+});

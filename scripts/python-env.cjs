@@ -10,6 +10,11 @@ const venvPython = path.join(root, '.venv', isWindows ? 'Scripts' : 'bin', isWin
 const CPU_WHEELS = 'https://download.pytorch.org/whl/cpu';
 const PYPI = 'https://pypi.org/simple/pip/';
 const PROBE_MS = 3000;
+/** What each list of requirements is there for. */
+const imports = {
+  'requirements.txt': 'torch, numpy, safetensors, tokenizers, transformers',
+  'requirements-dev.txt': 'pytest, hypothesis, mypy',
+};
 
 /** The interpreter everything is to use. */
 function pythonPath() {
@@ -18,7 +23,7 @@ function pythonPath() {
 
 /** Makes sure the interpreter exists and has what training needs; `requirements` are files of python/. */
 async function preparePython(requirements) {
-  if (process.env.EMETH_PYTHON) return checkGivenPython(process.env.EMETH_PYTHON);
+  if (process.env.EMETH_PYTHON) return checkGivenPython(process.env.EMETH_PYTHON, requirements);
   if (!fs.existsSync(venvPython)) await makeVenv();
   for (const file of requirements) await install(file);
 }
@@ -63,14 +68,14 @@ function findPython() {
   throw new StepError('No Python 3.10 or newer was found. Install python3 and python3-venv, or set EMETH_PYTHON.');
 }
 
-function checkGivenPython(python) {
+function checkGivenPython(python, requirements) {
   if (!tryPython(python, 'import sys; sys.exit(sys.version_info < (3, 10))')) {
     throw new StepError(`EMETH_PYTHON=${python} is not a Python 3.10 or newer. Correct or unset it.`);
   }
-  if (!tryPython(python, 'import torch, numpy, safetensors')) {
-    throw new StepError(
-      `EMETH_PYTHON=${python} lacks packages we need. Run: ${python} -m pip install -r python/requirements.txt`,
-    );
+  const file = requirements.find((name) => !tryPython(python, `import ${imports[name]}`));
+  if (file) {
+    const remedy = `Run: ${python} -m pip install -r python/${file}`;
+    throw new StepError(`EMETH_PYTHON=${python} lacks packages we need (${imports[file]}). ${remedy}`);
   }
 }
 

@@ -1,101 +1,264 @@
-import { mkdir } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { JobId } from '../domain/ids';
-import { describeError, errorCode } from '../lib/errors';
-import type { MasterMessage, Offer } from '../protocol/link';
-import { JobSession, type JobOpen, type SessionDeps, type SessionSettings } from './job-session';
+import type { Address, JobId } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { AppError, describeError, errorCode, never } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { LinkClientHandlers } from '../link/client';
+import type { PullOptions } from '../link/ports';
+import type { BlobRef, MasterMessage, Offer, WorkerMessageIn } from '../protocol/link';
+import type { TrainerSpec } from '../protocol/trainer';
+import type { Progress, Trainer } from '../runner/trainer';
+import { JobChild } from './job-child';
+import { LeaseFiles, runLease, type WorkerBlobs } from './lease';
+import type { ReceiptBook } from './receipts';
+import {
+  advance,
+  type Commit,
+  type Grant,
+  heldLease,
+  type OpenJob,
+  type WorkerEffect,
+  type WorkerInput,
+  type WorkerState,
+} from './state';
 
-export interface WorkerOptions extends Omit<SessionSettings, 'dir'> {
+export interface WorkerOptions {
   dataDir: string;
+  device: string;
+  /** Processes of the Python child: one for each GPU it uses. */
+  processes: number;
+  /** CPU threads of each, asked when a child starts. */
+  threads(): number;
+  microBatch: number;
+  /** Milliseconds; see the configuration. */
+  timeout: { wait_data: number; idle: number; learning: number; checkpoint: number };
 }
 
-export interface WorkerDeps extends SessionDeps {
-  /** Keeps a receipt whose signature is the master's; says whether it was. */
-  keepReceipt(message: Extract<MasterMessage, { type: 'receipt' }>): Promise<boolean>;
+export interface WorkerDeps {
+  blobs: WorkerBlobs;
+  /** The link to the master: see `LinkClient`. */
+  send(message: WorkerMessageIn): boolean;
+  pull(blob: BlobRef, options: PullOptions): Promise<void>;
+  receipts: Pick<ReceiptBook, 'keep'>;
+  openChild(spec: TrainerSpec): Trainer;
+  clock: Clock;
+  logger: Logger;
 }
 
-/** A worker's dealings with its master, whatever connection they come over. */
-export interface Worker extends AsyncDisposable {
-  onWelcome(): void;
-  onMessage(message: MasterMessage): void;
+/** A worker's dealings with its master, whatever connection they come over. Disposing ends the child. */
+export interface Worker extends LinkClientHandlers, AsyncDisposable {
+  /** Where it stands, for whoever watches. */
+  readonly state: WorkerState;
   /** The lease we hold, for the next connection's offer. */
   held(): Offer['held'];
 }
 
-/** Answers the master's messages: one job at a time, in the order they come. */
-export function openWorker(options: WorkerOptions, deps: WorkerDeps): Worker {
-  const { logger } = deps;
-  let session: { current: JobSession; opened: Promise<boolean> } | undefined;
+/** Starts with an empty desk: what a killed predecessor left is removed; its leases were given to others. */
+export async function openWorker(options: WorkerOptions, deps: WorkerDeps): Promise<Worker> {
+  await rm(join(options.dataDir, 'jobs'), { recursive: true, force: true });
+  return new LeaseWorker(options, deps);
+}
 
-  async function openJob(job: JobOpen): Promise<void> {
-    if (session?.current.jobId !== job.jobId) {
-      await closeJob();
-      const dir = join(options.dataDir, 'jobs', job.jobId);
-      await mkdir(dir, { recursive: true });
-      const current = new JobSession(job, { ...options, dir }, deps);
-      session = { current, opened: tryOpen(current) };
-      logger.info('Job opened', { jobId: job.jobId });
-    }
-    if (await session?.opened) deps.send({ type: 'job.ready', jobId: job.jobId });
+interface OpenLease {
+  files: LeaseFiles;
+  controller: AbortController;
+}
+
+/** Carries out what `advance` decides. Long work is done one piece after the other; its outcome is the next input. */
+class LeaseWorker implements Worker {
+  private now: WorkerState = { kind: 'free' };
+  private child: { jobId: JobId; job: JobChild } | undefined;
+  private readonly leases = new Map<string, OpenLease>();
+  private master: Address | undefined;
+  private answer = new AbortController();
+  private work: Promise<void> = Promise.resolve();
+  private closing = false;
+
+  constructor(
+    private readonly options: WorkerOptions,
+    private readonly deps: WorkerDeps,
+  ) {}
+
+  get state(): WorkerState {
+    return this.now;
   }
 
-  async function tryOpen(current: JobSession): Promise<boolean> {
-    try {
-      await current.open();
-      return true;
-    } catch (error) {
-      logger.error('Job cannot be opened', { jobId: current.jobId }, error);
-      const reason = describeError(error).slice(0, 500);
-      deps.send({ type: 'job.failed', jobId: current.jobId, code: errorCode(error).slice(0, 60), reason });
-      if (session?.current === current) session = undefined;
-      await current[Symbol.asyncDispose]();
-      return false;
-    }
-  }
+  readonly held = (): Offer['held'] => heldLease(this.now);
 
-  async function closeJob(jobId?: JobId): Promise<void> {
-    const closing = session?.current;
-    if (!closing || (jobId !== undefined && closing.jobId !== jobId)) return;
-    session = undefined;
-    await closing[Symbol.asyncDispose]();
-    logger.info('Job closed', { jobId: closing.jobId });
-  }
-
-  function onMessage(message: MasterMessage): void {
-    const current = session?.current;
-    switch (message.type) {
-      case 'job.open':
-        return run(openJob(message));
-      case 'job.close':
-        return run(closeJob(message.jobId));
-      case 'lease.grant':
-        if (current?.jobId === message.jobId) run(current.accept(message));
-        else deps.send({ type: 'lease.failed', leaseId: message.leaseId, code: 'worker/no-job', reason: 'the job is not open here' });
-        return;
-      case 'lease.revoke':
-        return current?.revoke(message.leaseId, message.reason);
-      case 'update.verdict':
-        return current?.onVerdict(message.leaseId, message.accepted, message.reason);
-      case 'receipt':
-        return run(deps.keepReceipt(message).then((isGenuine) => onReceipt(message, isGenuine)));
-      default: // handshake, heartbeats and transfers are the link's own
-    }
-  }
-
-  function onReceipt({ receipt }: Extract<MasterMessage, { type: 'receipt' }>, isGenuine: boolean): void {
-    const { jobId, round, tokens, totalTokens, expectedWei } = receipt;
-    if (isGenuine) logger.info('Receipt', { jobId, round, tokens, totalTokens, expectedWei });
-    else logger.warn('Receipt is not signed by the master', { jobId, round });
-  }
-
-  function run(work: Promise<unknown>): void {
-    work.catch((error) => logger.error('Worker step failed', {}, error));
-  }
-
-  return {
-    onWelcome: () => session?.current.resend(),
-    onMessage,
-    held: () => session?.current.held(),
-    [Symbol.asyncDispose]: () => closeJob(),
+  readonly onWelcome: LinkClientHandlers['onWelcome'] = ({ address }) => {
+    this.master = address;
+    this.take({ type: 'welcome' });
   };
+
+  readonly onMessage: LinkClientHandlers['onMessage'] = (message) => {
+    if (message.type === 'receipt' && this.master) this.deps.receipts.keep(message, this.master);
+    else logMessage(this.deps.logger, message);
+    this.take({ type: 'message', message });
+  };
+
+  readonly onClose: LinkClientHandlers['onClose'] = (reason) => {
+    if (!this.closing)
+      this.deps.logger.warn('The link was cut; connecting again', { reason, held: this.held()?.leaseId });
+    // While nobody can answer, nobody is late.
+    this.answer.abort();
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.closing = true;
+    this.answer.abort();
+    for (const lease of this.leases.values()) lease.controller.abort();
+    await this.child?.job.close();
+    await this.work;
+  }
+
+  private take(input: WorkerInput): void {
+    if (this.closing) return;
+    const { state, effects } = advance(this.now, input, this.options.microBatch);
+    this.now = state;
+    for (const effect of effects) this.perform(effect);
+  }
+
+  private perform(effect: WorkerEffect): void {
+    switch (effect.type) {
+      case 'send':
+        this.deps.send(effect.message);
+        return;
+      case 'commit':
+        return this.commit(effect.commit);
+      case 'open':
+        return this.enqueue(() => this.open(effect.job, effect.microBatch));
+      case 'train':
+        return this.train(effect);
+      case 'cancel':
+        this.leases.get(effect.leaseId)?.controller.abort();
+        return;
+      case 'forget':
+        return this.enqueue(() => this.forget(effect.leaseId));
+      case 'close':
+        return this.enqueue(() => this.close(effect.jobId));
+      default:
+        never(effect);
+    }
+  }
+
+  private enqueue(task: () => Promise<void>): void {
+    this.work = this.work.then(task).catch((error) => this.deps.logger.error('A step of the worker failed', {}, error));
+  }
+
+  /** Sends the commit; if the link is down, the next welcome does. */
+  private commit(commit: Commit): void {
+    this.answer.abort();
+    if (!this.deps.send(commit)) return;
+    const answer = new AbortController();
+    this.answer = answer;
+    const { leaseId } = commit;
+    this.deps.clock.sleep(this.options.timeout.checkpoint, answer.signal).then(
+      () => {
+        this.deps.logger.warn('The master gave no verdict (timeout.checkpoint); the update is dropped', { leaseId });
+        this.take({ type: 'unanswered', leaseId });
+      },
+      () => undefined, // answered, or the link is down
+    );
+  }
+
+  private async open(job: OpenJob, microBatch: number): Promise<void> {
+    const { jobId } = job;
+    const child = this.openJobChild(job);
+    try {
+      await retryCrash(() => child.open(microBatch));
+      this.deps.logger.info('Job opened', { jobId });
+      this.take({ type: 'opened', jobId });
+    } catch (error) {
+      this.deps.logger.error('This worker cannot do the job', { jobId }, error);
+      this.take({ type: 'open-failed', jobId, code: errorCode(error), reason: describeError(error) });
+    }
+  }
+
+  private openJobChild(job: OpenJob): JobChild {
+    const { device, processes, threads, timeout } = this.options;
+    const fixed = { device, processes, threads, idleMs: timeout.idle, learningMs: timeout.learning };
+    const child = new JobChild({ job, dir: this.jobDir(job.jobId), ...fixed }, this.deps);
+    this.child = { jobId: job.jobId, job: child };
+    return child;
+  }
+
+  private train(effect: Extract<WorkerEffect, { type: 'train' }>): void {
+    const { leaseId } = effect.grant;
+    const lease = this.leases.get(leaseId) ?? { files: new LeaseFiles(this.deps), controller: new AbortController() };
+    this.leases.set(leaseId, lease);
+    this.enqueue(() => this.runLease(effect, lease));
+  }
+
+  private async runLease(
+    { grant, job, microBatch, restart }: Extract<WorkerEffect, { type: 'train' }>,
+    { files, controller }: OpenLease,
+  ): Promise<void> {
+    const { signal } = controller;
+    const { leaseId, round } = grant;
+    if (signal.aborted) return;
+    try {
+      const child = this.child?.job ?? this.openJobChild(job);
+      if (restart) await child.close();
+      await child.open(microBatch);
+      const about = { grant, child, files, dir: this.jobDir(job.jobId), waitDataMs: this.options.timeout.wait_data };
+      const commit = await runLease(about, { signal, onProgress: (event) => this.onProgress(grant, event) });
+      logCommit(this.deps.logger, round, commit);
+      this.take({ type: 'trained', commit });
+    } catch (error) {
+      if (signal.aborted) return;
+      this.deps.logger.warn('Round failed', { leaseId, round }, error);
+      this.take({ type: 'round-failed', leaseId, code: errorCode(error), reason: describeError(error) });
+    }
+  }
+
+  private onProgress({ leaseId, round }: Grant, { step, steps, loss, tokensPerSecond }: Progress): void {
+    this.deps.send({ type: 'lease.progress', leaseId, step, steps, loss, tokensPerSecond });
+    this.deps.logger.debug('Training', { round, step, steps, loss, tokensPerSecond });
+  }
+
+  private async forget(leaseId: string): Promise<void> {
+    const lease = this.leases.get(leaseId);
+    this.leases.delete(leaseId);
+    await lease?.files.remove();
+  }
+
+  private async close(jobId: JobId): Promise<void> {
+    if (this.child?.jobId === jobId) {
+      await this.child.job.close();
+      this.child = undefined;
+    }
+    await rm(this.jobDir(jobId), { recursive: true, force: true });
+    this.deps.logger.info('Job closed', { jobId });
+  }
+
+  private jobDir(jobId: JobId): string {
+    return join(this.options.dataDir, 'jobs', jobId);
+  }
+}
+
+/** A child that dies while it starts gets a second chance: somebody may have needed its memory for a moment. */
+async function retryCrash(start: () => Promise<void>): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'runner/child-crashed') throw error;
+    await start();
+  }
+}
+
+function logMessage(logger: Logger, message: MasterMessage): void {
+  if (message.type === 'lease.grant') {
+    const { round, start, end, shard } = message;
+    logger.info('Lease taken', { round, blocks: end - start, start, bytes: shard.bytes });
+  } else if (message.type === 'lease.revoke') {
+    logger.info('Lease is over', { leaseId: message.leaseId, reason: message.reason });
+  } else if (message.type === 'update.verdict' && !message.accepted) {
+    logger.warn('Update rejected', { leaseId: message.leaseId, reason: message.reason });
+  }
+}
+
+function logCommit(logger: Logger, round: number, { tokens, loss, seconds, update }: Commit): void {
+  const tokensPerSecond = Math.round(tokens / Math.max(seconds, 1e-3));
+  logger.info('Round trained', { round, tokens, loss: Number(loss.toFixed(4)), tokensPerSecond, bytes: update.bytes });
 }

@@ -1,0 +1,161 @@
+import { mkdir } from 'node:fs/promises';
+import type { Sha256 } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { AppError, errorCode } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
+import type { Progress, Trainer } from '../runner/trainer';
+import type { OpenJob } from './state';
+import { runWatched } from './watched';
+
+export type StuckError =
+  | { code: 'worker/learning-stuck'; limitMs: number }
+  | { code: 'worker/wait-data-stuck'; limitMs: number };
+
+export type RoundDone = Extract<TrainerEvent, { type: 'round.done' }>;
+type RoundCommand = Omit<Extract<TrainCommand, { type: 'round.run' }>, 'id'>;
+
+export interface JobChildOptions {
+  job: OpenJob;
+  /** The job's directory. */
+  dir: string;
+  device: string;
+  processes: number;
+  threads(): number;
+  /** Without work for so long, the child is ended to free its memory. */
+  idleMs: number;
+  /** Without any progress for so long, the child counts as stuck. */
+  learningMs: number;
+}
+
+export interface JobChildDeps {
+  openChild(spec: TrainerSpec): Trainer;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** Errors after which the child still holds the θ it was given. */
+const KEEPS_THETA = /^train\/(canceled|diverged)$/;
+
+/** The Python child of one job: started when needed, ended when it idles, replaced when it died. One caller at a time. */
+export class JobChild implements AsyncDisposable {
+  private child: { trainer: Trainer; microBatch: number } | undefined;
+  private holds: Sha256 | undefined;
+  private idle: AbortController | undefined;
+
+  constructor(
+    private readonly options: JobChildOptions,
+    private readonly deps: JobChildDeps,
+  ) {}
+
+  /** The weights the child has in memory; undefined when there are none, or no child. */
+  get theta(): Sha256 | undefined {
+    return this.holds;
+  }
+
+  /** Makes sure that a child with this micro-batch takes commands. */
+  async open(microBatch: number): Promise<void> {
+    this.idle?.abort();
+    if (this.child && this.child.microBatch !== microBatch) await this.close();
+    if (!this.child) await this.start(microBatch);
+    this.closeWhenIdle();
+  }
+
+  /** Trains one round. An aborted signal cancels it; the child then throws `train/canceled` and lives on. */
+  async runRound(
+    command: RoundCommand,
+    { signal, onProgress }: { signal: AbortSignal; onProgress(event: Progress): void },
+  ): Promise<RoundDone> {
+    const { trainer } = this.child ?? {};
+    if (!trainer) throw new Error('The child is not open');
+    this.idle?.abort();
+    const cancel = () => trainer.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      const done = await this.watch(trainer, command, onProgress);
+      this.holds = command.theta.sha256;
+      return done;
+    } catch (error) {
+      this.holds = KEEPS_THETA.test(errorCode(error)) ? command.theta.sha256 : undefined;
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      this.closeWhenIdle();
+    }
+  }
+
+  /** Ends the child; the next `open` starts another. */
+  async close(): Promise<void> {
+    this.idle?.abort();
+    const { child } = this;
+    this.child = undefined;
+    this.holds = undefined;
+    await child?.trainer[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private async start(microBatch: number): Promise<void> {
+    const { job, dir, device, processes, threads } = this.options;
+    const { jobId, params, vocabSize, totalBlocks } = job;
+    await mkdir(dir, { recursive: true });
+    const trainer = this.deps.openChild({
+      kind: 'train',
+      device,
+      threads: threads(),
+      workDir: dir,
+      jobId,
+      params,
+      vocabSize,
+      totalBlocks,
+      microBatch,
+      processes,
+    });
+    const child = { trainer, microBatch };
+    this.child = child;
+    void trainer.ended.then((error) => this.onEnded(child, error));
+    const ready = await trainer.ready;
+    this.deps.logger.info('Python child ready', { device: ready.device, threads: ready.threads, microBatch });
+  }
+
+  private onEnded(child: object, error: Error | undefined): void {
+    if (error) this.deps.logger.warn('Python child ended unexpectedly', {}, error);
+    if (this.child !== child) return;
+    this.child = undefined;
+    this.holds = undefined;
+  }
+
+  private watch(trainer: Trainer, command: RoundCommand, onProgress: (event: Progress) => void): Promise<RoundDone> {
+    const { learningMs } = this.options;
+    return runWatched(
+      learningMs,
+      this.deps.clock,
+      (tick) =>
+        trainer.run(command, 'round.done', (event) => {
+          tick();
+          onProgress(event);
+        }),
+      () => {
+        trainer.kill();
+        return new AppError<StuckError>(
+          { code: 'worker/learning-stuck', limitMs: learningMs },
+          `Training made no progress for ${learningMs} ms and was stopped; raise timeout.learning if this machine is that slow.`,
+        );
+      },
+    );
+  }
+
+  private closeWhenIdle(): void {
+    const idle = new AbortController();
+    this.idle = idle;
+    this.deps.clock.sleep(this.options.idleMs, idle.signal).then(
+      () => {
+        this.deps.logger.info('Python child ended for want of work', { idleMs: this.options.idleMs });
+        return this.close();
+      },
+      () => undefined, // there was work
+    );
+  }
+}

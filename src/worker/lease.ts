@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import type { Sha256 } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { AppError } from '../lib/errors';
+import type { PullOptions } from '../link/ports';
+import type { BlobRef } from '../protocol/link';
+import type { TrainCommand } from '../protocol/trainer';
+import type { Progress } from '../runner/trainer';
+import type { JobChild, StuckError } from './job-child';
+import type { Commit, Grant } from './state';
+import { runWatched } from './watched';
+
+type ThetaSource = Extract<TrainCommand, { type: 'round.run' }>['theta'];
+
+/** Blobs as a worker uses them; `blobs/blob-store.ts` has them. */
+export interface WorkerBlobs {
+  path(sha256: Sha256): string;
+  add(path: string, options: { move: boolean }): Promise<{ sha256: Sha256; bytes: number }>;
+  remove(sha256: Sha256): Promise<void>;
+}
+
+export interface LeaseDeps {
+  blobs: WorkerBlobs;
+  pull(blob: BlobRef, options: PullOptions): Promise<void>;
+  clock: Clock;
+}
+
+/** What one lease has on disk, to be removed when it is settled. */
+export class LeaseFiles {
+  private readonly names = new Set<Sha256>();
+
+  constructor(private readonly deps: LeaseDeps) {}
+
+  /** Brings a blob of the master here. Throws `worker/wait-data-stuck` when no byte comes for `limitMs`. */
+  async pull(blob: BlobRef, limitMs: number, signal: AbortSignal): Promise<string> {
+    this.names.add(blob.sha256);
+    const stop = new AbortController();
+    await runWatched(
+      limitMs,
+      this.deps.clock,
+      (tick) => this.deps.pull(blob, { signal: AbortSignal.any([signal, stop.signal]), onProgress: tick }),
+      () => {
+        stop.abort();
+        return new AppError<StuckError>(
+          { code: 'worker/wait-data-stuck', limitMs },
+          `No data arrived from the master for ${limitMs} ms (timeout.wait_data).`,
+        );
+      },
+    );
+    return this.deps.blobs.path(blob.sha256);
+  }
+
+  async add(path: string): Promise<BlobRef> {
+    const blob = await this.deps.blobs.add(path, { move: true });
+    this.names.add(blob.sha256);
+    return blob;
+  }
+
+  async remove(): Promise<void> {
+    for (const name of this.names) await this.deps.blobs.remove(name);
+    this.names.clear();
+  }
+}
+
+/** Does a lease from its data to its update: what is to be committed. Throws what went wrong; nothing is retried here. */
+export async function runLease(
+  lease: { grant: Grant; child: JobChild; files: LeaseFiles; dir: string; waitDataMs: number },
+  hooks: { signal: AbortSignal; onProgress(event: Progress): void },
+): Promise<Commit> {
+  const { grant, child, files, dir, waitDataMs } = lease;
+  const { leaseId, round, start } = grant;
+  const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, hooks.signal);
+  const shard = await pull(grant.shard);
+  const theta = await bringTheta(grant, child.theta, pull);
+  hooks.signal.throwIfAborted();
+  const command = { type: 'round.run', round, start, shard, theta, out: join(dir, 'update.safetensors') } as const;
+  const { update, tokens, loss, lossCurve, seconds, endTheta } = await child.runRound(command, hooks);
+  const { sha256, bytes } = await files.add(update.path);
+  return { type: 'lease.commit', leaseId, update: { sha256, bytes }, tokens, loss, lossCurve, seconds, endTheta };
+}
+
+/** The cheapest way to θ_r: the child has it, it is one step from what the child has, or all of it is brought. */
+async function bringTheta(
+  { theta, delta }: Grant,
+  held: Sha256 | undefined,
+  pull: (blob: BlobRef) => Promise<string>,
+): Promise<ThetaSource> {
+  const { sha256 } = theta;
+  // A child that holds θ knows it by its hash and opens no file.
+  if (held === sha256) return { path: sha256, sha256 };
+  if (delta && held === delta.base) return { delta: await pull(delta.blob), base: delta.base, sha256 };
+  return { path: await pull(theta), sha256 };
+}

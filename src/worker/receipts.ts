@@ -1,0 +1,40 @@
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Address } from '../domain/ids';
+import type { Logger } from '../lib/logger';
+import type { RecoverTyped } from '../link/ports';
+import { type MasterMessage, type Receipt, receiptTypes } from '../protocol/link';
+import { LINK_DOMAIN } from '../protocol/storage';
+
+type ReceiptMessage = Extract<MasterMessage, { type: 'receipt' }>;
+
+/** What a master signed to us after each round: one JSON line each in `receipts.jsonl`, enough to hold it to its word. */
+export class ReceiptBook {
+  constructor(
+    private readonly path: string,
+    private readonly deps: {
+      worker: Address;
+      chainId: number;
+      recoverTyped: RecoverTyped;
+      logger: Logger;
+    },
+  ) {}
+
+  /** Keeps a receipt that this master signed for us; anything else is reported and dropped. */
+  keep({ receipt, signature }: ReceiptMessage, master: Address): void {
+    const { worker, chainId, recoverTyped, logger } = this.deps;
+    const signer = recoverTyped(chainId, LINK_DOMAIN, receiptTypes, receipt, signature);
+    if (signer !== master || receipt.worker !== worker) {
+      logger.warn('Receipt that its master did not sign for us', { master, signer, worker: receipt.worker });
+      return;
+    }
+    mkdirSync(dirname(this.path), { recursive: true });
+    appendFileSync(this.path, `${toLine(receipt, master, signature, chainId)}\n`);
+    const { jobId, round, tokens, totalTokens, expectedWei } = receipt;
+    logger.info('Receipt', { jobId, round, tokens, totalTokens, expectedWei });
+  }
+}
+
+function toLine(receipt: Receipt, master: Address, signature: string, chainId: number): string {
+  return JSON.stringify({ ...receipt, expectedWei: receipt.expectedWei.toString(), master, chainId, signature });
+}

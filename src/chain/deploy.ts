@@ -1,4 +1,4 @@
-import { ContractFactory, type Signer, type TransactionReceipt } from 'ethers';
+import { type BaseContract, ContractFactory, type Signer, type TransactionReceipt } from 'ethers';
 import { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { emethCoreAbi, emethCoreBytecode } from './generated/emeth-core';
@@ -43,19 +43,24 @@ export async function deployContracts(signer: Signer, options: DeployOptions): P
   const { holder, admin, verifiers, supplyWei = 100_000_000n * EMT, capWei = 1_000_000_000n * EMT } = options;
   const terms = { ...defaultTerms, ...options.terms };
   const token = await deploy(signer, 'EmethToken', emethTokenAbi, emethTokenBytecode, [holder, supplyWei, capWei]);
-  const core = await deploy(signer, 'EmethCore', emethCoreAbi, emethCoreBytecode, [token.address, admin, terms]);
-  const role = await core.contract.getFunction('VERIFIER_ROLE').staticCall();
-  for (const verifier of verifiers) {
-    const receipt = await (await core.contract.getFunction('grantRole').send(role, verifier)).wait();
-    if (receipt?.status !== 1) throw failed(`naming verifier ${verifier}`);
-    if (!(await core.contract.getFunction('hasRole').staticCall(role, verifier))) throw failed(`naming ${verifier}`);
-  }
+  const args = [token.address, admin, terms, verifiers];
+  const core = await deploy(signer, 'EmethCore', emethCoreAbi, emethCoreBytecode, args);
+  await requireRoles(core.contract, admin, verifiers);
   return {
     chainId: Number((await signer.provider?.getNetwork())?.chainId),
     emethContractAddress: core.address,
     tokenContractAddress: token.address,
     fromBlock: token.receipt.blockNumber,
   };
+}
+
+async function requireRoles(core: BaseContract, admin: Address, verifiers: readonly Address[]): Promise<void> {
+  const read = (method: string, ...args: unknown[]) => core.getFunction(method).staticCall(...args);
+  if (Address.parse(await read('defaultAdmin')) !== admin) throw failed(`naming administrator ${admin}`);
+  const role = await read('VERIFIER_ROLE');
+  for (const verifier of verifiers) {
+    if (!(await read('hasRole', role, verifier))) throw failed(`naming verifier ${verifier}`);
+  }
 }
 
 async function deploy(
@@ -73,5 +78,8 @@ async function deploy(
 }
 
 function failed(step: string): AppError<DeployError> {
-  return new AppError({ code: 'chain/deploy-failed', step }, `${step} did not work; look at the account's ETH and try again.`);
+  return new AppError(
+    { code: 'chain/deploy-failed', step },
+    `${step} did not work; look at the account's ETH and try again.`,
+  );
 }

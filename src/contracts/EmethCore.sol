@@ -16,7 +16,10 @@ import {Verdicts} from "./Verdicts.sol";
 contract EmethCore is Verdicts, Payroll {
     uint256 private constant MAX_WORK = 365 days;
 
-    constructor(IERC20 token_, address admin, Terms memory firstTerms) CreditBook(token_) Governed(admin, firstTerms) {}
+    constructor(IERC20 token_, address admin, Terms memory firstTerms, address[] memory verifiers)
+        CreditBook(token_)
+        Governed(admin, firstTerms, verifiers)
+    {}
 
     /// @inheritdoc IEmethCore
     function request(string calldata dataset, string calldata params, uint96 fee, uint40 fuelLimit, uint40 deadline, bytes32 salt)

@@ -28,8 +28,11 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
 
     mapping(uint8 termsId => Terms) internal _terms;
 
-    constructor(address admin, Terms memory firstTerms) AccessControlDefaultAdminRules(ADMIN_DELAY, admin) {
+    constructor(address admin, Terms memory firstTerms, address[] memory verifiers)
+        AccessControlDefaultAdminRules(ADMIN_DELAY, admin)
+    {
         _setTerms(0, firstTerms);
+        for (uint256 i = 0; i < verifiers.length; ++i) _grantRole(VERIFIER_ROLE, verifiers[i]);
     }
 
     /// @inheritdoc IEmethCore

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { BlobStore } from '../../src/blobs/blob-store';
 import { errorCode } from '../../src/lib/errors';
 import type { BlobRef } from '../../src/protocol/link';
-import { type ChaosProxy, openChaosProxy } from '../support/chaos-proxy';
+import { openChaosProxy } from '../support/chaos-proxy';
 import { openTestClient, openTestServer, type TestClient, type TestServer, until } from '../support/link-pair';
 
 const MIB = 1024 * 1024;
@@ -159,6 +159,7 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
       expect(errorCode(error)).toBe('link/corrupt');
       return pull(pair, blob);
     });
+    if (flow === 'toClient') expect(pair.client.logger.codes).toContain('link/corrupt');
     expect(await to(pair).stat(blob.sha256)).toEqual({ bytes: blob.bytes });
   });
 });

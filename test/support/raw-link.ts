@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import type { Wallet } from '../../src/chain/wallet';
+import { type Challenge, newNonce, signHello, type UnsignedHello, type Welcome } from '../../src/link/handshake';
+import { ephemeralKey, Opener, Sealer } from '../../src/link/seal';
+import { SUBPROTOCOL } from '../../src/protocol/link';
+import { OFFER } from './link-pair';
+
+/** A WebSocket to a master that says exactly what a test wants it to say. */
+export interface RawLink extends Disposable {
+  readonly socket: WebSocket;
+  /** Opens what comes; set after a handshake. */
+  opener: Opener | undefined;
+  /** The next text frame as JSON; undefined when the socket closed. */
+  next(): Promise<{ type: string } & Record<string, unknown>>;
+  /** Sends text as it is, or a value as JSON. */
+  send(value: unknown): void;
+  /** The code of the `refused` that ends this socket, and the close code. */
+  refused(): Promise<{ code: string; close: number }>;
+}
+
+export async function openRawLink(url: string, protocol: string | string[] = SUBPROTOCOL): Promise<RawLink> {
+  const socket = new WebSocket(url, protocol);
+  const texts: string[] = [];
+  let wake = () => {};
+  const closed = once(socket, 'close').then(([code]) => code as number);
+  socket.on('message', (data, isBinary) => {
+    if (!isBinary) texts.push(data.toString());
+    wake();
+  });
+  socket.on('error', () => {});
+  void closed.then(() => wake());
+  await once(socket, 'open');
+
+  const link: RawLink = {
+    socket,
+    opener: undefined,
+    async next() {
+      while (texts.length === 0) {
+        if (socket.readyState === WebSocket.CLOSED) throw new Error('The socket closed without a word.');
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+      const text = texts.shift() as string;
+      return JSON.parse(link.opener ? (link.opener.open(text) ?? text) : text);
+    },
+    send(value) {
+      socket.send(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value));
+    },
+    async refused() {
+      for (;;) {
+        const message = await link.next();
+        if (message.type === 'refused') return { code: String(message['code']), close: await closed };
+      }
+    },
+    [Symbol.dispose]: () => socket.terminate(),
+  };
+  return link;
+}
+
+/** A raw link that has shaken hands; `say` seals like a worker does. */
+export async function openProvenLink(url: string, wallet: Wallet): Promise<RawLink & { say(value: unknown): void }> {
+  const link = await openRawLink(url);
+  const challenge = (await link.next()) as unknown as Challenge;
+  const key = ephemeralKey();
+  const hello: UnsignedHello = {
+    type: 'hello',
+    worker: wallet.address,
+    nonce: newNonce(),
+    key: key.publicKey,
+    offer: { ...OFFER, version: '0.1.0' },
+  };
+  link.send(await signHello(wallet, challenge, hello));
+  const welcome = (await link.next()) as unknown as Welcome;
+  if (welcome.type !== 'welcome') throw new Error(`No welcome: ${JSON.stringify(welcome)}`);
+  const keys = key.agree(challenge.key, { master: challenge.nonce, worker: hello.nonce });
+  link.opener = new Opener(keys.toWorker);
+  const sealer = new Sealer(keys.toMaster);
+  const say = (value: unknown) => link.send(sealer.seal(typeof value === 'string' ? value : JSON.stringify(value)));
+  return Object.assign(link, { say });
+}

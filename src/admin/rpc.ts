@@ -1,5 +1,6 @@
+import { isIP } from 'node:net';
 import { json, type NextFunction, type Request, type Response, Router } from 'express';
-import { type JSONRPCCallbackTypePlain, type MethodLike, Server } from 'jayson';
+import { type JSONRPCCallbackTypePlain, type JSONRPCRequestLike, type MethodLike, Server } from 'jayson';
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
@@ -18,7 +19,7 @@ export interface AdminDeps {
 
 export interface AdminOptions {
   isAllowedIp(ip: string): boolean;
-  /** Where browsers may call from: nowhere but our own pages. */
+  /** Where browsers may call from: nowhere but our own pages. Their hosts are also the names we answer to. */
   origins: readonly string[];
 }
 
@@ -27,7 +28,10 @@ const UNKNOWN_JOB = -32004;
 const FAILED = -32000;
 
 const Worker = z.strictObject({
-  workerAddress: z.preprocess((text) => (typeof text === 'string' && /^[0-9a-fA-F]{40}$/.test(text) ? `0x${text}` : text), Address),
+  workerAddress: z.preprocess(
+    (text) => (typeof text === 'string' && /^[0-9a-fA-F]{40}$/.test(text) ? `0x${text}` : text),
+    Address,
+  ),
 });
 const Job = z.strictObject({ jobId: JobId });
 const Nothing = z.union([z.undefined(), z.strictObject({}), z.tuple([])]);
@@ -47,26 +51,50 @@ export function adminRoutes(options: AdminOptions, deps: AdminDeps, logger: Logg
   );
   const router = Router();
   router.use((request, response, next) => guard(options, request, response, next));
-  router.post('/', json({ limit: '256kb', strict: false, type: 'application/json' }), (request, response) => answer(server, request, response));
-  router.use((error: unknown, _request: Request, response: Response, next: NextFunction) => onBadBody(error, response, next));
+  router.post('/', json({ limit: '256kb', strict: false, type: 'application/json' }), (request, response) =>
+    answer(server, request, response),
+  );
+  router.use((error: unknown, _request: Request, response: Response, next: NextFunction) =>
+    onBadBody(error, response, next),
+  );
   return router;
 }
 
 function guard({ isAllowedIp, origins }: AdminOptions, request: Request, response: Response, next: NextFunction): void {
   const origin = request.get('origin');
-  if (!isAllowedIp(request.socket.remoteAddress ?? '')) refuse(response, 401, 'This address is not in jsonrpc_whitelist.');
+  if (!callers(request).every(isAllowedIp)) refuse(response, 401, 'This address is not in jsonrpc_whitelist.');
+  else if (!isOurHost(request.get('host') ?? '', origins))
+    refuse(response, 403, 'This host name is not the one of my_url.');
   else if (origin !== undefined && !origins.includes(origin)) refuse(response, 403, 'Web pages may not call this API.');
   else if (request.method !== 'POST') refuse(response, 405, 'Send JSON-RPC 2.0 by POST.');
   else if (!request.is('application/json')) refuse(response, 415, 'Send Content-Type: application/json.');
   else next();
 }
 
+/** Whoever is connected, and everybody a proxy says it speaks for: all of them must be allowed. */
+function callers(request: Request): string[] {
+  const forwarded = ['x-forwarded-for', 'x-real-ip'].flatMap((header) => (request.get(header) ?? '').split(','));
+  const chain = request.get('forwarded')?.match(/for="?\[?[^\]";,]+/gi) ?? [];
+  const named = [...forwarded, ...chain.map((item) => item.replace(/^for="?\[?/i, ''))];
+  return [request.socket.remoteAddress ?? '', ...named.map((ip) => ip.trim()).filter((ip) => ip !== '')];
+}
+
+/** A name that a stranger pointed at us (DNS rebinding) is not ours; a bare address cannot be such a name. */
+function isOurHost(host: string, origins: readonly string[]): boolean {
+  if (!URL.canParse(`http://${host}`)) return false;
+  const { hostname } = new URL(`http://${host}`);
+  const isAddress = isIP(hostname.replace(/^\[|\]$/g, '')) !== 0;
+  return isAddress || hostname === 'localhost' || origins.some((origin) => new URL(origin).hostname === hostname);
+}
+
 function answer(server: Server, request: Request, response: Response): void {
-  server.call(request.body, (error: unknown, success: unknown) => {
-    const body = error ?? success;
+  // jayson would parse a string once more; a request is an object or a list of them.
+  const body: unknown = typeof request.body === 'object' ? request.body : null;
+  server.call(body as JSONRPCRequestLike, (error: unknown, success: unknown) => {
+    const reply = error ?? success;
     // A notification, or a batch of nothing else, is answered by silence.
-    if (body === undefined || body === null) response.status(204).end();
-    else response.json(body);
+    if (reply === undefined || reply === null) response.status(204).end();
+    else response.json(reply);
   });
 }
 

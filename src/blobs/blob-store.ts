@@ -10,7 +10,6 @@ import { sha256, sha256File } from '../lib/hash';
 export type BlobError =
   | { code: 'blobs/hash-mismatch'; expected: string; actual: string }
   | { code: 'blobs/busy'; sha256: string }
-  | { code: 'blobs/missing'; sha256: string }
   | { code: 'blobs/disk-full'; path: string };
 
 /** A blob that is still arriving. What has been appended survives a cut and a restart. */
@@ -33,9 +32,10 @@ const READ_BYTES = 256 * 1024;
  * checked, or not at all.
  */
 export class BlobStore {
-  private readonly openParts = new Set<Sha256>();
+  /** Each part that is open, with the promise of its closing. */
+  private readonly openParts = new Map<Sha256, Promise<void>>();
 
-  constructor(private readonly dir: string) {}
+  constructor(readonly dir: string) {}
 
   /** Where a blob is, or would be. */
   path(sha: Sha256): string {
@@ -45,6 +45,11 @@ export class BlobStore {
   async stat(sha: Sha256): Promise<{ bytes: number } | undefined> {
     const found = await stat(this.path(sha)).catch(() => undefined);
     return found && { bytes: found.size };
+  }
+
+  /** Bytes of a blob's part that are there; nothing is created or held by asking. */
+  async partBytes(sha: Sha256): Promise<number> {
+    return (await stat(this.partPath(sha)).catch(() => undefined))?.size ?? 0;
   }
 
   /** The bytes from `offset` on. */
@@ -57,62 +62,79 @@ export class BlobStore {
     const name = (await sha256File(path)) as Sha256;
     if (!(await this.stat(name))) {
       if (options.move) await this.moveIn(path, name);
-      else await this.copyIn(path, name);
+      else await this.writeIn(name, createReadStream(path, { highWaterMark: READ_BYTES }));
     } else if (options.move) await rm(path, { force: true });
     return { sha256: name, bytes: (await this.stat(name))?.bytes ?? 0 };
   }
 
   async addBytes(bytes: Uint8Array): Promise<{ sha256: Sha256; bytes: number }> {
     const name = sha256(bytes) as Sha256;
-    if (!(await this.stat(name))) {
-      const part = await this.openPart(name);
-      await part.discard();
-      await part.append(bytes);
-      await part.finish();
-    }
+    await this.writeIn(name, [bytes]);
     return { sha256: name, bytes: bytes.length };
   }
 
   async remove(sha: Sha256): Promise<void> {
     await rm(this.path(sha), { force: true });
-    if (!this.openParts.has(sha)) await rm(`${this.path(sha)}.part`, { force: true });
+    if (!this.openParts.has(sha)) await rm(this.partPath(sha), { force: true });
   }
 
   /** Goes on with a blob where its part ends. One opener at a time; a second gets `blobs/busy`. */
   async openPart(sha: Sha256): Promise<BlobPart> {
     if (this.openParts.has(sha)) {
-      throw new AppError<BlobError>({ code: 'blobs/busy', sha256: sha }, `Blob ${sha.slice(0, 12)}… is already arriving.`);
+      throw new AppError<BlobError>(
+        { code: 'blobs/busy', sha256: sha },
+        `Blob ${sha.slice(0, 12)}… is already arriving.`,
+      );
     }
-    this.openParts.add(sha);
+    const release = this.hold(sha);
     try {
-      const partPath = `${this.path(sha)}.part`;
+      const partPath = this.partPath(sha);
       await mkdir(dirname(partPath), { recursive: true });
       const file = await open(partPath, 'a+');
       const { size } = await file.stat();
-      return new FilePart(file, partPath, this.path(sha), sha, size, () => this.openParts.delete(sha));
+      return new FilePart(file, partPath, this.path(sha), sha, size, release);
     } catch (error) {
-      this.openParts.delete(sha);
+      release();
       throw diskError(error, this.path(sha));
     }
+  }
+
+  private partPath(sha: Sha256): string {
+    return `${this.path(sha)}.part`;
+  }
+
+  private hold(sha: Sha256): () => void {
+    let closed = () => {};
+    this.openParts.set(sha, new Promise((resolve) => (closed = resolve)));
+    return () => {
+      this.openParts.delete(sha);
+      closed();
+    };
   }
 
   private async moveIn(path: string, name: Sha256): Promise<void> {
     await mkdir(dirname(this.path(name)), { recursive: true });
     try {
-      await syncFile(path);
+      await syncFile(path, 'r+');
       await rename(path, this.path(name));
+      await syncFile(dirname(this.path(name)), 'r');
     } catch (error) {
       if (errorCode(error) !== 'EXDEV') throw diskError(error, path);
-      await this.copyIn(path, name);
+      await this.writeIn(name, createReadStream(path, { highWaterMark: READ_BYTES }));
       await rm(path, { force: true });
     }
   }
 
-  private async copyIn(path: string, name: Sha256): Promise<void> {
+  /** Writes a blob we have the bytes of; waits for whoever is bringing the same one at the moment. */
+  private async writeIn(name: Sha256, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
+    do {
+      await this.openParts.get(name);
+      if (await this.stat(name)) return;
+    } while (this.openParts.has(name));
     const part = await this.openPart(name);
     try {
       await part.discard();
-      for await (const piece of createReadStream(path, { highWaterMark: READ_BYTES })) await part.append(piece as Buffer);
+      for await (const piece of pieces) await part.append(piece);
       await part.finish();
     } finally {
       await part.close();
@@ -161,6 +183,7 @@ class FilePart implements BlobPart {
       );
     }
     await rename(this.partPath, this.finalPath);
+    await syncFile(dirname(this.finalPath), 'r');
     await this.close();
   }
 
@@ -173,18 +196,19 @@ class FilePart implements BlobPart {
   async close(): Promise<void> {
     if (!this.isOpen) return;
     this.isOpen = false;
-    await this.file.close();
-    this.release();
+    await this.file.close().finally(this.release);
   }
 }
 
-/** What is believed to be stored must survive a power cut. */
-async function syncFile(path: string): Promise<void> {
-  const file = await open(path, 'r+');
+/** What is believed to be stored must survive a power cut: the file, and its name in the directory. */
+async function syncFile(path: string, flags: 'r' | 'r+'): Promise<void> {
+  const file = await open(path, flags);
   await file.sync().finally(() => file.close());
 }
 
 function diskError(error: unknown, path: string): unknown {
   if (errorCode(error) !== 'ENOSPC') return error;
-  return new AppError<BlobError>({ code: 'blobs/disk-full', path }, `The disk is full; make room for ${path}.`, { cause: error });
+  return new AppError<BlobError>({ code: 'blobs/disk-full', path }, `The disk is full; make room for ${path}.`, {
+    cause: error,
+  });
 }

@@ -1,13 +1,11 @@
-import { lookup } from 'node:dns';
-import { mkdtemp, open, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import ipaddr from 'ipaddr.js';
-import { Agent, request } from 'undici';
 import { Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { sha256, sha256File } from '../lib/hash';
 import type { BlobStore } from './blob-store';
+import { type HttpsRules, requestForeign } from './https-download';
 import { RemoteBlobs, type RemoteOptions } from './remote-blobs';
 
 export type DatasetError =
@@ -30,9 +28,16 @@ export interface DatasetOptions {
   maxBytes: number;
   /** `file:` is for data on our own machine only. */
   allowFiles: boolean;
+  /** Exceptions to the rule that `https:` leads to public addresses only. */
+  https?: HttpsRules | undefined;
 }
 
-const MAX_REDIRECTS = 5;
+/** Some servers refuse HEAD for what they have; only these two answers say that it is not there. */
+const GONE = [404, 410];
+/** Also the longest reference: it is printed and logged. */
+const PRINTABLE = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,2000}$/u;
+/** How it shows that a file, or the way to a server, is not there. */
+const ABSENT = ['blobs/not-stored', 'https/failed', 'ECONNRESET', 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR'];
 
 /** Bytes of a data set without fetching it, as far as its place tells; 0 for an https server that does not say. */
 export async function datasetSize(reference: string, blobs: BlobStore, options: DatasetOptions): Promise<number> {
@@ -43,11 +48,11 @@ export async function datasetSize(reference: string, blobs: BlobStore, options: 
         return (await blobs.stat(source.sha256))?.bytes ?? new RemoteBlobs(options.storageApi).size(source.sha256);
       case 'file':
         return (await stat(source.path)).size;
-      case 'https': {
-        const { headers, body } = await openUrl(reference, source.url, 'HEAD', {});
-        await body.dump();
-        return Number(headers['content-length'] ?? 0);
-      }
+      case 'https':
+        return requestForeign(source.url, { ...options.https, method: 'HEAD' }, async ({ statusCode, headers }) => {
+          if (GONE.includes(statusCode)) throw missing(reference, new Error(`its server answered ${statusCode}.`));
+          return statusCode === 200 ? Number(headers['content-length'] ?? 0) : 0;
+        });
     }
   });
 }
@@ -69,7 +74,7 @@ export async function fetchDataset(
       case 'file':
         return takeFile(reference, source.path, blobs, options.maxBytes);
       case 'https':
-        return download(reference, source, blobs, options.maxBytes, remote);
+        return download(reference, source, blobs, options, remote);
     }
   });
   if (fetched.bytes === 0) throw empty(reference);
@@ -77,23 +82,28 @@ export async function fetchDataset(
 }
 
 function parseReference(reference: string, options: DatasetOptions): Source {
-  const sha256 = Sha256.safeParse(reference.replace(/^sha256:/, ''));
-  if (reference.startsWith('sha256:') && sha256.success) return { kind: 'storage', sha256: sha256.data };
-  if (reference.startsWith('https:') && URL.canParse(reference)) {
+  const source = PRINTABLE.test(reference) ? sourceOf(reference, options) : undefined;
+  if (source) return source;
+  const files = options.allowFiles ? '' : ' (file: works only on the machine it is on)';
+  throw new AppError<DatasetError>(
+    { code: 'dataset/bad-reference', reference },
+    `The data set reference ${JSON.stringify(reference.slice(0, 200))} is not sha256:<64 hex digits> or https://…${files}.`,
+  );
+}
+
+function sourceOf(reference: string, { allowFiles }: DatasetOptions): Source | undefined {
+  const name = Sha256.safeParse(reference.replace(/^sha256:/, ''));
+  if (reference.startsWith('sha256:') && name.success) return { kind: 'storage', sha256: name.data };
+  if (reference.startsWith('https://') && URL.canParse(reference)) {
     const url = new URL(reference);
     const promised = Sha256.safeParse(url.hash.replace(/^#sha256=/, ''));
     if (url.hash === '' || promised.success) return { kind: 'https', url, sha256: promised.data };
   }
-  if (reference.startsWith('file:') && options.allowFiles) return { kind: 'file', path: filePath(reference) };
-  const files = options.allowFiles ? '' : ' (file: works only on the machine it is on)';
-  throw new AppError<DatasetError>(
-    { code: 'dataset/bad-reference', reference },
-    `The data set reference ${reference.slice(0, 200)} is not sha256:<64 hex digits> or https://…${files}.`,
-  );
-}
-
-function filePath(reference: string): string {
-  return reference.startsWith('file://') ? fileURLToPath(reference) : reference.slice('file:'.length);
+  if (!allowFiles || !reference.startsWith('file:')) return undefined;
+  if (!reference.startsWith('file://')) return { kind: 'file', path: reference.slice('file:'.length) };
+  return URL.canParse(reference) && new URL(reference).host === ''
+    ? { kind: 'file', path: fileURLToPath(reference) }
+    : undefined;
 }
 
 async function takeFile(reference: string, path: string, blobs: BlobStore, maxBytes: number) {
@@ -103,82 +113,46 @@ async function takeFile(reference: string, path: string, blobs: BlobStore, maxBy
   return blobs.add(path, { move: false });
 }
 
+/** Fetches into a file beside the blobs; a name made of the reference lets a later try take its place. */
 async function download(
   reference: string,
   source: Extract<Source, { kind: 'https' }>,
   blobs: BlobStore,
-  maxBytes: number,
+  { maxBytes, https }: DatasetOptions,
   { signal, onProgress }: RemoteOptions,
 ) {
-  const dir = await mkdtemp(join(tmpdir(), 'emeth-dataset-'));
-  const path = join(dir, 'data');
+  await mkdir(blobs.dir, { recursive: true });
+  const path = join(blobs.dir, `${sha256(reference)}.fetching`);
   try {
-    const { body, headers } = await openUrl(reference, source.url, 'GET', { signal });
-    const total = Number(headers['content-length'] ?? 0);
-    const file = await open(path, 'w');
-    let bytes = 0;
-    try {
-      for await (const piece of body) {
-        bytes += (piece as Buffer).length;
+    await requestForeign(source.url, { ...https, method: 'GET', signal }, async ({ statusCode, headers, body }) => {
+      if (statusCode !== 200) throw missing(reference, new Error(`its server answered ${statusCode}.`));
+      const total = Number(headers['content-length'] ?? 0);
+      if (total > maxBytes) throw tooLarge(reference, total, maxBytes);
+      await save(body, path, (bytes) => {
         if (bytes > maxBytes) throw tooLarge(reference, bytes, maxBytes);
-        await file.appendFile(piece as Buffer);
         onProgress?.(bytes, total);
-      }
-    } finally {
-      await file.close();
-    }
-    const added = await blobs.add(path, { move: true });
-    if (source.sha256 !== undefined && added.sha256 !== source.sha256) throw mismatch(reference);
-    return added;
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
-}
-
-/**
- * Requests a URL somebody else wrote. The connection is pinned to an address that was checked to be public, at every redirect, so
- * that neither a name nor a redirect can reach into our own network (server-side request forgery).
- */
-async function openUrl(reference: string, url: URL, method: 'GET' | 'HEAD', options: { signal?: AbortSignal | undefined }) {
-  let target = url;
-  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const dispatcher = new Agent({ connect: { lookup: publicLookup(reference), timeout: 10_000 }, bodyTimeout: 30_000 });
-    assertPublicLiteral(reference, target.hostname);
-    const response = await request(target, { method, dispatcher, ...(options.signal ? { signal: options.signal } : {}) });
-    const { location } = response.headers;
-    if (response.statusCode >= 300 && response.statusCode < 400 && typeof location === 'string') {
-      await response.body.dump();
-      target = new URL(location, target);
-      if (target.protocol !== 'https:') throw forbidden(reference, target.href);
-      continue;
-    }
-    if (response.statusCode === 200) return response;
-    await response.body.dump();
-    throw missing(reference, new Error(`the server answered ${response.statusCode}`));
-  }
-  throw missing(reference, new Error(`more than ${MAX_REDIRECTS} redirects`));
-}
-
-type LookupCallback = (error: Error | null, address: { address: string; family: number }[]) => void;
-
-function publicLookup(reference: string) {
-  return (hostname: string, _options: unknown, callback: LookupCallback): void => {
-    lookup(hostname, { all: true }, (error, addresses) => {
-      if (error) return callback(error, []);
-      const inside = addresses.find(({ address }) => !isPublic(address));
-      if (inside) return callback(forbidden(reference, inside.address), []);
-      callback(null, addresses);
+      });
     });
-  };
+    const fetched = (await sha256File(path)) as Sha256;
+    if (source.sha256 !== undefined && fetched !== source.sha256) throw mismatch(reference);
+    return await blobs.add(path, { move: true });
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
-function assertPublicLiteral(reference: string, hostname: string): void {
-  const literal = hostname.replace(/^\[|\]$/g, '');
-  if (ipaddr.isValid(literal) && !isPublic(literal)) throw forbidden(reference, literal);
-}
-
-function isPublic(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast';
+async function save(body: AsyncIterable<Uint8Array>, path: string, onBytes: (bytes: number) => void): Promise<void> {
+  const file = await open(path, 'w');
+  let bytes = 0;
+  try {
+    for await (const piece of body) {
+      bytes += piece.length;
+      onBytes(bytes);
+      await file.appendFile(piece);
+    }
+  } finally {
+    await file.close();
+  }
 }
 
 /** Gives everything that can go wrong on the way the words of a data set. */
@@ -190,8 +164,12 @@ async function guarded<T>(reference: string, { maxBytes }: DatasetOptions, work:
     if (code === 'blobs/too-large' && error instanceof AppError) {
       throw tooLarge(reference, (error.detail as { bytes?: number }).bytes ?? 0, maxBytes);
     }
+    if (code === 'https/forbidden-address' && error instanceof AppError) {
+      throw forbidden(reference, String((error.detail as { address?: string }).address));
+    }
     if (code === 'blobs/hash-mismatch') throw mismatch(reference);
-    if (['blobs/not-stored', 'ENOENT', 'EACCES', 'EISDIR', 'ENOTFOUND', 'ECONNREFUSED'].includes(code)) throw missing(reference, error);
+    const isLate = error instanceof Error && error.name === 'TimeoutError';
+    if (ABSENT.includes(code) || code.startsWith('UND_ERR') || isLate) throw missing(reference, error);
     throw error;
   }
 }
@@ -216,7 +194,10 @@ function tooLarge(reference: string, bytes: number, maxBytes: number): AppError<
 }
 
 function mismatch(reference: string): AppError<DatasetError> {
-  return new AppError({ code: 'dataset/hash-mismatch', reference }, `What was fetched for ${reference} is not what its hash names.`);
+  return new AppError(
+    { code: 'dataset/hash-mismatch', reference },
+    `What was fetched for ${reference} is not what its hash names.`,
+  );
 }
 
 function forbidden(reference: string, address: string): AppError<DatasetError> {

@@ -1,7 +1,8 @@
-import { Agent, request } from 'undici';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Agent, type Dispatcher, request } from 'undici';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
-import type { BlobStore } from './blob-store';
+import type { BlobPart, BlobStore } from './blob-store';
 
 export type RemoteBlobError =
   | { code: 'blobs/not-stored'; sha256: string; storageApi: string }
@@ -15,41 +16,51 @@ export interface RemoteOptions {
 }
 
 /** Signs for one upload; see `protocol/storage.ts`. */
-export type SignUpload = (upload: { owner: Address; blob: string; bytes: number; expiresAtMs: number }) => Promise<string>;
+export type SignUpload = (upload: {
+  owner: Address;
+  blob: string;
+  bytes: number;
+  expiresAtMs: number;
+}) => Promise<string>;
 
+/** Failures in a row, without a byte of progress between them, after which a transfer is given up. */
 const ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 400;
 const SIGNATURE_MS = 3600_000;
+/** Busy, changed, or overloaded: what a storage says that will pass. */
+const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
 /** A storage that sends nothing for so long is taken for gone; the transfer then goes on where it was. */
 const agent = new Agent({ headersTimeout: 30_000, bodyTimeout: 30_000, connect: { timeout: 10_000 } });
 
-/** Blobs of a storage API. Transfers go on at their offset when they are cut, a few times over. */
+/** Blobs of a storage API. Transfers go on at their offset when they are cut. */
 export class RemoteBlobs {
   constructor(readonly storageApi: string) {}
 
   /** Bytes of a blob. Throws `blobs/not-stored`. */
-  async size(sha256: Sha256): Promise<number> {
-    const { statusCode, headers } = await this.call('HEAD', `blobs/${sha256}`, {});
+  async size(sha256: Sha256, signal?: AbortSignal): Promise<number> {
+    const { statusCode, headers, body } = await this.call('HEAD', `blobs/${sha256}`, { signal });
+    await body.dump();
     if (statusCode === 404) throw this.notStored(sha256);
     if (statusCode !== 200) throw this.refused(statusCode, '');
     return Number(headers['content-length'] ?? 0);
   }
 
   /** Brings a blob into our store, checked against its name. */
-  async download(sha256: Sha256, into: BlobStore, maxBytes: number, options: RemoteOptions = {}): Promise<{ bytes: number }> {
+  async download(
+    sha256: Sha256,
+    into: BlobStore,
+    maxBytes: number,
+    options: RemoteOptions = {},
+  ): Promise<{ bytes: number }> {
     const known = await into.stat(sha256);
     if (known) return known;
-    const bytes = await this.size(sha256);
-    if (bytes > maxBytes) {
-      throw new AppError<RemoteBlobError>(
-        { code: 'blobs/too-large', bytes, maxBytes },
-        `Blob ${sha256.slice(0, 12)}… has ${bytes} bytes, more than the ${maxBytes} allowed here.`,
-      );
-    }
-    await this.persist(options.signal, async () => {
+    let bytes = 0;
+    await this.persist(options.signal, async (onProgress) => {
+      bytes = await this.size(sha256, options.signal);
+      if (bytes > maxBytes) throw tooLarge(sha256, bytes, maxBytes);
       const part = await into.openPart(sha256);
       try {
-        if (part.offset < bytes) await this.receive(sha256, part, bytes, options);
-        await part.finish();
+        await this.complete(sha256, part, bytes, { ...options, onProgress: both(onProgress, options.onProgress) });
       } finally {
         await part.close();
       }
@@ -58,14 +69,25 @@ export class RemoteBlobs {
   }
 
   /** Stores one of our blobs there; nothing is sent of one that is there already. */
-  async upload(sha256: Sha256, from: BlobStore, owner: Address, sign: SignUpload, options: RemoteOptions = {}): Promise<void> {
+  async upload(
+    sha256: Sha256,
+    from: BlobStore,
+    owner: Address,
+    sign: SignUpload,
+    options: RemoteOptions = {},
+  ): Promise<void> {
     const bytes = (await from.stat(sha256))?.bytes;
     if (bytes === undefined) throw new Error(`Blob ${sha256} is not here`);
-    await this.persist(options.signal, async () => {
-      const state = await this.call('HEAD', `uploads/${sha256}`, { signal: options.signal });
+    let furthest = 0;
+    await this.persist(options.signal, async (onProgress) => {
+      const state = await this.call('HEAD', `uploads/${sha256}`, options);
+      await state.body.dump();
       if (state.statusCode !== 200) throw this.refused(state.statusCode, '');
       if (state.headers['upload-complete'] === '?1') return;
       const offset = Number(state.headers['upload-offset'] ?? 0);
+      // What was sent may be lost on the way; what the storage has is progress.
+      if (offset > furthest) onProgress();
+      furthest = Math.max(furthest, offset);
       const expiresAtMs = Date.now() + SIGNATURE_MS;
       const signature = await sign({ owner, blob: `0x${sha256}`, bytes, expiresAtMs });
       const headers = {
@@ -74,66 +96,99 @@ export class RemoteBlobs {
         'upload-offset': String(offset),
         'content-type': 'application/octet-stream',
       };
-      const body = count(from.openRead(sha256, offset), offset, bytes, options.onProgress);
-      const answer = await this.call('PUT', `uploads/${sha256}`, { signal: options.signal, headers, body });
-      if (answer.statusCode >= 300) throw this.refused(answer.statusCode, answer.text);
+      const sent = count(from.openRead(sha256, offset), offset, bytes, options.onProgress);
+      const { statusCode, body } = await this.call('PUT', `uploads/${sha256}`, {
+        signal: options.signal,
+        headers,
+        body: sent,
+      });
+      const text = await body.text();
+      // Somebody had left other bytes there; they are thrown away now.
+      if (statusCode === 422 && offset > 0)
+        throw this.unreachable(new Error('what was there was not the beginning of this blob'));
+      if (statusCode === 202) throw this.unreachable(new Error('the transfer was cut'));
+      if (statusCode >= 300) throw this.refused(statusCode, text);
     });
+  }
+
+  /** Fetches what a part lacks. One that turns out to be the beginning of something else is fetched anew, once. */
+  private async complete(sha256: Sha256, part: BlobPart, bytes: number, options: RemoteOptions): Promise<void> {
+    const isResumed = part.offset > 0;
+    try {
+      if (part.offset < bytes) await this.receive(sha256, part, bytes, options);
+      await part.finish();
+    } catch (error) {
+      if (!isResumed || errorCode(error) !== 'blobs/hash-mismatch') throw error;
+      await this.receive(sha256, part, bytes, options);
+      await part.finish();
+    }
   }
 
   private async receive(
     sha256: Sha256,
-    part: { offset: number; append(bytes: Uint8Array): Promise<void> },
+    part: BlobPart,
     bytes: number,
     { signal, onProgress }: RemoteOptions,
   ): Promise<void> {
-    const headers = part.offset > 0 ? { range: `bytes=${part.offset}-` } : {};
-    const { statusCode, body } = await request(this.url(`blobs/${sha256}`), {
-      dispatcher: agent,
-      headers,
-      ...(signal ? { signal } : {}),
-    });
-    if (statusCode !== (part.offset > 0 ? 206 : 200)) {
+    const start = part.offset;
+    const headers = start > 0 ? { range: `bytes=${start}-` } : {};
+    const { statusCode, body } = await this.call('GET', `blobs/${sha256}`, { signal, headers });
+    if (statusCode !== (start > 0 ? 206 : 200)) {
       await body.dump();
       throw statusCode === 404 ? this.notStored(sha256) : this.refused(statusCode, '');
     }
-    for await (const piece of body) {
-      await part.append(piece as Buffer);
+    for await (const piece of this.pieces(body, signal)) {
+      if (part.offset + piece.length > bytes) throw tooLarge(sha256, part.offset + piece.length, bytes);
+      await part.append(piece);
       onProgress?.(part.offset, bytes);
     }
     if (part.offset < bytes) throw this.unreachable(new Error('the transfer was cut'));
   }
 
-  private async call(
-    method: 'HEAD' | 'PUT',
-    path: string,
-    options: { signal?: AbortSignal | undefined; headers?: Record<string, string>; body?: AsyncIterable<Uint8Array> },
-  ) {
+  private async *pieces(body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
     try {
-      const { signal, headers, body: sent } = options;
-      const { statusCode, headers: received, body } = await request(this.url(path), {
-        method,
-        dispatcher: agent,
-        ...(headers ? { headers } : {}),
-        ...(signal ? { signal } : {}),
-        // undici takes any async iterable as a body; its types name fewer.
-        ...(sent ? { body: sent as never } : {}),
-      });
-      return { statusCode, headers: received, text: await body.text() };
+      for await (const piece of body) yield piece;
     } catch (error) {
-      if (options.signal?.aborted) throw error;
-      throw this.unreachable(error);
+      throw signal?.aborted ? error : this.unreachable(error);
     }
   }
 
-  /** Tries again, later and later, while the storage cannot be reached. */
-  private async persist(signal: AbortSignal | undefined, work: () => Promise<void>): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+  private async call(
+    method: 'HEAD' | 'GET' | 'PUT',
+    path: string,
+    options: { signal?: AbortSignal | undefined; headers?: Record<string, string>; body?: AsyncIterable<Uint8Array> },
+  ): Promise<Dispatcher.ResponseData> {
+    const { signal, headers = {}, body } = options;
+    try {
+      // undici takes any async iterable as a body; its types name fewer.
+      const sent = body ? { body: body as never } : {};
+      return await request(this.url(path), {
+        method,
+        dispatcher: agent,
+        headers,
+        ...(signal ? { signal } : {}),
+        ...sent,
+      });
+    } catch (error) {
+      throw signal?.aborted ? error : this.unreachable(error);
+    }
+  }
+
+  /** Tries again, later and later, while the storage cannot be reached; progress makes the count begin anew. */
+  private async persist(
+    signal: AbortSignal | undefined,
+    work: (onProgress: () => void) => Promise<void>,
+  ): Promise<void> {
+    let failures = 0;
+    for (;;) {
       try {
-        return await work();
+        return await work(() => {
+          failures = 0;
+        });
       } catch (error) {
-        const isPassing = ['blobs/storage-unreachable', 'UND_ERR_SOCKET', 'UND_ERR_BODY_TIMEOUT', 'ECONNRESET'].includes(errorCode(error));
-        if (!isPassing || attempt >= ATTEMPTS || signal?.aborted) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt));
+        failures += 1;
+        if (!isPassing(error) || failures >= ATTEMPTS || signal?.aborted) throw error;
+        await delay(FIRST_PAUSE_MS * 2 ** (failures - 1), undefined, signal ? { signal } : {});
       }
     }
   }
@@ -163,6 +218,26 @@ export class RemoteBlobs {
       { cause },
     );
   }
+}
+
+function tooLarge(sha256: string, bytes: number, maxBytes: number): AppError<RemoteBlobError> {
+  return new AppError(
+    { code: 'blobs/too-large', bytes, maxBytes },
+    `Blob ${sha256.slice(0, 12)}… has ${bytes} bytes, more than the ${maxBytes} allowed here.`,
+  );
+}
+
+function isPassing(error: unknown): boolean {
+  if (errorCode(error) === 'blobs/storage-unreachable') return true;
+  if (errorCode(error) !== 'blobs/storage-refused') return false;
+  return PASSING_STATUS.includes((error as AppError<{ code: string; status: number }>).detail.status);
+}
+
+function both(first: () => void, second: RemoteOptions['onProgress']): NonNullable<RemoteOptions['onProgress']> {
+  return (done, total) => {
+    first();
+    second?.(done, total);
+  };
 }
 
 async function* count(

@@ -1,4 +1,9 @@
 import ipaddr from 'ipaddr.js';
+import { AppError } from '../lib/errors';
+
+export type IpGuardError = { code: 'http/bad-ip-entry'; entry: string };
+
+type Range = [ipaddr.IPv4 | ipaddr.IPv6, number];
 
 /**
  * A check of addresses against a list of single addresses, CIDR ranges and `*`. IPv4 addresses that arrive mapped into IPv6
@@ -6,7 +11,7 @@ import ipaddr from 'ipaddr.js';
  */
 export function ipGuard(entries: readonly string[]): (ip: string) => boolean {
   if (entries.includes('*')) return () => true;
-  const ranges = entries.map((entry) => (entry.includes('/') ? ipaddr.parseCIDR(entry) : wholeAddress(entry)));
+  const ranges = entries.map(parseEntry);
   return (ip) => {
     if (!ipaddr.isValid(ip)) return false;
     const address = ipaddr.process(ip);
@@ -14,7 +19,16 @@ export function ipGuard(entries: readonly string[]): (ip: string) => boolean {
   };
 }
 
-function wholeAddress(entry: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
-  const address = ipaddr.process(entry);
-  return [address, address.kind() === 'ipv4' ? 32 : 128];
+function parseEntry(entry: string): Range {
+  try {
+    if (entry.includes('/')) return ipaddr.parseCIDR(entry);
+    const address = ipaddr.process(entry);
+    return [address, address.kind() === 'ipv4' ? 32 : 128];
+  } catch (cause) {
+    throw new AppError<IpGuardError>(
+      { code: 'http/bad-ip-entry', entry },
+      `${entry} is neither an IP address, nor a range such as 10.0.0.0/8, nor *.`,
+      { cause },
+    );
+  }
 }

@@ -3,6 +3,8 @@ import express, { type ErrorRequestHandler, type Express } from 'express';
 import helmet from 'helmet';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
+import { trackConnections } from './connections';
+import { limitBodyTime } from './deadline';
 
 export type HttpError =
   | { code: 'http/port-in-use'; host: string; port: number }
@@ -15,9 +17,15 @@ export interface HttpServer extends AsyncDisposable {
   readonly port: number;
 }
 
+/** A connection over which nothing moves for so long is closed. The link takes its own sockets out of this rule. */
+const IDLE_MS = 60_000;
+/** How long requests under way may take to end when the server closes. */
+const DRAIN_MS = 1000;
+
 /**
  * Listens; `mount` adds the routes. Errors of routes become JSON `{error: {code, message}}`, with the `status` of the error if it has
- * one. Slow headers are cut off after five seconds, connections are capped; bodies are limited by the routes.
+ * one. Headers have five seconds and bodies thirty (see `deadline.ts`), connections are capped, in all and by address; how large a
+ * body may be is for the routes to say.
  */
 export async function openHttp(
   options: { host: string; port: number; maxConnections?: number },
@@ -26,14 +34,19 @@ export async function openHttp(
 ): Promise<HttpServer> {
   const app = express();
   app.disable('x-powered-by');
-  app.use(helmet());
+  app.use(helmet(), limitBodyTime);
   mount(app);
-  app.use((_request, response) => void response.status(404).json({ error: { code: 'http/not-found', message: 'There is nothing here.' } }));
+  app.use(
+    (_request, response) =>
+      void response.status(404).json({ error: { code: 'http/not-found', message: 'There is nothing here.' } }),
+  );
   app.use(answerError(deps.logger));
   const server = createServer({ headersTimeout: 5000, keepAliveTimeout: 5000, connectionsCheckingInterval: 1000 }, app);
-  // A large blob may take long; the routes bound it by progress instead.
+  // Node's own limit would be for all routes, large uploads too; `limitBodyTime` stands in for it.
   server.requestTimeout = 0;
+  server.timeout = IDLE_MS;
   server.maxConnections = options.maxConnections ?? 4096;
+  const connections = trackConnections(server);
   await listen(server, options);
   const address = server.address();
   return {
@@ -42,8 +55,9 @@ export async function openHttp(
     port: typeof address === 'object' && address ? address.port : options.port,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
+      const impatience = setTimeout(() => connections.destroyAll(), DRAIN_MS);
       await closed;
+      clearTimeout(impatience);
     },
   };
 }
@@ -74,6 +88,8 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
 function answerError(logger: Logger): ErrorRequestHandler {
   return (error, request, response, next) => {
     if (response.headersSent) return next(error);
+    // Whoever asked is gone; there is nobody to tell and nothing to mend.
+    if (request.socket.destroyed) return;
     const status = statusOf(error);
     if (status >= 500) logger.error('Request failed', { path: request.path }, error);
     const message = status >= 500 ? 'The server failed; its log says why.' : describeError(error);

@@ -1,9 +1,9 @@
-import { pipeline } from 'node:stream/promises';
 import { type Request, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
-import { Address, Sha256 } from '../domain/ids';
-import { AppError, errorCode } from '../lib/errors';
 import type { BlobPart, BlobStore } from '../blobs/blob-store';
+import { Address, Sha256 } from '../domain/ids';
+import { allowLongBody } from '../http/deadline';
+import { AppError, errorCode } from '../lib/errors';
 
 export type StorageError =
   | { code: 'storage/bad-name'; status: 400; name: string }
@@ -14,12 +14,17 @@ export type StorageError =
   | { code: 'storage/bad-length'; status: 400; length: string }
   | { code: 'storage/wrong-offset'; status: 409; offset: number }
   | { code: 'storage/busy'; status: 423; sha256: string }
+  | { code: 'storage/too-slow'; status: 408; sha256: string }
+  | { code: 'storage/disk-full'; status: 507; sha256: string }
   | { code: 'storage/hash-mismatch'; status: 422; sha256: string };
 
 export interface StorageDeps {
   blobs: BlobStore;
   /** Who signed for an upload; undefined for a signature that is none. */
-  recoverUpload(upload: { owner: Address; blob: string; bytes: number; expiresAtMs: number }, signature: string): Address | undefined;
+  recoverUpload(
+    upload: { owner: Address; blob: string; bytes: number; expiresAtMs: number },
+    signature: string,
+  ): Address | undefined;
   /** Whether this account may store something here. */
   mayUpload(owner: Address): Promise<boolean>;
   nowMs(): number;
@@ -28,6 +33,10 @@ export interface StorageDeps {
 export interface StorageOptions {
   maxUploadBytes: number;
 }
+
+/** An upload that has been under way for so long must keep up this speed; it can go on later where it stopped. */
+const SLOW_AFTER_MS = 60_000;
+const SLOWEST_BYTES_PER_MS = 1;
 
 /** The storage API of `protocol/storage.ts`, to be mounted at `/api/v1`. */
 export function storageRoutes(options: StorageOptions, deps: StorageDeps): Router {
@@ -45,25 +54,39 @@ async function sendBlob({ blobs }: StorageDeps, request: Request, response: Resp
   if (!(await blobs.stat(sha256))) throw unknownBlob(sha256);
   await new Promise<void>((resolve, reject) => {
     const headers = { 'content-type': 'application/octet-stream', etag: `"${sha256}"` };
-    response.sendFile(blobs.path(sha256), { headers, cacheControl: true, immutable: true, maxAge: '365d', dotfiles: 'allow' }, (error) => {
-      // A reader that went away is its own business.
-      if (error && !response.destroyed && !response.headersSent) reject(error);
-      else resolve();
-    });
+    response.sendFile(
+      blobs.path(sha256),
+      { headers, cacheControl: true, immutable: true, maxAge: '365d', dotfiles: 'allow' },
+      (error) => {
+        // A reader that went away is its own business.
+        if (error && !response.destroyed && !response.headersSent) reject(error);
+        else resolve();
+      },
+    );
   });
 }
 
 async function tellOffset({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
   const sha256 = parseName(request);
   const done = await blobs.stat(sha256);
-  if (done) return void response.set({ 'upload-offset': String(done.bytes), 'upload-complete': '?1' }).status(200).end();
-  const part = await openPart(blobs, sha256);
-  const { offset } = part;
-  await part.close();
-  response.set({ 'upload-offset': String(offset), 'upload-complete': '?0' }).status(200).end();
+  if (done)
+    return void response
+      .set({ 'upload-offset': String(done.bytes), 'upload-complete': '?1' })
+      .status(200)
+      .end();
+  const offset = await blobs.partBytes(sha256);
+  response
+    .set({ 'upload-offset': String(offset), 'upload-complete': '?0' })
+    .status(200)
+    .end();
 }
 
-async function takeUpload(options: StorageOptions, deps: StorageDeps, request: Request, response: Response): Promise<void> {
+async function takeUpload(
+  options: StorageOptions,
+  deps: StorageDeps,
+  request: Request,
+  response: Response,
+): Promise<void> {
   const sha256 = parseName(request);
   const bytes = parseLength(request);
   await authorise(deps, request, sha256, bytes);
@@ -77,20 +100,28 @@ async function takeUpload(options: StorageOptions, deps: StorageDeps, request: R
   if (await deps.blobs.stat(sha256)) return void response.status(200).json({ sha256, bytes });
   const part = await openPart(deps.blobs, sha256);
   try {
-    requireOffset(part, request);
-    await pipeline(request, (body) => append(part, bytes, body));
+    requireOffset(part, request, response);
+    allowLongBody(response);
+    await append(part, { sha256, bytes }, deps, request);
     if (part.offset < bytes) return void response.set('upload-offset', String(part.offset)).status(202).end();
     await part.finish();
     response.status(201).json({ sha256, bytes });
   } catch (error) {
-    throw errorCode(error) === 'blobs/hash-mismatch' ? hashMismatch(sha256) : error;
+    throw toStorageError(error, sha256);
   } finally {
     await part.close();
   }
 }
 
-async function append(part: BlobPart, bytes: number, body: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const piece of body) {
+async function append(
+  part: BlobPart,
+  { sha256, bytes }: { sha256: Sha256; bytes: number },
+  { nowMs }: StorageDeps,
+  request: Request,
+): Promise<void> {
+  const begun = { atMs: nowMs(), offset: part.offset };
+  // A stream that stays open lets the sender read why the rest is not wanted.
+  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     if (part.offset + piece.length > bytes) {
       throw new AppError<StorageError>(
         { code: 'storage/bad-length', status: 400, length: String(bytes) },
@@ -98,6 +129,23 @@ async function append(part: BlobPart, bytes: number, body: AsyncIterable<Uint8Ar
       );
     }
     await part.append(piece);
+    const ms = nowMs() - begun.atMs;
+    if (ms > SLOW_AFTER_MS && part.offset - begun.offset < ms * SLOWEST_BYTES_PER_MS) throw tooSlow(sha256);
+  }
+}
+
+function toStorageError(error: unknown, sha256: Sha256): unknown {
+  switch (errorCode(error)) {
+    case 'blobs/hash-mismatch':
+      return hashMismatch(sha256);
+    case 'blobs/disk-full':
+      return new AppError<StorageError>(
+        { code: 'storage/disk-full', status: 507, sha256 },
+        'This storage has no room left; its operator must make some.',
+        { cause: error },
+      );
+    default:
+      return error;
   }
 }
 
@@ -120,8 +168,9 @@ async function authorise(deps: StorageDeps, request: Request, sha256: Sha256, by
   }
 }
 
-function requireOffset(part: BlobPart, request: Request): void {
+function requireOffset(part: BlobPart, request: Request, response: Response): void {
   if (Number(request.get('upload-offset') ?? 0) === part.offset) return;
+  response.set('upload-offset', String(part.offset));
   throw new AppError<StorageError>(
     { code: 'storage/wrong-offset', status: 409, offset: part.offset },
     `The upload goes on at ${part.offset}.`,
@@ -133,7 +182,11 @@ async function openPart(blobs: BlobStore, sha256: Sha256): Promise<BlobPart> {
     return await blobs.openPart(sha256);
   } catch (cause) {
     if (errorCode(cause) !== 'blobs/busy') throw cause;
-    throw new AppError<StorageError>({ code: 'storage/busy', status: 423, sha256 }, 'Somebody is uploading this blob now.', { cause });
+    throw new AppError<StorageError>(
+      { code: 'storage/busy', status: 423, sha256 },
+      'Somebody is uploading this blob now.',
+      { cause },
+    );
   }
 }
 
@@ -141,7 +194,10 @@ function parseName(request: Request): Sha256 {
   const name = String(request.params.sha256);
   const parsed = Sha256.safeParse(name);
   if (parsed.success) return parsed.data;
-  throw new AppError<StorageError>({ code: 'storage/bad-name', status: 400, name }, 'A blob is named by 64 lower-case hex digits.');
+  throw new AppError<StorageError>(
+    { code: 'storage/bad-name', status: 400, name },
+    'A blob is named by 64 lower-case hex digits.',
+  );
 }
 
 function parseLength(request: Request): number {
@@ -158,9 +214,22 @@ function unknownBlob(sha256: string): AppError<StorageError> {
 }
 
 function unauthorised(reason: string): AppError<StorageError> {
-  return new AppError({ code: 'storage/unauthorised', status: 401, reason }, `The upload is not authorised: ${reason}.`);
+  return new AppError(
+    { code: 'storage/unauthorised', status: 401, reason },
+    `The upload is not authorised: ${reason}.`,
+  );
+}
+
+function tooSlow(sha256: string): AppError<StorageError> {
+  return new AppError(
+    { code: 'storage/too-slow', status: 408, sha256 },
+    'The upload is too slow; go on with it later.',
+  );
 }
 
 function hashMismatch(sha256: string): AppError<StorageError> {
-  return new AppError({ code: 'storage/hash-mismatch', status: 422, sha256 }, `What arrived is not blob ${sha256}; it was thrown away.`);
+  return new AppError(
+    { code: 'storage/hash-mismatch', status: 422, sha256 },
+    `What arrived is not blob ${sha256}; it was thrown away.`,
+  );
 }

@@ -1,6 +1,7 @@
 import type { Address, JobId } from '../domain/ids';
 import { earnedWei, type Share } from '../domain/shares';
 import { canonicalJson, sha256 } from '../lib/hash';
+import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
 
 /** What the chain says of a submitted job: the yardstick for everything its manifest claims. */
@@ -34,7 +35,12 @@ const FLAW = {
   chain: 'verdict/theta-chain',
   fuel: 'verdict/fuel',
   payouts: 'verdict/payouts',
+  files: 'verdict/model-files',
 } as const;
+
+/** Kinds of file a model may consist of: data and text, nothing that a loader would run. */
+const HARMLESS = /^[\w-][\w.-]*\.(json|safetensors|txt|md)$/;
+const MAX_MODEL_BYTES = 64 * 1024 ** 3;
 
 /** Reads the manifest out of the bytes that were stored under its hash, or says why it is none. */
 export function readManifest(bytes: Buffer, job: SubmittedJob): Manifest | Flaw {
@@ -58,14 +64,19 @@ export function readManifest(bytes: Buffer, job: SubmittedJob): Manifest | Flaw 
  * Everything about a manifest that needs no other file: that it is about this job, that its leases cover each block exactly once,
  * that each round starts where the one before ended, and that fuel and payouts follow from the work. Undefined when all holds.
  */
-export function findFlaw(manifest: Manifest, job: SubmittedJob, payoutRoot: (shares: readonly Share[]) => string): Flaw | undefined {
+export function findFlaw(
+  manifest: Manifest,
+  job: SubmittedJob,
+  payoutRoot: (shares: readonly Share[]) => string,
+): Flaw | undefined {
   return (
     checkIdentity(manifest, job) ??
     checkParams(manifest, job) ??
     checkLedger(manifest) ??
     checkThetas(manifest) ??
     checkFuel(manifest, job) ??
-    checkPayouts(manifest, job, payoutRoot)
+    checkPayouts(manifest, job, payoutRoot) ??
+    checkModelFiles(manifest)
   );
 }
 
@@ -86,19 +97,32 @@ function checkIdentity(manifest: Manifest, job: SubmittedJob): Flaw | undefined 
   return undefined;
 }
 
-/** What the requester asked for must be what was trained; what it left open the node may choose. */
+/** What the requester asked for, or left to the documented defaults, is what was trained; only epochs and batch may be open. */
 function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
-  const asked = job.params === '' ? {} : (JSON.parse(job.params) as unknown);
-  const path = differs(asked, manifest.params, '');
+  const asked = readParams(job.params);
+  if (!asked) return flaw('params', 'the parameters of the request are none; the job should not have been taken');
+  const { epochs, batch } = manifest.params;
+  const expected = { ...asked, epochs: asked.epochs ?? epochs, batch: asked.batch ?? batch };
+  const path = differs(expected, manifest.params, '');
   return path === undefined ? undefined : flaw('params', `parameter ${path} is not as requested`);
 }
 
-function differs(asked: unknown, trained: unknown, path: string): string | undefined {
-  if (asked === null || typeof asked !== 'object' || Array.isArray(asked)) {
-    return canonicalJson(asked) === canonicalJson(trained ?? null) ? undefined : path;
+function readParams(text: string): JobParams | undefined {
+  try {
+    return JobParams.safeParse(JSON.parse(text === '' ? '{}' : text)).data;
+  } catch {
+    return undefined;
   }
+}
+
+function differs(asked: unknown, trained: unknown, path: string): string | undefined {
+  if (asked === null || typeof asked !== 'object') return asked === trained ? undefined : path;
   for (const [key, value] of Object.entries(asked)) {
-    const found = differs(value, (trained as Record<string, unknown> | undefined)?.[key], path ? `${path}.${key}` : key);
+    const found = differs(
+      value,
+      (trained as Record<string, unknown> | undefined)?.[key],
+      path ? `${path}.${key}` : key,
+    );
     if (found !== undefined) return found;
   }
   return undefined;
@@ -122,31 +146,74 @@ function checkLedger(manifest: Manifest): Flaw | undefined {
 }
 
 function checkThetas({ rounds }: Manifest): Flaw | undefined {
-  const broken = rounds.findIndex((round, i) => round.round !== i || (i > 0 && round.theta !== rounds[i - 1]?.nextTheta));
+  const broken = rounds.findIndex(
+    (round, i) => round.round !== i || (i > 0 && round.theta !== rounds[i - 1]?.nextTheta),
+  );
   return broken < 0 ? undefined : flaw('chain', `round ${broken} does not start where the one before ended`);
 }
 
 function checkFuel(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
-  const merged = manifest.rounds.flatMap((round) => round.leases).reduce((sum, lease) => sum + BigInt(lease.tokens), 0n);
+  const merged = manifest.rounds
+    .flatMap((round) => round.leases)
+    .reduce((sum, lease) => sum + BigInt(lease.tokens), 0n);
   const fuel = merged < job.fuelLimit ? merged : job.fuelLimit;
   if (BigInt(manifest.fuelUsed) === fuel && job.fuelUsed === fuel) return undefined;
-  return flaw('fuel', `${job.fuelUsed} tokens were submitted and ${manifest.fuelUsed} recorded, but ${fuel} were merged`);
+  return flaw(
+    'fuel',
+    `${job.fuelUsed} tokens were submitted and ${manifest.fuelUsed} recorded, but ${fuel} were merged`,
+  );
 }
 
-function checkPayouts(manifest: Manifest, job: SubmittedJob, payoutRoot: (shares: readonly Share[]) => string): Flaw | undefined {
-  const shares = manifest.payouts.map(({ amountWei, ...rest }) => ({ ...rest, amountWei }));
-  if (shares.some((share, i) => share.index !== i)) return flaw('payouts', 'the payouts are not in order');
-  if (payoutRoot(shares) !== manifest.payoutRoot) return flaw('payouts', 'the payouts do not have the root that was submitted');
+function checkPayouts(
+  manifest: Manifest,
+  job: SubmittedJob,
+  payoutRoot: (shares: readonly Share[]) => string,
+): Flaw | undefined {
+  const shares: Share[] = manifest.payouts;
+  const [own, ...workers] = shares;
+  if (!own || shares.some((share, i) => share.index !== i)) return flaw('payouts', 'the payouts are not in order');
+  if (own.worker !== job.node || own.tokens !== 0) return flaw('payouts', 'the first payout is not the node’s own');
+  if (payoutRoot(shares) !== manifest.payoutRoot)
+    return flaw('payouts', 'the payouts do not have the root that was submitted');
   const sum = shares.reduce((total, share) => total + share.amountWei, 0n);
   const earned = earnedWei(job.feeWei, job.fuelUsed, job.fuelLimit);
   if (sum !== earned) return flaw('payouts', `the payouts are ${sum} wei, the job earned ${earned}`);
-  const tokens = new Map<Address, number>();
-  for (const lease of manifest.rounds.flatMap((round) => round.leases)) {
-    tokens.set(lease.worker, (tokens.get(lease.worker) ?? 0) + lease.tokens);
+  const merged = mergedTokens(manifest);
+  const isAsMerged = workers.every((share) => merged.get(share.worker) === share.tokens);
+  if (
+    !isAsMerged ||
+    workers.length !== merged.size ||
+    new Set(workers.map((share) => share.worker)).size !== merged.size
+  ) {
+    return flaw('payouts', 'the payouts do not follow the merged tokens');
   }
-  const wrong = shares.slice(1).find((share) => tokens.get(share.worker) !== share.tokens);
-  if (wrong || shares.length - 1 !== tokens.size) return flaw('payouts', 'the payouts do not follow the merged tokens');
-  return undefined;
+  return arePaidAlike(workers) ? undefined : flaw('payouts', 'workers are not paid alike for their tokens');
+}
+
+function mergedTokens({ rounds }: Manifest): Map<Address, number> {
+  const tokens = new Map<Address, number>();
+  for (const { worker, tokens: count } of rounds.flatMap((round) => round.leases)) {
+    tokens.set(worker, (tokens.get(worker) ?? 0) + count);
+  }
+  return tokens;
+}
+
+/** Whether one pool of pay, whatever the node's commission left of it, split by tokens and rounded down gives every amount. */
+function arePaidAlike(workers: readonly Share[]): boolean {
+  const total = workers.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
+  const least = ({ amountWei, tokens }: Share) => (amountWei * total + BigInt(tokens) - 1n) / BigInt(tokens);
+  const pool = workers.reduce((most, share) => (least(share) > most ? least(share) : most), 0n);
+  return workers.every(({ amountWei, tokens }) => (pool * BigInt(tokens)) / total === amountWei);
+}
+
+function checkModelFiles({ model, rounds }: Manifest): Flaw | undefined {
+  const odd = model.find(({ name }, i) => !HARMLESS.test(name) || model.findIndex((file) => file.name === name) !== i);
+  if (odd) return flaw('files', `a model has no file ${odd.name}, or has it once`);
+  if (model.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_MODEL_BYTES)
+    return flaw('files', 'the model is too large to be one');
+  const weights = model.find(({ name }) => name === 'model.safetensors');
+  if (weights?.sha256 === rounds.at(-1)?.nextTheta) return undefined;
+  return flaw('chain', 'the model is not what the last round ended with');
 }
 
 function flaw(kind: keyof typeof FLAW, reason: string): Flaw {

@@ -4,8 +4,8 @@ import type { Sha256 } from '../domain/ids';
 import type { Share } from '../domain/shares';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { Manifest } from '../protocol/manifest';
 import type { ResolvedParams } from '../protocol/job-params';
+import type { Manifest } from '../protocol/manifest';
 import type { Prepared } from '../protocol/trainer';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './checks';
 
@@ -39,9 +39,9 @@ export interface JudgeOptions {
   tolerance: number;
 }
 
-const MODEL_FAULT = /^(data\/(empty|not-text|too-small|too-large)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
+const MODEL_FAULT =
+  /^(data\/(empty|not-text|too-small|too-large)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
-const MAX_MODEL_BYTES = 64 * 1024 ** 3;
 
 /**
  * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and every sum, prepares
@@ -69,13 +69,25 @@ async function judgeIn(workDir: string, job: SubmittedJob, options: JudgeOptions
   const manifest = await fetchManifest(job, deps);
   const flaw = findFlaw(manifest, job, deps.payoutRoot);
   if (flaw) throw new FlawFound(flaw);
-  deps.logger.info('Manifest holds', { jobId: job.jobId, rounds: manifest.rounds.length, payouts: manifest.payouts.length });
+  deps.logger.info('Manifest holds', {
+    jobId: job.jobId,
+    rounds: manifest.rounds.length,
+    payouts: manifest.payouts.length,
+  });
 
   const dataset = await deps.fetchDataset(job.dataset);
-  if (dataset.sha256 !== manifest.dataset.sha256) reject('verdict/dataset', 'the model was trained on other data');
+  if (dataset.sha256 !== manifest.dataset.sha256) {
+    // A hash in the reference was compared before; without one its server may have changed the data since, and nobody can tell.
+    throw new Error(
+      `${job.dataset} holds other data now than the model was trained on; a reference with a hash would tell which are right`,
+    );
+  }
   const directory = await fetchModel(workDir, manifest, deps);
   const seen = await evaluate(workDir, directory, manifest, deps);
-  if (seen.prepared.dataRoot !== manifest.prepared.dataRoot || seen.prepared.epochBlocks !== manifest.prepared.epochBlocks) {
+  if (
+    seen.prepared.dataRoot !== manifest.prepared.dataRoot ||
+    seen.prepared.epochBlocks !== manifest.prepared.epochBlocks
+  ) {
     reject('verdict/data-root', 'the data was not split as the parameters say');
   }
   const claimed = manifest.validationLoss.end;
@@ -97,8 +109,13 @@ async function fetchModel(workDir: string, manifest: Manifest, deps: JudgeDeps):
   const directory = join(workDir, 'model');
   await mkdir(directory, { recursive: true });
   for (const file of manifest.model) {
-    const { bytes } = await deps.fetch(file.sha256, MAX_MODEL_BYTES);
-    if (bytes !== file.bytes) reject('verdict/model-files', `${file.name} has ${bytes} bytes, not ${file.bytes}`);
+    const found = await deps.fetch(file.sha256, file.bytes).catch((error: unknown) => {
+      if (errorCode(error) === 'blobs/too-large')
+        reject('verdict/model-files', `${file.name} has more than ${file.bytes} bytes`);
+      throw error;
+    });
+    if (found.bytes !== file.bytes)
+      reject('verdict/model-files', `${file.name} has ${found.bytes} bytes, not ${file.bytes}`);
     await copyFile(deps.path(file.sha256), join(directory, file.name));
   }
   return directory;

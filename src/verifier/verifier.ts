@@ -1,7 +1,8 @@
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
-import type { Logger } from '../lib/logger';
+import { never } from '../lib/errors';
 import { sha256 } from '../lib/hash';
+import type { Logger } from '../lib/logger';
 import type { SubmittedJob } from './checks';
 import { type JudgeDeps, type JudgeOptions, judge, type Verdict } from './judge';
 
@@ -22,16 +23,24 @@ export interface Verifier {
   run(): Promise<void>;
 }
 
-const POLL_MS = 500;
-const RETRY_MS = 15_000;
-/** A storage may be slow to show what was just stored: only after so many looks is absent evidence a reason to reject. */
-const ABSENT_LOOKS = 8;
+type Settled = Exclude<Verdict, { kind: 'unknown' }>;
 
 interface Pending {
   job: SubmittedJob;
   dueMs: number;
+  /** Looks that settled nothing; each makes the next one wait longer. */
+  failures: number;
+  /** Looks that found the evidence absent. */
   absent: number;
+  /** A verdict that the chain has not taken yet; it is not judged again. */
+  settled?: Settled | undefined;
 }
+
+const POLL_MS = 500;
+const FIRST_RETRY_MS = 5000;
+const LAST_RETRY_MS = 5 * 60_000;
+/** A storage may be slow to show what was just stored: only so many looks (some minutes) make absent evidence a reason to reject. */
+const ABSENT_LOOKS = 6;
 
 /** Judges submitted results one after another, and tells the chain. Our own trouble never rejects anybody. */
 export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifier {
@@ -41,47 +50,69 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
   async function step(): Promise<void> {
     const due = [...pending.values()].find((entry) => clock.now() >= entry.dueMs);
     if (!due) return clock.sleep(POLL_MS, signal);
-    const { job } = due;
-    if (!(await deps.isSubmitted(job.jobId))) return void pending.delete(job.jobId);
-    logger.info('Judging', { jobId: job.jobId, node: job.node });
-    if (await conclude(due, await judge(job, options, deps))) pending.delete(job.jobId);
+    try {
+      if (await isDone(due)) pending.delete(due.job.jobId);
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.warn('Verifying failed; trying again', { jobId: due.job.jobId }, error);
+      postpone(due);
+    }
   }
 
   /** True when the job needs no more looks. */
-  async function conclude(entry: Pending, verdict: Verdict): Promise<boolean> {
+  async function isDone(entry: Pending): Promise<boolean> {
     const { job } = entry;
+    if (!(await deps.isSubmitted(job.jobId))) return true;
+    entry.settled ??= await look(entry);
+    if (!entry.settled) return false;
+    await tell(job, entry.settled);
+    return true;
+  }
+
+  async function look(entry: Pending): Promise<Settled | undefined> {
+    const { job } = entry;
+    logger.info('Judging', { jobId: job.jobId, node: job.node });
+    const verdict = await judge(job, options, deps);
+    if (verdict.kind !== 'unknown') return verdict;
+    signal.throwIfAborted();
+    logger.warn('No verdict yet', { jobId: job.jobId, reason: verdict.reason });
+    postpone(entry);
+    if (!verdict.isAbsent) return undefined;
+    entry.absent += 1;
+    if (entry.absent < ABSENT_LOOKS) return undefined;
+    return { kind: 'reject', code: 'verdict/evidence-absent', reason: verdict.reason };
+  }
+
+  async function tell(job: SubmittedJob, verdict: Settled): Promise<void> {
+    const { jobId } = job;
     switch (verdict.kind) {
       case 'accept':
         await deps.accept(job);
-        logger.info('Accepted', { jobId: job.jobId, loss: verdict.loss });
-        return true;
-      case 'reject':
-        logger.warn('Rejected', { jobId: job.jobId, code: verdict.code, reason: verdict.reason });
-        await deps.reject(job, `0x${sha256(`${verdict.code}: ${verdict.reason}`)}`);
-        return true;
-      case 'unknown': {
-        if (verdict.isAbsent) entry.absent += 1;
-        logger.warn('No verdict yet', { jobId: job.jobId, reason: verdict.reason });
-        if (entry.absent >= ABSENT_LOOKS) {
-          return conclude(entry, { kind: 'reject', code: 'verdict/evidence-absent', reason: verdict.reason });
-        }
-        entry.dueMs = clock.now() + RETRY_MS;
-        return false;
+        return logger.info('Accepted', { jobId, loss: verdict.loss });
+      case 'reject': {
+        const { code, reason } = verdict;
+        logger.warn('Rejecting', { jobId, code, reason });
+        await deps.reject(job, `0x${sha256(`${code}: ${reason}`)}`);
+        return logger.warn('Rejected', { jobId, code });
       }
+      default:
+        return never(verdict);
     }
+  }
+
+  function postpone(entry: Pending): void {
+    entry.dueMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** entry.failures, LAST_RETRY_MS);
+    entry.failures += 1;
   }
 
   return {
     onSubmitted(job) {
-      if (!pending.has(job.jobId)) pending.set(job.jobId, { job, dueMs: clock.now(), absent: 0 });
+      if (!pending.has(job.jobId)) pending.set(job.jobId, { job, dueMs: clock.now(), failures: 0, absent: 0 });
     },
     async run() {
       while (!signal.aborted) {
-        await step().catch(async (error) => {
-          if (signal.aborted) return;
-          logger.warn('Verifying failed; trying again', {}, error);
-          for (const entry of pending.values()) entry.dueMs = Math.max(entry.dueMs, clock.now() + RETRY_MS / 3);
-          await clock.sleep(POLL_MS, signal).catch(() => undefined);
+        await step().catch((error) => {
+          if (!signal.aborted) throw error;
         });
       }
     },

@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { Address } from '../domain/ids';
-import { AppError } from '../lib/errors';
 import type { Clock } from '../lib/clock';
+import type { AppError } from '../lib/errors';
 import { type Offer, WorkerMessage } from '../protocol/link';
 import { refusal } from './errors';
 import { checkHello, type Hello, newChallenge, newNonce, signWelcome } from './handshake';

@@ -1,6 +1,6 @@
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
-import { AppError } from '../lib/errors';
+import type { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { type BlobRef, CHALLENGE_TTL_MS, MasterMessage, type Offer, type WorkerMessageIn } from '../protocol/link';
 import { Credit } from './credit';

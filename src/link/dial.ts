@@ -107,7 +107,10 @@ function expect<T extends MasterMessage['type']>(type: T, message: MasterMessage
 export function refused(code: string, reason: string): AppError<LinkError> {
   if (code === 'link/cut') return cut(reason);
   if (code === 'link/busy') return new AppError<LinkError>({ code }, reason);
-  return new AppError<LinkError>({ code: 'link/refused', by: code }, `The master refuses this worker (${code}): ${reason}`);
+  return new AppError<LinkError>(
+    { code: 'link/refused', by: code },
+    `The master refuses this worker (${code}): ${reason}`,
+  );
 }
 
 function opened(socket: WebSocket, url: string, signal: AbortSignal): Promise<void> {

@@ -40,7 +40,10 @@ export function checkChallenge(
     );
   }
   if (challenge.chainId !== ours.chainId) {
-    throw refusal('link/wrong-chain', `The master works on chain ${challenge.chainId}, this worker on ${ours.chainId}.`);
+    throw refusal(
+      'link/wrong-chain',
+      `The master works on chain ${challenge.chainId}, this worker on ${ours.chainId}.`,
+    );
   }
   checkVersion(ours.version, challenge.version);
 }

@@ -46,7 +46,10 @@ export class Pull {
   /** Takes a chunk off the socket. Throws for one that was not granted or does not follow the one before. */
   accept(offset: number, bytes: Uint8Array): void {
     if (offset !== this.expected) {
-      throw refusal('link/bad-frame', `Transfer ${this.transfer} sent offset ${offset} where ${this.expected} follows.`);
+      throw refusal(
+        'link/bad-frame',
+        `Transfer ${this.transfer} sent offset ${offset} where ${this.expected} follows.`,
+      );
     }
     if (bytes.length > this.underWay) {
       throw refusal('link/overrun', `Transfer ${this.transfer} sent more than it was granted.`);

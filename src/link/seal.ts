@@ -1,4 +1,11 @@
-import { createHmac, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync, timingSafeEqual } from 'node:crypto';
+import {
+  createHmac,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  hkdfSync,
+  timingSafeEqual,
+} from 'node:crypto';
 import type { Bytes32 } from '../domain/ids';
 
 const MAC_HEX = 32;
@@ -60,5 +67,9 @@ export class Opener {
 function mac(key: Buffer, count: bigint, text: string): Buffer {
   const counter = Buffer.alloc(8);
   counter.writeBigUInt64BE(count);
-  return createHmac('sha256', key).update(counter).update(text).digest().subarray(0, MAC_HEX / 2);
+  return createHmac('sha256', key)
+    .update(counter)
+    .update(text)
+    .digest()
+    .subarray(0, MAC_HEX / 2);
 }

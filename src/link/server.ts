@@ -125,13 +125,21 @@ class WorkerGate implements LinkServer {
       return { status: '404 Not Found', code: 'link/unreachable', reason: 'There is no link at this path.' };
     }
     if (!this.deps.isAllowedIp(ip)) {
-      return { status: '403 Forbidden', code: 'link/forbidden-ip', reason: `The master's worker_whitelist does not name ${ip}.` };
+      return {
+        status: '403 Forbidden',
+        code: 'link/forbidden-ip',
+        reason: `The master's worker_whitelist does not name ${ip}.`,
+      };
     }
     if (!offersSubprotocol(request.headers['sec-websocket-protocol'])) {
       return { status: '400 Bad Request', code: 'link/subprotocol', reason: `This master speaks ${SUBPROTOCOL} only.` };
     }
     if (this.unproven >= (this.options.maxUnproven ?? MAX_UNPROVEN)) {
-      return { status: '503 Service Unavailable', code: 'link/busy', reason: 'Too many workers connect at once; try again.' };
+      return {
+        status: '503 Service Unavailable',
+        code: 'link/busy',
+        reason: 'Too many workers connect at once; try again.',
+      };
     }
     return undefined;
   }

@@ -28,7 +28,13 @@ export function offersSubprotocol(header: string | undefined): boolean {
 /** Closes for sure: politely, and by force when the other side does not answer. */
 export function hangUp(socket: WebSocket, code: number, reason: string): void {
   // A close reason may have 123 bytes; what matters was said in a message before.
-  socket.close(code, Buffer.from(reason).subarray(0, 100).toString().replace(/\uFFFD/g, ''));
+  socket.close(
+    code,
+    Buffer.from(reason)
+      .subarray(0, 100)
+      .toString()
+      .replace(/\uFFFD/g, ''),
+  );
   const timer = setTimeout(() => socket.terminate(), CLOSE_MS);
   socket.once('close', () => clearTimeout(timer));
 }
@@ -88,7 +94,8 @@ export class Greeting {
     this.frames.push({ data: data as Buffer, isBinary });
     this.wake();
   };
-  private readonly onClose = (code: number, reason: Buffer) => this.stop(cut(reason.toString() || `closed with ${code}`));
+  private readonly onClose = (code: number, reason: Buffer) =>
+    this.stop(cut(reason.toString() || `closed with ${code}`));
   private readonly onAbort = () => this.stop(this.signal.reason);
 
   private stop(error: unknown): void {

@@ -98,7 +98,8 @@ export class Transfers {
       await pull.run();
     } catch (error) {
       if (pull.underWay > 0) this.late.set(id, pull.underWay);
-      if (!this.ended.signal.aborted) send({ type: 'blob.cancel', transfer: id, reason: describeError(error).slice(0, 500) });
+      if (!this.ended.signal.aborted)
+        send({ type: 'blob.cancel', transfer: id, reason: describeError(error).slice(0, 500) });
       throw error;
     } finally {
       this.pulls.delete(id);

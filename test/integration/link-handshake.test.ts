@@ -165,7 +165,12 @@ describe('something that is no worker', () => {
 
   test.each([
     ['a job message', '{"type":"job.ready","jobId":"0x11111111111111111111111111111111"}', 'link/out-of-order', 1008],
-    ['a pull', { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 1, offset: 0, credit: 1 }, 'link/out-of-order', 1008],
+    [
+      'a pull',
+      { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 1, offset: 0, credit: 1 },
+      'link/out-of-order',
+      1008,
+    ],
     ['no JSON', '{"type":"hello"', 'link/malformed', 1008],
     ['an unknown type', '{"type":"sudo"}', 'link/unknown-type', 1008],
     ['half a hello', '{"type":"hello"}', 'link/invalid', 1008],

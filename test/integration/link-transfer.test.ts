@@ -167,10 +167,16 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
 test('a cancelled pull stops the sender and harms no other', async () => {
   await using pair = await openPair();
   const { server: master, client, proxy } = pair;
-  const [slow, other] = [await master.blobs.addBytes(randomBytes(16 * MIB)), await master.blobs.addBytes(randomBytes(MIB))];
+  const [slow, other] = [
+    await master.blobs.addBytes(randomBytes(16 * MIB)),
+    await master.blobs.addBytes(randomBytes(MIB)),
+  ];
   proxy.set('toClient', { bytesPerSecond: 20 * MIB });
   const stop = new AbortController();
-  const pulled = client.link.pull(slow, { signal: stop.signal, onProgress: () => stop.abort(new Error('changed our mind')) });
+  const pulled = client.link.pull(slow, {
+    signal: stop.signal,
+    onProgress: () => stop.abort(new Error('changed our mind')),
+  });
   await expect(pulled).rejects.toThrow('changed our mind');
   await client.link.pull(other);
   expect(proxy.passed.toClient).toBeLessThan(8 * MIB);

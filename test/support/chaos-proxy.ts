@@ -26,12 +26,15 @@ export interface ChaosProxy extends AsyncDisposable {
   set(direction: Direction, chaos: Chaos): void;
   /** Resets all connections. */
   cut(): void;
+  /** Where new connections go. */
+  target(port: number): void;
   /** New connections are reset at once, until it is called with false. */
   refuse(isRefusing: boolean): void;
 }
 
 /** A TCP proxy on 127.0.0.1 that treats its traffic as badly as it is told to. */
-export async function openChaosProxy(target: number): Promise<ChaosProxy> {
+export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
+  let target = firstTarget;
   const chaos: Record<Direction, Chaos> = { toServer: {}, toClient: {} };
   const passed = { toServer: 0, toClient: 0 };
   const sockets = new Set<Socket>();
@@ -40,6 +43,9 @@ export async function openChaosProxy(target: number): Promise<ChaosProxy> {
 
   const cut = () => {
     for (const socket of sockets) socket.resetAndDestroy();
+  };
+  const count = (direction: Direction) => (bytes: number) => {
+    passed[direction] += bytes;
   };
   const track = (socket: Socket) => {
     sockets.add(socket);
@@ -55,38 +61,9 @@ export async function openChaosProxy(target: number): Promise<ChaosProxy> {
     const upstream = connect(target, '127.0.0.1');
     track(client);
     track(upstream);
-    void pump('toServer', client, upstream);
-    void pump('toClient', upstream, client);
+    void pump(client, upstream, (piece, seen) => treat(piece, seen, chaos.toServer), count('toServer'));
+    void pump(upstream, client, (piece, seen) => treat(piece, seen, chaos.toClient), count('toClient'));
   });
-
-  async function pump(direction: Direction, from: Socket, to: Socket): Promise<void> {
-    let seen = 0;
-    try {
-      for await (const piece of from as AsyncIterable<Buffer>) {
-        const { latencyMs, bytesPerSecond, cutAfter, flipBitAt, isSilent } = chaos[direction];
-        if (isSilent) continue;
-        if (latencyMs) await delay(latencyMs);
-        if (bytesPerSecond) await delay((piece.length / bytesPerSecond) * 1000);
-        if (flipBitAt !== undefined && flipBitAt >= seen && flipBitAt < seen + piece.length) {
-          const at = flipBitAt - seen;
-          piece[at] = (piece[at] ?? 0) ^ 1;
-        }
-        const keep = cutAfter === undefined ? piece.length : Math.min(piece.length, cutAfter - seen);
-        seen += piece.length;
-        if (keep > 0) {
-          passed[direction] += keep;
-          if (!to.write(piece.subarray(0, keep))) await Promise.race([once(to, 'drain'), once(to, 'close')]);
-        }
-        if (keep < piece.length) {
-          from.resetAndDestroy();
-          to.resetAndDestroy();
-        }
-      }
-      to.end();
-    } catch {
-      to.destroy();
-    }
-  }
 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -100,6 +77,9 @@ export async function openChaosProxy(target: number): Promise<ChaosProxy> {
       chaos[direction] = next;
     },
     cut,
+    target(port) {
+      target = port;
+    },
     refuse(next) {
       isRefusing = next;
     },
@@ -109,4 +89,40 @@ export async function openChaosProxy(target: number): Promise<ChaosProxy> {
       await once(server, 'close');
     },
   };
+}
+
+/** What is left of a piece that begins at byte `seen` of its connection; fewer bytes than it had mean a cut. */
+async function treat(piece: Buffer, seen: number, chaos: Chaos): Promise<Buffer | 'lost'> {
+  const { latencyMs, bytesPerSecond, cutAfter, flipBitAt, isSilent } = chaos;
+  if (isSilent) return 'lost';
+  if (latencyMs) await delay(latencyMs);
+  if (bytesPerSecond) await delay((piece.length / bytesPerSecond) * 1000);
+  const at = (flipBitAt ?? -1) - seen;
+  if (at >= 0 && at < piece.length) piece[at] = (piece[at] ?? 0) ^ 1;
+  return cutAfter === undefined ? piece : piece.subarray(0, Math.max(0, cutAfter - seen));
+}
+
+async function pump(
+  from: Socket,
+  to: Socket,
+  treatPiece: (piece: Buffer, seen: number) => Promise<Buffer | 'lost'>,
+  onPassed: (bytes: number) => void,
+): Promise<void> {
+  let seen = 0;
+  try {
+    for await (const piece of from as AsyncIterable<Buffer>) {
+      const left = await treatPiece(piece, seen);
+      seen += piece.length;
+      if (left === 'lost') continue;
+      onPassed(left.length);
+      if (!to.write(left)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+      if (left.length < piece.length) {
+        from.resetAndDestroy();
+        to.resetAndDestroy();
+      }
+    }
+    to.end();
+  } catch {
+    to.destroy();
+  }
 }

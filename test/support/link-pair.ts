@@ -8,7 +8,13 @@ import type { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
 import { type Logger, silentLogger } from '../../src/lib/logger';
 import { type LinkClient, type LinkClientDeps, type LinkClientOptions, openLinkClient } from '../../src/link/client';
-import { type LinkServer, type LinkServerDeps, type LinkServerOptions, openLinkServer, type Peer } from '../../src/link/server';
+import {
+  type LinkServer,
+  type LinkServerDeps,
+  type LinkServerOptions,
+  openLinkServer,
+  type Peer,
+} from '../../src/link/server';
 import type { MasterMessage, WorkerMessage } from '../../src/protocol/link';
 import { openScratch } from './scratch';
 

@@ -27,7 +27,11 @@ async function shakeHands() {
   const challenge = newChallenge(facts);
   const unsigned = { type: 'hello' as const, worker: worker.address, nonce: newNonce(), key: newNonce(), offer };
   const hello = await signHello(worker, challenge, unsigned);
-  const welcome = await signWelcome(master, challenge, hello, { type: 'welcome', session: newNonce(), heartbeatMs: 1000 });
+  const welcome = await signWelcome(master, challenge, hello, {
+    type: 'welcome',
+    session: newNonce(),
+    heartbeatMs: 1000,
+  });
   return { master, worker, challenge, hello, welcome };
 }
 

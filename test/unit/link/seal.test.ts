@@ -45,5 +45,6 @@ test('when a text is changed, repeated, left out or moved, it does not open', ()
       expect(new Opener(key).open(changed)).toBe(changed === first ? 'first' : undefined);
     }),
   );
-  for (let length = 0; length < first.length; length++) expect(new Opener(key).open(first.slice(0, length))).toBeUndefined();
+  for (let length = 0; length < first.length; length++)
+    expect(new Opener(key).open(first.slice(0, length))).toBeUndefined();
 });

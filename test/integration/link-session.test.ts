@@ -1,0 +1,170 @@
+import { WebSocket } from 'ws';
+import { AppError } from '../../src/lib/errors';
+import { openChaosProxy } from '../support/chaos-proxy';
+import { newWallet, OFFER, openTestClient, openTestServer, until } from '../support/link-pair';
+import { openProvenLink } from '../support/raw-link';
+
+const JOB = `0x${'1'.repeat(32)}`;
+
+/** Both ends with a proxy between them. */
+async function openPair(heartbeatMs: number) {
+  const server = await openTestServer({ heartbeatMs });
+  const proxy = await openChaosProxy(server.port);
+  const client = await openTestClient(`ws://127.0.0.1:${proxy.port}/link`);
+  return {
+    server,
+    proxy,
+    client,
+    peer: await server.peer(client.wallet.address),
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('default: an idle link lives on heartbeats', async () => {
+  await using pair = await openPair(100);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  expect(pair.server.connects.length).toBe(1);
+  expect(pair.client.closes).toEqual([]);
+});
+
+test('survives a cut: the worker comes back with what it holds now', async () => {
+  const held = { jobId: JOB as never, leaseId: 'lease-1' };
+  await using server = await openTestServer();
+  await using proxy = await openChaosProxy(server.port);
+  let connections = 0;
+  const offer = () => (++connections === 1 ? OFFER : { ...OFFER, held });
+  await using client = await openTestClient(`ws://127.0.0.1:${proxy.port}/link`, {}, { offer });
+  const first = await server.peer(client.wallet.address);
+  await until(() => client.link.connected);
+  proxy.cut();
+  await until(() => server.connects.length === 2);
+  expect(server.connects[1]?.offer.held).toEqual(held);
+  expect(server.closes.map(({ peer }) => peer)).toEqual([first]);
+  await until(() => client.welcomes.length === 2);
+});
+
+test('survives a restart of the master on the same port', async () => {
+  const wallet = await newWallet();
+  await using proxy = await openChaosProxy(1);
+  await using client = await openTestClient(`ws://127.0.0.1:${proxy.port}/link`);
+  for (let i = 1; i <= 2; i++) {
+    await using server = await openTestServer({}, { wallet });
+    proxy.target(server.port);
+    await server.peer(client.wallet.address);
+    await until(() => client.welcomes.length === i);
+  }
+  await until(() => !client.link.connected);
+  expect(client.link.send({ type: 'job.ready', jobId: JOB })).toBe(false);
+});
+
+test.each(['toServer', 'toClient'] as const)(
+  'when nothing comes %s any more, both notice and meet anew',
+  async (way) => {
+    await using pair = await openPair(100);
+    pair.proxy.set(way, { isSilent: true });
+    const { reason } = await until(() => pair.server.closes[0]);
+    expect(reason).toMatch(/no sign of life|closed with/);
+    pair.proxy.set(way, {});
+    await until(() => pair.server.link.peers.get(pair.client.wallet.address));
+  },
+);
+
+test('when a worker connects twice, the new connection takes the place of the old one', async () => {
+  await using server = await openTestServer();
+  const wallet = await newWallet();
+  using first = await openProvenLink(server.url, wallet);
+  const old = await server.peer(wallet.address);
+  using _second = await openProvenLink(server.url, wallet);
+  expect((await first.refused()).code).toBe('link/replaced');
+  expect(server.closes.map(({ peer }) => peer)).toEqual([old]);
+  expect(server.link.peers.size).toBe(1);
+  expect(server.link.peers.get(wallet.address)).not.toBe(old);
+});
+
+test('when the operator disconnects a worker, it hears why and waits before it comes back', async () => {
+  await using server = await openTestServer();
+  await using client = await openTestClient(server.url, { refusedPauseMs: 200 });
+  (await server.peer(client.wallet.address)).close('maintenance');
+  await until(() => client.logger.codes.includes('link/disconnected'));
+  expect(client.link.connected).toBe(false);
+  await until(() => server.connects.length === 2);
+});
+
+test('when the worker stops, it says so', async () => {
+  await using server = await openTestServer();
+  {
+    await using client = await openTestClient(server.url);
+    await server.peer(client.wallet.address);
+    await until(() => client.link.connected);
+  }
+  expect((await until(() => server.closes[0])).reason).toBe('the worker stops');
+});
+
+test('when its signal aborts, the worker hangs up and stays away', async () => {
+  await using server = await openTestServer();
+  const stop = new AbortController();
+  await using client = await openTestClient(server.url, {}, { signal: stop.signal });
+  await until(() => client.link.connected);
+  stop.abort(new Error('stop'));
+  await until(() => server.closes.length === 1);
+  expect(client.link.connected).toBe(false);
+  await expect(client.link.pull({ sha256: 'a'.repeat(64) as never, bytes: 1 })).rejects.toThrow('stop');
+});
+
+test('when messages come far too fast, the flood ends the link', async () => {
+  await using server = await openTestServer({ heartbeatMs: 100 });
+  const wallet = await newWallet();
+  using link = await openProvenLink(server.url, wallet);
+  for (let i = 0; i < 60_000 && link.socket.readyState === WebSocket.OPEN; i++) {
+    link.say({ type: 'pong', atMs: i });
+    if (i % 1000 === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  await until(() => server.closes.length === 1);
+  expect(server.logger.codes).toEqual(['link/flood']);
+});
+
+test('when 200 workers connect at once, all get in', async () => {
+  await using server = await openTestServer();
+  const links = await Promise.all(
+    Array.from({ length: 200 }, async () => openProvenLink(server.url, await newWallet())),
+  );
+  expect(server.link.peers.size).toBe(200);
+  for (const peer of server.link.peers.values()) peer.send({ type: 'lease.revoke', leaseId: 'l', reason: 'test' });
+  for (const link of links) expect((await link.next()).type).toBe('lease.revoke');
+  for (const link of links) link.socket.terminate();
+  await until(() => server.link.peers.size === 0);
+});
+
+test('a pull without a socket waits for one', async () => {
+  await using server = await openTestServer();
+  await using proxy = await openChaosProxy(server.port);
+  proxy.refuse(true);
+  await using client = await openTestClient(`ws://127.0.0.1:${proxy.port}/link`);
+  const blob = await server.blobs.addBytes(Buffer.from('hello'));
+  const pulled = client.link.pull(blob);
+  await until(() => client.logger.codes.includes('link/unreachable'));
+  proxy.refuse(false);
+  await pulled;
+  expect(await client.blobs.stat(blob.sha256)).toEqual({ bytes: 5 });
+});
+
+test('throws the disk’s error: a full disk is not tried again', async () => {
+  await using server = await openTestServer();
+  const full = new AppError({ code: 'blobs/disk-full' }, 'The disk is full.');
+  const blobs = {
+    ...server.blobs,
+    stat: async () => undefined,
+    openRead: () => never(),
+    openPart: async () => Promise.reject(full),
+  };
+  await using client = await openTestClient(server.url, {}, { blobs });
+  await expect(client.link.pull({ sha256: 'a'.repeat(64) as never, bytes: 1 })).rejects.toBe(full);
+});
+
+function never(): never {
+  throw new Error('not reached');
+}

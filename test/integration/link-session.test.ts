@@ -134,7 +134,7 @@ test('when 200 workers connect at once, all get in', async () => {
   );
   expect(server.link.peers.size).toBe(200);
   for (const peer of server.link.peers.values()) peer.send({ type: 'lease.revoke', leaseId: 'l', reason: 'test' });
-  for (const link of links) expect((await link.next()).type).toBe('lease.revoke');
+  for (const link of links) while ((await link.next()).type !== 'lease.revoke');
   for (const link of links) link.socket.terminate();
   await until(() => server.link.peers.size === 0);
 });

@@ -16,12 +16,18 @@ import { registerRequest } from './commands/request';
 import { registerResult } from './commands/result';
 import { registerRpc } from './commands/rpc';
 import { registerVerifier } from './commands/verifier';
+import { registerWorker } from './commands/worker';
+import { registerGenerate } from './commands/generate';
+import { registerDemo } from './commands/demo';
 import { registerWithdraw } from './commands/withdraw';
 
 // Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
 const registrations = [
   registerMaster,
   registerVerifier,
+  registerDemo,
+  registerGenerate,
+  registerWorker,
   registerRequest,
   registerResult,
   registerWithdraw,

@@ -120,7 +120,7 @@ async function masterStorage(config: MasterConfig, blobs: BlobStore, wallet: Wal
   const { storageAddress } = await import('../config/derived.js');
   const { STORAGE_DOMAIN, uploadTypes } = await import('../protocol/storage.js');
   const storageApi = storageAddress(config);
-  const options = { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: true };
+  const options = { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
   return {
     size: (reference) => datasetSize(reference, blobs, options),
     fetch: (reference, signal) => fetchDataset(reference, blobs, options, { signal }),

@@ -64,7 +64,7 @@ async function runVerifier(options: CommonOptions): Promise<void> {
       path: (sha256) => blobs.path(sha256),
       fetch: (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }),
       fetchDataset: (reference) =>
-        fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: true }, { signal }),
+        fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
       evaluate: (job) => evaluate(config, python.path, job, logger),
       payoutRoot: (shares) => buildPayouts(shares).root,
       isSubmitted: async (jobId) => (await chain.job(jobId)).state === 'SUBMITTED',

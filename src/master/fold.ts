@@ -8,6 +8,7 @@ import type { LiveLease, RoundState } from './round-state';
 
 /** Held-out sequences looked at after each round; the first and the last evaluation take them all. */
 const ROUND_SEQUENCES = 64;
+const ABANDON_PAUSE_MS = 2000;
 
 /**
  * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records FOLDED, MERGED and
@@ -63,6 +64,8 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
 export async function abandonRound(job: JobContext, round: RoundState): Promise<void> {
   for (const lease of round.unsettled()) await loseLease(job, lease, 'the round was given up');
   job.deps.logger.warn('Round given up; its blocks are leased again', { round: round.round });
+  // Whatever made it fail at once must not make us spin.
+  await job.deps.clock.sleep(ABANDON_PAUSE_MS, job.signal);
 }
 
 /** A look at the held-out part, beside the next round's training; its only use is to be shown. */

@@ -120,7 +120,7 @@ function leaseTime(job: JobContext, worker: Address, blocks: number): number {
   const expectedMs = measured
     ? (1000 * blocks) / measured
     : (1000 * blocks * blockTokens * 6 * job.plan.parameters) / (gflops * 1e9 * UNMEASURED_EFFICIENCY);
-  return Math.max(job.settings.leaseMs, 2 * expectedMs);
+  return Math.ceil(Math.max(job.settings.leaseMs, 2 * expectedMs));
 }
 
 function sumBlocks(round: RoundState): number {

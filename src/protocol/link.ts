@@ -74,9 +74,7 @@ export const Offer = z.strictObject({
   /** Measured (or configured) training speed in GFLOP/s. */
   powerCapacity: z.number().positive().max(1e12),
   /** A lease the worker still holds, with its finished update if it has one: it survived a cut or a master's restart. */
-  held: z
-    .strictObject({ jobId: JobId, leaseId: z.string().max(64), update: BlobRef.optional() })
-    .optional(),
+  held: z.strictObject({ jobId: JobId, leaseId: z.string().max(64), update: BlobRef.optional() }).optional(),
 });
 export type Offer = z.infer<typeof Offer>;
 
@@ -180,7 +178,12 @@ export const WorkerMessage = z.discriminatedUnion('type', [
     signature: Signature,
   }),
   z.strictObject({ type: z.literal('job.ready'), jobId: JobId }),
-  z.strictObject({ type: z.literal('job.failed'), jobId: JobId, code: z.string().max(60), reason: z.string().max(500) }),
+  z.strictObject({
+    type: z.literal('job.failed'),
+    jobId: JobId,
+    code: z.string().max(60),
+    reason: z.string().max(500),
+  }),
   z.strictObject({
     type: z.literal('lease.progress'),
     leaseId: z.string().max(64),
@@ -200,7 +203,12 @@ export const WorkerMessage = z.discriminatedUnion('type', [
     seconds: z.number().min(0),
     endTheta: Sha256,
   }),
-  z.strictObject({ type: z.literal('lease.failed'), leaseId: z.string().max(64), code: z.string().max(60), reason: z.string().max(500) }),
+  z.strictObject({
+    type: z.literal('lease.failed'),
+    leaseId: z.string().max(64),
+    code: z.string().max(60),
+    reason: z.string().max(500),
+  }),
   z.strictObject({ type: z.literal('pong'), atMs: z.int() }),
   z.strictObject({ type: z.literal('bye'), reason: z.string().max(500) }),
   ...transferMessages,

@@ -116,7 +116,7 @@ test('when its signal aborts, the worker hangs up and stays away', async () => {
 });
 
 test('when messages come far too fast, the flood ends the link', async () => {
-  await using server = await openTestServer({ heartbeatMs: 100 });
+  await using server = await openTestServer({ heartbeatMs: 4_000 });
   const wallet = await newWallet();
   using link = await openProvenLink(server.url, wallet);
   for (let i = 0; i < 60_000 && link.socket.readyState === WebSocket.OPEN; i++) {

@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { BlobStore } from '../../src/blobs/blob-store';
+import type { SignUpload } from '../../src/blobs/remote-blobs';
+import { openWallet, recoverTyped, type Wallet } from '../../src/chain/wallet';
+import { openHttp } from '../../src/http/server';
+import { silentLogger } from '../../src/lib/logger';
+import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
+import { storageRoutes } from '../../src/storage/routes';
+import { openScratch } from './scratch';
+
+const CHAIN_ID = 31337;
+export const MAX_UPLOAD_BYTES = 4 * 1024 * 1024;
+
+export interface TestStorage extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly blobs: BlobStore;
+  /** A directory for the test's own files. */
+  readonly dir: string;
+  readonly wallet: Wallet;
+  readonly stranger: Wallet;
+  readonly sign: SignUpload;
+  /** Moves the storage's clock. */
+  passTime(ms: number): void;
+}
+
+/** A real storage API on a free port; `wallet` may store there, `stranger` may not. */
+export async function openTestStorage(): Promise<TestStorage> {
+  const scratch = await openScratch();
+  const blobs = new BlobStore(scratch.file('blobs'));
+  const wallet = await openWallet({ privateKey: `0x${'11'.repeat(32)}` }, CHAIN_ID);
+  const stranger = await openWallet({ privateKey: `0x${'22'.repeat(32)}` }, CHAIN_ID);
+  let offsetMs = 0;
+  const routes = storageRoutes(
+    { maxUploadBytes: MAX_UPLOAD_BYTES },
+    {
+      blobs,
+      nowMs: () => Date.now() + offsetMs,
+      recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
+      mayUpload: async (owner) => owner === wallet.address,
+    },
+  );
+  const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => app.use('/api/v1', routes), {
+    logger: silentLogger,
+  });
+  return {
+    url: `http://127.0.0.1:${http.port}/api/v1`,
+    port: http.port,
+    blobs,
+    dir: join(scratch.path, 'own'),
+    wallet,
+    stranger,
+    sign: (upload) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload),
+    passTime(ms) {
+      offsetMs += ms;
+    },
+    async [Symbol.asyncDispose]() {
+      await http[Symbol.asyncDispose]();
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
+}

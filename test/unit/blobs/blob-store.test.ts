@@ -1,0 +1,133 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import fc from 'fast-check';
+import { BlobStore } from '../../../src/blobs/blob-store';
+import type { Sha256 } from '../../../src/domain/ids';
+import { sha256 } from '../../../src/lib/hash';
+import { openScratch } from '../../support/scratch';
+
+const nameOf = (bytes: string | Uint8Array) => sha256(bytes) as Sha256;
+const whale = Buffer.from('Call me Ishmael.');
+
+describe('add', () => {
+  test('default: a copy, found by its hash', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.file('blobs'));
+    await writeFile(scratch.file('book'), whale);
+    expect(await blobs.add(scratch.file('book'), { move: false })).toEqual({ sha256: nameOf(whale), bytes: 16 });
+    expect(await readFile(blobs.path(nameOf(whale)))).toEqual(whale);
+    expect(blobs.path(nameOf(whale))).toContain(`/${nameOf(whale).slice(0, 2)}/`);
+    expect(existsSync(scratch.file('book'))).toBe(true);
+  });
+
+  test.each([false, true])('when moved, and known already is %s: the file is gone', async (isKnown) => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.file('blobs'));
+    if (isKnown) await blobs.addBytes(whale);
+    await writeFile(scratch.file('book'), whale);
+    expect(await blobs.add(scratch.file('book'), { move: true })).toEqual({ sha256: nameOf(whale), bytes: 16 });
+    expect(existsSync(scratch.file('book'))).toBe(false);
+    expect(await blobs.stat(nameOf(whale))).toEqual({ bytes: 16 });
+  });
+
+  test('when many bring the same bytes at once: one blob, no quarrel', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.file('blobs'));
+    await writeFile(scratch.file('book'), whale);
+    const adds = Array.from({ length: 8 }, (_, i) =>
+      i % 2 ? blobs.addBytes(whale) : blobs.add(scratch.file('book'), { move: false }),
+    );
+    for (const added of await Promise.all(adds)) expect(added.sha256).toBe(nameOf(whale));
+    expect(await readFile(blobs.path(nameOf(whale)))).toEqual(whale);
+    expect(await blobs.partBytes(nameOf(whale))).toBe(0);
+  });
+
+  test('when a transfer of the same blob is cut meanwhile: takes its place', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.file('blobs'));
+    const transfer = await blobs.openPart(nameOf(whale));
+    await transfer.append(whale.subarray(0, 5));
+    const added = blobs.addBytes(whale);
+    await transfer.close();
+    await added;
+    expect(await readFile(blobs.path(nameOf(whale)))).toEqual(whale);
+  });
+});
+
+describe('openPart', () => {
+  test('when cut anywhere, any number of times, across restarts: goes on and ends whole', async () => {
+    await using scratch = await openScratch();
+    const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(pieces, fc.string(), async (parts, directory) => {
+        const whole = Buffer.concat(parts);
+        const dir = scratch.file(sha256(directory + parts.length));
+        let sent = 0;
+        for (const piece of parts) {
+          const part = await new BlobStore(dir).openPart(nameOf(whole));
+          expect(part.offset).toBe(sent);
+          await part.append(piece);
+          sent += piece.length;
+          await part.close();
+        }
+        const blobs = new BlobStore(dir);
+        expect(await blobs.partBytes(nameOf(whole))).toBe(whole.length);
+        const last = await blobs.openPart(nameOf(whole));
+        await last.finish();
+        expect(await buffer(blobs.openRead(nameOf(whole)))).toEqual(whole);
+        await blobs.remove(nameOf(whole));
+        expect(await blobs.stat(nameOf(whole))).toBeUndefined();
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test.each([0, 7])('throws blobs/hash-mismatch, and forgets, when resumed at %i', async (offset) => {
+    await using scratch = await openScratch();
+    const name = nameOf(whale);
+    const first = await new BlobStore(scratch.path).openPart(name);
+    await first.append(whale.subarray(0, offset));
+    await first.close();
+    const blobs = new BlobStore(scratch.path);
+    const part = await blobs.openPart(name);
+    await part.append(Buffer.from('nonsense'));
+    await expect(part.finish()).rejects.toMatchObject({ code: 'blobs/hash-mismatch' });
+    expect(part.offset).toBe(0);
+    expect(await blobs.stat(name)).toBeUndefined();
+    await part.append(whale);
+    await part.finish();
+    expect(await readFile(blobs.path(name))).toEqual(whale);
+  });
+
+  test('throws blobs/busy for a second opener, until the first is done', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.path);
+    const part = await blobs.openPart(nameOf(whale));
+    await expect(blobs.openPart(nameOf(whale))).rejects.toMatchObject({ code: 'blobs/busy' });
+    await part.close();
+    await (await blobs.openPart(nameOf(whale))).close();
+  });
+
+  test('throws blobs/disk-full, and lets go of the part', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.path);
+    const partPath = `${blobs.path(nameOf(whale))}.part`;
+    await mkdir(dirname(partPath), { recursive: true });
+    await symlink('/dev/full', partPath);
+    const part = await blobs.openPart(nameOf(whale));
+    await expect(part.append(whale)).rejects.toMatchObject({ code: 'blobs/disk-full' });
+    await part.close();
+    await (await blobs.openPart(nameOf(whale))).close();
+  });
+});
+
+describe('openRead', () => {
+  test('default: the bytes from an offset on', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.path);
+    await blobs.addBytes(whale);
+    expect((await buffer(blobs.openRead(nameOf(whale), 8))).toString()).toBe('Ishmael.');
+  });
+});

@@ -1,0 +1,8 @@
+#!/usr/bin/env node
+'use strict';
+/** npm's compiler behind the two options that forge asks of a native one. */
+const { readFileSync } = require('node:fs');
+const solc = require('solc');
+
+if (process.argv.includes('--version')) process.stdout.write(`solc\nVersion: ${solc.version()}\n`);
+else process.stdout.write(solc.compile(readFileSync(0, 'utf8')));

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
+
+/// @notice A token that misbehaves in one way at a time.
+contract HostileToken is ERC20("Hostile", "BAD") {
+    enum Mode {
+        KIND,
+        TAKES_A_FEE,
+        ANSWERS_FALSE,
+        BLOCKS,
+        REENTERS
+    }
+
+    Mode public mode;
+    address public target;
+    bytes public data;
+    /// @notice Whether the last call from within a transfer went through.
+    bool public reentered;
+
+    function misbehave(Mode mode_, address target_, bytes calldata data_) external {
+        (mode, target, data, reentered) = (mode_, target_, data_, false);
+    }
+
+    function mint(address to, uint256 amount) external {
+        _mint(to, amount);
+    }
+
+    function burn(uint256 amount) external {
+        _burn(msg.sender, amount);
+    }
+
+    function transfer(address to, uint256 amount) public override returns (bool) {
+        if (mode == Mode.ANSWERS_FALSE) return false;
+        return super.transfer(to, amount);
+    }
+
+    function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
+        if (mode == Mode.ANSWERS_FALSE) return false;
+        return super.transferFrom(from, to, amount);
+    }
+
+    function _update(address from, address to, uint256 amount) internal override {
+        require(mode != Mode.BLOCKS, "blocked");
+        if (mode == Mode.REENTERS) (reentered,) = target.call(data);
+        bool takesFee = mode == Mode.TAKES_A_FEE && from != address(0) && amount > 0;
+        super._update(from, to, takesFee ? amount - 1 : amount);
+    }
+}

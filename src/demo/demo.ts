@@ -184,7 +184,8 @@ async function readBalances(chain: Awaited<ReturnType<typeof openChain>>, partie
   );
 }
 
-async function freePort(): Promise<number> {
+/** A port nobody listens on now. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();

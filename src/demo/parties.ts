@@ -42,6 +42,8 @@ export async function makeParties(options: {
   masterPort: number;
   workers: number;
   threads: number;
+  /** Settings on top of the demo's own, by role. */
+  settings?: { node?: object | undefined; worker?: object | undefined; verifier?: object | undefined } | undefined;
 }): Promise<Parties> {
   const { dir, endpoint } = options;
   const roles = ['requester', 'node', 'verifier', ...Array.from({ length: options.workers }, (_, i) => `worker ${i + 1}`)];
@@ -68,11 +70,13 @@ export async function makeParties(options: {
   const masterUrl = `http://127.0.0.1:${options.masterPort}`;
   const chain = { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token };
   const storageApi = `${masterUrl}/api/v1`;
-  const { threads } = options;
+  const { threads, settings = {} } = options;
   await writeConfig(requester, { ...chain, storageApi });
-  await writeConfig(node, { ...chain, my_url: masterUrl, pollMs: 500, threads });
-  await writeConfig(verifier, { ...chain, storageApi, pollMs: 500, threads });
-  for (const worker of workers) await writeConfig(worker, { ...chain, master_node_url: masterUrl, masterAddress: node.address, threads });
+  await writeConfig(node, { ...chain, my_url: masterUrl, pollMs: 500, threads, ...settings.node });
+  await writeConfig(verifier, { ...chain, storageApi, pollMs: 500, threads, ...settings.verifier });
+  for (const worker of workers) {
+    await writeConfig(worker, { ...chain, master_node_url: masterUrl, masterAddress: node.address, threads, ...settings.worker });
+  }
   return { requester, node, workers, verifier, deployer: deployer.address, core, token, chainId, masterUrl };
 }
 

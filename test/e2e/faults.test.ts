@@ -1,0 +1,77 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
+
+// 2,000 blocks of 4 × 32 tokens: seconds of training, so that a kill hits the middle of a round.
+const TEXT = makeText(300_000);
+
+async function total(network: Network): Promise<bigint> {
+  const { parties, chain } = network;
+  const accounts = [parties.requester, parties.node, ...parties.workers, parties.verifier].map((party) => party.address);
+  const balances = await Promise.all([...accounts, parties.deployer, parties.core].map((account) => chain.tokenBalance(account)));
+  return balances.reduce((sum, balance) => sum + balance, 0n);
+}
+
+test('survives kill -9 of a worker in mid-round: the job ends verified, each block merged once, everybody paid', async () => {
+  await using network = await startNetwork({ workers: 2 });
+  const before = await total(network);
+  const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
+  await network.until(jobId, 'Round 1 does not begin', (job) => (job.progress?.round ?? 0) >= 1);
+  const [victim] = network.workers;
+  process.kill(victim?.pid ?? 0, 'SIGKILL');
+
+  const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
+  expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
+  expect(job.ledger?.perEpoch.every(({ min, max }) => min === 1 && max === 1)).toBe(true);
+  expect((await network.chain.job(jobId)).state).toBe('VERIFIED');
+  for (const worker of network.parties.workers) {
+    expect(await network.chain.credit(worker.address)).toBeGreaterThan(0n);
+    await network.command(worker, 'withdraw');
+    expect(await network.chain.credit(worker.address)).toBe(0n);
+    expect(await network.chain.tokenBalance(worker.address)).toBeGreaterThan(0n);
+  }
+  expect(await total(network)).toBe(before);
+});
+
+test('survives kill -9 of the master: the job goes on from its last folded round', async () => {
+  await using network = await startNetwork({ workers: 2 });
+  const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
+  await network.until(jobId, 'Round 3 does not begin', (job) => (job.progress?.round ?? 0) >= 3);
+  process.kill(network.master.pid, 'SIGKILL');
+  await network.master.exited;
+  await network.restartMaster();
+
+  const resumed = await network.until(jobId, 'The job is not resumed', (job) => job.state === 'training' && job.progress !== undefined);
+  expect(resumed.progress?.mergedBlocks).toBeGreaterThan(0);
+  const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
+  expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
+  // Each state was entered once: the job was resumed, not begun again.
+  expect(job.history.map(({ state }) => state)).toEqual([
+    'queued',
+    'claimed',
+    'preparing',
+    'training',
+    'exporting',
+    'submitting',
+    'submitted',
+    'verified',
+  ]);
+});
+
+test('when the operator disconnects a worker, its lease goes to the other and it stays out until allowed', async () => {
+  await using network = await startNetwork({ workers: 2 });
+  const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
+  await network.until(jobId, 'Round 1 does not begin', (job) => (job.progress?.round ?? 0) >= 1);
+  const [outcast] = network.parties.workers;
+  const param = JSON.stringify({ workerAddress: outcast?.address });
+  expect(await network.command(network.parties.node, 'rpc', 'disconnect', param)).toBe('disconnected');
+  expect((await network.admin.workers()).map((worker) => worker.address)).not.toContain(outcast?.address);
+
+  const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
+  expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
+  expect((await network.admin.workers()).map((worker) => worker.address)).not.toContain(outcast?.address);
+  expect(await network.command(network.parties.node, 'rpc', 'disconnect', param)).toBe('not exist');
+  expect(await network.command(network.parties.node, 'rpc', 'allow', param)).toBe('allowed');
+  const log = await readFile(join(network.dir, 'worker-1.log'), 'utf8');
+  expect(log).toContain('disconnected by the operator');
+});

@@ -26,7 +26,8 @@ export type CoreEvent = Place & { jobId: JobId } & (
         dataset: string;
         params: string;
       }
-    | { type: 'JobCanceled' | 'JobExpired' | 'JobTimedOut' | 'JobVerified' | 'JobRejected' }
+    | { type: 'JobCanceled' | 'JobExpired' | 'JobTimedOut' | 'JobVerified' | 'JobRejected' | 'JobUnwound' }
+    | { type: 'JobChallenged'; challenger: Address }
     | { type: 'JobProcessing'; node: Address }
     | { type: 'JobDeclined'; node: Address; reopened: boolean }
     | {
@@ -89,6 +90,8 @@ function translate(event: Decoded, place: Place): CoreEvent | undefined {
         result,
       };
     }
+    case 'JobChallenged':
+      return { ...base(event, place), type: event.type, challenger: Address.parse(event.args.challenger) };
     case 'WorkerPaid': {
       const { worker, index, amount } = event.args;
       return {
@@ -104,6 +107,7 @@ function translate(event: Decoded, place: Place): CoreEvent | undefined {
     case 'JobTimedOut':
     case 'JobVerified':
     case 'JobRejected':
+    case 'JobUnwound':
       return { ...base(event, place), type: event.type };
     default:
       return undefined;

@@ -25,7 +25,7 @@ export type SignUpload = (upload: {
 
 /** Failures in a row, without a byte of progress between them, after which a transfer is given up. */
 const ATTEMPTS = 5;
-const FIRST_PAUSE_MS = 400;
+const FIRST_PAUSE_MS = 100;
 const SIGNATURE_MS = 3600_000;
 /** Busy, changed, or overloaded: what a storage says that will pass. */
 const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
@@ -188,7 +188,7 @@ export class RemoteBlobs {
       } catch (error) {
         failures += 1;
         if (!isPassing(error) || failures >= ATTEMPTS || signal?.aborted) throw error;
-        await delay(FIRST_PAUSE_MS * 2 ** (failures - 1), undefined, signal ? { signal } : {});
+        await delay(FIRST_PAUSE_MS * 3 ** (failures - 1), undefined, signal ? { signal } : {});
       }
     }
   }

@@ -1,0 +1,74 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Express } from 'express';
+import { openHttp } from '../../../src/http/server';
+import { AppError } from '../../../src/lib/errors';
+import { silentLogger } from '../../../src/lib/logger';
+
+const open = (mount: (app: Express) => void = () => {}, port = 0) =>
+  openHttp({ host: '127.0.0.1', port }, mount, { logger: silentLogger });
+
+const get = async (port: number, path: string) => {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  return { status: response.status, headers: response.headers, body: await response.json() };
+};
+
+describe('openHttp', () => {
+  test('default: serves what is mounted, with careful headers', async () => {
+    await using http = await open((app) => app.get('/hello', (_request, response) => void response.json({ hello: 1 })));
+    const { status, headers, body } = await get(http.port, '/hello');
+    expect({ status, body }).toEqual({ status: 200, body: { hello: 1 } });
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('x-powered-by')).toBeNull();
+    expect(headers.get('access-control-allow-origin')).toBeNull();
+  });
+
+  test.each<[string, unknown, number, string]>([
+    ['an error with a status', new AppError({ code: 'room/full', status: 507 }, 'No room.'), 507, 'room/full'],
+    ['an AppError without one', new AppError({ code: 'room/odd' }, 'Secret detail.'), 500, 'room/odd'],
+    ['any other error', new Error('Secret detail.'), 500, 'unknown'],
+    ['an odd status', Object.assign(new Error('Secret detail.'), { status: 200 }), 500, 'unknown'],
+  ])('when a route throws %s: JSON, and no secrets', async (_name, error, status, code) => {
+    await using http = await open((app) =>
+      app.get('/', () => {
+        throw error;
+      }),
+    );
+    const answer = await get(http.port, '/');
+    expect(answer).toMatchObject({ status, body: { error: { code } } });
+    expect(JSON.stringify(answer.body)).not.toContain('Secret');
+  });
+
+  test('when nothing is there: 404 in JSON', async () => {
+    await using http = await open();
+    expect(await get(http.port, '/none')).toMatchObject({ status: 404, body: { error: { code: 'http/not-found' } } });
+  });
+
+  test('throws http/port-in-use, with the port and the remedy', async () => {
+    await using http = await open();
+    const second = open(() => {}, http.port);
+    await expect(second).rejects.toMatchObject({ code: 'http/port-in-use' });
+    await expect(second).rejects.toThrow(new RegExp(`Port ${http.port} .* set another port`));
+  });
+
+  test('throws http/cannot-listen for an address that is not ours', async () => {
+    const opening = openHttp({ host: '192.0.2.1', port: 0 }, () => {}, { logger: silentLogger });
+    await expect(opening).rejects.toMatchObject({ code: 'http/cannot-listen' });
+  });
+
+  test('survives closing with idle, upgraded and unanswered connections', async () => {
+    const http = await open((app) => app.get('/never', () => {}));
+    http.server.on('upgrade', () => {});
+    const idle = connect(http.port, '127.0.0.1');
+    const asking = connect(http.port, '127.0.0.1');
+    const upgraded = connect(http.port, '127.0.0.1');
+    const sockets = [idle, asking, upgraded];
+    for (const socket of sockets) socket.on('error', () => {});
+    const closed = sockets.map((socket) => once(socket.resume(), 'close'));
+    asking.write('GET /never HTTP/1.1\r\nHost: x\r\n\r\n');
+    upgraded.write('GET /link HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    await once(http.server, 'upgrade');
+    await http[Symbol.asyncDispose]();
+    await Promise.all(closed);
+  });
+});

@@ -1,4 +1,5 @@
 import type { LogDescription } from 'ethers';
+import type { EmethCoreEvents } from '../../src/chain/generated/emeth-core';
 import type { ChainState } from '../../src/domain/job';
 
 interface ModelJob {
@@ -33,8 +34,8 @@ export class EscrowModel {
 
   apply(event: LogDescription): void {
     const { args } = event;
-    const effect = effects[event.name];
-    if (effect) effect(this, args, this.jobs.get(args['jobId']) as ModelJob);
+    const effect = effects[event.name as keyof EmethCoreEvents] as Effect<unknown> | undefined;
+    effect?.(this, args, this.jobs.get(args['jobId']) as ModelJob);
   }
 
   owe(account: string, amount: bigint): void {
@@ -46,10 +47,9 @@ export class EscrowModel {
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: ethers knows the arguments' types only at run time.
-type Effect = (model: EscrowModel, args: any, job: ModelJob) => void;
+type Effect<Args> = (model: EscrowModel, args: Args, job: ModelJob) => void;
 
-const effects: Record<string, Effect> = {
+const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]> } = {
   JobRequested(model, { jobId, requester, fee, verifierFee }) {
     const amounts = { feeWei: fee, verifierFeeWei: verifierFee, bondWei: 0n, payoutWei: 0n };
     model.jobs.set(jobId, { state: 'REQUESTED', requester, node: '', ...amounts });

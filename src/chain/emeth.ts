@@ -39,6 +39,8 @@ export interface Emeth {
   decline(jobId: JobId): Promise<{ hash: string }>;
   submit(ref: ResultRef, fuelUsed: bigint, reference: string): Promise<{ hash: string }>;
   finalize(jobId: JobId): Promise<{ hash: string }>;
+  /** Ends a dispute nobody decided in its window: everybody gets back what they put in. */
+  unwind(jobId: JobId): Promise<{ hash: string }>;
   verify(ref: ResultRef): Promise<{ hash: string }>;
   rejectResult(ref: ResultRef, reasonHash: string): Promise<{ hash: string }>;
   /** Credits everybody of a payout list of at most 16. */
@@ -93,6 +95,7 @@ export function openEmeth(chain: Chain, sender: Sender): Emeth {
     submit: ({ jobId, resultHash, payoutRoot }, fuelUsed, reference) =>
       once(jobId, 'submit', resultHash, fuelUsed, payoutRoot, reference),
     finalize: (jobId) => once(jobId, 'finalize'),
+    unwind: (jobId) => once(jobId, 'unwind'),
     verify: ({ jobId, resultHash, payoutRoot }) => once(jobId, 'verify', resultHash, payoutRoot, []),
     rejectResult: ({ jobId, resultHash, payoutRoot }, reasonHash) =>
       once(jobId, 'rejectResult', resultHash, payoutRoot, reasonHash, []),

@@ -13,7 +13,10 @@ interface DeployCommandOptions extends CommonOptions {
   admin?: string | undefined;
   network: string;
   dev?: boolean | undefined;
+  fund: string[];
 }
+
+const COIN = 10n ** 18n;
 
 export function registerDeploy(program: Command): void {
   program
@@ -25,11 +28,12 @@ export function registerDeploy(program: Command): void {
     .option('--verifier <address...>', 'accounts that may verify results', [])
     .option('--holder <address>', 'gets the whole first supply of EMT (default: the deploying account)')
     .option('--admin <address>', 'administrator of the contract (default: the deploying account)')
+    .option('--fund <address...>', 'with --dev: gives each of them 10 coins for gas and 1000 EMT', [])
     .option('--network <name>', 'written to config/networks/<name>.json', 'local')
     .addHelpText(
       'after',
       example(
-        'emeth deploy --endpoint http://127.0.0.1:8545 --dev --verifier 0x90f79bf6eb2c4f870365e785982e1f101e93b906',
+        'emeth deploy --endpoint http://127.0.0.1:8545 --dev --verifier 0x90f7… --fund 0x90f7… 0x15d3…',
         'emeth deploy --endpoint https://rpc.example.org --private-key-file deployer.key --verifier 0x… --network main',
       ),
     )
@@ -39,6 +43,7 @@ export function registerDeploy(program: Command): void {
 async function deploy(options: DeployCommandOptions): Promise<void> {
   const { default: writeFile } = await import('write-file-atomic');
   const { deployContracts } = await import('../chain/deploy.js');
+  const { fundAccounts } = await import('../chain/faucet.js');
   const { openDeployer } = await import('../chain/deployer.js');
   const { parseAddress } = await import('./arguments.js');
   const source = await keySource(options);
@@ -49,6 +54,8 @@ async function deploy(options: DeployCommandOptions): Promise<void> {
       admin: options.admin === undefined ? deployer.address : parseAddress(options.admin),
       verifiers: options.verifier.map((text) => parseAddress(text)),
     });
+    const gifts = options.fund.map((text) => ({ to: parseAddress(text), ethWei: 10n * COIN, emtWei: 1000n * COIN }));
+    if (gifts.length > 0) await fundAccounts(options.endpoint, source, deployment.tokenContractAddress, gifts);
     const path = join('config', 'networks', `${options.network}.json`);
     await mkdir(join('config', 'networks'), { recursive: true });
     await writeFile(path, `${JSON.stringify({ endpoint: options.endpoint, ...deployment }, null, 2)}\n`);
@@ -61,6 +68,9 @@ async function deploy(options: DeployCommandOptions): Promise<void> {
 }
 
 async function keySource(options: DeployCommandOptions) {
+  if (options.fund.length > 0 && !options.dev) {
+    throw new AppError({ code: 'usage/fund-without-dev' }, '--fund gives away the development account’s money; add --dev.');
+  }
   const { devKeys } = await import('../runner/anvil.js');
   if (options.privateKeyFile !== undefined) return { privateKeyFile: options.privateKeyFile };
   if (options.dev) return { privateKey: devKeys[0] };

@@ -106,6 +106,7 @@ async function masterChain(chain: Chain, emeth: Emeth): Promise<MasterChain> {
     decline: async (jobId) => void (await emeth.decline(jobId)),
     submit: async (jobId, { resultHash, payoutRoot, fuelUsed, reference }) =>
       void (await emeth.submit({ jobId, resultHash, payoutRoot }, fuelUsed, reference)),
+    unwind: async (jobId) => void (await emeth.unwind(jobId)),
     finalize: async (jobId) => void (await emeth.finalize(jobId)),
     async payWorkers(jobId, resultHash, shares) {
       if (shares.length <= MAX_PAYEES) await emeth.payWorkers(jobId, resultHash, shares);

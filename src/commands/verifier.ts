@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { Chain } from '../chain/client';
 import type { VerifierConfig } from '../config/schema';
 import type { JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
 import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { JobRow } from '../store/jobs';
@@ -67,7 +68,7 @@ async function runVerifier(options: CommonOptions): Promise<void> {
         fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
       evaluate: (job) => evaluate(config, python.path, job, logger),
       payoutRoot: (shares) => buildPayouts(shares).root,
-      isSubmitted: async (jobId) => (await chain.job(jobId)).state === 'SUBMITTED',
+      isSubmitted: async (jobId) => awaitsVerdict((await chain.job(jobId)).state),
       accept: async (job) => void (await emeth.verify(job)),
       reject: async (job, reasonHash) => void (await emeth.rejectResult(job, reasonHash)),
       clock,
@@ -83,7 +84,7 @@ async function runVerifier(options: CommonOptions): Promise<void> {
     if (job) verifier.onSubmitted(job);
   };
   // Submitted and not judged when we last ended.
-  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED'] })) await tell(row.id);
+  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await tell(row.id);
   const watching = watchChain(
     { confirmations: confirmationsOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
@@ -96,7 +97,7 @@ async function runVerifier(options: CommonOptions): Promise<void> {
           for (const event of events) await applyEvent(tx, event);
           await tx.cursors.save(cursorId, cursor);
         });
-        for (const event of events) if (event.type === 'JobSubmitted') await tell(event.jobId);
+        for (const event of events) if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await tell(event.jobId);
       },
     },
     signal,
@@ -105,10 +106,15 @@ async function runVerifier(options: CommonOptions): Promise<void> {
   logger.info('Verifier stopped');
 }
 
+/** A verdict may still be given: a challenged result can only be settled by verifiers. */
+function awaitsVerdict(state: ChainState): boolean {
+  return state === 'SUBMITTED' || state === 'DISPUTED';
+}
+
 /** What the chain says of a submitted job; undefined when it is not submitted any more. */
 async function describeSubmission(chain: Chain, row: JobRow): Promise<SubmittedJob | undefined> {
   const submitted = await findSubmission(chain, row.id);
-  if (!submitted || (await chain.job(row.id)).state !== 'SUBMITTED') return undefined;
+  if (!submitted || !awaitsVerdict((await chain.job(row.id)).state)) return undefined;
   const { jobId, node, resultHash, payoutRoot, fuelUsed } = submitted;
   const { dataset, params, feeWei, fuelLimit } = row;
   const { chainId, core: contract } = chain;

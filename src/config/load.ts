@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { AppError } from '../lib/errors';
 import { keysAt } from './describe';
@@ -28,7 +28,9 @@ export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleC
   if (file && holdsSecret(file)) assertPrivate(path, 'The configuration holds a secret, and');
 
   const own = role === 'client' ? dropForeignKeys(file ?? {}) : (file ?? {});
-  const { raw, problems } = applyVariables(role, own, env);
+  const { raw: written, problems } = applyVariables(role, own, env);
+  const network = readNetwork(written.network, dirname(resolve(path)));
+  const raw = { ...network, ...withoutEmpty(written, network) };
   const parsed = roleSchemas[role].safeParse(raw);
   const all = parsed.success ? problems : [...problems, ...toProblems(role, parsed.error.issues, raw)];
   if (!parsed.success && !file && problems.length === 0 && !hasVariables(env)) throw missing(role, path);
@@ -46,6 +48,21 @@ function readFile(path: string): Record<string, unknown> {
   throw invalidConfig(path, [
     { path: '(whole file)', message: 'must be one JSON object', remedy: 'Put { } around the settings.' },
   ]);
+}
+
+/** What a deployment's file says of its chain; nothing without a name. Settings left empty take its values. */
+function readNetwork(name: unknown, dir: string): Record<string, unknown> {
+  if (typeof name !== 'string' || !/^[\w-]+$/.test(name)) return {};
+  const path = join(dir, 'networks', `${name}.json`);
+  if (existsSync(path)) return readFile(path);
+  throw new AppError<ConfigError>(
+    { code: 'config/missing', path },
+    `There is no deployment ${path}; \`emeth deploy --network ${name}\` writes it, or correct \`network\`.`,
+  );
+}
+
+function withoutEmpty(settings: Record<string, unknown>, network: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([key, value]) => value !== '' || !(key in network)));
 }
 
 function readText(path: string): string {

@@ -26,6 +26,15 @@ const allowList = (entries: string[], text: string) =>
     .describe(`${text} One address or a list; ranges such as 10.0.0.0/8 and * (everybody) are allowed.`);
 
 const ChainKeys = {
+  network: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'must be a name of letters, digits, - and _')
+    .optional()
+    .meta({
+      description:
+        'Name of a deployment: networks/<name>.json beside this file, as `emeth deploy` writes it, gives the settings of the chain that stand empty here.',
+      examples: ['local'],
+    }),
   endpoint: httpUrl.meta({
     description: 'JSON-RPC address of an Ethereum node.',
     examples: ['http://127.0.0.1:8545'],

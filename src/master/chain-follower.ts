@@ -52,6 +52,10 @@ function moveOf(event: CoreEvent): ChainMove | undefined {
       return { jobId: event.jobId, state: 'VERIFIED' };
     case 'JobRejected':
       return { jobId: event.jobId, state: 'FAILED' };
+    case 'JobChallenged':
+      return { jobId: event.jobId, state: 'DISPUTED' };
+    case 'JobUnwound':
+      return { jobId: event.jobId, state: 'UNVERIFIED' };
     default:
       return undefined;
   }

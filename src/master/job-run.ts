@@ -190,7 +190,10 @@ export class JobRun implements JobDesk {
       const { state, deadlineMs } = await chain.job(this.jobId);
       if (state === 'VERIFIED') break;
       if (isTerminal(state)) throw endedOnChain(state);
-      if (state === 'SUBMITTED' && clock.now() > deadlineMs + VERDICT_POLL_MS) await chain.finalize(this.jobId);
+      if (clock.now() > deadlineMs + VERDICT_POLL_MS) {
+        if (state === 'SUBMITTED') await chain.finalize(this.jobId);
+        if (state === 'DISPUTED') await chain.unwind(this.jobId);
+      }
       await clock.sleep(VERDICT_POLL_MS, this.signal);
     }
     const { manifest, shares } = this.requireResult();

@@ -14,7 +14,10 @@ export interface MasterChain {
     jobId: JobId,
     result: { resultHash: string; fuelUsed: bigint; payoutRoot: string; reference: string },
   ): Promise<void>;
+  /** Settles a result nobody judged in its window. */
   finalize(jobId: JobId): Promise<void>;
+  /** Ends a dispute nobody decided in its window. */
+  unwind(jobId: JobId): Promise<void>;
   /** Credits node and workers, when they are few enough for one call; otherwise each claims by its proof. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<void>;
   payoutRoot(shares: readonly Share[]): string;

@@ -88,14 +88,18 @@ function isOurHost(host: string, origins: readonly string[]): boolean {
 }
 
 function answer(server: Server, request: Request, response: Response): void {
-  // jayson would parse a string once more; a request is an object or a list of them.
-  const body: unknown = typeof request.body === 'object' ? request.body : null;
-  server.call(body as JSONRPCRequestLike, (error: unknown, success: unknown) => {
+  server.call(requestsOf(request.body) as JSONRPCRequestLike, (error: unknown, success: unknown) => {
     const reply = error ?? success;
     // A notification, or a batch of nothing else, is answered by silence.
     if (reply === undefined || reply === null) response.status(204).end();
     else response.json(reply);
   });
+}
+
+/** A request is an object or a list of objects; jayson itself would parse strings once more and go into lists of lists. */
+function requestsOf(body: unknown): unknown {
+  if (Array.isArray(body)) return body.map((item: unknown) => (Array.isArray(item) ? null : item));
+  return typeof body === 'object' ? body : null;
 }
 
 function method<P>(schema: z.ZodType<P>, work: (params: P) => Promise<unknown>, logger: Logger): MethodLike {

@@ -17,6 +17,7 @@ import { registerResult } from './commands/result';
 import { registerRpc } from './commands/rpc';
 import { registerVerifier } from './commands/verifier';
 import { registerWorker } from './commands/worker';
+import { registerDoctor } from './commands/doctor';
 import { registerGenerate } from './commands/generate';
 import { registerDemo } from './commands/demo';
 import { registerWithdraw } from './commands/withdraw';
@@ -40,6 +41,7 @@ const registrations = [
   registerInit,
   registerRpc,
   registerDeploy,
+  registerDoctor,
   registerDbInit,
 ];
 

@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import type { DemoSummary } from '../../src/demo/summary';
+import { findPython } from '../../src/runner/python';
+import { builtCli } from '../support/cli';
+import { makeText } from '../support/network';
+import { waitUntilGone } from '../support/processes';
+import { openScratch } from '../support/scratch';
+import { openTerminal } from '../support/terminal';
+
+const run = promisify(execFile);
+
+test('the demo trains a user’s text, pays to the last wei, and leaves a model that transformers loads alone', async () => {
+  await using scratch = await openScratch();
+  const dataset = scratch.file('text.txt');
+  const summaryFile = scratch.file('summary.json');
+  await writeFile(dataset, makeText(60_000));
+  const args = ['demo', '--dataset', dataset, '--rounds', '1', '--data-dir', scratch.path, '--json', summaryFile];
+  await run(process.execPath, [builtCli(), ...args]);
+
+  const summary = JSON.parse(await readFile(summaryFile, 'utf8')) as DemoSummary;
+  expect(summary).toMatchObject({ status: 'VERIFIED', rounds: 1, ledger: { minMerged: 1, maxMerged: 1 } });
+  expect(summary.validationLoss.end).toBeLessThan(summary.validationLoss.start);
+  expect(summary.sample.length).toBeGreaterThan(20);
+  const total = (side: 'before' | 'after') => summary.balances.reduce((sum, balance) => sum + BigInt(balance[side]), 0n);
+  expect(total('after')).toBe(total('before'));
+  expect(summary.balances.map(({ role }) => role)).toEqual([
+    'requester',
+    'node',
+    'worker 1',
+    'worker 2',
+    'verifier',
+    'deployer',
+    'escrow contract',
+    'token contract',
+  ]);
+
+  const code = [
+    'import sys',
+    'from transformers import AutoModelForCausalLM, AutoTokenizer',
+    'model = AutoModelForCausalLM.from_pretrained(sys.argv[1])',
+    'tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])',
+    'tokens = tokenizer("the whale", return_tensors="pt")',
+    'print(tokenizer.decode(model.generate(**tokens, max_new_tokens=5, do_sample=False)[0]))',
+  ].join('\n');
+  const { path: python } = await findPython();
+  const { stdout } = await run(python, ['-c', code, summary.modelDir], { cwd: scratch.path });
+  expect(stdout).toMatch(/^the whale/);
+});
+
+test('Ctrl-C in mid-training leaves no process behind', async () => {
+  await using scratch = await openScratch();
+  const dataset = scratch.file('text.txt');
+  await writeFile(dataset, makeText(400_000));
+  const args = [builtCli(), 'demo', '--dataset', dataset, '--data-dir', scratch.path];
+  await using terminal = openTerminal(process.execPath, args, { cwd: scratch.path });
+  await terminal.waitFor(/step \d+\/\d+/);
+  const started = processesNaming(scratch.path);
+  const children = started.flatMap((pid) => childrenOf(pid));
+  expect(started.length).toBeGreaterThanOrEqual(5);
+  expect(children.length).toBeGreaterThanOrEqual(7); // anvil, four roles, and their Python children
+
+  terminal.type('\x03');
+  expect(await terminal.exited).not.toBe(0);
+  for (const pid of [...started, ...children]) await waitUntilGone(pid);
+});
+
+/** Processes whose command line names the path. */
+function processesNaming(path: string): number[] {
+  return pids().filter((pid) => readProc(pid, 'cmdline').includes(path));
+}
+
+function childrenOf(parent: number): number[] {
+  return pids().filter((pid) => /^\d+ \(.*\) \S (\d+)/s.exec(readProc(pid, 'stat'))?.[1] === String(parent));
+}
+
+function pids(): number[] {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+}
+
+function readProc(pid: number, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'utf8');
+  } catch {
+    return '';
+  }
+}

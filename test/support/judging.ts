@@ -1,0 +1,61 @@
+import { BlobStore } from '../../src/blobs/blob-store';
+import { buildPayouts } from '../../src/chain/payouts';
+import type { Sha256 } from '../../src/domain/ids';
+import { AppError } from '../../src/lib/errors';
+import { canonicalJson, canonicalJson, sha256 } from '../../src/lib/hash';
+import { silentLogger } from '../../src/lib/logger';
+import type { ManifestIn } from '../../src/protocol/manifest';
+import type { Prepared } from '../../src/protocol/trainer';
+import type { JudgeDeps } from '../../src/verifier/judge';
+import { honestManifest, testDataset, testModel } from './manifest';
+import { openScratch } from './scratch';
+
+export interface Judging extends AsyncDisposable {
+  readonly dir: string;
+  readonly blobs: BlobStore;
+  readonly deps: JudgeDeps;
+  /** How often a model was evaluated. */
+  readonly evaluations: number;
+}
+
+/** What a judge needs, with a storage that holds a manifest and everything it names; any part can be replaced. */
+export async function openJudging(
+  manifest: ManifestIn = honestManifest(),
+  replaced: Partial<JudgeDeps> = {},
+): Promise<Judging> {
+  const scratch = await openScratch();
+  const blobs = new BlobStore(scratch.file('blobs'));
+  for (const bytes of [testDataset, Buffer.from(canonicalJson(manifest)), ...Object.values(testModel)]) {
+    await blobs.addBytes(bytes);
+  }
+  let evaluations = 0;
+  const evaluate: JudgeDeps['evaluate'] = async () => {
+    const prepared = structuredClone(manifest.prepared) as Prepared;
+    return { prepared, loss: manifest.validationLoss.end };
+  };
+  const deps: JudgeDeps = {
+    path: (name) => blobs.path(name),
+    async fetch(name) {
+      const stat = await blobs.stat(name);
+      if (!stat) throw new AppError({ code: 'blobs/not-stored' }, `There is no blob ${name}.`);
+      return stat;
+    },
+    fetchDataset: async () => ({ sha256: sha256(testDataset) as Sha256, bytes: testDataset.length }),
+    payoutRoot: (shares) => buildPayouts(shares).root,
+    logger: silentLogger,
+    ...replaced,
+    evaluate(options) {
+      evaluations += 1;
+      return (replaced.evaluate ?? evaluate)(options);
+    },
+  };
+  return {
+    dir: scratch.path,
+    blobs,
+    deps,
+    get evaluations() {
+      return evaluations;
+    },
+    [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
+  };
+}

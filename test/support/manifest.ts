@@ -1,0 +1,96 @@
+import { buildPayouts } from '../../src/chain/payouts';
+import { Address, JobId } from '../../src/domain/ids';
+import { earnedWei, shareOut } from '../../src/domain/shares';
+import { canonicalJson, sha256 } from '../../src/lib/hash';
+import type { ManifestIn } from '../../src/protocol/manifest';
+import type { SubmittedJob } from '../../src/verifier/checks';
+import { tinyParams } from './tiny-job';
+
+export const testDataset = Buffer.from('Call me Ishmael. '.repeat(200));
+/** Files of a model, by name. */
+export const testModel: Record<string, Buffer> = {
+  'config.json': Buffer.from('{"model_type":"gpt2"}'),
+  'model.safetensors': Buffer.from('weights'),
+};
+const [node, ann, bob] = ['0a', '0b', '0c'].map((byte) => Address.parse(`0x${byte.repeat(20)}`)) as [
+  Address,
+  Address,
+  Address,
+];
+const BLOCK_TOKENS = 64;
+const FEE_WEI = 10n ** 19n;
+const FUEL_LIMIT = 1000n;
+
+const theta = (round: number) => (round === 2 ? sha256(testModel['model.safetensors']!) : sha256(`theta ${round}`));
+const lease = (worker: Address, start: number, end: number) => ({
+  worker,
+  start,
+  end,
+  shard: sha256(`shard ${start}`),
+  update: sha256(`update ${start}`),
+  endTheta: sha256(`end ${start}`),
+  tokens: (end - start) * BLOCK_TOKENS,
+  loss: 3,
+});
+const round = (number: number, leases: ReturnType<typeof lease>[]) => ({
+  round: number,
+  theta: theta(number),
+  nextTheta: theta(number + 1),
+  delta: sha256(`delta ${number}`),
+  scale: 1,
+  leases,
+});
+
+/** The manifest of an honest node: ten blocks in two rounds by two workers. */
+export function honestManifest(): ManifestIn {
+  const tokens = new Map([
+    [ann, 7 * BLOCK_TOKENS],
+    [bob, 3 * BLOCK_TOKENS],
+  ]);
+  const payoutWei = earnedWei(FEE_WEI, 640n, FUEL_LIMIT);
+  const shares = shareOut({ payoutWei, node, commissionBps: 1000, tokens });
+  return {
+    format: 'emeth-manifest-1',
+    chainId: 31337,
+    contract: Address.parse(`0x${'0d'.repeat(20)}`),
+    jobId: JobId.parse(`0x${'0e'.repeat(16)}`),
+    node,
+    dataset: { reference: `sha256:${sha256(testDataset)}`, sha256: sha256(testDataset), bytes: testDataset.length },
+    params: tinyParams,
+    prepared: {
+      vocabSize: 256,
+      epochBlocks: 10,
+      blockTokens: BLOCK_TOKENS,
+      trainTokens: 640,
+      validationTokens: 64,
+      validationSequences: 4,
+      dataRoot: sha256('root'),
+    },
+    totalBlocks: 10,
+    rounds: [round(0, [lease(ann, 0, 4), lease(bob, 4, 6)]), round(1, [lease(bob, 9, 10), lease(ann, 6, 9)])],
+    validationLoss: { start: 5.5, end: 2.5 },
+    fuelUsed: 640,
+    model: Object.entries(testModel).map(([name, bytes]) => ({ name, sha256: sha256(bytes), bytes: bytes.length })),
+    payoutRoot: buildPayouts(shares).root,
+    payouts: shares.map(({ amountWei, ...share }) => ({ ...share, amountWei: amountWei.toString() })),
+  };
+}
+
+/** The job as the chain has it after `manifest` was submitted; the request itself is the honest one's, whatever the manifest claims. */
+export function submittedJob(manifest: unknown = honestManifest()): SubmittedJob {
+  const honest = honestManifest();
+  const claimed = manifest as ManifestIn;
+  return {
+    jobId: JobId.parse(honest.jobId),
+    chainId: honest.chainId,
+    contract: Address.parse(honest.contract),
+    node,
+    dataset: honest.dataset.reference,
+    params: JSON.stringify({ model: { layers: 1, heads: 2, width: 16, context: 16 }, batch: 4, round: { steps: 4 } }),
+    feeWei: FEE_WEI,
+    fuelLimit: FUEL_LIMIT,
+    resultHash: `0x${sha256(canonicalJson(manifest))}`,
+    payoutRoot: claimed.payoutRoot,
+    fuelUsed: 640n,
+  };
+}

@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+import { buildPayouts } from '../../../src/chain/payouts';
+import { Address } from '../../../src/domain/ids';
+import { shareOut } from '../../../src/domain/shares';
+import { canonicalJson, sha256 } from '../../../src/lib/hash';
+import type { ManifestIn } from '../../../src/protocol/manifest';
+import { findFlaw, readManifest, type SubmittedJob } from '../../../src/verifier/checks';
+import { honestManifest, submittedJob } from '../../support/manifest';
+
+const rootOf: Parameters<typeof findFlaw>[2] = (shares) => buildPayouts(shares).root;
+
+/** What is wrong with a manifest, given what the chain says; undefined for nothing. */
+function check(manifest: unknown, job: SubmittedJob = submittedJob(manifest)): string | undefined {
+  const read = readManifest(Buffer.from(canonicalJson(manifest)), job);
+  return 'code' in read ? read.code : findFlaw(read, job, rootOf)?.code;
+}
+
+/** The honest manifest with a change; its payout root is made to fit the changed payouts. */
+function changed(change: (manifest: ManifestIn) => void): ManifestIn {
+  const manifest = structuredClone(honestManifest());
+  change(manifest);
+  const shares = manifest.payouts.map((share) => ({
+    ...share,
+    worker: Address.parse(share.worker),
+    amountWei: BigInt(share.amountWei),
+  }));
+  if (shares.length > 0) manifest.payoutRoot = buildPayouts(shares).root;
+  return manifest;
+}
+
+const other = (byte: string) => `0x${byte.repeat(20)}`;
+const leases = (manifest: ManifestIn) => manifest.rounds.flatMap((round) => round.leases);
+
+test('default: an honest manifest has no flaw', () => {
+  expect(check(honestManifest())).toBeUndefined();
+});
+
+describe('readManifest', () => {
+  const job = submittedJob();
+  const bytes = Buffer.from(canonicalJson(honestManifest()));
+
+  test('when its bytes are others', () => {
+    expect(readManifest(Buffer.concat([bytes, Buffer.from(' ')]), job)).toMatchObject({
+      code: 'verdict/manifest-hash',
+    });
+  });
+
+  test.each([
+    ['no JSON', 'not JSON'],
+    ['no object', '5'],
+    ['spaces in it', JSON.stringify(honestManifest(), undefined, 1)],
+    ['members in another order', JSON.stringify(honestManifest())],
+    ['an upper-case name', bytes.toString().replace(/"dataRoot":"[0-9a-f]+"/, (text) => text.toUpperCase())],
+    ['an unknown member', bytes.toString().replace('{', '{"a":1,')],
+    ['a member twice', bytes.toString().replace('{', '{"chainId":1,')],
+  ])('when it has %s', (_name, text) => {
+    const result = readManifest(Buffer.from(text), { ...job, resultHash: `0x${sha256(text)}` });
+    expect(result).toMatchObject({ code: 'verdict/manifest-format' });
+  });
+});
+
+test.each<[string, string, (manifest: ManifestIn) => void]>([
+  ['verdict/wrong-job', 'chain', (m) => (m.chainId = 1)],
+  ['verdict/wrong-job', 'contract', (m) => (m.contract = other('ff'))],
+  ['verdict/wrong-job', 'job', (m) => (m.jobId = `0x${'ff'.repeat(16)}`)],
+  ['verdict/wrong-job', 'node', (m) => (m.node = other('ff'))],
+  ['verdict/wrong-job', 'reference', (m) => (m.dataset.reference = 'https://example.org/x')],
+  ['verdict/wrong-job', 'data', (m) => (m.dataset.sha256 = sha256('x'))],
+  ['verdict/wrong-params', 'an asked-for value', (m) => (m.params.batch = 5)],
+  ['verdict/wrong-params', 'a smaller model', (m) => (m.params.model!.width = 32)],
+  ['verdict/wrong-params', 'a default', (m) => (m.params.seed = 7)],
+  ['verdict/wrong-params', 'a nested default', (m) => (m.params.inner!.lr = 0.1)],
+  ['verdict/wrong-params', 'the tokeniser', (m) => (m.params.tokenizer = { type: 'bpe', vocabSize: 300 })],
+  ['verdict/ledger', 'fewer blocks than epochs', (m) => (m.totalBlocks = 9)],
+  ['verdict/ledger', 'more epochs than blocks', (m) => (m.params.epochs = 2)],
+  ['verdict/ledger', 'a hole', (m) => (leases(m)[1]!.start = 5)],
+  ['verdict/ledger', 'an overlap', (m) => (leases(m)[1]!.start = 3)],
+  ['verdict/ledger', 'a missing end', (m) => m.rounds[1]!.leases.shift()],
+  ['verdict/ledger', 'a repetition', (m) => m.rounds[1]!.leases.push(m.rounds[0]!.leases[0]!)],
+  ['verdict/ledger', 'an inflated lease', (m) => (leases(m)[0]!.tokens += 1)],
+  ['verdict/ledger', 'nothing done', (m) => (m.rounds = [])],
+  ['verdict/theta-chain', 'other weights in between', (m) => (m.rounds[1]!.theta = sha256('x'))],
+  ['verdict/theta-chain', 'rounds misnumbered', (m) => (m.rounds[1]!.round = 2)],
+  ['verdict/theta-chain', 'other weights at the end', (m) => (m.rounds[1]!.nextTheta = sha256('x'))],
+  ['verdict/theta-chain', 'another model', (m) => (m.model[1]!.sha256 = sha256('x'))],
+  ['verdict/theta-chain', 'no model', (m) => m.model.pop()],
+  ['verdict/fuel', 'more fuel than merged', (m) => (m.fuelUsed = 641)],
+  [
+    'verdict/payouts',
+    'more than earned',
+    (m) => (m.payouts[0]!.amountWei = String(BigInt(m.payouts[0]!.amountWei) + 1n)),
+  ],
+  ['verdict/payouts', 'less than earned', (m) => (m.payouts[0]!.amountWei = '0')],
+  ['verdict/payouts', 'a worker left out', (m) => m.payouts.pop()],
+  ['verdict/payouts', 'a stranger paid', (m) => (m.payouts[2]!.worker = other('ff'))],
+  ['verdict/payouts', 'one worker twice', (m) => Object.assign(m.payouts[2]!, { ...m.payouts[1]!, index: 2 })],
+  ['verdict/payouts', 'other tokens', (m) => (m.payouts[2]!.tokens += 1)],
+  ['verdict/payouts', 'misnumbered', (m) => (m.payouts[2]!.index = 3)],
+  ['verdict/payouts', 'the commission to somebody else', (m) => (m.payouts[0]!.worker = other('ff'))],
+  [
+    'verdict/payouts',
+    'one worker paid for the other',
+    (m) => {
+      m.payouts[1]!.amountWei = String(BigInt(m.payouts[1]!.amountWei) + 1000n);
+      m.payouts[2]!.amountWei = String(BigInt(m.payouts[2]!.amountWei) - 1000n);
+    },
+  ],
+  ['verdict/model-files', 'a directory for a file', (m) => m.model.push({ ...m.model[0]!, name: '..' })],
+  ['verdict/model-files', 'a hidden file', (m) => m.model.push({ ...m.model[0]!, name: '.bashrc' })],
+  ['verdict/model-files', 'code', (m) => m.model.push({ ...m.model[0]!, name: 'modeling_x.py' })],
+  ['verdict/model-files', 'a pickle', (m) => m.model.push({ ...m.model[0]!, name: 'pytorch_model.bin' })],
+  ['verdict/model-files', 'a name twice', (m) => m.model.push(m.model[0]!)],
+  ['verdict/model-files', 'more than any disk holds', (m) => (m.model[0]!.bytes = 2 ** 40)],
+  ['verdict/manifest-format', 'a path for a file', (m) => (m.model[0]!.name = '../config.json')],
+  ['verdict/manifest-format', 'no loss', (m) => (m.validationLoss.end = Number.NaN)],
+])('%s: %s', (code, _name, change) => {
+  const manifest = changed(change);
+  const job = submittedJob(manifest);
+  expect(check(manifest, job)).toBe(code);
+});
+
+test.each<[string, string, Partial<SubmittedJob>]>([
+  ['verdict/manifest-hash', 'another result', { resultHash: `0x${'00'.repeat(32)}` }],
+  ['verdict/wrong-job', 'another payout root', { payoutRoot: `0x${'00'.repeat(32)}` }],
+  ['verdict/fuel', 'more fuel', { fuelUsed: 641n }],
+  ['verdict/fuel', 'a lower limit than used', { fuelLimit: 500n }],
+  ['verdict/payouts', 'another fee', { feeWei: 5n }],
+  ['verdict/wrong-params', 'params that are no JSON', { params: '{' }],
+  ['verdict/wrong-params', 'params that are none', { params: '{"modle":{}}' }],
+])('%s: when the chain says %s', (code, _name, facts) => {
+  expect(check(honestManifest(), { ...submittedJob(), ...facts })).toBe(code);
+});
+
+test('when the request left epochs and batch open: the node may choose', () => {
+  const { params, ...job } = submittedJob();
+  const { batch: _batch, ...open } = JSON.parse(params);
+  expect(check(honestManifest(), { ...job, params: JSON.stringify(open) })).toBeUndefined();
+});
+
+test('when any fee is shared out by any tokens and commission: paid alike', () => {
+  fc.assert(
+    fc.property(
+      fc.bigInt({ min: 0n, max: 10n ** 24n }),
+      fc.integer({ min: 0, max: 10_000 }),
+      fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1, maxLength: 12 }),
+      (feeWei, commissionBps, blocks) => {
+        const manifest = structuredClone(honestManifest());
+        const workers = blocks.map((_, i) => Address.parse(`0x${(i + 1).toString(16).padStart(40, '0')}`));
+        let start = 0;
+        const [round] = manifest.rounds;
+        const [lease] = round!.leases;
+        round!.leases = blocks.map((count, i) => {
+          const range = { start, end: start + count };
+          start += count;
+          return { ...lease!, ...range, worker: workers[i]!, tokens: count * 64 };
+        });
+        Object.assign(manifest, {
+          rounds: [{ ...round!, nextTheta: manifest.rounds[1]!.nextTheta }],
+          totalBlocks: start,
+        });
+        manifest.prepared.epochBlocks = start;
+        manifest.fuelUsed = start * 64;
+        const tokens = new Map(blocks.map((count, i) => [workers[i]!, count * 64]));
+        const shares = shareOut({ payoutWei: feeWei, node: submittedJob().node, commissionBps, tokens });
+        manifest.payouts = shares.map((share) => ({ ...share, amountWei: share.amountWei.toString() }));
+        manifest.payoutRoot = buildPayouts(shares).root;
+        const fuel = BigInt(manifest.fuelUsed);
+        const job = { ...submittedJob(manifest), feeWei, fuelLimit: fuel, fuelUsed: fuel };
+        expect(check(manifest, job)).toBeUndefined();
+      },
+    ),
+    { numRuns: 100 },
+  );
+});
+
+test('when an amount is more than any chain can hold: verdict/payouts', () => {
+  const manifest = honestManifest();
+  manifest.payouts[0]!.amountWei = '9'.repeat(78);
+  expect(check(manifest)).toBe('verdict/payouts');
+});
+
+test('when a block is said to hold more tokens: verdict/ledger', () => {
+  const manifest = honestManifest();
+  manifest.prepared.blockTokens *= 10;
+  expect(check(manifest)).toBe('verdict/ledger');
+});

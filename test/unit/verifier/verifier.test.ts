@@ -1,0 +1,126 @@
+import { JobId, type Sha256 } from '../../../src/domain/ids';
+import { AppError } from '../../../src/lib/errors';
+import { sha256 } from '../../../src/lib/hash';
+import type { ManifestIn } from '../../../src/protocol/manifest';
+import type { SubmittedJob } from '../../../src/verifier/checks';
+import { openVerifier, type VerifierDeps } from '../../../src/verifier/verifier';
+import { autoClock } from '../../support/auto-clock';
+import { openJudging } from '../../support/judging';
+import { honestManifest, submittedJob, testDataset } from '../../support/manifest';
+
+const job = submittedJob();
+
+interface Outcome {
+  /** What the chain was told, in order. */
+  told: string[];
+  evaluations: number;
+  passedMs: number;
+}
+
+/** Runs a verifier over jobs until the chain waits for nothing more. */
+async function verify(
+  jobs: SubmittedJob[],
+  replaced: Partial<VerifierDeps> = {},
+  manifest: ManifestIn = honestManifest(),
+): Promise<Outcome> {
+  await using judging = await openJudging(manifest, replaced);
+  const told: string[] = [];
+  const waiting = new Set(jobs.map(({ jobId }) => jobId));
+  const stop = new AbortController();
+  const clock = autoClock();
+  const startMs = clock.now();
+  const settle = (what: string, { jobId }: SubmittedJob) => {
+    told.push(what);
+    waiting.delete(jobId);
+    if (waiting.size === 0) stop.abort();
+  };
+  const deps: VerifierDeps = {
+    ...judging.deps,
+    isSubmitted: async (jobId) => waiting.has(jobId),
+    accept: async (accepted) => settle('accept', accepted),
+    reject: async (rejected, reasonHash) => settle(`reject ${reasonHash}`, rejected),
+    clock,
+    signal: stop.signal,
+    ...replaced,
+    evaluate: judging.deps.evaluate,
+  };
+  if (replaced.accept) {
+    const first = replaced.accept;
+    deps.accept = async (accepted) => {
+      await first(accepted);
+      settle('accept', accepted);
+    };
+  }
+  const verifier = openVerifier({ dataDir: judging.dir, tolerance: 0.01 }, deps);
+  for (const submitted of [...jobs, ...jobs]) verifier.onSubmitted(submitted);
+  await verifier.run();
+  return { told, evaluations: judging.evaluations, passedMs: clock.now() - startMs };
+}
+
+test('default: accepts once, though told twice', async () => {
+  expect(await verify([job])).toMatchObject({ told: ['accept'], evaluations: 1 });
+});
+
+test('when the model is worse than claimed: rejects with the hash of the reason', async () => {
+  const evaluate = async () => ({ prepared: honestManifest().prepared as never, loss: 3 });
+  const { told } = await verify([job], { evaluate });
+  expect(told).toEqual([`reject 0x${sha256("verdict/loss: the model's loss is 3, not 2.5")}`]);
+});
+
+test('when the storage comes back: judged then', async () => {
+  let looks = 0;
+  const { told, passedMs } = await verify([job], {
+    async fetchDataset() {
+      looks += 1;
+      if (looks < 20) throw new AppError({ code: 'blobs/storage-unreachable' }, 'Away.');
+      return { sha256: sha256(testDataset) as Sha256, bytes: testDataset.length };
+    },
+  });
+  expect(told).toEqual(['accept']);
+  expect(passedMs).toBeGreaterThan(60 * 60_000);
+});
+
+test('when the evidence stays absent: rejected after some minutes, not before', async () => {
+  const nowhere = { ...job, resultHash: `0x${'00'.repeat(32)}` };
+  const { told, passedMs } = await verify([nowhere]);
+  expect(told).toEqual([`reject 0x${sha256(`verdict/evidence-absent: There is no blob ${'00'.repeat(32)}.`)}`]);
+  expect(passedMs).toBeGreaterThan(2 * 60_000);
+});
+
+test('survives a chain that does not take the verdict at first, without judging again', async () => {
+  let tries = 0;
+  const accept = async () => {
+    tries += 1;
+    if (tries < 4) throw new Error('the node is away');
+  };
+  expect(await verify([job], { accept })).toMatchObject({ told: ['accept'], evaluations: 1 });
+});
+
+test('when one job cannot be judged: the others are', async () => {
+  const absent = { ...job, jobId: JobId.parse(`0x${'ee'.repeat(16)}`), resultHash: `0x${'11'.repeat(32)}` };
+  const { told } = await verify([absent, job]);
+  expect(told).toEqual(['accept', expect.stringMatching(/^reject 0x/)]);
+});
+
+test('when the chain waits no more, as after a restart: nothing is judged', async () => {
+  await using judging = await openJudging();
+  const stop = new AbortController();
+  const asked: string[] = [];
+  const deps: VerifierDeps = {
+    ...judging.deps,
+    async isSubmitted(jobId) {
+      asked.push(jobId);
+      stop.abort();
+      return false;
+    },
+    accept: () => Promise.reject(new Error('told')),
+    reject: () => Promise.reject(new Error('told')),
+    clock: autoClock(),
+    signal: stop.signal,
+  };
+  const verifier = openVerifier({ dataDir: judging.dir, tolerance: 0.01 }, deps);
+  verifier.onSubmitted(job);
+  await verifier.run();
+  expect(asked).toEqual([job.jobId]);
+  expect(judging.evaluations).toBe(0);
+});

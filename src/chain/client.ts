@@ -136,7 +136,10 @@ function byPlace(a: Log, b: Log): number {
 }
 
 /** Asked without ethers, which would try for ever. */
-export async function askChainId({ endpoint, chainId: expected }: Pick<ChainOptions, 'endpoint' | 'chainId'>): Promise<number> {
+export async function askChainId({
+  endpoint,
+  chainId: expected,
+}: Pick<ChainOptions, 'endpoint' | 'chainId'>): Promise<number> {
   let chainId: number;
   try {
     const response = await fetch(endpoint, {

@@ -27,7 +27,11 @@ export async function openDeployer(endpoint: string, source: KeySource): Promise
     );
   }
   const network = Network.from(chainId);
-  const provider = new JsonRpcProvider(endpoint, network, { staticNetwork: network, batchMaxCount: 1, pollingInterval: 200 });
+  const provider = new JsonRpcProvider(endpoint, network, {
+    staticNetwork: network,
+    batchMaxCount: 1,
+    pollingInterval: 200,
+  });
   return {
     address: Address.parse(wallet.address),
     signer: new NonceManager(wallet.signer.connect(provider)),

@@ -54,7 +54,8 @@ export function openEmeth(chain: Chain, sender: Sender): Emeth {
   const call = (key: string, method: string, args: readonly unknown[]) =>
     sender.send({ key, to: chain.core, data: encode(method, args) });
   /** A decline may be followed by another process of the same job: each try of such a pair is an act of its own. */
-  const once = (jobId: JobId, method: string, ...args: unknown[]) => call(`${jobId}:${method}`, method, [jobId, ...args]);
+  const once = (jobId: JobId, method: string, ...args: unknown[]) =>
+    call(`${jobId}:${method}`, method, [jobId, ...args]);
   const again = (jobId: JobId, method: string) => call(`${jobId}:${method}:${unique()}`, method, [jobId]);
 
   /** Makes sure the contract can collect `needWei` from credit and tokens. */

@@ -12,7 +12,12 @@ export interface Gift {
 }
 
 /** Sends coin and EMT from one account to others, one after another; for development chains and tests. */
-export async function fundAccounts(endpoint: string, source: KeySource, token: Address, gifts: readonly Gift[]): Promise<void> {
+export async function fundAccounts(
+  endpoint: string,
+  source: KeySource,
+  token: Address,
+  gifts: readonly Gift[],
+): Promise<void> {
   const giver = await openDeployer(endpoint, source);
   try {
     const emt = new Contract(token, emethTokenAbi, giver.signer);

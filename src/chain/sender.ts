@@ -1,4 +1,4 @@
-import { isError, type TransactionReceipt, Transaction } from 'ethers';
+import { isError, Transaction, type TransactionReceipt } from 'ethers';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError, describeError, never } from '../lib/errors';

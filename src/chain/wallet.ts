@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { type TypedDataField, verifyTypedData, Wallet as EthersWallet, type Signer } from 'ethers';
+import { Wallet as EthersWallet, type Signer, type TypedDataField, verifyTypedData } from 'ethers';
 import { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 
@@ -60,7 +60,9 @@ export function recoverTyped(
 }
 
 /** A new account: its key in hex, or locked into keystore v3 JSON. */
-export async function newAccount(password?: string): Promise<{ address: Address; privateKey: string; keystore?: string }> {
+export async function newAccount(
+  password?: string,
+): Promise<{ address: Address; privateKey: string; keystore?: string }> {
   const wallet = EthersWallet.createRandom();
   const keystore = password === undefined ? undefined : await wallet.encrypt(password);
   return { address: Address.parse(wallet.address), privateKey: wallet.privateKey, ...(keystore ? { keystore } : {}) };
@@ -97,7 +99,9 @@ function readSecret(path: string): string {
   try {
     mode = statSync(path).mode & 0o777;
   } catch (cause) {
-    throw new AppError<WalletError>({ code: 'wallet/unreadable', path }, `The key file ${path} cannot be read.`, { cause });
+    throw new AppError<WalletError>({ code: 'wallet/unreadable', path }, `The key file ${path} cannot be read.`, {
+      cause,
+    });
   }
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     throw new AppError<WalletError>(

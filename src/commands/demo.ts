@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { AppError } from '../lib/errors';
 import type { DemoSummary } from '../demo/summary';
+import { AppError } from '../lib/errors';
 import { example, wholeNumber } from './options';
 import { formatEmt, printLines, talk } from './print';
 

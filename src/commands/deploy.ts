@@ -69,10 +69,16 @@ async function deploy(options: DeployCommandOptions): Promise<void> {
 
 async function keySource(options: DeployCommandOptions) {
   if (options.fund.length > 0 && !options.dev) {
-    throw new AppError({ code: 'usage/fund-without-dev' }, '--fund gives away the development account’s money; add --dev.');
+    throw new AppError(
+      { code: 'usage/fund-without-dev' },
+      '--fund gives away the development account’s money; add --dev.',
+    );
   }
   const { devKeys } = await import('../runner/anvil.js');
   if (options.privateKeyFile !== undefined) return { privateKeyFile: options.privateKeyFile };
   if (options.dev) return { privateKey: devKeys[0] };
-  throw new AppError({ code: 'usage/no-key' }, 'Name the deploying account by --private-key-file, or use --dev on a development chain.');
+  throw new AppError(
+    { code: 'usage/no-key' },
+    'Name the deploying account by --private-key-file, or use --dev on a development chain.',
+  );
 }

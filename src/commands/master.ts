@@ -1,12 +1,12 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { BlobStore } from '../blobs/blob-store';
 import type { Chain } from '../chain/client';
 import type { Emeth } from '../chain/emeth';
 import type { Wallet } from '../chain/wallet';
 import type { MasterConfig } from '../config/schema';
 import type { Address } from '../domain/ids';
 import type { MasterChain, MasterStorage } from '../master/ports';
-import type { BlobStore } from '../blobs/blob-store';
 import { loadRole, openRoleLogger, stopSignal } from './context';
 import { type CommonOptions, example } from './options';
 
@@ -17,7 +17,10 @@ export function registerMaster(program: Command): void {
   program
     .command('master')
     .description('coordinate: take jobs from the chain and have workers train them')
-    .addHelpText('after', example('emeth master', 'emeth master --config config/master.json --data-dir /var/lib/emeth/master'))
+    .addHelpText(
+      'after',
+      example('emeth master', 'emeth master --config config/master.json --data-dir /var/lib/emeth/master'),
+    )
     .action(runMaster);
 }
 

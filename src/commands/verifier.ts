@@ -18,7 +18,10 @@ export function registerVerifier(program: Command): void {
   program
     .command('verifier')
     .description('check submitted results and attest or reject them')
-    .addHelpText('after', example('emeth verifier', 'emeth verifier --config config/verifier.json --data-dir data/verifier'))
+    .addHelpText(
+      'after',
+      example('emeth verifier', 'emeth verifier --config config/verifier.json --data-dir data/verifier'),
+    )
     .action(runVerifier);
 }
 
@@ -97,7 +100,8 @@ async function runVerifier(options: CommonOptions): Promise<void> {
           for (const event of events) await applyEvent(tx, event);
           await tx.cursors.save(cursorId, cursor);
         });
-        for (const event of events) if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await tell(event.jobId);
+        for (const event of events)
+          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await tell(event.jobId);
       },
     },
     signal,
@@ -133,7 +137,11 @@ async function evaluate(
   const { device, maxDatasetBytes: maxBytes } = config;
   const threads = threadsOf(config);
   await using child = openTrainer({ kind: 'coordinate', device, threads, workDir, jobId, params }, { python, logger });
-  const { type: _type, id: _id, ...prepared } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
+  const {
+    type: _type,
+    id: _id,
+    ...prepared
+  } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
   const model = { directory: job.directory };
   const { loss } = await child.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
   return { prepared, loss };

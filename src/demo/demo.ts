@@ -58,7 +58,13 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await using anvil = await startAnvil();
   const threads = Math.max(1, Math.floor(availableParallelism() / options.workers));
   const masterPort = await freePort();
-  const parties = await makeParties({ dir: options.dir, endpoint: anvil.url, masterPort, workers: options.workers, threads });
+  const parties = await makeParties({
+    dir: options.dir,
+    endpoint: anvil.url,
+    masterPort,
+    workers: options.workers,
+    threads,
+  });
   const { core, token, chainId } = parties;
   await using chain = await openChain({ endpoint: anvil.url, core, token, chainId });
   const before = await readBalances(chain, parties);
@@ -71,13 +77,25 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await waitFor('The master is not ready', () => roles.checked(() => isHealthy(parties.masterUrl)), wait);
   for (const worker of parties.workers) roles.start('worker', worker);
   roles.start('verifier', parties.verifier);
-  const isEverybodyHere = async () => (await admin.workers()).filter((worker) => worker.connected).length >= options.workers;
+  const isEverybodyHere = async () =>
+    (await admin.workers()).filter((worker) => worker.connected).length >= options.workers;
   await waitFor('The workers are not connected', () => roles.checked(isEverybodyHere), wait);
 
   const params = JSON.stringify(await jobParams(options, datasetPath));
   say(`Requesting a model for ${FEE}: ${params}`);
   const as = (party: Party) => ['--config', party.configPath, '--data-dir', party.dataDir];
-  const requestArgs = ['request', ...as(parties.requester), '--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '1h'];
+  const requestArgs = [
+    'request',
+    ...as(parties.requester),
+    '--dataset',
+    datasetPath,
+    '--fee',
+    FEE,
+    '--params',
+    params,
+    '--deadline',
+    '1h',
+  ];
   const { jobId } = z.object({ jobId: JobId }).parse(await runCommand(requestArgs, signal));
   say(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
@@ -90,8 +108,19 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await rm(options.modelDir, { recursive: true, force: true });
   const resultArgs = ['result', jobId, ...as(parties.requester), '--out', options.modelDir];
   const result = Result.parse(await runCommand(resultArgs, signal));
-  const sampleArgs = ['generate', options.modelDir, '--tokens', String(SAMPLE_TOKENS), '--temperature', '0.8', '--seed', '1'];
-  const { text } = z.object({ text: z.string() }).parse(await runCommand([...sampleArgs, '--prompt', 'The whale'], signal));
+  const sampleArgs = [
+    'generate',
+    options.modelDir,
+    '--tokens',
+    String(SAMPLE_TOKENS),
+    '--temperature',
+    '0.8',
+    '--seed',
+    '1',
+  ];
+  const { text } = z
+    .object({ text: z.string() })
+    .parse(await runCommand([...sampleArgs, '--prompt', 'The whale'], signal));
 
   const summary: DemoSummary = {
     jobId,
@@ -126,9 +155,13 @@ class RoleStack implements AsyncDisposable {
     const workers = this.running.filter(({ name }) => name.startsWith('worker'));
     const essential = this.running.filter(({ name }) => !name.startsWith('worker'));
     const lost = essential.find((role) => !role.isRunning());
-    const name = lost?.name ?? (workers.length > 0 && workers.every((role) => !role.isRunning()) ? 'every worker' : undefined);
+    const name =
+      lost?.name ?? (workers.length > 0 && workers.every((role) => !role.isRunning()) ? 'every worker' : undefined);
     if (name === undefined) return;
-    throw new AppError<FollowError>({ code: 'demo/process-ended', name }, `The ${name} has ended; its log is in ${this.dir}.`);
+    throw new AppError<FollowError>(
+      { code: 'demo/process-ended', name },
+      `The ${name} has ended; its log is in ${this.dir}.`,
+    );
   }
 
   /** A check that is of no use once a process is gone. */

@@ -42,7 +42,10 @@ export async function waitFor(
   while (!(await check().catch(() => false))) {
     const waitedMs = clock.now() - startedMs;
     if (waitedMs > limitMs) {
-      throw new AppError<FollowError>({ code: 'demo/not-ready', what, waitedMs }, `${what} after ${Math.round(waitedMs / 1000)} s.`);
+      throw new AppError<FollowError>(
+        { code: 'demo/not-ready', what, waitedMs },
+        `${what} after ${Math.round(waitedMs / 1000)} s.`,
+      );
     }
     await clock.sleep(POLL_MS / 2, signal);
   }
@@ -62,7 +65,10 @@ export async function followJob(
     if (job?.state === 'verified') return job;
     if (job && ENDED.includes(job.state)) {
       const reason = job.reason ?? 'no reason given';
-      throw new AppError<FollowError>({ code: 'demo/job-lost', state: job.state, reason }, `The job ended ${job.state}: ${reason}.`);
+      throw new AppError<FollowError>(
+        { code: 'demo/job-lost', state: job.state, reason },
+        `The job ended ${job.state}: ${reason}.`,
+      );
     }
     await deps.clock.sleep(POLL_MS, deps.signal);
   }

@@ -46,7 +46,12 @@ export async function makeParties(options: {
   settings?: { node?: object | undefined; worker?: object | undefined; verifier?: object | undefined } | undefined;
 }): Promise<Parties> {
   const { dir, endpoint } = options;
-  const roles = ['requester', 'node', 'verifier', ...Array.from({ length: options.workers }, (_, i) => `worker ${i + 1}`)];
+  const roles = [
+    'requester',
+    'node',
+    'verifier',
+    ...Array.from({ length: options.workers }, (_, i) => `worker ${i + 1}`),
+  ];
   const accounts = new Map(await Promise.all(roles.map(async (role) => [role, await makeAccount(dir, role)] as const)));
   const party = (role: string) => accounts.get(role) as Party;
   const workers = roles.filter((role) => role.startsWith('worker')).map(party);
@@ -75,7 +80,13 @@ export async function makeParties(options: {
   await writeConfig(node, { ...chain, my_url: masterUrl, pollMs: 500, threads, ...settings.node });
   await writeConfig(verifier, { ...chain, storageApi, pollMs: 500, threads, ...settings.verifier });
   for (const worker of workers) {
-    await writeConfig(worker, { ...chain, master_node_url: masterUrl, masterAddress: node.address, threads, ...settings.worker });
+    await writeConfig(worker, {
+      ...chain,
+      master_node_url: masterUrl,
+      masterAddress: node.address,
+      threads,
+      ...settings.worker,
+    });
   }
   return { requester, node, workers, verifier, deployer: deployer.address, core, token, chainId, masterUrl };
 }

@@ -33,8 +33,14 @@ export function findShortfalls(summary: DemoSummary): string[] {
   };
   const checks: [boolean, string][] = [
     [summary.status === 'VERIFIED', `the job is ${summary.status}, not VERIFIED`],
-    [ledger.minMerged === 1 && ledger.maxMerged === 1, `blocks were merged ${ledger.minMerged} to ${ledger.maxMerged} times`],
-    [validationLoss.end < validationLoss.start, `the validation loss did not fall (${validationLoss.start} → ${validationLoss.end})`],
+    [
+      ledger.minMerged === 1 && ledger.maxMerged === 1,
+      `blocks were merged ${ledger.minMerged} to ${ledger.maxMerged} times`,
+    ],
+    [
+      validationLoss.end < validationLoss.start,
+      `the validation loss did not fall (${validationLoss.start} → ${validationLoss.end})`,
+    ],
     [total('before') === total('after'), `balances do not add up: ${total('before')} before, ${total('after')} after`],
     [['node', 'worker', 'verifier'].every(gained), 'somebody who worked was not paid'],
     [summary.sample.trim() !== '', 'the trained model wrote nothing'],

@@ -1,4 +1,4 @@
-import { createLogger, format, type Logger as WinstonLogger, transports } from 'winston';
+import { createLogger, format, transports, type Logger as WinstonLogger } from 'winston';
 import { describeError, errorCode } from './errors';
 
 type LogFn = (message: string, fields?: Record<string, unknown>, error?: unknown) => void;

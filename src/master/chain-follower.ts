@@ -1,6 +1,6 @@
 import type { CoreEvent } from '../chain/events';
-import type { ChainState } from '../domain/job';
 import type { Address, JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
 import type { Store } from '../store/open';
 
 /** A job's change of state as the chain tells it. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Address } from '../domain/ids';
-import { LINK_DOMAIN } from '../protocol/storage';
 import { type Receipt, receiptTypes } from '../protocol/link';
+import { LINK_DOMAIN } from '../protocol/storage';
 import type { JobContext } from './job-context';
 import { loseLease } from './leases';
 import type { LiveLease, RoundState } from './round-state';

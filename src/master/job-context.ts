@@ -1,11 +1,11 @@
+import type { BlobStore } from '../blobs/blob-store';
+import type { Wallet } from '../chain/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
 import type { Offer, WorkerMessage } from '../protocol/link';
-import type { BlobStore } from '../blobs/blob-store';
-import type { Wallet } from '../chain/wallet';
 import type { Store } from '../store/open';
 import type { Coordinator } from './coordinator';
 import type { JobPlan } from './plan';

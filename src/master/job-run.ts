@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { activeStates, type ChainState, isTerminal, type JobState } from '../domain/job';
 import type { Address, JobId } from '../domain/ids';
+import { activeStates, type ChainState, isTerminal, type JobState } from '../domain/job';
 import { earnedWei } from '../domain/shares';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
@@ -224,7 +224,11 @@ export class JobRun implements JobDesk {
     await clock.sleep(RETRY_MS, this.deps.signal);
   }
 
-  private async move(to: JobState, facts: Parameters<JobContext['deps']['store']['jobs']['move']>[3] = {}, reason?: string) {
+  private async move(
+    to: JobState,
+    facts: Parameters<JobContext['deps']['store']['jobs']['move']>[3] = {},
+    reason?: string,
+  ) {
     const { jobs } = this.deps.store;
     const from = this.row.state;
     const moved = await jobs.move(this.jobId, from, to, { ...facts, ...(reason ? { reason } : {}) });

@@ -88,7 +88,14 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
 
   const grantedAtMs = clock.now();
   const gone = hub.peer(worker) === undefined;
-  round.add({ leaseId, worker, ...range, grantedAtMs, state: 'running', ...(gone ? { awaySinceMs: grantedAtMs } : {}) });
+  round.add({
+    leaseId,
+    worker,
+    ...range,
+    grantedAtMs,
+    state: 'running',
+    ...(gone ? { awaySinceMs: grantedAtMs } : {}),
+  });
   const theta = await blobs.stat(round.theta);
   hub.send(worker, {
     type: 'lease.grant',

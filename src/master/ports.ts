@@ -1,5 +1,5 @@
-import type { ChainState } from '../domain/job';
 import type { Address, JobId, Sha256 } from '../domain/ids';
+import type { ChainState } from '../domain/job';
 import type { Share } from '../domain/shares';
 
 /** The contract as a master uses it. Every call is idempotent: repeating one that was already mined changes nothing. */

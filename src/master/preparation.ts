@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BlobStore } from '../blobs/blob-store';
 import type { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { JobParams, MAX_PARAMS_BYTES, type ResolvedParams } from '../protocol/job-params';
-import type { BlobStore } from '../blobs/blob-store';
 import type { Coordinator } from './coordinator';
 import { countBlocks, type JobPlan } from './plan';
 
@@ -37,11 +37,18 @@ export async function prepareJob(options: {
 }): Promise<JobPlan> {
   const { coordinator, blobs, dir, params, dataset } = options;
   await mkdir(dir, { recursive: true });
-  const { type: _type, id: _id, ...prepared } = await coordinator.run(
+  const {
+    type: _type,
+    id: _id,
+    ...prepared
+  } = await coordinator.run(
     { type: 'prepare', dataset: blobs.path(dataset.sha256), maxBytes: options.maxBytes },
     'prepared',
   );
-  const { theta, parameters } = await coordinator.run({ type: 'init', out: join(dir, 'theta-init.safetensors') }, 'initialised');
+  const { theta, parameters } = await coordinator.run(
+    { type: 'init', out: join(dir, 'theta-init.safetensors') },
+    'initialised',
+  );
   await blobs.add(theta.path, { move: true });
   const start = await coordinator.run(
     { type: 'evaluate', model: { theta: blobs.path(theta.sha256) }, maxSequences: 0 },

@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Address, Sha256 } from '../domain/ids';
 import { earnedWei, type Share, shareOut } from '../domain/shares';
 import { canonicalJson } from '../lib/hash';
@@ -61,7 +61,11 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs: [...files, written.sha256] };
 }
 
-async function exportModel(job: JobContext, theta: string, facts: Record<string, number>): Promise<ManifestIn['model']> {
+async function exportModel(
+  job: JobContext,
+  theta: string,
+  facts: Record<string, number>,
+): Promise<ManifestIn['model']> {
   const directory = join(job.dir, 'model');
   await mkdir(directory, { recursive: true });
   const card = { jobId: job.jobId, dataset: job.plan.dataset.sha256, startLoss: job.plan.startLoss, ...facts };
@@ -76,7 +80,9 @@ async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
   return Promise.all(
     rounds.map(async (round) => {
       if (!round.nextTheta || !round.delta) throw new Error(`Round ${round.round} of ${job.jobId} is not folded`);
-      const leases = (await store.ledger.listLeases(job.jobId, round.round)).filter((lease) => lease.state === 'merged');
+      const leases = (await store.ledger.listLeases(job.jobId, round.round)).filter(
+        (lease) => lease.state === 'merged',
+      );
       leases.sort((a, b) => (a.worker < b.worker ? -1 : a.worker > b.worker ? 1 : a.start - b.start));
       return {
         round: round.round,

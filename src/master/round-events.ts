@@ -106,7 +106,8 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   if (commit.tokens !== tokens) return fault(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
   // The largest codec is fp32: 4 bytes a parameter, and a header.
   const maxBytes = 4 * job.plan.parameters + 1024 * 1024;
-  if (commit.update.bytes > maxBytes) return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
+  if (commit.update.bytes > maxBytes)
+    return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
 
   await hub.peer(lease.worker)?.pull(commit.update, { signal: job.signal });
   const update = blobs.path(commit.update.sha256);
@@ -114,7 +115,15 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   if (!seen.ok) return fault(seen.reason ?? 'its update is not one of this model');
 
   const { loss, lossCurve, seconds, endTheta } = commit;
-  const facts = { update: commit.update.sha256, bytes: commit.update.bytes, tokens, loss, lossCurve, seconds, endTheta };
+  const facts = {
+    update: commit.update.sha256,
+    bytes: commit.update.bytes,
+    tokens,
+    loss,
+    lossCurve,
+    seconds,
+    endTheta,
+  };
   const outcome = await store.ledger.commit(lease.leaseId, lease.worker, facts);
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
   hub.recordSpeed(lease.worker, blocks / Math.max(seconds, 1e-3));
@@ -131,7 +140,11 @@ function onCollectFailed(job: JobContext, lease: LiveLease, error: unknown): voi
     if (!job.deps.hub.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
     return;
   }
-  const verdict: Verdict = { accepted: false, reason: describeError(error), isFault: errorCode(error) === 'blobs/hash-mismatch' };
+  const verdict: Verdict = {
+    accepted: false,
+    reason: describeError(error),
+    isFault: errorCode(error) === 'blobs/hash-mismatch',
+  };
   job.mailbox.push({ type: 'collected', leaseId: lease.leaseId, verdict });
 }
 

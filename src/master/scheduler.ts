@@ -1,6 +1,13 @@
-import { activeStates } from '../domain/job';
-import { chooseWorkers, countParameters, estimateTokens, type FeeRange, refuseJob, type WorkEstimate } from '../domain/job-choice';
 import type { JobId } from '../domain/ids';
+import { activeStates } from '../domain/job';
+import {
+  chooseWorkers,
+  countParameters,
+  estimateTokens,
+  type FeeRange,
+  refuseJob,
+  type WorkEstimate,
+} from '../domain/job-choice';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';

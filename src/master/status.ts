@@ -21,7 +21,13 @@ export function viewJob(row: JobRow, run: JobRun | undefined, hub: WorkerHub, no
 }
 
 /** Everything about one job, including the ledger audit: how often each block was merged. */
-export async function describeJob(store: Store, row: JobRow, run: JobRun | undefined, hub: WorkerHub, nowMs: number): Promise<JobDetails> {
+export async function describeJob(
+  store: Store,
+  row: JobRow,
+  run: JobRun | undefined,
+  hub: WorkerHub,
+  nowMs: number,
+): Promise<JobDetails> {
   const plan = JobPlan.safeParse(row.plan).data;
   const [rounds, leases, history] = await Promise.all([
     store.rounds.list(row.id),

@@ -1,11 +1,11 @@
-import { countMembers } from './members';
-import { abandonRound, foldRound } from './fold';
-import { grantRound, resumeRound } from './leases';
-import { handleEvent } from './round-events';
-import type { JobContext } from './job-context';
-import type { RoundState } from './round-state';
 import { decideRound, type RoundDecision } from '../domain/round';
 import { AppError } from '../lib/errors';
+import { abandonRound, foldRound } from './fold';
+import type { JobContext } from './job-context';
+import { grantRound, resumeRound } from './leases';
+import { countMembers } from './members';
+import { handleEvent } from './round-events';
+import type { RoundState } from './round-state';
 
 /** How long the first ready worker waits for the others that are still starting, so that it does not train a round alone. */
 const GATHER_MS = 20_000;
@@ -44,10 +44,7 @@ async function nextRound(job: JobContext): Promise<RoundState> {
 }
 
 /** Handles events until the round may close. */
-async function collectRound(
-  job: JobContext,
-  round: RoundState,
-): Promise<Exclude<RoundDecision, { kind: 'wait' }>> {
+async function collectRound(job: JobContext, round: RoundState): Promise<Exclude<RoundDecision, { kind: 'wait' }>> {
   for (;;) {
     const decision = decideRound(round.view(), job.settings, job.deps.clock.now());
     if (decision.kind !== 'wait') return decision;

@@ -2,9 +2,9 @@ import type { Address, JobId } from '../domain/ids';
 import { smoothSpeed } from '../domain/lease-plan';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import type { Peer } from '../link/server';
 import type { WorkerView } from '../protocol/admin';
 import type { MasterMessageIn, Offer, WorkerMessage } from '../protocol/link';
-import type { Peer } from '../link/server';
 
 /** What a job run wants to know of its workers. */
 export interface JobDesk {

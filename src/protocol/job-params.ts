@@ -30,8 +30,18 @@ export const JobParams = z.strictObject({
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
   model: ModelShape.prefault({}),
   tokenizer: Tokenizer.default({ type: 'byte' }),
-  seed: z.int().min(0).max(2 ** 31 - 1).default(0).describe('seed of initial weights and data order'),
-  epochs: z.number().positive().max(1000).optional().describe('passes over the training part; default: the master’s n_epochs'),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .default(0)
+    .describe('seed of initial weights and data order'),
+  epochs: z
+    .number()
+    .positive()
+    .max(1000)
+    .optional()
+    .describe('passes over the training part; default: the master’s n_epochs'),
   batch: z.int().min(1).max(4096).optional().describe('sequences per inner step; default: the master’s batchSize'),
   validation: fraction(0.01, 0.5).default(0.07).describe('last part of the data, held out for validation'),
   round: z

@@ -39,7 +39,9 @@ export const Manifest = z.strictObject({
       validationLoss: z.number().optional(),
     }),
   ),
-  validationLoss: z.strictObject({ start: z.number(), end: z.number() }).describe('nats per token, whole held-out part'),
+  validationLoss: z
+    .strictObject({ start: z.number(), end: z.number() })
+    .describe('nats per token, whole held-out part'),
   fuelUsed: z.int().min(1).describe('tokens merged'),
   model: z.array(z.strictObject({ name: z.string().regex(/^[\w.-]+$/), sha256: Sha256, bytes: z.int().min(0) })).min(1),
   payoutRoot: Bytes32,

@@ -26,7 +26,12 @@ export const devKeys = [
 function findAnvil(): string {
   const cpu = process.arch === 'arm64' ? 'arm64' : 'amd64';
   const name = `@foundry-rs/anvil-${process.platform}-${cpu}/package.json`;
-  return join(require.resolve(name, { paths: [require.resolve('@foundry-rs/anvil/package.json')] }), '..', 'bin', 'anvil');
+  return join(
+    require.resolve(name, { paths: [require.resolve('@foundry-rs/anvil/package.json')] }),
+    '..',
+    'bin',
+    'anvil',
+  );
 }
 
 /** Starts anvil on a free port (or the one given); a block a transaction unless `blockTimeS` is set. */
@@ -62,5 +67,8 @@ async function listeningPort(child: ChildProcess & { stdout: NodeJS.ReadableStre
     words.push(line);
   }
   const said = words.join('\n').trim().slice(-500);
-  throw new AppError<AnvilError>({ code: 'runner/anvil-failed', words: said }, `The local chain did not start: ${said}`);
+  throw new AppError<AnvilError>(
+    { code: 'runner/anvil-failed', words: said },
+    `The local chain did not start: ${said}`,
+  );
 }

@@ -20,6 +20,10 @@ export class Cursors {
     const values = { block_number: cursor.number, block_hash: cursor.hash };
     const known = await this.find(id);
     if (known) await this.db.updateTable('cursors').set(values).where('id', '=', id).execute();
-    else await this.db.insertInto('cursors').values({ id, ...values }).execute();
+    else
+      await this.db
+        .insertInto('cursors')
+        .values({ id, ...values })
+        .execute();
   }
 }

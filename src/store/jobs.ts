@@ -1,7 +1,7 @@
 import type { Kysely, Selectable } from 'kysely';
 import { z } from 'zod';
 import { Address, JobId, Sha256, Wei } from '../domain/ids';
-import { canMove, type ChainState, isTerminal, type JobState } from '../domain/job';
+import { type ChainState, canMove, isTerminal, type JobState } from '../domain/job';
 import type { Share } from '../domain/shares';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
@@ -110,7 +110,11 @@ export class Jobs {
    * Notes what the chain says of a job. A terminal state is never left, and a job nobody of ours works on follows the chain:
    * taken by another node or ended, it leaves the queue.
    */
-  async applyChainState(id: JobId, chainState: ChainState, facts: { node?: Address | undefined } = {}): Promise<boolean> {
+  async applyChainState(
+    id: JobId,
+    chainState: ChainState,
+    facts: { node?: Address | undefined } = {},
+  ): Promise<boolean> {
     const row = await this.find(id);
     if (!row || isTerminal(row.chainState)) return false;
     await this.db

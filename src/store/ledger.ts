@@ -1,7 +1,7 @@
 import type { Kysely, Selectable } from 'kysely';
-import type { LedgerAudit } from '../protocol/admin';
 import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
+import type { LedgerAudit } from '../protocol/admin';
 import type { LeasesTable, Tables } from './schema';
 
 export type LeaseState = 'leased' | 'committed' | 'released' | 'merged';
@@ -98,7 +98,10 @@ export class Ledger {
           .values({ job_id: grant.jobId, start_pos: end, end_pos: row.end_pos, state: 'AVAILABLE' })
           .execute();
       }
-      await tx.insertInto('leases').values(newLease(grant, range, this.clock.now())).execute();
+      await tx
+        .insertInto('leases')
+        .values(newLease(grant, range, this.clock.now()))
+        .execute();
       return range;
     });
   }
@@ -165,8 +168,15 @@ export class Ledger {
   }
 
   /** The ranges themselves, in order: what the audit and the tests look at. */
-  async listRanges(jobId: JobId): Promise<{ start: number; end: number; state: string; leaseId: string | undefined }[]> {
-    const rows = await this.db.selectFrom('ledger').selectAll().where('job_id', '=', jobId).orderBy('start_pos').execute();
+  async listRanges(
+    jobId: JobId,
+  ): Promise<{ start: number; end: number; state: string; leaseId: string | undefined }[]> {
+    const rows = await this.db
+      .selectFrom('ledger')
+      .selectAll()
+      .where('job_id', '=', jobId)
+      .orderBy('start_pos')
+      .execute();
     return rows.map((row) => ({
       start: row.start_pos,
       end: row.end_pos,
@@ -199,7 +209,10 @@ export class Ledger {
   private async countBlocks(jobId: JobId, state: string): Promise<number> {
     const row = await this.db
       .selectFrom('ledger')
-      .select(({ fn }) => [fn.sum<number | string | null>('end_pos').as('ends'), fn.sum<number | string | null>('start_pos').as('starts')])
+      .select(({ fn }) => [
+        fn.sum<number | string | null>('end_pos').as('ends'),
+        fn.sum<number | string | null>('start_pos').as('starts'),
+      ])
       .where('job_id', '=', jobId)
       .where('state', '=', state)
       .executeTakeFirstOrThrow();

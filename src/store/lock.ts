@@ -8,7 +8,11 @@ export type LockError = { code: 'store/locked'; dir: string };
 export async function lockDataDir(dir: string): Promise<AsyncDisposable> {
   await mkdir(dir, { recursive: true });
   try {
-    const release = await lock(dir, { stale: 10_000, update: 2000, retries: { retries: 4, minTimeout: 3000, maxTimeout: 3000 } });
+    const release = await lock(dir, {
+      stale: 10_000,
+      update: 2000,
+      retries: { retries: 4, minTimeout: 3000, maxTimeout: 3000 },
+    });
     return { [Symbol.asyncDispose]: () => release().catch(() => undefined) };
   } catch (cause) {
     if (errorCode(cause) !== 'ELOCKED') throw cause;

@@ -68,7 +68,17 @@ export async function resetStore(options: StoreOptions): Promise<void> {
   const db = await connect(options);
   try {
     const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-    const ours = new Set(['jobs', 'job_events', 'ledger', 'leases', 'rounds', 'receipts', 'workers', 'cursors', 'intents']);
+    const ours = new Set([
+      'jobs',
+      'job_events',
+      'ledger',
+      'leases',
+      'rounds',
+      'receipts',
+      'workers',
+      'cursors',
+      'intents',
+    ]);
     for (const { name } of tables) {
       if (ours.has(name) || name.startsWith('kysely_migration')) await db.schema.dropTable(name).execute();
     }
@@ -163,12 +173,16 @@ function columnTypes(kind: StoreOptions['kind']): queue.ColumnTypes {
 }
 
 function explain(error: unknown, options: StoreOptions): AppError<StoreError> {
-  const where = options.kind === 'sqlite' ? options.path : `${options.user}@${options.host}:${options.port}/${options.database}`;
+  const where =
+    options.kind === 'sqlite' ? options.path : `${options.user}@${options.host}:${options.port}/${options.database}`;
   const code = errorCode(error);
   const say = (detail: StoreError['code'], sentence: string) =>
     new AppError<StoreError>({ code: detail, where }, sentence, { cause: error });
   if (['ECONNREFUSED', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH'].includes(code)) {
-    return say('store/unreachable', `The database ${where} cannot be reached; start it, or correct host and port in external_db.`);
+    return say(
+      'store/unreachable',
+      `The database ${where} cannot be reached; start it, or correct host and port in external_db.`,
+    );
   }
   if (code === 'ER_ACCESS_DENIED_ERROR' || code === 'ER_DBACCESS_DENIED_ERROR') {
     return say('store/access-denied', `The database refuses ${where}; correct user and password in external_db.`);
@@ -177,7 +191,10 @@ function explain(error: unknown, options: StoreOptions): AppError<StoreError> {
     return say('store/no-database', `There is no database at ${where}; create it with CREATE DATABASE.`);
   }
   if (/corrupted migrations/.test(String(error))) {
-    return say('store/newer-schema', `The database ${where} was written by a newer version of this program; update it.`);
+    return say(
+      'store/newer-schema',
+      `The database ${where} was written by a newer version of this program; update it.`,
+    );
   }
   return say('store/failed', `The database ${where} cannot be opened: ${describeError(error)}.`);
 }

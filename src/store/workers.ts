@@ -29,7 +29,11 @@ export class Workers {
   }
 
   async isBlocked(address: Address): Promise<boolean> {
-    const row = await this.db.selectFrom('workers').select('is_blocked').where('address', '=', address).executeTakeFirst();
+    const row = await this.db
+      .selectFrom('workers')
+      .select('is_blocked')
+      .where('address', '=', address)
+      .executeTakeFirst();
     return row?.is_blocked === 1;
   }
 

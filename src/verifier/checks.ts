@@ -173,11 +173,12 @@ function checkPayouts(
   const [own, ...workers] = shares;
   if (!own || shares.some((share, i) => share.index !== i)) return flaw('payouts', 'the payouts are not in order');
   if (own.worker !== job.node || own.tokens !== 0) return flaw('payouts', 'the first payout is not the node’s own');
-  if (payoutRoot(shares) !== manifest.payoutRoot)
-    return flaw('payouts', 'the payouts do not have the root that was submitted');
   const sum = shares.reduce((total, share) => total + share.amountWei, 0n);
   const earned = earnedWei(job.feeWei, job.fuelUsed, job.fuelLimit);
   if (sum !== earned) return flaw('payouts', `the payouts are ${sum} wei, the job earned ${earned}`);
+  // Only now is every amount one that a tree can hold.
+  if (payoutRoot(shares) !== manifest.payoutRoot)
+    return flaw('payouts', 'the payouts do not have the root that was submitted');
   const merged = mergedTokens(manifest);
   const isAsMerged = workers.every((share) => merged.get(share.worker) === share.tokens);
   if (

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Sha256 } from '../domain/ids';
 import type { Share } from '../domain/shares';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { canonicalJson } from '../lib/hash';
 import type { Logger } from '../lib/logger';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { Manifest } from '../protocol/manifest';
@@ -18,7 +19,7 @@ export type Verdict =
 export interface JudgeDeps {
   /** Where our copies of blobs are. */
   path(sha256: Sha256): string;
-  /** Brings a blob of the result. Throws `blobs/not-stored` when the storage does not have it. */
+  /** Brings a blob of the result. Throws `blobs/not-stored` when the storage does not have it, `blobs/too-large` beyond the limit. */
   fetch(sha256: Sha256, maxBytes: number): Promise<{ bytes: number }>;
   fetchDataset(reference: string): Promise<{ sha256: Sha256; bytes: number }>;
   /** Splits the data as the job's parameters say and evaluates an exported model on the held-out part. */
@@ -39,8 +40,9 @@ export interface JudgeOptions {
   tolerance: number;
 }
 
-const MODEL_FAULT =
-  /^(data\/(empty|not-text|too-small|too-large)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
+const MODEL_FAULT = /^(data\/(empty|not-text|too-small)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
+/** A storage that has other bytes under a name does not have the blob. */
+const ABSENT = ['blobs/not-stored', 'blobs/hash-mismatch'];
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -53,7 +55,7 @@ export async function judge(job: SubmittedJob, options: JudgeOptions, deps: Judg
     return await judgeIn(workDir, job, options, deps);
   } catch (error) {
     if (error instanceof FlawFound) return { kind: 'reject', ...error.flaw };
-    return { kind: 'unknown', reason: describeError(error), isAbsent: errorCode(error) === 'blobs/not-stored' };
+    return { kind: 'unknown', reason: describeError(error), isAbsent: ABSENT.includes(errorCode(error)) };
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
@@ -82,12 +84,12 @@ async function judgeIn(workDir: string, job: SubmittedJob, options: JudgeOptions
       `${job.dataset} holds other data now than the model was trained on; a reference with a hash would tell which are right`,
     );
   }
+  if (dataset.bytes !== manifest.dataset.bytes) {
+    reject('verdict/dataset', `the data set has ${dataset.bytes} bytes, not ${manifest.dataset.bytes}`);
+  }
   const directory = await fetchModel(workDir, manifest, deps);
   const seen = await evaluate(workDir, directory, manifest, deps);
-  if (
-    seen.prepared.dataRoot !== manifest.prepared.dataRoot ||
-    seen.prepared.epochBlocks !== manifest.prepared.epochBlocks
-  ) {
+  if (canonicalJson(seen.prepared) !== canonicalJson(manifest.prepared)) {
     reject('verdict/data-root', 'the data was not split as the parameters say');
   }
   const claimed = manifest.validationLoss.end;
@@ -99,7 +101,7 @@ async function judgeIn(workDir: string, job: SubmittedJob, options: JudgeOptions
 
 async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manifest> {
   const sha256 = job.resultHash.slice(2) as Sha256;
-  await deps.fetch(sha256, MAX_MANIFEST_BYTES);
+  await orTooLarge(deps.fetch(sha256, MAX_MANIFEST_BYTES), 'verdict/manifest-format', 'the manifest');
   const manifest = readManifest(await readFile(deps.path(sha256)), job);
   if ('code' in manifest) throw new FlawFound(manifest);
   return manifest;
@@ -109,16 +111,22 @@ async function fetchModel(workDir: string, manifest: Manifest, deps: JudgeDeps):
   const directory = join(workDir, 'model');
   await mkdir(directory, { recursive: true });
   for (const file of manifest.model) {
-    const found = await deps.fetch(file.sha256, file.bytes).catch((error: unknown) => {
-      if (errorCode(error) === 'blobs/too-large')
-        reject('verdict/model-files', `${file.name} has more than ${file.bytes} bytes`);
-      throw error;
-    });
+    const found = await orTooLarge(deps.fetch(file.sha256, file.bytes), 'verdict/model-files', file.name);
     if (found.bytes !== file.bytes)
       reject('verdict/model-files', `${file.name} has ${found.bytes} bytes, not ${file.bytes}`);
     await copyFile(deps.path(file.sha256), join(directory, file.name));
   }
   return directory;
+}
+
+/** What is larger than it may be is not read; its node answers for that. */
+async function orTooLarge<T>(fetching: Promise<T>, code: string, name: string): Promise<T> {
+  try {
+    return await fetching;
+  } catch (error) {
+    if (errorCode(error) !== 'blobs/too-large') throw error;
+    return reject(code, `${name} is too large: ${describeError(error)}`);
+  }
 }
 
 async function evaluate(workDir: string, directory: string, manifest: Manifest, deps: JudgeDeps) {

@@ -3,7 +3,10 @@ import { sha256 } from '../../src/lib/hash';
 import { makeText, startNetwork, tinyParams } from '../support/network';
 
 test('a job that cannot be trained is not taken, with a reason anyone can read, and the next one is done all the same', async () => {
-  await using network = await startNetwork({ workers: 1, master: { maxDatasetBytes: 100_000, allowFiles: true, max_fee: '30000000000000000000' } });
+  await using network = await startNetwork({
+    workers: 1,
+    master: { maxDatasetBytes: 100_000, allowFiles: true, max_fee: '30000000000000000000' },
+  });
   const { requester } = network.parties;
   const upload = (name: string, content: string | Buffer) => network.writeText(name, content);
   const good = await upload('good.txt', makeText(20_000));
@@ -13,7 +16,8 @@ test('a job that cannot be trained is not taken, with a reason anyone can read, 
   const emptyFile = await upload('empty.txt', '');
 
   // Straight to the contract, as a requester without our command line's own checks would.
-  const direct = (dataset: string, params: string) => requestDirectly(network.dir, requester.configPath, dataset, params);
+  const direct = (dataset: string, params: string) =>
+    requestDirectly(network.dir, requester.configPath, dataset, params);
   const promised = `https://127.0.0.1/data.txt#sha256=${sha256('other')}`;
   const cases: [string, RegExp, JobId][] = [
     ['missing', /cannot be had/, await direct(`sha256:${'ab'.repeat(32)}`, JSON.stringify(tinyParams))],

@@ -24,7 +24,8 @@ test('the demo trains a user’s text, pays to the last wei, and leaves a model 
   expect(summary).toMatchObject({ status: 'VERIFIED', rounds: 1, ledger: { minMerged: 1, maxMerged: 1 } });
   expect(summary.validationLoss.end).toBeLessThan(summary.validationLoss.start);
   expect(summary.sample.length).toBeGreaterThan(20);
-  const total = (side: 'before' | 'after') => summary.balances.reduce((sum, balance) => sum + BigInt(balance[side]), 0n);
+  const total = (side: 'before' | 'after') =>
+    summary.balances.reduce((sum, balance) => sum + BigInt(balance[side]), 0n);
   expect(total('after')).toBe(total('before'));
   expect(summary.balances.map(({ role }) => role)).toEqual([
     'requester',
@@ -77,7 +78,9 @@ function childrenOf(parent: number): number[] {
 }
 
 function pids(): number[] {
-  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
 }
 
 function readProc(pid: number, name: string): string {

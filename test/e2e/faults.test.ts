@@ -7,8 +7,12 @@ const TEXT = makeText(300_000);
 
 async function total(network: Network): Promise<bigint> {
   const { parties, chain } = network;
-  const accounts = [parties.requester, parties.node, ...parties.workers, parties.verifier].map((party) => party.address);
-  const balances = await Promise.all([...accounts, parties.deployer, parties.core].map((account) => chain.tokenBalance(account)));
+  const accounts = [parties.requester, parties.node, ...parties.workers, parties.verifier].map(
+    (party) => party.address,
+  );
+  const balances = await Promise.all(
+    [...accounts, parties.deployer, parties.core].map((account) => chain.tokenBalance(account)),
+  );
   return balances.reduce((sum, balance) => sum + balance, 0n);
 }
 
@@ -41,7 +45,11 @@ test('survives kill -9 of the master: the job goes on from its last folded round
   await network.master.exited;
   await network.restartMaster();
 
-  const resumed = await network.until(jobId, 'The job is not resumed', (job) => job.state === 'training' && job.progress !== undefined);
+  const resumed = await network.until(
+    jobId,
+    'The job is not resumed',
+    (job) => job.state === 'training' && job.progress !== undefined,
+  );
   expect(resumed.progress?.mergedBlocks).toBeGreaterThan(0);
   const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
   expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });

@@ -50,7 +50,8 @@ export async function startNetwork(options: { workers: number; master?: object }
   const close = async () => {
     for (const opened of stack.reverse()) await opened[Symbol.asyncDispose]();
   };
-  const wait = (what: string, check: () => Promise<boolean>) => waitFor(what, check, { limitMs: LIMIT_MS, clock, signal });
+  const wait = (what: string, check: () => Promise<boolean>) =>
+    waitFor(what, check, { limitMs: LIMIT_MS, clock, signal });
 
   try {
     const anvil = await startAnvil();
@@ -62,7 +63,12 @@ export async function startNetwork(options: { workers: number; master?: object }
       workers: options.workers,
       threads: 1,
       settings: {
-        node: { min_fee: '1', heartbeatMs: 1000, round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 }, ...options.master },
+        node: {
+          min_fee: '1',
+          heartbeatMs: 1000,
+          round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 },
+          ...options.master,
+        },
         // A measurement takes seconds, and tests need no honest speed.
         worker: { powerCapacity: 50 },
       },
@@ -125,7 +131,22 @@ export async function startNetwork(options: { workers: number; master?: object }
 
 /** English-like text of about so many bytes, the same every time. */
 export function makeText(bytes: number): string {
-  const words = ['the', 'whale', 'sea', 'ship', 'captain', 'and', 'of', 'a', 'white', 'harpoon', 'deck', 'wind', 'night', 'was'];
+  const words = [
+    'the',
+    'whale',
+    'sea',
+    'ship',
+    'captain',
+    'and',
+    'of',
+    'a',
+    'white',
+    'harpoon',
+    'deck',
+    'wind',
+    'night',
+    'was',
+  ];
   let text = '';
   let state = 1;
   while (text.length < bytes) {

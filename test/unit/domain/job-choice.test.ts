@@ -1,4 +1,10 @@
-import { chooseWorkers, countParameters, estimateTokens, expectedPayWei, refuseJob } from '../../../src/domain/job-choice';
+import {
+  chooseWorkers,
+  countParameters,
+  estimateTokens,
+  expectedPayWei,
+  refuseJob,
+} from '../../../src/domain/job-choice';
 
 const EMT = 10n ** 18n;
 const work = { tokens: 1_000_000, parameters: 1_000_000 }; // 6e12 FLOP: 12 s at 1000 GFLOP/s and half efficiency

@@ -8,8 +8,18 @@ const sum = (plan: ReadonlyMap<Address, number>) => [...plan.values()].reduce((a
 
 describe('planLeases', () => {
   test('default: blocks follow speed, H of them per worker on average', () => {
-    expect(planLeases(speeds(1, 1), 50, 1000)).toEqual(new Map([[address(1), 50], [address(2), 50]]));
-    expect(planLeases(speeds(4, 1), 50, 1000)).toEqual(new Map([[address(1), 80], [address(2), 20]]));
+    expect(planLeases(speeds(1, 1), 50, 1000)).toEqual(
+      new Map([
+        [address(1), 50],
+        [address(2), 50],
+      ]),
+    );
+    expect(planLeases(speeds(4, 1), 50, 1000)).toEqual(
+      new Map([
+        [address(1), 80],
+        [address(2), 20],
+      ]),
+    );
   });
 
   test('when little is left, the last round is no stub', () => {
@@ -25,16 +35,21 @@ describe('planLeases', () => {
   test('given any speeds, rounds of planned size use up every block and leave no empty lease', () => {
     const someSpeeds = fc.array(fc.double({ min: 0.01, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 12 });
     fc.assert(
-      fc.property(someSpeeds, fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 5000 }), (v, steps, blocks) => {
-        let left = blocks;
-        for (let round = 0; left > 0; round++) {
-          const plan = planLeases(speeds(...v), steps, left);
-          expect(Math.min(...plan.values())).toBeGreaterThan(0);
-          expect(sum(plan)).toBeLessThanOrEqual(left);
-          left -= sum(plan);
-          expect(round).toBeLessThan(blocks + 1);
-        }
-      }),
+      fc.property(
+        someSpeeds,
+        fc.integer({ min: 1, max: 100 }),
+        fc.integer({ min: 1, max: 5000 }),
+        (v, steps, blocks) => {
+          let left = blocks;
+          for (let round = 0; left > 0; round++) {
+            const plan = planLeases(speeds(...v), steps, left);
+            expect(Math.min(...plan.values())).toBeGreaterThan(0);
+            expect(sum(plan)).toBeLessThanOrEqual(left);
+            left -= sum(plan);
+            expect(round).toBeLessThan(blocks + 1);
+          }
+        },
+      ),
     );
   });
 });

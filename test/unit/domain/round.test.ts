@@ -1,8 +1,16 @@
 import { decideRound, hasQuorum, type LeaseView, type RoundView } from '../../../src/domain/round';
 
 const rules = { graceMs: 500, resumeMs: 2000 };
-const lease = (state: LeaseView['state'], blocks = 10, awaySinceMs?: number): LeaseView => ({ state, blocks, awaySinceMs });
-const round = (leases: LeaseView[], more: Partial<RoundView> = {}): RoundView => ({ leases, deadlineMs: 60_000, ...more });
+const lease = (state: LeaseView['state'], blocks = 10, awaySinceMs?: number): LeaseView => ({
+  state,
+  blocks,
+  awaySinceMs,
+});
+const round = (leases: LeaseView[], more: Partial<RoundView> = {}): RoundView => ({
+  leases,
+  deadlineMs: 60_000,
+  ...more,
+});
 
 describe('decideRound', () => {
   // A timeline a row: leases, when the quorum was reached, now, and what must be decided.
@@ -34,12 +42,7 @@ describe('decideRound', () => {
       2999,
       { kind: 'wait', untilMs: 3000 },
     ],
-    [
-      'and no more',
-      round([lease('ready'), lease('running', 10, 1000)]),
-      3000,
-      { kind: 'close', scale: 0.5 },
-    ],
+    ['and no more', round([lease('ready'), lease('running', 10, 1000)]), 3000, { kind: 'close', scale: 0.5 }],
     [
       'away, but another still runs: nobody is idle, so wait',
       round([lease('running'), lease('running', 10, 1000)]),

@@ -2,7 +2,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { buildPayouts } from '../../src/chain/payouts';
 import type { Sha256 } from '../../src/domain/ids';
 import { AppError } from '../../src/lib/errors';
-import { canonicalJson, canonicalJson, sha256 } from '../../src/lib/hash';
+import { canonicalJson, sha256 } from '../../src/lib/hash';
 import { silentLogger } from '../../src/lib/logger';
 import type { ManifestIn } from '../../src/protocol/manifest';
 import type { Prepared } from '../../src/protocol/trainer';

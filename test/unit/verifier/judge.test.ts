@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Sha256, Sha256 } from '../../../src/domain/ids';
+import type { Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
-import { canonicalJson, sha256, sha256 } from '../../../src/lib/hash';
+import { sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
 import type { Prepared } from '../../../src/protocol/trainer';
 import { type JudgeDeps, judge, type Verdict } from '../../../src/verifier/judge';

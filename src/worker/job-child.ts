@@ -148,6 +148,7 @@ export class JobChild implements AsyncDisposable {
   }
 
   private closeWhenIdle(): void {
+    if (!this.child) return;
     const idle = new AbortController();
     this.idle = idle;
     this.deps.clock.sleep(this.options.idleMs, idle.signal).then(

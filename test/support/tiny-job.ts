@@ -9,6 +9,12 @@ export const tinyParams: ResolvedParams = schema.parse({
   round: { steps: 4 },
 });
 
+/** The same data with a model of which a step takes some milliseconds, so that a test can step in. */
+export const slowParams: ResolvedParams = {
+  ...tinyParams,
+  model: { ...tinyParams.model, layers: 6, width: 64 },
+};
+
 /** The interpreter of this project. */
 export const testPython = process.env.EMETH_PYTHON ?? join(__dirname, '..', '..', '.venv', 'bin', 'python');
 

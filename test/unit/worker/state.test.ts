@@ -1,0 +1,233 @@
+import fc from 'fast-check';
+import type { MasterMessage } from '../../../src/protocol/link';
+import { advance, heldLease, type WorkerEffect, type WorkerInput, type WorkerState } from '../../../src/worker/state';
+import { commit, grant, jobId, openJob } from '../../support/worker-messages';
+
+const free = { kind: 'free' } as WorkerState;
+const say = (message: MasterMessage): WorkerInput => ({ type: 'message', message });
+const opened: WorkerInput = { type: 'opened', jobId: jobId('1') };
+const revoke = (leaseId: string) => say({ type: 'lease.revoke', leaseId, reason: 'over' });
+const verdict = (leaseId: string, accepted = true) => say({ type: 'update.verdict', leaseId, accepted });
+const close = (digit = '1') => say({ type: 'job.close', jobId: jobId(digit), reason: 'done' });
+const trained = (leaseId: string): WorkerInput => ({ type: 'trained', commit: commit(leaseId) });
+const failed = (leaseId: string, code: string): WorkerInput => ({
+  type: 'round-failed',
+  leaseId,
+  code,
+  reason: 'it broke',
+});
+const crashed = (leaseId: string) => failed(leaseId, 'runner/child-crashed');
+const oom = (leaseId: string) => failed(leaseId, 'train/oom');
+
+/** An effect in a word or two: `train a`, `send job.ready`. */
+function brief(effect: WorkerEffect): string {
+  switch (effect.type) {
+    case 'send':
+      return `send ${effect.message.type}`;
+    case 'commit':
+      return `commit ${effect.commit.leaseId}`;
+    case 'train':
+      return `${effect.restart ? 'retrain' : 'train'} ${effect.grant.leaseId} by ${effect.microBatch}`;
+    case 'open':
+      return 'open';
+    case 'close':
+      return 'close';
+    default:
+      return `${effect.type} ${effect.leaseId}`;
+  }
+}
+
+type Row = [input: WorkerInput, kind: WorkerState['kind'], ...effects: string[]];
+
+/** Plays a timeline and compares state and effects after every row. */
+function play(rows: Row[], from: WorkerState = free): WorkerState {
+  return rows.reduce((state, [input, kind, ...effects], i) => {
+    const next = advance(state, input, 8);
+    expect({ row: i, kind: next.state.kind, effects: next.effects.map(brief) }).toEqual({ row: i, kind, effects });
+    return next.state;
+  }, from);
+}
+
+const upToReady: Row[] = [
+  [say(openJob()), 'opening', 'open'],
+  [opened, 'ready', 'send job.ready'],
+];
+const upToTraining: Row[] = [...upToReady, [say(grant('a')), 'training', 'train a by 4']];
+const upToFinished: Row[] = [...upToTraining, [trained('a'), 'finished', 'commit a']];
+
+describe('advance', () => {
+  test('default: two rounds of a job', () => {
+    play([
+      ...upToFinished,
+      [verdict('a'), 'ready', 'forget a'],
+      [say(grant('b', { round: 1 })), 'training', 'train b by 4'],
+      [trained('b'), 'finished', 'commit b'],
+      [verdict('b', false), 'ready', 'forget b'],
+      [close(), 'free', 'close'],
+    ]);
+  });
+
+  test('when the link is cut while training: nothing is disturbed', () => {
+    const state = play([
+      ...upToTraining,
+      [{ type: 'welcome' }, 'training'],
+      [say(openJob()), 'training', 'send job.ready'],
+    ]);
+    expect(heldLease(state)).toEqual({ jobId: jobId('1'), leaseId: 'a' });
+  });
+
+  test('when the link is cut before the verdict: the update is held and committed again', () => {
+    const state = play([...upToFinished, [{ type: 'welcome' }, 'finished', 'commit a']]);
+    expect(heldLease(state)).toEqual({ jobId: jobId('1'), leaseId: 'a', update: commit('a').update });
+  });
+
+  test('when a grant is repeated: training goes on, a finished round is committed again', () => {
+    play([...upToTraining, [say(grant('a')), 'training']]);
+    play([...upToFinished, [say(grant('a')), 'finished', 'commit a']]);
+  });
+
+  test('when the lease is revoked: training is canceled and its late result means nothing', () => {
+    play([
+      ...upToTraining,
+      [revoke('a'), 'ready', 'cancel a', 'forget a'],
+      [trained('a'), 'ready'],
+      [crashed('a'), 'ready'],
+    ]);
+  });
+
+  test('when another lease comes: the old one is dropped', () => {
+    play([...upToTraining, [say(grant('b')), 'training', 'cancel a', 'forget a', 'train b by 4']]);
+    play([...upToFinished, [say(grant('b')), 'training', 'forget a', 'train b by 4']]);
+  });
+
+  test('when words about another lease or job come: nothing', () => {
+    play([...upToTraining, [revoke('z'), 'training'], [verdict('z'), 'training'], [close('2'), 'training']]);
+  });
+
+  test('when another job is opened: the old one is left', () => {
+    play([
+      ...upToTraining,
+      [say(openJob('2')), 'opening', 'cancel a', 'forget a', 'close', 'open'],
+      [opened, 'opening'],
+    ]);
+  });
+
+  test('when the job is not open here: the lease is given back', () => {
+    play([[say(grant('a')), 'free', 'send lease.failed']]);
+    play([...upToReady, [say(grant('a', { jobId: jobId('2') })), 'ready', 'send lease.failed']]);
+  });
+
+  test('when the child cannot be opened: the job is given back', () => {
+    const cannot = {
+      type: 'open-failed',
+      jobId: jobId('1'),
+      code: 'runner/bad-spec',
+      reason: 'x'.repeat(900),
+    } as const;
+    play([
+      [say(openJob()), 'opening', 'open'],
+      [cannot, 'free', 'send job.failed', 'close'],
+      [cannot, 'free'],
+    ]);
+    const { effects } = advance(
+      { kind: 'opening', seat: { job: openJob(), microBatch: 4, failedLeases: 0 } },
+      cannot,
+      8,
+    );
+    expect(effects[0]).toMatchObject({ message: { code: 'runner/bad-spec', reason: 'x'.repeat(500) } });
+  });
+
+  test('when the child crashes: once more from the start, then the lease is given back', () => {
+    play([
+      ...upToTraining,
+      [crashed('a'), 'training', 'retrain a by 4'],
+      [crashed('a'), 'ready', 'send lease.failed', 'forget a'],
+    ]);
+  });
+
+  test('when it crashed once and then succeeded: the next round has its second chance again', () => {
+    play([
+      ...upToTraining,
+      [crashed('a'), 'training', 'retrain a by 4'],
+      [trained('a'), 'finished', 'commit a'],
+      [verdict('a'), 'ready', 'forget a'],
+      [say(grant('b')), 'training', 'train b by 4'],
+      [crashed('b'), 'training', 'retrain b by 4'],
+    ]);
+  });
+
+  test('when the memory is too small: as it was, then halved down to one, and halved it stays', () => {
+    const state = play([
+      ...upToTraining,
+      [oom('a'), 'training', 'retrain a by 4'],
+      [oom('a'), 'training', 'retrain a by 2'],
+      [oom('a'), 'training', 'retrain a by 1'],
+    ]);
+    play(
+      [
+        [oom('a'), 'ready', 'send lease.failed', 'forget a'],
+        [say(grant('b')), 'training', 'train b by 1'],
+      ],
+      state,
+    );
+  });
+
+  test.each(['train/diverged', 'link/unavailable', 'command/invalid'])('when %s: no second attempt helps', (code) => {
+    play([...upToTraining, [failed('a', code), 'ready', 'send lease.failed', 'forget a']]);
+  });
+
+  test('when three leases in a row come to nothing: the job is given back', () => {
+    const giveUp = (id: string): Row[] => [
+      [say(grant(id)), 'training', `train ${id} by 4`],
+      [failed(id, 'train/diverged'), 'ready', 'send lease.failed', `forget ${id}`],
+    ];
+    play([
+      ...upToReady,
+      ...giveUp('a'),
+      ...giveUp('b'),
+      [say(grant('c')), 'training', 'train c by 4'],
+      [failed('c', 'train/diverged'), 'free', 'send lease.failed', 'send job.failed', 'forget c', 'close'],
+    ]);
+  });
+
+  test('when no verdict ever comes: the update is dropped', () => {
+    play([
+      ...upToFinished,
+      [{ type: 'unanswered', leaseId: 'z' }, 'finished'],
+      [{ type: 'unanswered', leaseId: 'a' }, 'ready', 'forget a'],
+    ]);
+  });
+
+  test('whatever comes in whatever order: every lease begun is forgotten, every job opened is closed, in that order', () => {
+    const leases = ['a', 'b'];
+    const inputs = fc.array(
+      fc.constantFrom<WorkerInput>(
+        ...['1', '2'].flatMap(
+          (digit) => [say(openJob(digit)), close(digit), { ...opened, jobId: jobId(digit) }] as WorkerInput[],
+        ),
+        ...leases.flatMap((id) => [say(grant(id)), trained(id), crashed(id), oom(id), revoke(id), verdict(id)]),
+        { type: 'welcome' },
+      ),
+      { maxLength: 60 },
+    );
+    fc.assert(
+      fc.property(inputs, (timeline) => {
+        const effects: WorkerEffect[] = [];
+        let state = free;
+        for (const input of [...timeline, close('1'), close('2')]) {
+          const next = advance(state, input, 8);
+          state = next.state;
+          effects.push(...next.effects);
+        }
+        expect(state.kind).toBe('free');
+        expect(count(effects, 'open')).toBe(count(effects, 'close'));
+        const begun = effects.filter((effect) => effect.type === 'train' && !effect.restart).length;
+        expect(count(effects, 'forget')).toBe(begun);
+      }),
+    );
+  });
+});
+
+function count(effects: WorkerEffect[], type: WorkerEffect['type']): number {
+  return effects.filter((effect) => effect.type === type).length;
+}

@@ -1,0 +1,105 @@
+import { writeFile } from 'node:fs/promises';
+import { BlobStore } from '../../../src/blobs/blob-store';
+import { fetchDataset } from '../../../src/blobs/dataset';
+import { RemoteBlobs } from '../../../src/blobs/remote-blobs';
+import type { Sha256 } from '../../../src/domain/ids';
+import { AppError } from '../../../src/lib/errors';
+import { canonicalJson, sha256 } from '../../../src/lib/hash';
+import type { ManifestIn } from '../../../src/protocol/manifest';
+import type { Prepared } from '../../../src/protocol/trainer';
+import { type JudgeDeps, judge } from '../../../src/verifier/judge';
+import { openJudging } from '../../support/judging';
+import { honestManifest, submittedJob, testDataset, testModel } from '../../support/manifest';
+import { openTestStorage, type TestStorage } from '../../support/storage';
+
+const hash = (bytes: string | Uint8Array) => sha256(bytes) as Sha256;
+const WEIGHTS = hash(testModel['model.safetensors']!);
+
+/** Judges with everything fetched from a real storage, after `tamper` had its way there. */
+async function judgeStored(
+  tamper: (storage: TestStorage) => Promise<unknown> = async () => {},
+  manifest: ManifestIn = honestManifest(),
+  replaced: Partial<JudgeDeps> = {},
+) {
+  await using storage = await openTestStorage();
+  await using judging = await openJudging(manifest, replaced);
+  for (const bytes of [testDataset, Buffer.from(canonicalJson(manifest)), ...Object.values(testModel)]) {
+    await storage.blobs.addBytes(bytes);
+  }
+  await tamper(storage);
+  const own = new BlobStore(`${judging.dir}/own`);
+  const remote = new RemoteBlobs(storage.url);
+  const dataset = { storageApi: storage.url, maxBytes: 10_000, allowFiles: false };
+  return await judge(
+    submittedJob(manifest),
+    { dataDir: judging.dir, tolerance: 0.01 },
+    {
+      ...judging.deps,
+      path: (name) => own.path(name),
+      fetch: (name, maxBytes) => remote.download(name, own, maxBytes),
+      fetchDataset: (reference) => fetchDataset(reference, own, dataset),
+      ...replaced,
+    },
+  );
+}
+
+test('default: what a real storage holds is accepted', async () => {
+  expect(await judgeStored()).toEqual({ kind: 'accept', loss: 2.5 });
+});
+
+describe('absent', () => {
+  test.each([
+    ['the manifest', hash(canonicalJson(honestManifest()))],
+    ['a file of the model', WEIGHTS],
+  ])('when %s is not stored', async (_what, name) => {
+    expect(await judgeStored((storage) => storage.blobs.remove(name))).toMatchObject({
+      kind: 'unknown',
+      isAbsent: true,
+    });
+  });
+
+  test('when the storage has other bytes under a name', async () => {
+    const forge = (storage: TestStorage) => writeFile(storage.blobs.path(WEIGHTS), 'forgery');
+    expect(await judgeStored(forge)).toMatchObject({ kind: 'unknown', isAbsent: true });
+  });
+
+  test('but not when the data are not to be had: the node does not answer for them', async () => {
+    const verdict = await judgeStored((storage) => storage.blobs.remove(hash(testDataset)));
+    expect(verdict).toMatchObject({ kind: 'unknown', isAbsent: false });
+  });
+});
+
+describe('rejects', () => {
+  test.each([-1, 1])('when a file is said to have %i bytes more: verdict/model-files', async (more) => {
+    const manifest = honestManifest();
+    manifest.model[1]!.bytes += more;
+    expect(await judgeStored(undefined, manifest)).toMatchObject({ kind: 'reject', code: 'verdict/model-files' });
+  });
+
+  test('when the data are said to have other bytes: verdict/dataset', async () => {
+    const manifest = honestManifest();
+    manifest.dataset.bytes += 1;
+    expect(await judgeStored(undefined, manifest)).toMatchObject({ kind: 'reject', code: 'verdict/dataset' });
+  });
+
+  test('when the manifest is too large to be one: verdict/manifest-format', async () => {
+    const fetch: JudgeDeps['fetch'] = async (_name, maxBytes) => {
+      throw new AppError({ code: 'blobs/too-large' }, `It is larger than ${maxBytes} bytes.`);
+    };
+    const verdict = await judgeStored(undefined, undefined, { fetch });
+    expect(verdict).toMatchObject({ kind: 'reject', code: 'verdict/manifest-format' });
+  });
+
+  test.each(Object.entries(honestManifest().prepared))('when %s is not %s: verdict/data-root', async (key, value) => {
+    const other = typeof value === 'number' ? value + 1 : sha256('other');
+    const prepared = { ...honestManifest().prepared, [key]: other } as Prepared;
+    const verdict = await judgeStored(undefined, undefined, { evaluate: async () => ({ prepared, loss: 2.5 }) });
+    expect(verdict).toMatchObject({ kind: 'reject', code: 'verdict/data-root' });
+  });
+});
+
+test('when our own limit is too low for the data: unknown, never a rejection', async () => {
+  const evaluate = () => Promise.reject(new AppError({ code: 'data/too-large' }, 'At most 10 bytes are taken.'));
+  const verdict = await judgeStored(undefined, undefined, { evaluate });
+  expect(verdict).toMatchObject({ kind: 'unknown', isAbsent: false });
+});

@@ -75,34 +75,50 @@ const GWEI = 1_000_000_000n;
  * the signed bytes before they are sent, and a restart sends the same bytes. This object must be the account's only user: it owns
  * the nonce. A stuck transaction is replaced under the same nonce, and every version's hash is watched.
  */
-export function openSender(
-  options: SenderOptions,
-  deps: { chain: Chain; wallet: Wallet; intents: IntentStore; clock: Clock; logger: Logger; signal: AbortSignal },
-): Sender {
-  const { chain, wallet, intents, clock, logger, signal } = deps;
-  const { stuckMs = 60_000, pollMs = 300, maxFeePerGas = 500n * GWEI } = options;
-  const from = wallet.address;
-  let queue: Promise<unknown> = Promise.resolve();
+export function openSender(options: SenderOptions, deps: SenderDeps): Sender {
+  return new TransactionSender(options, deps);
+}
 
-  /** One at a time: whoever signs needs the nonce to itself. */
-  function exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = queue.then(work, work);
-    queue = result.catch(() => undefined);
-    return result;
+interface SenderDeps {
+  chain: Chain;
+  wallet: Wallet;
+  intents: IntentStore;
+  clock: Clock;
+  logger: Logger;
+  signal: AbortSignal;
+}
+
+interface Fees {
+  maxFeePerGas: bigint;
+  maxPriorityFeePerGas: bigint;
+}
+
+class TransactionSender implements Sender {
+  private queue: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private readonly options: SenderOptions,
+    private readonly deps: SenderDeps,
+  ) {}
+
+  get address(): Address {
+    return this.deps.wallet.address;
   }
 
-  async function send(request: SendRequest): Promise<{ hash: string }> {
-    const content = { account: from, key: request.key, to: request.to, data: request.data };
-    const intent = await exclusively(async () => {
-      const begun = await intents.begin({ ...content, valueWei: request.valueWei ?? 0n });
-      if (begun.state === 'created') await signFirst(begun);
-      return intents.begin({ ...content, valueWei: request.valueWei ?? 0n });
+  async send(request: SendRequest): Promise<{ hash: string }> {
+    const { intents } = this.deps;
+    const { key, to, data, valueWei = 0n } = request;
+    const content = { account: this.address, key, to, data, valueWei };
+    const intent = await this.exclusively(async () => {
+      const begun = await intents.begin(content);
+      if (begun.state === 'created') await this.signFirst(begun);
+      return intents.begin(content);
     });
     switch (intent.state) {
       case 'mined':
         return { hash: intent.minedHash ?? '' };
       case 'signed':
-        return { hash: await follow(intent) };
+        return { hash: await this.follow(intent) };
       case 'created':
       case 'failed':
         throw new Error(`Intent ${intent.id} is ${intent.state} after signing`);
@@ -111,162 +127,172 @@ export function openSender(
     }
   }
 
+  async estimateWei({ to, data, valueWei }: Omit<SendRequest, 'key'>): Promise<bigint> {
+    const { provider } = this.deps.chain;
+    try {
+      const gas = await provider.estimateGas({ from: this.address, to, data, value: valueWei ?? 0n });
+      const { maxFeePerGas: price, gasPrice } = await provider.getFeeData();
+      return gas * (price ?? gasPrice ?? 0n);
+    } catch (error) {
+      throw explainRevert(error, 'estimate', this.address);
+    }
+  }
+
+  async resume(): Promise<void> {
+    const { intents, logger, signal } = this.deps;
+    for (const intent of await intents.listPending(this.address)) {
+      const last = intent.attempts.at(-1);
+      if (last && !(await this.findReceipt(intent.attempts))) await this.broadcast(last.raw, intent.key);
+      void this.follow(intent).catch((error) => {
+        if (!signal.aborted) logger.warn('Earlier transaction failed', { key: intent.key }, error);
+      });
+    }
+  }
+
+  /** One at a time: whoever signs needs the nonce to itself. */
+  private exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.queue.then(work, work);
+    this.queue = result.catch(() => undefined);
+    return result;
+  }
+
   /** Simulates, chooses nonce and fees, signs, stores, sends. A revert ends the intent before anything is spent. */
-  async function signFirst(intent: Intent): Promise<void> {
-    const call = { from, to: intent.to, data: intent.data, value: intent.valueWei };
+  private async signFirst(intent: Intent): Promise<void> {
+    const { provider } = this.deps.chain;
     let gas: bigint;
     try {
-      gas = await chain.provider.estimateGas(call);
+      gas = await provider.estimateGas(this.callOf(intent));
     } catch (error) {
-      const reason = explainRevert(error, intent.key, from);
-      await intents.markFailed(intent.id, describeError(reason));
+      const reason = explainRevert(error, intent.key, this.address);
+      await this.deps.intents.markFailed(intent.id, describeError(reason));
       throw reason;
     }
-    const nonce = await nextNonce();
-    const fees = await chain.provider.getFeeData();
+    const nonce = await this.nextNonce();
+    const fees = await provider.getFeeData();
     const maxPriorityFeePerGas = fees.maxPriorityFeePerGas ?? GWEI;
-    await signAndSend(intent, nonce, (gas * 6n) / 5n, {
+    await this.signAndSend(intent, nonce, (gas * 6n) / 5n, {
       maxPriorityFeePerGas,
       maxFeePerGas: fees.maxFeePerGas ?? 2n * GWEI + maxPriorityFeePerGas,
     });
   }
 
   /** The chain's count of mined transactions, or one past our own highest that is still under way. */
-  async function nextNonce(): Promise<number> {
-    const mined = await chain.provider.getTransactionCount(from, 'latest');
-    const pending = await intents.listPending(from);
+  private async nextNonce(): Promise<number> {
+    const mined = await this.minedCount();
+    const pending = await this.deps.intents.listPending(this.address);
     return Math.max(mined, ...pending.map((intent) => (intent.nonce ?? -1) + 1));
   }
 
-  async function signAndSend(
-    intent: Intent,
-    nonce: number,
-    gasLimit: bigint,
-    fees: { maxFeePerGas: bigint; maxPriorityFeePerGas: bigint },
-  ): Promise<void> {
+  private minedCount(): Promise<number> {
+    return this.deps.chain.provider.getTransactionCount(this.address, 'latest');
+  }
+
+  private async signAndSend(intent: Intent, nonce: number, gasLimit: bigint, fees: Fees): Promise<void> {
+    const { chain, wallet, intents, clock } = this.deps;
     const { to, data, valueWei: value } = intent;
-    const raw = await wallet.signer.signTransaction({
-      type: 2,
-      chainId: chain.chainId,
-      to,
-      data,
-      value,
-      nonce,
-      gasLimit,
-      ...fees,
-    });
-    const hash = Transaction.from(raw).hash ?? '';
+    const transaction = { type: 2, chainId: chain.chainId, to, data, value, nonce, gasLimit, ...fees };
+    const raw = await wallet.signer.signTransaction(transaction);
     await intents.saveAttempt(intent.id, nonce, {
-      hash,
+      hash: Transaction.from(raw).hash ?? '',
       raw,
       maxFeePerGas: fees.maxFeePerGas.toString(),
       maxPriorityFeePerGas: fees.maxPriorityFeePerGas.toString(),
       atMs: clock.now(),
     });
-    await broadcast(raw, intent.key);
+    await this.broadcast(raw, intent.key);
   }
 
   /** "Already known" and "nonce too low" mean that it, or another version, got there: the receipt will tell. */
-  async function broadcast(raw: string, key: string): Promise<void> {
+  private async broadcast(raw: string, key: string): Promise<void> {
     try {
-      await chain.provider.send('eth_sendRawTransaction', [raw]);
+      await this.deps.chain.provider.send('eth_sendRawTransaction', [raw]);
     } catch (error) {
-      logger.debug('Broadcast was answered with an error', { key }, error);
+      this.deps.logger.debug('Broadcast was answered with an error', { key }, error);
     }
   }
 
   /** Watches every version until one is mined; sends again, dearer, when none is for too long. */
-  async function follow(intent: Intent): Promise<string> {
+  private async follow(intent: Intent): Promise<string> {
+    const { stuckMs = 60_000, pollMs = 300 } = this.options;
+    const { clock, signal } = this.deps;
     for (;;) {
-      const receipt = await findReceipt(intent.attempts);
-      if (receipt) return finish(intent, receipt);
+      const receipt = await this.findReceipt(intent.attempts);
+      if (receipt) return this.finish(intent, receipt);
       const last = intent.attempts.at(-1);
-      if (last && (await isOvertaken(intent))) await exclusively(() => signAgain(intent, last));
-      else if (last && clock.now() - last.atMs > stuckMs) await exclusively(() => replace(intent, last));
+      if (last && (await this.isOvertaken(intent))) await this.exclusively(() => this.signAgain(intent, last));
+      else if (last && clock.now() - last.atMs > stuckMs) await this.exclusively(() => this.replace(intent, last));
       await clock.sleep(pollMs, signal);
     }
   }
 
-  async function findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined> {
+  private async findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined> {
     for (const { hash } of attempts) {
-      const receipt = await chain.provider.getTransactionReceipt(hash).catch(() => null);
+      const receipt = await this.deps.chain.provider.getTransactionReceipt(hash).catch(() => null);
       if (receipt) return receipt;
     }
     return undefined;
   }
 
-  async function finish(intent: Intent, receipt: TransactionReceipt): Promise<string> {
+  private async finish(intent: Intent, receipt: TransactionReceipt): Promise<string> {
+    const { intents, chain } = this.deps;
     if (receipt.status === 1) {
       await intents.markMined(intent.id, receipt.hash);
       return receipt.hash;
     }
     await intents.markFailed(intent.id, `reverted in ${receipt.hash}`);
     // The state it met is over; asking again tells the reason in most cases.
-    const call = { from, to: intent.to, data: intent.data, value: intent.valueWei, blockTag: receipt.blockNumber };
-    const cause = await chain.provider.call(call).then(
+    const cause = await chain.provider.call({ ...this.callOf(intent), blockTag: receipt.blockNumber }).then(
       () => new Error(`Transaction ${receipt.hash} reverted`),
       (error: unknown) => error,
     );
-    throw explainRevert(cause, intent.key, from);
+    throw explainRevert(cause, intent.key, this.address);
   }
 
   /** Another process used our nonce (the operator ran a command with the same key): none of our versions can be mined. */
-  async function isOvertaken(intent: Intent): Promise<boolean> {
-    const mined = await chain.provider.getTransactionCount(from, 'latest');
-    return mined > (intent.nonce ?? 0) && (await findReceipt(intent.attempts)) === undefined;
+  private async isOvertaken(intent: Intent): Promise<boolean> {
+    const mined = await this.minedCount();
+    return mined > (intent.nonce ?? 0) && (await this.findReceipt(intent.attempts)) === undefined;
   }
 
-  async function signAgain(intent: Intent, last: Attempt): Promise<void> {
+  private async signAgain(intent: Intent, last: Attempt): Promise<void> {
     const { gasLimit, maxFeePerGas, maxPriorityFeePerGas } = Transaction.from(last.raw);
     const fees = { maxFeePerGas: maxFeePerGas ?? GWEI, maxPriorityFeePerGas: maxPriorityFeePerGas ?? GWEI };
-    logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
-    await signAndSend(intent, await nextNonce(), gasLimit, fees);
-    await reload(intent);
+    const { key, nonce } = intent;
+    this.deps.logger.warn('Nonce was used by another process; signing again', { key, nonce });
+    await this.signAndSend(intent, await this.nextNonce(), gasLimit, fees);
+    await this.reload(intent);
   }
 
   /** The same nonce at ×1.125 the fee, the least a node accepts; the stored list then holds one hash more. */
-  async function replace(intent: Intent, last: Attempt): Promise<void> {
-    const raise = (fee: string) => {
-      const raised = (BigInt(fee) * 1125n) / 1000n + 1n;
-      return raised < maxFeePerGas ? raised : maxFeePerGas;
+  private async replace(intent: Intent, last: Attempt): Promise<void> {
+    const fees = {
+      maxFeePerGas: this.raise(last.maxFeePerGas),
+      maxPriorityFeePerGas: this.raise(last.maxPriorityFeePerGas),
     };
-    const fees = { maxFeePerGas: raise(last.maxFeePerGas), maxPriorityFeePerGas: raise(last.maxPriorityFeePerGas) };
-    if (fees.maxFeePerGas.toString() === last.maxFeePerGas) await broadcast(last.raw, intent.key);
+    if (fees.maxFeePerGas.toString() === last.maxFeePerGas) await this.broadcast(last.raw, intent.key);
     else {
-      logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
+      this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
       const { gasLimit } = Transaction.from(last.raw);
-      await signAndSend(intent, intent.nonce ?? 0, gasLimit, fees);
+      await this.signAndSend(intent, intent.nonce ?? 0, gasLimit, fees);
     }
-    await reload(intent);
+    await this.reload(intent);
   }
 
-  async function reload(intent: Intent): Promise<void> {
-    const current = (await intents.listPending(from)).find(({ id }) => id === intent.id);
+  private raise(fee: string): bigint {
+    const { maxFeePerGas = 500n * GWEI } = this.options;
+    const raised = (BigInt(fee) * 1125n) / 1000n + 1n;
+    return raised < maxFeePerGas ? raised : maxFeePerGas;
+  }
+
+  private async reload(intent: Intent): Promise<void> {
+    const pending = await this.deps.intents.listPending(this.address);
+    const current = pending.find(({ id }) => id === intent.id);
     if (current) Object.assign(intent, current);
   }
 
-  return {
-    address: from,
-    send,
-    async estimateWei({ to, data, valueWei }) {
-      try {
-        const gas = await chain.provider.estimateGas({ from, to, data, value: valueWei ?? 0n });
-        const { maxFeePerGas: price, gasPrice } = await chain.provider.getFeeData();
-        return gas * (price ?? gasPrice ?? 0n);
-      } catch (error) {
-        throw explainRevert(error, 'estimate', from);
-      }
-    },
-    async resume() {
-      for (const intent of await intents.listPending(from)) {
-        const last = intent.attempts.at(-1);
-        if (last && !(await findReceipt(intent.attempts))) await broadcast(last.raw, intent.key);
-        void follow(intent).catch((error) => {
-          if (!signal.aborted) logger.warn('Earlier transaction failed', { key: intent.key }, error);
-        });
-      }
-    },
-  };
+  private callOf({ to, data, valueWei: value }: Intent) {
+    return { from: this.address, to, data, value };
+  }
 }
 
 /** The contract's own error by name and arguments, where there is one. */

@@ -40,26 +40,37 @@ const REWIND_BLOCKS = 64;
  */
 export async function watchChain(options: WatcherOptions, deps: WatcherDeps, signal: AbortSignal): Promise<void> {
   const { clock, logger } = deps;
-  let cursor = await deps.loadCursor();
-  let range = FIRST_RANGE;
+  let position: Position = { cursor: await deps.loadCursor(), range: FIRST_RANGE, isAtHead: true };
   while (!signal.aborted) {
     try {
-      const head = (await deps.chain.headBlock()) - options.confirmations;
-      if (cursor && head >= cursor.number) cursor = await checkCursor(cursor, deps);
-      const from: number = cursor ? cursor.number + 1 : (options.fromBlock ?? 0);
-      if (head >= from) {
-        const to = Math.min(head, from + range - 1);
-        cursor = await readRange(from, to, deps);
-        range = Math.ceil(range * 1.2);
-        if (to < head) continue;
-      }
+      position = await readNext(position, options, deps);
+      if (!position.isAtHead) continue;
     } catch (error) {
       if (signal.aborted) return;
-      range = Math.max(1, Math.floor(range / 2));
+      const range = Math.max(1, Math.floor(position.range / 2));
+      position = { ...position, range };
       logger.warn('Chain could not be read', { range }, error);
     }
     await clock.sleep(options.pollMs, signal).catch(() => undefined);
   }
+}
+
+interface Position {
+  cursor: ChainCursor | undefined;
+  /** Blocks to ask for next time. */
+  range: number;
+  isAtHead: boolean;
+}
+
+async function readNext(position: Position, options: WatcherOptions, deps: WatcherDeps): Promise<Position> {
+  const head = (await deps.chain.headBlock()) - options.confirmations;
+  const { range } = position;
+  const cursor =
+    position.cursor && head >= position.cursor.number ? await checkCursor(position.cursor, deps) : position.cursor;
+  const from = cursor ? cursor.number + 1 : (options.fromBlock ?? 0);
+  if (head < from) return { cursor, range, isAtHead: true };
+  const to = Math.min(head, from + range - 1);
+  return { cursor: await readRange(from, to, deps), range: Math.ceil(range * 1.2), isAtHead: to === head };
 }
 
 async function readRange(from: number, to: number, deps: WatcherDeps): Promise<ChainCursor> {

@@ -7,6 +7,7 @@ import { openChain } from '../chain/client';
 import { JobId } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
+import type { JobDetails } from '../protocol/admin';
 import { startAnvil } from '../runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
 import { type FollowError, followJob, openAdminClient, waitFor } from './follow';
@@ -81,47 +82,17 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
     (await admin.workers()).filter((worker) => worker.connected).length >= options.workers;
   await waitFor('The workers are not connected', () => roles.checked(isEverybodyHere), wait);
 
-  const params = JSON.stringify(await jobParams(options, datasetPath));
-  say(`Requesting a model for ${FEE}: ${params}`);
-  const as = (party: Party) => ['--config', party.configPath, '--data-dir', party.dataDir];
-  const requestArgs = [
-    'request',
-    ...as(parties.requester),
-    '--dataset',
-    datasetPath,
-    '--fee',
-    FEE,
-    '--params',
-    params,
-    '--deadline',
-    '1h',
-  ];
-  const { jobId } = z.object({ jobId: JobId }).parse(await runCommand(requestArgs, signal));
+  const jobId = await requestJob(options, datasetPath, parties, deps);
   say(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
-  const job = await followJob(admin, jobId, { clock, signal, show: (details) => deps.view.show(details), assertAlive });
+  const show = (details: JobDetails) => deps.view.show(details);
+  const job = await followJob(admin, jobId, { clock, signal, show, assertAlive });
   deps.view.end();
 
   say('Verified. Everybody withdraws');
   for (const party of everybody(parties)) await runCommand(['withdraw', ...as(party)], signal);
   const after = await readBalances(chain, parties);
-  await rm(options.modelDir, { recursive: true, force: true });
-  const resultArgs = ['result', jobId, ...as(parties.requester), '--out', options.modelDir];
-  const result = Result.parse(await runCommand(resultArgs, signal));
-  const sampleArgs = [
-    'generate',
-    options.modelDir,
-    '--tokens',
-    String(SAMPLE_TOKENS),
-    '--temperature',
-    '0.8',
-    '--seed',
-    '1',
-  ];
-  const { text } = z
-    .object({ text: z.string() })
-    .parse(await runCommand([...sampleArgs, '--prompt', 'The whale'], signal));
-
+  const { result, sample } = await tryResult(options, jobId, parties, signal);
   const summary: DemoSummary = {
     jobId,
     status: result.state,
@@ -131,10 +102,31 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
     ledger: ledgerOf(job),
     balances: before.map((balance, i) => ({ ...balance, after: after[i]?.after ?? '0' })),
     modelDir: options.modelDir,
-    sample: text,
+    sample,
   };
   await deps.onDone(summary, parties.masterUrl);
   return summary;
+}
+
+async function requestJob(options: DemoOptions, datasetPath: string, parties: Parties, deps: DemoDeps): Promise<JobId> {
+  const params = JSON.stringify(await jobParams(options, datasetPath));
+  deps.say(`Requesting a model for ${FEE}: ${params}`);
+  const args = ['--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '1h'];
+  const answer = await runCommand(['request', ...as(parties.requester), ...args], deps.signal);
+  return z.object({ jobId: JobId }).parse(answer).jobId;
+}
+
+/** The requester fetches the model, every hash checked, and lets it write. */
+async function tryResult({ modelDir }: DemoOptions, jobId: JobId, { requester }: Parties, signal: AbortSignal) {
+  await rm(modelDir, { recursive: true, force: true });
+  const result = Result.parse(await runCommand(['result', jobId, ...as(requester), '--out', modelDir], signal));
+  const args = ['--prompt', 'The whale', '--tokens', String(SAMPLE_TOKENS), '--temperature', '0.8', '--seed', '1'];
+  const written = await runCommand(['generate', modelDir, ...args], signal);
+  return { result, sample: z.object({ text: z.string() }).parse(written).text };
+}
+
+function as(party: Party): string[] {
+  return ['--config', party.configPath, '--data-dir', party.dataDir];
 }
 
 const Result = z.object({ state: z.string(), validationLoss: z.object({ start: z.number(), end: z.number() }) });
@@ -147,7 +139,7 @@ class RoleStack implements AsyncDisposable {
 
   start(command: 'master' | 'worker' | 'verifier', party: Party): void {
     const log = join(this.dir, `${party.role.replace(' ', '-')}.log`);
-    this.running.push(startRole(party.role, [command, '--config', party.configPath, '--data-dir', party.dataDir], log));
+    this.running.push(startRole(party.role, [command, ...as(party)], log));
   }
 
   /** Throws when the master or the verifier has ended, or every worker; a job survives the loss of single workers. */

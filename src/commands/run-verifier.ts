@@ -1,0 +1,143 @@
+import { join } from 'node:path';
+import { BlobStore } from '../blobs/blob-store';
+import { fetchDataset } from '../blobs/dataset';
+import { RemoteBlobs } from '../blobs/remote-blobs';
+import { type Chain, openChain } from '../chain/client';
+import { openEmeth } from '../chain/emeth';
+import { buildPayouts } from '../chain/payouts';
+import { openSender } from '../chain/sender';
+import { openWallet } from '../chain/wallet';
+import { watchChain } from '../chain/watcher';
+import type { VerifierConfig } from '../config/schema';
+import type { JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
+import { systemClock as clock } from '../lib/clock';
+import { AppError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import { applyEvent } from '../master/chain-follower';
+import { findPython } from '../runner/python';
+import { openTrainer } from '../runner/trainer';
+import type { JobRow } from '../store/jobs';
+import { lockDataDir } from '../store/lock';
+import { openStore } from '../store/open';
+import type { SubmittedJob } from '../verifier/checks';
+import type { JudgeDeps } from '../verifier/judge';
+import { openVerifier } from '../verifier/verifier';
+import { findSubmission } from './chain-job';
+import { loadRole, openRoleLogger, stopSignal } from './context';
+import { keyOf } from './keys';
+import { storeOptions } from './open-store';
+import type { CommonOptions } from './options';
+import { confirmationsOf, threadsOf } from './role-settings';
+
+/** Runs a verifier until Ctrl-C: opens everything top to bottom, closes it in reverse. */
+export async function runVerifier(options: CommonOptions): Promise<void> {
+  const context = await loadRole('verifier', options);
+  const { config, dataDir } = context;
+  const logger = await openRoleLogger('verifier', context, options);
+  const signal = stopSignal();
+
+  await using _lock = await lockDataDir(dataDir);
+  const python = await findPython(config.python);
+  const storageApi = requireStorage(config);
+  const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
+  await using chain = await openChain({ endpoint, chainId, core, token });
+  const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
+  await using store = await openStore(storeOptions({}, dataDir));
+  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const storage = new RemoteBlobs(storageApi);
+  const sender = openSender({}, { chain, wallet, intents: store.intents, clock, logger, signal });
+  await sender.resume();
+  const emeth = openEmeth(chain, sender);
+
+  const verifier = openVerifier(
+    { dataDir, tolerance: config.tolerance },
+    {
+      path: (sha256) => blobs.path(sha256),
+      fetch: (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }),
+      fetchDataset: (reference) =>
+        fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
+      evaluate: (job) => evaluate(config, python.path, job, logger),
+      payoutRoot: (shares) => buildPayouts(shares).root,
+      isSubmitted: async (jobId) => awaitsVerdict((await chain.job(jobId)).state),
+      accept: async (job) => void (await emeth.verify(job)),
+      reject: async (job, reasonHash) => void (await emeth.rejectResult(job, reasonHash)),
+      clock,
+      logger,
+      signal,
+    },
+  );
+  logger.info('Verifier ready', { address: wallet.address, chainId: chain.chainId, storageApi });
+  const cursorId = `${chain.chainId}:${chain.core}:verifier`;
+  const tell = async (jobId: JobId) => {
+    const row = await store.jobs.find(jobId);
+    const job = row && (await describeSubmission(chain, row));
+    if (job) verifier.onSubmitted(job);
+  };
+  // Submitted and not judged when we last ended.
+  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await tell(row.id);
+  const watching = watchChain(
+    { confirmations: confirmationsOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
+    {
+      chain,
+      clock,
+      logger,
+      loadCursor: () => store.cursors.find(cursorId),
+      async onBatch(events, cursor) {
+        await store.transaction(async (tx) => {
+          for (const event of events) await applyEvent(tx, event);
+          await tx.cursors.save(cursorId, cursor);
+        });
+        for (const event of events)
+          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await tell(event.jobId);
+      },
+    },
+    signal,
+  );
+  await Promise.all([verifier.run(), watching]);
+  logger.info('Verifier stopped');
+}
+
+/** A verdict may still be given: a challenged result can only be settled by verifiers. */
+function awaitsVerdict(state: ChainState): boolean {
+  return state === 'SUBMITTED' || state === 'DISPUTED';
+}
+
+/** What the chain says of a submitted job; undefined when it is not submitted any more. */
+async function describeSubmission(chain: Chain, row: JobRow): Promise<SubmittedJob | undefined> {
+  const submitted = await findSubmission(chain, row.id);
+  if (!submitted || !awaitsVerdict((await chain.job(row.id)).state)) return undefined;
+  const { jobId, node, resultHash, payoutRoot, fuelUsed } = submitted;
+  const { dataset, params, feeWei, fuelLimit } = row;
+  const { chainId, core: contract } = chain;
+  return { jobId, chainId, contract, node, dataset, params, feeWei, fuelLimit, resultHash, payoutRoot, fuelUsed };
+}
+
+/** Has a Python child of its own prepare the data and evaluate the model. */
+async function evaluate(
+  config: VerifierConfig,
+  python: string,
+  job: Parameters<JudgeDeps['evaluate']>[0],
+  logger: Logger,
+): ReturnType<JudgeDeps['evaluate']> {
+  const { jobId, params, workDir } = job;
+  const { device, maxDatasetBytes: maxBytes } = config;
+  const threads = threadsOf(config);
+  await using child = openTrainer({ kind: 'coordinate', device, threads, workDir, jobId, params }, { python, logger });
+  const {
+    type: _type,
+    id: _id,
+    ...prepared
+  } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
+  const model = { directory: job.directory };
+  const { loss } = await child.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
+  return { prepared, loss };
+}
+
+function requireStorage(config: VerifierConfig): string {
+  if (config.storageApi) return config.storageApi;
+  throw new AppError(
+    { code: 'config/no-storage' },
+    'The configuration names no storageApi; set it to the storage of the masters whose results are to be checked, e.g. http://host:port/api/v1.',
+  );
+}

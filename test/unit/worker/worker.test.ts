@@ -1,0 +1,141 @@
+import { BlobStore } from '../../../src/blobs/blob-store';
+import { systemClock } from '../../../src/lib/clock';
+import { silentLogger } from '../../../src/lib/logger';
+import type { PullOptions } from '../../../src/link/ports';
+import type { WorkerMessageIn } from '../../../src/protocol/link';
+import { openWorker, type WorkerOptions } from '../../../src/worker/worker';
+import { FakeTrainer, type Fate } from '../../support/fake-trainer';
+import { until } from '../../support/link-pair';
+import { openScratch } from '../../support/scratch';
+import { grant, openJob, ourAddress } from '../../support/worker-messages';
+
+const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+
+/** A worker whose children and link are a few lines each. */
+async function openDesk(
+  options: { fates?: Fate[]; timeout?: Partial<WorkerOptions['timeout']>; isMasterSilent?: boolean } = {},
+) {
+  const { fates = [], timeout = {}, isMasterSilent = false } = options;
+  const scratch = await openScratch();
+  const sent: WorkerMessageIn[] = [];
+  const pulls: string[] = [];
+  const children: FakeTrainer[] = [];
+  const link = { isUp: true };
+  const worker = await openWorker(
+    {
+      dataDir: scratch.path,
+      device: 'cpu',
+      processes: 1,
+      threads: () => 1,
+      microBatch: 8,
+      timeout: { ...patient, ...timeout },
+    },
+    {
+      blobs: new BlobStore(scratch.file('blobs')),
+      send: (message) => link.isUp && sent.push(message) > 0,
+      async pull(blob, { signal }: PullOptions) {
+        pulls.push(blob.sha256);
+        if (isMasterSilent) await systemClock.sleep(60_000, signal);
+      },
+      receipts: { keep: () => undefined },
+      openChild(spec) {
+        const child = new FakeTrainer(spec, fates);
+        children.push(child);
+        return child;
+      },
+      clock: systemClock,
+      logger: silentLogger,
+    },
+  );
+  const heard = (type: WorkerMessageIn['type']) => until(() => sent.find((message) => message.type === type));
+  worker.onWelcome({ address: ourAddress, session: '' });
+  worker.onMessage(openJob());
+  await heard('job.ready');
+  return {
+    worker,
+    link,
+    sent,
+    pulls,
+    children,
+    heard,
+    scratch,
+    async [Symbol.asyncDispose]() {
+      await worker[Symbol.asyncDispose]();
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const oom = { code: 'train/oom' };
+
+describe('openWorker', () => {
+  test('default: shard and weights are pulled, the round is trained and committed', async () => {
+    await using desk = await openDesk();
+    desk.worker.onMessage(grant('a'));
+    expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: 'a', update: { bytes: 9 }, tokens: 256 });
+    expect(desk.pulls).toEqual([grant('a').shard.sha256, grant('a').theta.sha256]);
+  });
+
+  test('when the child ran out of memory twice: the third is given half the micro-batch', async () => {
+    await using desk = await openDesk({ fates: [oom, oom] });
+    desk.worker.onMessage(grant('a'));
+    await desk.heard('lease.commit');
+    expect(desk.children.map(({ spec }) => 'microBatch' in spec && spec.microBatch)).toEqual([4, 4, 2]);
+    expect(desk.children.map((child) => child.isDisposed)).toEqual([true, true, false]);
+  });
+
+  test('when training makes no progress for timeout.learning: killed, tried again, given back', async () => {
+    await using desk = await openDesk({ fates: ['hangs', 'hangs'], timeout: { learning: 40 } });
+    desk.worker.onMessage(grant('a'));
+    expect(await desk.heard('lease.failed')).toMatchObject({
+      code: 'worker/learning-stuck',
+      reason: expect.stringContaining('timeout.learning'),
+    });
+    expect(desk.children).toHaveLength(2);
+  });
+
+  test('when no data come for timeout.wait_data: given back', async () => {
+    await using desk = await openDesk({ isMasterSilent: true, timeout: { wait_data: 40 } });
+    desk.worker.onMessage(grant('a'));
+    expect(await desk.heard('lease.failed')).toMatchObject({
+      code: 'worker/wait-data-stuck',
+      reason: expect.stringContaining('timeout.wait_data'),
+    });
+  });
+
+  test('when no verdict comes for timeout.checkpoint: the update is dropped', async () => {
+    await using desk = await openDesk({ timeout: { checkpoint: 40 } });
+    desk.worker.onMessage(grant('a'));
+    await desk.heard('lease.commit');
+    await until(() => desk.worker.state.kind === 'ready');
+  });
+
+  test('when the link is down at the end of a round: the update is held and committed at the welcome', async () => {
+    await using desk = await openDesk({ timeout: { checkpoint: 40 } });
+    desk.link.isUp = false;
+    desk.worker.onClose('cut');
+    desk.worker.onMessage(grant('a'));
+    await until(() => desk.worker.state.kind === 'finished');
+    expect(desk.worker.held()).toMatchObject({ leaseId: 'a', update: { bytes: 9 } });
+    desk.link.isUp = true;
+    desk.worker.onWelcome({ address: ourAddress, session: '' });
+    await desk.heard('lease.commit');
+  });
+
+  test('when a lease is revoked and another granted at once: only the second is committed', async () => {
+    await using desk = await openDesk({ fates: ['hangs'] });
+    desk.worker.onMessage(grant('a'));
+    await until(() => desk.pulls.length === 2);
+    desk.worker.onMessage({ type: 'lease.revoke', leaseId: 'a', reason: 'over' });
+    desk.worker.onMessage(grant('b'));
+    expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: 'b' });
+    expect(desk.sent.filter(({ type }) => type === 'lease.failed')).toEqual([]);
+    expect(desk.children).toHaveLength(1);
+  });
+
+  test('when a lease is named like a path: nothing is written outside the job', async () => {
+    await using desk = await openDesk();
+    desk.worker.onMessage(grant('../../../../tmp/evil'));
+    expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: '../../../../tmp/evil' });
+  });
+});

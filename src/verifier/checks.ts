@@ -40,24 +40,30 @@ const FLAW = {
 
 /** Kinds of file a model may consist of: data and text, nothing that a loader would run. */
 const HARMLESS = /^[\w-][\w.-]*\.(json|safetensors|txt|md)$/;
+const MAX_MODEL_FILES = 100;
 const MAX_MODEL_BYTES = 64 * 1024 ** 3;
 
 /** Reads the manifest out of the bytes that were stored under its hash, or says why it is none. */
 export function readManifest(bytes: Buffer, job: SubmittedJob): Manifest | Flaw {
   if (`0x${sha256(bytes)}` !== job.resultHash) return flaw('hash', 'its bytes do not have the hash that was submitted');
-  let raw: unknown;
-  try {
-    raw = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return flaw('format', 'the manifest is not JSON');
-  }
+  const raw = parseCanonical(bytes.toString('utf8'));
+  if (raw === undefined) return flaw('format', 'the manifest is not canonical JSON');
   const parsed = Manifest.safeParse(raw);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     return flaw('format', `the manifest's ${issue?.path.join('.')}: ${issue?.message}`);
   }
-  if (canonicalJson(raw) !== bytes.toString('utf8')) return flaw('format', 'the manifest is not canonical JSON');
   return parsed.data;
+}
+
+/** Undefined also for what is nested too deeply to be written again. */
+function parseCanonical(text: string): unknown {
+  try {
+    const raw: unknown = JSON.parse(text);
+    return canonicalJson(raw) === text ? raw : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -208,6 +214,7 @@ function arePaidAlike(workers: readonly Share[]): boolean {
 }
 
 function checkModelFiles({ model, rounds }: Manifest): Flaw | undefined {
+  if (model.length > MAX_MODEL_FILES) return flaw('files', `a model does not have ${model.length} files`);
   const odd = model.find(({ name }, i) => !HARMLESS.test(name) || model.findIndex((file) => file.name === name) !== i);
   if (odd) return flaw('files', `a model has no file ${odd.name}, or has it once`);
   if (model.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_MODEL_BYTES)

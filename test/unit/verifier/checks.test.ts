@@ -184,3 +184,18 @@ test('when a block is said to hold more tokens: verdict/ledger', () => {
   manifest.prepared.blockTokens *= 10;
   expect(check(manifest)).toBe('verdict/ledger');
 });
+
+test('when a model has more files than any: verdict/model-files', () => {
+  const manifest = honestManifest();
+  const [file] = manifest.model;
+  manifest.model.push(...Array.from({ length: 100 }, (_, i) => ({ ...file!, name: `${i}.json` })));
+  expect(check(manifest)).toBe('verdict/model-files');
+});
+
+test('when it is nested too deeply to be checked: verdict/manifest-format', () => {
+  const text = canonicalJson(honestManifest());
+  const depth = 50_000;
+  const deep = text.replace('"vocabSize"', `"vocabA":${'['.repeat(depth)}${']'.repeat(depth)},"vocabSize"`);
+  const job = { ...submittedJob(), resultHash: `0x${sha256(deep)}` };
+  expect(readManifest(Buffer.from(deep), job)).toMatchObject({ code: 'verdict/manifest-format' });
+});

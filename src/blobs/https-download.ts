@@ -81,8 +81,14 @@ function checkedLookup(isAllowedAddress: (address: string) => boolean) {
   };
 }
 
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
+
 function isPublic(address: string): boolean {
-  return ipaddr.isValid(address) && ipaddr.process(address).range() === 'unicast';
+  if (!ipaddr.isValid(address)) return false;
+  const parsed = ipaddr.process(address);
+  // `::/96` also counts as unicast, and holds all of IPv4.
+  const isGlobal = parsed instanceof ipaddr.IPv4 || parsed.match(GLOBAL_IPV6);
+  return isGlobal && parsed.range() === 'unicast';
 }
 
 function failed(cause: Error): AppError<HttpsError> {

@@ -1,17 +1,16 @@
 import type { RequestHandler, Response } from 'express';
 
-/** Time for the whole body of a request; longer ones are cut off, so that nobody holds a connection by trickling. */
-const BODY_MS = 30_000;
-
-/** Cuts off requests whose body is not there in time, unless their route allows a long one. */
-export const limitBodyTime: RequestHandler = (request, response, next) => {
-  const timer = setTimeout(() => {
-    if (!request.complete) request.destroy();
-  }, BODY_MS).unref();
-  response.locals.bodyTimer = timer;
-  request.once('close', () => clearTimeout(timer));
-  next();
-};
+/** Cuts off requests whose body is not there in time, so that nobody holds a connection by trickling. */
+export function limitBodyTime(bodyMs: number): RequestHandler {
+  return (request, response, next) => {
+    const timer = setTimeout(() => {
+      if (!request.complete) request.destroy();
+    }, bodyMs).unref();
+    response.locals.bodyTimer = timer;
+    request.once('close', () => clearTimeout(timer));
+    next();
+  };
+}
 
 /** For a route that takes large bodies and bounds them by progress itself. */
 export function allowLongBody(response: Response): void {

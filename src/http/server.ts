@@ -19,6 +19,8 @@ export interface HttpServer extends AsyncDisposable {
 
 /** A connection over which nothing moves for so long is closed. The link takes its own sockets out of this rule. */
 const IDLE_MS = 60_000;
+/** Time for the whole body of a request, unless its route allows a long one. */
+const BODY_MS = 30_000;
 /** How long requests under way may take to end when the server closes. */
 const DRAIN_MS = 1000;
 
@@ -28,13 +30,13 @@ const DRAIN_MS = 1000;
  * body may be is for the routes to say.
  */
 export async function openHttp(
-  options: { host: string; port: number; maxConnections?: number },
+  options: { host: string; port: number; maxConnections?: number; bodyMs?: number },
   mount: (app: Express) => void,
   deps: { logger: Logger },
 ): Promise<HttpServer> {
   const app = express();
   app.disable('x-powered-by');
-  app.use(helmet(), limitBodyTime);
+  app.use(helmet(), limitBodyTime(options.bodyMs ?? BODY_MS));
   mount(app);
   app.use(
     (_request, response) =>

@@ -107,6 +107,8 @@ async function takeUpload(
     await part.finish();
     response.status(201).json({ sha256, bytes });
   } catch (error) {
+    // The sender reads the answer, and uses the connection again, only when all it sends is taken off the wire.
+    request.resume();
     throw toStorageError(error, sha256);
   } finally {
     await part.close();

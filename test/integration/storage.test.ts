@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { RemoteBlobs, type SignUpload } from '../../src/blobs/remote-blobs';
@@ -197,6 +197,16 @@ describe('uploads', () => {
     expect(await put(storage, { sign: elsewhere })).toMatchObject({ status: 401 });
     const other: SignUpload = (upload) => storage.sign({ ...upload, blob: `0x${'00'.repeat(32)}` });
     expect(await put(storage, { sign: other })).toMatchObject({ status: 401 });
+  });
+
+  test('when the disk is full: 507, and works again when there is room', async () => {
+    await using storage = await openTestStorage();
+    const partPath = `${storage.blobs.path(bookName)}.part`;
+    await mkdir(dirname(partPath), { recursive: true });
+    await symlink('/dev/full', partPath);
+    expect(await put(storage)).toMatchObject({ status: 507, body: { error: { code: 'storage/disk-full' } } });
+    await rm(partPath);
+    expect(await put(storage)).toMatchObject({ status: 201 });
   });
 
   test('refuses who may not store here, with a reason', async () => {

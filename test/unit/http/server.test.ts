@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Express } from 'express';
+import { allowLongBody } from '../../../src/http/deadline';
 import { openHttp } from '../../../src/http/server';
 import { AppError } from '../../../src/lib/errors';
 import { silentLogger } from '../../../src/lib/logger';
@@ -70,5 +71,43 @@ describe('openHttp', () => {
     await once(http.server, 'upgrade');
     await http[Symbol.asyncDispose]();
     await Promise.all(closed);
+  });
+
+  test('when headers trickle in for ever: cut off', async () => {
+    await using http = await open();
+    const socket = connect(http.port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n');
+    const trickle = setInterval(() => socket.write('X-More: 1\r\n'), 500);
+    await once(socket.resume(), 'close');
+    clearInterval(trickle);
+  });
+
+  test('when a body trickles in: cut off, unless its route allows a long one or only the answer takes long', async () => {
+    const routes = (app: Express) => {
+      app.post('/short', (request, response) => void request.resume().on('end', () => response.json({})));
+      app.post('/long', (request, response) => {
+        allowLongBody(response);
+        request.resume().on('end', () => response.json({}));
+      });
+      app.get('/slow', (_request, response) => void setTimeout(() => response.json({}), 300));
+    };
+    await using http = await openHttp({ host: '127.0.0.1', port: 0, bodyMs: 50 }, routes, { logger: silentLogger });
+    const post = async (path: string) => {
+      const socket = connect(http.port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\nCall`.slice(0, -1),
+      );
+      setTimeout(() => socket.end('l'), 300);
+      const pieces = await socket
+        .setEncoding('utf8')
+        .toArray()
+        .catch(() => []);
+      return pieces.join('').slice(9, 12);
+    };
+    expect(await post('/short')).toBe('');
+    expect(await post('/long')).toBe('200');
+    expect((await get(http.port, '/slow')).status).toBe(200);
   });
 });

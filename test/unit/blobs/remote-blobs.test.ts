@@ -1,0 +1,49 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { BlobStore } from '../../../src/blobs/blob-store';
+import { RemoteBlobs } from '../../../src/blobs/remote-blobs';
+import type { Sha256 } from '../../../src/domain/ids';
+import { openScratch } from '../../support/scratch';
+
+const name = 'ab'.repeat(32) as Sha256;
+
+/** Downloads from a server that is no storage of ours. */
+async function downloadFrom(listener: RequestListener) {
+  await using scratch = await openScratch();
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  try {
+    const remote = new RemoteBlobs(`http://127.0.0.1:${port}`);
+    return await remote.download(name, new BlobStore(scratch.path), 1000);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+test('throws blobs/storage-refused when the storage does not say how large a blob is: it may be a proxy', async () => {
+  const silent: RequestListener = (_request, response) => {
+    response.setHeader('transfer-encoding', 'chunked').end();
+  };
+  await expect(downloadFrom(silent)).rejects.toMatchObject({ code: 'blobs/storage-refused' });
+});
+
+test('throws blobs/hash-mismatch for other bytes of the right size', async () => {
+  const forged: RequestListener = (_request, response) => void response.end('forged');
+  await expect(downloadFrom(forged)).rejects.toMatchObject({ code: 'blobs/hash-mismatch' });
+});
+
+test('throws blobs/too-large when more bytes come than were announced', async () => {
+  const growing: RequestListener = (request, response) => {
+    if (request.method === 'HEAD') response.setHeader('content-length', 5);
+    response.end(request.method === 'HEAD' ? '' : 'x'.repeat(2000));
+  };
+  await expect(downloadFrom(growing)).rejects.toMatchObject({ code: 'blobs/too-large' });
+});
+
+test.each([301, 400, 401, 500])('throws blobs/storage-refused for %i', async (status) => {
+  const refused = downloadFrom((_request, response) => void response.writeHead(status).end());
+  await expect(refused).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status } });
+});

@@ -31,6 +31,8 @@ export interface WatcherDeps {
 }
 
 const FIRST_RANGE = 2000;
+/** Without a bound, growth would go on at the head, where no range is ever used up, until halving could not undo it. */
+const MAX_RANGE = 100_000;
 /** How far back to read again when the chain was reorganised under the cursor. */
 const REWIND_BLOCKS = 64;
 
@@ -41,15 +43,20 @@ const REWIND_BLOCKS = 64;
 export async function watchChain(options: WatcherOptions, deps: WatcherDeps, signal: AbortSignal): Promise<void> {
   const { clock, logger } = deps;
   let position: Position = { cursor: await deps.loadCursor(), range: FIRST_RANGE, isAtHead: true };
+  let failures = 0;
   while (!signal.aborted) {
     try {
       position = await readNext(position, options, deps);
+      if (failures > 0) logger.info('Chain is read again', { failures });
+      failures = 0;
       if (!position.isAtHead) continue;
     } catch (error) {
       if (signal.aborted) return;
+      failures += 1;
       const range = Math.max(1, Math.floor(position.range / 2));
       position = { ...position, range };
-      logger.warn('Chain could not be read', { range }, error);
+      // A node that is away for an hour is one line in the log, not thousands.
+      logger[failures === 1 ? 'warn' : 'debug']('Chain could not be read; trying again', { range, failures }, error);
     }
     await clock.sleep(options.pollMs, signal).catch(() => undefined);
   }
@@ -70,9 +77,11 @@ async function readNext(position: Position, options: WatcherOptions, deps: Watch
   const from = cursor ? cursor.number + 1 : (options.fromBlock ?? 0);
   if (head < from) return { cursor, range, isAtHead: true };
   const to = Math.min(head, from + range - 1);
-  return { cursor: await readRange(from, to, deps), range: Math.ceil(range * 1.2), isAtHead: to === head };
+  const reached = await readRange(from, to, deps);
+  return { cursor: reached, range: Math.min(MAX_RANGE, Math.ceil(range * 1.2)), isAtHead: to === head };
 }
 
+/** The hash is asked for before the events: a reorganisation in between then shows as a mismatch of the cursor. */
 async function readRange(from: number, to: number, deps: WatcherDeps): Promise<ChainCursor> {
   const hash = await deps.chain.blockHash(to);
   if (hash === undefined) throw new Error(`The node does not know block ${to} yet`);

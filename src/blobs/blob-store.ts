@@ -99,6 +99,16 @@ export class BlobStore {
     }
   }
 
+  /** Waits for whoever is bringing the same blob; undefined when it is there then. */
+  async openPartInTurn(sha: Sha256): Promise<BlobPart | undefined> {
+    for (;;) {
+      if (await this.stat(sha)) return undefined;
+      const other = this.openParts.get(sha);
+      if (!other) return this.openPart(sha);
+      await other;
+    }
+  }
+
   private partPath(sha: Sha256): string {
     return `${this.path(sha)}.part`;
   }
@@ -125,13 +135,10 @@ export class BlobStore {
     }
   }
 
-  /** Writes a blob we have the bytes of; waits for whoever is bringing the same one at the moment. */
+  /** Writes a blob we have the bytes of. */
   private async writeIn(name: Sha256, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
-    do {
-      await this.openParts.get(name);
-      if (await this.stat(name)) return;
-    } while (this.openParts.has(name));
-    const part = await this.openPart(name);
+    const part = await this.openPartInTurn(name);
+    if (!part) return;
     try {
       await part.discard();
       for await (const piece of pieces) await part.append(piece);

@@ -74,7 +74,7 @@ export async function fetchDataset(
       case 'file':
         return takeFile(reference, source.path, blobs, options.maxBytes);
       case 'https':
-        return download(reference, source, blobs, options, remote);
+        return inTurn(reference, blobs, (path) => download(path, reference, source, blobs, options, remote));
     }
   });
   if (fetched.bytes === 0) throw empty(reference);
@@ -113,8 +113,23 @@ async function takeFile(reference: string, path: string, blobs: BlobStore, maxBy
   return blobs.add(path, { move: false });
 }
 
-/** Fetches into a file beside the blobs; a name made of the reference lets a later try take its place. */
+/** The files that are being fetched into. */
+const underWay = new Map<string, Promise<void>>();
+
+/** Hands `work` a file beside the blobs. Its name is made of the reference, so that a later try takes its place; the same once more waits. */
+async function inTurn<T>(reference: string, blobs: BlobStore, work: (path: string) => Promise<T>): Promise<T> {
+  const path = join(blobs.dir, `${sha256(reference)}.fetching`);
+  while (underWay.has(path)) await underWay.get(path);
+  const working = work(path).finally(() => rm(path, { force: true }));
+  underWay.set(
+    path,
+    Promise.allSettled([working]).then(() => void underWay.delete(path)),
+  );
+  return working;
+}
+
 async function download(
+  path: string,
   reference: string,
   source: Extract<Source, { kind: 'https' }>,
   blobs: BlobStore,
@@ -122,23 +137,18 @@ async function download(
   { signal, onProgress }: RemoteOptions,
 ) {
   await mkdir(blobs.dir, { recursive: true });
-  const path = join(blobs.dir, `${sha256(reference)}.fetching`);
-  try {
-    await requestForeign(source.url, { ...https, method: 'GET', signal }, async ({ statusCode, headers, body }) => {
-      if (statusCode !== 200) throw missing(reference, new Error(`its server answered ${statusCode}.`));
-      const total = Number(headers['content-length'] ?? 0);
-      if (total > maxBytes) throw tooLarge(reference, total, maxBytes);
-      await save(body, path, (bytes) => {
-        if (bytes > maxBytes) throw tooLarge(reference, bytes, maxBytes);
-        onProgress?.(bytes, total);
-      });
+  await requestForeign(source.url, { ...https, method: 'GET', signal }, async ({ statusCode, headers, body }) => {
+    if (statusCode !== 200) throw missing(reference, new Error(`its server answered ${statusCode}.`));
+    const total = Number(headers['content-length'] ?? 0);
+    if (total > maxBytes) throw tooLarge(reference, total, maxBytes);
+    await save(body, path, (bytes) => {
+      if (bytes > maxBytes) throw tooLarge(reference, bytes, maxBytes);
+      onProgress?.(bytes, total);
     });
-    const fetched = (await sha256File(path)) as Sha256;
-    if (source.sha256 !== undefined && fetched !== source.sha256) throw mismatch(reference);
-    return await blobs.add(path, { move: true });
-  } finally {
-    await rm(path, { force: true });
-  }
+  });
+  const fetched = (await sha256File(path)) as Sha256;
+  if (source.sha256 !== undefined && fetched !== source.sha256) throw mismatch(reference);
+  return blobs.add(path, { move: true });
 }
 
 async function save(body: AsyncIterable<Uint8Array>, path: string, onBytes: (bytes: number) => void): Promise<void> {

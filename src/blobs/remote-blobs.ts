@@ -42,7 +42,9 @@ export class RemoteBlobs {
     await body.dump();
     if (statusCode === 404) throw this.notStored(sha256);
     if (statusCode !== 200) throw this.refused(statusCode, '');
-    return Number(headers['content-length'] ?? 0);
+    const bytes = headers['content-length'];
+    if (bytes === undefined) throw this.refused(statusCode, 'it does not say how large the blob is');
+    return Number(bytes);
   }
 
   /** Brings a blob into our store, checked against its name. */
@@ -58,7 +60,8 @@ export class RemoteBlobs {
     await this.persist(options.signal, async (onProgress) => {
       bytes = await this.size(sha256, options.signal);
       if (bytes > maxBytes) throw tooLarge(sha256, bytes, maxBytes);
-      const part = await into.openPart(sha256);
+      const part = await into.openPartInTurn(sha256);
+      if (!part) return;
       try {
         await this.complete(sha256, part, bytes, { ...options, onProgress: both(onProgress, options.onProgress) });
       } finally {

@@ -5,6 +5,7 @@ import { BlobStore } from '../../../src/blobs/blob-store';
 import { RemoteBlobs } from '../../../src/blobs/remote-blobs';
 import type { Sha256 } from '../../../src/domain/ids';
 import { openScratch } from '../../support/scratch';
+import { openTestStorage } from '../../support/storage';
 
 const name = 'ab'.repeat(32) as Sha256;
 
@@ -31,7 +32,7 @@ test('throws blobs/storage-refused when the storage does not say how large a blo
 });
 
 test('throws blobs/hash-mismatch for other bytes of the right size', async () => {
-  const forged: RequestListener = (_request, response) => void response.end('forged');
+  const forged: RequestListener = (_request, response) => void response.setHeader('content-length', 6).end('forged');
   await expect(downloadFrom(forged)).rejects.toMatchObject({ code: 'blobs/hash-mismatch' });
 });
 
@@ -46,4 +47,18 @@ test('throws blobs/too-large when more bytes come than were announced', async ()
 test.each([301, 400, 401, 500])('throws blobs/storage-refused for %i', async (status) => {
   const refused = downloadFrom((_request, response) => void response.writeHead(status).end());
   await expect(refused).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status } });
+});
+
+test('when two download the same blob at once: both have it, and it is sent once', async () => {
+  await using scratch = await openScratch();
+  await using storage = await openTestStorage();
+  const { sha256, bytes } = await storage.blobs.addBytes(Buffer.alloc(3_000_000, 'a'));
+  const into = new BlobStore(scratch.path);
+  let received = 0;
+  const onProgress = (done: number) => {
+    if (done === bytes) received += 1;
+  };
+  const download = () => new RemoteBlobs(storage.url).download(sha256, into, bytes, { onProgress });
+  expect(await Promise.all([download(), download(), download()])).toEqual([{ bytes }, { bytes }, { bytes }]);
+  expect(received).toBe(1);
 });

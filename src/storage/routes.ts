@@ -1,4 +1,4 @@
-import { type Request, type Response, Router } from 'express';
+import { type Request, type RequestHandler, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { BlobPart, BlobStore } from '../blobs/blob-store';
 import { Address, Sha256 } from '../domain/ids';
@@ -41,11 +41,23 @@ const SLOWEST_BYTES_PER_MS = 1;
 /** The storage API of `protocol/storage.ts`, to be mounted at `/api/v1`. */
 export function storageRoutes(options: StorageOptions, deps: StorageDeps): Router {
   const router = Router();
-  router.use(rateLimit({ windowMs: 60_000, limit: 3000, standardHeaders: 'draft-8', legacyHeaders: false }));
+  router.use(limitRate());
   router.get('/blobs/:sha256', (request, response) => sendBlob(deps, request, response));
   router.head('/uploads/:sha256', (request, response) => tellOffset(deps, request, response));
   router.put('/uploads/:sha256', (request, response) => takeUpload(options, deps, request, response));
   return router;
+}
+
+function limitRate(): RequestHandler {
+  return rateLimit({
+    windowMs: 60_000,
+    limit: 3000,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    // Whoever is connected is counted, whatever the headers say; any caller can write those.
+    validate: { xForwardedForHeader: false, forwardedHeader: false },
+    message: { error: { code: 'storage/too-many-requests', message: 'Too many requests; wait a minute.' } },
+  });
 }
 
 /** GET and HEAD, whole or a range; express answers both. */

@@ -344,3 +344,20 @@ describe('RemoteBlobs', () => {
     await expect(downloading).rejects.toMatchObject({ name: 'AbortError' });
   });
 });
+
+test.each([50, 5])('when an upload of %i MB is refused: its sender hears why', async (megabytes) => {
+  await using storage = await openTestStorage();
+  const own = new BlobStore(storage.dir);
+  const { sha256: name } = await own.addBytes(Buffer.alloc(megabytes * 2 ** 20, 'a'));
+  const uploading = new RemoteBlobs(storage.url).upload(name, own, storage.wallet.address, storage.sign);
+  await expect(uploading).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status: 413 } });
+});
+
+test('when a proxy names the caller: served, without a word on the terminal', async () => {
+  const said = jest.spyOn(console, 'error').mockImplementation(() => {});
+  await using storage = await openTestStorage();
+  const headers = { 'x-forwarded-for': '8.8.8.8', forwarded: 'for=8.8.8.8' };
+  expect((await fetch(`${storage.url}/uploads/${bookName}`, { method: 'HEAD', headers })).status).toBe(200);
+  expect(said).not.toHaveBeenCalled();
+  said.mockRestore();
+});

@@ -1,0 +1,49 @@
+import { writeFile } from 'node:fs/promises';
+import { silentLogger } from '../../../src/lib/logger';
+import type { TrainerSpec } from '../../../src/protocol/trainer';
+import { measureSpeed } from '../../../src/worker/speed';
+import { FakeTrainer } from '../../support/fake-trainer';
+import { openScratch } from '../../support/scratch';
+
+const cpu = { name: 'a cpu', kind: 'cpu' as const, memoryBytes: 1 };
+const gpu = { name: 'a gpu', kind: 'cuda' as const, memoryBytes: 1 };
+
+/** A benchmark that says 10 GFLOP/s and counts how often it was run. */
+function openBench() {
+  const specs: TrainerSpec[] = [];
+  const openChild = (spec: TrainerSpec) => {
+    specs.push(spec);
+    const child = new FakeTrainer(spec, []);
+    child.next = async () => ({ type: 'benched', gflops: 10, deviceName: 'x', memoryBytes: 1 }) as never;
+    return child;
+  };
+  return { specs, deps: { openChild, logger: silentLogger } };
+}
+
+describe('measureSpeed', () => {
+  test('default: measured once for a device and its threads', async () => {
+    await using scratch = await openScratch();
+    const { specs, deps } = openBench();
+    const options = { dataDir: scratch.path, device: 'cpu', devices: [cpu], threads: 2 };
+    expect(await measureSpeed(options, deps)).toBe(10);
+    expect(await measureSpeed(options, deps)).toBe(10);
+    expect(specs).toHaveLength(1);
+    await measureSpeed({ ...options, threads: 1 }, deps);
+    expect(specs).toHaveLength(2);
+  });
+
+  test('when there are several GPUs: one is measured and counts for all', async () => {
+    await using scratch = await openScratch();
+    const { specs, deps } = openBench();
+    const options = { dataDir: scratch.path, device: 'cuda', devices: [gpu, gpu, gpu], threads: 2 };
+    expect(await measureSpeed(options, deps)).toBe(30);
+    expect(specs[0]?.device).toBe('cuda:0');
+  });
+
+  test('survives a file that is damaged', async () => {
+    await using scratch = await openScratch();
+    await writeFile(scratch.file('speed.json'), '{"of":');
+    const { deps } = openBench();
+    expect(await measureSpeed({ dataDir: scratch.path, device: 'cpu', devices: [cpu], threads: 2 }, deps)).toBe(10);
+  });
+});

@@ -1,42 +1,14 @@
+import { randomUUID } from 'node:crypto';
 import { isError, Transaction, type TransactionReceipt } from 'ethers';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
-import { AppError, describeError, never } from '../lib/errors';
+import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Chain } from './client';
-import { coreInterface } from './events';
+import { type Act, type Attempt, actOf, type Intent, type IntentStore, isSameAct, lastAttempt } from './intents';
+import { openQueue } from './queue';
+import { explainFailure, noFunds, reverted } from './revert';
 import type { Wallet } from './wallet';
-
-/** One signed version of a transaction. */
-export interface Attempt {
-  hash: string;
-  raw: string;
-  maxFeePerGas: string;
-  maxPriorityFeePerGas: string;
-  atMs: number;
-}
-
-/** Something an account means to do on chain, once. */
-export interface Intent {
-  id: string;
-  key: string;
-  state: 'created' | 'signed' | 'mined' | 'failed';
-  to: Address;
-  data: string;
-  valueWei: bigint;
-  nonce?: number | undefined;
-  attempts: Attempt[];
-  minedHash?: string | undefined;
-}
-
-/** What the sender remembers across crashes. */
-export interface IntentStore {
-  begin(intent: { account: Address; key: string; to: Address; data: string; valueWei: bigint }): Promise<Intent>;
-  saveAttempt(id: string, nonce: number, attempt: Attempt): Promise<void>;
-  markMined(id: string, hash: string): Promise<void>;
-  markFailed(id: string, reason: string): Promise<void>;
-  listPending(account: Address): Promise<Intent[]>;
-}
 
 export interface SendRequest {
   /** Names the act for this account, e.g. `0x…:submit`. Sending it again gives the first outcome. */
@@ -44,6 +16,11 @@ export interface SendRequest {
   to: Address;
   data: string;
   valueWei?: bigint | undefined;
+  /**
+   * The act may be done again later, e.g. after a decline: `key` then names the kind of act. One that is still under way with
+   * the same content, also from before a crash, is followed instead of doubled.
+   */
+  repeatable?: boolean | undefined;
 }
 
 export interface Sender {
@@ -51,29 +28,36 @@ export interface Sender {
   /** Sends, once, and waits until it is mined. Throws `chain/reverted` with the contract's own reason. */
   send(request: SendRequest): Promise<{ hash: string }>;
   /** What sending would cost, in wei, without sending it. */
-  estimateWei(request: Omit<SendRequest, 'key'>): Promise<bigint>;
+  estimateWei(request: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint>;
   /** Takes up transactions that were signed before this process began. */
   resume(): Promise<void>;
 }
-
-export type SenderError =
-  | { code: 'chain/reverted'; reason: string; args: string[]; key: string }
-  | { code: 'chain/no-funds'; account: Address; key: string };
 
 export interface SenderOptions {
   /** After so long without being mined a transaction is sent again with a higher fee. */
   stuckMs?: number | undefined;
   pollMs?: number | undefined;
+  /** How long a node may know that a nonce is used before it knows the receipt. Shorter risks doubling, longer delays repair. */
+  receiptLagMs?: number | undefined;
   /** No replacement pays more per gas than this, in wei. */
   maxFeePerGas?: bigint | undefined;
 }
 
 const GWEI = 1_000_000_000n;
+/** How often the same bytes are sent again while they are not mined: a node may forget them, or have been away. */
+const RESEND_MS = 5000;
 
 /**
- * Sends transactions so that none is lost and none doubled, whenever the process dies: the intent is stored before it is signed,
- * the signed bytes before they are sent, and a restart sends the same bytes. This object must be the account's only user: it owns
- * the nonce. A stuck transaction is replaced under the same nonce, and every version's hash is watched.
+ * Sends transactions so that none is lost and none doubled, whenever the process dies.
+ *
+ *     created ──sign, store──▶ signed ──send, watch──▶ mined
+ *        │ refused in simulation   │ reverted                  (replace: same nonce, higher fee; signed stays signed)
+ *        └───────▶ failed ◀────────┘
+ *
+ * The intent is stored before it is signed, the signed bytes before they are sent, and a restart sends the same bytes. From
+ * `signed` on the chain alone decides: an unreachable node is waited for. `failed` cost nothing or only gas; sending the key again
+ * begins it afresh. This object should be the account's only user, because it chooses the nonces; that another process used one
+ * is noticed, late, and mended. A stuck transaction is replaced under its nonce, and every version's hash is watched.
  */
 export function openSender(options: SenderOptions, deps: SenderDeps): Sender {
   return new TransactionSender(options, deps);
@@ -88,13 +72,25 @@ interface SenderDeps {
   signal: AbortSignal;
 }
 
-interface Fees {
+interface Price {
+  gasLimit: bigint;
   maxFeePerGas: bigint;
   maxPriorityFeePerGas: bigint;
 }
 
+/** A signed intent on its way. */
+interface Watch {
+  intent: Intent;
+  sentAtMs: number;
+  /** Since when its nonce is used up although none of its versions is known to be mined. */
+  passedAtMs?: number | undefined;
+}
+
 class TransactionSender implements Sender {
-  private queue: Promise<unknown> = Promise.resolve();
+  /** Whoever signs needs the nonce to itself. */
+  private readonly exclusively = openQueue();
+  /** By intent; two who wait for the same one must not both replace it. */
+  private readonly followed = new Map<string, Promise<string>>();
 
   constructor(
     private readonly options: SenderOptions,
@@ -106,74 +102,77 @@ class TransactionSender implements Sender {
   }
 
   async send(request: SendRequest): Promise<{ hash: string }> {
-    const { intents } = this.deps;
-    const { key, to, data, valueWei = 0n } = request;
-    const content = { account: this.address, key, to, data, valueWei };
-    const intent = await this.exclusively(async () => {
-      const begun = await intents.begin(content);
-      if (begun.state === 'created') await this.signFirst(begun);
-      return intents.begin(content);
-    });
-    switch (intent.state) {
-      case 'mined':
-        return { hash: intent.minedHash ?? '' };
-      case 'signed':
-        return { hash: await this.follow(intent) };
-      case 'created':
-      case 'failed':
-        throw new Error(`Intent ${intent.id} is ${intent.state} after signing`);
-      default:
-        return never(intent.state);
-    }
+    const intent = await this.exclusively(() => this.begin(request));
+    if (intent.state === 'mined') return { hash: intent.minedHash ?? '' };
+    return { hash: await this.follow(intent) };
   }
 
-  async estimateWei({ to, data, valueWei }: Omit<SendRequest, 'key'>): Promise<bigint> {
+  async estimateWei({ to, data, valueWei }: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint> {
     const { provider } = this.deps.chain;
     try {
       const gas = await provider.estimateGas({ from: this.address, to, data, value: valueWei ?? 0n });
       const { maxFeePerGas: price, gasPrice } = await provider.getFeeData();
       return gas * (price ?? gasPrice ?? 0n);
     } catch (error) {
-      throw explainRevert(error, 'estimate', this.address);
+      throw explainFailure(error, 'estimate', this.address);
     }
   }
 
   async resume(): Promise<void> {
     const { intents, logger, signal } = this.deps;
     for (const intent of await intents.listPending(this.address)) {
-      const last = intent.attempts.at(-1);
-      if (last && !(await this.findReceipt(intent.attempts))) await this.broadcast(last.raw, intent.key);
       void this.follow(intent).catch((error) => {
         if (!signal.aborted) logger.warn('Earlier transaction failed', { key: intent.key }, error);
       });
     }
   }
 
-  /** One at a time: whoever signs needs the nonce to itself. */
-  private exclusively<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.queue.then(work, work);
-    this.queue = result.catch(() => undefined);
-    return result;
+  /** The intent, signed if it was not yet. */
+  private async begin({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
+    const { intents } = this.deps;
+    const act = { to, data, value: valueWei };
+    const twin = repeatable ? await this.findTwin(key, act) : undefined;
+    if (twin) return twin;
+    const fullKey = repeatable ? `${key}:${randomUUID()}` : key;
+    const intent = await intents.begin({ account: this.address, key: fullKey, to, data, valueWei });
+    if (intent.state !== 'created') return intent;
+    const price = await this.prepare(intent, act);
+    return this.sign(intent, act, await this.nextNonce(), price);
   }
 
-  /** Simulates, chooses nonce and fees, signs, stores, sends. A revert ends the intent before anything is spent. */
-  private async signFirst(intent: Intent): Promise<void> {
-    const { provider } = this.deps.chain;
-    let gas: bigint;
+  private async findTwin(key: string, act: Act): Promise<Intent | undefined> {
+    const pending = await this.deps.intents.listPending(this.address);
+    return pending.find((intent) => intent.key.startsWith(`${key}:`) && isSameAct(actOf(intent), act));
+  }
+
+  /** Simulates and prices. A refusal ends the intent before anything is spent; an unreachable node leaves it as it is. */
+  private async prepare(intent: Intent, act: Act): Promise<Price> {
+    const { chain, intents } = this.deps;
     try {
-      gas = await provider.estimateGas(this.callOf(intent));
+      const gas = await chain.provider.estimateGas({ from: this.address, ...act });
+      const price = { gasLimit: (gas * 6n) / 5n, ...(await this.currentFees()) };
+      const needWei = act.value + price.gasLimit * price.maxFeePerGas;
+      if ((await chain.provider.getBalance(this.address)) < needWei) throw noFunds(this.address, intent.key);
+      return price;
     } catch (error) {
-      const reason = explainRevert(error, intent.key, this.address);
-      await this.deps.intents.markFailed(intent.id, describeError(reason));
+      const reason = error instanceof AppError ? error : explainFailure(error, intent.key, this.address);
+      if (reason.code !== 'chain/failed') await intents.markFailed(intent.id, describeError(reason));
       throw reason;
     }
-    const nonce = await this.nextNonce();
-    const fees = await provider.getFeeData();
-    const maxPriorityFeePerGas = fees.maxPriorityFeePerGas ?? GWEI;
-    await this.signAndSend(intent, nonce, (gas * 6n) / 5n, {
-      maxPriorityFeePerGas,
-      maxFeePerGas: fees.maxFeePerGas ?? 2n * GWEI + maxPriorityFeePerGas,
-    });
+  }
+
+  private async currentFees(): Promise<Omit<Price, 'gasLimit'>> {
+    const fees = await this.deps.chain.provider.getFeeData();
+    const priority = fees.maxPriorityFeePerGas ?? GWEI;
+    return {
+      maxFeePerGas: this.capped(fees.maxFeePerGas ?? 2n * GWEI + priority),
+      maxPriorityFeePerGas: this.capped(priority),
+    };
+  }
+
+  private capped(fee: bigint): bigint {
+    const { maxFeePerGas = 500n * GWEI } = this.options;
+    return fee < maxFeePerGas ? fee : maxFeePerGas;
   }
 
   /** The chain's count of mined transactions, or one past our own highest that is still under way. */
@@ -187,47 +186,86 @@ class TransactionSender implements Sender {
     return this.deps.chain.provider.getTransactionCount(this.address, 'latest');
   }
 
-  private async signAndSend(intent: Intent, nonce: number, gasLimit: bigint, fees: Fees): Promise<void> {
+  private async sign(intent: Intent, act: Act, nonce: number, price: Price): Promise<Intent> {
     const { chain, wallet, intents, clock } = this.deps;
-    const { to, data, valueWei: value } = intent;
-    const transaction = { type: 2, chainId: chain.chainId, to, data, value, nonce, gasLimit, ...fees };
-    const raw = await wallet.signer.signTransaction(transaction);
-    await intents.saveAttempt(intent.id, nonce, {
+    const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
+    const attempt = {
       hash: Transaction.from(raw).hash ?? '',
       raw,
-      maxFeePerGas: fees.maxFeePerGas.toString(),
-      maxPriorityFeePerGas: fees.maxPriorityFeePerGas.toString(),
+      maxFeePerGas: price.maxFeePerGas.toString(),
+      maxPriorityFeePerGas: price.maxPriorityFeePerGas.toString(),
       atMs: clock.now(),
-    });
-    await this.broadcast(raw, intent.key);
+    };
+    await intents.saveAttempt(intent.id, nonce, attempt);
+    return { ...intent, state: 'signed', nonce, attempts: [...intent.attempts, attempt] };
+  }
+
+  private follow(intent: Intent): Promise<string> {
+    const running = this.followed.get(intent.id);
+    if (running !== undefined) return running;
+    const following = this.untilMined(intent).finally(() => this.followed.delete(intent.id));
+    this.followed.set(intent.id, following);
+    return following;
+  }
+
+  private async untilMined(intent: Intent): Promise<string> {
+    const { clock, signal } = this.deps;
+    const watch: Watch = { intent, sentAtMs: Number.NEGATIVE_INFINITY };
+    for (;;) {
+      const receipt = await this.look(watch);
+      if (receipt) return this.finish(watch.intent, receipt);
+      await clock.sleep(this.options.pollMs ?? 300, signal);
+    }
+  }
+
+  /** One look, which survives trouble with the node: what is signed and stored can wait. */
+  private async look(watch: Watch): Promise<TransactionReceipt | undefined> {
+    try {
+      return await this.advance(watch);
+    } catch (error) {
+      if (this.deps.signal.aborted) throw error;
+      if (error instanceof AppError && error.code !== 'chain/failed') throw error;
+      this.deps.logger.debug('Transaction could not be watched; trying again', { key: watch.intent.key }, error);
+      return undefined;
+    }
+  }
+
+  private async advance(watch: Watch): Promise<TransactionReceipt | undefined> {
+    const { stuckMs = 60_000, receiptLagMs = 10_000 } = this.options;
+    const { intent } = watch;
+    const last = lastAttempt(intent);
+    const now = this.deps.clock.now();
+    if (now - watch.sentAtMs >= RESEND_MS) {
+      watch.sentAtMs = now;
+      await this.broadcast(last.raw, intent.key);
+    }
+    const receipt = await this.findReceipt(intent.attempts);
+    if (receipt) return receipt;
+    if ((await this.minedCount()) > (intent.nonce ?? 0)) {
+      watch.passedAtMs ??= now;
+      if (now - watch.passedAtMs >= receiptLagMs) await this.exclusively(() => this.signAgain(watch));
+    } else if (now - last.atMs > stuckMs) {
+      await this.exclusively(() => this.replace(watch));
+    }
+    return undefined;
   }
 
   /** "Already known" and "nonce too low" mean that it, or another version, got there: the receipt will tell. */
   private async broadcast(raw: string, key: string): Promise<void> {
+    const { chain, logger } = this.deps;
     try {
-      await this.deps.chain.provider.send('eth_sendRawTransaction', [raw]);
+      await chain.provider.send('eth_sendRawTransaction', [raw]);
     } catch (error) {
-      this.deps.logger.debug('Broadcast was answered with an error', { key }, error);
+      const isProgress =
+        isError(error, 'NONCE_EXPIRED') || /already (known|imported)|nonce too low/i.test(describeError(error));
+      logger[isProgress ? 'debug' : 'warn']('Broadcast was answered with an error', { key }, error);
     }
   }
 
-  /** Watches every version until one is mined; sends again, dearer, when none is for too long. */
-  private async follow(intent: Intent): Promise<string> {
-    const { stuckMs = 60_000, pollMs = 300 } = this.options;
-    const { clock, signal } = this.deps;
-    for (;;) {
-      const receipt = await this.findReceipt(intent.attempts);
-      if (receipt) return this.finish(intent, receipt);
-      const last = intent.attempts.at(-1);
-      if (last && (await this.isOvertaken(intent))) await this.exclusively(() => this.signAgain(intent, last));
-      else if (last && clock.now() - last.atMs > stuckMs) await this.exclusively(() => this.replace(intent, last));
-      await clock.sleep(pollMs, signal);
-    }
-  }
-
+  /** Throws when the node cannot say: taking that for "not mined" could double the act. */
   private async findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined> {
     for (const { hash } of attempts) {
-      const receipt = await this.deps.chain.provider.getTransactionReceipt(hash).catch(() => null);
+      const receipt = await this.deps.chain.provider.getTransactionReceipt(hash);
       if (receipt) return receipt;
     }
     return undefined;
@@ -235,84 +273,64 @@ class TransactionSender implements Sender {
 
   private async finish(intent: Intent, receipt: TransactionReceipt): Promise<string> {
     const { intents, chain } = this.deps;
+    const { id, key } = intent;
     if (receipt.status === 1) {
-      await intents.markMined(intent.id, receipt.hash);
+      await intents.markMined(id, receipt.hash);
       return receipt.hash;
     }
-    await intents.markFailed(intent.id, `reverted in ${receipt.hash}`);
+    await intents.markFailed(id, `reverted in ${receipt.hash}`);
     // The state it met is over; asking again tells the reason in most cases.
-    const cause = await chain.provider.call({ ...this.callOf(intent), blockTag: receipt.blockNumber }).then(
-      () => new Error(`Transaction ${receipt.hash} reverted`),
-      (error: unknown) => error,
+    const call = { from: this.address, ...actOf(intent), blockTag: receipt.blockNumber };
+    const reason = await chain.provider.call(call).then(
+      () => undefined,
+      (error: unknown) => explainFailure(error, key, this.address),
     );
-    throw explainRevert(cause, intent.key, this.address);
+    throw reason?.code === 'chain/reverted' ? reason : reverted(key, `no reason given, in ${receipt.hash}`, []);
   }
 
-  /** Another process used our nonce (the operator ran a command with the same key): none of our versions can be mined. */
-  private async isOvertaken(intent: Intent): Promise<boolean> {
-    const mined = await this.minedCount();
-    return mined > (intent.nonce ?? 0) && (await this.findReceipt(intent.attempts)) === undefined;
-  }
-
-  private async signAgain(intent: Intent, last: Attempt): Promise<void> {
-    const { gasLimit, maxFeePerGas, maxPriorityFeePerGas } = Transaction.from(last.raw);
-    const fees = { maxFeePerGas: maxFeePerGas ?? GWEI, maxPriorityFeePerGas: maxPriorityFeePerGas ?? GWEI };
-    const { key, nonce } = intent;
-    this.deps.logger.warn('Nonce was used by another process; signing again', { key, nonce });
-    await this.signAndSend(intent, await this.nextNonce(), gasLimit, fees);
-    await this.reload(intent);
+  /**
+   * Somebody else used our nonce (the operator ran a command with the same key), so that no version can be mined any more. Nodes
+   * know a receipt later than the nonce, hence the long wait before this.
+   */
+  private async signAgain(watch: Watch): Promise<void> {
+    if (await this.isNewer(watch)) return;
+    const { intent } = watch;
+    if (await this.findReceipt(intent.attempts)) return;
+    const act = actOf(intent);
+    const price = await this.prepare(intent, act);
+    this.deps.logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
+    this.renew(watch, await this.sign(intent, act, await this.nextNonce(), price));
   }
 
   /** The same nonce at ×1.125 the fee, the least a node accepts; the stored list then holds one hash more. */
-  private async replace(intent: Intent, last: Attempt): Promise<void> {
-    const fees = {
+  private async replace(watch: Watch): Promise<void> {
+    if (await this.isNewer(watch)) return;
+    const { intent } = watch;
+    const last = lastAttempt(intent);
+    const price = {
+      gasLimit: Transaction.from(last.raw).gasLimit,
       maxFeePerGas: this.raise(last.maxFeePerGas),
       maxPriorityFeePerGas: this.raise(last.maxPriorityFeePerGas),
     };
-    if (fees.maxFeePerGas.toString() === last.maxFeePerGas) await this.broadcast(last.raw, intent.key);
-    else {
-      this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
-      const { gasLimit } = Transaction.from(last.raw);
-      await this.signAndSend(intent, intent.nonce ?? 0, gasLimit, fees);
-    }
-    await this.reload(intent);
+    if (price.maxFeePerGas.toString() === last.maxFeePerGas) return;
+    this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
+    this.renew(watch, await this.sign(intent, actOf(intent), intent.nonce ?? 0, price));
   }
 
   private raise(fee: string): bigint {
-    const { maxFeePerGas = 500n * GWEI } = this.options;
-    const raised = (BigInt(fee) * 1125n) / 1000n + 1n;
-    return raised < maxFeePerGas ? raised : maxFeePerGas;
+    return this.capped((BigInt(fee) * 1125n) / 1000n + 1n);
   }
 
-  private async reload(intent: Intent): Promise<void> {
+  /** True when another process of this account has signed the intent again meanwhile; that version is watched from now on. */
+  private async isNewer(watch: Watch): Promise<boolean> {
     const pending = await this.deps.intents.listPending(this.address);
-    const current = pending.find(({ id }) => id === intent.id);
-    if (current) Object.assign(intent, current);
+    const stored = pending.find(({ id }) => id === watch.intent.id);
+    if (!stored || stored.attempts.length <= watch.intent.attempts.length) return false;
+    this.renew(watch, stored);
+    return true;
   }
 
-  private callOf({ to, data, valueWei: value }: Intent) {
-    return { from: this.address, to, data, value };
+  private renew(watch: Watch, intent: Intent): void {
+    Object.assign(watch, { intent, sentAtMs: Number.NEGATIVE_INFINITY, passedAtMs: undefined });
   }
-}
-
-/** The contract's own error by name and arguments, where there is one. */
-function explainRevert(error: unknown, key: string, account: Address): AppError {
-  if (isError(error, 'INSUFFICIENT_FUNDS')) {
-    return new AppError<SenderError>(
-      { code: 'chain/no-funds', account, key },
-      `${account} has too little ETH to pay for the transaction (${key}); send it some.`,
-      { cause: error },
-    );
-  }
-  if (!isError(error, 'CALL_EXCEPTION')) {
-    return new AppError({ code: 'chain/failed', key }, `The transaction ${key} could not be sent.`, { cause: error });
-  }
-  const parsed = error.data ? coreInterface.parseError(error.data) : null;
-  const reason = parsed?.name ?? error.reason ?? 'no reason given';
-  const args = parsed ? parsed.args.map(String) : [];
-  return new AppError<SenderError>(
-    { code: 'chain/reverted', reason, args, key },
-    `The contract refuses ${key}: ${reason}${args.length > 0 ? `(${args.join(', ')})` : ''}.`,
-    { cause: error },
-  );
 }

@@ -138,7 +138,7 @@ describe('sender', () => {
     await (await foreign.signer.sendTransaction({ to: rig.wallet.address, value: 1n })).wait();
     foreign.close();
     const before = await provider.getTransactionCount(rig.wallet.address);
-    await rig.sender().send({ key: 'late', to: rig.wallet.address, data: '0x' });
+    await rig.sender({ receiptLagMs: 50 }).send({ key: 'late', to: rig.wallet.address, data: '0x' });
     expect(await provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);
   });
 });

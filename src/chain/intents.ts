@@ -1,0 +1,58 @@
+import { Transaction } from 'ethers';
+import type { Address } from '../domain/ids';
+
+/** One signed version of a transaction. */
+export interface Attempt {
+  hash: string;
+  raw: string;
+  maxFeePerGas: string;
+  maxPriorityFeePerGas: string;
+  atMs: number;
+}
+
+/** Something an account means to do on chain, once. */
+export interface Intent {
+  id: string;
+  key: string;
+  state: 'created' | 'signed' | 'mined' | 'failed';
+  to: Address;
+  data: string;
+  valueWei: bigint;
+  nonce?: number | undefined;
+  attempts: Attempt[];
+  minedHash?: string | undefined;
+}
+
+/** What the sender remembers across crashes. */
+export interface IntentStore {
+  begin(intent: { account: Address; key: string; to: Address; data: string; valueWei: bigint }): Promise<Intent>;
+  saveAttempt(id: string, nonce: number, attempt: Attempt): Promise<void>;
+  markMined(id: string, hash: string): Promise<void>;
+  markFailed(id: string, reason: string): Promise<void>;
+  listPending(account: Address): Promise<Intent[]>;
+}
+
+/** What a transaction does, whatever its nonce and price. */
+export interface Act {
+  to: string;
+  data: string;
+  value: bigint;
+}
+
+/** The version that was signed last. */
+export function lastAttempt({ id, attempts }: Intent): Attempt {
+  const last = attempts.at(-1);
+  if (!last) throw new Error(`Intent ${id} is signed but has no signed version`);
+  return last;
+}
+
+/** What the signed bytes do: the only truth about an intent that was begun more than once. */
+export function actOf(intent: Intent): Act {
+  const { to, data, value } = Transaction.from(lastAttempt(intent).raw);
+  return { to: to ?? intent.to, data, value };
+}
+
+/** Whether two acts would do the same. */
+export function isSameAct(a: Act, b: Act): boolean {
+  return a.to.toLowerCase() === b.to.toLowerCase() && a.data === b.data && a.value === b.value;
+}

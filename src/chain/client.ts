@@ -1,4 +1,4 @@
-import { Contract, type EventFilter, JsonRpcProvider, type Log, Network } from 'ethers';
+import { Contract, type EventFilter, FetchRequest, JsonRpcProvider, type Log, Network } from 'ethers';
 import { Address, type JobId } from '../domain/ids';
 import { type ChainState, chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
@@ -51,12 +51,16 @@ export interface Chain extends AsyncDisposable {
 }
 
 const UNREACHABLE_AFTER_MS = 10_000;
+/** For any later question. ethers would wait five minutes for a node that has hung. */
+const ANSWER_MS = 30_000;
 
 /** Connects to a deployment and makes sure it is the one that was meant. Throws a `ChainError` otherwise. */
 export async function openChain(options: ChainOptions): Promise<Chain> {
   const chainId = await askChainId(options);
   const network = Network.from(chainId);
-  const provider = new JsonRpcProvider(options.endpoint, network, {
+  const request = new FetchRequest(options.endpoint);
+  request.timeout = ANSWER_MS;
+  const provider = new JsonRpcProvider(request, network, {
     staticNetwork: network,
     // Waiting to fill a batch costs 10 ms a call; our loops ask one thing at a time.
     batchMaxCount: 1,
@@ -150,7 +154,6 @@ export async function askChainId({
     });
     chainId = Number(((await response.json()) as { result?: string }).result);
   } catch (cause) {
-    chainId = Number.NaN;
     throw unreachable(endpoint, cause);
   }
   if (!Number.isSafeInteger(chainId)) throw unreachable(endpoint);

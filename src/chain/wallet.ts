@@ -5,6 +5,7 @@ import { AppError } from '../lib/errors';
 
 export type WalletError =
   | { code: 'wallet/bad-key' }
+  | { code: 'wallet/public-key'; address: Address; chainId: number }
   | { code: 'wallet/unreadable'; path: string }
   | { code: 'wallet/exposed'; path: string; mode: string }
   | { code: 'wallet/wrong-password'; path: string };
@@ -27,11 +28,34 @@ export type KeySource =
   | { privateKeyFile: string }
   | { keystore: string; passwordFile: string };
 
-/** Opens an account from a key, a key file or a keystore v3 with its password. Files that others may read are refused. */
+const DEV_CHAINS: ReadonlySet<number> = new Set([31337, 1337]);
+/** Accounts of the mnemonic that anvil and Hardhat start with: everybody has their keys, and robots empty them within seconds. */
+const DEV_ACCOUNTS: ReadonlySet<string> = new Set([
+  '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266',
+  '0x70997970c51812dc3a010c7d01b50e0d17dc79c8',
+  '0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc',
+  '0x90f79bf6eb2c4f870365e785982e1f101e93b906',
+  '0x15d34aaf54267db7d7c367839aaf71a00a2c6a65',
+  '0x9965507d1a55bcc2695c58ba16fb37d819b0a4dc',
+  '0x976ea74026e726554db657fa54763abd0c3a0aa9',
+  '0x14dc79964da2c08b23698b3d3cc7ca32193d9955',
+  '0x23618e81e3f5cdf7f54c3d65f7fbc0abf5b21e8f',
+  '0xa0ee7a142d267c1f36714e4a8f75612f20a79720',
+]);
+
+/** Opens an account from a key, a key file or a keystore v3 with its password. Files that others may read are refused, and
+ * keys that everybody knows on any but a development chain. */
 export async function openWallet(source: KeySource, chainId: number): Promise<Wallet> {
   const signer = await openSigner(source);
+  const address = Address.parse(signer.address);
+  if (DEV_ACCOUNTS.has(address) && !DEV_CHAINS.has(chainId)) {
+    throw new AppError<WalletError>(
+      { code: 'wallet/public-key', address, chainId },
+      `The key of ${address} is public and chain ${chainId} is no development chain; use an account of your own.`,
+    );
+  }
   return {
-    address: Address.parse(signer.address),
+    address,
     signTyped: (name, types, value, onChain = chainId) =>
       signer.signTypedData({ name, version: '1', chainId: onChain }, types, value),
     signFor: (contract, types, value) =>

@@ -34,27 +34,34 @@ function findAnvil(): string {
   );
 }
 
+/**
+ * A shell that runs its arguments and kills them when its stdin ends, which it does however our process ends: anvil by itself
+ * would outlive us.
+ */
+const KEEPER = '"$@" & exec >/dev/null 2>&1; read -r line; kill -9 $!; wait';
+
 /** Starts anvil on a free port (or the one given); a block a transaction unless `blockTimeS` is set. */
 export async function startAnvil(options: { port?: number; blockTimeS?: number } = {}): Promise<Anvil> {
   const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--no-cors'];
   if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS));
-  const child = spawn(findAnvil(), args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  // A parent that ends without disposing must not leave a chain behind.
-  const killOnExit = () => child.kill('SIGKILL');
-  process.once('exit', killOnExit);
-  const port = await listeningPort(child);
-  child.stdout.resume();
-  child.stderr.resume();
-  return {
-    url: `http://127.0.0.1:${port}`,
-    port,
-    async [Symbol.asyncDispose]() {
-      process.removeListener('exit', killOnExit);
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGKILL');
-      await once(child, 'exit');
-    },
+  const child = spawn('/bin/sh', ['-c', KEEPER, 'anvil', findAnvil(), ...args], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    // A Ctrl-C at the terminal must not reach the shell, which would end without ending anvil.
+    detached: true,
+  });
+  const stop = async () => {
+    child.stdin.end();
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   };
+  try {
+    const port = await listeningPort(child);
+    child.stdout.resume();
+    child.stderr.resume();
+    return { url: `http://127.0.0.1:${port}`, port, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 async function listeningPort(child: ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream }) {

@@ -3,8 +3,11 @@ import { Command } from 'commander';
 import { registerCancel } from './commands/cancel';
 import { registerDbInit } from './commands/db-init';
 import { registerDecline } from './commands/decline';
+import { registerDemo } from './commands/demo';
 import { registerDeploy } from './commands/deploy';
+import { registerDoctor } from './commands/doctor';
 import { exitCodeOf, exitCodes, reportError } from './commands/exit';
+import { registerGenerate } from './commands/generate';
 import { registerInit } from './commands/init';
 import { registerJob } from './commands/job';
 import { registerJoblist } from './commands/joblist';
@@ -16,11 +19,8 @@ import { registerRequest } from './commands/request';
 import { registerResult } from './commands/result';
 import { registerRpc } from './commands/rpc';
 import { registerVerifier } from './commands/verifier';
-import { registerWorker } from './commands/worker';
-import { registerDoctor } from './commands/doctor';
-import { registerGenerate } from './commands/generate';
-import { registerDemo } from './commands/demo';
 import { registerWithdraw } from './commands/withdraw';
+import { registerWorker } from './commands/worker';
 
 // Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
 const registrations = [

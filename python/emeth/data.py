@@ -9,7 +9,6 @@ sequences are not used. Positions, permutations and leases know only blocks.
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -202,7 +201,8 @@ def read_shard(path: str, batch: int, context: int, vocab_size: int) -> Tokens:
 def _block_view(tokens: Tokens, batch: int, context: int, epoch_blocks: int) -> Tokens:
     """[epochBlocks, batch, context + 1] without copying: sequence i of block b is sequence b + i·epochBlocks."""
     windows = np.lib.stride_tricks.sliding_window_view(tokens, context + 1)[::context]
-    return windows[: batch * epoch_blocks].reshape(batch, epoch_blocks, context + 1).transpose(1, 0, 2)
+    view: Tokens = windows[: batch * epoch_blocks].reshape(batch, epoch_blocks, context + 1).transpose(1, 0, 2)
+    return view
 
 
 def _write_part(path: str, tokens: Tokens) -> None:
@@ -230,4 +230,4 @@ def _load_prepared(work_dir: str) -> tuple[str, Prepared] | None:
 
 def bytes_of(tokens: Tokens, token_bytes: NDArray[np.int64]) -> int:
     """UTF-8 bytes the tokens stand for."""
-    return math.floor(token_bytes[tokens].sum())
+    return int(token_bytes[tokens].sum())

@@ -79,7 +79,8 @@ class Block(nn.Module):
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         x_BTC = x_BTC + self.attn(self.ln_1(x_BTC))
-        return x_BTC + self.mlp(self.ln_2(x_BTC))
+        y_BTC: Tensor = x_BTC + self.mlp(self.ln_2(x_BTC))
+        return y_BTC
 
 
 class Trunk(nn.Module):

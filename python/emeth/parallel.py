@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import cast
@@ -102,7 +103,8 @@ def _pump_events(connection: socket.socket, ended: threading.Event) -> None:
 
 def _stop(team: subprocess.Popen[bytes]) -> None:
     """The processes end by themselves once the socket is closed; these are the harder ways."""
-    for end in (lambda: None, team.terminate, team.kill):
+    ends: list[Callable[[], None]] = [lambda: None, team.terminate, team.kill]
+    for end in ends:
         end()
         try:
             team.wait(_STOP_SECONDS)

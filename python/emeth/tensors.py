@@ -15,7 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 DTYPE_BYTES = {"F32": 4, "I32": 4, "U32": 4, "BF16": 2, "U16": 2, "I8": 1, "U8": 1}
 # What transformers expects of a file written for PyTorch; in every file, so that θ and its export are the same bytes.
@@ -201,8 +203,11 @@ class TensorReader:
 
 def sha256_of(path: str) -> str:
     """The sha256 of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with Path(path).open("rb", buffering=0) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _read_header(fd: int) -> tuple[dict[str, TensorSpec], dict[str, int]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emeth.codec import EncodedReader, chunks, encode_file, raw, read_theta, theta_layout
-from emeth.data import Tokens, read_shard
+from emeth.data import read_shard
 from emeth.events import Failure, Inbox, InboxClosed, Outbox
 from emeth.model import build, count_parameters, layout
 from emeth.parse import ParseError
@@ -23,6 +23,7 @@ from emeth.philox import words
 from emeth.spec import DeltaTheta, InnerParams, RoundRun, TrainSpec, WholeTheta, parse_json, parse_train_command
 from emeth.team import CANCEL, CLOSE, GO, Solo, Team
 from emeth.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
+from emeth.tokenizer import Tokens
 
 # Steps over which the rate rises from nothing at the start of each round, while AdamW's moments are still guesses.
 ROUND_WARMUP_STEPS = 10
@@ -170,7 +171,7 @@ class Trainer:
             torch.manual_seed(int(words(1, self._params.seed, _DROPOUT_PURPOSE + team.rank, position)[0] >> 1))
         rows, weight = team.rows(batch)
         tokens = torch.from_numpy(block[rows].astype(np.int64)).to(self._device, non_blocking=True)
-        micros = tokens.split(self._spec.micro_batch)
+        micros = torch.split(tokens, self._spec.micro_batch)
         total = torch.zeros((), device=self._device)
         for i, micro in enumerate(micros):
             with team.no_sync(self._network) if i + 1 < len(micros) else nullcontext(), self._autocast():

@@ -64,7 +64,11 @@ const ChainKeys = {
     .describe(
       'Blocks on top of a block before we act on it. More is safer against reorganisations and slower. Default: 2; 0 on a development chain (31337).',
     ),
-  fromBlock: z.int().min(0).default(0).describe('Block of the deployment: nothing of ours is older, so reading begins there.'),
+  fromBlock: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('Block of the deployment: nothing of ours is older, so reading begins there.'),
   pollMs: milliseconds.default(4000).describe('Milliseconds between two looks at the chain.'),
 };
 

@@ -54,6 +54,8 @@ export interface JobContext {
   readonly deadlineMs: number;
   readonly mailbox: Mailbox<JobEvent>;
   readonly members: Map<Address, 'opening' | 'ready'>;
+  /** Workers that cannot do this job, or did it badly: they are not asked again. */
+  readonly dismissed: Set<Address>;
   readonly coordinator: Coordinator;
   readonly live: LiveJob;
   readonly signal: AbortSignal;

@@ -46,6 +46,8 @@ const VERDICT_POLL_MS = 2000;
 export class JobRun implements JobDesk {
   readonly jobId: JobId;
   readonly mailbox = new Mailbox<JobEvent>();
+  /** Workers that are not to be given this job. */
+  readonly dismissed = new Set<Address>();
   readonly dir: string;
   private readonly aborter = new AbortController();
   private readonly signal: AbortSignal;
@@ -262,6 +264,7 @@ export class JobRun implements JobDesk {
       deadlineMs: this.row.deadlineMs,
       mailbox: this.mailbox,
       members: new Map(),
+      dismissed: this.dismissed,
       coordinator: this.openCoordinator(plan.params),
       live: {
         startedAtMs: this.deps.clock.now(),

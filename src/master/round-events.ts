@@ -71,8 +71,7 @@ async function onMessage(
       return;
     case 'job.failed':
       job.deps.logger.warn('Worker cannot do this job', { worker, code: message.code, reason: message.reason });
-      job.members.delete(worker);
-      return job.deps.hub.dismiss(worker, message.reason);
+      return dismiss(job, worker, message.reason);
     case 'lease.commit':
       return onCommit(job, round, worker, message);
     case 'lease.failed': {
@@ -169,8 +168,13 @@ async function strike(job: JobContext, worker: Address, reason: string): Promise
   const strikes = await job.deps.store.workers.addStrike(worker, reason);
   job.deps.logger.warn('Update rejected', { worker, reason, strikes });
   if (strikes < MAX_STRIKES) return;
+  dismiss(job, worker, `${strikes} updates were rejected, the last because ${reason}`);
+}
+
+function dismiss(job: JobContext, worker: Address, reason: string): void {
   job.members.delete(worker);
-  job.deps.hub.dismiss(worker, `${strikes} updates were rejected, the last because ${reason}`);
+  job.dismissed.add(worker);
+  job.deps.hub.dismiss(worker, reason);
 }
 
 function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?: string): void {

@@ -67,7 +67,8 @@ export class Scheduler {
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
-      for (const worker of chooseWorkers(hub.idle(), { cooperative, work, leftMs, othersWaiting })) {
+      const idle = hub.idle().filter(({ address }) => !run.dismissed.has(address));
+      for (const worker of chooseWorkers(idle, { cooperative, work, leftMs, othersWaiting })) {
         hub.assign(worker.address, run.jobId, run);
       }
     }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { AppError } from '../lib/errors';
 
-export type CliProcessError =
+type CliProcessError =
   | { code: 'runner/command-failed'; command: string; exitCode: number | null }
   | { code: 'runner/bad-answer'; command: string };
 
@@ -52,7 +52,11 @@ export async function runCommand(args: readonly string[], signal: AbortSignal): 
     return JSON.parse(out);
   } catch (cause) {
     const command = args.join(' ');
-    throw new AppError({ code: 'runner/bad-answer', command }, `\`emeth ${command}\` did not print JSON.`, { cause });
+    throw new AppError<CliProcessError>(
+      { code: 'runner/bad-answer', command },
+      `\`emeth ${command}\` did not print JSON.`,
+      { cause },
+    );
   }
 }
 
@@ -63,7 +67,7 @@ async function end(child: ChildProcess, exited: Promise<unknown>): Promise<void>
   clearTimeout(timer);
 }
 
-function failed(args: readonly string[], exitCode: number | null, words: string): AppError {
+function failed(args: readonly string[], exitCode: number | null, words: string): AppError<CliProcessError> {
   const command = args.join(' ');
   return new AppError(
     { code: 'runner/command-failed', command, exitCode },

@@ -34,7 +34,10 @@ async function openRig(): Promise<Rig> {
   const store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
   const never = new AbortController().signal;
   const open = (signal = never, options: Parameters<typeof openSender>[0] = {}) =>
-    openSender({ pollMs: 20, ...options }, { chain, wallet, intents: store.intents, clock: systemClock, logger: silentLogger, signal });
+    openSender(
+      { pollMs: 20, ...options },
+      { chain, wallet, intents: store.intents, clock: systemClock, logger: silentLogger, signal },
+    );
   return {
     anvil,
     chain,
@@ -77,7 +80,10 @@ describe('sender', () => {
     const emeth = rig.emeth();
     const before = await rig.chain.provider.getTransactionCount(rig.wallet.address);
     const missing = `0x${'12'.repeat(16)}` as never;
-    await expect(emeth.cancel(missing)).rejects.toMatchObject({ code: 'chain/reverted', detail: { reason: 'EmethCore_WrongState' } });
+    await expect(emeth.cancel(missing)).rejects.toMatchObject({
+      code: 'chain/reverted',
+      detail: { reason: 'EmethCore_WrongState' },
+    });
     await expect(emeth.cancel(missing)).rejects.toMatchObject({ code: 'chain/reverted' });
     expect(await rig.chain.provider.getTransactionCount(rig.wallet.address)).toBe(before);
   });
@@ -121,7 +127,9 @@ describe('sender', () => {
     const replaced = async () => (await rig.store.intents.listPending(rig.wallet.address))[0]?.attempts ?? [];
     while ((await replaced()).length < 2) await systemClock.sleep(20);
     const [first, second] = await replaced();
-    expect(BigInt(second?.maxFeePerGas ?? 0)).toBeGreaterThanOrEqual((BigInt(first?.maxFeePerGas ?? 0) * 1125n) / 1000n);
+    expect(BigInt(second?.maxFeePerGas ?? 0)).toBeGreaterThanOrEqual(
+      (BigInt(first?.maxFeePerGas ?? 0) * 1125n) / 1000n,
+    );
     await provider.send('evm_mine', []);
     const { hash } = await sending;
     expect(await provider.getTransactionReceipt(hash)).not.toBeNull();
@@ -151,7 +159,11 @@ describe('emeth', () => {
     const before = await rig.chain.tokenBalance(rig.wallet.address);
     const job = { dataset: 'sha256:aa', params: '{}', feeWei: 10n * EMT, fuelLimit: 1000n, deadlineMs };
     const { jobId } = await emeth.request(job);
-    expect(await rig.chain.job(jobId)).toMatchObject({ state: 'REQUESTED', feeWei: 10n * EMT, requester: rig.wallet.address });
+    expect(await rig.chain.job(jobId)).toMatchObject({
+      state: 'REQUESTED',
+      feeWei: 10n * EMT,
+      requester: rig.wallet.address,
+    });
     expect(await rig.chain.allowance(rig.wallet.address)).toBe(0n);
     await emeth.cancel(jobId);
     const credit = await rig.chain.credit(rig.wallet.address);
@@ -164,7 +176,14 @@ describe('emeth', () => {
     await using rig = await openRig();
     const poor = await openWallet({ privateKey: devKeys[5] }, rig.chain.chainId);
     const signal = new AbortController().signal;
-    const deps = { chain: rig.chain, wallet: poor, intents: rig.store.intents, clock: systemClock, logger: silentLogger, signal };
+    const deps = {
+      chain: rig.chain,
+      wallet: poor,
+      intents: rig.store.intents,
+      clock: systemClock,
+      logger: silentLogger,
+      signal,
+    };
     const emeth = openEmeth(rig.chain, openSender({}, deps));
     const deadlineMs = (await rig.chain.nowMs()) + 3_600_000;
     const request = emeth.request({ dataset: 'x', params: '{}', feeWei: EMT, fuelLimit: 1n, deadlineMs });
@@ -194,7 +213,14 @@ function openCrashing(rig: Rig, method: string) {
   });
   const chain = { ...rig.chain, provider };
   const { wallet, store } = rig;
-  const deps = { chain, wallet, intents: store.intents, clock: systemClock, logger: silentLogger, signal: aborter.signal };
+  const deps = {
+    chain,
+    wallet,
+    intents: store.intents,
+    clock: systemClock,
+    logger: silentLogger,
+    signal: aborter.signal,
+  };
   const sender = openSender({ pollMs: 20 }, deps);
   return {
     async attempt(request: Parameters<typeof sender.send>[0]): Promise<void> {

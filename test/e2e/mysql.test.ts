@@ -1,0 +1,18 @@
+import { startMariadb } from '../support/mariadb';
+import { makeText, startNetwork, tinyParams } from '../support/network';
+
+test('with the queue in MySQL, a job goes from request to pay and survives kill -9 of the master', async () => {
+  await using server = await startMariadb();
+  const { kind: _, ...external_db } = await server.createDatabase();
+  await using network = await startNetwork({ workers: 2, master: { external_db } });
+  const jobId = await network.request(await network.writeText('text.txt', makeText(200_000)), tinyParams);
+  await network.until(jobId, 'Round 2 does not begin', (job) => (job.progress?.round ?? 0) >= 2);
+  process.kill(network.master.pid, 'SIGKILL');
+  await network.master.exited;
+  await network.restartMaster();
+
+  const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
+  expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
+  expect((await network.chain.job(jobId)).state).toBe('VERIFIED');
+  for (const worker of network.parties.workers) expect(await network.chain.credit(worker.address)).toBeGreaterThan(0n);
+});

@@ -1,0 +1,123 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createConnection } from 'mysql2/promise';
+import type { StoreOptions } from '../../src/store/open';
+
+export type MysqlOptions = Extract<StoreOptions, { kind: 'mysql' }>;
+
+/** A throw-away database server on loopback. */
+export interface TestServer extends AsyncDisposable {
+  /** A fresh, empty database, with a user that needs its password. */
+  createDatabase(): Promise<MysqlOptions>;
+}
+
+const places = [
+  ...(process.env.PATH ?? '').split(delimiter),
+  '/usr/sbin',
+  '/usr/libexec',
+  '/usr/local/sbin',
+  '/usr/local/bin',
+];
+const USER = 'emeth';
+const PASSWORD = 'only for tests';
+
+/** The server program of this machine; undefined when there is none. */
+export function findServer(): string | undefined {
+  return findProgram('mariadbd') ?? findProgram('mysqld');
+}
+
+/** Starts a server of its own in a temporary directory. Throws, rather than skips, where there is none to start. */
+export async function startMariadb(): Promise<TestServer> {
+  const program = findServer();
+  if (!program)
+    throw new Error('No MariaDB or MySQL server program was found; run: npx ts-node scripts/test-database.ts');
+  const dir = await mkdtemp(join(tmpdir(), 'emeth-mariadb-'));
+  const dataDir = join(dir, 'data');
+  const asUser = userInfo().username === 'root' ? ['--user=root'] : [];
+  initialise(program, dataDir, asUser);
+  const port = await freePort();
+  const child = spawn(
+    program,
+    [
+      '--no-defaults',
+      ...asUser,
+      `--datadir=${dataDir}`,
+      `--socket=${join(dir, 'socket')}`,
+      `--pid-file=${join(dir, 'pid')}`,
+      '--bind-address=127.0.0.1',
+      `--port=${port}`,
+      '--innodb-buffer-pool-size=32M',
+    ],
+    { stdio: 'ignore' },
+  );
+  const killOnExit = () => child.kill('SIGKILL');
+  process.once('exit', killOnExit);
+  const root = { host: '127.0.0.1', port, user: 'root', password: '' };
+  await untilItAnswers(root, () => child.exitCode !== null);
+  return {
+    async createDatabase() {
+      const database = `emeth_${randomBytes(6).toString('hex')}`;
+      const connection = await createConnection(root);
+      await connection.query(`create database ${database}`);
+      await connection.query(`create user if not exists '${USER}'@'%' identified by '${PASSWORD}'`);
+      await connection.query(`grant all on ${database}.* to '${USER}'@'%'`);
+      await connection.end();
+      return { kind: 'mysql', host: '127.0.0.1', port, user: USER, password: PASSWORD, database };
+    },
+    async [Symbol.asyncDispose]() {
+      process.removeListener('exit', killOnExit);
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await gone;
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function initialise(program: string, dataDir: string, asUser: string[]): void {
+  const installer = findProgram('mariadb-install-db') ?? findProgram('mysql_install_db');
+  if (installer && program.includes('mariadbd')) {
+    const args = [
+      '--no-defaults',
+      `--datadir=${dataDir}`,
+      ...asUser,
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+    ];
+    execFileSync(installer, args, { stdio: 'ignore' });
+  } else {
+    execFileSync(program, ['--no-defaults', '--initialize-insecure', `--datadir=${dataDir}`, ...asUser], {
+      stdio: 'ignore',
+    });
+  }
+}
+
+async function untilItAnswers(root: Parameters<typeof createConnection>[0], hasEnded: () => boolean): Promise<void> {
+  for (;;) {
+    try {
+      const connection = await createConnection(root as object);
+      return await connection.end();
+    } catch (error) {
+      if (hasEnded()) throw new Error('The database server ended at its start', { cause: error });
+      await delay(100);
+    }
+  }
+}
+
+function findProgram(name: string): string | undefined {
+  return places.map((place) => join(place, name)).find((path) => existsSync(path));
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}

@@ -1,0 +1,89 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { BlobStore } from '../../src/blobs/blob-store';
+import { newAccount, openWallet, recoverTyped } from '../../src/chain/wallet';
+import { systemClock } from '../../src/lib/clock';
+import { silentLogger } from '../../src/lib/logger';
+import { version } from '../../src/lib/version';
+import { openLinkClient } from '../../src/link/client';
+import type { MasterMessage } from '../../src/protocol/link';
+import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
+
+type Grant = Extract<MasterMessage, { type: 'lease.grant' }>;
+
+test('updates that are NaN, cut short, or claim more than the lease are rejected and their blocks trained by others', async () => {
+  await using network = await startNetwork({ workers: 1 });
+  const params = { ...tinyParams, codec: 'fp32', epochs: 1.5 };
+  await using rogue = await openRogue(network);
+  const jobId = await network.request(await network.writeText('text.txt', makeText(200_000)), params);
+  const job = await network.until(jobId, 'The job does not end', ({ state }) => state === 'verified');
+
+  expect(rogue.reasons).toHaveLength(3);
+  expect(rogue.reasons[0]).toMatch(/finite|NaN/i);
+  expect(rogue.reasons[2]).toMatch(/claims/);
+  expect(rogue.wasClosed()).toBe(true);
+  expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
+  expect(await network.chain.credit(rogue.address)).toBe(0n);
+});
+
+/** A worker that proves its address properly and then cheats, three ways in turn. */
+async function openRogue(network: Network) {
+  const { chain, parties, dir } = network;
+  const { privateKey } = await newAccount();
+  const wallet = await openWallet({ privateKey }, chain.chainId);
+  const blobs = new BlobStore(`${dir}/rogue`);
+  const reasons: string[] = [];
+  let isClosed = false;
+
+  async function cheat(grant: Grant): Promise<void> {
+    await link.pull(grant.theta);
+    const tokens = (grant.end - grant.start) * tinyParams.batch * tinyParams.model.context;
+    const update = await forge(grant);
+    const claim = reasons.length === 2 ? tokens + 1 : tokens;
+    const lies = { tokens: claim, loss: 0.1, lossCurve: [0.1], seconds: 1, endTheta: grant.theta.sha256 };
+    link.send({ type: 'lease.commit', leaseId: grant.leaseId, update, ...lies });
+  }
+
+  /** The weights as an update, every number NaN; the second time only half of the file. */
+  async function forge(grant: Grant) {
+    const bytes = await readFile(blobs.path(grant.theta.sha256));
+    const body = 8 + Number(bytes.readBigUInt64LE(0));
+    for (let place = body; place + 4 <= bytes.length; place += 4) bytes.writeFloatLE(Number.NaN, place);
+    const path = `${dir}/forged-${grant.leaseId}`;
+    await writeFile(path, reasons.length === 1 ? bytes.subarray(0, bytes.length / 2) : bytes);
+    return blobs.add(path, { move: true });
+  }
+
+  const link = openLinkClient(
+    {
+      url: `${parties.masterUrl.replace('http', 'ws')}/link`,
+      chainId: chain.chainId,
+      masterAddress: parties.node.address,
+      version,
+    },
+    {
+      wallet,
+      recoverTyped,
+      blobs,
+      offer: () => ({ devices: [{ name: 'rogue', kind: 'cpu', memoryBytes: 1 }], powerCapacity: 50 }),
+      pinned: { load: async () => undefined, save: async () => undefined },
+      handlers: {
+        onWelcome() {},
+        onClose() {},
+        onMessage(message) {
+          if (message.type === 'job.open') link.send({ type: 'job.ready', jobId: message.jobId });
+          if (message.type === 'lease.grant') void cheat(message);
+          if (message.type === 'update.verdict') reasons.push(message.accepted ? 'accepted' : (message.reason ?? ''));
+          if (message.type === 'job.close') isClosed = true;
+        },
+      },
+      logger: silentLogger,
+      clock: systemClock,
+    },
+  );
+  return {
+    address: wallet.address,
+    reasons,
+    wasClosed: () => isClosed,
+    [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
+  };
+}

@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
@@ -12,7 +13,6 @@ import type { VerifierConfig } from '../config/schema';
 import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
-import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { applyEvent } from '../master/chain-follower';
 import { findPython } from '../runner/python';
@@ -39,8 +39,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
 
   await using _lock = await lockDataDir(dataDir);
   const python = await findPython(config.python);
-  const storageApi = requireStorage(config);
-  const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
+  const { storageApi, endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
   await using chain = await openChain({ endpoint, chainId, core, token });
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   await using store = await openStore(storeOptions({}, dataDir));
@@ -50,6 +49,8 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   await sender.resume();
   const emeth = openEmeth(chain, sender);
 
+  /** One result is judged at a time: once it is settled, nothing that was fetched for it is needed. */
+  const forget = () => rm(blobs.dir, { recursive: true, force: true });
   const verifier = openVerifier(
     { dataDir, tolerance: config.tolerance },
     {
@@ -60,8 +61,14 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
       evaluate: (job) => evaluate(config, python.path, job, logger),
       payoutRoot: (shares) => buildPayouts(shares).root,
       isSubmitted: async (jobId) => awaitsVerdict((await chain.job(jobId)).state),
-      accept: async (job) => void (await emeth.verify(job)),
-      reject: async (job, reasonHash) => void (await emeth.rejectResult(job, reasonHash)),
+      async accept(job) {
+        await emeth.verify(job);
+        await forget();
+      },
+      async reject(job, reasonHash) {
+        await emeth.rejectResult(job, reasonHash);
+        await forget();
+      },
       clock,
       logger,
       signal,
@@ -132,12 +139,4 @@ async function evaluate(
   const model = { directory: job.directory };
   const { loss } = await child.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
   return { prepared, loss };
-}
-
-function requireStorage(config: VerifierConfig): string {
-  if (config.storageApi) return config.storageApi;
-  throw new AppError(
-    { code: 'config/no-storage' },
-    'The configuration names no storageApi; set it to the storage of the masters whose results are to be checked, e.g. http://host:port/api/v1.',
-  );
 }

@@ -142,7 +142,7 @@ const Round = z.strictObject({
     .default(10_000)
     .describe('Milliseconds the rest of a round is waited for once two thirds of its work are in.'),
   resumeMs: milliseconds
-    .default(30_000)
+    .default(3_000)
     .describe('Milliseconds a worker that lost its connection has to come back when all others have finished.'),
 });
 
@@ -251,7 +251,10 @@ export const VerifierConfig = z
   .strictObject({
     ...ChainKeys,
     ...KeyKeys,
-    storageApi: storageApi.describe('Storage to fetch results from. Default: the one each result names.'),
+    storageApi: httpUrl.meta({
+      description: 'Storage to fetch data sets and results from: that of the masters whose results are to be checked.',
+      examples: ['http://127.0.0.1:3000/api/v1'],
+    }),
     ...ComputeKeys,
     tolerance: z
       .number()

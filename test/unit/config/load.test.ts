@@ -42,7 +42,7 @@ describe('loadConfig', () => {
       worker_whitelist: ['*'],
       jsonrpc_whitelist: ['127.0.0.1', '::1'],
       commission: 0.1,
-      round: { leaseMs: 30_000, graceMs: 10_000, resumeMs: 30_000 },
+      round: { leaseMs: 30_000, graceMs: 10_000, resumeMs: 3000 },
     });
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.round)).toBe(true);

@@ -1,0 +1,34 @@
+import { countBlocks } from '../../../src/master/plan';
+import { resolveParams } from '../../../src/master/preparation';
+
+const defaults = { batch: 8, epochs: 2 };
+
+describe('resolveParams', () => {
+  test('default: an empty object is a whole job', () => {
+    const params = resolveParams('{}', defaults);
+    expect(params).toMatchObject({ program: 'lm', epochs: 2, batch: 8, codec: 'int8', tokenizer: { type: 'byte' } });
+    expect(resolveParams('', defaults)).toEqual(params);
+  });
+
+  test('what the requester says wins over the master’s defaults', () => {
+    expect(resolveParams('{"epochs":0.5,"batch":3}', defaults)).toMatchObject({ epochs: 0.5, batch: 3 });
+  });
+
+  test.each([
+    ['not JSON', '{"epochs":', /not JSON/],
+    ['an unknown key', '{"epoch":1}', /epoch/],
+    ['a number out of range', '{"epochs":0}', /epochs/],
+    ['a width the heads do not divide', '{"model":{"width":100,"heads":3}}', /multiple of heads/],
+    ['an unknown program', '{"program":"vision"}', /program/],
+    ['too long', `{"x":"${'x'.repeat(5000)}"}`, /longer than 4096 bytes/],
+    ['no object', '[]', /./],
+  ])('throws params/invalid when it is %s', (_name, text, reason) => {
+    const attempt = () => resolveParams(text, defaults);
+    expect(attempt).toThrow(expect.objectContaining({ code: 'params/invalid' }));
+    expect(attempt).toThrow(reason);
+  });
+});
+
+test('a job has at least one block, and epochs may be fractional', () => {
+  expect([countBlocks(2, 100), countBlocks(0.25, 100), countBlocks(0.001, 100)]).toEqual([200, 25, 1]);
+});

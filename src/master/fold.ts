@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Address } from '../domain/ids';
+import type { Address, Sha256 } from '../domain/ids';
 import { type Receipt, receiptTypes } from '../protocol/link';
 import { LINK_DOMAIN } from '../protocol/storage';
 import type { JobContext } from './job-context';
@@ -10,11 +10,17 @@ import type { LiveLease, RoundState } from './round-state';
 const ROUND_SEQUENCES = 64;
 const ABANDON_PAUSE_MS = 2000;
 
+/** A round that was folded, and the weights that came of it. */
+export interface FoldedRound {
+  round: number;
+  theta: Sha256;
+}
+
 /**
  * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records FOLDED, MERGED and
  * the receipts in one transaction. Then the workers get their receipts.
  */
-export async function foldRound(job: JobContext, round: RoundState, scale: number): Promise<void> {
+export async function foldRound(job: JobContext, round: RoundState, scale: number): Promise<FoldedRound> {
   const { store, blobs, logger } = job.deps;
   for (const lease of round.unsettled()) await loseLease(job, lease, 'the round closed without it');
   const ready = round.ready();
@@ -57,7 +63,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
   job.live.lastFoldMs = job.deps.clock.now();
   job.live.loss = weightedLoss(ready);
   logger.info('Round folded', { round: round.round, updates: ready.length, scale, loss: job.live.loss });
-  void evaluateRound(job, round.round, blobs.path(folded.theta.sha256));
+  return { round: round.round, theta: folded.theta.sha256 };
 }
 
 /** Nothing came of the round: its blocks go back and the same round is opened again. */
@@ -68,11 +74,11 @@ export async function abandonRound(job: JobContext, round: RoundState): Promise<
   await job.deps.clock.sleep(ABANDON_PAUSE_MS, job.signal);
 }
 
-/** A look at the held-out part, beside the next round's training; its only use is to be shown. */
-async function evaluateRound(job: JobContext, round: number, theta: string): Promise<void> {
+/** A look at the held-out part; its only use is to be shown. Call it when the next round is leased: the workers then need not wait. */
+export async function evaluateRound(job: JobContext, { round, theta }: FoldedRound): Promise<void> {
   try {
     const { loss } = await job.coordinator.run(
-      { type: 'evaluate', model: { theta }, maxSequences: ROUND_SEQUENCES },
+      { type: 'evaluate', model: { theta: job.deps.blobs.path(theta) }, maxSequences: ROUND_SEQUENCES },
       'evaluated',
     );
     job.live.validationLoss = loss;

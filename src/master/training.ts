@@ -1,6 +1,6 @@
 import { decideRound, type RoundDecision } from '../domain/round';
 import { AppError } from '../lib/errors';
-import { abandonRound, foldRound } from './fold';
+import { abandonRound, evaluateRound, type FoldedRound, foldRound } from './fold';
 import type { JobContext } from './job-context';
 import { grantRound, resumeRound } from './leases';
 import { countMembers } from './members';
@@ -15,15 +15,18 @@ const FINISH_MS = 45_000;
 export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
 
 /**
- * Trains a job to its end, round by round; returns the last weights' name. Safe to call again after a crash: the open round
- * is taken up where the store left it.
+ * Trains a job to its end, round by round. Safe to call again after a crash: the open round is taken up where the store
+ * left it.
  */
 export async function trainJob(job: JobContext): Promise<void> {
   let round = await resumeRound(job);
+  let folded: FoldedRound | undefined;
   while (round || (await job.deps.store.ledger.available(job.jobId)) > 0) {
     round ??= await nextRound(job);
+    if (folded) void evaluateRound(job, folded);
+    folded = undefined;
     const decision = await collectRound(job, round);
-    if (decision.kind === 'close') await foldRound(job, round, decision.scale);
+    if (decision.kind === 'close') folded = await foldRound(job, round, decision.scale);
     else await abandonRound(job, round);
     round = undefined;
   }

@@ -37,7 +37,7 @@ test('a job that cannot be trained is not taken, with a reason anyone can read, 
     expect(job.chainState).toBe('REQUESTED');
   }
 
-  const jobId = await network.request(good, tinyParams);
+  const jobId = await network.request(good, { ...tinyParams, tokenizer: { type: 'bpe', vocabSize: 300 } });
   const job = await network.until(jobId, 'The good job does not end', ({ state }) => state === 'verified');
   expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
 });

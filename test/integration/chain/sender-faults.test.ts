@@ -24,23 +24,34 @@ const call = (key: string, method: string, jobId: string) => ({
 });
 
 async function until(check: () => Promise<boolean>): Promise<void> {
-  while (!(await check())) await systemClock.sleep(5);
+  // So that a failure ends the loop as well as the test.
+  for (const end = Date.now() + 30_000; !(await check()); ) {
+    if (Date.now() > end) throw new Error('It never came true');
+    await systemClock.sleep(5);
+  }
 }
 
-/** Our chain through a connection that fails while `isDown`. */
-function openFlaky() {
-  const state = { isDown: false };
-  const flaky = Object.create(provider()) as ReturnType<typeof provider>;
-  flaky.send = async (method, parameters) => {
-    if (state.isDown) throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
-    return provider().send(method, parameters);
-  };
-  return { state, chain: { ...accounts.chain, provider: flaky } };
+type Provider = ReturnType<typeof provider>;
+
+/** Our chain through a connection that is asked about every call: `refuses` may break it. */
+function openFlaky(refuses: (method: string | symbol) => boolean) {
+  const flaky = new Proxy(provider(), {
+    get(target, name: keyof Provider) {
+      const member: unknown = target[name];
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        if (!refuses(name)) return member.apply(target, args);
+        return Promise.reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
+      };
+    },
+  });
+  return { ...accounts.chain, provider: flaky };
 }
 
 describe('sender', () => {
   test('survives an outage of the node after signing: waits, and ends with one transaction', async () => {
-    const { state, chain } = openFlaky();
+    const state = { isDown: false };
+    const chain = openFlaky(() => state.isDown);
     await provider().send('evm_setAutomine', [false]);
     const sending = (await accounts.senderOf('node', {}, { chain })).send(transfer('outage'));
     await until(async () => (await pending()).length === 1);
@@ -54,7 +65,8 @@ describe('sender', () => {
   });
 
   test('throws chain/failed when the node is away before signing; the same key works later', async () => {
-    const { state, chain } = openFlaky();
+    const state = { isDown: false };
+    const chain = openFlaky(() => state.isDown);
     const sender = await accounts.senderOf('node', {}, { chain });
     const before = await countOf('node');
     state.isDown = true;
@@ -172,18 +184,18 @@ describe('sender', () => {
   test('survives a nonce that somebody else used, unless the act is refused by now', async () => {
     const { escrow, senderOf } = accounts;
     const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
-    const { state, chain } = openFlaky();
-    const broadcastFails = Object.create(chain.provider) as typeof chain.provider;
-    broadcastFails.send = (method, parameters) => {
-      if (method === 'eth_sendRawTransaction') state.isDown = true;
-      return chain.provider.send(method, parameters);
-    };
-    const unsent = await senderOf('node', {}, { chain: { ...chain, provider: broadcastFails } });
+    let isCut = false;
+    let isBack = false;
+    const chain = openFlaky((method) => {
+      isCut ||= method === 'send'; // the broadcast: from here on nothing leaves us
+      return isCut && !isBack;
+    });
+    const unsent = await senderOf('node', {}, { chain });
     const sending = unsent.send(call('taking', 'process', jobId));
     const refused = expect(sending).rejects.toMatchObject({ code: 'chain/reverted' });
-    await until(async () => state.isDown);
+    await until(async () => isCut);
     await escrow.send('node', 'process', jobId);
-    state.isDown = false;
+    isBack = true;
     await refused;
     expect(await pending()).toEqual([]);
   });

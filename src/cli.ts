@@ -24,23 +24,23 @@ import { registerWorker } from './commands/worker';
 
 // Only registration is imported here; what a command needs is imported when it runs, so that --help answers at once.
 const registrations = [
-  registerMaster,
-  registerVerifier,
   registerDemo,
-  registerGenerate,
+  registerMaster,
   registerWorker,
+  registerVerifier,
   registerRequest,
+  registerCancel,
   registerResult,
+  registerGenerate,
   registerWithdraw,
   registerJoblist,
   registerJob,
   registerDecline,
   registerNode,
-  registerCancel,
   registerNewAccount,
   registerInit,
-  registerRpc,
   registerDeploy,
+  registerRpc,
   registerDoctor,
   registerDbInit,
 ];
@@ -81,6 +81,11 @@ export async function runCli(argv: readonly string[]): Promise<number> {
 }
 
 if (require.main === module) {
+  // Whoever reads our output may stop reading, as in `emeth joblist | head`; that is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
   void runCli(process.argv.slice(2)).then((status) => {
     process.exitCode = status;
   });

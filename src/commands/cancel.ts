@@ -1,11 +1,14 @@
 import type { Command } from 'commander';
+import type { Emeth } from '../chain/emeth';
+import type { JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
 import { type CommonOptions, example } from './options';
 import { printJson, printLines } from './print';
 
 export function registerCancel(program: Command): void {
   program
     .command('cancel')
-    .description('take back a request that no node has taken yet; the fee becomes credit again')
+    .description('take back a request nobody has taken, or one whose deadline has passed; the fee becomes credit again')
     .argument('<id>', 'job id')
     .addHelpText('after', example('emeth cancel 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9'))
     .action(cancel);
@@ -17,9 +20,18 @@ async function cancel(id: string, options: CommonOptions): Promise<void> {
   const { requireJob } = await import('./chain-job.js');
   const jobId = parseJobId(id);
   await using account = await openAccount(options);
-  await requireJob(account.chain, jobId);
-  const { hash } = await account.emeth.cancel(jobId);
+  const job = await requireJob(account.chain, jobId);
+  const isLate = (await account.chain.nowMs()) > job.deadlineMs;
+  const { hash } = await endJob(account.emeth, jobId, job.state, isLate);
   const { state } = await account.chain.job(jobId);
   if (options.json) return printJson({ jobId, state, hash });
   printLines(`${jobId} is ${state}. The fee is credit again: emeth withdraw`);
+}
+
+/** The contract has three ways out of a job without a result; which one fits depends on who holds it and on the time. */
+function endJob(emeth: Emeth, jobId: JobId, state: ChainState, isLate: boolean): Promise<{ hash: string }> {
+  if (state === 'REQUESTED' && isLate) return emeth.expire(jobId);
+  if (state === 'PROCESSING' && isLate) return emeth.timeout(jobId);
+  // Anything else is the contract's to allow or refuse, with its own reason.
+  return emeth.cancel(jobId);
 }

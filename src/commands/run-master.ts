@@ -100,7 +100,10 @@ function masterChain(chain: Chain, emeth: Emeth): MasterChain {
     unwind: async (jobId) => void (await emeth.unwind(jobId)),
     finalize: async (jobId) => void (await emeth.finalize(jobId)),
     async payWorkers(jobId, resultHash, shares) {
-      if (shares.length <= MAX_PAYEES) await emeth.payWorkers(jobId, resultHash, shares);
+      if (shares.length <= MAX_PAYEES) return void (await emeth.payWorkers(jobId, resultHash, shares));
+      // Too many for one call: each is credited by its proof.
+      const { root: payoutRoot, proofOf } = buildPayouts(shares);
+      for (const share of shares) await emeth.claimPay({ jobId, resultHash, payoutRoot }, share, proofOf(share.index));
     },
     payoutRoot: (shares) => buildPayouts(shares).root,
   };

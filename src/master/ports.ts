@@ -18,7 +18,7 @@ export interface MasterChain {
   finalize(jobId: JobId): Promise<void>;
   /** Ends a dispute nobody decided in its window. */
   unwind(jobId: JobId): Promise<void>;
-  /** Credits node and workers, when they are few enough for one call; otherwise each claims by its proof. */
+  /** Credits the node and every worker. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<void>;
   payoutRoot(shares: readonly Share[]): string;
 }

@@ -1,4 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { JsonRpcProvider } from 'ethers';
+import { JobId } from '../../../src/domain/ids';
 import { runInProcess } from '../../support/cli';
 import { type ClientChain, openClientChain } from '../../support/client-chain';
 
@@ -46,6 +48,23 @@ describe('account commands on a real chain', () => {
     await run('cancel', jobId);
     const { amountWei } = await run('withdraw', '--to', other);
     expect(await run('node', other)).toMatchObject({ tokenWei: amountWei });
+  });
+
+  test('cancel after the deadline: an untaken job expires, and a node that did not deliver pays for it', async () => {
+    await using own = await openClientChain();
+    await using node = await own.openNode();
+    const untaken = await own.run(...request);
+    const taken = await own.run(...request);
+    await node.emeth.process(JobId.parse(taken.jobId));
+    const provider = new JsonRpcProvider(own.url);
+    await provider.send('evm_increaseTime', [3 * 3600]);
+    await provider.send('evm_mine', []);
+    provider.destroy();
+    expect(await own.run('cancel', untaken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
+    expect(await own.run('cancel', taken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
+    // Both fees with the verifiers' part, and the tip for ending the second: 5 % of the node's penalty of 20 %.
+    const { creditBefore } = await own.run('withdraw');
+    expect(BigInt(creditBefore ?? 0)).toBe((2n * 21n * 10n + 2n) * 10n ** 17n);
   });
 
   test('cancel throws chain/reverted with the contract’s reason', async () => {

@@ -1,4 +1,4 @@
-import type { Kysely, Selectable } from 'kysely';
+import type { Kysely, Selectable, Updateable } from 'kysely';
 import { z } from 'zod';
 import { Address, JobId, Sha256, Wei } from '../domain/ids';
 import { type ChainState, canMove, isTerminal, type JobState } from '../domain/job';
@@ -6,6 +6,7 @@ import type { Share } from '../domain/shares';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import { type JobsTable, type Tables, textToWei, weiToText } from './schema';
+import { inTransaction } from './transactions';
 
 /** What a job's run will submit, kept from export to pay. */
 export interface StoredResult {
@@ -76,11 +77,15 @@ export class Jobs {
   ) {}
 
   /** Adds a job to the queue; a job already known stays as it is. Returns whether it was new. */
-  async saveRequested(job: NewJob): Promise<boolean> {
-    const known = await this.db.selectFrom('jobs').select('id').where('id', '=', job.id).executeTakeFirst();
+  saveRequested(job: NewJob): Promise<boolean> {
+    return inTransaction(this.db, (tx) => this.insert(tx, job));
+  }
+
+  private async insert(tx: Kysely<Tables>, job: NewJob): Promise<boolean> {
+    const known = await tx.selectFrom('jobs').select('id').where('id', '=', job.id).executeTakeFirst();
     if (known) return false;
     const atMs = this.clock.now();
-    const inserted = await this.db
+    const inserted = await tx
       .insertInto('jobs')
       .values({
         id: job.id,
@@ -102,7 +107,7 @@ export class Jobs {
         throw error;
       });
     if (!inserted) return false;
-    await this.record(job.id, 'queued', undefined);
+    await this.record(tx, job.id, 'queued', undefined);
     return true;
   }
 
@@ -117,11 +122,14 @@ export class Jobs {
   ): Promise<boolean> {
     const row = await this.find(id);
     if (!row || isTerminal(row.chainState)) return false;
-    await this.db
+    const { numUpdatedRows } = await this.db
       .updateTable('jobs')
       .set({ chain_state: chainState, ...(facts.node ? { node: facts.node } : {}), updated_at_ms: this.clock.now() })
       .where('id', '=', id)
-      .execute();
+      .where('chain_state', '=', row.chainState)
+      .executeTakeFirst();
+    // Another master on the same database noted something meanwhile, perhaps an end.
+    if (numUpdatedRows !== 1n) return this.applyChainState(id, chainState, facts);
     const idle = row.state === 'queued' || row.state === 'skipped';
     if (idle && isTerminal(chainState)) {
       await this.move(id, row.state, 'failed', { reason: `the chain says ${chainState}` });
@@ -150,16 +158,8 @@ export class Jobs {
   }
 
   /** Takes a queued job for a master. Of any number of masters on one database exactly one gets `true`. */
-  async claim(id: JobId, owner: Address): Promise<boolean> {
-    const { numUpdatedRows } = await this.db
-      .updateTable('jobs')
-      .set({ state: 'claimed', owner, reason: null, updated_at_ms: this.clock.now() })
-      .where('id', '=', id)
-      .where('state', '=', 'queued')
-      .executeTakeFirst();
-    if (numUpdatedRows !== 1n) return false;
-    await this.record(id, 'claimed', undefined);
-    return true;
+  claim(id: JobId, owner: Address): Promise<boolean> {
+    return this.change(id, 'queued', 'claimed', { owner, reason: null });
   }
 
   /**
@@ -173,22 +173,12 @@ export class Jobs {
         `Job ${id} cannot move from ${from} to ${to}.`,
       );
     }
-    const { numUpdatedRows } = await this.db
-      .updateTable('jobs')
-      .set({
-        state: to,
-        reason: facts.reason ?? null,
-        ...(facts.plan === undefined ? {} : { plan_json: JSON.stringify(facts.plan) }),
-        ...(facts.result === undefined ? {} : { result_json: stringifyWei(facts.result) }),
-        ...(to === 'queued' ? { owner: null } : {}),
-        updated_at_ms: this.clock.now(),
-      })
-      .where('id', '=', id)
-      .where('state', '=', from)
-      .executeTakeFirst();
-    if (numUpdatedRows !== 1n) return false;
-    await this.record(id, to, facts.reason);
-    return true;
+    return this.change(id, from, to, {
+      reason: facts.reason ?? null,
+      ...(facts.plan === undefined ? {} : { plan_json: JSON.stringify(facts.plan) }),
+      ...(facts.result === undefined ? {} : { result_json: stringifyWei(facts.result) }),
+      ...(to === 'queued' ? { owner: null } : {}),
+    });
   }
 
   /** Every move of a job, oldest first. */
@@ -197,8 +187,23 @@ export class Jobs {
     return rows.map((row) => ({ state: row.state, atMs: row.at_ms, ...(row.reason ? { reason: row.reason } : {}) }));
   }
 
-  private async record(jobId: JobId, state: JobState, reason: string | undefined): Promise<void> {
-    await this.db
+  /** The state and its line in the history, both or neither. */
+  private change(id: JobId, from: JobState, to: JobState, values: Updateable<JobsTable>): Promise<boolean> {
+    return inTransaction(this.db, async (tx) => {
+      const { numUpdatedRows } = await tx
+        .updateTable('jobs')
+        .set({ ...values, state: to, updated_at_ms: this.clock.now() })
+        .where('id', '=', id)
+        .where('state', '=', from)
+        .executeTakeFirst();
+      if (numUpdatedRows !== 1n) return false;
+      await this.record(tx, id, to, values.reason ?? undefined);
+      return true;
+    });
+  }
+
+  private async record(tx: Kysely<Tables>, jobId: JobId, state: JobState, reason: string | undefined): Promise<void> {
+    await tx
       .insertInto('job_events')
       .values({ job_id: jobId, state, reason: reason ?? null, at_ms: this.clock.now() })
       .execute();

@@ -3,6 +3,7 @@ import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { LedgerAudit } from '../protocol/admin';
 import type { LeasesTable, Tables } from './schema';
+import { inTransaction, lockLedger } from './transactions';
 
 export type LeaseState = 'leased' | 'committed' | 'released' | 'merged';
 
@@ -80,6 +81,7 @@ export class Ledger {
   /** Leases the lowest available blocks, at most as many as asked for and contiguous. Undefined when there are none. */
   async grant(grant: Grant): Promise<{ start: number; end: number } | undefined> {
     return inTransaction(this.db, async (tx) => {
+      await lockLedger(tx, grant.jobId);
       const row = await tx
         .selectFrom('ledger')
         .selectAll()
@@ -136,7 +138,10 @@ export class Ledger {
 
   /** Gives a lease's blocks back; false when they were merged or given back before. */
   async release(leaseId: string, reason: string): Promise<boolean> {
+    const jobId = (await this.findLease(leaseId))?.jobId;
+    if (!jobId) return false;
     return inTransaction(this.db, async (tx) => {
+      await lockLedger(tx, jobId);
       const { numUpdatedRows } = await tx
         .updateTable('leases')
         .set({ state: 'released', reason })
@@ -144,9 +149,13 @@ export class Ledger {
         .where('state', 'in', ['leased', 'committed'])
         .executeTakeFirst();
       if (numUpdatedRows !== 1n) return false;
-      const row = await tx.selectFrom('ledger').selectAll().where('lease_id', '=', leaseId).executeTakeFirst();
+      const row = await tx
+        .selectFrom('ledger')
+        .selectAll()
+        .where('job_id', '=', jobId)
+        .where('lease_id', '=', leaseId)
+        .executeTakeFirst();
       if (!row) throw new Error(`Lease ${leaseId} has no range in the ledger`);
-      const jobId = row.job_id as JobId;
       const range = { start: row.start_pos, end: row.end_pos };
       await setRange(tx, jobId, range, { state: 'AVAILABLE', lease_id: null, round: null });
       await joinNeighbours(tx, jobId, range);
@@ -218,11 +227,6 @@ export class Ledger {
       .executeTakeFirstOrThrow();
     return Number(row.ends ?? 0) - Number(row.starts ?? 0);
   }
-}
-
-/** Runs in the transaction the handle is in, or in one of its own. */
-export async function inTransaction<T>(db: Kysely<Tables>, work: (tx: Kysely<Tables>) => Promise<T>): Promise<T> {
-  return db.isTransaction ? work(db) : db.transaction().execute(work);
 }
 
 interface Range {

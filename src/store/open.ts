@@ -1,29 +1,18 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
-import {
-  CompiledQuery,
-  type CreateTableBuilder,
-  type DatabaseConnection,
-  type Dialect,
-  Kysely,
-  type Migration,
-  Migrator,
-  MysqlDialect,
-  SqliteDialect,
-  SqliteDriver,
-  sql,
-} from 'kysely';
+import { type CreateTableBuilder, type Dialect, Kysely, type Migration, Migrator, MysqlDialect, sql } from 'kysely';
 import { createPool } from 'mysql2';
 import { type Clock, systemClock } from '../lib/clock';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Cursors } from './cursors';
 import { Intents } from './intents';
 import { Jobs } from './jobs';
-import { inTransaction, Ledger } from './ledger';
+import { Ledger } from './ledger';
 import * as queue from './migrations/0001-queue';
 import { Rounds } from './rounds';
 import type { Tables } from './schema';
+import { type SqliteError, sqliteDialect } from './sqlite';
+import { inTransaction } from './transactions';
 import { Workers } from './workers';
 
 export type StoreOptions =
@@ -35,7 +24,8 @@ export type StoreError =
   | { code: 'store/access-denied'; where: string }
   | { code: 'store/no-database'; where: string }
   | { code: 'store/newer-schema'; where: string }
-  | { code: 'store/failed'; where: string };
+  | { code: 'store/failed'; where: string }
+  | SqliteError;
 
 /** All of a master's durable state. */
 export interface Store extends AsyncDisposable {
@@ -105,37 +95,7 @@ function bind(db: Kysely<Tables>, clock: Clock): Store {
 
 async function connect(options: StoreOptions): Promise<Kysely<Tables>> {
   if (options.kind === 'sqlite') await mkdir(dirname(options.path), { recursive: true });
-  return new Kysely<Tables>({ dialect: options.kind === 'sqlite' ? sqlite(options.path) : mysql(options) });
-}
-
-/** SQLite that takes the write lock when a transaction begins: two processes then wait for each other instead of failing. */
-class ImmediateSqliteDriver extends SqliteDriver {
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
-  }
-}
-
-class ImmediateSqliteDialect extends SqliteDialect {
-  readonly #config: ConstructorParameters<typeof SqliteDialect>[0];
-  constructor(config: ConstructorParameters<typeof SqliteDialect>[0]) {
-    super(config);
-    this.#config = config;
-  }
-  override createDriver(): SqliteDriver {
-    return new ImmediateSqliteDriver(this.#config);
-  }
-}
-
-function sqlite(path: string): Dialect {
-  return new ImmediateSqliteDialect({
-    database: async () => {
-      const database = new Database(path, { timeout: 10_000 });
-      database.pragma('journal_mode = WAL');
-      // An acknowledged commit must survive a power cut.
-      database.pragma('synchronous = FULL');
-      return database;
-    },
-  });
+  return new Kysely<Tables>({ dialect: options.kind === 'sqlite' ? sqliteDialect(options.path) : mysql(options) });
 }
 
 function mysql({ host, port, user, password, database }: Extract<StoreOptions, { kind: 'mysql' }>): Dialect {
@@ -172,7 +132,8 @@ function columnTypes(kind: StoreOptions['kind']): queue.ColumnTypes {
   };
 }
 
-function explain(error: unknown, options: StoreOptions): AppError<StoreError> {
+function explain(error: unknown, options: StoreOptions): AppError {
+  if (error instanceof AppError) return error;
   const where =
     options.kind === 'sqlite' ? options.path : `${options.user}@${options.host}:${options.port}/${options.database}`;
   const code = errorCode(error);

@@ -2,8 +2,9 @@ import type { Kysely, Selectable } from 'kysely';
 import { Address, type JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
-import { inTransaction } from './ledger';
+import { isDuplicate } from './jobs';
 import { type RoundsTable, type Tables, weiToText } from './schema';
+import { inTransaction, lockLedger } from './transactions';
 
 export interface RoundRow {
   round: number;
@@ -51,7 +52,10 @@ export class Rounds {
     await this.db
       .insertInto('rounds')
       .values({ job_id: jobId, round, state: 'open', theta, opened_at_ms: this.clock.now() })
-      .execute();
+      .execute()
+      .catch((error: unknown) => {
+        if (!isDuplicate(error)) throw error;
+      });
   }
 
   /**
@@ -60,6 +64,7 @@ export class Rounds {
    */
   async fold(fold: Fold): Promise<void> {
     await inTransaction(this.db, async (tx) => {
+      await lockLedger(tx, fold.jobId);
       await this.closeRound(tx, fold);
       for (const leaseId of fold.leaseIds) await mergeLease(tx, fold, leaseId);
       for (const signed of fold.receipts) await saveReceipt(tx, fold, signed);

@@ -1,0 +1,110 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type QueryResult,
+  SqliteDialect,
+  type SqliteDialectConfig,
+  SqliteDriver,
+} from 'kysely';
+import { AppError, describeError, errorCode } from '../lib/errors';
+
+const WAIT_MS = 10_000;
+
+export type SqliteError =
+  | { code: 'store/busy'; where: string }
+  | { code: 'store/disk-full'; where: string }
+  | { code: 'store/disk-failed'; where: string };
+
+/** A SQLite file that several processes may write: each waits for the others without keeping its own event loop from turning. */
+export function sqliteDialect(path: string): Dialect {
+  return new PatientDialect(path, {
+    database: async () => {
+      const database = new Database(path, { timeout: WAIT_MS });
+      database.pragma('journal_mode = WAL');
+      // An acknowledged commit must survive a power cut.
+      database.pragma('synchronous = FULL');
+      // From here on waiting is done by `PatientConnection`, in between turns of the event loop.
+      database.pragma('busy_timeout = 20');
+      return database;
+    },
+  });
+}
+
+class PatientDialect extends SqliteDialect {
+  constructor(
+    private readonly path: string,
+    private readonly settings: SqliteDialectConfig,
+  ) {
+    super(settings);
+  }
+
+  override createDriver(): SqliteDriver {
+    return new PatientDriver(this.path, this.settings);
+  }
+}
+
+class PatientDriver extends SqliteDriver {
+  constructor(
+    private readonly path: string,
+    settings: SqliteDialectConfig,
+  ) {
+    super(settings);
+  }
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    return new PatientConnection(await super.acquireConnection(), this.path);
+  }
+
+  /** Takes the write lock at once: two processes then wait for each other instead of failing in the middle. */
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    try {
+      await super.rollbackTransaction(connection);
+    } catch (error) {
+      // A full disk makes SQLite roll back by itself; what then counts is the error that led here.
+      if (!/no transaction is active/.test(String(error))) throw error;
+    }
+  }
+}
+
+class PatientConnection implements DatabaseConnection {
+  constructor(
+    private readonly inner: DatabaseConnection,
+    private readonly path: string,
+  ) {}
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    for (const until = performance.now() + WAIT_MS; ; ) {
+      try {
+        return await this.inner.executeQuery<R>(query);
+      } catch (error) {
+        if (errorCode(error) !== 'SQLITE_BUSY' || performance.now() > until) throw explain(error, this.path);
+        await delay(1 + Math.random() * 10);
+      }
+    }
+  }
+
+  streamQuery<R>(query: CompiledQuery, chunkSize?: number): AsyncIterableIterator<QueryResult<R>> {
+    return this.inner.streamQuery<R>(query, chunkSize);
+  }
+}
+
+function explain(error: unknown, where: string): unknown {
+  const code = errorCode(error);
+  const say = (detail: SqliteError['code'], sentence: string) =>
+    new AppError<SqliteError>({ code: detail, where }, sentence, { cause: error });
+  if (code === 'SQLITE_BUSY') {
+    return say('store/busy', `Another process has kept ${where} locked for ${WAIT_MS / 1000} s; end it and try again.`);
+  }
+  if (code === 'SQLITE_FULL') return say('store/disk-full', `The disk of ${where} is full; free some space.`);
+  if (code.startsWith('SQLITE_IOERR') || code === 'SQLITE_READONLY') {
+    return say('store/disk-failed', `${where} cannot be read or written (${describeError(error)}); check its disk.`);
+  }
+  return error;
+}

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -26,6 +26,9 @@ const places = [
 ];
 const USER = 'emeth';
 const PASSWORD = 'only for tests';
+const START_MS = 60_000;
+/** Runs the server until our end of its standard input closes: it then ends with the tests, however they ended. */
+const KEEPER = '"$0" "$@" & cat >/dev/null; kill -9 $!; wait';
 
 /** The server program of this machine; undefined when there is none. */
 export function findServer(): string | undefined {
@@ -42,24 +45,32 @@ export async function startMariadb(): Promise<TestServer> {
   const asUser = userInfo().username === 'root' ? ['--user=root'] : [];
   initialise(program, dataDir, asUser);
   const port = await freePort();
-  const child = spawn(
-    program,
-    [
-      '--no-defaults',
-      ...asUser,
-      `--datadir=${dataDir}`,
-      `--socket=${join(dir, 'socket')}`,
-      `--pid-file=${join(dir, 'pid')}`,
-      '--bind-address=127.0.0.1',
-      `--port=${port}`,
-      '--innodb-buffer-pool-size=32M',
-    ],
-    { stdio: 'ignore' },
-  );
-  const killOnExit = () => child.kill('SIGKILL');
-  process.once('exit', killOnExit);
+  const args = [
+    '--no-defaults',
+    ...asUser,
+    `--datadir=${dataDir}`,
+    `--socket=${join(dir, 'socket')}`,
+    `--pid-file=${join(dir, 'pid')}`,
+    `--log-error=${join(dir, 'log')}`,
+    '--bind-address=127.0.0.1',
+    `--port=${port}`,
+    '--innodb-buffer-pool-size=32M',
+  ];
+  const child = spawn('sh', ['-c', KEEPER, program, ...args], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const stop = async () => {
+    const gone = new Promise((resolve) => child.once('exit', resolve));
+    child.stdin.end();
+    await gone;
+    await rm(dir, { recursive: true, force: true });
+  };
   const root = { host: '127.0.0.1', port, user: 'root', password: '' };
-  await untilItAnswers(root, () => child.exitCode !== null);
+  try {
+    await untilItAnswers(root);
+  } catch (error) {
+    const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
+    await stop();
+    throw new Error(`The database server did not start; its log ends: ${log.slice(-1000)}`, { cause: error });
+  }
   return {
     async createDatabase() {
       const database = `emeth_${randomBytes(6).toString('hex')}`;
@@ -70,13 +81,7 @@ export async function startMariadb(): Promise<TestServer> {
       await connection.end();
       return { kind: 'mysql', host: '127.0.0.1', port, user: USER, password: PASSWORD, database };
     },
-    async [Symbol.asyncDispose]() {
-      process.removeListener('exit', killOnExit);
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGKILL');
-      await gone;
-      await rm(dir, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: stop,
   };
 }
 
@@ -98,13 +103,13 @@ function initialise(program: string, dataDir: string, asUser: string[]): void {
   }
 }
 
-async function untilItAnswers(root: Parameters<typeof createConnection>[0], hasEnded: () => boolean): Promise<void> {
-  for (;;) {
+async function untilItAnswers(root: { host: string; port: number; user: string; password: string }): Promise<void> {
+  for (const until = Date.now() + START_MS; ; ) {
     try {
-      const connection = await createConnection(root as object);
+      const connection = await createConnection(root);
       return await connection.end();
     } catch (error) {
-      if (hasEnded()) throw new Error('The database server ended at its start', { cause: error });
+      if (Date.now() > until) throw error;
       await delay(100);
     }
   }

@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { mkdir, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import Database from 'better-sqlite3';
+import { createConnection } from 'mysql2/promise';
+import { lockDataDir } from '../../../src/store/lock';
+import { openStore, type StoreOptions } from '../../../src/store/open';
+import { startMariadb } from '../../support/mariadb';
+import { openScratch } from '../../support/scratch';
+
+jest.setTimeout(60_000);
+
+describe('openStore', () => {
+  const fromTheFuture = "insert into kysely_migration (name, timestamp) values ('9999-later', '2999-01-01')";
+
+  test('throws store/newer-schema for a SQLite file of a later version', async () => {
+    await using scratch = await openScratch();
+    const options: StoreOptions = { kind: 'sqlite', path: scratch.file('queue.sqlite') };
+    await (await openStore(options))[Symbol.asyncDispose]();
+    const database = new Database(options.path);
+    database.exec(fromTheFuture);
+    database.close();
+    await expect(openStore(options)).rejects.toMatchObject({ code: 'store/newer-schema' });
+  });
+
+  test('throws store/newer-schema for a MySQL database of a later version', async () => {
+    await using server = await startMariadb();
+    const options = await server.createDatabase();
+    await (await openStore(options))[Symbol.asyncDispose]();
+    const { kind: _kind, ...login } = options;
+    const connection = await createConnection(login);
+    await connection.query(fromTheFuture);
+    await connection.end();
+    await expect(openStore(options)).rejects.toMatchObject({ code: 'store/newer-schema' });
+  });
+
+  test('throws store/failed for a file that is no database', async () => {
+    await using scratch = await openScratch();
+    const path = scratch.file('queue.sqlite');
+    await mkdir(path);
+    await expect(openStore({ kind: 'sqlite', path })).rejects.toMatchObject({ code: 'store/failed' });
+  });
+
+  test('survives a disk that takes no more: the writer ends with store/disk-failed, and what was acknowledged is there', async () => {
+    await using scratch = await openScratch();
+    const path = scratch.file('queue.sqlite');
+    // A limit on the size of files stands for the end of the disk.
+    const command = 'ulimit -f 3000; exec "$0" -r ts-node/register/transpile-only "$@"';
+    const args = [process.execPath, join(__dirname, '../../support/store-writer.ts'), path, '1', '100000'];
+    const writer = spawn('sh', ['-c', command, ...args]);
+    const [acknowledged, complaint] = await Promise.all([text(writer.stdout), text(writer.stderr)]);
+    expect(complaint).toMatch(/store\/disk-f/);
+    await using store = await openStore({ kind: 'sqlite', path });
+    const last = Number(acknowledged.trim().split('\n').at(-1));
+    expect(last).toBeGreaterThan(0);
+    expect((await store.jobs.list({ states: ['claimed'], limit: 1_000_000 })).length).toBeGreaterThanOrEqual(last);
+  });
+});
+
+describe('lockDataDir', () => {
+  test('default: given up when disposed of', async () => {
+    await using scratch = await openScratch();
+    for (const _ of [1, 2]) await (await lockDataDir(scratch.path))[Symbol.asyncDispose]();
+  });
+
+  test('throws store/locked while another one lives', async () => {
+    await using scratch = await openScratch();
+    await using _lock = await lockDataDir(scratch.path);
+    await expect(lockDataDir(scratch.path)).rejects.toMatchObject({ code: 'store/locked' });
+  });
+
+  test('when its owner crashed a while ago, takes over', async () => {
+    await using scratch = await openScratch();
+    await mkdir(`${scratch.path}.lock`);
+    const beat = new Date(Date.now() - 8500);
+    await utimes(`${scratch.path}.lock`, beat, beat);
+    await using lock = await lockDataDir(scratch.path);
+    expect(lock).toBeDefined();
+  });
+});

@@ -1,7 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -27,8 +27,8 @@ const places = [
 const USER = 'emeth';
 const PASSWORD = 'only for tests';
 const START_MS = 60_000;
-/** Runs the server until our end of its standard input closes: it then ends with the tests, however they ended. */
-const KEEPER = '"$0" "$@" & cat >/dev/null; kill -9 $!; wait';
+/** Runs the server until our end of its standard input closes: it then ends with the tests, however they ended, and its data with it. */
+const KEEPER = '"$0" "$@" & cat >/dev/null; kill -9 $!; wait; rm -rf "$PWD"';
 
 /** The server program of this machine; undefined when there is none. */
 export function findServer(): string | undefined {
@@ -56,12 +56,11 @@ export async function startMariadb(): Promise<TestServer> {
     `--port=${port}`,
     '--innodb-buffer-pool-size=32M',
   ];
-  const child = spawn('sh', ['-c', KEEPER, program, ...args], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const child = spawn('sh', ['-c', KEEPER, program, ...args], { cwd: dir, stdio: ['pipe', 'ignore', 'ignore'] });
   const stop = async () => {
     const gone = new Promise((resolve) => child.once('exit', resolve));
     child.stdin.end();
     await gone;
-    await rm(dir, { recursive: true, force: true });
   };
   const root = { host: '127.0.0.1', port, user: 'root', password: '' };
   try {

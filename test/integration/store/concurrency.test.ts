@@ -127,12 +127,12 @@ describe.each(['sqlite', 'mysql'] as const)('%s, four stores at once', (kind) =>
 });
 
 describe('processes on one SQLite file', () => {
-  test('when two write at once, nothing is lost', async () => {
+  test('when four create and write it at once, nothing is lost', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('queue.sqlite');
-    const writers = [startWriter(path, 1, 100), startWriter(path, 1001, 100)];
+    const writers = [1, 1001, 2001, 3001].map((first) => startWriter(path, first, 50));
     const codes = await Promise.all(writers.map(async (child) => (await once(child, 'exit'))[0]));
-    expect(codes).toEqual([0, 0]);
+    expect(codes).toEqual([0, 0, 0, 0]);
     await using store = await openStore({ kind: 'sqlite', path });
     expect(await store.jobs.list({ states: ['claimed'] })).toHaveLength(200);
     expect(await store.workers.addStrike(address(1), 'one more')).toBe(201);

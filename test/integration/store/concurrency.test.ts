@@ -159,7 +159,7 @@ describe('processes on one SQLite file', () => {
 });
 
 function startWriter(path: string, first: number, rows: number): ChildProcess {
-  const script = join(__dirname, '../../support/store-writer.ts');
+  const script = join(__dirname, '../../fixtures/store-writer.ts');
   const args = ['-r', 'ts-node/register/transpile-only', script, path, String(first), String(rows)];
   return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }

@@ -47,7 +47,7 @@ describe('openStore', () => {
     const path = scratch.file('queue.sqlite');
     // A limit on the size of files stands for the end of the disk.
     const command = 'ulimit -f 3000; exec "$0" -r ts-node/register/transpile-only "$@"';
-    const args = [process.execPath, join(__dirname, '../../support/store-writer.ts'), path, '1', '100000'];
+    const args = [process.execPath, join(__dirname, '../../fixtures/store-writer.ts'), path, '1', '100000'];
     const writer = spawn('sh', ['-c', command, ...args]);
     const [acknowledged, complaint] = await Promise.all([text(writer.stdout), text(writer.stderr)]);
     expect(complaint).toMatch(/store\/disk-f/);

@@ -66,6 +66,8 @@ export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hu
     async applyEvents(events, cursor) {
       const moves: ChainMove[] = [];
       await store.transaction(async (tx) => {
+        // A deadlock has the whole of it done again.
+        moves.length = 0;
         for (const event of events) {
           const move = await applyEvent(tx, event);
           if (move) moves.push(move);

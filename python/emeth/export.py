@@ -28,7 +28,10 @@ def export(command: Export, params: Params, shape: Shape, tokenizer: Tokenizer) 
     shutil.copyfile(command.theta, directory / "model.safetensors")
     tokenizer.save(str(directory / "tokenizer.json"))
     _write_json(directory / "config.json", _config(shape, end))
-    _write_json(directory / "generation_config.json", {"bos_token_id": end, "eos_token_id": end, "do_sample": True})
+    # Without a limit transformers writes 256 tokens, more than a small model's positions.
+    limit = {"max_new_tokens": max(1, shape.context // 2)}
+    generation: dict[str, object] = {"bos_token_id": end, "eos_token_id": end, "do_sample": True, **limit}
+    _write_json(directory / "generation_config.json", generation)
     _write_json(directory / "tokenizer_config.json", _tokenizer_config(shape, end))
     (directory / "README.md").write_text(_card(command.card, params, shape))
     return [

@@ -1,5 +1,6 @@
 import { Interface, isError } from 'ethers';
 import type { Address } from '../domain/ids';
+import { chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
 import { emethCoreAbi } from './generated/emeth-core';
 import { emethTokenAbi } from './generated/emeth-token';
@@ -28,10 +29,24 @@ export function explainFailure(error: unknown, key: string, account: Address): A
 
 /** A refusal of the contract, by the error's name. */
 export function reverted(key: string, reason: string, args: string[], cause?: unknown): AppError<SenderError> {
-  const shown = args.length > 0 ? `${reason}(${args.join(', ')})` : reason;
-  return new AppError({ code: 'chain/reverted', reason, args, key }, `The contract refuses ${key}: ${shown}.`, {
-    cause,
-  });
+  const [act = key] = key.replace(/^0x[0-9a-f]+:/, '').split(':');
+  const sentence = `The contract refuses ${act}: ${inWords(reason, args)}.`;
+  return new AppError({ code: 'chain/reverted', reason, args, key }, sentence, { cause });
+}
+
+/** The refusals people meet, as sentences; any other by its name and arguments. */
+function inWords(reason: string, args: readonly string[]): string {
+  const state = (place: number) => chainStates[Number(args[place])] ?? args[place];
+  switch (reason) {
+    case 'EmethCore_WrongState':
+      return `job ${args[0]} is ${state(1)}, and that needs ${state(2)} (${reason})`;
+    case 'EmethCore_NotNode':
+      return `job ${args[0]} is not held by ${args[1]}; use the configuration of the node that took it (${reason})`;
+    case 'EmethCore_NotRequester':
+      return `job ${args[0]} was not requested by ${args[1]}; use its requester's configuration (${reason})`;
+    default:
+      return args.length > 0 ? `${reason}(${args.join(', ')})` : reason;
+  }
 }
 
 /** The account cannot pay for gas. */

@@ -19,8 +19,10 @@ async function decline(id: string | undefined, options: CommonOptions): Promise<
   const { openAccount } = await import('./account.js');
   const { parseJobId } = await import('./arguments.js');
   const { requireJob } = await import('./chain-job.js');
+  const { defaultConfigPath } = await import('./context.js');
   const jobId = id === undefined ? await onlyJob(options) : parseJobId(id);
-  await using account = await openAccount(options);
+  // The node's own account, even where a requester's configuration lies beside it.
+  await using account = await openAccount({ ...options, config: options.config ?? defaultConfigPath('master') });
   await requireJob(account.chain, jobId);
   const { hash } = await account.emeth.decline(jobId);
   const { state } = await account.chain.job(jobId);

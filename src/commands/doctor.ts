@@ -105,7 +105,7 @@ async function printChecks(checks: readonly Check[]): Promise<void> {
   const { default: Table } = await import('cli-table3');
   const table = new Table({
     head: ['', 'what', 'found', 'needed', 'code', 'remedy'],
-    style: { head: [] },
+    style: { head: [], border: [] },
     wordWrap: true,
     colWidths: [3, 10, 34, 24, 21, 40],
   });

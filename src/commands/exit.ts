@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { describeError, errorCode } from '../lib/errors';
+import { AppError, describeError, errorCode } from '../lib/errors';
 
 /** Exit statuses of every command. */
 export const exitCodes = { ok: 0, failure: 1, usage: 2, notFound: 3, auth: 4, chain: 5 } as const;
@@ -26,8 +26,14 @@ export function exitCodeOf(error: unknown): ExitCode {
 /** What stderr shows of an error: one sentence, or one JSON object for programs. Undefined for help and version. */
 export function reportError(error: unknown, isJson: boolean): string | undefined {
   if (exitCodeOf(error) === exitCodes.ok) return undefined;
-  const message = error instanceof CommanderError ? usageMessage(error) : describeError(error);
+  const message = messageOf(error);
   return isJson ? JSON.stringify({ error: { code: errorCode(error), message } }) : `emeth: ${message}`;
+}
+
+/** Our own errors are whole sentences; what caused them is for the log. Of foreign ones every cause is needed. */
+function messageOf(error: unknown): string {
+  if (error instanceof CommanderError) return usageMessage(error);
+  return error instanceof AppError ? error.message : describeError(error);
 }
 
 function usageMessage(error: CommanderError): string {

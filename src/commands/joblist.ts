@@ -27,7 +27,7 @@ async function joblist(options: ListOptions): Promise<void> {
   const { default: Table } = await import('cli-table3');
   const table = new Table({
     head: ['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'],
-    style: { head: [] },
+    style: { head: [], border: [] },
   });
   for (const job of jobs) table.push(row(job));
   printLines(table.toString());

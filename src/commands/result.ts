@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Chain } from '../chain/client';
 import type { JobId } from '../domain/ids';
+import { isTerminal } from '../domain/job';
 import { AppError } from '../lib/errors';
 import type { Manifest } from '../protocol/manifest';
 import type { Account } from './account';
@@ -79,7 +80,9 @@ async function submittedHash(chain: Chain, jobId: JobId): Promise<string> {
   if (submission) return submission.resultHash.slice(2);
   throw new AppError<ResultError>(
     { code: 'result/not-found', jobId, state },
-    `The job ${jobId} has no result yet; it is ${state}. Add --wait to wait for it.`,
+    isTerminal(state)
+      ? `The job ${jobId} ended without a result: it is ${state}. Its money is credit again; see \`emeth node\`.`
+      : `The job ${jobId} has no result yet; it is ${state}. Add --wait to wait for it.`,
   );
 }
 

@@ -112,7 +112,8 @@ export class JobRun implements JobDesk {
       while (isActive(this.row.state)) await this.attemptStep(this.row.state);
     } finally {
       await this.coordinator?.[Symbol.asyncDispose]();
-      this.deps.hub.release(this.jobId, `the job is ${this.row.state}`);
+      // When the master itself stops, the workers keep what they hold and come back with it.
+      if (!this.deps.signal.aborted) this.deps.hub.release(this.jobId, `the job is ${this.row.state}`);
     }
     if (!isActive(this.row.state)) await this.cleanUp();
   }

@@ -40,11 +40,8 @@ test('the demo trains a user’s text, pays to the last wei, and leaves a model 
 
   const code = [
     'import sys',
-    'from transformers import AutoModelForCausalLM, AutoTokenizer',
-    'model = AutoModelForCausalLM.from_pretrained(sys.argv[1])',
-    'tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])',
-    'tokens = tokenizer("the whale", return_tensors="pt")',
-    'print(tokenizer.decode(model.generate(**tokens, max_new_tokens=5, do_sample=False)[0]))',
+    'from transformers import pipeline',
+    'print(pipeline("text-generation", sys.argv[1])("the whale")[0]["generated_text"])',
   ].join('\n');
   const { path: python } = await findPython();
   const { stdout } = await run(python, ['-c', code, summary.modelDir], { cwd: scratch.path });

@@ -1,19 +1,17 @@
 import { Interface, type Log } from 'ethers';
 import { Address, JobId } from '../domain/ids';
-import { type EmethCoreEvents, emethCoreAbi } from './generated/emeth-core';
+import { type ContractEvent, readEvent } from './event-reader';
+import { emethCoreAbi } from './generated/emeth-core';
 
 export const coreInterface = new Interface(emethCoreAbi);
 
-interface Place {
+/** Where in the chain an event is. */
+export interface Place {
   blockNumber: number;
   blockHash: string;
   txHash: string;
   logIndex: number;
 }
-
-type Decoded = {
-  [Name in keyof EmethCoreEvents]: { type: Name; args: EmethCoreEvents[Name] };
-}[keyof EmethCoreEvents];
 
 /** Events of jobs, in our words; the rest of the contract's events are nobody's business here yet. */
 export type CoreEvent = Place & { jobId: JobId } & (
@@ -42,21 +40,18 @@ export type CoreEvent = Place & { jobId: JobId } & (
     | { type: 'WorkerPaid'; worker: Address; index: number; amountWei: bigint }
   );
 
-/** The event in a log of the contract; undefined for one that is not about a job. */
+/**
+ * The event in a log that ethers gave; undefined for one that is not about a job. Throws a `LogError` for a log that the contract
+ * cannot have written.
+ */
 export function decodeEvent(log: Log): CoreEvent | undefined {
-  const parsed = coreInterface.parseLog(log);
-  if (!parsed) return undefined;
-  const decoded = { type: parsed.name, args: parsed.args.toObject() } as unknown as Decoded;
-  const place = {
-    blockNumber: log.blockNumber,
-    blockHash: log.blockHash,
-    txHash: log.transactionHash,
-    logIndex: log.index,
-  };
-  return translate(decoded, place);
+  const { blockNumber, blockHash, transactionHash: txHash, index: logIndex } = log;
+  const event = readEvent(log, { txHash, logIndex });
+  return event && translate(event, { blockNumber, blockHash, txHash, logIndex });
 }
 
-function translate(event: Decoded, place: Place): CoreEvent | undefined {
+/** An event of the contract in our words; undefined for one that is not about a job. */
+export function translate(event: ContractEvent, place: Place): CoreEvent | undefined {
   switch (event.type) {
     case 'JobRequested': {
       const { requester, fee, fuelLimit, deadline, dataset, params } = event.args;

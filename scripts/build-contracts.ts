@@ -12,12 +12,12 @@ const root = join(__dirname, '..');
 const sourceDir = join(root, 'src', 'contracts');
 const outDir = join(root, 'src', 'chain', 'generated');
 /** Contracts our TypeScript talks to; the rest are their parts. */
-const published = ['EmethCore', 'EmethToken'];
+const published = ['EmethCore', 'EmethToken', 'NodeRegistry', 'RewardPool'];
 const settings = {
   optimizer: { enabled: true, runs: 200 },
   evmVersion: 'cancun',
   viaIR: true,
-  outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object'] } },
+  outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object', 'evm.deployedBytecode.immutableReferences'] } },
 };
 
 interface AbiParameter {
@@ -32,7 +32,10 @@ interface AbiItem {
 }
 interface CompiledContract {
   abi: AbiItem[];
-  evm: { bytecode: { object: string }; deployedBytecode: { object: string } };
+  evm: {
+    bytecode: { object: string };
+    deployedBytecode: { object: string; immutableReferences: Record<string, { start: number; length: number }[]> };
+  };
 }
 interface SolcOutput {
   errors?: { severity: string; formattedMessage: string; sourceLocation?: { file: string } }[];
@@ -101,6 +104,11 @@ function render(name: string, { abi, evm }: CompiledContract): string {
     `/** ABI of ${name}. */`,
     `export const ${camel(name)}Abi = ${JSON.stringify(abi, null, 2)} as const;`,
     `export const ${camel(name)}Bytecode = '0x${evm.bytecode.object}';`,
+    '/** What lies at the address; the ranges, in bytes, are filled in by the constructor. */',
+    `export const ${camel(name)}Runtime = {`,
+    `  code: '0x${evm.deployedBytecode.object}',`,
+    `  filledIn: ${JSON.stringify(Object.values(evm.deployedBytecode.immutableReferences).flat())},`,
+    '};',
     '/** Events and the types of their arguments, as ethers decodes them. */',
     `export interface ${name}Events {`,
     ...events.map((event) => `  ${event.name}: ${structType(event.inputs ?? [])};`),

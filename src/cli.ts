@@ -8,6 +8,7 @@ import { registerDeploy } from './commands/deploy';
 import { registerDoctor } from './commands/doctor';
 import { exitCodeOf, exitCodes, reportError } from './commands/exit';
 import { registerGenerate } from './commands/generate';
+import { registerQueryNodeIncentive } from './commands/incentives';
 import { registerInit } from './commands/init';
 import { registerJob } from './commands/job';
 import { registerJoblist } from './commands/joblist';
@@ -15,9 +16,14 @@ import { registerMaster } from './commands/master';
 import { registerNewAccount } from './commands/new-account';
 import { registerNode } from './commands/node';
 import { addCommonOptions } from './commands/options';
+import { registerPayout } from './commands/payout';
+import { registerQueryAllNodes, registerQueryNode } from './commands/query-nodes';
+import { registerRegisterNode } from './commands/register-node';
 import { registerRequest } from './commands/request';
 import { registerResult } from './commands/result';
 import { registerRpc } from './commands/rpc';
+import { registerStake } from './commands/stake';
+import { registerUnregisterNode } from './commands/unregister-node';
 import { registerVerifier } from './commands/verifier';
 import { registerWithdraw } from './commands/withdraw';
 import { registerWorker } from './commands/worker';
@@ -37,6 +43,13 @@ const registrations = [
   registerJob,
   registerDecline,
   registerNode,
+  registerRegisterNode,
+  registerUnregisterNode,
+  registerStake,
+  registerPayout,
+  registerQueryAllNodes,
+  registerQueryNode,
+  registerQueryNodeIncentive,
   registerNewAccount,
   registerInit,
   registerDeploy,

@@ -40,7 +40,16 @@ export function sortAttestations(
     .map(({ signature }) => signature);
 }
 
+/** What the contract keeps of a result: the first 20 bytes of keccak256 of both hashes. */
+export function commitmentOf(result: Pick<Attestation, 'resultHash' | 'payoutRoot'>): string {
+  return solidityPackedKeccak256(['bytes32', 'bytes32'], [result.resultHash, result.payoutRoot]).slice(0, 42);
+}
+
 function messageOf({ jobId, resultHash, payoutRoot, verdict }: Attestation): object {
-  const commitment = solidityPackedKeccak256(['bytes32', 'bytes32'], [resultHash, payoutRoot]).slice(0, 42);
-  return { jobId, commitment, ...verdict, reasonHash: verdict.accepted ? NO_REASON : verdict.reasonHash };
+  return {
+    jobId,
+    commitment: commitmentOf({ resultHash, payoutRoot }),
+    ...verdict,
+    reasonHash: verdict.accepted ? NO_REASON : verdict.reasonHash,
+  };
 }

@@ -1,21 +1,22 @@
-import { Contract, type EventFilter, FetchRequest, JsonRpcProvider, type Log, Network } from 'ethers';
+import { Contract, type EventFilter, type JsonRpcProvider, type Log } from 'ethers';
 import { Address, type JobId } from '../domain/ids';
 import { type ChainState, chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
+import {
+  type EndpointDeps,
+  type EndpointError,
+  type EndpointOptions,
+  EndpointPool,
+  FailoverProvider,
+} from './endpoints';
 import { type CoreEvent, coreInterface, decodeEvent } from './events';
 import { emethTokenAbi } from './generated/emeth-token';
 
-export type ChainError =
-  | { code: 'chain/unreachable'; endpoint: string }
-  | { code: 'chain/wrong-chain'; endpoint: string; chainId: number; expected: number }
-  | { code: 'chain/no-code'; name: string; address: string };
+export type ChainError = EndpointError | { code: 'chain/no-code'; name: string; address: string };
 
-export interface ChainOptions {
-  endpoint: string;
+export interface ChainOptions extends EndpointOptions {
   core: Address;
   token: Address;
-  /** If set, an endpoint of any other chain is refused. */
-  chainId?: number | undefined;
 }
 
 /** A job as the contract has it. */
@@ -36,12 +37,23 @@ export interface Chain extends AsyncDisposable {
   readonly core: Address;
   readonly token: Address;
   readonly provider: JsonRpcProvider;
+  /** The nodes behind it, for whoever must know which of them said what. */
+  readonly endpoints: EndpointPool;
   job(jobId: JobId): Promise<ChainJob>;
   credit(account: Address): Promise<bigint>;
   tokenBalance(account: Address): Promise<bigint>;
-  allowance(owner: Address): Promise<bigint>;
-  /** Part of the fee that is locked on top of it for the verifier, in basis points. */
-  verifierBps(): Promise<number>;
+  /** How much `spender` may take of the owner's tokens. */
+  allowance(owner: Address, spender: Address): Promise<bigint>;
+  /** What says which nodes may take jobs; undefined if any account may. */
+  registry(): Promise<Address | undefined>;
+  /** What mints slot rewards; undefined if nothing does. */
+  rewardPool(): Promise<Address | undefined>;
+  /** Number of the account's next withdrawal by signature. */
+  withdrawalNonce(account: Address): Promise<bigint>;
+  /** Whether a node may take jobs. */
+  isActive(node: Address): Promise<boolean>;
+  /** What is locked on top of a fee: the verifier's part, and what the job will burn if all of its fee is paid out. In wei. */
+  extraFees(feeWei: bigint): Promise<{ verifierWei: bigint; burnWei: bigint }>;
   /** What the chain's clock says, in Unix milliseconds. */
   nowMs(): Promise<number>;
   headBlock(): Promise<number>;
@@ -50,24 +62,12 @@ export interface Chain extends AsyncDisposable {
   blockHash(number: number): Promise<string | undefined>;
 }
 
-const UNREACHABLE_AFTER_MS = 10_000;
-/** For any later question. ethers would wait five minutes for a node that has hung. */
-const ANSWER_MS = 30_000;
-
-/** Connects to a deployment and makes sure it is the one that was meant. Throws a `ChainError` otherwise. */
-export async function openChain(options: ChainOptions): Promise<Chain> {
-  const chainId = await askChainId(options);
-  const network = Network.from(chainId);
-  const request = new FetchRequest(options.endpoint);
-  request.timeout = ANSWER_MS;
-  const provider = new JsonRpcProvider(request, network, {
-    staticNetwork: network,
-    // Waiting to fill a batch costs 10 ms a call; our loops ask one thing at a time.
-    batchMaxCount: 1,
-    // ethers would repeat an answer for 250 ms: long enough to read a nonce or a credit from before our own transaction.
-    cacheTimeout: -1,
-    pollingInterval: 500,
-  });
+/**
+ * Connects to a deployment and makes sure it is the one that was meant, at every endpoint that answers. Throws a `ChainError`
+ * otherwise.
+ */
+export async function openChain(options: ChainOptions, deps: Partial<EndpointDeps> = {}): Promise<Chain> {
+  const provider = new FailoverProvider(await EndpointPool.open(options, deps));
   try {
     await requireCode(provider, 'emethContractAddress', options.core);
     await requireCode(provider, 'tokenContractAddress', options.token);
@@ -75,26 +75,33 @@ export async function openChain(options: ChainOptions): Promise<Chain> {
     provider.destroy();
     throw error;
   }
-  return bind(provider, chainId, options);
+  return bind(provider, options);
 }
 
-function bind(provider: JsonRpcProvider, chainId: number, { core, token }: ChainOptions): Chain {
+function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain {
+  const { endpoints } = provider;
   const coreContract = new Contract(core, coreInterface, provider);
   const tokenContract = new Contract(token, emethTokenAbi, provider);
   const read = async (contract: Contract, method: string, ...args: unknown[]): Promise<unknown> =>
     contract.getFunction(method).staticCall(...args);
   return {
-    chainId,
+    chainId: endpoints.chainId,
     core,
     token,
     provider,
+    endpoints,
     job: async (jobId) => parseJob((await read(coreContract, 'jobs', jobId)) as RawJob),
     credit: async (account) => (await read(coreContract, 'credit', account)) as bigint,
     tokenBalance: async (account) => (await read(tokenContract, 'balanceOf', account)) as bigint,
-    allowance: async (owner) => (await read(tokenContract, 'allowance', owner, core)) as bigint,
-    async verifierBps() {
-      const current = await read(coreContract, 'currentTerms');
-      return Number(((await read(coreContract, 'terms', current)) as { verifierBps: bigint }).verifierBps);
+    allowance: async (owner, spender) => (await read(tokenContract, 'allowance', owner, spender)) as bigint,
+    registry: async () => known(await read(coreContract, 'registry')),
+    rewardPool: async () => known(await read(tokenContract, 'rewardPool')),
+    withdrawalNonce: async (account) => (await read(coreContract, 'nonces', account)) as bigint,
+    isActive: async (node) => (await read(coreContract, 'isActive', node)) as boolean,
+    async extraFees(feeWei) {
+      const terms = await read(coreContract, 'terms', await read(coreContract, 'currentTerms'));
+      const { verifierBps, burnBps } = terms as { verifierBps: bigint; burnBps: bigint };
+      return { verifierWei: (feeWei * verifierBps) / 10_000n, burnWei: (feeWei * burnBps) / 10_000n };
     },
     async nowMs() {
       return ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;
@@ -123,11 +130,10 @@ interface RawJob {
 }
 
 function parseJob(raw: RawJob): ChainJob {
-  const node = Address.parse(raw.node);
   return {
     state: chainStates[Number(raw.state)] ?? 'NONE',
     requester: Address.parse(raw.requester),
-    node: /^0x0+$/.test(node) ? undefined : node,
+    node: known(raw.node),
     feeWei: raw.fee,
     fuelLimit: raw.fuelLimit,
     deadlineMs: Number(raw.deadline) * 1000,
@@ -135,44 +141,21 @@ function parseJob(raw: RawJob): ChainJob {
   };
 }
 
+/** Solidity's word for none is zero. */
+function known(address: unknown): Address | undefined {
+  const parsed = Address.parse(address);
+  return /^0x0+$/.test(parsed) ? undefined : parsed;
+}
+
 function byPlace(a: Log, b: Log): number {
   return a.blockNumber - b.blockNumber || a.index - b.index;
 }
 
-/** Asked without ethers, which would try for ever. */
-export async function askChainId({
-  endpoint,
-  chainId: expected,
-}: Pick<ChainOptions, 'endpoint' | 'chainId'>): Promise<number> {
-  let chainId: number;
-  try {
-    const response = await fetch(endpoint, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_chainId', params: [] }),
-      signal: AbortSignal.timeout(UNREACHABLE_AFTER_MS),
-    });
-    chainId = Number(((await response.json()) as { result?: string }).result);
-  } catch (cause) {
-    throw unreachable(endpoint, cause);
-  }
-  if (!Number.isSafeInteger(chainId)) throw unreachable(endpoint);
-  if (expected !== undefined && chainId !== expected) {
-    throw new AppError<ChainError>(
-      { code: 'chain/wrong-chain', endpoint: hideSecrets(endpoint), chainId, expected },
-      `${hideSecrets(endpoint)} is chain ${chainId}, but chainId in the configuration is ${expected}; correct one of them.`,
-    );
-  }
-  return chainId;
-}
-
-function unreachable(endpoint: string, cause?: unknown): AppError<ChainError> {
-  const where = hideSecrets(endpoint);
-  return new AppError(
-    { code: 'chain/unreachable', endpoint: where },
-    `No Ethereum node answers at ${where}; correct \`endpoint\`, or start the node.`,
-    { cause },
-  );
+/** The chain of an endpoint. Throws `chain/unreachable` or, if another was expected, `chain/wrong-chain`. */
+export async function askChainId(options: Pick<EndpointOptions, 'endpoint' | 'chainId'>): Promise<number> {
+  const pool = await EndpointPool.open(options);
+  pool.close();
+  return pool.chainId;
 }
 
 async function requireCode(provider: JsonRpcProvider, name: string, address: Address): Promise<void> {
@@ -181,14 +164,4 @@ async function requireCode(provider: JsonRpcProvider, name: string, address: Add
     { code: 'chain/no-code', name, address },
     `There is no contract at ${address} (${name}) on this chain; correct the address, or run \`emeth deploy\`.`,
   );
-}
-
-/** Endpoints often carry an API key in user name, path or query; messages and logs get the host only. */
-export function hideSecrets(endpoint: string): string {
-  try {
-    const url = new URL(endpoint);
-    return `${url.protocol}//${url.host}`;
-  } catch {
-    return endpoint;
-  }
 }

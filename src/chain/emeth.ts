@@ -1,13 +1,15 @@
-import { hexlify, Interface, randomBytes } from 'ethers';
+import { hexlify, Interface, isError, randomBytes } from 'ethers';
 import type { Address, JobId } from '../domain/ids';
 import { JobId as JobIdSchema } from '../domain/ids';
 import type { Share } from '../domain/shares';
 import { AppError } from '../lib/errors';
+import { commitmentOf } from './attestations';
 import type { Chain } from './client';
 import { coreInterface, decodeEvent } from './events';
 import { emethTokenAbi } from './generated/emeth-token';
 import { openQueue } from './queue';
 import type { Sender } from './sender';
+import type { SignedWithdrawal } from './withdrawal';
 
 const tokenInterface = new Interface(emethTokenAbi);
 
@@ -53,8 +55,20 @@ export interface Emeth {
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<{ hash: string }>;
   /** Credits one payee by its proof (`buildPayouts`); for lists too long for `payWorkers`. */
   claimPay(ref: ResultRef, share: Share, proof: readonly string[]): Promise<{ hash: string }>;
-  withdraw(to: Address, amountWei: bigint): Promise<{ hash: string }>;
-  estimateWithdrawWei(to: Address, amountWei: bigint): Promise<bigint>;
+  /** Whether the contract would credit the claim now. */
+  canClaim(claim: Claim): Promise<boolean>;
+  /** Credits the claims, if any, and turns `amountWei` of the credit into tokens of `to`, in one transaction. */
+  withdraw(to: Address, amountWei: bigint, claims?: readonly Claim[]): Promise<{ hash: string }>;
+  estimateWithdrawWei(to: Address, amountWei: bigint, claims?: readonly Claim[]): Promise<bigint>;
+  /** Brings another account's signed withdrawal, for its tip. */
+  relay(withdrawal: SignedWithdrawal): Promise<{ hash: string }>;
+}
+
+/** A part of a verified job's pay that nobody has credited yet. */
+export interface Claim {
+  ref: ResultRef;
+  share: Share;
+  proof: readonly string[];
 }
 
 export function openEmeth(chain: Chain, sender: Sender): Emeth {
@@ -84,24 +98,48 @@ export function openEmeth(chain: Chain, sender: Sender): Emeth {
     timeout: (jobId) => once(jobId, 'timeout'),
     finalize: (jobId) => once(jobId, 'finalize'),
     unwind: (jobId) => once(jobId, 'unwind'),
-    verify: ({ jobId, resultHash, payoutRoot }, attestations = []) =>
-      once(jobId, 'verify', resultHash, payoutRoot, attestations),
-    rejectResult: ({ jobId, resultHash, payoutRoot }, reasonHash, attestations = []) =>
-      once(jobId, 'rejectResult', resultHash, payoutRoot, reasonHash, attestations),
+    verify: (ref, attestations = []) => once(ref.jobId, 'verify', commitmentOf(ref), attestations),
+    rejectResult: (ref, reasonHash, attestations = []) =>
+      once(ref.jobId, 'rejectResult', commitmentOf(ref), reasonHash, attestations),
     payWorkers: (jobId, resultHash, shares) => once(jobId, 'payWorkers', resultHash, shares.map(toPayee)),
-    claimPay({ jobId, resultHash, payoutRoot }, { index, worker, amountWei }, proof) {
-      const args = [jobId, resultHash, payoutRoot, index, worker, amountWei, proof];
-      return sender.send({ key: `${jobId}:claimPay:${index}`, to: chain.core, data: encode('claimPay', args) });
+    claimPay: (ref, share, proof) =>
+      sender.send({
+        key: `${ref.jobId}:claimPay:${share.index}`,
+        to: chain.core,
+        data: claimData({ ref, share, proof }),
+      }),
+    canClaim: (claim) =>
+      chain.provider.call({ from: address, to: chain.core, data: claimData(claim) }).then(
+        () => true,
+        (error) => {
+          if (isError(error, 'CALL_EXCEPTION')) return false;
+          throw error;
+        },
+      ),
+    withdraw: (to, amountWei, claims = []) => {
+      const data = withdrawalData(to, amountWei, claims);
+      return sender.send({ key: 'withdraw', to: chain.core, data, repeatable: true });
     },
-    withdraw: (to, amountWei) => again('withdraw', 'withdraw', [to, amountWei]),
-    estimateWithdrawWei: (to, amountWei) =>
-      sender.estimateWei({ to: chain.core, data: encode('withdraw', [to, amountWei]) }),
+    estimateWithdrawWei: (to, amountWei, claims = []) =>
+      sender.estimateWei({ to: chain.core, data: withdrawalData(to, amountWei, claims) }),
+    relay: ({ account, to, amountWei, tipWei, deadline, signature }) =>
+      again('withdrawWithSig', 'withdrawWithSig', [account, to, amountWei, tipWei, deadline, signature]),
   };
 }
 
+function claimData({ ref, share, proof }: Claim): string {
+  const { index, worker, amountWei } = share;
+  return encode('claimPay', [ref.jobId, ref.resultHash, ref.payoutRoot, index, worker, amountWei, proof]);
+}
+
+function withdrawalData(to: Address, amountWei: bigint, claims: readonly Claim[]): string {
+  const withdrawal = encode('withdraw', [to, amountWei]);
+  return claims.length === 0 ? withdrawal : encode('multicall', [[...claims.map(claimData), withdrawal]]);
+}
+
 async function request(chain: Chain, sender: Sender, job: JobRequest): Promise<{ jobId: JobId; hash: string }> {
-  const bps = await chain.verifierBps();
-  await fund(chain, sender, job.feeWei + (job.feeWei * BigInt(bps)) / 10_000n);
+  const { verifierWei, burnWei } = await chain.extraFees(job.feeWei);
+  await fund(chain, sender, job.feeWei + verifierWei + burnWei);
   const salt = hexlify(randomBytes(32));
   const deadline = Math.floor(job.deadlineMs / 1000);
   const args = [job.dataset, job.params, job.feeWei, job.fuelLimit, deadline, salt];
@@ -122,8 +160,13 @@ async function fund(chain: Chain, sender: Sender, needWei: bigint): Promise<void
       `${address} has ${haveWei} wei of EMT and needs ${missingWei}; send it the difference.`,
     );
   }
-  if ((await chain.allowance(address)) >= missingWei) return;
-  const data = tokenInterface.encodeFunctionData('approve', [chain.core, missingWei]);
+  await approve(chain, sender, chain.core, missingWei);
+}
+
+/** Lets one of our contracts take so much of the sender's tokens; does nothing if it already may. */
+export async function approve(chain: Chain, sender: Sender, spender: Address, amountWei: bigint): Promise<void> {
+  if ((await chain.allowance(sender.address, spender)) >= amountWei) return;
+  const data = tokenInterface.encodeFunctionData('approve', [spender, amountWei]);
   await sender.send({ key: 'approve', to: chain.token, data, repeatable: true });
 }
 

@@ -4,13 +4,15 @@ import { chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
 import { emethCoreAbi } from './generated/emeth-core';
 import { emethTokenAbi } from './generated/emeth-token';
+import { nodeRegistryAbi } from './generated/node-registry';
+import { rewardPoolAbi } from './generated/reward-pool';
 
 export type SenderError =
   | { code: 'chain/reverted'; reason: string; args: string[]; key: string }
   | { code: 'chain/no-funds'; account: Address; key: string }
   | { code: 'chain/failed'; key: string };
 
-const interfaces = [new Interface(emethCoreAbi), new Interface(emethTokenAbi)];
+const interfaces = [emethCoreAbi, emethTokenAbi, nodeRegistryAbi, rewardPoolAbi].map((abi) => new Interface(abi));
 
 /** Why a transaction did not go through: the contract's own error by name and arguments, where there is one. */
 export function explainFailure(error: unknown, key: string, account: Address): AppError<SenderError> {
@@ -44,6 +46,14 @@ function inWords(reason: string, args: readonly string[]): string {
       return `job ${args[0]} is not held by ${args[1]}; use the configuration of the node that took it (${reason})`;
     case 'EmethCore_NotRequester':
       return `job ${args[0]} was not requested by ${args[1]}; use its requester's configuration (${reason})`;
+    case 'EmethCore_NodeNotActive':
+      return `node ${args[0]} is not registered and active; register it with \`emeth register-node\` (${reason})`;
+    case 'NodeRegistry_NotOperator':
+      return `${args[1]} does not own the organisation of node ${args[0]} (${reason})`;
+    case 'NodeRegistry_NotOwner':
+      return `${args[1]} does not own that organisation; take another name for yours (${reason})`;
+    case 'NodeRegistry_TooEarly':
+      return `node ${args[0]} has to wait until ${new Date(Number(args[1]) * 1000).toISOString()} (${reason})`;
     default:
       return args.length > 0 ? `${reason}(${args.join(', ')})` : reason;
   }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Chain } from '../chain/client';
 import type { Emeth } from '../chain/emeth';
+import type { Sender } from '../chain/sender';
 import type { Wallet } from '../chain/wallet';
 import type { Role, RoleConfig } from '../config/schema';
 import type { Logger } from '../lib/logger';
@@ -16,6 +17,7 @@ export interface Account extends AsyncDisposable {
   readonly chain: Chain;
   readonly wallet: Wallet;
   readonly emeth: Emeth;
+  readonly sender: Sender;
   readonly logger: Logger;
   /** Aborts on Ctrl-C. */
   readonly signal: AbortSignal;
@@ -44,6 +46,7 @@ export async function openAccount(options: CommonOptions): Promise<Account> {
     ...client,
     wallet,
     emeth: openEmeth(chain, sender),
+    sender,
     logger,
     signal,
     async [Symbol.asyncDispose]() {

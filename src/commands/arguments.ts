@@ -9,9 +9,9 @@ export function parseJobId(text: string): JobId {
   return parseWith(JobId, text);
 }
 
-/** An address as given on the command line. Throws `usage/bad-argument`. */
+/** An address as given on the command line, with or without 0x. Throws `usage/bad-argument`. */
 export function parseAddress(text: string): Address {
-  return parseWith(Address, text);
+  return parseWith(Address, /^[0-9a-fA-F]{40}$/.test(text) ? `0x${text}` : text);
 }
 
 function parseWith<S extends z.ZodType>(schema: S, text: string): z.output<S> {

@@ -71,6 +71,10 @@ function showSummary(summary: DemoSummary): void {
       ({ role, before, after }) =>
         `  ${role.padEnd(16)} ${formatEmt(BigInt(before)).padStart(26)} → ${formatEmt(BigInt(after)).padStart(26)}`,
     ),
+    ...summary.rewards.map(
+      ({ slot, amountWei }) =>
+        `  ${'minted'.padEnd(16)} ${formatEmt(BigInt(amountWei)).padStart(26)}   reward of the node for day ${slot}`,
+    ),
     '',
     ...summary.sample.split('\n').map((line) => `  ${line}`),
     '',

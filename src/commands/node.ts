@@ -1,13 +1,14 @@
 import type { Command } from 'commander';
 import type { Address } from '../domain/ids';
 import type { Account } from './account';
+import { describeIncentives, readIncentives } from './incentives';
 import { type CommonOptions, example } from './options';
 import { formatEmt, printJson, printLines } from './print';
 
 export function registerNode(program: Command): void {
   program
     .command('node')
-    .description('show what an account has: credit in the contract, EMT, and coin for gas')
+    .description('show all that an account has: credit, deposits, rewards, EMT, coin for gas, and its entry as a node')
     .argument('[address]', "account to look at (default: the configuration's own)")
     .addHelpText('after', example('emeth node', 'emeth node 0x90f79bf6eb2c4f870365e785982e1f101e93b906 --json'))
     .action(node);
@@ -15,23 +16,27 @@ export function registerNode(program: Command): void {
 
 async function node(text: string | undefined, options: CommonOptions): Promise<void> {
   const { openReader } = await import('./account.js');
+  const { openRegistry } = await import('../chain/registry.js');
   const { parseAddress } = await import('./arguments.js');
   const given = text === undefined ? undefined : parseAddress(text);
   await using reader = await openReader(options);
-  const { chain } = reader;
+  const { chain, config } = reader;
   const address = given ?? (await ownAddress(reader));
-  const [creditWei, tokenWei, gasWei] = await Promise.all([
-    chain.credit(address),
-    chain.tokenBalance(address),
-    chain.provider.getBalance(address),
-  ]);
-  if (options.json) return printJson({ address, chainId: chain.chainId, creditWei, tokenWei, gasWei });
+  const registered = await (await openRegistry(chain))?.find(address);
+  const incentives = await readIncentives(chain, address, config.fromBlock);
+  const [tokenWei, gasWei] = await Promise.all([chain.tokenBalance(address), chain.provider.getBalance(address)]);
+  if (options.json) {
+    return printJson({ address, chainId: chain.chainId, ...incentives, tokenWei, gasWei, registered });
+  }
   printLines(
-    `address  ${address}`,
-    `chain    ${chain.chainId}`,
-    `credit   ${formatEmt(creditWei)}   (move it with: emeth withdraw)`,
-    `tokens   ${formatEmt(tokenWei)}`,
-    `gas      ${gasWei} wei`,
+    `address    ${address}`,
+    `chain      ${chain.chainId}`,
+    ...describeIncentives(incentives),
+    `tokens     ${formatEmt(tokenWei)}`,
+    `gas        ${gasWei} wei`,
+    registered
+      ? `registry   ${registered.status}, of ${registered.organisation}, stake ${formatEmt(registered.stakeWei)}, rewards to ${registered.payout}`
+      : 'registry   not a node (emeth register-node)',
   );
 }
 

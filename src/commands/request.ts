@@ -18,6 +18,7 @@ interface RequestOptions extends CommonOptions {
 /** What the account must have for the request, in wei. */
 interface Quote {
   verifierWei: bigint;
+  burnWei: bigint;
   totalWei: bigint;
   creditWei: bigint;
   tokenWei: bigint;
@@ -84,10 +85,10 @@ async function makePlan(
 }
 
 async function makeQuote({ chain, emeth }: Account, job: JobRequest): Promise<Quote> {
-  const verifierWei = (job.feeWei * BigInt(await chain.verifierBps())) / 10_000n;
+  const extra = await chain.extraFees(job.feeWei);
   const [creditWei, tokenWei] = await Promise.all([chain.credit(emeth.address), chain.tokenBalance(emeth.address)]);
-  const totalWei = job.feeWei + verifierWei;
-  return { verifierWei, totalWei, creditWei, tokenWei, canPay: creditWei + tokenWei >= totalWei };
+  const totalWei = job.feeWei + extra.verifierWei + extra.burnWei;
+  return { ...extra, totalWei, creditWei, tokenWei, canPay: creditWei + tokenWei >= totalWei };
 }
 
 function showQuote(job: JobRequest, quote: Quote, options: CommonOptions): void {
@@ -97,7 +98,7 @@ function showQuote(job: JobRequest, quote: Quote, options: CommonOptions): void 
     `params     ${job.params}`,
     `deadline   ${new Date(job.deadlineMs).toISOString()}`,
     `fuel       ${job.fuelLimit} tokens for the whole fee`,
-    `fee        ${formatEmt(job.feeWei)}, and ${formatEmt(quote.verifierWei)} for the verifiers`,
+    `fee        ${formatEmt(job.feeWei)}, on top of it ${formatEmt(quote.verifierWei)} for the verifiers and ${formatEmt(quote.burnWei)} to be burnt`,
     `account    ${formatEmt(quote.creditWei)} credit, ${formatEmt(quote.tokenWei)} in tokens: ${quote.canPay ? 'enough' : 'not enough'}`,
   );
   talk('Nothing was uploaded or sent.');

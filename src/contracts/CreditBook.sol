@@ -4,8 +4,13 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Burnable.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
+import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ExactTransfer} from "./ExactTransfer.sol";
 import {Governed} from "./Governed.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 
@@ -13,14 +18,23 @@ import {IEmethCore} from "./interfaces/IEmethCore.sol";
 /// @notice The only place that moves tokens. The token balance is at all times what accounts are owed, what they forfeited and what
 /// jobs have locked.
 /// @dev Ends of jobs only write here, they move nothing: no token, pool or receiver can hold them up.
-abstract contract CreditBook is Governed, ReentrancyGuardTransient {
+/// `multicall` lets an account collect its pay of many jobs and withdraw it in one transaction; nothing here takes coin, so no call
+/// of it can spend the same coin twice.
+abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonces, Multicall {
     using SafeERC20 for IERC20;
 
-    /// @dev One word, so that a node's returned deposit and its penalty cost one write. All credits together are at most the
-    /// token's supply, which has to fit 128 bits.
+    bytes32 private constant WITHDRAWAL =
+        keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
+
+    /// @dev One word, so that a call that looks whether an account may and then pays it touches one. All credits together are at
+    /// most the token's supply, which has to fit 120 bits.
     struct Account {
-        uint128 credit;
-        uint128 forfeited;
+        uint120 credit;
+        uint120 forfeited;
+        /// The registry that has the account as an active node, by its number; zero: none.
+        uint8 activeIn;
+        /// Mirror of VERIFIER_ROLE.
+        bool isVerifier;
     }
 
     /// @notice The token everything is paid in.
@@ -28,7 +42,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient {
 
     mapping(address account => Account) private _accounts;
 
-    constructor(IERC20 token_) {
+    constructor(IERC20 token_) EIP712("EmethCore", "1") {
         token = token_;
     }
 
@@ -43,35 +57,64 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IEmethCore
+    function isActive(address node) public view returns (bool) {
+        return registry == address(0) || _accounts[node].activeIn == registryNumber;
+    }
+
+    /// @inheritdoc IEmethCore
+    function setActive(address node, bool active) external {
+        // Check.
+        if (msg.sender != registry) revert EmethCore_NotRegistry(msg.sender);
+        // Effect.
+        _accounts[node].activeIn = active ? registryNumber : 0;
+        emit NodeActivityChanged(node, active);
+    }
+
+    /// @inheritdoc IEmethCore
     function deposit(address account, uint256 amount) external nonReentrant {
         // Effect: this credit exists only because the transfer below reverts if it falls short.
-        _owe(account, SafeCast.toUint128(amount));
+        _accounts[account].credit += SafeCast.toUint120(amount);
         emit Deposited(account, msg.sender, amount);
         // Interaction.
-        _pull(msg.sender, amount);
+        ExactTransfer.pull(token, msg.sender, amount);
     }
 
     /// @inheritdoc IEmethCore
     function withdraw(address to, uint256 amount) external nonReentrant {
-        // Check: the caller owns that much.
-        uint256 owned = _accounts[msg.sender].credit;
-        if (amount > owned) revert EmethCore_NotEnoughCredit(msg.sender, owned, amount);
-        // Effect.
-        _accounts[msg.sender].credit = uint128(owned - amount);
+        // Check and effect.
+        _spend(msg.sender, amount);
         emit Withdrawn(msg.sender, to, amount);
         // Interaction.
         token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IEmethCore
-    function releasePenalties(address account) external nonReentrant {
-        (address pool, uint256 amount) = (rewardPool, _accounts[account].forfeited);
+    function withdrawWithSig(address account, address to, uint256 amount, uint256 tip, uint256 deadline, bytes calldata signature)
+        external
+        nonReentrant
+    {
+        // Check: the account itself said so, not long ago and for this one time.
+        if (block.timestamp > deadline) revert EmethCore_SignatureExpired(deadline);
+        bytes32 content = keccak256(abi.encode(WITHDRAWAL, account, to, amount, tip, _useNonce(account), deadline));
+        address signer = ECDSA.recoverCalldata(_hashTypedDataV4(content), signature);
+        if (signer != account) revert EmethCore_WrongSignature(signer, account);
+        // Effect.
+        _spend(account, amount + tip);
+        _owe(msg.sender, tip);
+        emit WithdrawalRelayed(account, msg.sender, tip);
+        emit Withdrawn(account, to, amount);
+        // Interaction.
+        token.safeTransfer(to, amount);
+    }
+
+    /// @inheritdoc IEmethCore
+    function burn(address account) external nonReentrant {
+        uint256 amount = _accounts[account].forfeited;
         // Effect.
         _accounts[account].forfeited = 0;
-        emit PenaltiesReleased(account, pool, amount);
+        emit Burnt(account, amount);
         // Interaction.
-        if (pool == address(0)) ERC20Burnable(address(token)).burn(amount);
-        else token.safeTransfer(pool, amount);
+        ERC20Burnable(address(token)).burn(amount);
     }
 
     /// @dev Takes `amount` from `account`'s credit first and the rest from its tokens. Ends in an interaction: call it last.
@@ -79,27 +122,40 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient {
         uint256 owned = _accounts[account].credit;
         uint256 fromCredit = owned < amount ? owned : amount;
         if (fromCredit > 0) {
-            _accounts[account].credit = uint128(owned - fromCredit);
+            _accounts[account].credit = uint120(owned - fromCredit);
             emit CreditUsed(account, fromCredit);
         }
-        if (amount > fromCredit) _pull(account, amount - fromCredit);
+        if (amount > fromCredit) ExactTransfer.pull(token, account, amount - fromCredit);
     }
 
     function _owe(address account, uint256 amount) internal {
-        if (amount > 0) _accounts[account].credit += uint128(amount);
+        if (amount > 0) _accounts[account].credit += uint120(amount);
     }
 
     /// @dev What is forfeited is nobody's: were it a party's, baiting others would pay.
     function _oweAndForfeit(address account, uint256 owed, uint256 lost) internal {
         Account memory book = _accounts[account];
-        _accounts[account] = Account({credit: book.credit + uint128(owed), forfeited: book.forfeited + uint128(lost)});
+        (book.credit, book.forfeited) = (book.credit + uint120(owed), book.forfeited + uint120(lost));
+        _accounts[account] = book;
     }
 
-    /// @dev A token that takes a fee of its own would leave the book short, so the balance is what counts.
-    function _pull(address from, uint256 amount) private {
-        uint256 before = token.balanceOf(address(this));
-        token.safeTransferFrom(from, address(this), amount);
-        uint256 received = token.balanceOf(address(this)) - before;
-        if (received < amount) revert EmethCore_TransferFellShort(received, amount);
+    function _isVerifier(address account) internal view returns (bool) {
+        return _accounts[account].isVerifier;
+    }
+
+    function _grantRole(bytes32 role, address account) internal override returns (bool) {
+        if (role == VERIFIER_ROLE) _accounts[account].isVerifier = true;
+        return super._grantRole(role, account);
+    }
+
+    function _revokeRole(bytes32 role, address account) internal override returns (bool) {
+        if (role == VERIFIER_ROLE) _accounts[account].isVerifier = false;
+        return super._revokeRole(role, account);
+    }
+
+    function _spend(address account, uint256 amount) private {
+        uint256 owned = _accounts[account].credit;
+        if (amount > owned) revert EmethCore_NotEnoughCredit(account, owned, amount);
+        _accounts[account].credit = uint120(owned - amount);
     }
 }

@@ -6,19 +6,18 @@ import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC2
 import {CreditBook} from "./CreditBook.sol";
 import {Governed} from "./Governed.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
-import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {Payroll} from "./Payroll.sol";
 import {Verdicts} from "./Verdicts.sol";
 
 /// @title The escrow of Emeth jobs
-/// @dev A job's way from the request to a submitted result. `Verdicts` has what follows, `Payroll` the pay, `CreditBook` the money,
-/// `Governed` what an administrator may set. Jobs move only along the table in `IEmethCore`.
+/// @dev A job's way from the request to a submitted result. `Verdicts` has what follows, `Payroll` the pay, `SlotBook` what rewards go
+/// by, `CreditBook` the money, `Governed` what an administrator may set. Jobs move only along the table in `IEmethCore`.
 contract EmethCore is Verdicts, Payroll {
     uint256 private constant MAX_WORK = 365 days;
 
-    constructor(IERC20 token_, address admin, Terms memory firstTerms, address[] memory verifiers)
+    constructor(IERC20 token_, address admin, Terms memory firstTerms, address[] memory verifiers, address registry_)
         CreditBook(token_)
-        Governed(admin, firstTerms, verifiers)
+        Governed(admin, firstTerms, verifiers, registry_)
     {}
 
     /// @inheritdoc IEmethCore
@@ -39,10 +38,11 @@ contract EmethCore is Verdicts, Payroll {
         (job.requester, job.fee) = (msg.sender, fee);
         (job.fuelLimit, job.time, job.termsId, job.state) = (fuelLimit, deadline, termsId, State.REQUESTED);
         uint96 verifierFee = _part(fee, _terms[termsId].verifierBps);
-        emit JobRequested(jobId, msg.sender, fee, verifierFee, fuelLimit, deadline, termsId, dataset, params);
+        uint96 burnFee = _part(fee, _terms[termsId].burnBps);
+        emit JobRequested(jobId, msg.sender, fee, verifierFee, burnFee, fuelLimit, deadline, termsId, dataset, params);
 
         // Interaction.
-        _collect(msg.sender, uint256(fee) + verifierFee);
+        _collect(msg.sender, uint256(fee) + verifierFee + burnFee);
     }
 
     /// @inheritdoc IEmethCore
@@ -70,8 +70,7 @@ contract EmethCore is Verdicts, Payroll {
         // Check: it is the caller's own.
         _requireRequester(jobId, job);
         // Effect.
-        job.state = State.CANCELED;
-        emit JobCanceled(jobId, _refundAll(job));
+        emit JobCanceled(jobId, _refundAndEnd(job, State.CANCELED));
     }
 
     /// @inheritdoc IEmethCore
@@ -80,8 +79,7 @@ contract EmethCore is Verdicts, Payroll {
         // Check: its time is over.
         _requireOver(jobId, job);
         // Effect.
-        job.state = State.TIMEOUT;
-        emit JobExpired(jobId, _refundAll(job));
+        emit JobExpired(jobId, _refundAndEnd(job, State.TIMEOUT));
     }
 
     /// @inheritdoc IEmethCore
@@ -90,8 +88,7 @@ contract EmethCore is Verdicts, Payroll {
         // Check: in time, by somebody who may.
         if (paused) revert EmethCore_Paused();
         _requireInTime(jobId, job);
-        INodeRegistry nodes = registry;
-        if (address(nodes) != address(0) && !nodes.isActive(msg.sender)) revert EmethCore_NodeNotActive(msg.sender);
+        if (!isActive(msg.sender)) revert EmethCore_NodeNotActive(msg.sender);
         // Effect.
         (job.node, job.state) = (msg.sender, State.PROCESSING);
         uint256 fee = job.fee;
@@ -111,9 +108,9 @@ contract EmethCore is Verdicts, Payroll {
         bool reopened = block.timestamp + rules.minWork <= job.time;
         uint256 penalty = _part(job.fee, rules.declineBps);
         uint256 returned = job.fee - penalty;
-        (job.node, job.state) = (address(0), reopened ? State.REQUESTED : State.DECLINED);
+        (job.node, job.state) = (address(0), State.REQUESTED);
         _oweAndForfeit(msg.sender, returned, penalty);
-        uint256 refund = reopened ? 0 : _refundAll(job);
+        uint256 refund = reopened ? 0 : _refundAndEnd(job, State.DECLINED);
         emit JobDeclined(jobId, msg.sender, reopened, returned, penalty, refund);
     }
 
@@ -123,14 +120,14 @@ contract EmethCore is Verdicts, Payroll {
         // Check: the node's time is over.
         _requireOver(jobId, job);
         // Effect.
-        uint96 penalty = _penalty(job);
-        uint256 tip = _part(penalty, _terms[job.termsId].tipBps);
-        uint256 returned = job.fee - penalty;
-        job.state = State.TIMEOUT;
-        uint256 refund = _refundAll(job);
-        _oweAndForfeit(job.node, returned, penalty - tip);
+        Terms memory rules = _terms[job.termsId];
+        (uint96 fee, address node) = (job.fee, job.node);
+        uint96 penalty = _part(fee, rules.penaltyBps);
+        uint256 tip = _part(penalty, rules.tipBps);
+        uint256 refund = _refundAndEnd(job, State.TIMEOUT);
+        _oweAndForfeit(node, fee - penalty, penalty - tip);
         _owe(msg.sender, tip);
-        emit JobTimedOut(jobId, job.node, refund, returned, penalty - tip, msg.sender, tip);
+        emit JobTimedOut(jobId, node, refund, fee - penalty, penalty - tip, msg.sender, tip);
     }
 
     /// @inheritdoc IEmethCore

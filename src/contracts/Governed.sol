@@ -3,7 +3,6 @@ pragma solidity ^0.8.28;
 
 import {AccessControlDefaultAdminRules} from "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
-import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 
 /// @title What an administrator may set
 /// @notice Terms for jobs to come, within fixed bounds; who verifies; a pause of request and process. Nothing here moves anybody's
@@ -15,23 +14,22 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
     uint256 internal constant BPS = 10_000;
     uint48 private constant ADMIN_DELAY = 2 days;
 
-    /// @notice Asked whether a node may take jobs; zero admits everybody.
-    INodeRegistry public registry;
+    /// @inheritdoc IEmethCore
+    address public registry;
+    /// @notice The how-manieth registry it is: what an earlier one said of a node is void.
+    uint8 public registryNumber;
     /// @notice Blocks request and process only: every exit stays open.
     bool public paused;
     /// @notice The terms new jobs get.
     uint8 public currentTerms;
-    /// @notice Verifiers that must agree.
-    uint8 public quorum = 1;
-    /// @notice Gets the released penalties; if zero, they are burnt.
-    address public rewardPool;
 
     mapping(uint8 termsId => Terms) internal _terms;
 
-    constructor(address admin, Terms memory firstTerms, address[] memory verifiers)
+    constructor(address admin, Terms memory firstTerms, address[] memory verifiers, address registry_)
         AccessControlDefaultAdminRules(ADMIN_DELAY, admin)
     {
         _setTerms(0, firstTerms);
+        _setRegistry(registry_);
         for (uint256 i = 0; i < verifiers.length; ++i) _grantRole(VERIFIER_ROLE, verifiers[i]);
     }
 
@@ -45,20 +43,9 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
         _setTerms(++currentTerms, next);
     }
 
-    function setQuorum(uint8 next) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        if (next == 0) revert EmethCore_TermsOutOfBounds();
-        quorum = next;
-        emit QuorumChanged(next);
-    }
-
-    function setRegistry(INodeRegistry next) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        registry = next;
-        emit RegistryChanged(address(next));
-    }
-
-    function setRewardPool(address next) external onlyRole(DEFAULT_ADMIN_ROLE) {
-        rewardPool = next;
-        emit RewardPoolChanged(next);
+    /// @notice Another registry, or none. Nodes must be told of anew, by `sync` of the registry. There can be 255 of them.
+    function setRegistry(address next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        _setRegistry(next);
     }
 
     function setPaused(bool next) external onlyRole(PAUSER_ROLE) {
@@ -68,10 +55,16 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
 
     function _setTerms(uint8 termsId, Terms memory next) private {
         bool isBounded = next.penaltyBps <= 5_000 && next.verifierBps <= next.penaltyBps / 4 && next.declineBps <= next.penaltyBps
-            && next.tipBps <= 1_000 && next.minFee > 0 && next.minWork <= 1 days && next.verdictWindow >= 10 minutes
-            && next.verdictWindow <= 14 days && next.claimWindow >= 7 days && next.claimWindow <= 365 days;
+            && next.tipBps <= 1_000 && next.burnBps <= 2_000 && next.quorum > 0 && next.minFee > 0 && next.minWork <= 1 days
+            && next.verdictWindow >= 10 minutes && next.verdictWindow <= 14 days && next.claimWindow >= 7 days
+            && next.claimWindow <= 180 days;
         if (!isBounded) revert EmethCore_TermsOutOfBounds();
         _terms[termsId] = next;
         emit TermsChanged(termsId, next);
+    }
+
+    function _setRegistry(address next) private {
+        (registry, registryNumber) = (next, registryNumber + 1);
+        emit RegistryChanged(next);
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {CreditBook} from "./CreditBook.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {SlotBook} from "./SlotBook.sol";
 
 /// @title The jobs and what they have locked
-/// @dev A job in REQUESTED locks fee and verifier's fee, in PROCESSING and SUBMITTED the node's deposit as well, in DISPUTED a bond
+/// @dev A job in REQUESTED locks fee, verifier's fee and what may be burnt, in PROCESSING and SUBMITTED the node's deposit as well, in DISPUTED a bond
 /// besides, in VERIFIED what is left of the payout, in every other state nothing.
-abstract contract JobBook is CreditBook {
+abstract contract JobBook is SlotBook {
     /// @dev Two words at the request, a third from `submit` on.
     struct PackedJob {
         address requester;
@@ -27,14 +27,15 @@ abstract contract JobBook is CreditBook {
 
     /// @inheritdoc IEmethCore
     function jobs(bytes16 jobId) external view returns (Job memory) {
-        PackedJob storage job = _jobs[jobId];
+        PackedJob memory job = _jobs[jobId];
+        bool isJudged = job.state == State.SUBMITTED || job.state == State.DISPUTED;
         return Job({
             state: job.state,
             requester: job.requester,
             node: job.node,
             fee: job.fee,
             fuelLimit: job.fuelLimit,
-            deadline: job.state == State.SUBMITTED || job.state == State.DISPUTED ? _windowEnd(job) : job.time,
+            deadline: isJudged ? _windowEnd(job, _terms[job.termsId]) : job.time,
             termsId: job.termsId,
             payout: job.payout,
             commitment: job.commitment,
@@ -70,31 +71,30 @@ abstract contract JobBook is CreditBook {
     }
 
     /// @dev End of the window for a verdict that began with the present state.
-    function _windowEnd(PackedJob storage job) internal view returns (uint40) {
-        return job.time + _terms[job.termsId].verdictWindow;
+    function _windowEnd(PackedJob memory job, Terms memory rules) internal pure returns (uint40) {
+        return job.time + rules.verdictWindow;
     }
 
-    function _requireResult(bytes16 jobId, PackedJob storage job, bytes32 resultHash, bytes32 payoutRoot)
-        internal
-        view
-        returns (bytes20 commitment)
-    {
-        commitment = commit(resultHash, payoutRoot);
-        if (commitment != job.commitment) revert EmethCore_WrongResult(jobId, commitment);
+    function _requireResult(bytes16 jobId, bytes20 submitted, bytes20 meant) internal pure {
+        if (meant != submitted) revert EmethCore_WrongResult(jobId, meant);
     }
 
-    /// @dev Gives the requester back all it put in.
-    function _refundAll(PackedJob storage job) internal returns (uint256 refund) {
-        refund = uint256(job.fee) + _verifierFee(job);
+    /// @dev The job ends before any result: the requester gets back all it put in.
+    function _refundAndEnd(PackedJob storage job, State end) internal returns (uint256 refund) {
+        refund = _locked(job.fee, _terms[job.termsId]);
         _owe(job.requester, refund);
+        _end(job, end);
     }
 
-    function _verifierFee(PackedJob storage job) internal view returns (uint96) {
-        return _part(job.fee, _terms[job.termsId].verifierBps);
+    /// @dev Of a job that pays for no result only node and state are kept, so that its id cannot come again; the log has the rest.
+    /// Clearing a word gives gas back.
+    function _end(PackedJob storage job, State end) internal {
+        (job.state, job.requester, job.fee) = (end, address(0), 0);
     }
 
-    function _penalty(PackedJob storage job) internal view returns (uint96) {
-        return _part(job.fee, _terms[job.termsId].penaltyBps);
+    /// @dev What a requester puts in: the fee, and on top of it the verifier's and what a full payout would burn.
+    function _locked(uint96 fee, Terms memory rules) internal pure returns (uint256) {
+        return uint256(fee) + _part(fee, rules.verifierBps) + _part(fee, rules.burnBps);
     }
 
     /// @dev `bps` basis points of `amount`, rounded down; `bps` is at most 10,000, so it fits.

@@ -20,7 +20,7 @@ abstract contract Payroll is JobBook {
         // Check: the whole list, and nothing of it was claimed one by one.
         if (payees.length > MAX_PAYEES) revert EmethCore_TooManyPayees(payees.length);
         (bytes32 root, uint256 sum) = PayoutTree.rootOf(payees);
-        _requireResult(jobId, job, resultHash, root);
+        _requireResult(jobId, job.commitment, commit(resultHash, root));
         if (sum == 0 || sum != job.payout || _claimed[jobId][0] != 0) revert EmethCore_WrongPayout(jobId, sum, job.payout);
         // Effect: with nothing left, no claim can follow.
         job.payout = 0;
@@ -42,7 +42,7 @@ abstract contract Payroll is JobBook {
     ) external {
         PackedJob storage job = _in(jobId, State.VERIFIED);
         // Check: in the tree, not paid yet, and covered by what is left.
-        _requireResult(jobId, job, resultHash, payoutRoot);
+        _requireResult(jobId, job.commitment, commit(resultHash, payoutRoot));
         (uint256 word, uint256 bit) = (index >> 8, 1 << (index & 0xff));
         if (_claimed[jobId][word] & bit != 0) revert EmethCore_AlreadyClaimed(jobId, index);
         if (!MerkleProof.verifyCalldata(proof, payoutRoot, PayoutTree.leaf(index, worker, amount))) {

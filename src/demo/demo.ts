@@ -43,6 +43,7 @@ const VALIDATION = 0.07;
 const EPOCHS = 2;
 const SAMPLE_TOKENS = 200;
 const READY_MS = 120_000;
+const DAY_S = 86_400;
 
 /**
  * The whole system on one machine: chain, contracts, master, workers and verifier as separate processes of the real command line,
@@ -68,6 +69,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   });
   const { core, token, chainId } = parties;
   await using chain = await openChain({ endpoint: anvil.url, core, token, chainId });
+  await registerNode(parties, signal);
   const before = await readBalances(chain, parties);
 
   say(`Starting a master, ${options.workers} workers and a verifier`);
@@ -91,6 +93,10 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
 
   say('Verified. Everybody withdraws');
   for (const party of everybody(parties)) await runCommand(['withdraw', ...as(party)], signal);
+  say('A simulated day later, the node claims the reward of its slot');
+  await chain.provider.send('evm_increaseTime', [DAY_S]);
+  await chain.provider.send('evm_mine', []);
+  const { slots: rewards } = Claimed.parse(await runCommand(['withdraw', ...as(parties.node)], signal));
   const after = await readBalances(chain, parties);
   const { result, sample } = await tryResult(options, jobId, parties, signal);
   const summary: DemoSummary = {
@@ -100,12 +106,18 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
     seconds: Math.round((clock.now() - startedMs) / 100) / 10,
     validationLoss: result.validationLoss,
     ledger: ledgerOf(job),
+    rewards,
     balances: before.map((balance, i) => ({ ...balance, after: after[i]?.after ?? '0' })),
     modelDir: options.modelDir,
     sample,
   };
   await deps.onDone(summary, parties.masterUrl);
   return summary;
+}
+
+/** The node's organisation is its own; the stake comes out of the tokens it was given. */
+async function registerNode({ node }: Parties, signal: AbortSignal): Promise<void> {
+  await runCommand(['register-node', '--organization', 'demo', '--wallet-account', node.address, ...as(node)], signal);
 }
 
 async function requestJob(options: DemoOptions, datasetPath: string, parties: Parties, deps: DemoDeps): Promise<JobId> {
@@ -129,6 +141,7 @@ function as(party: Party): string[] {
   return ['--config', party.configPath, '--data-dir', party.dataDir];
 }
 
+const Claimed = z.object({ slots: z.array(z.object({ slot: z.int(), amountWei: z.string() })) });
 const Result = z.object({ state: z.string(), validationLoss: z.object({ start: z.number(), end: z.number() }) });
 
 /** Processes of ours, ended in reverse order. */
@@ -199,6 +212,7 @@ async function readBalances(chain: Awaited<ReturnType<typeof openChain>>, partie
     ...everybody(parties),
     { role: 'deployer', address: parties.deployer },
     { role: 'escrow contract', address: parties.core },
+    { role: 'node registry', address: parties.registry },
     { role: 'token contract', address: parties.token },
   ];
   return Promise.all(

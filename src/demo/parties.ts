@@ -25,6 +25,7 @@ export interface Parties {
   deployer: Address;
   core: Address;
   token: Address;
+  registry: Address;
   chainId: number;
   masterUrl: string;
 }
@@ -64,6 +65,7 @@ export async function makeParties(options: {
     verifiers: [verifier.address],
   }).finally(() => deployer.close());
   const { emethContractAddress: core, tokenContractAddress: token, chainId } = deployment;
+  const registry = deployment.registryContractAddress;
   const gift = (to: Address, emt: bigint) => ({ to, ethWei: ETH, emtWei: emt * EMT });
   await fundAccounts(endpoint, { privateKey: devKeys[0] }, token, [
     gift(requester.address, 100n),
@@ -88,7 +90,7 @@ export async function makeParties(options: {
       ...settings.worker,
     });
   }
-  return { requester, node, workers, verifier, deployer: deployer.address, core, token, chainId, masterUrl };
+  return { requester, node, workers, verifier, deployer: deployer.address, core, token, registry, chainId, masterUrl };
 }
 
 async function makeAccount(dir: string, role: string): Promise<Party> {

@@ -17,7 +17,9 @@ export interface DemoSummary {
   /** Nats per token on the whole held-out part. */
   validationLoss: { start: number; end: number };
   ledger: { blocks: number; epochs: number; minMerged: number; maxMerged: number };
-  /** Every party and contract; the sums before and after are equal. */
+  /** What the reward pool minted for the node, by day; in wei. */
+  rewards: { slot: number; amountWei: string }[];
+  /** Every party and contract; what there is after is what was before and what was minted. */
   balances: Balance[];
   modelDir: string;
   sample: string;
@@ -31,6 +33,7 @@ export function findShortfalls(summary: DemoSummary): string[] {
     const own = balances.filter((balance) => balance.role.startsWith(role));
     return own.some((balance) => BigInt(balance.after) > BigInt(balance.before));
   };
+  const mintedWei = summary.rewards.reduce((sum, { amountWei }) => sum + BigInt(amountWei), 0n);
   const checks: [boolean, string][] = [
     [summary.status === 'VERIFIED', `the job is ${summary.status}, not VERIFIED`],
     [
@@ -41,7 +44,11 @@ export function findShortfalls(summary: DemoSummary): string[] {
       validationLoss.end < validationLoss.start,
       `the validation loss did not fall (${validationLoss.start} → ${validationLoss.end})`,
     ],
-    [total('before') === total('after'), `balances do not add up: ${total('before')} before, ${total('after')} after`],
+    [
+      total('before') + mintedWei === total('after'),
+      `balances do not add up: ${total('before')} before, ${mintedWei} minted, ${total('after')} after`,
+    ],
+    [mintedWei > 0n, 'the node got no reward for its slot'],
     [['node', 'worker', 'verifier'].every(gained), 'somebody who worked was not paid'],
     [summary.sample.trim() !== '', 'the trained model wrote nothing'],
   ];

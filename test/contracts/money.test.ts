@@ -1,9 +1,11 @@
-import { parseEther } from 'ethers';
+import { parseEther, Wallet } from 'ethers';
 import { buildPayouts } from '../../src/chain/payouts';
 import type { Address } from '../../src/domain/ids';
+import { devKeys } from '../../src/runner/anvil';
 import {
   afterClaims,
   changes,
+  commitmentOf,
   dataset,
   type Escrow,
   FEE,
@@ -13,6 +15,7 @@ import {
   type Role,
   result,
   resultHash,
+  roles,
   USED,
 } from '../support/escrow';
 
@@ -29,16 +32,16 @@ afterAll(() => escrow?.[Symbol.asyncDispose]());
 const tokens = (account: Address) => escrow.readToken<bigint>('balanceOf', account);
 
 describe('paying in', () => {
-  test('default: request pulls the fee and the verifier’s on top', async () => {
+  test('default: request pulls the fee, and the verifier’s and what may be burnt on top', async () => {
     const { requester } = escrow.address;
     const before = await tokens(requester);
     await escrow.request();
-    expect(before - (await tokens(requester))).toBe(emt(1050));
-    expect(await tokens(escrow.core)).toBe(emt(1050));
+    expect(before - (await tokens(requester))).toBe(emt(1100));
+    expect(await tokens(escrow.core)).toBe(emt(1100));
   });
 
   test.each<[string, Role, number, () => Promise<unknown>]>([
-    ['request', 'requester', 1050, () => escrow.request()],
+    ['request', 'requester', 1100, () => escrow.request()],
     ['process', 'node', 1000, async () => escrow.send('node', 'process', await escrow.request())],
   ])('when there is credit, %s uses that first', async (_name, role, amount, act) => {
     const account = escrow.address[role];
@@ -54,7 +57,7 @@ describe('paying in', () => {
     const before = await tokens(escrow.core);
     await escrow.request();
     expect(await tokens(escrow.core)).toBe(before);
-    expect(await escrow.read<bigint>('credit', escrow.address.requester)).toBe(emt(950));
+    expect(await escrow.read<bigint>('credit', escrow.address.requester)).toBe(emt(900));
   });
 
   test('deposit for somebody else makes it that account’s credit', async () => {
@@ -159,7 +162,7 @@ describe('workers’ pay', () => {
     const tree = buildPayouts(payees.map(({ worker, amount }, index) => ({ index, worker, amountWei: amount })));
     const jobId = await escrow.jobIn('PROCESSING');
     await escrow.send('node', 'submit', jobId, resultHash, fuelUsed, tree.root, result);
-    await escrow.send('verifier', 'verify', jobId, resultHash, tree.root, []);
+    await escrow.send('verifier', 'verify', jobId, commitmentOf(tree.root), []);
     return { jobId, tree };
   }
 
@@ -195,27 +198,71 @@ describe('workers’ pay', () => {
     const before = await escrow.credits();
     await verifiedWith([{ worker: escrow.address.node, amount: 0n }], 0n);
     expect(changes(before, await escrow.credits())).toEqual({
-      requester: emt(1000),
+      requester: emt(1050),
       node: emt(1000),
       verifier: emt(50),
     });
   });
 });
 
-describe('penalties', () => {
-  test('default: anybody burns them', async () => {
-    await escrow.jobIn('FAILED');
+describe('what is burnt', () => {
+  test.each<[string, 'FAILED' | 'VERIFIED', number]>([
+    ['penalties', 'FAILED', 150],
+    ['a part of what verified jobs paid', 'VERIFIED', 30],
+  ])('default: anybody takes %s out of the world', async (_what, state, amount) => {
+    await escrow.jobIn(state);
     const before = await escrow.readToken<bigint>('totalSupply');
-    await escrow.send('stranger', 'releasePenalties', escrow.address.node);
-    expect(before - (await escrow.readToken<bigint>('totalSupply'))).toBe(emt(150));
+    await escrow.send('stranger', 'burn', escrow.address.node);
+    expect(before - (await escrow.readToken<bigint>('totalSupply'))).toBe(emt(amount));
     expect((await escrow.credits()).penalties).toBe(0n);
   });
+});
 
-  test('when there is a reward pool, it gets them', async () => {
-    await escrow.send('admin', 'setRewardPool', escrow.address.other);
-    await escrow.jobIn('FAILED');
-    const before = await tokens(escrow.address.other);
-    await escrow.send('stranger', 'releasePenalties', escrow.address.node);
-    expect((await tokens(escrow.address.other)) - before).toBe(emt(150));
+describe('withdrawals by signature', () => {
+  const fields = ['account', 'to', 'amount', 'tip', 'nonce', 'deadline'];
+  const types = {
+    Withdrawal: fields.map((name) => ({ name, type: ['account', 'to'].includes(name) ? 'address' : 'uint256' })),
+  };
+
+  /** Arguments for `withdrawWithSig` of 3 EMT and a tip of 1, signed by a role of anvil's. */
+  async function signed(by: Role, changed: { deadline?: bigint; nonce?: bigint; amount?: bigint } = {}) {
+    const wallet = new Wallet(devKeys[roles.indexOf(by)]!);
+    const deadline = changed.deadline ?? (await escrow.now()) + 60n;
+    const nonce = changed.nonce ?? (await escrow.read<bigint>('nonces', escrow.address.node));
+    const [amount, tip] = [changed.amount ?? emt(3), emt(1)];
+    const { node: account, other: to } = escrow.address;
+    const domain = { name: 'EmethCore', version: '1', chainId: 31337, verifyingContract: escrow.core };
+    const signature = await wallet.signTypedData(domain, types, { account, to, amount, tip, nonce, deadline });
+    return [account, to, amount, tip, deadline, signature];
+  }
+
+  beforeEach(() => escrow.send('node', 'deposit', escrow.address.node, emt(5)));
+
+  test('default: somebody else brings the signature and gets the tip', async () => {
+    const [before, tokensBefore] = [await escrow.credits(), await tokens(escrow.address.other)];
+    await escrow.send('stranger', 'withdrawWithSig', ...(await signed('node')));
+    expect(changes(before, await escrow.credits())).toEqual({ node: -emt(4), stranger: emt(1) });
+    expect((await tokens(escrow.address.other)) - tokensBefore).toBe(emt(3));
+  });
+
+  test('a signature counts once', async () => {
+    const args = await signed('node', { amount: emt(1) });
+    await escrow.send('stranger', 'withdrawWithSig', ...args);
+    expect(await escrow.refusal('stranger', 'withdrawWithSig', ...args)).toBe('EmethCore_WrongSignature');
+  });
+
+  test.each<[string, string, () => Promise<unknown[]>]>([
+    ['another account’s signature', 'EmethCore_WrongSignature', () => signed('requester')],
+    ['another amount', 'EmethCore_WrongSignature', async () => (await signed('node')).with(2, emt(4))],
+    [
+      'another receiver',
+      'EmethCore_WrongSignature',
+      async () => (await signed('node')).with(1, escrow.address.stranger),
+    ],
+    ['another tip', 'EmethCore_WrongSignature', async () => (await signed('node')).with(3, emt(2))],
+    ['a late one', 'EmethCore_SignatureExpired', () => signed('node', { deadline: 1n })],
+    ['one for more than there is', 'EmethCore_NotEnoughCredit', () => signed('node', { amount: emt(5) })],
+  ])('throws for %s: %s', async (_name, error, args) => {
+    expect(await escrow.refusal('stranger', 'withdrawWithSig', ...(await args()))).toBe(error);
   });
 });

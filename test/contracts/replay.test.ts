@@ -1,6 +1,16 @@
 import { getAddress } from 'ethers';
 import fc from 'fast-check';
-import { type Escrow, openEscrow, type Role, reasonHash, result, resultHash, roles, USED } from '../support/escrow';
+import {
+  commitmentOf,
+  type Escrow,
+  openEscrow,
+  type Role,
+  reasonHash,
+  result,
+  resultHash,
+  roles,
+  USED,
+} from '../support/escrow';
 import { EscrowModel } from '../support/escrow-model';
 
 let escrow: Escrow;
@@ -17,8 +27,8 @@ const acts = {
   process: (jobId: string) => [jobId],
   decline: (jobId: string) => [jobId],
   submit: (jobId: string, part: number) => [jobId, resultHash, (USED * BigInt(part)) / 10n, escrow.payoutRoot, result],
-  verify: (jobId: string) => [jobId, resultHash, escrow.payoutRoot, []],
-  rejectResult: (jobId: string) => [jobId, resultHash, escrow.payoutRoot, reasonHash, []],
+  verify: (jobId: string) => [jobId, commitmentOf(escrow.payoutRoot), []],
+  rejectResult: (jobId: string) => [jobId, commitmentOf(escrow.payoutRoot), reasonHash, []],
   accept: (jobId: string) => [jobId],
   challenge: (jobId: string) => [jobId],
   cancel: (jobId: string) => [jobId],
@@ -35,7 +45,7 @@ const acts = {
   sweepUnclaimed: (jobId: string) => [jobId],
   deposit: (_jobId: string, part: number) => [escrow.address.node, BigInt(part) * 10n ** 18n],
   withdraw: (_jobId: string, part: number) => [escrow.address.other, BigInt(part) * 10n ** 18n],
-  releasePenalties: () => [escrow.address.node],
+  burn: () => [escrow.address.node],
 };
 type Act = keyof typeof acts;
 
@@ -94,6 +104,11 @@ async function compare(): Promise<void> {
     const account = getAddress(escrow.address[role]);
     expect([role, await escrow.read('credit', account)]).toEqual([role, model.credits.get(account) ?? 0n]);
     expect(await escrow.read('forfeited', account)).toBe(model.penalties.get(account) ?? 0n);
+  }
+  for (const [key, burnt] of model.slots) {
+    const [slot, node] = key.split(':');
+    const stored = node ? escrow.read('slotBurntBy', slot, node) : escrow.read('slotBurnt', slot);
+    expect(await stored).toBe(burnt);
   }
   for (const jobId of jobIds) expect(await escrow.state(jobId)).toBe(model.jobs.get(jobId)?.state);
 }

@@ -5,6 +5,7 @@ import {
   afterVerdict,
   afterWork,
   changes,
+  commitmentOf,
   type Escrow,
   openEscrow,
   type Role,
@@ -14,7 +15,8 @@ import {
   USED,
 } from '../support/escrow';
 
-// The helper's job: a fee of 1000, of which 60 % is used; 5 % for the verifier, 20 % penalty, 2 % for declining, 5 % of a penalty as tip.
+// The helper's job: a fee of 1000, of which 60 % is used; 5 % for the verifier, 5 % of the payout burnt, 20 % penalty, 2 % for
+// declining, 5 % of a penalty as tip. `penalties` is all that waits to be burnt.
 
 type Money = Partial<Record<Role | 'penalties', number>>;
 type Call =
@@ -43,8 +45,8 @@ interface Transition {
 
 /** Every way from one state to the next, with all the money it moves. */
 const transitions: Transition[] = [
-  { from: 'REQUESTED', call: 'cancel', by: 'requester', to: 'CANCELED', money: { requester: 1050 } },
-  { from: 'REQUESTED', call: 'expire', by: 'stranger', after: afterWork, to: 'TIMEOUT', money: { requester: 1050 } },
+  { from: 'REQUESTED', call: 'cancel', by: 'requester', to: 'CANCELED', money: { requester: 1100 } },
+  { from: 'REQUESTED', call: 'expire', by: 'stranger', after: afterWork, to: 'TIMEOUT', money: { requester: 1100 } },
   { from: 'REQUESTED', call: 'process', by: 'node', to: 'PROCESSING', money: {} },
   { from: 'PROCESSING', call: 'decline', by: 'node', to: 'REQUESTED', money: { node: 980, penalties: 20 } },
   {
@@ -53,7 +55,7 @@ const transitions: Transition[] = [
     by: 'node',
     after: afterWork - 30,
     to: 'DECLINED',
-    money: { node: 980, penalties: 20, requester: 1050 },
+    money: { node: 980, penalties: 20, requester: 1100 },
   },
   {
     from: 'PROCESSING',
@@ -61,7 +63,7 @@ const transitions: Transition[] = [
     by: 'stranger',
     after: afterWork,
     to: 'TIMEOUT',
-    money: { requester: 1050, node: 800, stranger: 10, penalties: 190 },
+    money: { requester: 1100, node: 800, stranger: 10, penalties: 190 },
   },
   { from: 'PROCESSING', call: 'submit', by: 'node', to: 'SUBMITTED', money: {} },
   {
@@ -69,7 +71,7 @@ const transitions: Transition[] = [
     call: 'verify',
     by: 'verifier',
     to: 'VERIFIED',
-    money: { requester: 400, node: 1000, verifier: 50 },
+    money: { requester: 420, node: 1000, verifier: 50, penalties: 30 },
   },
   {
     from: 'SUBMITTED',
@@ -77,23 +79,29 @@ const transitions: Transition[] = [
     by: 'verifier',
     after: afterVerdict,
     to: 'VERIFIED',
-    money: { requester: 400, node: 1000, verifier: 50 },
+    money: { requester: 420, node: 1000, verifier: 50, penalties: 30 },
   },
-  { from: 'SUBMITTED', call: 'accept', by: 'requester', to: 'VERIFIED', money: { requester: 450, node: 1000 } },
+  {
+    from: 'SUBMITTED',
+    call: 'accept',
+    by: 'requester',
+    to: 'VERIFIED',
+    money: { requester: 470, node: 1000, penalties: 30 },
+  },
   {
     from: 'SUBMITTED',
     call: 'finalize',
     by: 'stranger',
     after: afterVerdict,
     to: 'VERIFIED',
-    money: { requester: 450, node: 1000 },
+    money: { requester: 470, node: 1000, penalties: 30 },
   },
   {
     from: 'SUBMITTED',
     call: 'rejectResult',
     by: 'verifier',
     to: 'FAILED',
-    money: { requester: 1050, node: 800, verifier: 50, penalties: 150 },
+    money: { requester: 1100, node: 800, verifier: 50, penalties: 150 },
   },
   { from: 'SUBMITTED', call: 'challenge', by: 'challenger', to: 'DISPUTED', money: {} },
   {
@@ -101,14 +109,14 @@ const transitions: Transition[] = [
     call: 'verify',
     by: 'verifier',
     to: 'VERIFIED',
-    money: { requester: 400, node: 1100, verifier: 50, penalties: 100 },
+    money: { requester: 420, node: 1100, verifier: 50, penalties: 130 },
   },
   {
     from: 'DISPUTED',
     call: 'rejectResult',
     by: 'verifier',
     to: 'FAILED',
-    money: { requester: 1050, node: 800, verifier: 50, challenger: 250, penalties: 100 },
+    money: { requester: 1100, node: 800, verifier: 50, challenger: 250, penalties: 100 },
   },
   {
     from: 'DISPUTED',
@@ -116,7 +124,7 @@ const transitions: Transition[] = [
     by: 'stranger',
     after: afterVerdict,
     to: 'UNVERIFIED',
-    money: { requester: 1050, node: 1000, challenger: 200 },
+    money: { requester: 1100, node: 1000, challenger: 200 },
   },
   {
     from: 'VERIFIED',
@@ -142,8 +150,8 @@ afterAll(() => escrow?.[Symbol.asyncDispose]());
 function argumentsOf(call: Call, jobId: string): unknown[] {
   const { payoutRoot, payees, proofOf } = escrow;
   if (call === 'submit') return [jobId, resultHash, USED, payoutRoot, result];
-  if (call === 'verify') return [jobId, resultHash, payoutRoot, []];
-  if (call === 'rejectResult') return [jobId, resultHash, payoutRoot, reasonHash, []];
+  if (call === 'verify') return [jobId, commitmentOf(payoutRoot), []];
+  if (call === 'rejectResult') return [jobId, commitmentOf(payoutRoot), reasonHash, []];
   if (call === 'payWorkers') return [jobId, resultHash, payees];
   if (call !== 'claimPay') return [jobId];
   return [jobId, resultHash, payoutRoot, 1, payees[1]!.worker, payees[1]!.amount, proofOf(1)];
@@ -248,11 +256,8 @@ describe('guards', () => {
 
   test('throws EmethCore_WrongResult when the verdict is about another result', async () => {
     const jobId = await escrow.jobIn('SUBMITTED');
-    for (const args of [
-      [reasonHash, escrow.payoutRoot],
-      [resultHash, reasonHash],
-    ]) {
-      expect(await escrow.refusal('verifier', 'verify', jobId, ...args, [])).toBe('EmethCore_WrongResult');
+    for (const commitment of [commitmentOf(escrow.payoutRoot, reasonHash), commitmentOf(reasonHash)]) {
+      expect(await escrow.refusal('verifier', 'verify', jobId, commitment, [])).toBe('EmethCore_WrongResult');
     }
   });
 });

@@ -1,9 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
-import { openChain } from '../../src/chain/client';
+import { type Chain, openChain } from '../../src/chain/client';
 import { deployContracts } from '../../src/chain/deploy';
 import { type Emeth, openEmeth } from '../../src/chain/emeth';
-import { openSender } from '../../src/chain/sender';
+import { openOperator } from '../../src/chain/operator';
+import { openRegistry } from '../../src/chain/registry';
+import { openSender, type Sender } from '../../src/chain/sender';
 import { openWallet } from '../../src/chain/wallet';
 import { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
@@ -24,7 +26,7 @@ export interface ClientChain extends AsyncDisposable {
   run<T = Record<string, string>>(...argv: string[]): Promise<T>;
   /** Runs a command that must fail. */
   runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }>;
-  /** Another of the chain's accounts, with EMT of its own. */
+  /** Another of the chain's accounts, with EMT of its own, registered as a node. */
   openNode(): Promise<AsyncDisposable & { emeth: Emeth }>;
 }
 
@@ -92,12 +94,33 @@ async function openNode(options: { endpoint: string; core: Address; token: Addre
   const wallet = await openWallet({ privateKey: nodeKey }, chain.chainId);
   const { signal } = new AbortController();
   const deps = { chain, wallet, intents: store.intents, clock: systemClock, logger: silentLogger, signal };
+  const sender = openSender({}, deps);
+  await registerAs(chain, sender);
   return {
-    emeth: openEmeth(chain, openSender({}, deps)),
+    emeth: openEmeth(chain, sender),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
       await chain[Symbol.asyncDispose]();
       await scratch[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Enters the sender's account as a node, with the least stake, unless it is one. */
+async function registerAs(chain: Chain, sender: Sender): Promise<void> {
+  const registry = await openRegistry(chain);
+  if (!registry) throw new Error('The deployment has no registry');
+  if (await registry.find(sender.address)) return;
+  const operator = openOperator(chain, registry, sender);
+  await operator.createOrganisation('client-chain');
+  const enrolment = {
+    node: sender.address,
+    organisation: 'client-chain',
+    payout: sender.address,
+    capabilityHash: `0x${'0'.repeat(64)}`,
+    capabilityUri: '',
+    computeUnits: 1,
+    deadline: 2 ** 40,
+  };
+  await operator.register(enrolment, await registry.minStakeWei());
 }

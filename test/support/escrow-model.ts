@@ -7,7 +7,8 @@ interface ModelJob {
   requester: string;
   node: string;
   feeWei: bigint;
-  verifierFeeWei: bigint;
+  /** Verifier's fee and burnt part of a full payout, on top of the fee. */
+  extraWei: bigint;
   bondWei: bigint;
   /** What a result would pay, then what is left of it. */
   payoutWei: bigint;
@@ -21,6 +22,9 @@ export class EscrowModel {
   readonly jobs = new Map<string, ModelJob>();
   readonly credits = new Map<string, bigint>();
   readonly penalties = new Map<string, bigint>();
+  /** What was burnt, by `slot` and by `slot:node`. */
+  readonly slots = new Map<string, bigint>();
+  readonly active = new Map<string, boolean>();
 
   /** What all jobs have locked. */
   lockedWei(): bigint {
@@ -42,6 +46,10 @@ export class EscrowModel {
     this.credits.set(account, (this.credits.get(account) ?? 0n) + amount);
   }
 
+  book(slot: bigint, node: string, burnt: bigint): void {
+    for (const key of [`${slot}`, `${slot}:${node}`]) this.slots.set(key, (this.slots.get(key) ?? 0n) + burnt);
+  }
+
   forfeit(account: string, amount: bigint): void {
     this.penalties.set(account, (this.penalties.get(account) ?? 0n) + amount);
   }
@@ -50,8 +58,8 @@ export class EscrowModel {
 type Effect<Args> = (model: EscrowModel, args: Args, job: ModelJob) => void;
 
 const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]> } = {
-  JobRequested(model, { jobId, requester, fee, verifierFee }) {
-    const amounts = { feeWei: fee, verifierFeeWei: verifierFee, bondWei: 0n, payoutWei: 0n };
+  JobRequested(model, { jobId, requester, fee, verifierFee, burnFee }) {
+    const amounts = { feeWei: fee, extraWei: verifierFee + burnFee, bondWei: 0n, payoutWei: 0n };
     model.jobs.set(jobId, { state: 'REQUESTED', requester, node: '', ...amounts });
   },
   JobCanceled(model, { refund }, job) {
@@ -84,11 +92,13 @@ const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]>
     job.state = 'SUBMITTED';
     job.payoutWei = payout;
   },
-  JobVerified(model, { payout, refund, deposit, verifier, verifierFee }, job) {
+  JobVerified(model, { node, payout, refund, deposit, slot, burnt, verifier, verifierFee }, job) {
     job.state = 'VERIFIED';
     job.payoutWei = payout;
     model.owe(job.requester, refund);
-    model.owe(job.node, deposit);
+    model.owe(node, deposit);
+    model.forfeit(node, burnt);
+    model.book(slot, node, burnt);
     model.owe(verifier, verifierFee);
   },
   JobRejected(model, { refund, returned, penalty, verifier, verifierFee }, job) {
@@ -124,11 +134,16 @@ const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]>
   Deposited: (model, { account, amount }) => model.owe(account, amount),
   CreditUsed: (model, { account, amount }) => model.owe(account, 0n - amount),
   Withdrawn: (model, { account, amount }) => model.owe(account, 0n - amount),
-  PenaltiesReleased: (model, { account, amount }) => model.forfeit(account, 0n - amount),
+  WithdrawalRelayed(model, { account, relayer, tip }) {
+    model.owe(account, 0n - tip);
+    model.owe(relayer, tip);
+  },
+  Burnt: (model, { account, amount }) => model.forfeit(account, 0n - amount),
+  NodeActivityChanged: (model, { node, active }) => void model.active.set(node, active),
 };
 
 function lockedIn(job: ModelJob): bigint {
-  const requested = job.feeWei + job.verifierFeeWei;
+  const requested = job.feeWei + job.extraWei;
   switch (job.state) {
     case 'REQUESTED':
       return requested;

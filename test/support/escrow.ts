@@ -1,7 +1,17 @@
-import { Interface, JsonRpcProvider, type LogDescription, parseEther, zeroPadBytes } from 'ethers';
+import {
+  Interface,
+  id,
+  JsonRpcProvider,
+  type LogDescription,
+  parseEther,
+  solidityPackedKeccak256,
+  zeroPadBytes,
+} from 'ethers';
 import { defaultTerms, deployContracts } from '../../src/chain/deploy';
 import { emethCoreAbi } from '../../src/chain/generated/emeth-core';
 import { emethTokenAbi } from '../../src/chain/generated/emeth-token';
+import { nodeRegistryAbi } from '../../src/chain/generated/node-registry';
+import { rewardPoolAbi } from '../../src/chain/generated/reward-pool';
 import { buildPayouts } from '../../src/chain/payouts';
 import { Address } from '../../src/domain/ids';
 import { type ChainState, chainStates } from '../../src/domain/job';
@@ -9,6 +19,13 @@ import { startAnvil } from '../../src/runner/anvil';
 
 export const coreInterface = new Interface(emethCoreAbi);
 export const tokenInterface = new Interface(emethTokenAbi);
+const interfaces = {
+  core: coreInterface,
+  token: tokenInterface,
+  registry: new Interface(nodeRegistryAbi),
+  pool: new Interface(rewardPoolAbi),
+};
+type ContractName = keyof typeof interfaces;
 
 /** Who does what; anvil has an account and a key for each. */
 export const roles = [
@@ -38,12 +55,22 @@ export interface Sent {
   logs: { data: string; topics: string[] }[];
 }
 
-/** The contracts on a chain of their own, with ten accounts that have tokens and have approved the escrow. */
+export interface ContractCalls {
+  /** Throws the contract's error by name. */
+  send(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
+  /** The error a call would end with; undefined if it would not. */
+  refusal(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
+  read<T>(method: string, ...args: unknown[]): Promise<T>;
+}
+
+/** The contracts on a chain of their own, with ten accounts that have tokens and have approved the escrow; `node` is registered. */
 export interface Escrow extends AsyncDisposable {
   provider: JsonRpcProvider;
   core: Address;
   token: Address;
   address: Record<Role, Address>;
+  /** Where each contract is, and calls to it. */
+  on: Record<ContractName, ContractCalls & { address: Address }>;
   /** Calls the escrow from an account; throws the contract's error by name, e.g. `EmethCore_WrongState`. */
   send(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
   sendToken(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
@@ -86,17 +113,22 @@ export async function openEscrow(): Promise<Escrow> {
   });
   const { emethContractAddress: core, tokenContractAddress: token } = deployment;
   const raw = openRaw(provider, address);
-
-  const send: Escrow['send'] = (role, method, ...args) => raw.send(coreInterface, core, role, method, args);
-  const sendToken: Escrow['sendToken'] = (role, method, ...args) => raw.send(tokenInterface, token, role, method, args);
-  const read: Escrow['read'] = (method, ...args) => raw.read(coreInterface, core, method, args);
-  const readToken: Escrow['readToken'] = (method, ...args) => raw.read(tokenInterface, token, method, args);
+  const on = {
+    core: bindCalls(raw, 'core', core),
+    token: bindCalls(raw, 'token', token),
+    registry: bindCalls(raw, 'registry', deployment.registryContractAddress),
+    pool: bindCalls(raw, 'pool', deployment.rewardPoolContractAddress),
+  };
+  const { send, read } = on.core;
+  const { send: sendToken, read: readToken } = on.token;
   const pauserRole = await read<string>('PAUSER_ROLE');
   await send('admin', 'grantRole', pauserRole, address.pauser);
   for (const role of roles) {
     await sendToken('admin', 'transfer', address[role], parseEther('100000'));
     await sendToken(role, 'approve', core, 2n ** 256n - 1n);
+    await sendToken(role, 'approve', on.registry.address, 2n ** 256n - 1n);
   }
+  await registerNode(on.registry, address);
 
   const payees = [
     { worker: address.node, amount: parseEther('60') },
@@ -125,10 +157,11 @@ export async function openEscrow(): Promise<Escrow> {
     core,
     token,
     address,
+    on,
     send,
     sendToken,
-    refusal: (role, method, ...args) => raw.refusal(coreInterface, core, role, method, args),
-    refusalOfToken: (role, method, ...args) => raw.refusal(tokenInterface, token, role, method, args),
+    refusal: on.core.refusal,
+    refusalOfToken: on.token.refusal,
     read,
     readToken,
     state: async (jobId) => chainStates[Number((await read<{ state: bigint }>('jobs', jobId)).state)] ?? 'NONE',
@@ -156,6 +189,26 @@ export async function openEscrow(): Promise<Escrow> {
   };
 }
 
+/** The role `node` is an organisation of its own, with the least stake. */
+async function registerNode(registry: ContractCalls, address: Record<Role, Address>): Promise<void> {
+  await registry.send('node', 'createOrganisation', 'node');
+  await registry.send('node', 'register', enrolmentOf(address.node), await registry.read('minStake'), '0x');
+}
+
+/** What `register` is called with; `changes` on top of an enrolment in the organisation "node". */
+export function enrolmentOf(node: Address, changes: object = {}) {
+  return {
+    node,
+    organisation: id('node'),
+    payout: node,
+    capabilityHash: id('capability'),
+    capabilityUri: 'https://node.example.org/capability.json',
+    computeUnits: 1,
+    deadline: 2n ** 40n,
+    ...changes,
+  };
+}
+
 /** What a call changed: the differences that are not zero. */
 export function changes<K extends string>(
   before: Record<K, bigint>,
@@ -173,6 +226,11 @@ export function changes<K extends string>(
 export const afterWork = 3601;
 export const afterVerdict = defaultTerms.verdictWindow + 1;
 export const afterClaims = defaultTerms.claimWindow + 1;
+
+/** What a verdict names the helper's result by. */
+export function commitmentOf(payoutRoot: string, hash = resultHash): string {
+  return solidityPackedKeccak256(['bytes32', 'bytes32'], [hash, payoutRoot]).slice(0, 42);
+}
 
 type Steps = Pick<Escrow, 'send' | 'warp' | 'request' | 'payoutRoot'>;
 
@@ -199,13 +257,13 @@ async function bringTo(state: ChainState, steps: Steps): Promise<string> {
     case 'SUBMITTED':
       return further('PROCESSING', 'node', 'submit', resultHash, USED, payoutRoot, result);
     case 'VERIFIED':
-      return further('SUBMITTED', 'verifier', 'verify', resultHash, payoutRoot, []);
+      return further('SUBMITTED', 'verifier', 'verify', commitmentOf(payoutRoot), []);
     case 'CANCELED':
       return further('REQUESTED', 'requester', 'cancel');
     case 'TIMEOUT':
       return later('PROCESSING', afterWork, 'timeout');
     case 'FAILED':
-      return further('SUBMITTED', 'verifier', 'rejectResult', resultHash, payoutRoot, reasonHash, []);
+      return further('SUBMITTED', 'verifier', 'rejectResult', commitmentOf(payoutRoot), reasonHash, []);
     case 'DECLINED': {
       const jobId = await bringTo('PROCESSING', steps);
       await warp(afterWork - 30);
@@ -254,6 +312,16 @@ function openRaw(provider: JsonRpcProvider, address: Record<Role, Address>) {
   };
 }
 
+function bindCalls(raw: ReturnType<typeof openRaw>, name: ContractName, at: Address) {
+  const abi = interfaces[name];
+  const calls: ContractCalls = {
+    send: (role, method, ...args) => raw.send(abi, at, role, method, args),
+    refusal: (role, method, ...args) => raw.refusal(abi, at, role, method, args),
+    read: (method, ...args) => raw.read(abi, at, method, args),
+  };
+  return { address: at, ...calls };
+}
+
 interface Receipt {
   status: string;
   gasUsed: string;
@@ -263,6 +331,10 @@ interface Receipt {
 /** The Solidity error's name, found in what anvil sends along. */
 function reasonOf(error: unknown): string {
   const match = /"?data"?:\s*"(0x[0-9a-f]{8,})"/.exec(JSON.stringify(error)) ?? undefined;
-  const known = match?.[1] && (coreInterface.parseError(match[1]) ?? tokenInterface.parseError(match[1]));
+  const known =
+    match?.[1] &&
+    Object.values(interfaces)
+      .map((abi) => abi.parseError(match[1] ?? ''))
+      .find((found) => found !== null);
   return known ? known.name : (error as Error).message;
 }

@@ -82,6 +82,8 @@ export async function startNetwork(options: { workers: number; master?: object }
       return role;
     };
     const isHealthy = async () => (await fetch(`${parties.masterUrl}/healthz`)).ok;
+    const enter = ['register-node', '--organization', 'network', '--wallet-account', parties.node.address];
+    await runCommand([...enter, ...as(parties.node)], signal);
     let master = start('master', parties.node);
     await wait('The master is not ready', isHealthy);
     const workers = parties.workers.map((party) => start('worker', party));

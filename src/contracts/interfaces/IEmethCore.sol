@@ -45,12 +45,16 @@ interface IEmethCore {
         uint16 declineBps;
         /// The part of a penalty that whoever calls `timeout` gets.
         uint16 tipBps;
+        /// What is burnt of a verified job, of its payout, paid on top of the fee. It is what slot rewards are measured by.
+        uint16 burnBps;
+        /// Verifiers that must agree.
+        uint8 quorum;
         /// Least seconds from request (or return) to the deadline.
-        uint32 minWork;
+        uint24 minWork;
         /// Seconds in which a verdict is awaited; afterwards the result stands. A challenge opens as long a window again.
-        uint32 verdictWindow;
+        uint24 verdictWindow;
         /// Seconds in which pay may be claimed; afterwards the node may sweep it.
-        uint32 claimWindow;
+        uint24 claimWindow;
     }
 
     /// @notice A job as `jobs` shows it. `deadline` is the end of the present window: of work, of the verdict, of claiming.
@@ -98,13 +102,16 @@ interface IEmethCore {
     error EmethCore_NotEnoughCredit(address account, uint256 credit, uint256 amount);
     error EmethCore_Paused();
     error EmethCore_TermsOutOfBounds();
-    error EmethCore_TransferFellShort(uint256 received, uint256 expected);
+    error EmethCore_NotRegistry(address caller);
+    error EmethCore_SignatureExpired(uint256 deadline);
+    error EmethCore_WrongSignature(address signer, address account);
 
     event JobRequested(
         bytes16 indexed jobId,
         address indexed requester,
         uint96 fee,
         uint96 verifierFee,
+        uint96 burnFee,
         uint40 fuelLimit,
         uint40 deadline,
         uint8 termsId,
@@ -133,16 +140,21 @@ interface IEmethCore {
         uint96 payout,
         string result
     );
+    /// @param slot The day of settlement, by which rewards are shared.
+    /// @param burnt What the job irrecoverably burnt, in the node's name.
     event JobVerified(
         bytes16 indexed jobId,
+        address indexed node,
         Verdict verdict,
         uint256 payout,
         uint256 refund,
         uint256 deposit,
+        uint256 slot,
+        uint256 burnt,
         address verifier,
         uint256 verifierFee
     );
-    /// @param penalty What is burnt or the reward pool's of the node's loss; the rest of it paid verifier and challenger.
+    /// @param penalty What is burnt of the node's loss; the rest of it paid verifier and challenger.
     event JobRejected(
         bytes16 indexed jobId,
         bytes32 reasonHash,
@@ -155,7 +167,7 @@ interface IEmethCore {
     event JobChallenged(bytes16 indexed jobId, address indexed challenger, uint256 bond);
     /// @param upheld Whether the challenger was right.
     /// @param returned What the challenger gets: its bond and a reward, or nothing.
-    /// @param penalty What is burnt or the reward pool's of a lost bond.
+    /// @param penalty What is burnt of a lost bond.
     event ChallengeDecided(
         bytes16 indexed jobId,
         address indexed challenger,
@@ -170,15 +182,16 @@ interface IEmethCore {
     event Deposited(address indexed account, address indexed from, uint256 amount);
     event CreditUsed(address indexed account, uint256 amount);
     event Withdrawn(address indexed account, address indexed to, uint256 amount);
-    /// @param to The reward pool; zero: burnt.
-    event PenaltiesReleased(address indexed account, address indexed to, uint256 amount);
+    /// @param tip What `account` paid whoever brought its signature.
+    event WithdrawalRelayed(address indexed account, address indexed relayer, uint256 tip);
+    event Burnt(address indexed account, uint256 amount);
+    event NodeActivityChanged(address indexed node, bool active);
     event TermsChanged(uint8 indexed termsId, Terms terms);
-    event QuorumChanged(uint8 quorum);
     event PausedChanged(bool paused);
     event RegistryChanged(address registry);
-    event RewardPoolChanged(address rewardPool);
 
-    /// @notice Requests a job and locks its fee and the verifier's, from credit first, then from the caller's tokens.
+    /// @notice Requests a job and locks its fee and, on top of it, the verifier's and what may be burnt; from credit first, then from
+    /// the caller's tokens.
     /// @param dataset Reference of the data set: `sha256:…`, `https://…`.
     /// @param params The job's parameters, JSON.
     /// @param fee Paid if all of `fuelLimit` is used, in wei.
@@ -211,7 +224,7 @@ interface IEmethCore {
     /// @notice Anybody ends a job nobody took before its deadline.
     function expire(bytes16 jobId) external;
 
-    /// @notice A node takes the job and locks a deposit as high as the fee.
+    /// @notice An active node takes the job and locks a deposit as high as the fee.
     function process(bytes16 jobId) external;
 
     /// @notice The node gives the job back: to the queue while there is time, to its end otherwise.
@@ -229,12 +242,12 @@ interface IEmethCore {
 
     /// @notice A quorum of verifiers accepts the result. A calling verifier counts without a signature. Its fee goes to the calling
     /// verifier, or to the first signer.
+    /// @param commitment The result that is meant, as `commit` names it.
     /// @param attestations EIP-712 signatures over `Attestation`, by ascending signer.
-    function verify(bytes16 jobId, bytes32 resultHash, bytes32 payoutRoot, bytes[] calldata attestations) external;
+    function verify(bytes16 jobId, bytes20 commitment, bytes[] calldata attestations) external;
 
     /// @notice A quorum of verifiers rejects the result.
-    function rejectResult(bytes16 jobId, bytes32 resultHash, bytes32 payoutRoot, bytes32 reasonHash, bytes[] calldata attestations)
-        external;
+    function rejectResult(bytes16 jobId, bytes20 commitment, bytes32 reasonHash, bytes[] calldata attestations) external;
 
     /// @notice The requester accepts the result without waiting for verifiers.
     function accept(bytes16 jobId) external;
@@ -273,13 +286,32 @@ interface IEmethCore {
     /// @notice Turns the caller's credit into tokens of `to`.
     function withdraw(address to, uint256 amount) external;
 
-    /// @notice Anybody sends what an account forfeited to the reward pool, or burns it where there is none.
-    function releasePenalties(address account) external;
+    /// @notice `withdraw` for an account without coin for gas: anybody brings its signature, and gets `tip` as credit.
+    /// @param amount Tokens that go to `to`; the tip comes on top of it, out of the same credit.
+    /// @param deadline Unix seconds until which the signature is good.
+    /// @param signature EIP-712 over `Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)`
+    /// with the account's next nonce.
+    function withdrawWithSig(address account, address to, uint256 amount, uint256 tip, uint256 deadline, bytes calldata signature)
+        external;
+
+    /// @notice Anybody burns what is booked as burnt in an account's name.
+    function burn(address account) external;
+
+    /// @notice The registry says whether a node may take jobs.
+    function setActive(address node, bool active) external;
 
     /// @notice What an account may withdraw or pay with.
     function credit(address account) external view returns (uint256);
-    /// @notice What an account lost as penalties and `releasePenalties` has not yet released.
+    /// @notice Penalties and burnt parts of fees in an account's name that `burn` has not yet taken out of the world.
     function forfeited(address account) external view returns (uint256);
+    /// @notice Whether a node may take jobs.
+    function isActive(address node) external view returns (bool);
+    /// @notice What says which nodes may take jobs; zero: any account may.
+    function registry() external view returns (address);
+    /// @notice What all verified jobs of a slot burnt; `slot` is the Unix time in days.
+    function slotBurnt(uint256 slot) external view returns (uint256);
+    /// @notice The part of it that one node's jobs burnt.
+    function slotBurntBy(uint256 slot, address node) external view returns (uint256);
 
     /// @notice A job as it is now; state NONE if there never was one.
     function jobs(bytes16 jobId) external view returns (Job memory);

@@ -94,11 +94,11 @@ contract Handler {
 
     function judge(uint256 job, bool isGood) external {
         if (ids.length == 0) return;
-        (bytes16 jobId, bytes32 root) = (_id(job), _splits[_id(job)].root);
+        (bytes16 jobId, bytes20 commitment) = (_id(job), core.commit(RESULT, _splits[_id(job)].root));
         bytes[] memory none = new bytes[](0);
         bytes memory data = isGood
-            ? abi.encodeCall(core.verify, (jobId, RESULT, root, none))
-            : abi.encodeCall(core.rejectResult, (jobId, RESULT, root, RESULT, none));
+            ? abi.encodeCall(core.verify, (jobId, commitment, none))
+            : abi.encodeCall(core.rejectResult, (jobId, commitment, RESULT, none));
         _call(actors[4], job % ids.length, data);
     }
 
@@ -135,18 +135,17 @@ contract Handler {
         _call(by, type(uint256).max, abi.encodeCall(core.withdraw, (actors[to % ACTORS], amount)));
     }
 
-    function releasePenalties(uint256 account) external {
-        _call(actors[5], type(uint256).max, abi.encodeCall(core.releasePenalties, (actors[account % ACTORS])));
+    function burn(uint256 account) external {
+        _call(actors[5], type(uint256).max, abi.encodeCall(core.burn, (actors[account % ACTORS])));
     }
 
     /// @dev The administrator (this contract) changes what it may; no job that exists may notice.
     function govern(uint256 kind, uint16 bps, bool flag) external {
         IEmethCore.Terms memory next = core.terms(core.currentTerms());
         next.penaltyBps = uint16(_bound(bps, 0, 5000));
-        (next.verifierBps, next.declineBps) = (next.penaltyBps / 4, next.penaltyBps / 2);
+        (next.verifierBps, next.declineBps, next.burnBps) = (next.penaltyBps / 4, next.penaltyBps / 2, next.penaltyBps / 3);
         bytes memory data = abi.encodeCall(core.setTerms, (next));
-        if (kind % 3 == 1) data = abi.encodeCall(core.setPaused, (flag && kind % 6 == 1));
-        if (kind % 3 == 2) data = abi.encodeCall(core.setRewardPool, (flag ? address(0xbeef) : address(0)));
+        if (kind % 2 == 1) data = abi.encodeCall(core.setPaused, (flag && kind % 4 == 1));
         _call(address(this), type(uint256).max, data);
     }
 
@@ -181,7 +180,7 @@ contract Handler {
             uint256 owed = core.credit(actors[i]);
             vm.prank(actors[i]);
             core.withdraw(actors[i], owed);
-            core.releasePenalties(actors[i]);
+            core.burn(actors[i]);
         }
         if (token.balanceOf(address(core)) != 0) violation = "money stays behind";
     }
@@ -249,7 +248,8 @@ contract Handler {
 
     function _locked(IEmethCore.Job memory job) private view returns (uint256) {
         IEmethCore.Terms memory rules = core.terms(job.termsId);
-        uint256 requested = job.fee + uint256(job.fee) * rules.verifierBps / 10_000;
+        uint256 requested =
+            job.fee + uint256(job.fee) * rules.verifierBps / 10_000 + uint256(job.fee) * rules.burnBps / 10_000;
         if (job.state == IEmethCore.State.REQUESTED) return requested;
         if (job.state == IEmethCore.State.PROCESSING || job.state == IEmethCore.State.SUBMITTED) return requested + job.fee;
         if (job.state == IEmethCore.State.DISPUTED) {

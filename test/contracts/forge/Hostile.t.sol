@@ -19,8 +19,8 @@ contract HostileTest {
         token = new HostileToken();
         address[] memory verifiers = new address[](1);
         verifiers[0] = address(this);
-        IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 60, 1 hours, 90 days);
-        core = new EmethCore(token, address(this), terms, verifiers);
+        IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 500, 1, 60, 1 hours, 90 days);
+        core = new EmethCore(token, address(this), terms, verifiers, address(0));
         token.mint(address(this), 1e24);
         token.mint(node, 1e24);
         token.approve(address(core), type(uint256).max);
@@ -69,7 +69,7 @@ contract HostileTest {
             abi.encodeCall(core.challenge, (submitted)),
             abi.encodeCall(core.deposit, (address(token), 0)),
             abi.encodeCall(core.withdraw, (address(token), 0)),
-            abi.encodeCall(core.releasePenalties, (address(token)))
+            abi.encodeCall(core.burn, (address(token)))
         ];
         for (uint256 i = 0; i < inner.length; ++i) {
             _misbehave(HostileToken.Mode.REENTERS, inner[i]);
@@ -89,7 +89,7 @@ contract HostileTest {
         _misbehave(HostileToken.Mode.REENTERS, abi.encodeCall(core.finalize, (job)));
         core.deposit(address(this), 1e18);
         require(token.reentered(), "the exit was blocked");
-        uint256 owed = core.credit(address(this)) + core.credit(node) + core.jobs(job).payout;
+        uint256 owed = core.credit(address(this)) + core.credit(node) + core.forfeited(node) + core.jobs(job).payout;
         require(token.balanceOf(address(core)) == owed, "the balance is not what is owed");
     }
 

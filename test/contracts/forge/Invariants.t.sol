@@ -19,8 +19,8 @@ contract InvariantsTest {
         address[] memory verifiers = new address[](1);
         verifiers[0] = actors[4];
         token = new EmethToken(address(this), 1e27, 1e27);
-        IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 60, 1 hours, 90 days);
-        core = new EmethCore(token, address(this), terms, verifiers);
+        IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 500, 1, 60, 1 hours, 90 days);
+        core = new EmethCore(token, address(this), terms, verifiers, address(0));
         handler = new Handler(core, token, actors);
         core.grantRole(core.PAUSER_ROLE(), address(handler));
         core.beginDefaultAdminTransfer(address(handler));

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { type Chain, hideSecrets, openChain } from '../../../src/chain/client';
+import { type Chain, openChain } from '../../../src/chain/client';
+import { hideSecrets } from '../../../src/chain/rpc';
 import type { JobId } from '../../../src/domain/ids';
 import { Address } from '../../../src/domain/ids';
 import { chainStates } from '../../../src/domain/job';
@@ -114,7 +115,7 @@ describe('chain', () => {
     const before = await chain.tokenBalance(other);
     await escrow.send('other', 'deposit', other, 30n);
     expect(await chain.credit(other)).toBe(30n);
-    expect(await chain.allowance(other)).toBe(40n);
+    expect(await chain.allowance(other, escrow.core)).toBe(40n);
     expect(await chain.tokenBalance(other)).toBe(before - 30n);
   });
 
@@ -130,8 +131,8 @@ describe('chain', () => {
     expect(await chain.events(0, head)).toHaveLength(4);
   });
 
-  test('verifierBps, nowMs and blockHash tell what the chain says', async () => {
-    expect(await chain.verifierBps()).toBe(500);
+  test('extraFees, nowMs and blockHash tell what the chain says', async () => {
+    expect(await chain.extraFees(1000n)).toEqual({ verifierWei: 50n, burnWei: 50n });
     const block = await escrow.provider.getBlock('latest');
     expect(await chain.nowMs()).toBe((block?.timestamp ?? 0) * 1000);
     expect(await chain.blockHash(block?.number ?? -1)).toBe(block?.hash);

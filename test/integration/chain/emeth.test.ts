@@ -1,5 +1,6 @@
 import { parseEther } from 'ethers';
 import { type Attestation, signAttestation, sortAttestations } from '../../../src/chain/attestations';
+import { defaultTerms } from '../../../src/chain/deploy';
 import type { ResultRef } from '../../../src/chain/emeth';
 import { buildPayouts } from '../../../src/chain/payouts';
 import { Address, type JobId } from '../../../src/domain/ids';
@@ -89,7 +90,7 @@ describe('emeth', () => {
   test('when two verifiers must agree, one brings the other’s attestation', async () => {
     const { escrow, chain, walletOf, emethOf } = accounts;
     await escrow.send('admin', 'grantRole', await escrow.read('VERIFIER_ROLE'), escrow.address.verifier2);
-    await escrow.send('admin', 'setQuorum', 2);
+    await escrow.send('admin', 'setTerms', { ...defaultTerms, quorum: 2 });
     const { ref } = await submit(1);
     const verifier = await emethOf('verifier');
     await expect(verifier.verify(ref)).rejects.toMatchObject({ detail: { reason: 'EmethCore_QuorumNotReached' } });
@@ -101,7 +102,7 @@ describe('emeth', () => {
   test('when a stranger brings all attestations, their order is by signer', async () => {
     const { escrow, chain, walletOf, emethOf } = accounts;
     await escrow.send('admin', 'grantRole', await escrow.read('VERIFIER_ROLE'), escrow.address.verifier2);
-    await escrow.send('admin', 'setQuorum', 2);
+    await escrow.send('admin', 'setTerms', { ...defaultTerms, quorum: 2 });
     const { ref } = await submit(1);
     const no: Attestation = { ...ref, verdict: { accepted: false, reasonHash } };
     const wallets = await Promise.all([walletOf('verifier'), walletOf('verifier2')]);

@@ -164,10 +164,10 @@ describe('emeth', () => {
       feeWei: 10n * EMT,
       requester: rig.wallet.address,
     });
-    expect(await rig.chain.allowance(rig.wallet.address)).toBe(0n);
+    expect(await rig.chain.allowance(rig.wallet.address, rig.chain.core)).toBe(0n);
     await emeth.cancel(jobId);
     const credit = await rig.chain.credit(rig.wallet.address);
-    expect(credit).toBe((10n * EMT * 105n) / 100n);
+    expect(credit).toBe((10n * EMT * 110n) / 100n);
     await emeth.withdraw(rig.wallet.address, credit);
     expect(await rig.chain.tokenBalance(rig.wallet.address)).toBe(before);
   });

@@ -62,9 +62,9 @@ describe('account commands on a real chain', () => {
     provider.destroy();
     expect(await own.run('cancel', untaken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
     expect(await own.run('cancel', taken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
-    // Both fees with the verifiers' part, and the tip for ending the second: 5 % of the node's penalty of 20 %.
+    // Both fees with the verifiers' and the burnt part, and the tip for ending the second: 5 % of the node's penalty of 20 %.
     const { creditBefore } = await own.run('withdraw');
-    expect(BigInt(creditBefore ?? 0)).toBe((2n * 21n * 10n + 2n) * 10n ** 17n);
+    expect(BigInt(creditBefore ?? 0)).toBe((2n * 22n * 10n + 2n) * 10n ** 17n);
   });
 
   test('cancel throws chain/reverted with the contract’s reason', async () => {

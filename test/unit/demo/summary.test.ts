@@ -10,9 +10,10 @@ const good: DemoSummary = {
   seconds: 1,
   validationLoss: { start: 5.5, end: 1.9 },
   ledger: { blocks: 10, epochs: 1, minMerged: 1, maxMerged: 1 },
+  rewards: [{ slot: 20_000, amountWei: '3' }],
   balances: [
     balance('requester', '100', '79'),
-    balance('node', '0', '2'),
+    balance('node', '0', '5'),
     balance('worker 1', '0', '18'),
     balance('verifier', '0', '1'),
   ],
@@ -41,6 +42,7 @@ describe('findShortfalls', () => {
       { balances: good.balances.map((b, i) => (i === 2 ? balance(b.role, '18', '18') : b)) },
       /not paid|add up/,
     ],
+    ['the node got no reward', { rewards: [] }, /no reward/],
     ['the model says nothing', { sample: '  ' }, /wrote nothing/],
   ])('when %s', (_name, change, problem) => {
     expect(findShortfalls({ ...good, ...change }).join()).toMatch(problem);

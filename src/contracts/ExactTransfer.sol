@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+
+/// @title Taking in tokens that may cheat
+library ExactTransfer {
+    using SafeERC20 for IERC20;
+
+    error TransferFellShort(uint256 received, uint256 expected);
+
+    /// @notice Moves `amount` from `from` to this contract, or reverts.
+    /// @dev A token that takes a fee of its own would leave our books short, so the balance is what counts.
+    function pull(IERC20 token, address from, uint256 amount) internal {
+        uint256 before = token.balanceOf(address(this));
+        token.safeTransferFrom(from, address(this), amount);
+        uint256 received = token.balanceOf(address(this)) - before;
+        if (received < amount) revert TransferFellShort(received, amount);
+    }
+}

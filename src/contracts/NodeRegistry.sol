@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {ExactTransfer} from "./ExactTransfer.sol";
+import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+
+/// @title Who takes jobs, for whom, and with what
+/// @dev Has no administrator. The escrow is told of every change, so that taking a job need not ask here.
+contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient {
+    using SafeERC20 for IERC20;
+
+    bytes32 private constant ENROLMENT = keccak256(
+        "Enrolment(address node,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
+    );
+    uint256 private constant MAX_NAME = 64;
+    uint256 private constant MAX_URI = 256;
+    uint40 private constant UNBONDING = 7 days;
+    uint40 private constant PAYOUT_DELAY = 2 days;
+
+    /// @dev The operator is the organisation's owner, so that nothing has to follow when the organisation changes hands.
+    struct StoredNode {
+        Status status;
+        uint32 computeUnits;
+        uint96 stake;
+        uint40 unbondsAt;
+        bool isListed;
+        uint40 payoutOpensAt;
+        address payout;
+        address nextPayout;
+        bytes32 organisation;
+        bytes32 capabilityHash;
+        string capabilityUri;
+    }
+
+    IEmethCore public immutable core;
+    IERC20 public immutable token;
+    /// @inheritdoc INodeRegistry
+    uint96 public immutable minStake;
+
+    mapping(bytes32 organisation => Organisation) private _organisations;
+    mapping(address node => StoredNode) private _nodes;
+    address[] private _list;
+
+    constructor(IEmethCore core_, IERC20 token_, uint96 minStake_) EIP712("NodeRegistry", "1") {
+        (core, token, minStake) = (core_, token_, minStake_);
+    }
+
+    // ------------------------------------------------------------------------------------------------- organisations
+
+    /// @inheritdoc INodeRegistry
+    function createOrganisation(string calldata name) external returns (bytes32 organisation) {
+        // Check.
+        uint256 length = bytes(name).length;
+        if (length == 0 || length > MAX_NAME) revert NodeRegistry_WrongName(length);
+        organisation = keccak256(bytes(name));
+        if (_organisations[organisation].owner != address(0)) revert NodeRegistry_OrganisationExists(organisation);
+        // Effect.
+        (_organisations[organisation].owner, _organisations[organisation].name) = (msg.sender, name);
+        emit OrganisationCreated(organisation, msg.sender, name);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function offerOrganisation(bytes32 organisation, address nextOwner) external {
+        // Check.
+        _requireOwner(organisation);
+        // Effect.
+        _organisations[organisation].nextOwner = nextOwner;
+        emit OrganisationOffered(organisation, nextOwner);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function takeOrganisation(bytes32 organisation) external {
+        Organisation storage taken = _organisations[organisation];
+        // Check.
+        if (msg.sender != taken.nextOwner) revert NodeRegistry_NotNextOwner(organisation, msg.sender);
+        // Effect.
+        (taken.owner, taken.nextOwner) = (msg.sender, address(0));
+        emit OrganisationTaken(organisation, msg.sender);
+    }
+
+    // --------------------------------------------------------------------------------------------------------- nodes
+
+    /// @inheritdoc INodeRegistry
+    function register(Enrolment calldata enrolment, uint96 stake, bytes calldata signature) external nonReentrant {
+        address node = enrolment.node;
+        StoredNode storage stored = _nodes[node];
+        // Check: the organisation's word and the node's own.
+        _requireOwner(enrolment.organisation);
+        _requireStatus(node, Status.NONE);
+        if (stake < minStake) revert NodeRegistry_StakeTooLow(stake, minStake);
+        if (enrolment.payout == address(0)) revert NodeRegistry_NoPayout(node);
+        if (msg.sender != node) _requireSignature(enrolment, signature);
+        // Effect.
+        (stored.organisation, stored.payout, stored.nextPayout) = (enrolment.organisation, enrolment.payout, address(0));
+        (stored.status, stored.stake, stored.unbondsAt, stored.payoutOpensAt) = (Status.ACTIVE, stake, 0, 0);
+        if (!stored.isListed) {
+            stored.isListed = true;
+            _list.push(node);
+        }
+        emit NodeRegistered(node, enrolment.organisation, msg.sender, enrolment.payout);
+        emit StakeAdded(node, msg.sender, stake);
+        _setCapability(node, enrolment.capabilityHash, enrolment.capabilityUri, enrolment.computeUnits);
+        // Interaction.
+        sync(node);
+        ExactTransfer.pull(token, msg.sender, stake);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function addStake(address node, uint96 amount) external nonReentrant {
+        // Check: somebody must be there to get it back.
+        _requireRegistered(node);
+        // Effect.
+        _nodes[node].stake += amount;
+        emit StakeAdded(node, msg.sender, amount);
+        // Interaction.
+        ExactTransfer.pull(token, msg.sender, amount);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function setCapability(address node, bytes32 capabilityHash, string calldata capabilityUri, uint32 computeUnits) external {
+        // Check.
+        _requireRegistered(node);
+        _requireNodeOrOperator(node);
+        // Effect.
+        _setCapability(node, capabilityHash, capabilityUri, computeUnits);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function proposePayout(address node, address payout) external {
+        // Check.
+        _requireRegistered(node);
+        _requireOperator(node);
+        if (payout == address(0)) revert NodeRegistry_NoPayout(node);
+        // Effect.
+        uint40 opensAt = uint40(block.timestamp) + PAYOUT_DELAY;
+        (_nodes[node].nextPayout, _nodes[node].payoutOpensAt) = (payout, opensAt);
+        emit PayoutProposed(node, payout, opensAt);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function confirmPayout(address node) external {
+        StoredNode storage stored = _nodes[node];
+        // Check: the delay lets the present wallet's owner see a theft coming.
+        if (msg.sender != stored.nextPayout) revert NodeRegistry_NotNextPayout(node, msg.sender);
+        if (block.timestamp < stored.payoutOpensAt) revert NodeRegistry_TooEarly(node, stored.payoutOpensAt);
+        // Effect.
+        (stored.payout, stored.nextPayout, stored.payoutOpensAt) = (msg.sender, address(0), 0);
+        emit PayoutChanged(node, msg.sender);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function cancelPayoutChange(address node) external {
+        // Check.
+        if (msg.sender != _nodes[node].payout) _requireOperator(node);
+        // Effect.
+        (_nodes[node].nextPayout, _nodes[node].payoutOpensAt) = (address(0), 0);
+        emit PayoutChangeCanceled(node);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function deactivate(address node) external {
+        // Check.
+        _requireNodeOrOperator(node);
+        _requireStatus(node, Status.ACTIVE);
+        // Effect.
+        uint40 unbondsAt = uint40(block.timestamp) + UNBONDING;
+        (_nodes[node].status, _nodes[node].unbondsAt) = (Status.UNBONDING, unbondsAt);
+        emit NodeDeactivated(node, unbondsAt);
+        // Interaction.
+        sync(node);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function reactivate(address node) external {
+        // Check.
+        _requireOperator(node);
+        _requireStatus(node, Status.UNBONDING);
+        // Effect.
+        (_nodes[node].status, _nodes[node].unbondsAt) = (Status.ACTIVE, 0);
+        emit NodeReactivated(node);
+        // Interaction.
+        sync(node);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function withdrawStake(address node) external nonReentrant {
+        StoredNode storage stored = _nodes[node];
+        // Check.
+        _requireOperator(node);
+        _requireStatus(node, Status.UNBONDING);
+        if (block.timestamp < stored.unbondsAt) revert NodeRegistry_TooEarly(node, stored.unbondsAt);
+        // Effect: it may register anew, and is not listed twice then.
+        uint256 amount = stored.stake;
+        (stored.status, stored.stake, stored.unbondsAt) = (Status.NONE, 0, 0);
+        emit StakeWithdrawn(node, msg.sender, amount);
+        // Interaction.
+        token.safeTransfer(msg.sender, amount);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function sync(address node) public {
+        // An escrow that was given another registry is told nothing, so that leaving works all the same.
+        if (core.registry() == address(this)) core.setActive(node, _nodes[node].status == Status.ACTIVE);
+    }
+
+    // --------------------------------------------------------------------------------------------------------- views
+
+    /// @inheritdoc INodeRegistry
+    function organisationOf(bytes32 organisation) external view returns (Organisation memory) {
+        return _organisations[organisation];
+    }
+
+    /// @inheritdoc INodeRegistry
+    function payoutOf(address node) external view returns (address) {
+        return _nodes[node].payout;
+    }
+
+    /// @inheritdoc INodeRegistry
+    function nodeCount() external view returns (uint256) {
+        return _list.length;
+    }
+
+    /// @inheritdoc INodeRegistry
+    function nodesFrom(uint256 index, uint256 count) external view returns (Node[] memory nodes) {
+        uint256 left = index < _list.length ? _list.length - index : 0;
+        nodes = new Node[](count < left ? count : left);
+        for (uint256 i = 0; i < nodes.length; ++i) nodes[i] = nodeOf(_list[index + i]);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function nodeOf(address node) public view returns (Node memory) {
+        StoredNode storage stored = _nodes[node];
+        return Node({
+            node: node,
+            status: stored.status,
+            operator: _organisations[stored.organisation].owner,
+            organisation: stored.organisation,
+            payout: stored.payout,
+            nextPayout: stored.nextPayout,
+            payoutOpensAt: stored.payoutOpensAt,
+            capabilityHash: stored.capabilityHash,
+            capabilityUri: stored.capabilityUri,
+            computeUnits: stored.computeUnits,
+            stake: stored.stake,
+            unbondsAt: stored.unbondsAt
+        });
+    }
+
+    // -------------------------------------------------------------------------------------------------------- checks
+
+    function _requireOwner(bytes32 organisation) private view {
+        if (msg.sender != _organisations[organisation].owner) revert NodeRegistry_NotOwner(organisation, msg.sender);
+    }
+
+    function _requireOperator(address node) private view {
+        if (msg.sender != _organisations[_nodes[node].organisation].owner) revert NodeRegistry_NotOperator(node, msg.sender);
+    }
+
+    function _requireNodeOrOperator(address node) private view {
+        if (msg.sender != node) _requireOperator(node);
+    }
+
+    function _requireRegistered(address node) private view {
+        if (_nodes[node].status == Status.NONE) revert NodeRegistry_WrongStatus(node, Status.NONE, Status.ACTIVE);
+    }
+
+    function _requireStatus(address node, Status needed) private view {
+        Status status = _nodes[node].status;
+        if (status != needed) revert NodeRegistry_WrongStatus(node, status, needed);
+    }
+
+    function _requireSignature(Enrolment calldata enrolment, bytes calldata signature) private {
+        if (block.timestamp > enrolment.deadline) revert NodeRegistry_SignatureExpired(enrolment.deadline);
+        bytes32 content = keccak256(
+            abi.encode(
+                ENROLMENT,
+                enrolment.node,
+                enrolment.organisation,
+                enrolment.payout,
+                enrolment.capabilityHash,
+                keccak256(bytes(enrolment.capabilityUri)),
+                enrolment.computeUnits,
+                _useNonce(enrolment.node),
+                enrolment.deadline
+            )
+        );
+        address signer = ECDSA.recoverCalldata(_hashTypedDataV4(content), signature);
+        if (signer != enrolment.node) revert NodeRegistry_WrongSignature(signer, enrolment.node);
+    }
+
+    function _setCapability(address node, bytes32 capabilityHash, string calldata capabilityUri, uint32 computeUnits) private {
+        if (bytes(capabilityUri).length > MAX_URI) revert NodeRegistry_UriTooLong(bytes(capabilityUri).length);
+        StoredNode storage stored = _nodes[node];
+        (stored.capabilityHash, stored.capabilityUri, stored.computeUnits) = (capabilityHash, capabilityUri, computeUnits);
+        emit CapabilityChanged(node, capabilityHash, capabilityUri, computeUnits);
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {EmethToken} from "./EmethToken.sol";
+import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
+import {IRewardPool} from "./interfaces/IRewardPool.sol";
+
+/// @title New tokens for work that was paid for
+/// @dev Has no administrator, and knows nothing but the escrow's slot books: it cannot hold a job up.
+contract RewardPool is IRewardPool {
+    uint256 private constant BPS = 10_000;
+    uint256 private constant SLOT = 1 days;
+    uint256 private constant BASE = 12_000 ether * 24;
+    uint256 private constant YEARLY_FALL = 600 ether * 24;
+    /// @notice Most that a job brings its node, of what it burnt.
+    uint256 public constant SHARE_BPS = 8_000;
+
+    IEmethCore public immutable core;
+    EmethToken public immutable token;
+    INodeRegistry public immutable registry;
+    /// @notice The slot that emits most.
+    uint256 public immutable firstSlot;
+    /// @notice All that this pool will ever mint.
+    uint256 public immutable cap;
+    /// @notice What it has minted.
+    uint256 public minted;
+
+    mapping(address node => mapping(uint256 word => uint256 bits)) private _claimed;
+
+    constructor(IEmethCore core_, EmethToken token_, INodeRegistry registry_, uint256 cap_) {
+        (core, token, registry, cap, firstSlot) = (core_, token_, registry_, cap_, block.timestamp / SLOT);
+    }
+
+    /// @inheritdoc IRewardPool
+    function claimSlots(uint256[] calldata slots) external returns (uint256 amount) {
+        address payout = registry.payoutOf(msg.sender);
+        address to = payout == address(0) ? msg.sender : payout;
+        for (uint256 i = 0; i < slots.length; ++i) {
+            uint256 slot = slots[i];
+            // Check.
+            uint256 part = reward(slot, msg.sender);
+            if (part == 0) continue;
+            // Effect: claimed before anything is minted, so that a slot named twice pays once.
+            _claimed[msg.sender][slot >> 8] |= 1 << (slot & 0xff);
+            minted += part;
+            amount += part;
+            emit SlotClaimed(msg.sender, slot, to, part);
+        }
+        if (amount == 0) revert RewardPool_NothingToClaim(msg.sender);
+        // Interaction.
+        token.mint(to, amount);
+    }
+
+    /// @inheritdoc IRewardPool
+    function incentives(address node, bytes16[] calldata jobIds, uint256 fromSlot, uint256 toSlot)
+        external
+        view
+        returns (Incentives memory found)
+    {
+        found.credit = core.credit(node);
+        for (uint256 i = 0; i < jobIds.length; ++i) found.lockedDeposits += _lockedBy(node, core.jobs(jobIds[i]));
+        uint256 count = 0;
+        for (uint256 slot = fromSlot; slot < toSlot; ++slot) if (reward(slot, node) > 0) ++count;
+        (found.slots, found.rewards) = (new uint256[](count), new uint256[](count));
+        for (uint256 slot = toSlot; count > 0; --slot) {
+            uint256 part = reward(slot - 1, node);
+            if (part > 0) (found.slots[--count], found.rewards[count]) = (slot - 1, part);
+        }
+    }
+
+    /// @inheritdoc IRewardPool
+    function reward(uint256 slot, address node) public view returns (uint256) {
+        if (slot >= block.timestamp / SLOT || _claimed[node][slot >> 8] & (1 << (slot & 0xff)) != 0) return 0;
+        uint256 burnt = core.slotBurntBy(slot, node);
+        if (burnt == 0) return 0;
+        uint256 shared = emission(slot) * burnt / core.slotBurnt(slot);
+        uint256 bound = burnt * SHARE_BPS / BPS;
+        uint256 earned = shared < bound ? shared : bound;
+        return earned < cap - minted ? earned : cap - minted;
+    }
+
+    /// @inheritdoc IRewardPool
+    function emission(uint256 slot) public view returns (uint256) {
+        if (slot < firstSlot) return 0;
+        uint256 fall = YEARLY_FALL * (slot - firstSlot) / 365;
+        return fall < BASE ? BASE - fall : 0;
+    }
+
+    function _lockedBy(address node, IEmethCore.Job memory job) private pure returns (uint256) {
+        bool holds = job.state == IEmethCore.State.PROCESSING || job.state == IEmethCore.State.SUBMITTED
+            || job.state == IEmethCore.State.DISPUTED;
+        return holds && job.node == node ? job.fee : 0;
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {CreditBook} from "./CreditBook.sol";
+import {IEmethCore} from "./interfaces/IEmethCore.sol";
+
+/// @title What was burnt on which day, and for whom
+/// @notice The measure of slot rewards. Only fuel somebody paid for counts, by what its job burnt: fuel that cost nothing would be
+/// free to invent.
+abstract contract SlotBook is CreditBook {
+    uint256 private constant SLOT = 1 days;
+
+    mapping(uint256 slot => uint256) private _burnt;
+    mapping(uint256 slot => mapping(address node => uint256)) private _burntBy;
+
+    /// @inheritdoc IEmethCore
+    function slotBurnt(uint256 slot) external view returns (uint256) {
+        return _burnt[slot];
+    }
+
+    /// @inheritdoc IEmethCore
+    function slotBurntBy(uint256 slot, address node) external view returns (uint256) {
+        return _burntBy[slot][node];
+    }
+
+    function _book(address node, uint256 burnt) internal returns (uint256 slot) {
+        slot = block.timestamp / SLOT;
+        if (burnt == 0) return slot;
+        _burnt[slot] += burnt;
+        _burntBy[slot][node] += burnt;
+    }
+}

@@ -1,0 +1,186 @@
+/**
+ * How fast a master reads what happened on the chain while it was away: events of the contract, asked for in windows of 50 blocks
+ * from a local anvil, by ethers and by us; medians of three runs, taken in turns. The bare fetch, which parses JSON and decodes
+ * nothing, is what can be reached at most.
+ *
+ *     npx ts-node scripts/bench/backfill.ts [--events 50000] [--json]
+ */
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { Contract, concat, JsonRpcProvider, Network, toBeHex } from 'ethers';
+import { coreInterface, decodeEvent } from '../../src/chain/events';
+import { decodeLog, type RawLog } from '../../src/chain/logs';
+import { startAnvil } from '../../src/runner/anvil';
+
+const CHAIN_ID = 31337;
+const RUNS = 3;
+const BLOCKS = 1000;
+const WINDOW_BLOCKS = 50;
+/** Where no contract lies until we put one there. */
+const EMITTER = `0x${'e0'.repeat(20)}`;
+const ETHERS = 'ethers, Contract.queryFilter';
+const BARE = 'bare fetch, JSON.parse, nothing decoded';
+
+interface Window {
+  fromBlock: number;
+  toBlock: number;
+}
+/** Reads a window and says how many events it had. */
+type Read = (window: Window) => Promise<number>;
+
+interface SolcOutput {
+  contracts: Record<string, Record<string, { evm: { deployedBytecode: { object: string } } }>>;
+}
+
+function compileEmitter(): string {
+  const solc = require('solc') as { compile(input: string): string };
+  const input = {
+    language: 'Solidity',
+    sources: { 'Emitter.sol': { content: readFileSync(join(__dirname, 'Emitter.sol'), 'utf8') } },
+    settings: { outputSelection: { '*': { '*': ['evm.deployedBytecode.object'] } } },
+  };
+  const { contracts } = JSON.parse(solc.compile(JSON.stringify(input))) as SolcOutput;
+  return `0x${contracts['Emitter.sol']?.Emitter?.evm.deployedBytecode.object}`;
+}
+
+const sizes = { dataset: 46, params: 60, result: 46 };
+
+/** The n-th event as the emitter takes it: a job's request, its start, its result and a payment, in turns. */
+function eventCalldata(n: number): string {
+  const names = ['JobRequested', 'JobProcessing', 'JobSubmitted', 'WorkerPaid'];
+  const fragment = coreInterface.getEvent(names[n % names.length] ?? '');
+  if (!fragment) throw new Error('The contract has no such event');
+  const values = fragment.inputs.map(({ name, type }) => {
+    if (type === 'string') return `${name} ${n} `.padEnd(sizes[name as keyof typeof sizes] ?? 0, 'x');
+    if (type === 'address') return toBeHex(2n ** 159n + BigInt(n), 20);
+    if (type === 'bytes16') return toBeHex(2n ** 127n + BigInt(Math.floor(n / names.length)), 16);
+    return type === 'bytes32' ? toBeHex(2n ** 255n + BigInt(n), 32) : n % 200;
+  });
+  const { data, topics } = coreInterface.encodeEventLog(fragment, values);
+  return concat([toBeHex((data.length - 2) / 2, 32), ...(topics as string[]), data]);
+}
+
+/** Writes so many events, evenly into the blocks. Returns the windows to read them in. */
+async function writeEvents(provider: JsonRpcProvider, events: number): Promise<Window[]> {
+  await provider.send('anvil_setCode', [EMITTER, compileEmitter()]);
+  const [from] = (await provider.send('eth_accounts', [])) as string[];
+  for (let block = 0; block < BLOCKS; block++) {
+    const [first, end] = [block, block + 1].map((b) => Math.floor((b * events) / BLOCKS)) as [number, number];
+    const data = concat(Array.from({ length: end - first }, (_, i) => eventCalldata(first + i)));
+    await provider.send('eth_sendTransaction', [{ from, to: EMITTER, data, gas: toBeHex(29_000_000) }]);
+  }
+  const head = await provider.getBlockNumber();
+  if (head !== BLOCKS) throw new Error(`anvil mined ${head} blocks instead of ${BLOCKS}`);
+  return Array.from({ length: BLOCKS / WINDOW_BLOCKS }, (_, i) => ({
+    fromBlock: i * WINDOW_BLOCKS + 1,
+    toBlock: (i + 1) * WINDOW_BLOCKS,
+  }));
+}
+
+function filterOf({ fromBlock, toBlock }: Window) {
+  return { address: EMITTER, fromBlock: `0x${fromBlock.toString(16)}`, toBlock: `0x${toBlock.toString(16)}` };
+}
+
+async function fetchLogs(url: string, window: Window): Promise<RawLog[]> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'eth_getLogs', params: [filterOf(window)] }),
+  });
+  return (JSON.parse(await response.text()) as { result: RawLog[] }).result;
+}
+
+function decodeAll(logs: readonly RawLog[]): number {
+  return logs.flatMap((log) => decodeLog(log) ?? []).length;
+}
+
+/** Each way of reading, by its name; what is read again from memory is loaded beforehand. */
+async function openReaders(url: string, provider: JsonRpcProvider, windows: readonly Window[]) {
+  const contract = new Contract(EMITTER, coreInterface, provider);
+  const loaded = new Map<Window, RawLog[]>();
+  for (const window of windows) loaded.set(window, await fetchLogs(url, window));
+  const readers: Record<string, Read> = {
+    [ETHERS]: async ({ fromBlock, toBlock }) => (await contract.queryFilter('*', fromBlock, toBlock)).length,
+    'ethers’ getLogs, our decoder': async ({ fromBlock, toBlock }) => {
+      const logs = await provider.getLogs({ address: EMITTER, fromBlock, toBlock });
+      return logs.flatMap((log) => decodeEvent(log) ?? []).length;
+    },
+    'ethers’ send, our decoder': async (window) => decodeAll(await provider.send('eth_getLogs', [filterOf(window)])),
+    'fetch, our decoder': async (window) => decodeAll(await fetchLogs(url, window)),
+    [BARE]: async (window) => (await fetchLogs(url, window)).length,
+    'our decoder alone, from memory': async (window) => decodeAll(loaded.get(window) ?? []),
+  };
+  return readers;
+}
+
+async function measure(read: Read, windows: readonly Window[], events: number): Promise<number> {
+  const start = performance.now();
+  let seen = 0;
+  for (const window of windows) seen += await read(window);
+  const seconds = (performance.now() - start) / 1000;
+  if (seen !== events) throw new Error(`${seen} events were read of ${events}`);
+  return events / seconds;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { json: { type: 'boolean' }, events: { type: 'string', default: '50000' } },
+  });
+  const events = Number(values.events);
+  await using anvil = await startAnvil();
+  const network = Network.from(CHAIN_ID);
+  const provider = new JsonRpcProvider(anvil.url, network, {
+    staticNetwork: network,
+    batchMaxCount: 1,
+    cacheTimeout: -1,
+  });
+  const windows = await writeEvents(provider, events);
+  const readers = Object.entries(await openReaders(anvil.url, provider, windows));
+  const speeds = new Map<string, number[]>(readers.map(([name]) => [name, []]));
+  for (let run = 0; run < RUNS; run++) {
+    // Every other run goes backwards, so that none always follows the same one.
+    for (const [name, read] of run % 2 === 0 ? readers : readers.toReversed()) {
+      speeds.get(name)?.push(await measure(read, windows, events));
+    }
+  }
+  provider.destroy();
+  print(
+    events,
+    [...speeds].map(([name, all]) => ({ name, eventsPerSecond: median(all), best: Math.max(...all) })),
+    values.json ?? false,
+  );
+}
+
+interface Row {
+  name: string;
+  eventsPerSecond: number;
+  best: number;
+}
+
+function print(events: number, rows: readonly Row[], isJson: boolean): void {
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version };
+  if (isJson) {
+    console.log(JSON.stringify({ ...machine, events, blocks: BLOCKS, windowBlocks: WINDOW_BLOCKS, rows }, null, 2));
+    return;
+  }
+  const speedOf = (wanted: string) => rows.find(({ name }) => name === wanted)?.eventsPerSecond ?? 1;
+  const table = new Table({
+    head: ['', 'events/s', 'best', 'of ethers', 'of bare fetch'],
+    colAligns: ['left', 'right', 'right', 'right', 'right'],
+  });
+  for (const { name, eventsPerSecond, best } of rows) {
+    const ratios = [ETHERS, BARE].map((other) => (eventsPerSecond / speedOf(other)).toFixed(2));
+    table.push([name, eventsPerSecond.toFixed(0), best.toFixed(0), ...ratios]);
+  }
+  console.log(table.toString());
+  console.log(`${events} events in ${BLOCKS} blocks; ${machine.cores} × ${machine.cpu}, Node ${machine.node}`);
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+}
+
+void main();

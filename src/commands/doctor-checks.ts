@@ -78,17 +78,6 @@ export async function checkDisk(dataDir: string): Promise<Check> {
   return { ...check, status, code: 'doctor/low-disk', remedy: 'Make room, or choose another --data-dir.' };
 }
 
-/** The node's chain, and the code of both contracts on it. */
-export async function checkChain(
-  options: Parameters<typeof import('../chain/client')['openChain']>[0],
-): Promise<Check> {
-  const { openChain } = await import('../chain/client.js');
-  return attempt('chain', 'node and both contracts', async () => {
-    await using chain = await openChain(options);
-    return `chain ${chain.chainId}, block ${await chain.headBlock()}`;
-  });
-}
-
 /** Whether a server answers, and whether its clock and ours agree: all HTTP servers tell the time. */
 export async function checkUrl(name: string, url: string): Promise<Check[]> {
   let skewMs = 0;

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Role, RoleConfig } from '../config/schema';
+import { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { RoleContext } from './context';
 import type { Check } from './doctor-checks';
@@ -72,10 +73,15 @@ async function readSettings(options: CommonOptions): Promise<{ check: Check; con
 
 /** What the settings name is there and answers. */
 async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Check[]> {
-  const { attempt, checkChain, checkDatabase, checkPort, checkUrl } = await import('./doctor-checks.js');
+  const { attempt, checkDatabase, checkPort, checkUrl } = await import('./doctor-checks.js');
+  const { checkChain } = await import('./doctor-chain.js');
   const { endpoint, emethContractAddress: core, tokenContractAddress: token, chainId } = config;
-  const checks = [await attempt('key', 'an account only you can read', () => readAccount(config, dataDir))];
-  if (endpoint && core && token) checks.push(await checkChain({ endpoint, core, token, chainId }));
+  const key = await attempt('key', 'an account only you can read', () => readAccount(config, dataDir));
+  const checks = [key];
+  if (endpoint && core && token) {
+    const node = 'my_url' in config && key.status === 'ok' ? Address.parse(key.value) : undefined;
+    checks.push(...(await checkChain({ endpoint, core, token, chainId }, node)));
+  }
   if ('master_node_url' in config) {
     checks.push(...(await checkUrl('master', new URL('/healthz', config.master_node_url).href)));
   }

@@ -29,7 +29,7 @@ export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleC
 
   const own = role === 'client' ? dropForeignKeys(file ?? {}) : (file ?? {});
   const { raw: written, problems } = applyVariables(role, own, env);
-  const network = readNetwork(written.network, dirname(resolve(path)));
+  const network = ownKeys(role, readNetwork(written.network, dirname(resolve(path))));
   const raw = { ...network, ...withoutEmpty(written, network) };
   const parsed = roleSchemas[role].safeParse(raw);
   const all = parsed.success ? problems : [...problems, ...toProblems(role, parsed.error.issues, raw)];
@@ -59,6 +59,12 @@ function readNetwork(name: unknown, dir: string): Record<string, unknown> {
     { code: 'config/missing', path },
     `There is no deployment ${path}; \`emeth deploy --network ${name}\` writes it, or correct \`network\`.`,
   );
+}
+
+/** A deployment's file tells people more than a configuration needs, such as where the registry is. */
+function ownKeys(role: Role, network: Record<string, unknown>): Record<string, unknown> {
+  const own = keysAt(role, []);
+  return Object.fromEntries(Object.entries(network).filter(([key]) => own.includes(key)));
 }
 
 function withoutEmpty(settings: Record<string, unknown>, network: Record<string, unknown>): Record<string, unknown> {

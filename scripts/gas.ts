@@ -1,0 +1,35 @@
+/**
+ * Measures what each call of the escrow costs on a fresh chain and prints it beside the EmethCore of 2023.
+ *
+ *     npm run gas [-- --json]
+ */
+import Table from 'cli-table3';
+import { openEscrow } from '../test/support/escrow';
+import { gasCalls, gasTable, measureGas } from '../test/support/gas';
+
+async function main(): Promise<void> {
+  await using escrow = await openEscrow();
+  const used = await measureGas(escrow);
+  const rows = gasCalls.map((call) => ({
+    call,
+    gas: used[call],
+    ...gasTable[call],
+    ratio: used[call] / gasTable[call].of2023,
+  }));
+  if (process.argv.includes('--json')) {
+    process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+    return;
+  }
+  const table = new Table({
+    head: ['call', 'ours', 'gate', '2023', 'ours ÷ 2023'],
+    colAligns: ['left', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
+  });
+  const digits = (gas: number) => gas.toLocaleString('en');
+  for (const { call, gas, gate, of2023, ratio } of rows) {
+    table.push([call, digits(gas), digits(gate), digits(of2023), ratio.toFixed(2)]);
+  }
+  process.stdout.write(`${table.toString()}\n`);
+}
+
+void main();

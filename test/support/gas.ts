@@ -1,0 +1,136 @@
+import { Signature, Wallet } from 'ethers';
+import { devKeys } from '../../src/runner/anvil';
+import {
+  afterWork,
+  commitmentOf,
+  dataset,
+  type Escrow,
+  FEE,
+  FUEL,
+  params,
+  reasonHash,
+  result,
+  resultHash,
+  USED,
+} from './escrow';
+
+/** Per call: what the EmethCore of 2023 took (its median, where it has such a call), and the most that ours may take. */
+export const gasTable = {
+  'request, tokens pulled': { of2023: 457_289, gate: 110_000 },
+  'request, prepaid': { of2023: 457_289, gate: 95_000 },
+  // In 2023 these were two transactions.
+  'permit and request': { of2023: 486_445, gate: 125_000 },
+  'process, tokens pulled': { of2023: 141_438, gate: 60_000 },
+  'process, prepaid': { of2023: 141_438, gate: 42_000 },
+  submit: { of2023: 148_058, gate: 60_000 },
+  'verify, first in the slot': { of2023: 203_988, gate: 120_000 },
+  'verify, later in the slot': { of2023: 107_959, gate: 75_000 },
+  cancel: { of2023: 56_266, gate: 42_000 },
+  decline: { of2023: 78_203, gate: 50_000 },
+  timeout: { of2023: 54_644, gate: 50_000 },
+  // Three accounts are credited, a penalty is booked, and the verdict names what it judges.
+  reject: { of2023: 89_165, gate: 55_000 },
+  'happy path': { of2023: 1_009_085, gate: 330_000 },
+} as const;
+export type GasCall = keyof typeof gasTable;
+export const gasCalls = Object.keys(gasTable) as GasCall[];
+
+type Measured = Record<GasCall, number>;
+
+/** As the numbers these are compared with were taken: one whole job before, each call a transaction of its own. */
+export async function measureGas(escrow: Escrow): Promise<Measured> {
+  const used = {} as Measured;
+  const { send, warp, payoutRoot } = escrow;
+  const gas = async (call: GasCall, ...sent: Parameters<typeof send>) => {
+    used[call] = Number((await send(...sent)).gasUsed);
+  };
+  await wholeJob(escrow);
+  await drain(escrow);
+
+  const job = await request(escrow, used, 'request, tokens pulled');
+  await gas('process, tokens pulled', 'node', 'process', job);
+  await gas('submit', 'node', 'submit', job, resultHash, USED, payoutRoot, result);
+  const verdict = await send('verifier', 'verify', job, commitmentOf(payoutRoot), []);
+  // Here requester and node have no credit yet, the dearest case there is.
+  used['happy path'] =
+    used['request, tokens pulled'] + used['process, tokens pulled'] + used['submit'] + Number(verdict.gasUsed);
+
+  await send('requester', 'deposit', escrow.address.requester, FEE * 20n);
+  await send('node', 'deposit', escrow.address.node, FEE * 20n);
+  const prepaid = await request(escrow, used, 'request, prepaid');
+  await gas('process, prepaid', 'node', 'process', prepaid);
+  await gas(
+    'verify, later in the slot',
+    'verifier',
+    'verify',
+    await escrow.jobIn('SUBMITTED'),
+    commitmentOf(payoutRoot),
+    [],
+  );
+  // The first penalty of all opens the book of penalties; that is nobody's usual case.
+  await send('node', 'decline', prepaid);
+
+  await gas('cancel', 'requester', 'cancel', await escrow.jobIn('REQUESTED'));
+  await gas('decline', 'node', 'decline', await escrow.jobIn('PROCESSING'));
+  await gas(
+    'reject',
+    'verifier',
+    'rejectResult',
+    await escrow.jobIn('SUBMITTED'),
+    commitmentOf(payoutRoot),
+    reasonHash,
+    [],
+  );
+  const early = await escrow.jobIn('SUBMITTED');
+  await warp(24 * 3600);
+  await gas('verify, first in the slot', 'verifier', 'verify', early, commitmentOf(payoutRoot), []);
+  const late = await escrow.jobIn('PROCESSING');
+  await warp(afterWork);
+  await gas('timeout', 'requester', 'timeout', late);
+
+  await drain(escrow);
+  await escrow.sendToken('requester', 'approve', escrow.core, 0n);
+  await permitAndRequest(escrow, 'first');
+  used['permit and request'] = await permitAndRequest(escrow, 'second');
+  return used;
+}
+
+async function request(escrow: Escrow, used: Measured, call: GasCall): Promise<string> {
+  const deadline = (await escrow.now()) + 3600n;
+  const sent = await escrow.send('requester', 'request', dataset, params, FEE, FUEL, deadline, saltOf(call));
+  used[call] = Number(sent.gasUsed);
+  return sent.events.find((event) => event.name === 'JobRequested')!.args['jobId'] as string;
+}
+
+/** Brings one job to its end, workers paid. */
+async function wholeJob(escrow: Escrow): Promise<void> {
+  const job = await escrow.jobIn('SUBMITTED');
+  await escrow.send('verifier', 'verify', job, commitmentOf(escrow.payoutRoot), []);
+  await escrow.send('stranger', 'payWorkers', job, resultHash, escrow.payees);
+}
+
+/** Takes all credit out, so that the next call has to pull tokens. */
+async function drain(escrow: Escrow): Promise<void> {
+  const credits = await escrow.credits();
+  for (const role of ['requester', 'node'] as const) {
+    if (credits[role] > 0n) await escrow.send(role, 'withdraw', escrow.address[role], credits[role]);
+  }
+}
+
+async function permitAndRequest(escrow: Escrow, salt: string): Promise<number> {
+  const wallet = new Wallet(devKeys[1]);
+  const value = (FEE * 110n) / 100n;
+  const deadline = (await escrow.now()) + 3600n;
+  const domain = { name: 'Emeth', version: '1', chainId: 31337, verifyingContract: escrow.token };
+  const fields = ['owner', 'spender', 'value', 'nonce', 'deadline'];
+  const types = { Permit: fields.map((name) => ({ name, type: /er$/.test(name) ? 'address' : 'uint256' })) };
+  const nonce = await escrow.readToken('nonces', wallet.address);
+  const message = { owner: wallet.address, spender: escrow.core, value, nonce, deadline };
+  const { v, r, s } = Signature.from(await wallet.signTypedData(domain, types, message));
+  const job = [dataset, params, FEE, FUEL, deadline, saltOf(salt)];
+  return Number((await escrow.send('requester', 'requestWithPermit', ...job, value, deadline, v, r, s)).gasUsed);
+}
+
+function saltOf(text: string): string {
+  return `0x${Buffer.from(text).toString('hex').padStart(64, '0').slice(-64)}`;
+}

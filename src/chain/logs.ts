@@ -20,9 +20,10 @@ const HASH = /^0x[0-9a-f]{64}$/i;
  * check. Throws a `LogError` for a log that the contract cannot have written.
  */
 export function decodeLog(log: RawLog): CoreEvent | undefined {
-  const named = { txHash: String(log.transactionHash), logIndex: Number(log.logIndex) };
-  if (!QUANTITY.test(log.blockNumber) || !QUANTITY.test(log.logIndex)) badLog(named, 'it has no number');
-  if (!HASH.test(log.blockHash) || !HASH.test(log.transactionHash)) badLog(named, 'it has no hash');
-  const event = readEvent(log, named);
-  return event && translate(event, { ...named, blockNumber: Number(log.blockNumber), blockHash: log.blockHash });
+  const { blockHash, transactionHash: txHash } = log;
+  const place = { blockNumber: Number(log.blockNumber), blockHash, txHash, logIndex: Number(log.logIndex) };
+  if (!QUANTITY.test(log.blockNumber) || !QUANTITY.test(log.logIndex)) badLog(place, 'it has no number');
+  if (!HASH.test(blockHash) || !HASH.test(txHash)) badLog(place, 'it has no hash');
+  const event = readEvent(log, place);
+  return event && translate(event, place);
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
+import { registerAccept } from './commands/accept';
 import { registerCancel } from './commands/cancel';
+import { registerChallenge } from './commands/challenge';
 import { registerDbInit } from './commands/db-init';
 import { registerDecline } from './commands/decline';
 import { registerDemo } from './commands/demo';
@@ -36,6 +38,8 @@ const registrations = [
   registerVerifier,
   registerRequest,
   registerCancel,
+  registerAccept,
+  registerChallenge,
   registerResult,
   registerGenerate,
   registerWithdraw,

@@ -52,6 +52,8 @@ export interface Chain extends AsyncDisposable {
   withdrawalNonce(account: Address): Promise<bigint>;
   /** Whether a node may take jobs. */
   isActive(node: Address): Promise<boolean>;
+  /** What challenging a job's result costs, in wei, while nobody is proved wrong. */
+  bondOf(jobId: JobId): Promise<bigint>;
   /** What is locked on top of a fee: the verifier's part, and what the job will burn if all of its fee is paid out. In wei. */
   extraFees(feeWei: bigint): Promise<{ verifierWei: bigint; burnWei: bigint }>;
   /** What the chain's clock says, in Unix milliseconds. */
@@ -98,6 +100,11 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
     rewardPool: async () => known(await read(tokenContract, 'rewardPool')),
     withdrawalNonce: async (account) => (await read(coreContract, 'nonces', account)) as bigint,
     isActive: async (node) => (await read(coreContract, 'isActive', node)) as boolean,
+    async bondOf(jobId) {
+      const { fee, termsId } = (await read(coreContract, 'jobs', jobId)) as { fee: bigint; termsId: bigint };
+      const { penaltyBps } = (await read(coreContract, 'terms', termsId)) as { penaltyBps: bigint };
+      return (fee * penaltyBps) / 10_000n;
+    },
     async extraFees(feeWei) {
       const terms = await read(coreContract, 'terms', await read(coreContract, 'currentTerms'));
       const { verifierBps, burnBps } = terms as { verifierBps: bigint; burnBps: bigint };

@@ -37,6 +37,8 @@ export interface Emeth {
   request(job: JobRequest): Promise<{ jobId: JobId; hash: string }>;
   cancel(jobId: JobId): Promise<{ hash: string }>;
   accept(jobId: JobId): Promise<{ hash: string }>;
+  /** Disputes a result, with a bond of `bondWei` from credit and tokens. */
+  challenge(jobId: JobId, bondWei: bigint): Promise<{ hash: string }>;
   /** Takes a job, with a deposit as high as its fee. */
   process(jobId: JobId): Promise<{ hash: string }>;
   decline(jobId: JobId): Promise<{ hash: string }>;
@@ -86,6 +88,11 @@ export function openEmeth(chain: Chain, sender: Sender): Emeth {
     request: (job) => paying(() => request(chain, sender, job)),
     cancel: (jobId) => once(jobId, 'cancel'),
     accept: (jobId) => once(jobId, 'accept'),
+    challenge: (jobId, bondWei) =>
+      paying(async () => {
+        await fund(chain, sender, bondWei);
+        return once(jobId, 'challenge');
+      }),
     process: (jobId) =>
       paying(async () => {
         await fund(chain, sender, (await chain.job(jobId)).feeWei);

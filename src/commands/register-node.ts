@@ -69,7 +69,7 @@ async function registerNode(options: RegisterOptions): Promise<void> {
   const { chain, sender } = account;
   const registry = await requireRegistry(chain);
   const enrolment = await readEnrolment(account, options);
-  if (options.sign) return printSigned(account, registry, enrolment);
+  if (options.sign) return await printSigned(account, registry, enrolment);
 
   const known = await registry.find(enrolment.node);
   if (!known) {

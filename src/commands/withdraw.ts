@@ -54,9 +54,9 @@ export function registerWithdraw(program: Command): void {
 async function withdraw(options: WithdrawOptions): Promise<void> {
   const { openAccount } = await import('./account.js');
   await using account = await openAccount(options);
-  if (options.relay !== undefined) return relay(account, options.relay, options);
+  if (options.relay !== undefined) return await relay(account, options.relay, options);
   const plan = await makePlan(account, options);
-  if (options.sign) return sign(account, plan, options);
+  if (options.sign) return await sign(account, plan, options);
   const [amountWei, rewardWei] = [creditOf(plan), rewardsOf(plan)];
   const facts = {
     account: plan.account,

@@ -1,0 +1,35 @@
+import type { Command } from 'commander';
+import { type CommonOptions, example } from './options';
+import { formatEmt, printJson, printLines, talk } from './print';
+
+interface ChallengeOptions extends CommonOptions {
+  dryRun?: boolean | undefined;
+}
+
+export function registerChallenge(program: Command): void {
+  program
+    .command('challenge')
+    .description('dispute a submitted result with a bond; it is lost if the verifiers find the result good')
+    .argument('<id>', 'job id')
+    .option('--dry-run', 'only show the bond')
+    .addHelpText('after', example('emeth challenge 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9 --dry-run'))
+    .action(challenge);
+}
+
+async function challenge(id: string, options: ChallengeOptions): Promise<void> {
+  const { openAccount } = await import('./account.js');
+  const { parseJobId } = await import('./arguments.js');
+  const { requireJob } = await import('./chain-job.js');
+  const jobId = parseJobId(id);
+  await using account = await openAccount(options);
+  const { state: before } = await requireJob(account.chain, jobId);
+  const bondWei = await account.chain.bondOf(jobId);
+  if (options.dryRun) {
+    if (options.json) return printJson({ jobId, state: before, bondWei, sent: false });
+    return talk(`The bond would be ${formatEmt(bondWei)}.`);
+  }
+  const { hash } = await account.emeth.challenge(jobId, bondWei);
+  const { state } = await account.chain.job(jobId);
+  if (options.json) return printJson({ jobId, state, bondWei, hash, sent: true });
+  printLines(`${jobId} is ${state}, with a bond of ${formatEmt(bondWei)}.`);
+}

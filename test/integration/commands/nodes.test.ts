@@ -1,0 +1,193 @@
+import { writeFile } from 'node:fs/promises';
+import { JsonRpcProvider, Wallet } from 'ethers';
+import { Address, JobId } from '../../../src/domain/ids';
+import { devKeys } from '../../../src/runner/anvil';
+import { runInProcess } from '../../support/cli';
+import { type ClientChain, openClientChain } from '../../support/client-chain';
+
+const EMT = 10n ** 18n;
+const DAY_S = 86_400;
+const [, nodeKey, otherKey] = devKeys;
+const other = Address.parse(new Wallet(otherKey).address);
+
+let client: ClientChain;
+let provider: JsonRpcProvider;
+beforeEach(async () => {
+  client = await openClientChain();
+  provider = new JsonRpcProvider(client.url);
+});
+afterEach(async () => {
+  provider.destroy();
+  await client[Symbol.asyncDispose]();
+});
+
+async function wait(seconds: number): Promise<void> {
+  await provider.send('evm_increaseTime', [seconds]);
+  await provider.send('evm_mine', []);
+}
+
+/** Another account of the chain, which runs the same commands. */
+async function openOther(key: string) {
+  const path = client.file(`${key.slice(2, 8)}.json`);
+  const { core, token } = client;
+  const config = { endpoint: client.url, emethContractAddress: core, tokenContractAddress: token, privateKey: key };
+  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+  const common = ['--config', path, '--data-dir', client.file(key.slice(2, 8)), '--json'];
+  return async (...argv: string[]): Promise<Record<string, unknown>> => {
+    const { status, out, talk } = await runInProcess(...argv, ...common);
+    if (status !== 0) throw new Error(talk);
+    return JSON.parse(out);
+  };
+}
+
+const register = (...more: string[]) => ['register-node', '--organization', 'acme', '--wallet-account', other, ...more];
+
+describe('register-node', () => {
+  test('default: founds the organisation, locks the least stake, and anybody sees the node', async () => {
+    const before = BigInt((await client.run('node')).tokenWei ?? '');
+    expect(await client.run(...register('--compute-units', '7'))).toMatchObject({
+      node: client.requester,
+      status: 'ACTIVE',
+      organisation: 'acme',
+      operator: client.requester,
+      payout: other,
+      computeUnits: 7,
+      stakeWei: String(10n * EMT),
+    });
+    expect(before - BigInt((await client.run('node')).tokenWei ?? '')).toBe(10n * EMT);
+    const bare = client.requester.slice(2);
+    expect(await client.run('query-node', '--node-addr', bare)).toMatchObject({ organisation: 'acme' });
+    const { nodes } = await client.run<{ nodes: unknown[] }>('query-all-nodes');
+    expect(nodes).toMatchObject([{ node: client.requester }]);
+  });
+
+  test('when it is run again, nothing is sent', async () => {
+    await client.run(...register());
+    const nonce = await provider.getTransactionCount(client.requester);
+    expect(await client.run(...register())).toMatchObject({ status: 'ACTIVE' });
+    expect(await provider.getTransactionCount(client.requester)).toBe(nonce);
+  });
+
+  test('when the node is another account, it signs and the operator brings that', async () => {
+    const asNode = await openOther(nodeKey);
+    const node = Address.parse(new Wallet(nodeKey).address);
+    await writeFile(client.file('node.enrolment'), JSON.stringify(await asNode(...register('--sign'))));
+    const asOperator = register('--node-addr', node, '--enrolment', client.file('node.enrolment'));
+    expect(await client.run(...asOperator)).toMatchObject({ node, operator: client.requester, status: 'ACTIVE' });
+  });
+
+  test('throws registry/no-consent without the node’s signature, registry/other-enrolment for one of something else', async () => {
+    const node = new Wallet(nodeKey).address;
+    expect(await client.runFailing(...register('--node-addr', node))).toMatchObject({ code: 'registry/no-consent' });
+    const asNode = await openOther(nodeKey);
+    await writeFile(client.file('node.enrolment'), JSON.stringify(await asNode(...register('--sign'))));
+    const changed = register('--node-addr', node, '--enrolment', client.file('node.enrolment'), '--compute-units', '9');
+    expect(await client.runFailing(...changed)).toMatchObject({ code: 'registry/other-enrolment' });
+  });
+
+  test('throws chain/reverted for somebody else’s organisation', async () => {
+    await client.run(...register());
+    const asOther = await openOther(nodeKey);
+    await expect(asOther(...register())).rejects.toThrow('does not own that organisation');
+  });
+
+  test('throws registry/unknown-node for a node nobody registered', async () => {
+    expect(await client.runFailing('query-node', '--node-addr', other)).toMatchObject({
+      code: 'registry/unknown-node',
+    });
+  });
+});
+
+test('stake, unregister-node: more stake, a week of unbonding, then all of it back', async () => {
+  const before = (await client.run('node')).tokenWei;
+  await client.run(...register());
+  expect(await client.run('stake', '--amount', '5emt')).toMatchObject({ stakeWei: String(15n * EMT) });
+  expect(await client.run('unregister-node')).toMatchObject({ did: 'deactivated', status: 'UNBONDING' });
+  expect(await client.run('unregister-node')).toMatchObject({ did: 'waits' });
+  expect(await client.run('unregister-node', '--undo')).toMatchObject({ did: 'reactivated', status: 'ACTIVE' });
+  await client.run('unregister-node');
+  await wait(7 * DAY_S + 1);
+  expect(await client.run('unregister-node')).toMatchObject({ did: 'stake-withdrawn' });
+  expect((await client.run('node')).tokenWei).toBe(before);
+});
+
+test('payout: proposed, confirmed by the wallet itself two days later, or called off', async () => {
+  const next = Address.parse(new Wallet(nodeKey).address);
+  const asNext = await openOther(nodeKey);
+  const confirm = ['payout', '--node-addr', client.requester, '--confirm'];
+  await client.run(...register());
+  expect(await client.run('payout', '--to', next)).toMatchObject({ payout: other, nextPayout: { payout: next } });
+  await expect(asNext(...confirm)).rejects.toThrow('has to wait until');
+  await wait(2 * DAY_S);
+  expect(await asNext(...confirm)).toMatchObject({ payout: next });
+  await client.run('payout', '--to', other);
+  const { nextPayout } = await client.run('payout', '--cancel');
+  expect(nextPayout).toBeUndefined();
+  expect(await client.runFailing('payout')).toMatchObject({ code: 'usage/payout' });
+});
+
+/** A job of 20 EMT, all of it used, accepted by its requester. */
+async function finishJob(): Promise<JobId> {
+  await using node = await client.openNode();
+  const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+  const jobId = JobId.parse((await client.run(...request)).jobId);
+  await node.emeth.process(jobId);
+  await node.emeth.submit(
+    { jobId, resultHash: `0x${'01'.repeat(32)}`, payoutRoot: `0x${'02'.repeat(32)}` },
+    1000n,
+    'r',
+  );
+  expect(await client.run('accept', jobId)).toMatchObject({ state: 'VERIFIED' });
+  return jobId;
+}
+
+test('query-node-incentive, withdraw: rewards of closed days are shown, claimed once, and go to the payout wallet', async () => {
+  const node = Address.parse(new Wallet(nodeKey).address);
+  const asNode = await openOther(nodeKey);
+  await finishJob();
+  expect(await client.run('query-node-incentive', '--node-addr', node)).toMatchObject({
+    creditWei: String(20n * EMT),
+    unclaimedSlots: [],
+    jobs: { VERIFIED: 1 },
+  });
+  await wait(DAY_S);
+  // 5 % of 20 EMT were burnt, and 80 % of that is the most a reward may be.
+  const rewardWei = String((8n * EMT) / 10n);
+  expect(await client.run('query-node-incentive', '--node-addr', node)).toMatchObject({ unclaimedWei: rewardWei });
+  const before = BigInt(String((await asNode('node')).tokenWei));
+  expect(await asNode('withdraw', '--dry-run')).toMatchObject({ rewardWei, sent: false });
+  expect(await asNode('withdraw')).toMatchObject({ rewardWei, amountWei: String(20n * EMT), creditAfter: '0' });
+  expect(BigInt(String((await asNode('node')).tokenWei)) - before).toBe(20n * EMT + BigInt(rewardWei));
+  expect(await asNode('withdraw')).toMatchObject({ rewardWei: '0', amountWei: '0', sent: false });
+});
+
+test('withdraw --sign, --relay: an account without coin gets its credit, who brings it the tip', async () => {
+  await finishJob();
+  const asNode = await openOther(nodeKey);
+  const node = new Wallet(nodeKey).address;
+  await provider.send('anvil_setBalance', [node, '0x0']);
+  const before = BigInt(String((await asNode('node')).tokenWei));
+  await writeFile(client.file('mine.json'), JSON.stringify(await asNode('withdraw', '--sign', '--tip', '1emt')));
+  const creditBefore = BigInt((await client.run('node')).creditWei ?? '');
+  await client.run('withdraw', '--relay', client.file('mine.json'));
+  expect(BigInt(String((await asNode('node')).tokenWei)) - before).toBe(19n * EMT);
+  expect(BigInt((await client.run('node')).creditWei ?? '') - creditBefore).toBe(EMT);
+  expect((await client.runFailing('withdraw', '--relay', client.file('mine.json'))).message).toContain(
+    'EmethCore_WrongSignature',
+  );
+});
+
+test('challenge: the bond is locked, and the job waits for the verifiers', async () => {
+  await using node = await client.openNode();
+  const request = ['request', '--dataset', `sha256:${'cd'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+  const jobId = JobId.parse((await client.run(...request)).jobId);
+  await node.emeth.process(jobId);
+  await node.emeth.submit(
+    { jobId, resultHash: `0x${'01'.repeat(32)}`, payoutRoot: `0x${'02'.repeat(32)}` },
+    1000n,
+    'r',
+  );
+  const bondWei = String(4n * EMT);
+  expect(await client.run('challenge', jobId, '--dry-run')).toMatchObject({ bondWei, sent: false });
+  expect(await client.run('challenge', jobId)).toMatchObject({ bondWei, state: 'DISPUTED' });
+});

@@ -103,6 +103,7 @@ const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]>
   },
   JobRejected(model, { refund, returned, penalty, verifier, verifierFee }, job) {
     job.state = 'FAILED';
+    job.payoutWei = 0n;
     model.owe(job.requester, refund);
     model.owe(job.node, returned);
     model.forfeit(job.node, penalty);
@@ -119,6 +120,7 @@ const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]>
   },
   JobUnwound(model, { refund, deposit, challenger, bond }, job) {
     job.state = 'UNVERIFIED';
+    job.payoutWei = 0n;
     model.owe(job.requester, refund);
     model.owe(job.node, deposit);
     model.owe(challenger, bond);

@@ -25,7 +25,7 @@ const interfaces = {
   registry: new Interface(nodeRegistryAbi),
   pool: new Interface(rewardPoolAbi),
 };
-type ContractName = keyof typeof interfaces;
+export type ContractName = keyof typeof interfaces;
 
 /** Who does what; anvil has an account and a key for each. */
 export const roles = [
@@ -92,6 +92,8 @@ export interface Escrow extends AsyncDisposable {
   warp(seconds: number): Promise<void>;
   /** Credits of all roles, and the penalties that wait for their release. */
   credits(): Promise<Record<Role | 'penalties', bigint>>;
+  /** Every event a contract ever emitted, in order. */
+  history(contract: ContractName): Promise<LogDescription[]>;
   /** Takes the chain back to where it was when this was opened. */
   reset(): Promise<void>;
 }
@@ -177,6 +179,11 @@ export async function openEscrow(): Promise<Escrow> {
       const credits = Object.fromEntries(roles.map((role, i) => [role, amounts[i]])) as Record<Role, bigint>;
       const forfeits = await Promise.all(roles.map((role) => read<bigint>('forfeited', address[role])));
       return { ...credits, penalties: forfeits.reduce((sum, amount) => sum + amount) };
+    },
+    async history(contract) {
+      const filter = { address: on[contract].address, fromBlock: '0x0', toBlock: 'latest' };
+      const logs = (await provider.send('eth_getLogs', [filter])) as { data: string; topics: string[] }[];
+      return logs.flatMap((log) => interfaces[contract].parseLog(log) ?? []);
     },
     async reset() {
       await provider.send('evm_revert', [snapshot]);

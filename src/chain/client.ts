@@ -48,6 +48,8 @@ export interface Chain extends AsyncDisposable {
   registry(): Promise<Address | undefined>;
   /** What mints slot rewards; undefined if nothing does. */
   rewardPool(): Promise<Address | undefined>;
+  /** What a permit over the token's allowance is signed with: the token's name and the account's next number. */
+  permitFacts(owner: Address): Promise<{ name: string; nonce: bigint }>;
   /** Number of the account's next withdrawal by signature. */
   withdrawalNonce(account: Address): Promise<bigint>;
   /** Whether a node may take jobs. */
@@ -98,6 +100,10 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
     allowance: async (owner, spender) => (await read(tokenContract, 'allowance', owner, spender)) as bigint,
     registry: async () => known(await read(coreContract, 'registry')),
     rewardPool: async () => known(await read(tokenContract, 'rewardPool')),
+    permitFacts: async (owner) => ({
+      name: (await read(tokenContract, 'name')) as string,
+      nonce: (await read(tokenContract, 'nonces', owner)) as bigint,
+    }),
     withdrawalNonce: async (account) => (await read(coreContract, 'nonces', account)) as bigint,
     isActive: async (node) => (await read(coreContract, 'isActive', node)) as boolean,
     async bondOf(jobId) {

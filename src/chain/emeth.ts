@@ -1,4 +1,5 @@
 import { hexlify, Interface, isError, randomBytes } from 'ethers';
+import { formatEmt } from '../domain/emt';
 import type { Address, JobId } from '../domain/ids';
 import { JobId as JobIdSchema } from '../domain/ids';
 import type { Share } from '../domain/shares';
@@ -7,8 +8,10 @@ import { commitmentOf } from './attestations';
 import type { Chain } from './client';
 import { coreInterface, decodeEvent } from './events';
 import { emethTokenAbi } from './generated/emeth-token';
+import { signPermit } from './permit';
 import { openQueue } from './queue';
 import type { Sender } from './sender';
+import type { Wallet } from './wallet';
 import type { SignedWithdrawal } from './withdrawal';
 
 const tokenInterface = new Interface(emethTokenAbi);
@@ -73,7 +76,7 @@ export interface Claim {
   proof: readonly string[];
 }
 
-export function openEmeth(chain: Chain, sender: Sender): Emeth {
+export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
   const { address } = sender;
   // Two acts that count on the same credit and allowance must not look at them at the same time.
   const paying = openQueue();
@@ -85,7 +88,7 @@ export function openEmeth(chain: Chain, sender: Sender): Emeth {
 
   return {
     address,
-    request: (job) => paying(() => request(chain, sender, job)),
+    request: (job) => paying(() => request(chain, sender, wallet, job)),
     cancel: (jobId) => once(jobId, 'cancel'),
     accept: (jobId) => once(jobId, 'accept'),
     challenge: (jobId, bondWei) =>
@@ -144,30 +147,40 @@ function withdrawalData(to: Address, amountWei: bigint, claims: readonly Claim[]
   return claims.length === 0 ? withdrawal : encode('multicall', [[...claims.map(claimData), withdrawal]]);
 }
 
-async function request(chain: Chain, sender: Sender, job: JobRequest): Promise<{ jobId: JobId; hash: string }> {
+async function request(
+  chain: Chain,
+  sender: Sender,
+  wallet: Wallet,
+  job: JobRequest,
+): Promise<{ jobId: JobId; hash: string }> {
   const { verifierWei, burnWei } = await chain.extraFees(job.feeWei);
-  await fund(chain, sender, job.feeWei + verifierWei + burnWei);
+  const missingWei = await missing(chain, sender.address, job.feeWei + verifierWei + burnWei);
+  const isAllowed = (await chain.allowance(sender.address, chain.core)) >= missingWei;
   const salt = hexlify(randomBytes(32));
-  const deadline = Math.floor(job.deadlineMs / 1000);
+  const deadline = BigInt(Math.floor(job.deadlineMs / 1000));
   const args = [job.dataset, job.params, job.feeWei, job.fuelLimit, deadline, salt];
-  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data: encode('request', args) });
+  const data = isAllowed
+    ? encode('request', args)
+    : encode('requestWithPermit', [...args, ...(await signPermit(chain, wallet, missingWei, deadline))]);
+  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data });
   return { jobId: await jobOf(chain, hash), hash };
 }
 
 /** Makes sure the contract can collect `needWei` from credit and tokens. */
 async function fund(chain: Chain, sender: Sender, needWei: bigint): Promise<void> {
-  const { address } = sender;
-  const credit = await chain.credit(address);
+  await approve(chain, sender, chain.core, await missing(chain, sender.address, needWei));
+}
+
+/** What credit does not cover. Throws `chain/not-enough-tokens` when the account's tokens do not either. */
+async function missing(chain: Chain, account: Address, needWei: bigint): Promise<bigint> {
+  const credit = await chain.credit(account);
   const missingWei = needWei > credit ? needWei - credit : 0n;
-  if (missingWei === 0n) return;
-  const haveWei = await chain.tokenBalance(address);
-  if (haveWei < missingWei) {
-    throw new AppError<EmethError>(
-      { code: 'chain/not-enough-tokens', account: address, haveWei, needWei: missingWei },
-      `${address} has ${haveWei} wei of EMT and needs ${missingWei}; send it the difference.`,
-    );
-  }
-  await approve(chain, sender, chain.core, missingWei);
+  const haveWei = await chain.tokenBalance(account);
+  if (haveWei >= missingWei) return missingWei;
+  throw new AppError<EmethError>(
+    { code: 'chain/not-enough-tokens', account, haveWei, needWei: missingWei },
+    `${account} has ${formatEmt(haveWei)} and needs ${formatEmt(missingWei)}; send it the difference.`,
+  );
 }
 
 /** Lets one of our contracts take so much of the sender's tokens; does nothing if it already may. */

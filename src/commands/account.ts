@@ -45,7 +45,7 @@ export async function openAccount(options: CommonOptions): Promise<Account> {
   return {
     ...client,
     wallet,
-    emeth: openEmeth(chain, sender),
+    emeth: openEmeth(chain, sender, wallet),
     sender,
     logger,
     signal,

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { formatEmt } from '../domain/emt';
 import { type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines, talk } from './print';
+import { printJson, printLines, talk } from './print';
 
 interface ChallengeOptions extends CommonOptions {
   dryRun?: boolean | undefined;

@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { DemoSummary } from '../demo/summary';
+import { formatEmt } from '../domain/emt';
 import { AppError } from '../lib/errors';
 import { example, wholeNumber } from './options';
-import { formatEmt, printLines, talk } from './print';
+import { printLines, talk } from './print';
 
 interface DemoCommandOptions {
   dataset?: string | undefined;

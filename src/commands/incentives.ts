@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { Chain } from '../chain/client';
 import type { SlotReward } from '../chain/rewards';
+import { formatEmt } from '../domain/emt';
 import type { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines } from './print';
+import { printJson, printLines } from './print';
 
 /** What a node has earned, has at stake in jobs, and may still take. */
 export interface Incentives {

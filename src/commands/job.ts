@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import { formatEmt } from '../domain/emt';
 import type { JobDetails } from '../protocol/admin';
 import { example } from './options';
-import { formatEmt, printJson, printLines } from './print';
+import { printJson, printLines } from './print';
 import type { QueueOptions } from './queue';
 
 export function registerJob(program: Command): void {

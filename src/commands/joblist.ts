@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
+import { formatEmt } from '../domain/emt';
 import type { JobView } from '../protocol/admin';
 import { example } from './options';
-import { formatEmt, printJson, printLines, talk } from './print';
+import { printJson, printLines, talk } from './print';
 import type { QueueOptions } from './queue';
 
 interface ListOptions extends QueueOptions {

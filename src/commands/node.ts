@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { formatEmt } from '../domain/emt';
 import type { Address } from '../domain/ids';
 import type { Account } from './account';
 import { describeIncentives, readIncentives } from './incentives';
 import { type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines } from './print';
+import { printJson, printLines } from './print';
 
 export function registerNode(program: Command): void {
   program

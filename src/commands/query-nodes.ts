@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import type { RegisteredNode } from '../chain/registry';
+import { formatEmt } from '../domain/emt';
 import { type CommonOptions, example, wholeNumber } from './options';
-import { formatEmt, printJson, printLines, talk } from './print';
+import { printJson, printLines, talk } from './print';
 import { describeNode, requireNode, requireRegistry } from './registry';
 
 interface PageOptions extends CommonOptions {

@@ -1,9 +1,9 @@
 import type { Chain } from '../chain/client';
 import type { RegisteredNode, Registry } from '../chain/registry';
+import { formatEmt } from '../domain/emt';
 import type { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Account } from './account';
-import { formatEmt } from './print';
 
 export type RegistryError =
   | { code: 'registry/none'; contract: Address }

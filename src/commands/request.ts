@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { JobRequest } from '../chain/emeth';
+import { formatEmt } from '../domain/emt';
 import type { Account } from './account';
 import { amount, type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines, talk } from './print';
+import { printJson, printLines, talk } from './print';
 
 interface RequestOptions extends CommonOptions {
   dataset: string;

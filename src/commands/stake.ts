@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { formatEmt } from '../domain/emt';
 import { amount, type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines } from './print';
+import { printJson, printLines } from './print';
 import { nodeOrOwn, requireNode, requireRegistry } from './registry';
 
 interface StakeOptions extends CommonOptions {

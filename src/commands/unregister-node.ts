@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { Operator } from '../chain/operator';
 import type { RegisteredNode } from '../chain/registry';
+import { formatEmt } from '../domain/emt';
 import { type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines } from './print';
+import { printJson, printLines } from './print';
 import { nodeOrOwn, requireNode, requireRegistry } from './registry';
 
 interface UnregisterOptions extends CommonOptions {

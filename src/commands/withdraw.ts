@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import type { Claim } from '../chain/emeth';
 import type { Rewards, SlotReward } from '../chain/rewards';
+import { formatEmt } from '../domain/emt';
 import type { Address } from '../domain/ids';
 import type { Account } from './account';
 import { amount, type CommonOptions, example } from './options';
-import { formatEmt, printJson, printLines, talk } from './print';
+import { printJson, printLines, talk } from './print';
 
 interface WithdrawOptions extends CommonOptions {
   to?: string | undefined;

@@ -47,7 +47,7 @@ export async function openChainAccounts(): Promise<ChainAccounts> {
     store,
     walletOf,
     senderOf,
-    emethOf: async (role) => openEmeth(chain, await senderOf(role)),
+    emethOf: async (role) => openEmeth(chain, await senderOf(role), await walletOf(role)),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
       await chain[Symbol.asyncDispose]();

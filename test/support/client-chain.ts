@@ -97,7 +97,7 @@ async function openNode(options: { endpoint: string; core: Address; token: Addre
   const sender = openSender({}, deps);
   await registerAs(chain, sender);
   return {
-    emeth: openEmeth(chain, sender),
+    emeth: openEmeth(chain, sender, wallet),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
       await chain[Symbol.asyncDispose]();

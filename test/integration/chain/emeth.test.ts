@@ -52,6 +52,43 @@ describe('emeth', () => {
     expect(await stateOf(ref.jobId)).toBe('VERIFIED');
   });
 
+  test('when nothing is approved, a request still takes one transaction', async () => {
+    const { escrow, chain } = accounts;
+    await escrow.sendToken('requester', 'approve', escrow.core, 0n);
+    const sent = () => chain.provider.getTransactionCount(escrow.address.requester);
+    const before = await sent();
+    expect(await stateOf(await request())).toBe('REQUESTED');
+    expect((await sent()) - before).toBe(1);
+    expect(await chain.allowance(escrow.address.requester, escrow.core)).toBe(0n);
+  });
+
+  test('pay that is claimed one by one comes out with the credit, in one transaction', async () => {
+    const { escrow, chain, emethOf } = accounts;
+    const payees = ['worker', 'other'] as const;
+    const shares = payees.map((role, index) => ({
+      index,
+      worker: escrow.address[role],
+      amountWei: FEE / 4n,
+      tokens: 1,
+    }));
+    const { root: payoutRoot, proofOf } = buildPayouts(shares);
+    const node = await emethOf('node');
+    const claims = [];
+    for (let i = 0; i < 2; i += 1) {
+      const ref: ResultRef = { jobId: await request(), resultHash, payoutRoot };
+      await node.process(ref.jobId);
+      await node.submit(ref, FUEL / 2n, 'sha256:result');
+      await (await emethOf('verifier')).verify(ref);
+      claims.push({ ref, share: shares[0]!, proof: proofOf(0) });
+    }
+    const worker = await emethOf('worker');
+    expect(await Promise.all(claims.map((claim) => worker.canClaim(claim)))).toEqual([true, true]);
+    const tokensBefore = await chain.tokenBalance(worker.address);
+    await worker.withdraw(worker.address, FEE / 2n, claims);
+    expect((await chain.tokenBalance(worker.address)) - tokensBefore).toBe(FEE / 2n);
+    expect(await Promise.all(claims.map((claim) => worker.canClaim(claim)))).toEqual([false, false]);
+  });
+
   test('when every act is repeated, nothing happens twice', async () => {
     const { chain, walletOf, emethOf } = accounts;
     const { ref, shares, node } = await submit(2);

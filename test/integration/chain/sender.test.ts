@@ -44,7 +44,7 @@ async function openRig(): Promise<Rig> {
     wallet,
     store,
     sender: (options) => open(never, options),
-    emeth: (signal, options) => openEmeth(chain, open(signal, options)),
+    emeth: (signal, options) => openEmeth(chain, open(signal, options), wallet),
     async [Symbol.asyncDispose]() {
       await store[Symbol.asyncDispose]();
       await chain[Symbol.asyncDispose]();
@@ -184,7 +184,7 @@ describe('emeth', () => {
       logger: silentLogger,
       signal,
     };
-    const emeth = openEmeth(rig.chain, openSender({}, deps));
+    const emeth = openEmeth(rig.chain, openSender({}, deps), poor);
     const deadlineMs = (await rig.chain.nowMs()) + 3_600_000;
     const request = emeth.request({ dataset: 'x', params: '{}', feeWei: EMT, fuelLimit: 1n, deadlineMs });
     await expect(request).rejects.toMatchObject({ code: 'chain/not-enough-tokens' });

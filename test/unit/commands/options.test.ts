@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { amount, wholeNumber } from '../../../src/commands/options';
-import { formatBytes, formatEmt } from '../../../src/commands/print';
+import { formatBytes } from '../../../src/commands/print';
+import { formatEmt } from '../../../src/domain/emt';
 
 describe('amount', () => {
   test.each([

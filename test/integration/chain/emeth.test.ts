@@ -64,7 +64,7 @@ describe('emeth', () => {
 
   test('pay that is claimed one by one comes out with the credit, in one transaction', async () => {
     const { escrow, chain, emethOf } = accounts;
-    const payees = ['worker', 'other'] as const;
+    const payees = ['challenger', 'other'] as const;
     const shares = payees.map((role, index) => ({
       index,
       worker: escrow.address[role],
@@ -81,7 +81,7 @@ describe('emeth', () => {
       await (await emethOf('verifier')).verify(ref);
       claims.push({ ref, share: shares[0]!, proof: proofOf(0) });
     }
-    const worker = await emethOf('worker');
+    const worker = await emethOf('challenger');
     expect(await Promise.all(claims.map((claim) => worker.canClaim(claim)))).toEqual([true, true]);
     const tokensBefore = await chain.tokenBalance(worker.address);
     await worker.withdraw(worker.address, FEE / 2n, claims);

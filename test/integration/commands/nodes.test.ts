@@ -126,8 +126,8 @@ test('payout: proposed, confirmed by the wallet itself two days later, or called
   expect(await client.runFailing('payout')).toMatchObject({ code: 'usage/payout' });
 });
 
-/** A job of 20 EMT, all of it used, accepted by its requester. */
-async function finishJob(): Promise<JobId> {
+/** A job of 20 EMT with a result that used all of it. */
+async function submitJob(): Promise<JobId> {
   await using node = await client.openNode();
   const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
   const jobId = JobId.parse((await client.run(...request)).jobId);
@@ -137,8 +137,11 @@ async function finishJob(): Promise<JobId> {
     1000n,
     'r',
   );
-  expect(await client.run('accept', jobId)).toMatchObject({ state: 'VERIFIED' });
   return jobId;
+}
+
+async function finishJob(): Promise<void> {
+  expect(await client.run('accept', await submitJob())).toMatchObject({ state: 'VERIFIED' });
 }
 
 test('query-node-incentive, withdraw: rewards of closed days are shown, claimed once, and go to the payout wallet', async () => {
@@ -178,15 +181,7 @@ test('withdraw --sign, --relay: an account without coin gets its credit, who bri
 });
 
 test('challenge: the bond is locked, and the job waits for the verifiers', async () => {
-  await using node = await client.openNode();
-  const request = ['request', '--dataset', `sha256:${'cd'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
-  const jobId = JobId.parse((await client.run(...request)).jobId);
-  await node.emeth.process(jobId);
-  await node.emeth.submit(
-    { jobId, resultHash: `0x${'01'.repeat(32)}`, payoutRoot: `0x${'02'.repeat(32)}` },
-    1000n,
-    'r',
-  );
+  const jobId = await submitJob();
   const bondWei = String(4n * EMT);
   expect(await client.run('challenge', jobId, '--dry-run')).toMatchObject({ bondWei, sent: false });
   expect(await client.run('challenge', jobId)).toMatchObject({ bondWei, state: 'DISPUTED' });

@@ -1,4 +1,6 @@
+import { createDecipheriv, scryptSync } from 'node:crypto';
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { keccak256, Wallet } from 'ethers';
 import { openWallet } from '../../../src/chain/wallet';
 import { runInProcess } from '../../support/cli';
 import { openScratch } from '../../support/scratch';
@@ -12,6 +14,15 @@ describe('new-account', () => {
     for (const file of [keystore, passwordFile]) expect((await stat(file ?? '')).mode & 0o777).toBe(0o600);
     const wallet = await openWallet({ keystore: keystore ?? '', passwordFile: passwordFile ?? '' }, 1);
     expect(wallet.address).toBe(address);
+  });
+
+  test('the keystore is version 3 as other wallets know it', async () => {
+    await using scratch = await openScratch();
+    const { out } = await runInProcess('new-account', '--out', scratch.file('k.json'), '--json');
+    const { address, keystore = '', passwordFile = '' } = JSON.parse(out) as Record<string, string>;
+    const password = (await readFile(passwordFile, 'utf8')).trim();
+    const privateKey = openByTheBook(JSON.parse(await readFile(keystore, 'utf8')), password);
+    expect(new Wallet(`0x${privateKey}`).address.toLowerCase()).toBe(address);
   });
 
   test('throws files/exists and writes nothing over anything', async () => {
@@ -36,3 +47,29 @@ describe('new-account', () => {
     expect(result.status).toBe(status);
   });
 });
+
+interface KeystoreV3 {
+  version: number;
+  Crypto?: KeystoreV3['crypto'];
+  crypto?: {
+    cipher: string;
+    ciphertext: string;
+    cipherparams: { iv: string };
+    kdf: string;
+    kdfparams: { n: number; r: number; p: number; dklen: number; salt: string };
+    mac: string;
+  };
+}
+
+/** Opens a keystore as the Web3 Secret Storage definition has it, with nothing but Node's own cryptography and keccak. */
+function openByTheBook(file: KeystoreV3, password: string): string {
+  const crypto = file.crypto ?? file.Crypto;
+  if (file.version !== 3 || !crypto) throw new Error('not version 3');
+  expect([crypto.kdf, crypto.cipher]).toEqual(['scrypt', 'aes-128-ctr']);
+  const { n, r, p, dklen, salt } = crypto.kdfparams;
+  const key = scryptSync(password, Buffer.from(salt, 'hex'), dklen, { N: n, r, p, maxmem: 256 * n * r });
+  const ciphertext = Buffer.from(crypto.ciphertext, 'hex');
+  expect(keccak256(Buffer.concat([key.subarray(16, 32), ciphertext])).slice(2)).toBe(crypto.mac);
+  const decipher = createDecipheriv('aes-128-ctr', key.subarray(0, 16), Buffer.from(crypto.cipherparams.iv, 'hex'));
+  return Buffer.concat([decipher.update(ciphertext), decipher.final()]).toString('hex');
+}

@@ -83,7 +83,7 @@ export async function checkUrl(name: string, url: string): Promise<Check[]> {
   let skewMs = 0;
   const check = await attempt(name, 'an answer over HTTP', async () => {
     const startedMs = Date.now();
-    const { status, headers } = await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+    const { status, headers } = await ask(url);
     const tookMs = Date.now() - startedMs;
     const theirs = Date.parse(headers.get('date') ?? '');
     // Theirs is cut to whole seconds, and was taken on the way.
@@ -97,6 +97,19 @@ export async function checkUrl(name: string, url: string): Promise<Check[]> {
   if (skewMs <= MAX_SKEW_MS) return [check, ok(clock)];
   const remedy = "Set this machine's clock, e.g. with NTP.";
   return [check, { ...clock, status: 'failed', code: 'doctor/clock-skew', remedy }];
+}
+
+async function ask(url: string): Promise<Response> {
+  try {
+    return await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+  } catch (error) {
+    // fetch itself only says that it failed; the reason is in its cause.
+    const reason = errorCode((error as Error).cause ?? error);
+    throw new AppError(
+      { code: 'doctor/unreachable', url, reason },
+      `${url} does not answer (${reason}); correct the address, or start what should be there.`,
+    );
+  }
 }
 
 /** The address a master listens on is free, or one of ours has it already. */

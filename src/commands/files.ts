@@ -15,10 +15,10 @@ export async function createFiles(files: readonly { path: string; text: string }
     } catch (cause) {
       for (const own of written) await rm(own, { force: true });
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+      // Without the cause: it says the same, in an operating system's words.
       throw new AppError<FilesError>(
         { code: 'files/exists', path },
         `${path} exists already and is left as it is; move it away or name another file.`,
-        { cause },
       );
     }
   }

@@ -1,8 +1,10 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { AppError } from '../lib/errors';
 import { defaultConfigPath } from './context';
 import { type CommonOptions, example } from './options';
 import { printJson } from './print';
+
+const methods = ['status', 'workers', 'jobs', 'job', 'disconnect', 'allow'];
 
 interface RpcOptions extends CommonOptions {
   url?: string | undefined;
@@ -12,7 +14,7 @@ export function registerRpc(program: Command): void {
   program
     .command('rpc')
     .description("ask or order a running master through its admin API; prints the answer's result")
-    .argument('<method>', 'workers, jobs, job, status, disconnect, allow')
+    .addArgument(new Argument('<method>', 'what to ask or order').choices(methods))
     .argument('[params]', 'parameters as JSON')
     .option('--url <url>', "the master's address (default: my_url of the configuration)")
     .addHelpText(

@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { runInProcess } from '../../support/cli';
+import { openClientChain } from '../../support/client-chain';
 import { openScratch } from '../../support/scratch';
 import { testPython } from '../../support/tiny-job';
 
@@ -55,6 +56,31 @@ const master = {
 };
 
 describe('doctor', () => {
+  test('when nobody listens there, says so in words', async () => {
+    const { checks } = await examine({ master_node_url: `http://127.0.0.1:${await freePort()}` });
+    expect(checks.get('master')).toMatchObject({ status: 'failed', code: 'doctor/unreachable' });
+    expect(checks.get('master')?.remedy).toContain('ECONNREFUSED');
+  });
+
+  test('when the contracts are ours but the account is no node, says how to become one', async () => {
+    await using client = await openClientChain();
+    const { url: endpoint, core: emethContractAddress, token: tokenContractAddress } = client;
+    const chain = { endpoint, emethContractAddress, tokenContractAddress };
+    const my_url = `http://127.0.0.1:${await freePort()}`;
+    const { checks } = await examine({ ...chain, privateKey: '11'.repeat(32), my_url });
+    expect(checks.get('contracts')).toMatchObject({ status: 'ok' });
+    expect(checks.get('registry')).toMatchObject({ status: 'failed', code: 'doctor/not-active' });
+    expect(checks.get('registry')?.remedy).toContain('emeth register-node');
+  });
+
+  test('when another contract lies at the address, tells', async () => {
+    await using client = await openClientChain();
+    const { url: endpoint, token } = client;
+    const chain = { endpoint, emethContractAddress: token, tokenContractAddress: token };
+    const { checks } = await examine({ ...chain, privateKey: '11'.repeat(32), my_url: 'http://127.0.0.1:1' });
+    expect(checks.get('contracts')).toMatchObject({ status: 'failed', code: 'doctor/other-code' });
+  });
+
   test('default: a worker whose master answers', async () => {
     await using server = await openStrangeServer(0);
     const { status, checks } = await examine({ master_node_url: server.url });

@@ -26,7 +26,11 @@ test('the demo trains a user’s text, pays to the last wei, and leaves a model 
   expect(summary.sample.length).toBeGreaterThan(20);
   const total = (side: 'before' | 'after') =>
     summary.balances.reduce((sum, balance) => sum + BigInt(balance[side]), 0n);
-  expect(total('after')).toBe(total('before'));
+  // The job's burnt part is 5 % of 20 EMT at most, and 80 % of that the most the node's reward may be.
+  const minted = summary.rewards.reduce((sum, { amountWei }) => sum + BigInt(amountWei), 0n);
+  expect(total('after')).toBe(total('before') + minted);
+  const escrowed = summary.balances.find(({ role }) => role === 'escrow contract');
+  expect(minted).toBe((BigInt(escrowed?.after ?? 0) * 8n) / 10n);
   expect(summary.balances.map(({ role }) => role)).toEqual([
     'requester',
     'node',
@@ -35,6 +39,7 @@ test('the demo trains a user’s text, pays to the last wei, and leaves a model 
     'verifier',
     'deployer',
     'escrow contract',
+    'node registry',
     'token contract',
   ]);
 

@@ -4,9 +4,16 @@ import type { SchedulerOptions } from '../master/scheduler';
 
 const DEV_CHAIN = 31337;
 
-/** Blocks to wait on top of one before acting on it: a development chain mines only when something happens. */
-export function confirmationsOf(config: { confirmations?: number | undefined }, chainId: number): number {
-  return config.confirmations ?? (chainId === DEV_CHAIN ? 0 : 2);
+/**
+ * When a block may be acted on. Unless the operator says so, it is the chain's own word, or two blocks on top where it has none; a
+ * development chain mines only when something happens, and is not reorganised.
+ */
+export function finalityOf(
+  { confirmations }: { confirmations?: number | undefined },
+  chainId: number,
+): { confirmations: number; preferTag: boolean } {
+  if (confirmations !== undefined) return { confirmations, preferTag: false };
+  return chainId === DEV_CHAIN ? { confirmations: 0, preferTag: false } : { confirmations: 2, preferTag: true };
 }
 
 /** CPU threads of a coordinating or verifying Python child: half the cores, so that local workers keep the others. */

@@ -27,7 +27,8 @@ import { keyOf } from './keys';
 import { mountMaster } from './master-routes';
 import { openMasterStore } from './open-store';
 import type { CommonOptions } from './options';
-import { confirmationsOf, jobRules } from './role-settings';
+import { finalityOf, jobRules } from './role-settings';
+import { untilAllEnd } from './until-all-end';
 
 /** Most payees the contract credits in one call. */
 const MAX_PAYEES = 16;
@@ -37,12 +38,13 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const context = await loadRole('master', options);
   const { config, dataDir } = context;
   const logger = await openRoleLogger('master', context, options);
-  const signal = stopSignal();
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stopSignal(), stop.signal]);
 
   await using _lock = await lockDataDir(dataDir);
   const python = await findPython(config.python);
   const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
-  await using chain = await openChain({ endpoint, chainId, core, token });
+  await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   await using store = await openMasterStore(config, dataDir);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
@@ -56,7 +58,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     clock,
     logger,
     signal,
-    chain: masterChain(chain, openEmeth(chain, sender)),
+    chain: masterChain(chain, openEmeth(chain, sender, wallet)),
     storage: masterStorage(config, blobs, wallet),
     openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),
   });
@@ -79,12 +81,17 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     },
   );
   logger.info('Master ready', { address: wallet.address, url: config.my_url, port: http.port, chainId: chain.chainId });
+  if (!(await chain.isActive(wallet.address))) {
+    logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', {
+      address: wallet.address,
+    });
+  }
   const watching = watchChain(
-    { confirmations: confirmationsOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
-    { chain, loadCursor: master.loadCursor, onBatch: master.applyEvents, clock, logger },
+    { ...finalityOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
+    { chain, loadCursors: master.loadCursors, onFinal: master.applyEvents, clock, logger },
     signal,
   );
-  await Promise.all([master.run(), watching]);
+  await untilAllEnd([master.run(), watching], stop);
   logger.info('Master stopped');
 }
 

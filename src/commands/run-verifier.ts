@@ -28,26 +28,28 @@ import { loadRole, openRoleLogger, stopSignal } from './context';
 import { keyOf } from './keys';
 import { storeOptions } from './open-store';
 import type { CommonOptions } from './options';
-import { confirmationsOf, threadsOf } from './role-settings';
+import { finalityOf, threadsOf } from './role-settings';
+import { untilAllEnd } from './until-all-end';
 
 /** Runs a verifier until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runVerifier(options: CommonOptions): Promise<void> {
   const context = await loadRole('verifier', options);
   const { config, dataDir } = context;
   const logger = await openRoleLogger('verifier', context, options);
-  const signal = stopSignal();
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stopSignal(), stop.signal]);
 
   await using _lock = await lockDataDir(dataDir);
   const python = await findPython(config.python);
   const { storageApi, endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
-  await using chain = await openChain({ endpoint, chainId, core, token });
+  await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   await using store = await openStore(storeOptions({}, dataDir));
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const storage = new RemoteBlobs(storageApi);
   const sender = openSender({}, { chain, wallet, intents: store.intents, clock, logger, signal });
   await sender.resume();
-  const emeth = openEmeth(chain, sender);
+  const emeth = openEmeth(chain, sender, wallet);
 
   /** One result is judged at a time: once it is settled, nothing that was fetched for it is needed. */
   const forget = () => rm(blobs.dir, { recursive: true, force: true });
@@ -84,13 +86,13 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   // Submitted and not judged when we last ended.
   for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await tell(row.id);
   const watching = watchChain(
-    { confirmations: confirmationsOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
+    { ...finalityOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
       chain,
       clock,
       logger,
-      loadCursor: () => store.cursors.find(cursorId),
-      async onBatch(events, cursor) {
+      loadCursors: () => store.cursors.findPair(cursorId),
+      async onFinal(events, cursor) {
         await store.transaction(async (tx) => {
           for (const event of events) await applyEvent(tx, event);
           await tx.cursors.save(cursorId, cursor);
@@ -101,7 +103,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
     },
     signal,
   );
-  await Promise.all([verifier.run(), watching]);
+  await untilAllEnd([verifier.run(), watching], stop);
   logger.info('Verifier stopped');
 }
 

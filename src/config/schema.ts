@@ -25,6 +25,10 @@ const allowList = (entries: string[], text: string) =>
     .transform((value) => (typeof value === 'string' ? [value] : value))
     .describe(`${text} One address or a list; ranges such as 10.0.0.0/8 and * (everybody) are allowed.`);
 
+const endpoints = z
+  .union([httpUrl, z.array(httpUrl).min(1).max(16)])
+  .transform((value) => (typeof value !== 'string' && value.length === 1 ? (value[0] as string) : value));
+
 const ChainKeys = {
   network: z
     .string()
@@ -35,8 +39,9 @@ const ChainKeys = {
         'Name of a deployment: networks/<name>.json beside this file, as `emeth deploy` writes it, gives the settings of the chain that stand empty here.',
       examples: ['local'],
     }),
-  endpoint: httpUrl.meta({
-    description: 'JSON-RPC address of an Ethereum node.',
+  endpoint: endpoints.meta({
+    description:
+      'JSON-RPC address of an Ethereum node, or a list of several: the first is asked first, the others when it is in trouble.',
     examples: ['http://127.0.0.1:8545'],
   }),
   // The examples are where a fresh development chain puts the first two contracts of its first account.
@@ -62,7 +67,7 @@ const ChainKeys = {
     .max(1000)
     .optional()
     .describe(
-      'Blocks on top of a block before we act on it. More is safer against reorganisations and slower. Default: 2; 0 on a development chain (31337).',
+      'Blocks on top of a block before we act on it. More is safer against reorganisations and slower; 0 says that there are none. Default: what the chain itself calls final, 2 where it does not say, 0 on a development chain (31337).',
     ),
   fromBlock: z
     .int()
@@ -325,7 +330,7 @@ function optionalKeys(keys: typeof ChainKeys) {
   const { endpoint, emethContractAddress, tokenContractAddress, ...rest } = keys;
   const note = (text: string) => `${text} Needed for \`emeth withdraw\` only.`;
   return {
-    endpoint: endpoint.optional().describe(note('JSON-RPC address of an Ethereum node.')),
+    endpoint: endpoint.optional().describe(note('JSON-RPC address of an Ethereum node, or a list of several.')),
     emethContractAddress: emethContractAddress.optional().describe(note('Address of the EmethCore contract.')),
     tokenContractAddress: tokenContractAddress.optional().describe(note('Address of the EMT token contract.')),
     ...rest,

@@ -1,5 +1,5 @@
 import type { CoreEvent } from '../chain/events';
-import type { ChainCursor } from '../chain/watcher';
+import type { ChainCursor } from '../chain/final-reader';
 import type { Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';
@@ -18,10 +18,10 @@ export interface Master {
     onMessage(peer: Peer, message: WorkerMessage): void;
     onClose(peer: Peer, reason: string): void;
   };
-  /** Takes over a batch of the chain's events; resolves when the queue and the cursor are safely stored. */
+  /** Takes over final events of the chain; resolves when the queue and the cursor are safely stored. */
   applyEvents(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
   /** Where reading the chain goes on after a restart. */
-  loadCursor(): Promise<ChainCursor | undefined>;
+  loadCursors(): Promise<{ final?: ChainCursor | undefined }>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
   readonly admin: MasterAdmin;
@@ -62,7 +62,7 @@ export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hu
       onClose: (peer, reason) => hub.disconnect(peer, reason),
     },
     run: () => scheduler.run(),
-    loadCursor: () => store.cursors.find(cursorId),
+    loadCursors: () => store.cursors.findPair(cursorId),
     async applyEvents(events, cursor) {
       const moves: ChainMove[] = [];
       await store.transaction(async (tx) => {

@@ -16,6 +16,15 @@ export class Cursors {
     return row && { number: row.block_number, hash: row.block_hash };
   }
 
+  /** Both cursors of a reader: of the final blocks, and of those above them that it was only told about. */
+  async findPair(id: string): Promise<{ final?: Cursor | undefined; tentative?: Cursor | undefined }> {
+    return { final: await this.find(id), tentative: await this.find(tentativeOf(id)) };
+  }
+
+  async saveTentative(id: string, cursor: Cursor): Promise<void> {
+    await this.save(tentativeOf(id), cursor);
+  }
+
   async save(id: string, cursor: Cursor): Promise<void> {
     const values = { block_number: cursor.number, block_hash: cursor.hash };
     const known = await this.find(id);
@@ -26,4 +35,8 @@ export class Cursors {
         .values({ id, ...values })
         .execute();
   }
+}
+
+function tentativeOf(id: string): string {
+  return `${id}:tentative`;
 }

@@ -1,0 +1,275 @@
+import { type Chain, openChain } from '../../../src/chain/client';
+import { systemClock } from '../../../src/lib/clock';
+import { silentLogger } from '../../../src/lib/logger';
+import { ChainReader, until } from '../../support/chain-reader';
+import { coreInterface, type Escrow, openEscrow } from '../../support/escrow';
+import { type Lie, type LyingNode, openLyingNode } from '../../support/lying-node';
+
+let escrow: Escrow;
+let chain: Chain;
+let first: LyingNode;
+let second: LyingNode;
+
+beforeAll(async () => {
+  escrow = await openEscrow();
+  const endpoint = escrow.provider._getConnection().url;
+  chain = await openChain({ endpoint, core: escrow.core, token: escrow.token });
+  [first, second] = await Promise.all([openLyingNode(endpoint), openLyingNode(endpoint)]);
+});
+
+beforeEach(async () => {
+  await escrow.reset();
+  await Promise.all([first.lie(), second.lie()]);
+});
+
+afterAll(async () => {
+  await Promise.all([first[Symbol.asyncDispose](), second[Symbol.asyncDispose]()]);
+  await chain[Symbol.asyncDispose]();
+  await escrow[Symbol.asyncDispose]();
+});
+
+const open = (...nodes: LyingNode[]) =>
+  openChain({
+    endpoint: nodes.map(({ url }) => url),
+    core: escrow.core,
+    token: escrow.token,
+    answerMs: 100,
+    recoverMs: 50,
+  });
+
+const aboutLogs: readonly Lie[] = [
+  'empty',
+  'truncated',
+  'duplicated',
+  'shuffled',
+  'strays',
+  'removed',
+  'lagging',
+  'stale',
+];
+const troubles: readonly Lie[] = ['failing', 'garbled', 'hanging', 'dead'];
+
+describe('one endpoint, which for a while', () => {
+  test.each([...aboutLogs, ...troubles])('is %s: no event is missed or doubled', async (lie) => {
+    await using proxied = await open(first);
+    const reader = new ChainReader(proxied).startTentative({ confirmations: 2 });
+    await escrow.request();
+    await untilHead(reader);
+    await first.lie(lie);
+    await makeEvents();
+    await until(() => first.lies >= 2);
+    await systemClock.sleep(50);
+    await first.lie();
+    await escrow.request();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test.each(aboutLogs)('is %s in mid back-fill: no event is missed or doubled', async (lie) => {
+    const fromBlock = await firstBlock();
+    await makeEvents();
+    await mine(150);
+    await makeEvents();
+    await using proxied = await open(first);
+    const reader = new ChainReader(proxied).start({ fromBlock });
+    await until(() => reader.final !== undefined);
+    await first.lie(lie);
+    await makeEvents();
+    await until(() => first.lies >= 2);
+    await systemClock.sleep(50);
+    await first.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test('wants to be left alone: is left alone for that long, and nothing is missed', async () => {
+    await using proxied = await open(first);
+    await first.lie('busy');
+    await makeEvents();
+    const reader = new ChainReader(proxied).start();
+    await until(() => first.lies === 1);
+    await systemClock.sleep(300);
+    expect(first.lies).toBe(1);
+    await first.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test('cuts the answers to wide ranges: ranges of this width are not believed', async () => {
+    const fromBlock = await firstBlock();
+    await makeEvents();
+    await mine(100);
+    await makeEvents();
+    await mine(100);
+    await using proxied = await open(first);
+    await first.lie('truncated');
+    const reader = new ChainReader(proxied).start({ fromBlock });
+    await until(() => first.lies >= 10);
+    expect(identities(reader)).toEqual([]);
+    await first.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test('has lost its index: an empty range is not believed when known logs are gone as well', async () => {
+    await makeEvents();
+    await using proxied = await open(first);
+    const reader = new ChainReader(proxied).start({ confirmations: 70 });
+    await mine(71);
+    await untilHead(reader, (await chain.headBlock()) - 70);
+    const known = identities(reader).length;
+    await first.lie('empty');
+    await makeEvents();
+    await mine(200);
+    await until(() => first.lies >= 10);
+    expect(reader.finals).toHaveLength(known);
+    await first.lie();
+    const final = (await chain.headBlock()) - 70;
+    await untilHead(reader, final);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth(final));
+  });
+
+  test('has another block in the place of a final one: is asked again before that is believed', async () => {
+    await makeEvents();
+    await using proxied = await open(first);
+    const reader = new ChainReader(proxied).start({ pollMs: 50 });
+    await untilHead(reader);
+    await first.lie('wrong-hash');
+    await makeEvents();
+    await until(() => first.lies >= 2);
+    await first.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+});
+
+describe('two endpoints, the first of which', () => {
+  test.each(['empty', 'truncated', 'lagging'] as const)(
+    'is %s from the start: what they disagree about is not taken over',
+    async (lie) => {
+      const fromBlock = await firstBlock();
+      await first.lie(lie);
+      await makeEvents();
+      await mine(150);
+      await using proxied = await open(first, second);
+      const reader = new ChainReader(proxied).start({ fromBlock });
+      await until(() => first.lies >= 5);
+      expect(reader.finals).toEqual([]);
+      await first.lie();
+      await untilHead(reader);
+      await reader.stop();
+      expect(identities(reader)).toEqual(await truth());
+    },
+  );
+
+  test.each(['stale', 'failing', 'garbled', 'hanging', 'dead', 'busy', 'strays', 'removed', 'wrong-hash'] as const)(
+    'is %s from some time on for ever: the second is read',
+    async (lie) => {
+      await makeEvents();
+      await using proxied = await open(first, second);
+      // The block that `wrong-hash` lies about must be the reader's last final one.
+      const reader = new ChainReader(proxied).startTentative({ confirmations: lie === 'wrong-hash' ? 0 : 1 });
+      await untilHead(reader);
+      await first.lie(lie);
+      await mine(8);
+      await makeEvents();
+      await untilHead(reader);
+      await reader.stop();
+      expect(first.lies).toBeGreaterThan(0);
+      expect(identities(reader)).toEqual(await truth());
+    },
+  );
+
+  test('is behind by a few blocks: the second reading waits for it or does without', async () => {
+    await using proxied = await open(second, first);
+    const reader = new ChainReader(proxied).start();
+    await makeEvents();
+    await untilHead(reader);
+    await first.lie('stale');
+    await makeEvents();
+    await untilHead(reader);
+    await reader.stop();
+    expect(first.lies).toBeGreaterThan(0);
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test('refuses wide ranges: narrower ones are asked for and nothing is skipped', async () => {
+    await makeEvents();
+    await mine(300);
+    await makeEvents();
+    const narrow = await open(first);
+    const { endpoints } = narrow;
+    const ask = endpoints.ask.bind(endpoints);
+    const widths: number[] = [];
+    const refusing = Object.assign(Object.create(endpoints) as typeof endpoints, {
+      ask: async (method: string, params: readonly unknown[], options: object) => {
+        const { fromBlock, toBlock } = (params[0] ?? {}) as { fromBlock?: string; toBlock?: string };
+        const width = fromBlock ? Number(toBlock) - Number(fromBlock) + 1 : 0;
+        widths.push(width);
+        // No node has this method: what it says then is a node's own error.
+        return ask(width > 30 ? 'eth_refuse' : method, params, options);
+      },
+    });
+    const reader = new ChainReader({ core: narrow.core, endpoints: refusing }).start();
+    await untilHead(reader);
+    await reader.stop();
+    await narrow[Symbol.asyncDispose]();
+    expect(Math.max(...widths)).toBeGreaterThan(30);
+    expect(identities(reader)).toEqual(await truth());
+  });
+});
+
+describe('a log that the node tells of at length', () => {
+  test('a node that is away is a line in the log, not one each time', async () => {
+    await using proxied = await open(first);
+    const lines: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => void lines.push(message) };
+    await first.lie('dead');
+    const reader = new ChainReader(proxied).start({ pollMs: 1 }, {}, logger);
+    await until(() => first.lies > 20);
+    await reader.stop();
+    expect(lines).toEqual(['Chain could not be read; trying again']);
+  });
+});
+
+/** Three blocks with events of ours, one of them with three, and one block without. */
+async function makeEvents(): Promise<void> {
+  const jobId = await escrow.request();
+  await escrow.send('requester', 'cancel', jobId);
+  await mine(1);
+  const jobs = [await escrow.request(), await escrow.request(), await escrow.request()];
+  await escrow.provider.send('evm_setAutomine', [false]);
+  for (const id of jobs) await cancelLater(id);
+  await escrow.provider.send('evm_setAutomine', [true]);
+  await mine(1);
+}
+
+async function cancelLater(jobId: string): Promise<void> {
+  const { requester: from } = escrow.address;
+  const data = coreInterface.encodeFunctionData('cancel', [jobId]);
+  await escrow.provider.send('eth_sendTransaction', [{ from, to: escrow.core, data, gas: '0x100000' }]);
+}
+
+const mine = (blocks: number) => escrow.provider.send('anvil_mine', [`0x${blocks.toString(16)}`]);
+const firstBlock = async () => (await chain.headBlock()) + 1;
+
+async function truth(to?: number): Promise<string[]> {
+  const events = await chain.events(0, to ?? (await chain.headBlock()));
+  return events.map(({ type, jobId, blockHash, logIndex }) => `${type} ${jobId} ${blockHash}:${logIndex}`);
+}
+
+function identities(reader: ChainReader): string[] {
+  return reader.events.map(({ type, jobId, blockHash, logIndex }) => `${type} ${jobId} ${blockHash}:${logIndex}`);
+}
+
+async function untilHead(reader: ChainReader, final?: number): Promise<void> {
+  const number = final ?? (await chain.headBlock());
+  const hash = await chain.blockHash(number);
+  await until(() => reader.tentative?.hash === hash || (reader.final?.number ?? -1) >= number);
+}

@@ -1,0 +1,75 @@
+import type { Chain } from '../../src/chain/client';
+import type { CoreEvent } from '../../src/chain/events';
+import type { ChainCursor } from '../../src/chain/final-reader';
+import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/watcher';
+import { systemClock } from '../../src/lib/clock';
+import { type Logger, silentLogger } from '../../src/lib/logger';
+
+/** What an owner of the watcher keeps in its database: cursors, final events, and the tentative ones above them. */
+export class ChainReader {
+  final: ChainCursor | undefined;
+  tentative: ChainCursor | undefined;
+  readonly finals: CoreEvent[] = [];
+  /** `from` of every tentative batch. */
+  readonly announced: number[] = [];
+  private tentatives: CoreEvent[] = [];
+  private readonly aborter = new AbortController();
+  private running: Promise<void> = Promise.resolve();
+
+  /** `onBatch` runs before anything is kept, as a database that fails would. */
+  constructor(
+    private readonly chain: Pick<Chain, 'core' | 'endpoints'>,
+    private readonly onBatch: () => void = () => undefined,
+  ) {}
+
+  /** Reads final blocks only. */
+  start(options: Partial<WatcherOptions> = {}, change: Partial<WatcherDeps> = {}, logger: Logger = silentLogger): this {
+    const deps: WatcherDeps = {
+      chain: this.chain,
+      clock: systemClock,
+      logger,
+      loadCursors: async () => ({ final: this.final, tentative: this.tentative }),
+      onFinal: async (events, cursor) => {
+        this.onBatch();
+        this.finals.push(...events);
+        this.final = cursor;
+        this.tentatives = this.tentatives.filter(({ blockNumber }) => blockNumber > cursor.number);
+      },
+      ...change,
+    };
+    this.running = watchChain({ confirmations: 0, pollMs: 10, ...options }, deps, this.aborter.signal);
+    // Whoever waits for the end sees the error; until then it is nobody's.
+    this.running.catch(() => undefined);
+    return this;
+  }
+
+  /** Reads what is not final as well. */
+  startTentative(options: Partial<WatcherOptions> = {}): this {
+    const onTentative: WatcherDeps['onTentative'] = async ({ from, events, cursor }) => {
+      this.onBatch();
+      this.announced.push(from);
+      this.tentatives = [...this.tentatives.filter(({ blockNumber }) => blockNumber < from), ...events];
+      this.tentative = cursor;
+    };
+    return this.start(options, { onTentative });
+  }
+
+  /** All that is known now: final events, and tentative ones above. */
+  get events(): CoreEvent[] {
+    return [...this.finals, ...this.tentatives];
+  }
+
+  get ended(): Promise<void> {
+    return this.running;
+  }
+
+  async stop(): Promise<void> {
+    this.aborter.abort();
+    await this.running;
+  }
+}
+
+/** Waits until something is so; a test that waits in vain fails by its time. */
+export async function until(check: () => boolean): Promise<void> {
+  while (!check()) await systemClock.sleep(5);
+}

@@ -56,7 +56,7 @@ export function otherRoleOf(role: Role, key: string): Role | undefined {
 
 function toProblem(role: Role, issue: z.core.$ZodIssue, input: unknown): Problem {
   const value = valueAt(input, issue.path);
-  const isMissing = value === undefined && issue.code === 'invalid_type';
+  const isMissing = value === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_union');
   return {
     path: issue.path.map(String).join('.'),
     message: isMissing ? 'is missing' : sayIssue(issue),

@@ -27,6 +27,7 @@ const allowList = (entries: string[], text: string) =>
 
 const endpoints = z
   .union([httpUrl, z.array(httpUrl).min(1).max(16)])
+  .meta({ examples: ['http://127.0.0.1:8545'] })
   .transform((value) => (typeof value !== 'string' && value.length === 1 ? (value[0] as string) : value));
 
 const ChainKeys = {
@@ -39,11 +40,9 @@ const ChainKeys = {
         'Name of a deployment: networks/<name>.json beside this file, as `emeth deploy` writes it, gives the settings of the chain that stand empty here.',
       examples: ['local'],
     }),
-  endpoint: endpoints.meta({
-    description:
-      'JSON-RPC address of an Ethereum node, or a list of several: the first is asked first, the others when it is in trouble.',
-    examples: ['http://127.0.0.1:8545'],
-  }),
+  endpoint: endpoints.describe(
+    'JSON-RPC address of an Ethereum node, or a list of several: the first is asked first, the others when it is in trouble.',
+  ),
   // The examples are where a fresh development chain puts the first two contracts of its first account.
   emethContractAddress: Address.meta({
     description: 'Address of the EmethCore contract.',

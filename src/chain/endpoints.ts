@@ -36,6 +36,11 @@ export interface Answer<T> {
   by: number;
 }
 
+interface Said {
+  answer: RpcAnswer;
+  by: number;
+}
+
 interface Endpoint {
   readonly index: number;
   readonly url: string;
@@ -121,10 +126,21 @@ export class EndpointPool {
   }
 
   /** Sends a question as it is; answers that are errors are returned. A transaction goes to all endpoints at once. */
-  async post(payload: RpcPayload, options: AskOptions = {}): Promise<{ answer: RpcAnswer; by: number }> {
+  async post(payload: RpcPayload, options: AskOptions = {}): Promise<Said> {
     if (payload.method === 'eth_sendRawTransaction') return this.broadcast(payload);
     const signal = this.signalOf(options);
-    return this.postAmong(() => this.inOrder(options.lastResort ?? []), payload, signal);
+    const said = await this.postAmong(() => this.inOrder(options.lastResort ?? []), payload, signal);
+    return payload.method === 'eth_getTransactionReceipt' ? this.lookElsewhere(payload, said, signal) : said;
+  }
+
+  /** That there is no receipt is believed when nobody has one: taking it for "not mined" can double a transaction. */
+  private async lookElsewhere(payload: RpcPayload, first: Said, signal: AbortSignal): Promise<Said> {
+    const asked: number[] = [];
+    for (let said = first; ; said = await this.postAmong(() => this.inOrder(asked), payload, signal)) {
+      if (said.answer.result !== null || asked.includes(said.by)) return said;
+      asked.push(said.by);
+      if (asked.length === this.size) return said;
+    }
   }
 
   /** Has an endpoint that told untrue things asked after the others for a while. */
@@ -189,11 +205,7 @@ export class EndpointPool {
     return [...this.endpoints].sort((a, b) => rank(a) - rank(b) || a.index - b.index);
   }
 
-  private postAmong(
-    candidates: () => readonly Endpoint[],
-    payload: RpcPayload,
-    signal: AbortSignal,
-  ): Promise<{ answer: RpcAnswer; by: number }> {
+  private postAmong(candidates: () => readonly Endpoint[], payload: RpcPayload, signal: AbortSignal): Promise<Said> {
     return this.inRounds(candidates, (endpoint) => this.postTo(endpoint, payload, signal), signal);
   }
 
@@ -202,7 +214,7 @@ export class EndpointPool {
     candidates: () => readonly Endpoint[],
     attempt: (endpoint: Endpoint) => Promise<RpcAnswer>,
     signal: AbortSignal,
-  ): Promise<{ answer: RpcAnswer; by: number }> {
+  ): Promise<Said> {
     for (let round = 1; ; round += 1) {
       const troubles: [Endpoint, EndpointTrouble][] = [];
       for (const endpoint of candidates()) {
@@ -268,7 +280,7 @@ export class EndpointPool {
   }
 
   /** The first that takes the transaction decides; if none does, the first in order that says why. */
-  private async broadcast(payload: RpcPayload): Promise<{ answer: RpcAnswer; by: number }> {
+  private async broadcast(payload: RpcPayload): Promise<Said> {
     const endpoints = this.endpoints.filter(({ isDropped }) => !isDropped);
     const attempts = endpoints.map((endpoint) => this.postAmong(() => [endpoint], payload, this.closer.signal));
     const taken = attempts.map(async (attempt) => {
@@ -298,7 +310,7 @@ function pauseAfter(troubles: readonly [Endpoint, EndpointTrouble][], round: num
 }
 
 /** That every endpoint says it is behind, or has enough of us, is an answer too. */
-function giveUp(troubles: readonly [Endpoint, EndpointTrouble][]): { answer: RpcAnswer; by: number } {
+function giveUp(troubles: readonly [Endpoint, EndpointTrouble][]): Said {
   for (const [endpoint, { kind, answer }] of troubles) {
     if (kind === 'behind' && answer) return { answer, by: endpoint.index };
   }

@@ -1,6 +1,6 @@
 import { getBytes, keccak256 } from 'ethers';
 import type { Address } from '../domain/ids';
-import type { Answer, AskOptions, EndpointPool } from './endpoints';
+import { type Answer, type AskOptions, type EndpointPool, NoEndpointAnswers } from './endpoints';
 import type { CoreEvent } from './events';
 import { decodeLog, type RawLog } from './logs';
 import { RpcError } from './rpc';
@@ -236,13 +236,13 @@ export class LogReader {
     this.confirmedEmpty.add(block.hash);
   }
 
-  /** Undefined where the node has no such method. */
+  /** Undefined where no node gives them: some have no such method, or refuse it to us. */
   private async logsInReceipts({ number, hash }: Block): Promise<NodeLog[] | undefined> {
     let receipts: { blockHash: string; logs: NodeLog[] }[] | null;
     try {
       receipts = (await this.ask<typeof receipts>('eth_getBlockReceipts', [toHex(number)])).result;
     } catch (error) {
-      if (error instanceof RpcError) return undefined;
+      if (error instanceof RpcError || error instanceof NoEndpointAnswers) return undefined;
       throw error;
     }
     if (!receipts) throw new NotReady(`The node has no receipts of block ${number} yet`);

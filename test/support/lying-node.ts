@@ -149,6 +149,8 @@ function age(method: string, params: unknown[], truth: Answer, oldHead: number):
   if (method === 'eth_getBlockByNumber' && isNewer) {
     return params[0] === 'latest' ? { error: { code: -32000, message: 'header not found' } } : { result: null };
   }
+  const { blockNumber } = (truth.result ?? {}) as { blockNumber?: string };
+  if (method === 'eth_getTransactionReceipt' && Number(blockNumber) > oldHead) return { result: null };
   if (method !== 'eth_getLogs' || !Array.isArray(truth.result)) return truth;
   return { result: twistLogs('lagging', truth.result as Log[], oldHead) };
 }

@@ -294,6 +294,14 @@ describe('transactions', () => {
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
   });
 
+  test('are not held to be missing while another endpoint has the receipt', async () => {
+    using provider = await openProvider();
+    await first.lie('stale');
+    const hash = (await provider.send('eth_sendRawTransaction', [await sign()])) as string;
+    expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
+    expect(await provider.getTransactionReceipt(`0x${'12'.repeat(32)}`)).toBeNull();
+  });
+
   test('that every endpoint refuses end with the node’s own words', async () => {
     using provider = await openProvider();
     const raw = await sign(-1);

@@ -1,7 +1,7 @@
 /**
  * The layers of src/: each imports only what stands to its left.
  *
- *     lib ← domain ← protocol, config ← store chain blobs link runner http ← master worker verifier admin storage demo ← commands ← cli
+ *     lib ← domain ← protocol, config ← store chain blobs link runner http ← master worker verifier board admin storage demo ← commands ← cli
  *
  * Rooms of one layer never import each other. What a room needs of another it declares as its own `deps` type. Types
  * count like values, except for features: they may name the types of the adapters they are given.
@@ -9,7 +9,7 @@
 const lower = ['lib', 'domain'];
 const contracts = ['protocol', 'config'];
 const adapters = ['store', 'chain', 'blobs', 'link', 'runner', 'http'];
-const features = ['master', 'worker', 'verifier', 'admin', 'storage', 'demo'];
+const features = ['master', 'worker', 'verifier', 'board', 'admin', 'storage', 'demo'];
 
 const layer = (room, allowed) => ({
   name: `layer-${room}`,
@@ -50,7 +50,7 @@ module.exports = {
     only('ws-in-link', npm('ws'), 'link'),
     only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store'),
     only('processes-in-runner', '^(node:)?child_process$', 'runner'),
-    only('express-in-http', npm('express|helmet|express-rate-limit'), 'http|storage|admin'),
+    only('express-in-http', npm('express|helmet|express-rate-limit'), 'http|storage|admin|board'),
     only('json-rpc-in-admin', npm('jayson'), 'admin'),
   ],
   options: {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander';
 import { registerAccept } from './commands/accept';
+import { registerBoard } from './commands/board';
 import { registerCancel } from './commands/cancel';
 import { registerChallenge } from './commands/challenge';
 import { registerDbInit } from './commands/db-init';
@@ -36,6 +37,7 @@ const registrations = [
   registerMaster,
   registerWorker,
   registerVerifier,
+  registerBoard,
   registerRequest,
   registerCancel,
   registerAccept,

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
+import { type ChainState, chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
 
 export type UsageError = { code: 'usage/bad-argument'; text: string };
@@ -12,6 +13,16 @@ export function parseJobId(text: string): JobId {
 /** An address as given on the command line, with or without 0x. Throws `usage/bad-argument`. */
 export function parseAddress(text: string): Address {
   return parseWith(Address, /^[0-9a-fA-F]{40}$/.test(text) ? `0x${text}` : text);
+}
+
+/** A state of a job on chain, in any case. Throws `usage/bad-argument`. */
+export function parseChainState(text: string): ChainState {
+  const state = chainStates.find((name) => name === text.toUpperCase());
+  if (state) return state;
+  throw new AppError<UsageError>(
+    { code: 'usage/bad-argument', text },
+    `${text} is no state of a job on chain: those are ${chainStates.join(', ')}.`,
+  );
 }
 
 function parseWith<S extends z.ZodType>(schema: S, text: string): z.output<S> {

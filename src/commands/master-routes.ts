@@ -1,5 +1,6 @@
 import { type AdminDeps, adminRoutes } from '../admin/rpc';
 import type { BlobStore } from '../blobs/blob-store';
+import { boardRoutes } from '../board/routes';
 import type { Chain } from '../chain/client';
 import { recoverTyped, type Wallet } from '../chain/wallet';
 import type { MasterConfig } from '../config/schema';
@@ -9,18 +10,28 @@ import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { storageRoutes } from '../storage/routes';
+import type { Store } from '../store/open';
 
-/** What a master serves over HTTP: liveness, storage, admin. */
-export function mountMaster(
-  app: HttpServer['app'],
-  deps: { config: MasterConfig; chain: Chain; wallet: Wallet; blobs: BlobStore; admin: AdminDeps; logger: Logger },
-): void {
-  const { config, chain, wallet, blobs, admin, logger } = deps;
+interface MasterRoutesDeps {
+  config: MasterConfig;
+  chain: Chain;
+  wallet: Wallet;
+  blobs: BlobStore;
+  store: Store;
+  cursorId: string;
+  admin: AdminDeps;
+  logger: Logger;
+}
+
+/** What a master serves over HTTP: liveness, the board, storage, admin. */
+export function mountMaster(app: HttpServer['app'], deps: MasterRoutesDeps): void {
+  const { config, chain, wallet, blobs, store, cursorId, admin, logger } = deps;
   const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
   app.get('/healthz', (_request, response) => {
     response.json({ status: 'ok', version, chainId: chain.chainId, address: wallet.address });
   });
   app.use('/api/json-rpc', adminRoutes({ isAllowedIp, origins: [new URL(config.my_url).origin] }, admin, logger));
+  app.use('/api/v1', boardRoutes({ store, cursorId }));
   app.use(
     '/api/v1',
     storageRoutes(

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize, fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
+import { indexFinal, indexTentative } from '../board/indexer';
+import { watchSizes } from '../board/sizes';
 import { type Chain, openChain } from '../chain/client';
 import { type Emeth, openEmeth } from '../chain/emeth';
 import { buildPayouts } from '../chain/payouts';
@@ -60,11 +62,13 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     signal,
     chain: masterChain(chain, openEmeth(chain, sender, wallet)),
     storage: masterStorage(config, blobs, wallet),
+    index: indexFinal,
     openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),
   });
   await using http = await openHttp(
     listenAddress(config),
-    (app) => mountMaster(app, { config, chain, wallet, blobs, admin: master.admin, logger }),
+    (app) =>
+      mountMaster(app, { config, chain, wallet, blobs, store, cursorId: master.cursorId, admin: master.admin, logger }),
     { logger },
   );
   await using _link = openLinkServer(
@@ -88,10 +92,19 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   }
   const watching = watchChain(
     { ...finalityOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
-    { chain, loadCursors: master.loadCursors, onFinal: master.applyEvents, clock, logger },
+    {
+      chain,
+      clock,
+      logger,
+      loadCursors: master.loadCursors,
+      onTentative: (batch) => indexTentative(store, master.cursorId, batch),
+      onFinal: master.applyEvents,
+    },
     signal,
   );
-  await untilAllEnd([master.run(), watching], stop);
+  const sizing = { storageApi: storageAddress(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
+  const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
+  await untilAllEnd([master.run(), watching, sizes], stop);
   logger.info('Master stopped');
 }
 

@@ -183,7 +183,7 @@ export const MasterConfig = z
     ),
     board_url: httpUrl
       .optional()
-      .describe('Address of a board server. Accepted for older configurations; nothing is sent to it yet.'),
+      .describe('Address of a board, for `emeth joblist --board`. Jobs themselves are only ever taken from the chain.'),
     heartbeatMs: z
       .int()
       .min(100)

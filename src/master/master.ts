@@ -1,11 +1,13 @@
 import type { CoreEvent } from '../chain/events';
 import type { ChainCursor } from '../chain/final-reader';
+import type { ChainMove } from '../chain/moves';
 import type { Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';
 import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
 import type { WorkerMessage } from '../protocol/link';
-import { applyEvent, type ChainMove } from './chain-follower';
+import type { Store } from '../store/open';
+import { applyEvent } from './chain-follower';
 import type { JobRunDeps } from './job-run';
 import { Scheduler, type SchedulerOptions } from './scheduler';
 import { describeJob, viewJob } from './status';
@@ -20,8 +22,10 @@ export interface Master {
   };
   /** Takes over final events of the chain; resolves when the queue and the cursor are safely stored. */
   applyEvents(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
+  /** Names its cursors. */
+  readonly cursorId: string;
   /** Where reading the chain goes on after a restart. */
-  loadCursors(): Promise<{ final?: ChainCursor | undefined }>;
+  loadCursors(): ReturnType<Store['cursors']['findPair']>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
   readonly admin: MasterAdmin;
@@ -39,9 +43,14 @@ export interface MasterAdmin {
 
 export type MasterError = { code: 'job/not-found'; jobId: string };
 
+interface MasterDeps extends Omit<JobRunDeps, 'hub'> {
+  /** Writes final events into whatever else keeps them, in the same transaction. */
+  index(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
+}
+
 /** Puts the master together: hub, scheduler, chain follower and the operator's view of them. */
-export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hub'>): Master {
-  const { store, clock, logger, chain, wallet } = deps;
+export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master {
+  const { store, clock, logger, chain, wallet, index } = deps;
   // Masters that share a database read the chain each for itself.
   const cursorId = `${chain.chainId}:${chain.contract}:${wallet.address}`;
   const hub: WorkerHub = new WorkerHub({
@@ -62,6 +71,7 @@ export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hu
       onClose: (peer, reason) => hub.disconnect(peer, reason),
     },
     run: () => scheduler.run(),
+    cursorId,
     loadCursors: () => store.cursors.findPair(cursorId),
     async applyEvents(events, cursor) {
       const moves: ChainMove[] = [];
@@ -72,6 +82,7 @@ export function openMaster(options: SchedulerOptions, deps: Omit<JobRunDeps, 'hu
           const move = await applyEvent(tx, event);
           if (move) moves.push(move);
         }
+        await index(tx, events, cursor);
         await tx.cursors.save(cursorId, cursor);
       });
       for (const move of moves) scheduler.find(move.jobId)?.onChainState(move.state, move.node);

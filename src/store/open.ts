@@ -4,11 +4,13 @@ import { type CreateTableBuilder, type Dialect, Kysely, type Migration, Migrator
 import { createPool } from 'mysql2';
 import { type Clock, systemClock } from '../lib/clock';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { Board } from './board';
 import { Cursors } from './cursors';
 import { Intents } from './intents';
 import { Jobs } from './jobs';
 import { Ledger } from './ledger';
 import * as queue from './migrations/0001-queue';
+import * as board from './migrations/0002-board';
 import { Rounds } from './rounds';
 import type { Tables } from './schema';
 import { type SqliteError, sqliteDialect } from './sqlite';
@@ -35,11 +37,12 @@ export interface Store extends AsyncDisposable {
   readonly workers: Workers;
   readonly cursors: Cursors;
   readonly intents: Intents;
+  readonly board: Board;
   /** Runs `work` on a store whose every change is kept or none is. */
   transaction<T>(work: (tx: Store) => Promise<T>): Promise<T>;
 }
 
-const LATEST_SCHEMA = ['0001-queue'] as const;
+const LATEST_SCHEMA = ['0001-queue', '0002-board'] as const;
 
 /** Opens the database, creating or upgrading its tables. Throws a `StoreError` that names what is wrong with it. */
 export async function openStore(options: StoreOptions, clock: Clock = systemClock): Promise<Store> {
@@ -68,6 +71,8 @@ export async function resetStore(options: StoreOptions): Promise<void> {
       'workers',
       'cursors',
       'intents',
+      'chain_events',
+      'board_jobs',
     ]);
     for (const { name } of tables) {
       if (ours.has(name) || name.startsWith('kysely_migration')) await db.schema.dropTable(name).execute();
@@ -88,6 +93,7 @@ function bind(db: Kysely<Tables>, clock: Clock): Store {
     workers: new Workers(db, clock),
     cursors: new Cursors(db),
     intents: new Intents(db, clock),
+    board: new Board(db),
     transaction: (work) => inTransaction(db, (tx) => work(bind(tx, clock))),
     [Symbol.asyncDispose]: () => db.destroy(),
   };
@@ -115,6 +121,7 @@ function mysql({ host, port, user, password, database }: Extract<StoreOptions, {
 async function migrate(db: Kysely<Tables>, kind: StoreOptions['kind']): Promise<void> {
   const migrations: Record<(typeof LATEST_SCHEMA)[number], Migration> = {
     '0001-queue': { up: (untyped) => queue.up(untyped, columnTypes(kind)) },
+    '0002-board': { up: (untyped) => board.up(untyped, columnTypes(kind)) },
   };
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();

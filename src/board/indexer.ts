@@ -1,0 +1,40 @@
+import type { CoreEvent } from '../chain/events';
+import type { ChainCursor } from '../chain/final-reader';
+import { moveOf } from '../chain/moves';
+import type { TentativeBatch } from '../chain/tentative-reader';
+import type { IndexedEvent } from '../store/board';
+import type { Store } from '../store/open';
+
+/** What is not a fact of an event: where it stands, and what has a place of its own. */
+const NO_FACTS = new Set(['type', 'jobId', 'blockNumber', 'blockHash', 'txHash', 'logIndex']);
+
+/** Writes final events into the index; in the transaction of whoever stores the cursor. */
+export async function indexFinal(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<void> {
+  await tx.board.takeFinal(events.map(toIndexed), cursor.number);
+}
+
+/** Writes events that may still be taken back into the index, and the reader's tentative cursor with them. */
+export async function indexTentative(store: Store, cursorId: string, batch: TentativeBatch): Promise<void> {
+  await store.transaction(async (tx) => {
+    await tx.board.takeTentative(batch.from, batch.events.map(toIndexed));
+    await tx.cursors.saveTentative(cursorId, batch.cursor);
+  });
+}
+
+function toIndexed(event: CoreEvent): IndexedEvent {
+  const { jobId, type, blockNumber, blockHash, txHash, logIndex } = event;
+  const move = moveOf(event);
+  const facts = Object.entries(event).filter(([key, value]) => !NO_FACTS.has(key) && value !== undefined);
+  return {
+    jobId,
+    type,
+    blockNumber,
+    blockHash,
+    txHash,
+    logIndex,
+    state: move?.state,
+    node: move?.node,
+    request: event.type === 'JobRequested' ? event : undefined,
+    facts: Object.fromEntries(facts.map(([key, value]) => [key, String(value)])),
+  };
+}

@@ -1,0 +1,91 @@
+import { type Request, type Response, Router } from 'express';
+import { rateLimit } from 'express-rate-limit';
+import { JobId } from '../domain/ids';
+import { AppError } from '../lib/errors';
+import { type BoardHistory, type BoardJobView, type BoardPage, BoardQuery } from '../protocol/board';
+import type { BoardJob } from '../store/board';
+import type { Store } from '../store/open';
+
+export type BoardError =
+  | { code: 'board/bad-query'; status: 400; problems: string[] }
+  | { code: 'board/unknown-job'; status: 404; jobId: string };
+
+interface BoardDeps {
+  store: Pick<Store, 'board' | 'cursors'>;
+  /** Whose cursors tell how far the chain was read. */
+  cursorId: string;
+}
+
+const REQUESTS_A_MINUTE = 600;
+
+/** The public list of jobs, to be mounted at `/api/v1`. */
+export function boardRoutes(deps: BoardDeps): Router {
+  const router = Router();
+  const limit = rateLimit({
+    windowMs: 60_000,
+    limit: REQUESTS_A_MINUTE,
+    standardHeaders: 'draft-8',
+    legacyHeaders: false,
+    validate: { xForwardedForHeader: false, forwardedHeader: false },
+    message: { error: { code: 'board/too-many-requests', message: 'Too many requests; wait a minute.' } },
+  });
+  router.get('/jobs', limit, (request, response) => sendPage(deps, request, response));
+  router.get('/jobs/:jobId', limit, (request, response) => sendJob(deps, request, response));
+  return router;
+}
+
+async function sendPage({ store, cursorId }: BoardDeps, request: Request, response: Response): Promise<void> {
+  const query = BoardQuery.safeParse(request.query);
+  if (!query.success) {
+    const problems = query.error.issues.map(({ path, message }) => `${path.join('.') || 'query'} ${message}`);
+    throw new AppError<BoardError>({ code: 'board/bad-query', status: 400, problems }, `${problems.join('; ')}.`);
+  }
+  const { status, page, pageSize, sort } = query.data;
+  const found = await store.board.list({ states: status, sort, limit: pageSize, offset: (page - 1) * pageSize });
+  const { final, tentative } = await store.cursors.findPair(cursorId);
+  const finalNumber = final?.number ?? -1;
+  const answer: BoardPage = {
+    page,
+    pageSize,
+    total: found.total,
+    head: { number: Math.max(finalNumber, tentative?.number ?? -1), final: finalNumber },
+    jobs: found.jobs.map(viewOf),
+  };
+  response.json(answer);
+}
+
+async function sendJob({ store }: BoardDeps, request: Request, response: Response): Promise<void> {
+  const jobId = parseId(String(request.params['jobId']));
+  const job = await store.board.find(jobId);
+  if (!job) {
+    const detail = { code: 'board/unknown-job', status: 404, jobId } as const;
+    throw new AppError<BoardError>(detail, `The job ${jobId} is not on this board.`);
+  }
+  const events = await store.board.history(jobId);
+  const answer: BoardHistory = {
+    job: viewOf(job),
+    events: events.map(({ type, state, blockNumber, blockHash, txHash, isFinal, facts }) => ({
+      type,
+      status: state,
+      blockNumber,
+      blockHash,
+      txHash,
+      isFinal,
+      facts: { ...facts },
+    })),
+  };
+  response.json(answer);
+}
+
+function viewOf({ state, feeWei, fuelLimit, ...job }: BoardJob): BoardJobView {
+  return { ...job, status: state, feeWei: feeWei.toString(), fuelLimit: fuelLimit.toString() };
+}
+
+function parseId(text: string): JobId {
+  const parsed = JobId.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new AppError<BoardError>(
+    { code: 'board/bad-query', status: 400, problems: [text] },
+    `${text.slice(0, 100)} is no job id: that is 0x and 32 hex digits.`,
+  );
+}

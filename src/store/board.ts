@@ -1,0 +1,252 @@
+import { type Kysely, type Selectable, sql } from 'kysely';
+import { Address, JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
+import { isDuplicate } from './jobs';
+import { type BoardJobsTable, type ChainEventsTable, type Tables, textToWei, weiToText } from './schema';
+import { inTransaction } from './transactions';
+
+/** One event of a job, as it is kept. */
+export interface IndexedEvent {
+  blockNumber: number;
+  blockHash: string;
+  logIndex: number;
+  txHash: string;
+  jobId: JobId;
+  type: string;
+  /** Where it left its job; undefined if it changed no state. */
+  state?: ChainState | undefined;
+  node?: Address | undefined;
+  /** Of the request alone. */
+  request?: Pick<BoardJob, 'requester' | 'dataset' | 'params' | 'feeWei' | 'fuelLimit' | 'deadlineMs'> | undefined;
+  /** All that the event says, for whoever looks at the history. */
+  facts: Readonly<Record<string, string>>;
+}
+
+/** A job as its events leave it. */
+export interface BoardJob {
+  jobId: JobId;
+  state: ChainState;
+  /** False while the last event may still be taken back. */
+  isFinal: boolean;
+  requester: Address;
+  node?: Address | undefined;
+  dataset: string;
+  datasetBytes?: number | undefined;
+  params: string;
+  feeWei: bigint;
+  fuelLimit: bigint;
+  deadlineMs: number;
+  requestedBlock: number;
+  updatedBlock: number;
+  /** Transaction of the request. */
+  txHash: string;
+}
+
+export interface BoardFilter {
+  states?: readonly ChainState[] | undefined;
+  sort: 'newest' | 'fee' | 'deadline';
+  limit: number;
+  offset: number;
+}
+
+/** The chain's job events and what they add up to. Taking events back restores what was before. */
+export class Board {
+  constructor(private readonly db: Kysely<Tables>) {}
+
+  /** Replaces what was told about blocks ≥ `from` and is not final. */
+  takeTentative(from: number, events: readonly IndexedEvent[]): Promise<void> {
+    return this.replace({ operator: '>=', block: from }, events, false);
+  }
+
+  /** Adds final events; what was only told about blocks ≤ `upTo` is void then. */
+  takeFinal(events: readonly IndexedEvent[], upTo: number): Promise<void> {
+    return this.replace({ operator: '<=', block: upTo }, events, true);
+  }
+
+  private replace(
+    { operator, block }: { operator: '>=' | '<='; block: number },
+    events: readonly IndexedEvent[],
+    isFinal: boolean,
+  ): Promise<void> {
+    return inTransaction(this.db, async (tx) => {
+      const lost = await tx
+        .selectFrom('chain_events')
+        .select('job_id')
+        .distinct()
+        .where('is_final', '=', 0)
+        .where('block_number', operator, block)
+        .execute();
+      await tx.deleteFrom('chain_events').where('is_final', '=', 0).where('block_number', operator, block).execute();
+      for (const event of events) await insert(tx, event, isFinal);
+      const changed = new Set([...lost.map(({ job_id }) => JobId.parse(job_id)), ...events.map(({ jobId }) => jobId)]);
+      for (const jobId of changed) await rebuild(tx, jobId);
+    });
+  }
+
+  async list(filter: BoardFilter): Promise<{ jobs: BoardJob[]; total: number }> {
+    const { states, sort, limit, offset } = filter;
+    const matching = this.db
+      .selectFrom('board_jobs')
+      .$if(states !== undefined, (q) => q.where('state', 'in', [...(states ?? [])]));
+    const { total } = await matching.select(sql<number>`count(*)`.as('total')).executeTakeFirstOrThrow();
+    const [column, direction] = orders[sort];
+    const rows = await matching
+      .selectAll()
+      .orderBy(column, direction)
+      .orderBy('id')
+      .limit(limit)
+      .offset(offset)
+      .execute();
+    return { jobs: rows.map(parseJob), total: Number(total) };
+  }
+
+  async find(jobId: JobId): Promise<BoardJob | undefined> {
+    const row = await this.db.selectFrom('board_jobs').selectAll().where('id', '=', jobId).executeTakeFirst();
+    return row && parseJob(row);
+  }
+
+  /** Everything that happened to a job, oldest first. */
+  async history(jobId: JobId): Promise<(Omit<IndexedEvent, 'request'> & { isFinal: boolean })[]> {
+    return (await eventsOf(this.db, jobId)).map((row) => ({ ...parseEvent(row), isFinal: row.is_final === 1 }));
+  }
+
+  /** Data sets whose size nobody looked up yet, of the newest jobs. */
+  async unsized(limit: number): Promise<string[]> {
+    const rows = await this.db
+      .selectFrom('board_jobs')
+      .select('dataset')
+      .where('dataset_bytes', 'is', null)
+      .orderBy('requested_block', 'desc')
+      .limit(limit)
+      .execute();
+    return [...new Set(rows.map(({ dataset }) => dataset))];
+  }
+
+  async setDatasetBytes(dataset: string, bytes: number): Promise<void> {
+    await this.db.updateTable('board_jobs').set({ dataset_bytes: bytes }).where('dataset', '=', dataset).execute();
+  }
+}
+
+const orders = {
+  newest: ['requested_block', 'desc'],
+  fee: ['fee_wei', 'desc'],
+  deadline: ['deadline_ms', 'asc'],
+} as const;
+
+async function insert(tx: Kysely<Tables>, event: IndexedEvent, isFinal: boolean): Promise<void> {
+  const { request, facts } = event;
+  const row = {
+    block_hash: event.blockHash,
+    log_index: event.logIndex,
+    block_number: event.blockNumber,
+    tx_hash: event.txHash,
+    job_id: event.jobId,
+    type: event.type,
+    state: event.state ?? null,
+    node: event.node ?? null,
+    facts_json: JSON.stringify({
+      facts,
+      request: request && { ...request, feeWei: `${request.feeWei}`, fuelLimit: `${request.fuelLimit}` },
+    }),
+    is_final: isFinal ? 1 : 0,
+  };
+  try {
+    await tx.insertInto('chain_events').values(row).execute();
+  } catch (error) {
+    // Told before: the same event comes again after a crash.
+    if (!isDuplicate(error)) throw error;
+  }
+}
+
+/** A job's row anew from its events; none when nothing is left of it. */
+async function rebuild(tx: Kysely<Tables>, jobId: JobId): Promise<void> {
+  const known = await tx.selectFrom('board_jobs').select('dataset_bytes').where('id', '=', jobId).executeTakeFirst();
+  await tx.deleteFrom('board_jobs').where('id', '=', jobId).execute();
+  const rows = await eventsOf(tx, jobId);
+  const first = rows.find(({ type }) => type === 'JobRequested');
+  const last = rows.filter(({ state }) => state !== null).at(-1);
+  if (!first || !last) return;
+  const request = parseEvent(first).request;
+  if (!request) return;
+  await tx
+    .insertInto('board_jobs')
+    .values({
+      id: jobId,
+      state: last.state ?? 'REQUESTED',
+      is_final: last.is_final,
+      requester: request.requester,
+      node: last.state === 'REQUESTED' ? null : (rows.findLast(({ node }) => node !== null)?.node ?? null),
+      dataset: request.dataset,
+      dataset_bytes: known?.dataset_bytes ?? null,
+      params: request.params,
+      fee_wei: weiToText(request.feeWei),
+      fuel_limit: weiToText(request.fuelLimit),
+      deadline_ms: request.deadlineMs,
+      requested_block: first.block_number,
+      updated_block: last.block_number,
+      tx_hash: first.tx_hash,
+    })
+    .execute();
+}
+
+function eventsOf(db: Kysely<Tables>, jobId: JobId): Promise<Selectable<ChainEventsTable>[]> {
+  return db
+    .selectFrom('chain_events')
+    .selectAll()
+    .where('job_id', '=', jobId)
+    .orderBy('block_number')
+    .orderBy('log_index')
+    .execute();
+}
+
+interface StoredFacts {
+  facts: Record<string, string>;
+  request?: {
+    requester: string;
+    dataset: string;
+    params: string;
+    feeWei: string;
+    fuelLimit: string;
+    deadlineMs: number;
+  };
+}
+
+function parseEvent(row: Selectable<ChainEventsTable>): IndexedEvent {
+  const { facts, request } = JSON.parse(row.facts_json) as StoredFacts;
+  return {
+    blockNumber: row.block_number,
+    blockHash: row.block_hash,
+    logIndex: row.log_index,
+    txHash: row.tx_hash,
+    jobId: JobId.parse(row.job_id),
+    type: row.type,
+    state: (row.state ?? undefined) as ChainState | undefined,
+    node: row.node === null ? undefined : Address.parse(row.node),
+    request: request && {
+      ...request,
+      requester: Address.parse(request.requester),
+      feeWei: BigInt(request.feeWei),
+      fuelLimit: BigInt(request.fuelLimit),
+    },
+    facts,
+  };
+}
+
+function parseJob(row: Selectable<BoardJobsTable>): BoardJob {
+  return {
+    jobId: JobId.parse(row.id),
+    state: row.state as ChainState,
+    isFinal: row.is_final === 1,
+    requester: Address.parse(row.requester),
+    node: row.node === null ? undefined : Address.parse(row.node),
+    dataset: row.dataset,
+    datasetBytes: row.dataset_bytes ?? undefined,
+    params: row.params,
+    feeWei: textToWei(row.fee_wei),
+    fuelLimit: textToWei(row.fuel_limit),
+    deadlineMs: row.deadline_ms,
+    requestedBlock: row.requested_block,
+    updatedBlock: row.updated_block,
+    txHash: row.tx_hash,
+  };
+}

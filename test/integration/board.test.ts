@@ -1,0 +1,156 @@
+import { indexFinal, indexTentative } from '../../src/board/indexer';
+import { boardRoutes } from '../../src/board/routes';
+import { watchSizes } from '../../src/board/sizes';
+import { openChain } from '../../src/chain/client';
+import { watchChain } from '../../src/chain/watcher';
+import { openHttp } from '../../src/http/server';
+import { systemClock as clock } from '../../src/lib/clock';
+import { silentLogger as logger } from '../../src/lib/logger';
+import { BoardHistory, BoardPage } from '../../src/protocol/board';
+import { openStore } from '../../src/store/open';
+import { runInProcess } from '../support/cli';
+import { type Escrow, openEscrow } from '../support/escrow';
+import { openScratch } from '../support/scratch';
+
+jest.setTimeout(60_000);
+
+let escrow: Escrow;
+beforeAll(async () => {
+  escrow = await openEscrow();
+});
+beforeEach(() => escrow.reset());
+afterAll(() => escrow[Symbol.asyncDispose]());
+
+/** A board of the contracts' chain, whose newest block is not final. */
+async function openBoard(confirmations = 1) {
+  const scratch = await openScratch();
+  const stop = new AbortController();
+  const endpoint = escrow.provider._getConnection().url;
+  const chain = await openChain({ endpoint, core: escrow.core, token: escrow.token });
+  const store = await openStore({ kind: 'sqlite', path: scratch.file('board.sqlite') });
+  const cursorId = 'board';
+  const http = await openHttp(
+    { host: '127.0.0.1', port: 0 },
+    (app) => void app.use('/api/v1', boardRoutes({ store, cursorId })),
+    { logger },
+  );
+  const watching = watchChain(
+    { confirmations, pollMs: 10 },
+    {
+      chain,
+      clock,
+      logger,
+      loadCursors: () => store.cursors.findPair(cursorId),
+      onTentative: (batch) => indexTentative(store, cursorId, batch),
+      onFinal: (events, cursor) =>
+        store.transaction(async (tx) => {
+          await indexFinal(tx, events, cursor);
+          await tx.cursors.save(cursorId, cursor);
+        }),
+    },
+    stop.signal,
+  );
+  const url = `http://127.0.0.1:${http.port}`;
+  const get = async (path: string) => {
+    const response = await fetch(`${url}/api/v1/${path}`);
+    return { status: response.status, body: (await response.json()) as { error?: { code: string; message: string } } };
+  };
+  return {
+    url,
+    store,
+    signal: stop.signal,
+    get,
+    /** Asks until the answer is as wanted. */
+    async until(path: string, check: (page: BoardPage) => boolean): Promise<BoardPage> {
+      for (const end = Date.now() + 20_000; ; await clock.sleep(20)) {
+        const page = BoardPage.parse((await get(path)).body);
+        if (check(page)) return page;
+        if (Date.now() > end) throw new Error(`The board still says ${JSON.stringify(page)}`);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await watching;
+      for (const opened of [http, store, chain, scratch]) await opened[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('default: a request appears at once, becomes final, moves on, and has its history', async () => {
+  await using board = await openBoard();
+  const jobId = await escrow.request();
+  const fresh = await board.until('jobs', ({ total }) => total === 1);
+  expect(fresh.jobs[0]).toMatchObject({
+    jobId,
+    status: 'REQUESTED',
+    isFinal: false,
+    requester: escrow.address.requester,
+  });
+  await escrow.send('node', 'process', jobId);
+  const [taken] = (await board.until('jobs?status=processing', ({ total }) => total === 1)).jobs;
+  expect(taken).toMatchObject({ status: 'PROCESSING', node: escrow.address.node, isFinal: false });
+  await escrow.provider.send('evm_mine', []);
+  await board.until('jobs', ({ jobs }) => jobs[0]?.isFinal === true);
+  const { events } = BoardHistory.parse((await board.get(`jobs/${jobId}`)).body);
+  expect(events.map(({ type, isFinal }) => [type, isFinal])).toEqual([
+    ['JobRequested', true],
+    ['JobProcessing', true],
+  ]);
+});
+
+test('survives a reorganisation: what was taken back is gone, what took its place is there', async () => {
+  await using board = await openBoard(5);
+  const kept = await escrow.request();
+  const lost = await escrow.request();
+  await board.until('jobs', ({ total }) => total === 2);
+  await escrow.provider.send('anvil_reorg', [1, []]);
+  const found = await escrow.request({ fee: 2n * 10n ** 18n });
+  await escrow.provider.send('evm_mine', []);
+  const page = await board.until('jobs', ({ jobs }) => jobs.some(({ jobId }) => jobId === found));
+  const ids = page.jobs.map(({ jobId }) => jobId);
+  expect(ids).toContain(kept);
+  expect(ids).not.toContain(lost);
+});
+
+test.each<[string, number, string, RegExp]>([
+  ['jobs?status=SOON', 400, 'board/bad-query', /must be one of .*REQUESTED/],
+  ['jobs?page=0', 400, 'board/bad-query', /page/],
+  ['jobs?pageSize=100000', 400, 'board/bad-query', /pageSize/],
+  ['jobs?nosuch=1', 400, 'board/bad-query', /nosuch/],
+  ['jobs/7', 400, 'board/bad-query', /no job id/],
+  [`jobs/0x${'ab'.repeat(16)}`, 404, 'board/unknown-job', /not on this board/],
+])('throws for %s: %i %s', async (path, status, code, message) => {
+  await using board = await openBoard();
+  const answer = await board.get(path);
+  expect(answer).toMatchObject({ status, body: { error: { code } } });
+  expect(answer.body.error?.message).toMatch(message);
+});
+
+test('sizes of data sets are looked up, and one that nobody tells is asked for once', async () => {
+  await using board = await openBoard();
+  const jobId = await escrow.request();
+  await board.until('jobs', ({ total }) => total === 1);
+  let asked = 0;
+  const sizeOf = async () => {
+    asked += 1;
+    return 1234;
+  };
+  const looking = watchSizes({ store: board.store, sizeOf, clock, logger }, board.signal);
+  const page = await board.until('jobs', ({ jobs }) => jobs[0]?.datasetBytes !== undefined);
+  expect(page.jobs[0]).toMatchObject({ jobId, datasetBytes: 1234 });
+  expect(asked).toBe(1);
+  void looking;
+});
+
+test('joblist --board shows the jobs, and says what is wrong with a question', async () => {
+  await using board = await openBoard();
+  const jobId = await escrow.request();
+  await board.until('jobs', ({ total }) => total === 1);
+  const list = async (...more: string[]) => runInProcess('joblist', '--board', board.url, ...more);
+  expect(BoardPage.parse(JSON.parse((await list('--json', '--state', 'requested')).out)).jobs[0]?.jobId).toBe(jobId);
+  expect((await list()).out).toContain(jobId);
+  expect((await list('--state', 'verified')).talk).toContain('no such jobs');
+  expect(await list('--state', 'soon')).toMatchObject({ status: 2 });
+  const { status, talk } = await runInProcess('joblist', '--board', 'http://127.0.0.1:1');
+  expect([status, talk]).toEqual([1, expect.stringContaining('No board answers')]);
+});

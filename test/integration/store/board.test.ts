@@ -1,0 +1,152 @@
+import { Address, JobId } from '../../../src/domain/ids';
+import type { ChainState } from '../../../src/domain/job';
+import type { IndexedEvent } from '../../../src/store/board';
+import { openStore, type Store } from '../../../src/store/open';
+import { startMariadb, type TestServer } from '../../support/mariadb';
+import { openScratch } from '../../support/scratch';
+
+jest.setTimeout(120_000);
+
+const jobId = (n: number) => JobId.parse(`0x${n.toString(16).padStart(32, '0')}`);
+const address = (n: number) => Address.parse(`0x${n.toString(16).padStart(40, '0')}`);
+const hash = (n: number) => `0x${n.toString(16).padStart(64, '0')}`;
+
+/** An event of a job in a block; the fork tells blocks of one number apart. */
+function event(job: number, block: number, state: ChainState, changes: Partial<IndexedEvent> = {}): IndexedEvent {
+  const request =
+    state === 'REQUESTED'
+      ? {
+          requester: address(1),
+          dataset: `sha256:${job}`,
+          params: '{}',
+          feeWei: BigInt(job) * 10n ** 18n,
+          fuelLimit: 5n,
+          deadlineMs: 2 ** 42 - job,
+        }
+      : undefined;
+  return {
+    jobId: jobId(job),
+    type: state === 'REQUESTED' ? 'JobRequested' : `Job${state}`,
+    blockNumber: block,
+    blockHash: hash(block),
+    logIndex: job,
+    txHash: hash(1000 + block),
+    state,
+    node: state === 'PROCESSING' ? address(2) : undefined,
+    request,
+    facts: { a: 'b' },
+    ...changes,
+  };
+}
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startMariadb();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
+  let store: Store;
+  let scratch: Awaited<ReturnType<typeof openScratch>>;
+  beforeEach(async () => {
+    scratch = await openScratch();
+    store = await openStore(
+      kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase(),
+    );
+  });
+  afterEach(async () => {
+    await store[Symbol.asyncDispose]();
+    await scratch[Symbol.asyncDispose]();
+  });
+
+  const stateOf = async (job: number) => {
+    const found = await store.board.find(jobId(job));
+    return found && [found.state, found.isFinal, found.node];
+  };
+
+  test('default: a job is what its events add up to, and all of it can be read again', async () => {
+    await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(1, 6, 'PROCESSING')], 6);
+    expect(await store.board.find(jobId(1))).toEqual({
+      jobId: jobId(1),
+      state: 'PROCESSING',
+      isFinal: true,
+      requester: address(1),
+      node: address(2),
+      dataset: 'sha256:1',
+      params: '{}',
+      feeWei: 10n ** 18n,
+      fuelLimit: 5n,
+      deadlineMs: 2 ** 42 - 1,
+      requestedBlock: 5,
+      updatedBlock: 6,
+      txHash: hash(1005),
+    });
+    const history = await store.board.history(jobId(1));
+    expect(history.map(({ type, state, facts }) => [type, state, facts])).toEqual([
+      ['JobRequested', 'REQUESTED', { a: 'b' }],
+      ['JobPROCESSING', 'PROCESSING', { a: 'b' }],
+    ]);
+  });
+
+  test('when tentative blocks are replaced, what was before comes back', async () => {
+    await store.board.takeFinal([event(1, 5, 'REQUESTED')], 5);
+    await store.board.takeTentative(6, [event(1, 6, 'PROCESSING'), event(2, 7, 'REQUESTED')]);
+    expect(await stateOf(1)).toEqual(['PROCESSING', false, address(2)]);
+    expect(await stateOf(2)).toEqual(['REQUESTED', false, undefined]);
+    const moved = { blockHash: hash(77) };
+    await store.board.takeTentative(6, [event(1, 7, 'CANCELED', moved)]);
+    expect(await stateOf(1)).toEqual(['CANCELED', false, undefined]);
+    expect(await stateOf(2)).toBeUndefined();
+    await store.board.takeTentative(6, []);
+    expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
+  });
+
+  test('when blocks become final, what was only told about them counts no more', async () => {
+    await store.board.takeTentative(5, [event(1, 5, 'REQUESTED'), event(2, 5, 'REQUESTED'), event(3, 9, 'REQUESTED')]);
+    await store.board.takeFinal([event(1, 5, 'REQUESTED')], 6);
+    expect([await stateOf(1), await stateOf(2), await stateOf(3)]).toEqual([
+      ['REQUESTED', true, undefined],
+      undefined,
+      ['REQUESTED', false, undefined],
+    ]);
+  });
+
+  test('when a batch comes twice, nothing is doubled', async () => {
+    const batch = [event(1, 5, 'REQUESTED'), event(1, 6, 'PROCESSING')];
+    await store.board.takeFinal(batch, 6);
+    await store.board.takeFinal(batch, 6);
+    expect(await store.board.history(jobId(1))).toHaveLength(2);
+    expect((await store.board.list({ sort: 'newest', limit: 10, offset: 0 })).total).toBe(1);
+  });
+
+  test('a job given back is open again, whoever held it before', async () => {
+    await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(1, 6, 'PROCESSING')], 6);
+    await store.board.takeFinal([event(1, 7, 'REQUESTED', { type: 'JobDeclined', request: undefined })], 7);
+    expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
+    expect((await store.board.find(jobId(1)))?.requestedBlock).toBe(5);
+  });
+
+  test('list: filters, sorts and pages, with the total of all pages', async () => {
+    const events = Array.from({ length: 25 }, (_, i) => event(i + 1, 100 + i, 'REQUESTED'));
+    await store.board.takeFinal([...events, event(25, 200, 'CANCELED')], 200);
+    const page = async (sort: 'newest' | 'fee' | 'deadline', offset: number, states?: ChainState[]) => {
+      const { jobs, total } = await store.board.list({ sort, limit: 10, offset, states });
+      return [total, jobs.map((job) => Number(job.jobId))];
+    };
+    const down = (from: number, count: number) => Array.from({ length: count }, (_, i) => from - i);
+    expect(await page('newest', 0)).toEqual([25, down(25, 10)]);
+    expect(await page('fee', 20)).toEqual([25, down(5, 5)]);
+    expect(await page('deadline', 0, ['REQUESTED'])).toEqual([24, down(24, 10)]);
+    expect(await page('newest', 0, ['CANCELED', 'VERIFIED'])).toEqual([1, [25]]);
+    expect(await page('newest', 100)).toEqual([25, []]);
+  });
+
+  test('sizes of data sets stay when their jobs move on', async () => {
+    await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(2, 5, 'REQUESTED')], 5);
+    expect((await store.board.unsized(10)).sort()).toEqual(['sha256:1', 'sha256:2']);
+    await store.board.setDatasetBytes('sha256:1', 7);
+    await store.board.takeFinal([event(1, 6, 'PROCESSING')], 6);
+    expect((await store.board.find(jobId(1)))?.datasetBytes).toBe(7);
+    expect(await store.board.unsized(10)).toEqual(['sha256:2']);
+  });
+});

@@ -21,7 +21,7 @@ const COIN = 10n ** 18n;
 export function registerDeploy(program: Command): void {
   program
     .command('deploy')
-    .description('deploy the token and the escrow contract, and note where they are')
+    .description('deploy token, escrow, node registry and reward pool, check code and roles, and note where they are')
     .requiredOption('--endpoint <url>', 'JSON-RPC address of the Ethereum node')
     .option('--private-key-file <file>', 'key of the deploying account, readable by you alone')
     .option('--dev', "use the development chain's first account instead of a key of yours")
@@ -61,7 +61,7 @@ async function deploy(options: DeployCommandOptions): Promise<void> {
     await writeFile(path, `${JSON.stringify({ endpoint: options.endpoint, ...deployment }, null, 2)}\n`);
     if (options.json) return printJson({ ...deployment, network: path });
     talk(`Deployed by ${deployer.address}; written to ${path}.`);
-    printLines(...Object.entries(deployment).map(([name, value]) => `${name.padEnd(22)}${value}`));
+    printLines(...Object.entries(deployment).map(([name, value]) => `${name.padEnd(27)}${value}`));
   } finally {
     deployer.close();
   }

@@ -63,7 +63,8 @@ function normalise(name: string): string {
 function parseText(setting: Setting, text: string): unknown {
   if (setting.type === 'integer' || setting.type === 'number') return text.trim() === '' ? text : Number(text);
   if (setting.isGroup) return parseJson(text);
-  if (setting.type.includes('list of')) return text.split(',').map((entry) => entry.trim());
+  // Empty text stays text: it means that the setting is left to its default or to the network.
+  if (setting.type.includes('list of') && text.trim() !== '') return text.split(',').map((entry) => entry.trim());
   return text;
 }
 

@@ -92,6 +92,8 @@ export interface Escrow extends AsyncDisposable {
   warp(seconds: number): Promise<void>;
   /** Credits of all roles, and the penalties that wait for their release. */
   credits(): Promise<Record<Role | 'penalties', bigint>>;
+  /** Makes a role an organisation of its own with itself as its node, and the least stake. */
+  registerNode(role: Role): Promise<void>;
   /** Every event a contract ever emitted, in order. */
   history(contract: ContractName): Promise<LogDescription[]>;
   /** Takes the chain back to where it was when this was opened. */
@@ -130,7 +132,12 @@ export async function openEscrow(): Promise<Escrow> {
     await sendToken(role, 'approve', core, 2n ** 256n - 1n);
     await sendToken(role, 'approve', on.registry.address, 2n ** 256n - 1n);
   }
-  await registerNode(on.registry, address);
+  const registerNode: Escrow['registerNode'] = async (role) => {
+    await on.registry.send(role, 'createOrganisation', role);
+    const enrolment = enrolmentOf(address[role], { organisation: id(role) });
+    await on.registry.send(role, 'register', enrolment, await on.registry.read('minStake'), '0x');
+  };
+  await registerNode('node');
 
   const payees = [
     { worker: address.node, amount: parseEther('60') },
@@ -180,6 +187,7 @@ export async function openEscrow(): Promise<Escrow> {
       const forfeits = await Promise.all(roles.map((role) => read<bigint>('forfeited', address[role])));
       return { ...credits, penalties: forfeits.reduce((sum, amount) => sum + amount) };
     },
+    registerNode,
     async history(contract) {
       const filter = { address: on[contract].address, fromBlock: '0x0', toBlock: 'latest' };
       const logs = (await provider.send('eth_getLogs', [filter])) as { data: string; topics: string[] }[];
@@ -194,12 +202,6 @@ export async function openEscrow(): Promise<Escrow> {
       await anvil[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The role `node` is an organisation of its own, with the least stake. */
-async function registerNode(registry: ContractCalls, address: Record<Role, Address>): Promise<void> {
-  await registry.send('node', 'createOrganisation', 'node');
-  await registry.send('node', 'register', enrolmentOf(address.node), await registry.read('minStake'), '0x');
 }
 
 /** What `register` is called with; `changes` on top of an enrolment in the organisation "node". */

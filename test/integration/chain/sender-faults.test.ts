@@ -94,6 +94,7 @@ describe('sender', () => {
 
   test('throws chain/reverted when the chain changed between simulation and block, and the key may be tried again', async () => {
     const { escrow, senderOf } = accounts;
+    await escrow.registerNode('challenger');
     const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
     await provider().send('evm_setAutomine', [false]);
     const sending = (await senderOf('node')).send(call('taking', 'process', jobId));

@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { loadConfig } from '../../../src/config/load';
 import type { ConfigError } from '../../../src/config/problems';
 import type { Role } from '../../../src/config/schema';
@@ -60,6 +60,26 @@ describe('loadConfig', () => {
     );
     expect(config.master_node_url).toBe('http://127.0.0.1:3000');
   });
+
+  test.each([{}, { EMETH__ENDPOINT: '' }])(
+    'when a network is named, its file tells where the chain is: %j',
+    async (env) => {
+      await using scratch = await openScratch();
+      const deployment = {
+        ...chain,
+        endpoint: ['http://127.0.0.1:1', 'http://127.0.0.1:2'],
+        fromBlock: 7,
+        rewardPool: '0x',
+      };
+      await mkdir(scratch.file('networks'));
+      await writeFile(scratch.file('networks/local.json'), JSON.stringify(deployment));
+      const path = scratch.file('master.json');
+      const { my_url, privateKeyFile } = master;
+      await writeFile(path, JSON.stringify({ network: 'local', my_url, privateKeyFile }), { mode: 0o600 });
+      const config = loadConfig('master', { path, isRequired: true, env });
+      expect(config).toMatchObject({ endpoint: deployment.endpoint, fromBlock: 7 });
+    },
+  );
 
   test('when a whitelist is one string', async () => {
     const { config } = await load('master', { ...master, worker_whitelist: '10.0.0.0/8' });

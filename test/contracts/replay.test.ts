@@ -26,6 +26,8 @@ beforeAll(async () => {
 });
 afterAll(() => escrow?.[Symbol.asyncDispose]());
 
+/** `npm run test:contracts:long` asks for more. */
+const HISTORIES = Number(process.env['EMETH_HISTORIES'] ?? 20);
 const EMT = 10n ** 18n;
 /** Nodes that come and go; `node` itself stays most of the time. */
 const nodes = ['node', 'other', 'worker'] as const;
@@ -207,17 +209,21 @@ async function compareRegistry(model: RegistryModel): Promise<void> {
   for (const key of model.claimed.keys()) expect(await pool.read('reward', ...key.split(':').reverse())).toBe(0n);
 }
 
-test('the logs replay to what storage holds, and the balances are what is owed', async () => {
-  const sequence = fc.array(step, { minLength: 80, maxLength: 80 });
-  await fc.assert(
-    fc.asyncProperty(sequence, async (steps) => {
-      await escrow.reset();
-      jobIds = [];
-      for (const each of steps) await perform(each);
-      const { core, registry } = await replay();
-      await compareCore(core);
-      await compareRegistry(registry);
-    }),
-    { numRuns: 20, endOnFailure: true },
-  );
-}, 120_000);
+test(
+  'the logs replay to what storage holds, and the balances are what is owed',
+  async () => {
+    const sequence = fc.array(step, { minLength: 80, maxLength: 80 });
+    await fc.assert(
+      fc.asyncProperty(sequence, async (steps) => {
+        await escrow.reset();
+        jobIds = [];
+        for (const each of steps) await perform(each);
+        const { core, registry } = await replay();
+        await compareCore(core);
+        await compareRegistry(registry);
+      }),
+      { numRuns: HISTORIES, endOnFailure: true },
+    );
+  },
+  HISTORIES * 6000,
+);

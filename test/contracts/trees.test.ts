@@ -27,7 +27,7 @@ const filesIn = (dir: string, end: string) =>
     .map((name) => ({ name, text: readFileSync(join(dir, name), 'utf8') }));
 
 function inPascalCase(line: string): string {
-  const words = line.split(/[^A-Za-z0-9_]+/).filter((word) => word !== '');
+  const words = line.replaceAll("'", '').split(/[^A-Za-z0-9_]+/).filter((word) => word !== '');
   return words.map((word) => word.replace(/^.*_/, '').replace(/^./, (letter) => letter.toUpperCase())).join('');
 }
 

@@ -50,6 +50,13 @@ abstract contract EscrowFixture is Fixture {
         core.unwind(job);
     }
 
+    /// @dev The id that the specification says, computed anew.
+    function _idOf(address by, uint256 salt, uint96 fee, uint40 fuel, uint256 deadline) internal view returns (bytes16) {
+        bytes32 spec =
+            keccak256(abi.encode(keccak256(bytes(DATASET)), keccak256(bytes(PARAMS)), fee, fuel, uint40(deadline)));
+        return bytes16(keccak256(abi.encode(block.chainid, address(core), by, salt, spec)));
+    }
+
     /// @dev In every state but these two, the call must be refused by the error that names state and need.
     function _refusedInAllBut(
         IEmethCore.State needed,

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { openSender, type SenderOptions } from '../../../src/chain/sender';
 import { systemClock } from '../../../src/lib/clock';
@@ -9,17 +8,19 @@ import { devKeys } from '../../../src/runner/anvil';
 import { openStore } from '../../../src/store/open';
 import type { SenderProcess } from '../../fixtures/sender-process';
 import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
+import { compileFixture } from '../../support/compiled';
 import { coreInterface, roles } from '../../support/escrow';
 import { openScratch } from '../../support/scratch';
 
 const EMT = 10n ** 18n;
 const role = 'challenger';
-const script = join(__dirname, '../../fixtures/sender-process.ts');
 
 let accounts: ChainAccounts;
+let script: string;
 beforeAll(async () => {
+  script = await compileFixture('sender-process');
   accounts = await openChainAccounts();
-});
+}, 60_000);
 afterAll(() => accounts[Symbol.asyncDispose]());
 
 /** Deposits of 1, 2, 4 … EMT: the credit afterwards tells which of them happened, and how often. */
@@ -37,8 +38,7 @@ function start(store: string, acts: SenderProcess['acts'], options: SenderOption
   const endpoint = escrow.provider._getConnection().url;
   const key = devKeys[roles.indexOf(role)] as string;
   const told: SenderProcess = { endpoint, core: chain.core, token: chain.token, key, store, acts, options, killAt };
-  const args = ['-r', 'ts-node/register/transpile-only', script, JSON.stringify(told)];
-  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, [script, JSON.stringify(told)], { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 /** As the owner of the account would after a crash: takes up what is under way, and asks for the same acts again. */
@@ -57,7 +57,7 @@ async function recover(path: string, acts: SenderProcess['acts']): Promise<void>
 interface Case {
   acts: number;
   options: SenderOptions;
-  /** Nothing is mined until the process has died or has had the time to replace what it sent. */
+  /** Nothing is mined until the process has died or replaced what it sent. */
   minesLate: boolean;
 }
 
@@ -75,7 +75,7 @@ async function killEverywhere({ acts: count, options, minesLate }: Case): Promis
     const child = start(path, acts, options, killAt);
     const printed = text(child.stdout as NodeJS.ReadableStream);
     const ended = once(child, 'exit');
-    if (minesLate) await Promise.race([ended, systemClock.sleep(LATE_MS)]);
+    const isReplaced = minesLate && (await waitForReplacement(ended));
     await escrow.provider.send('evm_setAutomine', [true]);
     await escrow.provider.send('evm_mine', []);
     const [, signal] = await ended;
@@ -84,11 +84,37 @@ async function killEverywhere({ acts: count, options, minesLate }: Case): Promis
     const nonces = (await chain.provider.getTransactionCount(escrow.address[role])) - noncesBefore;
     const credit = await chain.credit(escrow.address[role]);
     expect({ killAt, credit, nonces }).toEqual({ killAt, credit: wanted, nonces: count });
-    if (signal !== 'SIGKILL') return Number(await printed);
+    if (signal === 'SIGKILL') continue;
+    expect(isReplaced).toBe(minesLate);
+    return Number(await printed);
   }
 }
 
-const LATE_MS = 1000;
+/** Until two versions of the account's transaction were in the pool, or the process has ended: whichever comes first. */
+async function waitForReplacement(ended: Promise<unknown>): Promise<boolean> {
+  const { escrow } = accounts;
+  let isOver = false;
+  void ended.then(() => {
+    isOver = true;
+  });
+  const seen = new Set<string>();
+  while (!isOver && seen.size < 2) {
+    const { pending } = (await escrow.provider.send('txpool_content', [])) as Pool;
+    for (const [address, byNonce] of Object.entries(pending)) {
+      if (address.toLowerCase() === escrow.address[role]) {
+        for (const { hash } of Object.values(byNonce)) seen.add(hash);
+      }
+    }
+    await systemClock.sleep(10);
+  }
+  // Some more looks at a chain that has not mined it yet.
+  if (!isOver) await systemClock.sleep(250);
+  return seen.size >= 2;
+}
+
+interface Pool {
+  pending: Record<string, Record<string, { hash: string }>>;
+}
 
 describe('killed before every single step, each in a process of its own: nothing is lost and nothing is done twice', () => {
   test('one act, mined at once', async () => {

@@ -14,40 +14,8 @@ abstract contract EscrowFixture is Fixture {
 
     // ---------------------------------------------------------------------------------------------------------- jobs
 
-    function _jobIn(IEmethCore.State state, uint256 salt) internal returns (bytes16 job) {
-        if (state == IEmethCore.State.NONE) return bytes16(uint128(salt));
-        job = _request(salt);
-        if (state == IEmethCore.State.REQUESTED) return job;
-        if (state == IEmethCore.State.CANCELED) {
-            vm.prank(requester);
-            core.cancel(job);
-            return job;
-        }
-        if (state == IEmethCore.State.TIMEOUT) {
-            _wait(WORK + 1);
-            core.expire(job);
-            return job;
-        }
-        _process(job);
-        if (state == IEmethCore.State.PROCESSING) return job;
-        if (state == IEmethCore.State.DECLINED) {
-            _wait(WORK);
-            vm.prank(node);
-            core.decline(job);
-            return job;
-        }
-        _submit(job);
-        _judge(job, state);
-    }
-
-    function _judge(bytes16 job, IEmethCore.State state) private {
-        if (state == IEmethCore.State.SUBMITTED) return;
-        if (state == IEmethCore.State.VERIFIED) return _verify(job);
-        if (state == IEmethCore.State.FAILED) return _reject(job);
-        _challenge(job);
-        if (state == IEmethCore.State.DISPUTED) return;
-        _wait(VERDICT_WINDOW + 1);
-        core.unwind(job);
+    function _jobIn(IEmethCore.State state, uint256 salt) internal returns (bytes16) {
+        return world.jobIn(state, salt);
     }
 
     /// @dev The id that the specification says, computed anew.

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
+import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
+import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
+import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
+import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
+import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
+import {vm} from "../Vm.sol";
+import {Stage} from "./Stage.sol";
+
+/// @notice Deploys the four contracts, hands out tokens and registers a node. Whoever deploys it is the escrow's administrator and
+/// gets the rest of the supply.
+contract World is Stage {
+    constructor(address[] memory verifiers, IEmethCore.Terms memory terms) {
+        token = new EmethToken(address(this), SUPPLY, CAP);
+        address expected = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        core = new EmethCore(token, msg.sender, terms, verifiers, expected);
+        registry = new NodeRegistry(core, token, MIN_STAKE);
+        pool = new RewardPool(core, token, registry, CAP - SUPPLY);
+        token.nameRewardPool(address(pool));
+        require(address(registry) == expected, "the registry is not where the escrow expects it");
+        address[4] memory funded = [requester, node, challenger, stranger];
+        for (uint256 i = 0; i < funded.length; ++i) _fund(funded[i]);
+        token.transfer(msg.sender, token.balanceOf(address(this)));
+        _register();
+    }
+
+    function contracts() external view returns (EmethToken, EmethCore, NodeRegistry, RewardPool) {
+        return (token, core, registry, pool);
+    }
+
+    /// @notice Makes a job and brings it to a state.
+    function jobIn(IEmethCore.State state, uint256 salt) external returns (bytes16 job) {
+        if (state == IEmethCore.State.NONE) return bytes16(uint128(salt));
+        job = _request(salt);
+        if (state == IEmethCore.State.REQUESTED) return job;
+        if (state == IEmethCore.State.CANCELED) {
+            vm.prank(requester);
+            core.cancel(job);
+            return job;
+        }
+        if (state == IEmethCore.State.TIMEOUT) {
+            _wait(WORK + 1);
+            core.expire(job);
+            return job;
+        }
+        _process(job);
+        if (state == IEmethCore.State.PROCESSING) return job;
+        if (state == IEmethCore.State.DECLINED) {
+            _wait(WORK);
+            vm.prank(node);
+            core.decline(job);
+            return job;
+        }
+        _submit(job);
+        _judge(job, state);
+    }
+
+    function _judge(bytes16 job, IEmethCore.State state) private {
+        if (state == IEmethCore.State.SUBMITTED) return;
+        if (state == IEmethCore.State.VERIFIED) return _verify(job);
+        if (state == IEmethCore.State.FAILED) return _reject(job);
+        _challenge(job);
+        if (state == IEmethCore.State.DISPUTED) return;
+        _wait(VERDICT_WINDOW + 1);
+        core.unwind(job);
+    }
+
+    function _fund(address account) private {
+        token.transfer(account, FUNDS);
+        vm.prank(account);
+        token.approve(address(core), type(uint256).max);
+        vm.prank(account);
+        token.approve(address(registry), type(uint256).max);
+    }
+
+    /// @dev The node owns the organisation, so it need not sign.
+    function _register() private {
+        vm.prank(node);
+        INodeRegistry.Enrolment memory enrolment = INodeRegistry.Enrolment({
+            node: node,
+            organisation: registry.createOrganisation("first"),
+            payout: nodePayout,
+            capabilityHash: keccak256("capability"),
+            capabilityUri: "https://node.example/capability.json",
+            computeUnits: 8,
+            deadline: START
+        });
+        vm.prank(node);
+        registry.register(enrolment, MIN_STAKE, "");
+    }
+}

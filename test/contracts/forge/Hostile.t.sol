@@ -42,6 +42,21 @@ contract HostileTest {
         require(core.credit(address(this)) == 1e18, "credit lost");
     }
 
+    function test_aTokenThatReturnsNothingWorks() external {
+        _misbehave(HostileToken.Mode.RETURNS_NOTHING, "");
+        core.deposit(address(this), 5e18);
+        bytes16 job = _make(0);
+        _process(job);
+        uint256 before = token.balanceOf(address(this));
+        vm.warp(block.timestamp + 2 hours);
+        core.timeout(job);
+        core.withdraw(address(this), core.credit(address(this)));
+        core.burn(node);
+        // The five that were deposited went into the request; what comes back is fee, both parts on top of it, and the tip.
+        require(token.balanceOf(address(this)) == before + 1110e18, "the withdrawal came short");
+        require(token.balanceOf(address(core)) == 800e18, "the node's deposit is not there");
+    }
+
     function test_aTokenThatBlocksHoldsUpNoJob() external {
         bytes16[4] memory ids;
         for (uint256 i = 0; i < 4; ++i) ids[i] = _make(i);

@@ -9,9 +9,13 @@ contract HostileToken is ERC20("Hostile", "BAD") {
         KIND,
         TAKES_A_FEE,
         ANSWERS_FALSE,
+        /// Moves what it is told and answers nothing, as a well-known token does: that is no misbehaviour, it has to work.
+        RETURNS_NOTHING,
         BLOCKS,
         REENTERS
     }
+
+    address private constant COLLECTOR = address(0xFEE);
 
     Mode public mode;
     address public target;
@@ -33,18 +37,28 @@ contract HostileToken is ERC20("Hostile", "BAD") {
 
     function transfer(address to, uint256 amount) public override returns (bool) {
         if (mode == Mode.ANSWERS_FALSE) return false;
-        return super.transfer(to, amount);
+        return _answer(super.transfer(to, amount));
     }
 
     function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
         if (mode == Mode.ANSWERS_FALSE) return false;
-        return super.transferFrom(from, to, amount);
+        return _answer(super.transferFrom(from, to, amount));
     }
 
     function _update(address from, address to, uint256 amount) internal override {
         require(mode != Mode.BLOCKS, "blocked");
         if (mode == Mode.REENTERS) (reentered,) = target.call(data);
-        bool takesFee = mode == Mode.TAKES_A_FEE && from != address(0) && amount > 0;
-        super._update(from, to, takesFee ? amount - 1 : amount);
+        bool takesFee = mode == Mode.TAKES_A_FEE && from != address(0) && to != address(0) && amount > 0;
+        if (!takesFee) return super._update(from, to, amount);
+        // The receiver pays it.
+        super._update(from, to, amount - 1);
+        super._update(from, COLLECTOR, 1);
+    }
+
+    function _answer(bool done) private view returns (bool) {
+        if (mode != Mode.RETURNS_NOTHING) return done;
+        assembly {
+            return(0, 0)
+        }
     }
 }

@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {EmethCore} from "../../../src/contracts/EmethCore.sol";
-import {EmethToken} from "../../../src/contracts/EmethToken.sol";
-import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {Handler} from "./Handler.sol";
-import {vm} from "./Vm.sol";
+import {HostileHandler} from "./HostileHandler.sol";
 
-/// @notice What holds after any sequence of calls by anybody.
+/// @notice What holds after any sequence of calls by anybody. The handlers compare after every call and name the first thing that must
+/// never have happened by the number of its invariant:
+///
+///      1  The escrow's balance is what it owes and what jobs have locked; the registry's is the stakes.  Watcher._look,
+///         NodeActs._compareStakes
+///      2  A job takes in or pays out what it has locked more or less, so all of it comes out, once.  Watcher._look
+///      3  States follow each other as in the table, ends are final; a call that the rules forbid fails.  Watcher._isAllowed, and what
+///         JobActs says of each call (Word.MUST_FAIL)
+///      4  Time and anybody bring every job to its end, every credit and every stake can be taken out.  afterInvariant, Exits
+///      5  No call changes another job.  Watcher._lookAtJob
+///      6  A credit falls only by its owner's act or signature.  Watcher._lookAtAccounts
+///      7  A call that the rules allow as a way out works, paused or not.  Watcher._judge (Word.MUST_WORK)
+///      8  A job keeps the terms it was requested under.  Watcher._checkRules
+///      9  No reward above 80 % of what was burnt, no slot above its emission, no supply above the cap.  Handler.claim
+///     10  No more fuel is used than was bought.  JobActs.submit, Watcher._lookAtJob
+///     11  The log, replayed, gives what is stored.  In TypeScript: test/contracts/replay.test.ts
+///     12  Workers get no more than the payout, each index once.  JobActs._notePaid
+///     13  A token that cheats, blocks or calls back breaks none of these.  HostileInvariantsTest below, Hostile.t.sol
+///     14  Nobody can make another's job id.  JobActs.copy, Watcher._open
 contract InvariantsTest {
-    EmethToken private token;
-    EmethCore private core;
     Handler private handler;
 
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
     function setUp() external {
-        address[6] memory actors;
-        for (uint160 i = 0; i < 6; ++i) actors[i] = address(0x1000 + i);
-        address[] memory verifiers = new address[](1);
-        verifiers[0] = actors[4];
-        token = new EmethToken(address(this), 1e27, 1e27);
-        IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 500, 1, 60, 1 hours, 90 days);
-        core = new EmethCore(token, address(this), terms, verifiers, address(0));
-        handler = new Handler(core, token, actors);
-        core.grantRole(core.PAUSER_ROLE(), address(handler));
-        core.beginDefaultAdminTransfer(address(handler));
-        vm.warp(block.timestamp + 3 days);
-        vm.prank(address(handler));
-        core.acceptDefaultAdminTransfer();
-        for (uint256 i = 0; i < 6; ++i) {
-            token.transfer(actors[i], 1e24);
-            vm.prank(actors[i]);
-            token.approve(address(core), type(uint256).max);
-        }
+        handler = new Handler();
     }
 
     function targetContracts() external view returns (address[] memory targets) {
@@ -39,13 +40,62 @@ contract InvariantsTest {
         targets[0] = address(handler);
     }
 
-    function invariant_moneyAndStates() external view {
-        require(token.balanceOf(address(core)) == handler.liabilities(), "the balance is not what is owed");
+    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
+        bytes4[] memory selectors = new bytes4[](2);
+        (selectors[0], selectors[1]) = (handler.endAll.selector, handler.takeAllOut.selector);
+        excluded = new FuzzSelector[](1);
+        excluded[0] = FuzzSelector(address(handler), selectors);
+    }
+
+    /// forge-config: default.invariant.fail-on-revert = true
+    function invariant_01_to_14() external view {
         require(bytes(handler.violation()).length == 0, handler.violation());
     }
 
     function afterInvariant() external {
-        handler.drain();
+        handler.endAll();
+        handler.takeAllOut();
+        require(bytes(handler.violation()).length == 0, handler.violation());
+    }
+}
+
+/// @notice The same with a token that changes its ways between calls.
+contract HostileInvariantsTest {
+    HostileHandler private handler;
+
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
+    function setUp() external {
+        handler = new HostileHandler();
+    }
+
+    function targetContracts() external view returns (address[] memory targets) {
+        targets = new address[](1);
+        targets[0] = address(handler);
+    }
+
+    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
+        bytes4[] memory selectors = new bytes4[](4);
+        (selectors[0], selectors[1]) = (handler.endAll.selector, handler.takeAllOut.selector);
+        (selectors[2], selectors[3]) = (handler.block_.selector, handler.calm.selector);
+        excluded = new FuzzSelector[](1);
+        excluded[0] = FuzzSelector(address(handler), selectors);
+    }
+
+    /// forge-config: default.invariant.fail-on-revert = true
+    function invariant_13() external view {
+        require(bytes(handler.violation()).length == 0, handler.violation());
+    }
+
+    /// @dev A token that blocks holds up no job's end; only then it has to work again.
+    function afterInvariant() external {
+        handler.block_();
+        handler.endAll();
+        handler.calm();
+        handler.takeAllOut();
         require(bytes(handler.violation()).length == 0, handler.violation());
     }
 }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
+import {Crowd} from "./Crowd.sol";
+import {Exits} from "./Exits.sol";
+import {HostileToken} from "./HostileToken.sol";
+
+/// @notice The crowd with a token that changes its ways between calls. It may refuse what it is asked, and call back; the books stay
+/// right, and no job waits for it.
+contract HostileHandler is Exits {
+    HostileToken private immutable _hostile;
+    uint256 private _reentered = NO_JOB;
+
+    constructor() Crowd(new HostileToken()) {
+        _hostile = HostileToken(address(_token));
+        // It may become somebody the escrow owes: a tip for a timeout that it calls from within a transfer.
+        _accounts.push(address(_token));
+        for (uint256 i = 0; i < ACTORS; ++i) _hostile.mint(_actors[i], 1e24);
+        _hostile.mint(address(_token), 1e24);
+        _settleIn();
+    }
+
+    /// @dev What the token does from now on. Kind or without an answer, it works.
+    function misbehave(uint256 mode, uint256 kind, uint256 job) external {
+        _reentered = NO_JOB;
+        HostileToken.Mode next = HostileToken.Mode(mode % 6);
+        if (next != HostileToken.Mode.REENTERS) return _hostile.misbehave(next, address(_core), "");
+        (address target, bytes memory data) = _callBack(kind % 14, job);
+        if (target == address(_core) && _ids.length > 0 && kind % 14 < 10) _reentered = job % _ids.length;
+        _hostile.misbehave(next, target, data);
+    }
+
+    /// @notice From now on the token moves nothing.
+    function block_() external {
+        _hostile.misbehave(HostileToken.Mode.BLOCKS, address(_core), "");
+    }
+
+    /// @notice From now on it works, though it answers nothing.
+    function calm() external {
+        _hostile.misbehave(HostileToken.Mode.RETURNS_NOTHING, address(_core), "");
+    }
+
+    function _callBack(uint256 kind, uint256 job) private view returns (address, bytes memory) {
+        bytes16 jobId = _ids.length == 0 ? bytes16(0) : _id(job);
+        bytes4[10] memory ofJobs = [
+            _core.expire.selector,
+            _core.timeout.selector,
+            _core.finalize.selector,
+            _core.unwind.selector,
+            _core.challenge.selector,
+            _core.process.selector,
+            _core.cancel.selector,
+            _core.accept.selector,
+            _core.decline.selector,
+            _core.sweepUnclaimed.selector
+        ];
+        if (kind < 10) return (address(_core), abi.encodeWithSelector(ofJobs[kind], jobId));
+        if (kind == 10) return (address(_core), abi.encodeCall(_core.withdraw, (address(_token), 0)));
+        if (kind == 11) return (address(_core), abi.encodeCall(_core.deposit, (address(_token), 1)));
+        if (kind == 12) return (address(_core), abi.encodeCall(_core.burn, (_node(job % NODES))));
+        address node = _node(job % NODES);
+        bytes memory stake = abi.encodeCall(_registry.addStake, (node, 1));
+        return (address(_registry), job % 2 == 0 ? stake : abi.encodeCall(_registry.withdrawStake, (node)));
+    }
+
+    function _inner() internal view override returns (uint256) {
+        return _reentered;
+    }
+
+    function _pays(address account, address payer) internal view override returns (bool) {
+        return account == payer || account == address(_token);
+    }
+
+    function _wordOfTransfer() internal view override returns (Word) {
+        HostileToken.Mode mode = _hostile.mode();
+        bool works = mode != HostileToken.Mode.ANSWERS_FALSE && mode != HostileToken.Mode.BLOCKS;
+        return works ? Word.MUST_WORK : Word.MAY_WORK;
+    }
+}

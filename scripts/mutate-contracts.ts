@@ -31,7 +31,7 @@ function main(): void {
   const { values } = parseArgs({
     options: { only: { type: 'string' }, list: { type: 'boolean' }, json: { type: 'boolean' } },
   });
-  const chosen = mutations.filter(({ file, name }) => `${file} ${name}`.includes(values.only ?? ''));
+  const chosen = mutations.filter((mutation) => keyOf(mutation).includes(values.only ?? ''));
   if (values.list) return say(chosen.map(({ file, name }) => `${file.padEnd(18)} ${name}`).join('\n'));
 
   prepare();
@@ -42,12 +42,13 @@ function main(): void {
   const startedMs = Date.now();
   const outcomes = chosen.map((mutation, i) => {
     const outcome = tryOne(mutation);
+    remember(outcome);
     const perMs = (Date.now() - startedMs) / (i + 1);
     const leftMin = Math.ceil((perMs * (chosen.length - i - 1)) / 60_000);
     say(`${i + 1}/${chosen.length} ${describe(outcome)}   (${leftMin} min left)`);
     return outcome;
   });
-  const known = remember(outcomes);
+  const known = recall();
   if (known.length === mutations.length) writeFileSync(join(root, 'docs', 'mutations.md'), report(known));
   const score = scoreOf(outcomes);
   if (values.json) process.stdout.write(`${JSON.stringify({ ...score, outcomes }, null, 2)}\n`);
@@ -55,17 +56,24 @@ function main(): void {
   if (score.part < TARGET || score.invalid > 0) process.exitCode = 1;
 }
 
-/** Outcomes of this run and, for what it left out, of earlier ones, in the list's order. */
-function remember(outcomes: readonly Outcome[]): Outcome[] {
-  const keyOf = ({ file, name }: Mutation) => `${file} ${name}`;
+/** What became of the mutations that were tried, in this run or an earlier one, in the list's order. */
+function recall(): Outcome[] {
   const earlier = existsSync(memory) ? (JSON.parse(readFileSync(memory, 'utf8')) as Outcome[]) : [];
-  const all = new Map([...earlier, ...outcomes].map((outcome) => [keyOf(outcome.mutation), outcome]));
-  const known = mutations.flatMap((mutation) => {
-    const outcome = all.get(keyOf(mutation));
+  const byKey = new Map(earlier.map((outcome) => [keyOf(outcome.mutation), outcome]));
+  return mutations.flatMap((mutation) => {
+    const outcome = byKey.get(keyOf(mutation));
     return outcome ? [{ ...outcome, mutation }] : [];
   });
-  writeFileSync(memory, JSON.stringify(known));
-  return known;
+}
+
+/** Kept at once: a run may be stopped and gone on with by `--only`. */
+function remember(outcome: Outcome): void {
+  const others = recall().filter(({ mutation }) => keyOf(mutation) !== keyOf(outcome.mutation));
+  writeFileSync(memory, JSON.stringify([...others, outcome]));
+}
+
+function keyOf({ file, name }: Mutation): string {
+  return `${file} ${name}`;
 }
 
 /** A copy of what forge needs, so that the sources themselves are never touched. */

@@ -21,6 +21,8 @@ interface Vm {
     function label(address account, string calldata name) external;
     function getNonce(address account) external view returns (uint64);
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    /// @dev Deploys a contract by its name as it was compiled, with its constructor's arguments encoded.
+    function deployCode(string calldata artifact, bytes calldata args) external returns (address deployed);
     function expectRevert(bytes calldata revertData) external;
     /// @dev The next call must emit exactly the event that the test emits first.
     function expectEmit(address emitter) external;

@@ -2,9 +2,9 @@
 pragma solidity ^0.8.28;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
-import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 /// @notice Those who may and those who may not.
@@ -337,7 +337,7 @@ contract EmethCore_constructor_Tree is Rights {
         IEmethCore.Terms memory terms = _firstTerms();
         terms.quorum = 0;
         vm.expectRevert(abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector));
-        new EmethCore(token, admin, terms, _firstVerifiers(), address(registry));
+        Deploy.core(address(token), admin, terms, _firstVerifiers(), address(registry));
     }
 
     function test_WhenTheTermsAreWithinTheBounds_ItTellsTermsRegistryAndVerifiers() external {
@@ -348,7 +348,7 @@ contract EmethCore_constructor_Tree is Rights {
         emit IEmethCore.RegistryChanged(stranger);
         vm.expectEmit(next);
         emit IAccessControl.RoleGranted(keccak256("VERIFIER_ROLE"), verifier, address(this));
-        EmethCore made = new EmethCore(token, requester, _firstTerms(), _firstVerifiers(), stranger);
+        Core made = Deploy.core(address(token), requester, _firstTerms(), _firstVerifiers(), stranger);
         _equal(address(made), next, "address");
         _equal(keccak256(abi.encode(made.terms(0))), keccak256(abi.encode(_firstTerms())), "terms");
         _equal(made.registryNumber(), 1, "number of registries");
@@ -356,7 +356,7 @@ contract EmethCore_constructor_Tree is Rights {
     }
 
     function test_WhenTheTermsAreWithinTheBounds_ItGivesTheAdministratorNoRoleButItsOwnAndADelayOfTwoDays() external {
-        EmethCore made = new EmethCore(token, requester, _firstTerms(), _firstVerifiers(), stranger);
+        Core made = Deploy.core(address(token), requester, _firstTerms(), _firstVerifiers(), stranger);
         _equal(made.defaultAdmin(), requester, "administrator");
         _equal(made.defaultAdminDelay(), 172_800, "delay");
         require(!made.hasRole(keccak256("VERIFIER_ROLE"), requester), "the administrator verifies");

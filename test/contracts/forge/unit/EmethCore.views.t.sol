@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 contract EmethCore_views_Tree is EscrowFixture {
@@ -91,7 +91,7 @@ contract EmethCore_views_Tree is EscrowFixture {
 
     function test_ComputeJobId_ItDiffersByChainAndContract() external {
         bytes16 id = core.computeJobId(requester, 0, "spec");
-        EmethCore other = new EmethCore(token, admin, _firstTerms(), _firstVerifiers(), address(0));
+        Core other = Deploy.core(address(token), admin, _firstTerms(), _firstVerifiers(), address(0));
         require(id != other.computeJobId(requester, 0, "spec"), "contract");
         vm.chainId(4_711);
         require(id != core.computeJobId(requester, 0, "spec"), "chain");
@@ -111,7 +111,7 @@ contract EmethCore_views_Tree is EscrowFixture {
     }
 
     function test_Token_ItIsTheToken() external view {
-        _equal(address(core.token()), address(token), "token");
+        _equal(core.token(), address(token), "token");
     }
 
     function test_Registry_ItIsTheRegistry() external view {

@@ -2,14 +2,12 @@
 pragma solidity ^0.8.28;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
-import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
 import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
-import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 /// @notice A token that looks at the pool's books while it mints.
@@ -186,7 +184,7 @@ contract OldDefectsTest is EscrowFixture {
 
     function test_slotRewardIsMintedBeforeItIsCleared() external {
         CuriousToken curious = new CuriousToken();
-        RewardPool watched = new RewardPool(core, EmethToken(address(curious)), INodeRegistry(address(registry)), CAP);
+        RewardPool watched = Deploy.pool(address(core), address(curious), address(registry), CAP);
         _verified();
         uint256 slot = _now() / 1 days;
         _wait(1 days);
@@ -212,7 +210,7 @@ contract OldDefectsTest is EscrowFixture {
 
     function test_resultsOfTheTokenAreIgnored() external {
         HostileToken hostile = new HostileToken();
-        EmethCore other = new EmethCore(hostile, admin, _firstTerms(), _firstVerifiers(), address(0));
+        Core other = Deploy.core(address(hostile), admin, _firstTerms(), _firstVerifiers(), address(0));
         hostile.mint(stranger, 1e24);
         vm.prank(stranger);
         hostile.approve(address(other), type(uint256).max);

@@ -76,8 +76,8 @@ contract PropertiesTest is EscrowFixture {
     function testFuzz_equalContentOfTwoRequestersGivesTwoIds(
         address other,
         bytes32 salt,
-        string calldata dataset,
-        string calldata params,
+        string memory dataset,
+        string memory params,
         uint96 fee,
         uint40 fuel
     ) external {
@@ -85,12 +85,13 @@ contract PropertiesTest is EscrowFixture {
         fee = 1e18 + fee % 1e23;
         fuel = fuel == 0 ? 1 : fuel;
         uint40 deadline = uint40(_now()) + WORK;
+        bytes memory data = abi.encodeCall(core.request, (dataset, params, fee, fuel, deadline, salt));
         bytes32 spec = keccak256(abi.encode(keccak256(bytes(dataset)), keccak256(bytes(params)), fee, fuel, deadline));
         bytes16 theirs = core.computeJobId(other, salt, spec);
         vm.prank(requester);
-        bytes16 ours = core.request(dataset, params, fee, fuel, deadline, salt);
-        require(ours != theirs, "two requesters share an id");
-        _equal(ours, core.computeJobId(requester, salt, spec), "id");
+        (, bytes memory answer) = address(core).call(data);
+        require(abi.decode(answer, (bytes16)) != theirs, "two requesters share an id");
+        _equal(abi.decode(answer, (bytes16)), core.computeJobId(requester, salt, spec), "id");
         _equal(uint8(core.jobs(theirs).state), 0, "state of the other's id");
     }
 
@@ -111,17 +112,20 @@ contract PropertiesTest is EscrowFixture {
         // Near what is missing, so that both sides of the border come up.
         value = LOCKED - owned - 3 + value % 6;
         bool isGood = value >= LOCKED - owned && key % 4 != 0;
-        bytes32 content = keccak256(abi.encode(PERMIT, requester, address(core), value, 0, _now()));
-        bytes32 digest = keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), content));
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key % 4 == 0 ? NODE_KEY : REQUESTER_KEY, digest);
-        bytes memory data = abi.encodeCall(
-            core.requestWithPermit,
-            (DATASET, PARAMS, FEE, FUEL, uint40(_now()) + WORK, bytes32(0), value, _now(), v, r, s)
-        );
+        bytes memory data = _withPermit(value, key % 4 == 0 ? NODE_KEY : REQUESTER_KEY);
         vm.prank(requester);
         (bool done,) = address(core).call(data);
         require(done == isGood, isGood ? "a good permit was refused" : "too little was enough");
         _has(requester, isGood ? FUNDS - LOCKED + owned : FUNDS);
+    }
+
+    function _withPermit(uint256 value, uint256 key) private view returns (bytes memory) {
+        uint256 end = _now();
+        bytes32 content = keccak256(abi.encode(PERMIT, requester, address(core), value, 0, end));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), content));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        bytes memory job = abi.encode(DATASET, PARAMS, FEE, FUEL, end + WORK, bytes32(0), value, end, v, r, s);
+        return bytes.concat(core.requestWithPermit.selector, job);
     }
 
     /// @dev Some account that could pay as much.

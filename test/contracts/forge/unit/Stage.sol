@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
 import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
 import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
 import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
+import {Core} from "./Deployed.sol";
 
 /// @notice Who takes part, how much is at stake, and how a job gets on.
 /// @dev All amounts are written down, none is computed as the contracts compute it. Addresses are of known keys, so that they can sign.
@@ -56,7 +56,7 @@ abstract contract Stage {
     address internal stranger = address(0xF1);
 
     EmethToken internal token;
-    EmethCore internal core;
+    Core internal core;
     NodeRegistry internal registry;
     RewardPool internal pool;
 

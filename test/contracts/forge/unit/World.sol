@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
 import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
 import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
 import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {vm} from "../Vm.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {Stage} from "./Stage.sol";
 
 /// @notice Deploys the four contracts, hands out tokens and registers a node. Whoever deploys it is the escrow's administrator and
 /// gets the rest of the supply.
 contract World is Stage {
     constructor(address[] memory verifiers, IEmethCore.Terms memory terms) {
-        token = new EmethToken(address(this), SUPPLY, CAP);
+        token = Deploy.token(address(this), SUPPLY, CAP);
         address expected = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
-        core = new EmethCore(token, msg.sender, terms, verifiers, expected);
-        registry = new NodeRegistry(core, token, MIN_STAKE);
-        pool = new RewardPool(core, token, registry, CAP - SUPPLY);
+        core = Deploy.core(address(token), msg.sender, terms, verifiers, expected);
+        registry = Deploy.registry(address(core), address(token), MIN_STAKE);
+        pool = Deploy.pool(address(core), address(token), address(registry), CAP - SUPPLY);
         token.nameRewardPool(address(pool));
         require(address(registry) == expected, "the registry is not where the escrow expects it");
         address[4] memory funded = [requester, node, challenger, stranger];
@@ -27,7 +27,7 @@ contract World is Stage {
         _register();
     }
 
-    function contracts() external view returns (EmethToken, EmethCore, NodeRegistry, RewardPool) {
+    function contracts() external view returns (EmethToken, Core, NodeRegistry, RewardPool) {
         return (token, core, registry, pool);
     }
 

@@ -10,8 +10,9 @@ import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
 
-/// @dev The contracts as they look from outside. A test that imports a contract itself would have it compiled a second time, by
-/// settings that are the tests' and not its own.
+/// @notice The escrow as it looks from outside.
+/// @dev Unit tests import this and not the contract: what they import is compiled by their settings, without the IR, and the escrow
+/// has too many variables for that. So they test its code as it is deployed.
 interface Core is IEmethCore, IAccessControlDefaultAdminRules, IERC5267 {
     function VERIFIER_ROLE() external view returns (bytes32);
     function PAUSER_ROLE() external view returns (bytes32);

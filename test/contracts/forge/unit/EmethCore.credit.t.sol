@@ -3,8 +3,11 @@ pragma solidity ^0.8.28;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ExactTransfer} from "../../../../src/contracts/ExactTransfer.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
+import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 contract EmethCore_deposit_Tree is EscrowFixture {
@@ -18,6 +21,18 @@ contract EmethCore_deposit_Tree is EscrowFixture {
         bytes memory refusal =
             abi.encodeWithSelector(IERC20Errors.ERC20InsufficientBalance.selector, stranger, FUNDS, FUNDS + 1);
         _refuses(stranger, abi.encodeCall(core.deposit, (stranger, FUNDS + 1)), refusal);
+    }
+
+    function test_WhenTheTokenKeepsAPartForItself_ItRevertsWithTransferFellShort() external {
+        HostileToken hostile = new HostileToken();
+        Core other = Deploy.core(address(hostile), admin, _firstTerms(), _firstVerifiers(), address(0));
+        hostile.mint(stranger, 10e18);
+        vm.prank(stranger);
+        hostile.approve(address(other), 10e18);
+        hostile.misbehave(HostileToken.Mode.TAKES_A_FEE, address(0), "");
+        bytes memory refusal = abi.encodeWithSelector(ExactTransfer.TransferFellShort.selector, 10e18 - 1, 10e18);
+        _refuses(address(other), stranger, abi.encodeCall(other.deposit, (stranger, 10e18)), refusal);
+        _equal(other.credit(stranger), 0, "credit");
     }
 
     function test_WhenTheTokensAreThere_GivenAnotherAccount_ItCreditsThatAccount() external {

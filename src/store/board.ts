@@ -83,21 +83,28 @@ export class Board {
     });
   }
 
+  /** A page of jobs, and how many there are on all pages. */
   async list(filter: BoardFilter): Promise<{ jobs: BoardJob[]; total: number }> {
     const { states, sort, limit, offset } = filter;
-    const matching = this.db
-      .selectFrom('board_jobs')
-      .$if(states !== undefined, (q) => q.where('state', 'in', [...(states ?? [])]));
+    const all = this.db.selectFrom('board_jobs');
+    const matching = states ? all.where('state', 'in', [...states]) : all;
     const { total } = await matching.select(sql<number>`count(*)`.as('total')).executeTakeFirstOrThrow();
     const [column, direction] = orders[sort];
-    const rows = await matching
-      .selectAll()
+    // Ids first: they come from an index alone, and only the page's own rows are read whole.
+    // Of several states an index by state gives no order, and MySQL sorts all of them; walking the order itself is cheap.
+    const inOrder = states && states.length > 1 ? all.where(sql`coalesce(state, '')`, 'in', [...states]) : matching;
+    const found = await inOrder
+      .select('id')
       .orderBy(column, direction)
-      .orderBy('id')
+      .orderBy('id', direction)
       .limit(limit)
       .offset(offset)
       .execute();
-    return { jobs: rows.map(parseJob), total: Number(total) };
+    const ids = found.map(({ id }) => id);
+    if (ids.length === 0) return { jobs: [], total: Number(total) };
+    const rows = await this.db.selectFrom('board_jobs').selectAll().where('id', 'in', ids).execute();
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    return { jobs: ids.flatMap((id) => byId.get(id) ?? []).map(parseJob), total: Number(total) };
   }
 
   async find(jobId: JobId): Promise<BoardJob | undefined> {
@@ -110,20 +117,30 @@ export class Board {
     return (await eventsOf(this.db, jobId)).map((row) => ({ ...parseEvent(row), isFinal: row.is_final === 1 }));
   }
 
-  /** Data sets whose size nobody looked up yet, of the newest jobs. */
-  async unsized(limit: number): Promise<string[]> {
+  /** The newest jobs whose data set's size is unknown and was not asked for since a time. `file:` names nothing to others. */
+  async unsized(limit: number, askedBeforeMs: number): Promise<{ jobId: JobId; dataset: string }[]> {
     const rows = await this.db
       .selectFrom('board_jobs')
-      .select('dataset')
+      .select(['id', 'dataset'])
       .where('dataset_bytes', 'is', null)
+      .where((where) =>
+        where.or([where('size_asked_at_ms', 'is', null), where('size_asked_at_ms', '<', askedBeforeMs)]),
+      )
+      .where('dataset', 'not like', 'file:%')
       .orderBy('requested_block', 'desc')
+      .orderBy('id', 'desc')
       .limit(limit)
       .execute();
-    return [...new Set(rows.map(({ dataset }) => dataset))];
+    return rows.map(({ id, dataset }) => ({ jobId: JobId.parse(id), dataset }));
   }
 
-  async setDatasetBytes(dataset: string, bytes: number): Promise<void> {
-    await this.db.updateTable('board_jobs').set({ dataset_bytes: bytes }).where('dataset', '=', dataset).execute();
+  /** Remembers that the size of these jobs' data set was asked for, and what the answer was; undefined for none. */
+  async saveSize(jobIds: readonly JobId[], bytes: number | undefined, atMs: number): Promise<void> {
+    await this.db
+      .updateTable('board_jobs')
+      .set({ dataset_bytes: bytes ?? null, size_asked_at_ms: atMs })
+      .where('id', 'in', [...jobIds])
+      .execute();
   }
 }
 
@@ -160,8 +177,12 @@ async function insert(tx: Kysely<Tables>, event: IndexedEvent, isFinal: boolean)
 
 /** A job's row anew from its events; none when nothing is left of it. */
 async function rebuild(tx: Kysely<Tables>, jobId: JobId): Promise<void> {
-  const known = await tx.selectFrom('board_jobs').select('dataset_bytes').where('id', '=', jobId).executeTakeFirst();
-  await tx.deleteFrom('board_jobs').where('id', '=', jobId).execute();
+  const known = await tx
+    .selectFrom('board_jobs')
+    .select(['dataset_bytes', 'size_asked_at_ms'])
+    .where('id', '=', jobId)
+    .executeTakeFirst();
+  if (known) await tx.deleteFrom('board_jobs').where('id', '=', jobId).execute();
   const rows = await eventsOf(tx, jobId);
   const first = rows.find(({ type }) => type === 'JobRequested');
   const last = rows.filter(({ state }) => state !== null).at(-1);
@@ -178,6 +199,7 @@ async function rebuild(tx: Kysely<Tables>, jobId: JobId): Promise<void> {
       node: last.state === 'REQUESTED' ? null : (rows.findLast(({ node }) => node !== null)?.node ?? null),
       dataset: request.dataset,
       dataset_bytes: known?.dataset_bytes ?? null,
+      size_asked_at_ms: known?.size_asked_at_ms ?? null,
       params: request.params,
       fee_wei: weiToText(request.feeWei),
       fuel_limit: weiToText(request.fuelLimit),

@@ -11,6 +11,7 @@ import { Jobs } from './jobs';
 import { Ledger } from './ledger';
 import * as queue from './migrations/0001-queue';
 import * as board from './migrations/0002-board';
+import * as boardOrder from './migrations/0003-board-order';
 import { Rounds } from './rounds';
 import type { Tables } from './schema';
 import { type SqliteError, sqliteDialect } from './sqlite';
@@ -42,7 +43,7 @@ export interface Store extends AsyncDisposable {
   transaction<T>(work: (tx: Store) => Promise<T>): Promise<T>;
 }
 
-const LATEST_SCHEMA = ['0001-queue', '0002-board'] as const;
+const LATEST_SCHEMA = ['0001-queue', '0002-board', '0003-board-order'] as const;
 
 /** Opens the database, creating or upgrading its tables. Throws a `StoreError` that names what is wrong with it. */
 export async function openStore(options: StoreOptions, clock: Clock = systemClock): Promise<Store> {
@@ -122,6 +123,7 @@ async function migrate(db: Kysely<Tables>, kind: StoreOptions['kind']): Promise<
   const migrations: Record<(typeof LATEST_SCHEMA)[number], Migration> = {
     '0001-queue': { up: (untyped) => queue.up(untyped, columnTypes(kind)) },
     '0002-board': { up: (untyped) => board.up(untyped, columnTypes(kind)) },
+    '0003-board-order': { up: (untyped) => boardOrder.up(untyped) },
   };
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();

@@ -144,6 +144,7 @@ export interface BoardJobsTable {
   node: Nullable<string>;
   dataset: string;
   dataset_bytes: Nullable<number>;
+  size_asked_at_ms: Nullable<number>;
   params: string;
   fee_wei: string;
   fuel_limit: string;

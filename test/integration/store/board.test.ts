@@ -141,12 +141,42 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
     expect(await page('newest', 100)).toEqual([25, []]);
   });
 
-  test('sizes of data sets stay when their jobs move on', async () => {
-    await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(2, 5, 'REQUESTED')], 5);
-    expect((await store.board.unsized(10)).sort()).toEqual(['sha256:1', 'sha256:2']);
-    await store.board.setDatasetBytes('sha256:1', 7);
-    await store.board.takeFinal([event(1, 6, 'PROCESSING')], 6);
+  test('sizes of data sets stay when their jobs move on, and what was asked for is left alone for a while', async () => {
+    const file = event(3, 5, 'REQUESTED');
+    const local = { ...file, request: { ...file.request!, dataset: 'file:/data.txt' } };
+    await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(2, 6, 'REQUESTED'), local], 6);
+    const unsized = async (limit: number, askedBeforeMs: number) =>
+      (await store.board.unsized(limit, askedBeforeMs)).map(({ dataset }) => dataset);
+    expect(await unsized(10, 0)).toEqual(['sha256:2', 'sha256:1']);
+    expect(await unsized(1, 0)).toEqual(['sha256:2']);
+    await store.board.saveSize([jobId(2)], undefined, 1000);
+    expect(await unsized(1, 1000)).toEqual(['sha256:1']);
+    await store.board.saveSize([jobId(1)], 7, 1000);
+    await store.board.takeFinal([event(1, 7, 'PROCESSING'), event(2, 7, 'PROCESSING')], 7);
     expect((await store.board.find(jobId(1)))?.datasetBytes).toBe(7);
-    expect(await store.board.unsized(10)).toEqual(['sha256:2']);
+    expect(await unsized(10, 1000)).toEqual([]);
+    expect(await unsized(10, 1001)).toEqual(['sha256:2']);
+  });
+
+  test('of many thousand jobs every page is whole, in order and without gaps', async () => {
+    const count = 10_000;
+    const batch = 1000;
+    for (let first = 1; first <= count; first += batch) {
+      const jobs = Array.from({ length: batch }, (_, i) => first + i);
+      // Ten jobs to a block: the order among them must be the same on every page.
+      const events = jobs.map((n) => event(n, Math.ceil(n / 10), 'REQUESTED'));
+      await store.board.takeFinal(events, Math.ceil((first + batch) / 10));
+    }
+    await store.board.takeFinal([event(count, 5000, 'CANCELED'), event(count - 1, 5000, 'PROCESSING')], 5000);
+    const seen: number[] = [];
+    for (let offset = 0; offset < count; offset += 200) {
+      const { jobs, total } = await store.board.list({ sort: 'newest', limit: 200, offset });
+      expect(total).toBe(count);
+      seen.push(...jobs.map((job) => Number(job.jobId)));
+    }
+    expect(seen).toEqual(Array.from({ length: count }, (_, i) => count - i));
+    const states: ChainState[] = ['REQUESTED', 'CANCELED'];
+    const { jobs, total } = await store.board.list({ sort: 'fee', states, limit: 3, offset: count - 4 });
+    expect([total, jobs.map((job) => Number(job.jobId))]).toEqual([count - 1, [3, 2, 1]]);
   });
 });

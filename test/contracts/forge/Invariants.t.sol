@@ -48,6 +48,7 @@ contract InvariantsTest {
     }
 
     /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: long.invariant.fail-on-revert = true
     function invariant_01_to_14() external view {
         require(bytes(handler.violation()).length == 0, handler.violation());
     }
@@ -86,6 +87,7 @@ contract HostileInvariantsTest {
     }
 
     /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: long.invariant.fail-on-revert = true
     function invariant_13() external view {
         require(bytes(handler.violation()).length == 0, handler.violation());
     }

@@ -30,10 +30,12 @@ abstract contract NodeActs is JobActs {
         _compareStakes();
     }
 
-    /// @dev Everything else that is done with a node.
-    function tend(uint256 index, uint256 kind, uint256 actor, bool isLikely) external {
+    /// @dev Everything else that is done with a node. Some wait until they may.
+    function tend(uint256 index, uint256 kind, uint256 actor, bool isLikely, bool isPatient) external {
         index %= NODES;
         INodeRegistry.Node memory before = _nodeOf(index);
+        uint256 opensAt = kind % 7 == 1 ? before.unbondsAt : kind % 7 == 2 ? before.payoutOpensAt : 0;
+        if (isPatient && opensAt > _now()) vm.warp(opensAt);
         address by = isLikely ? before.operator : _actors[actor % ACTORS];
         kind %= 7;
         if (kind == 0) _deactivate(before, by);

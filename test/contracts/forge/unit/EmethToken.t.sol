@@ -6,6 +6,7 @@ import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20P
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
 import {vm} from "../Vm.sol";
+import {Deploy} from "./Deployed.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// @dev A token whose deployer is the test, with room for 400 more.
@@ -15,7 +16,7 @@ abstract contract TokenFixture is Fixture {
 
     function setUp() public virtual override {
         super.setUp();
-        emt = new EmethToken(stranger, 600e18, 1000e18);
+        emt = Deploy.token(stranger, 600e18, 1000e18);
     }
 
     function _name() internal {
@@ -38,7 +39,7 @@ contract EmethToken_constructor_Tree is TokenFixture {
     }
 
     function test_WhenTheSupplyIsTheCap_ItLeavesNothingToMint() external {
-        EmethToken full = new EmethToken(stranger, 1000, 1000);
+        EmethToken full = Deploy.token(stranger, 1000, 1000);
         full.nameRewardPool(minter);
         bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_CapExceeded.selector, 1000, 1, 1000);
         _refuses(address(full), minter, abi.encodeCall(full.mint, (minter, 1)), refusal);

@@ -3,10 +3,10 @@ pragma solidity ^0.8.28;
 
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ExactTransfer} from "../../../../src/contracts/ExactTransfer.sol";
-import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
 import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
+import {Deploy} from "./Deployed.sol";
 import {RegistryFixture} from "./RegistryFixture.sol";
 
 contract NodeRegistry_constructor_Tree is RegistryFixture {
@@ -25,7 +25,7 @@ contract NodeRegistry_constructor_Tree is RegistryFixture {
     }
 
     function test_ItStartsWithoutNodes() external {
-        _equal(new NodeRegistry(core, token, 0).nodeCount(), 0, "node count");
+        _equal(Deploy.registry(address(core), address(token), 0).nodeCount(), 0, "node count");
     }
 }
 
@@ -186,7 +186,7 @@ contract NodeRegistryFuzzTest is RegistryFixture {
     /// @dev A registry of its own for a token that may misbehave; the escrow is told nothing by it.
     function _moveToHostile() private returns (HostileToken hostile) {
         hostile = new HostileToken();
-        registry = new NodeRegistry(core, hostile, MIN_STAKE);
+        registry = Deploy.registry(address(core), address(hostile), MIN_STAKE);
         hostile.mint(owner, FUNDS);
         vm.prank(owner);
         hostile.approve(address(registry), type(uint256).max);

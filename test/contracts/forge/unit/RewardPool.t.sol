@@ -2,17 +2,16 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
-import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {vm} from "../Vm.sol";
+import {Deploy} from "./Deployed.sol";
 import {PoolFixture} from "./PoolFixture.sol";
 
 /// @dev A pool of its own with so small a cap that it binds.
 abstract contract SmallPoolFixture is PoolFixture {
     function _small(uint256 cap) internal {
-        token = new EmethToken(address(this), 0, 1e30);
-        pool = new RewardPool(core, token, registry, cap);
+        token = Deploy.token(address(this), 0, 1e30);
+        pool = Deploy.pool(address(core), address(token), address(registry), cap);
         token.nameRewardPool(address(pool));
     }
 }

@@ -2,7 +2,7 @@ import { type Request, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import { JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
-import { type BoardHistory, type BoardJobView, type BoardPage, BoardQuery } from '../protocol/board';
+import { type BoardHistory, type BoardJobView, type BoardPage, BoardQuery, queryProblems } from '../protocol/board';
 import type { BoardJob } from '../store/board';
 import type { Store } from '../store/open';
 
@@ -37,7 +37,7 @@ export function boardRoutes(deps: BoardDeps): Router {
 async function sendPage({ store, cursorId }: BoardDeps, request: Request, response: Response): Promise<void> {
   const query = BoardQuery.safeParse(request.query);
   if (!query.success) {
-    const problems = query.error.issues.map(({ path, message }) => `${path.join('.') || 'query'} ${message}`);
+    const problems = queryProblems(query.error.issues, request.query);
     throw new AppError<BoardError>({ code: 'board/bad-query', status: 400, problems }, `${problems.join('; ')}.`);
   }
   const { status, page, pageSize, sort } = query.data;
@@ -51,7 +51,7 @@ async function sendPage({ store, cursorId }: BoardDeps, request: Request, respon
     head: { number: Math.max(finalNumber, tentative?.number ?? -1), final: finalNumber },
     jobs: found.jobs.map(viewOf),
   };
-  response.json(answer);
+  response.set('cache-control', 'no-cache').json(answer);
 }
 
 async function sendJob({ store }: BoardDeps, request: Request, response: Response): Promise<void> {
@@ -74,7 +74,7 @@ async function sendJob({ store }: BoardDeps, request: Request, response: Respons
       facts: { ...facts },
     })),
   };
-  response.json(answer);
+  response.set('cache-control', 'no-cache').json(answer);
 }
 
 function viewOf({ state, feeWei, fuelLimit, ...job }: BoardJob): BoardJobView {

@@ -19,9 +19,15 @@ export async function loadRole<R extends Role>(role: R, options: CommonOptions):
   return { config, dataDir: resolve(options.dataDir ?? join('data', role)) };
 }
 
+/** Whose configuration a role takes when it has none of its own. */
+const substitutes: Partial<Record<Role, readonly Role[]>> = {
+  client: ['master', 'worker', 'verifier'],
+  board: ['client'],
+};
+
 /** Where the role's configuration is looked for; a requester's command takes what any role left there. */
 export function defaultConfigPath(role: Role): string {
-  const roles: Role[] = role === 'client' ? ['client', 'master', 'worker', 'verifier'] : [role];
+  const roles = [role, ...(substitutes[role] ?? [])];
   const paths = roles.map((name) => join('config', `${name}.json`));
   return paths.find((path) => existsSync(path)) ?? join('config', `${role}.json`);
 }

@@ -76,10 +76,14 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   const { attempt, checkDatabase, checkPort, checkUrl } = await import('./doctor-checks.js');
   const { checkChain } = await import('./doctor-chain.js');
   const { endpoint, emethContractAddress: core, tokenContractAddress: token, chainId } = config;
-  const key = await attempt('key', 'an account only you can read', () => readAccount(config, dataDir));
-  const checks = [key];
+  // A board has no account.
+  const isBoard = 'listen' in config && !('min_fee' in config);
+  const key = isBoard
+    ? undefined
+    : await attempt('key', 'an account only you can read', () => readAccount(config, dataDir));
+  const checks = key ? [key] : [];
   if (endpoint && core && token) {
-    const node = 'my_url' in config && key.status === 'ok' ? Address.parse(key.value) : undefined;
+    const node = 'my_url' in config && key?.status === 'ok' ? Address.parse(key.value) : undefined;
     checks.push(...(await checkChain({ endpoint, core, token, chainId }, node)));
   }
   if ('master_node_url' in config) {
@@ -95,7 +99,7 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
 }
 
 /** The role's address; a worker without a key gets one at its first start. */
-async function readAccount(config: RoleConfig<Role>, dataDir: string): Promise<string> {
+async function readAccount(config: RoleConfig<Exclude<Role, 'board'>>, dataDir: string): Promise<string> {
   const { openWallet } = await import('../chain/wallet.js');
   const { keyOf } = await import('./keys.js');
   const { errorCode } = await import('../lib/errors.js');

@@ -13,8 +13,10 @@ interface InitOptions extends CommonOptions {
 export function registerInit(program: Command): void {
   program
     .command('init')
-    .description('write a configuration with every setting explained, and a new key beside it')
-    .addArgument(new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client']))
+    .description('write a configuration with every setting explained, and a new key beside it (a board needs none)')
+    .addArgument(
+      new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client', 'board']),
+    )
     .option('--set <key=value>', 'give a setting its value (repeatable)', collectSetting)
     .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
     .action(init);
@@ -22,15 +24,21 @@ export function registerInit(program: Command): void {
 
 async function init(role: Role, options: InitOptions): Promise<void> {
   const { basename, dirname, join } = await import('node:path');
-  const { renderConfig } = await import('../config/template.js');
+  const { keyFileOf, renderConfig } = await import('../config/template.js');
   const { createFiles } = await import('./files.js');
   const { newAccount } = await import('../chain/wallet.js');
 
   const path = options.config ?? join('config', `${role}.json`);
   const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);
   const known = await checkSettings(role, options.set ?? {});
+  const keyFile = keyFileOf(role, basename(keyPath));
+  const text = renderConfig(role, { ...known, ...keyFile });
+  if (!keyFile.privateKeyFile) {
+    await createFiles([{ path, text }]);
+    return options.json ? printJson({ config: path }) : printLines(`config   ${path}`);
+  }
+
   const { address, privateKey } = await newAccount();
-  const text = renderConfig(role, { ...known, privateKeyFile: basename(keyPath) });
   await createFiles([
     { path: keyPath, text: `${privateKey}\n` },
     { path, text },

@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize } from '../blobs/dataset';
 import { indexFinal, indexTentative } from '../board/indexer';
@@ -6,6 +6,7 @@ import { boardRoutes } from '../board/routes';
 import { watchSizes } from '../board/sizes';
 import { openChain } from '../chain/client';
 import { watchChain } from '../chain/watcher';
+import { listenAddress } from '../config/derived';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
 import { version } from '../lib/version';
@@ -17,22 +18,29 @@ import type { CommonOptions } from './options';
 import { finalityOf } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 
+/** Host and port stand before those of the configuration. */
+interface BoardOptions extends CommonOptions {
+  host?: string | undefined;
+  port?: number | undefined;
+}
+
 /** Runs a board until Ctrl-C: opens everything top to bottom, closes it in reverse. */
-export async function runBoard(options: CommonOptions & { host: string; port: number }): Promise<void> {
-  const dataDir = resolve(options.dataDir ?? join('data', 'board'));
-  const context = await loadRole('client', { ...options, dataDir });
-  const { config } = context;
-  const logger = await openRoleLogger('client', context, options);
+export async function runBoard(options: BoardOptions): Promise<void> {
+  const context = await loadRole('board', options);
+  const { config, dataDir } = context;
+  const logger = await openRoleLogger('board', context, options);
   const stop = new AbortController();
   const signal = AbortSignal.any([stopSignal(), stop.signal]);
 
   await using _lock = await lockDataDir(dataDir);
   const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token, storageApi } = config;
   await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
-  await using store = await openStore(storeOptions({}, dataDir));
+  await using store = await openStore(storeOptions(config, dataDir));
   const cursorId = `${chain.chainId}:${chain.core}:board`;
+  const listen = listenAddress(config);
+  const host = options.host ?? listen.host;
   await using http = await openHttp(
-    options,
+    { host, port: options.port ?? listen.port },
     (app) => {
       app.get('/healthz', (_request, response) => {
         response.json({ status: 'ok', version, chainId: chain.chainId });
@@ -41,7 +49,7 @@ export async function runBoard(options: CommonOptions & { host: string; port: nu
     },
     { logger },
   );
-  logger.info('Board ready', { url: `http://${options.host}:${http.port}/api/v1/jobs`, chainId: chain.chainId });
+  logger.info('Board ready', { url: config.my_url, host, port: http.port, chainId: chain.chainId });
 
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const sizing = { storageApi: storageApi ?? '', maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };

@@ -15,6 +15,8 @@ export interface LoadOptions {
   env: NodeJS.ProcessEnv;
 }
 
+/** Roles that need little, and take it from whatever file is there. */
+const READ_ANY_FILE: readonly Role[] = ['client', 'board'];
 const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile'];
 
 /**
@@ -27,7 +29,7 @@ export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleC
   if (!file && options.isRequired) throw missing(role, path);
   if (file && holdsSecret(file)) assertPrivate(path, 'The configuration holds a secret, and');
 
-  const own = role === 'client' ? dropForeignKeys(file ?? {}) : (file ?? {});
+  const own = READ_ANY_FILE.includes(role) ? dropForeignKeys(role, file ?? {}) : (file ?? {});
   const { raw: written, problems } = applyVariables(role, own, env);
   const network = ownKeys(role, readNetwork(written.network, dirname(resolve(path))));
   const raw = { ...network, ...withoutEmpty(written, network) };
@@ -110,17 +112,20 @@ function holdsSecret(file: Record<string, unknown>): boolean {
 export function roleOfFile(path: string): Role {
   const file = existsSync(path) ? readFile(path) : {};
   if (file.master_node_url !== undefined) return 'worker';
-  if (file.my_url !== undefined) return 'master';
+  // A master's file has a key, if nothing else of its own.
+  const isBoard = Object.keys(file).every((key) => keysAt('board', []).includes(key));
+  if (file.my_url !== undefined) return isBoard ? 'board' : 'master';
   return file.tolerance === undefined ? 'client' : 'verifier';
 }
 
 /**
- * A requester's command reads any role's file; what is not the requester's business is left alone. Beside a master or worker,
- * that master's storage is the natural one.
+ * A requester's command and the board read any role's file; what is not their business is left alone. Beside a master or worker,
+ * that master's storage is a requester's natural one.
  */
-function dropForeignKeys(file: Record<string, unknown>): Record<string, unknown> {
-  const own = keysAt('client', []);
-  const entries = Object.entries(file).filter(([key]) => own.includes(key) || otherRoleOf('client', key) === undefined);
+function dropForeignKeys(role: Role, file: Record<string, unknown>): Record<string, unknown> {
+  const own = keysAt(role, []);
+  const entries = Object.entries(file).filter(([key]) => own.includes(key) || otherRoleOf(role, key) === undefined);
+  if (role !== 'client') return Object.fromEntries(entries);
   const master = file.master_node_url ?? file.my_url;
   const storageApi = typeof master === 'string' ? { storageApi: `${master.replace(/\/$/, '')}/api/v1` } : {};
   return { ...storageApi, ...Object.fromEntries(entries) };

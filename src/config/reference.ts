@@ -7,6 +7,7 @@ const titles: Record<Role, string> = {
   worker: 'Worker (`config/worker.json`)',
   verifier: 'Verifier (`config/verifier.json`)',
   client: 'Requester (`config/client.json`)',
+  board: 'Board (`config/board.json`)',
 };
 
 /** The reference page of all settings, as Markdown. */
@@ -21,13 +22,13 @@ const head = `# Configuration
 
 Every role reads one file: \`--config FILE\`, or \`config/<role>.json\`. It is JSON in which comments and trailing commas are
 allowed; \`emeth init <role>\` writes one with everything explained. An unknown key is an error, so a misspelt setting never
-goes unnoticed. Commands of a requester (\`request\`, \`result\`, \`withdraw\` …) also read the file of any other role.
+goes unnoticed. Commands of a requester (\`request\`, \`result\`, \`withdraw\` …) and the board also read the file of any other role.
 
 Each setting can be overridden by the environment variable in its row, e.g. \`EMETH__EXTERNAL_DB__PORT=3307\`; lists are
 parted by commas. File paths in a configuration are relative to the configuration. Amounts are strings of digits, in wei:
 1 EMT is \`"1000000000000000000"\`.
 
-The account comes from exactly one of \`privateKeyFile\`, \`keystore\` with \`passwordFile\`, or \`privateKey\`. Files that hold a
+The account of every role but the board comes from exactly one of \`privateKeyFile\`, \`keystore\` with \`passwordFile\`, or \`privateKey\`. Files that hold a
 secret must be readable by their owner alone (\`chmod 600\`); others are refused.
 `;
 

@@ -286,11 +286,26 @@ export const ClientConfig = z
   .superRefine(atMostOneKey);
 export type ClientConfig = z.infer<typeof ClientConfig>;
 
+export const BoardConfig = z.strictObject({
+  ...ChainKeys,
+  my_url: httpUrl
+    .default('http://127.0.0.1:3080')
+    .describe('Address at which everybody reaches this board. Its port is listened on.'),
+  listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
+  storageApi: storageApi.describe('Storage to ask for the size of data sets. Default: such sizes are not shown.'),
+  external_db: ExternalDb.optional().describe(
+    'MySQL or MariaDB for the index. Default: a SQLite file in the data directory.',
+  ),
+  ...LogKeys,
+});
+export type BoardConfig = z.infer<typeof BoardConfig>;
+
 export const roleSchemas = {
   master: MasterConfig,
   worker: WorkerConfig,
   verifier: VerifierConfig,
   client: ClientConfig,
+  board: BoardConfig,
 } as const;
 export type Role = keyof typeof roleSchemas;
 export type RoleConfig<R extends Role> = z.infer<(typeof roleSchemas)[R]>;

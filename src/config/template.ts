@@ -1,4 +1,4 @@
-import { listSettings, type Setting } from './describe';
+import { keysAt, listSettings, type Setting } from './describe';
 import type { Role } from './schema';
 
 const WIDTH = 100;
@@ -18,7 +18,12 @@ export function renderConfig(role: Role, values: Readonly<Record<string, unknown
 export function exampleValues(role: Role): Record<string, unknown> {
   const required = listSettings(role).filter((setting) => setting.path.length === 1 && setting.isRequired);
   const shown = required.map((setting) => [setting.path[0], setting.example] as const);
-  return { ...Object.fromEntries(shown), privateKeyFile: `${role}.key` };
+  return { ...Object.fromEntries(shown), ...keyFileOf(role, `${role}.key`) };
+}
+
+/** The setting that names a key file, for roles that have an account. */
+export function keyFileOf(role: Role, path: string): { privateKeyFile?: string } {
+  return keysAt(role, []).includes('privateKeyFile') ? { privateKeyFile: path } : {};
 }
 
 function renderSetting(setting: Setting, all: readonly Setting[], values: Readonly<Record<string, unknown>>): string {

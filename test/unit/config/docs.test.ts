@@ -7,7 +7,7 @@ import { roleSchemas } from '../../../src/config/schema';
 import { exampleValues, renderConfig } from '../../../src/config/template';
 
 const root = join(__dirname, '..', '..', '..');
-const roles = ['master', 'worker', 'verifier', 'client'] as const;
+const roles = ['master', 'worker', 'verifier', 'client', 'board'] as const;
 
 describe('what is generated from the schema', () => {
   test('docs/configuration.md is up to date (npm run docs)', () => {

@@ -42,7 +42,7 @@ async function joblist(options: ListOptions): Promise<void> {
 }
 
 async function listBoard(options: ListOptions): Promise<void> {
-  const { fetchBoardPage } = await import('./board-client.js');
+  const { fetchBoardPage, printable } = await import('../board/client.js');
   const { parseChainState } = await import('./arguments.js');
   const url = typeof options.board === 'string' ? options.board : await configuredBoard(options);
   const status = options.state === undefined ? undefined : parseChainState(options.state);
@@ -50,7 +50,10 @@ async function listBoard(options: ListOptions): Promise<void> {
   if (options.json) return printJson(found);
   const pages = Math.max(1, Math.ceil(found.total / found.pageSize));
   if (found.jobs.length === 0) return talk(`There are no such jobs on page ${found.page} of ${pages}.`);
-  await printTable(['job', 'state', 'fee', 'data', 'deadline', 'data set'], found.jobs.map(boardRow));
+  await printTable(
+    ['job', 'state', 'fee', 'data', 'deadline', 'data set'],
+    found.jobs.map((job) => boardRow({ ...job, dataset: printable(job.dataset) })),
+  );
   talk(`Page ${found.page} of ${pages}, ${found.total} jobs, read up to block ${found.head.number}.`);
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { Address, JobId } from '../domain/ids';
+import { Address, Bytes32, JobId } from '../domain/ids';
 import { chainStates } from '../domain/job';
 
 /*
@@ -70,7 +70,8 @@ export const BoardJobView = z.object({
   params: z.string(),
   requestedBlock: z.number(),
   updatedBlock: z.number(),
-  txHash: z.string(),
+  /** Of the request. */
+  txHash: Bytes32,
 });
 export type BoardJobView = z.infer<typeof BoardJobView>;
 

@@ -1,0 +1,105 @@
+import type { CoreEvent } from '../chain/events';
+import type { JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
+import { AppError, describeError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import { BoardPage } from '../protocol/board';
+
+export type BoardClientError = { code: 'board/unreachable'; url: string } | { code: 'board/refused'; url: string };
+
+type Requested = Extract<CoreEvent, { type: 'JobRequested' }>;
+
+interface OpenJobsDeps {
+  /** The request of this job in this transaction, as the chain itself has it; undefined if it is not there, or not our contract's. */
+  verify(jobId: JobId, txHash: string): Promise<Requested | undefined>;
+  logger: Logger;
+  signal?: AbortSignal | undefined;
+}
+
+export interface PageQuery {
+  status?: ChainState | undefined;
+  page: number;
+  pageSize?: number | undefined;
+  sort: 'newest' | 'fee' | 'deadline';
+}
+
+const ANSWER_MS = 15_000;
+/** Several times what a full page of the longest jobs takes. */
+const MAX_ANSWER_BYTES = 32 * 2 ** 20;
+const PAGE_SIZE = 200;
+const MAX_PAGES = 25;
+const CHECKS_AT_ONCE = 4;
+
+/** A page of a board's jobs. Throws `board/unreachable`, or `board/refused` with the board's own words. */
+export async function fetchBoardPage(boardUrl: string, query: PageQuery, signal?: AbortSignal): Promise<BoardPage> {
+  const url = new URL(`${boardUrl.replace(/\/$/, '')}/api/v1/jobs`);
+  for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
+  const body = await fetchJson(url, signal).catch((cause: unknown) => {
+    signal?.throwIfAborted();
+    throw new AppError<BoardClientError>(
+      { code: 'board/unreachable', url: boardUrl },
+      `No board answers at ${boardUrl} (${describeError(cause)}); correct board_url or --board, or start one with \`emeth board\`.`,
+      { cause },
+    );
+  });
+  const page = BoardPage.safeParse(body);
+  if (page.success) return page.data;
+  const said = (body as { error?: { message?: unknown } } | null)?.error?.message;
+  throw new AppError<BoardClientError>(
+    { code: 'board/refused', url: boardUrl },
+    typeof said === 'string' ? `The board refuses: ${printable(said)}` : `${boardUrl} answers, but not as a board.`,
+  );
+}
+
+/**
+ * Requests of the jobs that a board calls open, as the chain has them, the best paid first. A board only says where to look: a job
+ * the chain does not confirm is left out and told. Throws as `fetchBoardPage`, and what `verify` throws.
+ */
+export async function fetchOpenJobs(boardUrl: string, { verify, logger, signal }: OpenJobsDeps): Promise<Requested[]> {
+  const named = await fetchNamed(boardUrl, signal);
+  const found = new Map<JobId, Requested>();
+  let unconfirmed = 0;
+  const waiting = [...named];
+  const check = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      signal?.throwIfAborted();
+      const [jobId, txHash] = next;
+      const request = await verify(jobId, txHash);
+      if (request?.jobId === jobId) found.set(jobId, request);
+      else unconfirmed += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: CHECKS_AT_ONCE }, check));
+  if (unconfirmed > 0) logger.warn('The board names jobs that the chain does not have', { url: boardUrl, unconfirmed });
+  return [...named.keys()].flatMap((jobId) => found.get(jobId) ?? []);
+}
+
+/** Every open job with the transaction of its request. Pages move while they are read: a job may come twice. */
+async function fetchNamed(boardUrl: string, signal: AbortSignal | undefined): Promise<Map<JobId, string>> {
+  const named = new Map<JobId, string>();
+  for (let page = 1; page <= MAX_PAGES; page += 1) {
+    const query = { status: 'REQUESTED', page, pageSize: PAGE_SIZE, sort: 'fee' } as const;
+    const { jobs, total } = await fetchBoardPage(boardUrl, query, signal);
+    for (const { jobId, txHash } of jobs) named.set(jobId, txHash);
+    if (jobs.length === 0 || page * PAGE_SIZE >= total) break;
+  }
+  return named;
+}
+
+/** Text that somebody else wrote, without what would move the cursor of a terminal. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd').slice(0, 1000);
+}
+
+async function fetchJson(url: URL, signal: AbortSignal | undefined): Promise<unknown> {
+  const timeout = AbortSignal.timeout(ANSWER_MS);
+  const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const part of response.body ?? []) {
+    bytes += part.length;
+    if (bytes > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+    parts.push(part);
+  }
+  return JSON.parse(Buffer.concat(parts).toString('utf8'));
+}

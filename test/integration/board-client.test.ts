@@ -1,0 +1,190 @@
+import type { Express } from 'express';
+import { fetchBoardPage, fetchOpenJobs, printable } from '../../src/board/client';
+import { openChain } from '../../src/chain/client';
+import { decodeEvent } from '../../src/chain/events';
+import type { JobId } from '../../src/domain/ids';
+import { openHttp } from '../../src/http/server';
+import { silentLogger as logger } from '../../src/lib/logger';
+import type { BoardJobView } from '../../src/protocol/board';
+import { runInProcess } from '../support/cli';
+import { type Escrow, openEscrow } from '../support/escrow';
+
+jest.setTimeout(60_000);
+
+let escrow: Escrow;
+beforeAll(async () => {
+  escrow = await openEscrow();
+});
+afterAll(() => escrow[Symbol.asyncDispose]());
+
+/** A server that is no honest board, but says what it is told to. */
+async function openLiar(mount: (app: Express) => void) {
+  const http = await openHttp({ host: '127.0.0.1', port: 0 }, mount, { logger });
+  return { url: `http://127.0.0.1:${http.port}`, [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]() };
+}
+
+const hash = (n: number) => `0x${n.toString(16).padStart(64, '0')}`;
+
+function view(jobId: string, txHash: string, changes: Partial<BoardJobView> = {}): BoardJobView {
+  return {
+    jobId: jobId as JobId,
+    status: 'REQUESTED',
+    isFinal: true,
+    requester: escrow.address.requester,
+    feeWei: '1',
+    fuelLimit: '1',
+    deadlineMs: 1,
+    dataset: 'sha256:a',
+    params: '{}',
+    requestedBlock: 1,
+    updatedBlock: 1,
+    txHash,
+    ...changes,
+  };
+}
+
+function serving(jobs: readonly BoardJobView[]) {
+  return openLiar((app) => {
+    app.get('/api/v1/jobs', (request, response) => {
+      const [page, pageSize] = [Number(request.query['page']), Number(request.query['pageSize'] ?? 50)];
+      const shown = jobs.slice((page - 1) * pageSize, page * pageSize);
+      response.json({ page, pageSize, total: jobs.length, head: { number: 1, final: 1 }, jobs: shown });
+    });
+  });
+}
+
+/** The chain's word on a request. */
+async function openVerify() {
+  const chain = await openChain({
+    endpoint: escrow.provider._getConnection().url,
+    core: escrow.core,
+    token: escrow.token,
+  });
+  return {
+    async verify(jobId: JobId, txHash: string) {
+      const receipt = await chain.provider.getTransactionReceipt(txHash);
+      const events = (receipt?.logs ?? [])
+        .filter(({ address }) => address.toLowerCase() === chain.core)
+        .flatMap((log) => decodeEvent(log) ?? []);
+      return events.filter((event) => event.type === 'JobRequested').find((event) => event.jobId === jobId);
+    },
+    [Symbol.asyncDispose]: () => chain[Symbol.asyncDispose](),
+  };
+}
+
+/** The transaction in the newest block. */
+async function lastTx(): Promise<string> {
+  const block = (await escrow.provider.send('eth_getBlockByNumber', ['latest', false])) as { transactions: string[] };
+  return block.transactions[0] ?? '';
+}
+
+describe('fetchOpenJobs', () => {
+  test('takes the terms from the chain, and leaves out what the chain does not confirm', async () => {
+    const first = await escrow.request({ fee: 3n * 10n ** 18n });
+    const firstTx = await lastTx();
+    const second = await escrow.request({ fee: 2n * 10n ** 18n });
+    const secondTx = await lastTx();
+    await using chain = await openVerify();
+    await using board = await serving([
+      view(second, secondTx, { feeWei: '999999999999999999999999', requester: escrow.address.stranger }),
+      view(`0x${'ab'.repeat(16)}`, firstTx),
+      view(first, firstTx),
+      view(`0x${'cd'.repeat(16)}`, hash(7)),
+    ]);
+    const jobs = await fetchOpenJobs(board.url, { verify: chain.verify, logger });
+    expect(jobs.map(({ jobId, feeWei, requester }) => [jobId, feeWei, requester])).toEqual([
+      [second, 2n * 10n ** 18n, escrow.address.requester],
+      [first, 3n * 10n ** 18n, escrow.address.requester],
+    ]);
+  });
+
+  test('reads all pages, and asks the chain once for a job that is named twice', async () => {
+    const jobs = Array.from({ length: 450 }, (_, i) => view(`0x${(i % 449).toString(16).padStart(32, '0')}`, hash(1)));
+    await using board = await serving(jobs);
+    const asked: string[] = [];
+    const verify = async (jobId: JobId) => void asked.push(jobId);
+    expect(await fetchOpenJobs(board.url, { verify: async (id) => (await verify(id)) ?? undefined, logger })).toEqual(
+      [],
+    );
+    expect(asked).toHaveLength(449);
+    expect(new Set(asked).size).toBe(449);
+  });
+
+  test('a board that never ends is not read for ever', async () => {
+    let pages = 0;
+    await using board = await openLiar((app) => {
+      app.get('/api/v1/jobs', (_request, response) => {
+        pages += 1;
+        const jobs = [view(`0x${pages.toString(16).padStart(32, '0')}`, hash(1))];
+        response.json({ page: 1, pageSize: 200, total: 2 ** 40, head: { number: 1, final: 1 }, jobs });
+      });
+    });
+    expect(await fetchOpenJobs(board.url, { verify: async () => undefined, logger })).toEqual([]);
+    expect(pages).toBe(25);
+  });
+
+  test('throws what the chain throws, and the reason of the signal', async () => {
+    await using board = await serving([view(`0x${'ab'.repeat(16)}`, hash(1))]);
+    const verify = () => Promise.reject(new Error('no node answers'));
+    await expect(fetchOpenJobs(board.url, { verify, logger })).rejects.toThrow('no node answers');
+    const signal = AbortSignal.abort(new Error('stopped'));
+    await expect(fetchOpenJobs(board.url, { verify, logger, signal })).rejects.toThrow('stopped');
+  });
+});
+
+describe('fetchBoardPage', () => {
+  const query = { page: 1, sort: 'newest' } as const;
+
+  test.each<[string, (app: Express) => void, string, RegExp]>([
+    [
+      'is no board',
+      (app) => void app.get('/api/v1/jobs', (_q, r) => void r.json({ jobs: 7 })),
+      'board/refused',
+      /not as a board/,
+    ],
+    [
+      'says no JSON',
+      (app) => void app.get('/api/v1/jobs', (_q, r) => void r.send('<html>')),
+      'board/unreachable',
+      /JSON/,
+    ],
+    [
+      'answers without end',
+      (app) =>
+        void app.get('/api/v1/jobs', (_q, r) => {
+          const piece = Buffer.alloc(2 ** 20, ' ');
+          const push = () => {
+            while (!r.destroyed && r.write(piece));
+          };
+          r.on('drain', push);
+          push();
+        }),
+      'board/unreachable',
+      /longer than/,
+    ],
+    [
+      'names a transaction that is none',
+      (app) =>
+        void app.get('/api/v1/jobs', (_q, r) => {
+          const jobs = [view(`0x${'ab'.repeat(16)}`, '../../admin')];
+          r.json({ page: 1, pageSize: 50, total: 1, head: { number: 1, final: 1 }, jobs });
+        }),
+      'board/refused',
+      /not as a board/,
+    ],
+  ])('throws for one that %s', async (_name, mount, code, message) => {
+    await using board = await openLiar(mount);
+    const asking = fetchBoardPage(board.url, query);
+    await expect(asking).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+});
+
+test('nothing that a requester or a board writes reaches the terminal as a command to it', async () => {
+  expect(printable('\u001b[2Ja\u202eb\nc')).toBe('\ufffd[2Ja\ufffdb\ufffdc');
+  await using board = await serving([view(`0x${'ab'.repeat(16)}`, hash(1), { dataset: '\u001b]0;owned\u0007x' })]);
+  const { status, out } = await runInProcess('joblist', '--board', board.url);
+  expect(status).toBe(0);
+  expect(out).toContain('owned');
+  expect(out).not.toContain('\u0007');
+  expect(out).not.toContain('\u001b');
+});

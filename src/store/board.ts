@@ -182,7 +182,7 @@ async function rebuild(tx: Kysely<Tables>, jobId: JobId): Promise<void> {
     .select(['dataset_bytes', 'size_asked_at_ms'])
     .where('id', '=', jobId)
     .executeTakeFirst();
-  if (known) await tx.deleteFrom('board_jobs').where('id', '=', jobId).execute();
+  await tx.deleteFrom('board_jobs').where('id', '=', jobId).execute();
   const rows = await eventsOf(tx, jobId);
   const first = rows.find(({ type }) => type === 'JobRequested');
   const last = rows.filter(({ state }) => state !== null).at(-1);

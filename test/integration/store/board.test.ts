@@ -1,7 +1,9 @@
+import Database from 'better-sqlite3';
+import { createConnection } from 'mysql2/promise';
 import { Address, JobId } from '../../../src/domain/ids';
 import type { ChainState } from '../../../src/domain/job';
 import type { IndexedEvent } from '../../../src/store/board';
-import { openStore, type Store } from '../../../src/store/open';
+import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
 import { startMariadb, type TestServer } from '../../support/mariadb';
 import { openScratch } from '../../support/scratch';
 
@@ -47,12 +49,12 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
   let store: Store;
+  let options: StoreOptions;
   let scratch: Awaited<ReturnType<typeof openScratch>>;
   beforeEach(async () => {
     scratch = await openScratch();
-    store = await openStore(
-      kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase(),
-    );
+    options = kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase();
+    store = await openStore(options);
   });
   afterEach(async () => {
     await store[Symbol.asyncDispose]();
@@ -158,6 +160,43 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
     expect(await unsized(10, 1001)).toEqual(['sha256:2']);
   });
 
+  test('when two masters that share the database tell it the same, each event is there once', async () => {
+    const other = await openStore(options);
+    const tell = async (board: Store['board']) => {
+      for (let block = 1; block <= 20; block += 1) {
+        const batch = [event(block, block, 'REQUESTED'), event(100 + block, block, 'REQUESTED')];
+        await board.takeTentative(block, batch);
+        await board.takeFinal(batch, block);
+        await board.takeTentative(block + 1, [event(block, block + 1, 'PROCESSING')]);
+      }
+      await board.takeTentative(21, []);
+    };
+    await Promise.all([tell(store.board), tell(other.board)]);
+    await other[Symbol.asyncDispose]();
+    const { jobs, total } = await store.board.list({ sort: 'newest', limit: 100, offset: 0 });
+    expect(total).toBe(40);
+    expect(jobs.every(({ state, isFinal }) => state === 'REQUESTED' && isFinal)).toBe(true);
+    for (const { jobId } of jobs) expect(await store.board.history(jobId)).toHaveLength(1);
+  });
+
+  test('when the upgrade of the tables was cut in the middle, opening them again ends it and loses nothing', async () => {
+    await store.board.takeFinal([event(1, 5, 'REQUESTED')], 5);
+    await store[Symbol.asyncDispose]();
+    const onBoard = kind === 'mysql' ? ' on board_jobs' : ''; // SQLite knows an index by its name alone
+    for (const statement of [
+      "delete from kysely_migration where name = '0003-board-order'",
+      `drop index board_jobs_state_deadline${onBoard}`,
+      `drop index board_jobs_fee${onBoard}`,
+    ]) {
+      await runSql(options, statement);
+    }
+    store = await openStore(options);
+    expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
+    for (const name of ['board_jobs_state_deadline', 'board_jobs_fee']) {
+      await expect(runSql(options, `create index ${name} on board_jobs (id)`)).rejects.toThrow(name);
+    }
+  });
+
   test('of many thousand jobs every page is whole, in order and without gaps', async () => {
     const count = 10_000;
     const batch = 1000;
@@ -180,3 +219,22 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
     expect([total, jobs.map((job) => Number(job.jobId))]).toEqual([count - 1, [3, 2, 1]]);
   });
 });
+
+async function runSql(options: StoreOptions, statement: string): Promise<void> {
+  if (options.kind === 'sqlite') {
+    const database = new Database(options.path);
+    try {
+      database.exec(statement);
+    } finally {
+      database.close();
+    }
+    return;
+  }
+  const { kind: _, ...rest } = options;
+  const connection = await createConnection(rest);
+  try {
+    await connection.query(statement);
+  } finally {
+    await connection.end();
+  }
+}

@@ -5,6 +5,7 @@ import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {Crowd} from "./Crowd.sol";
 import {Exits} from "./Exits.sol";
 import {HostileToken} from "./HostileToken.sol";
+import {vm} from "./Vm.sol";
 
 /// @notice The crowd with a token that changes its ways between calls. It may refuse what it is asked, and call back; the books stay
 /// right, and no job waits for it.
@@ -18,14 +19,18 @@ contract HostileHandler is Exits {
         _accounts.push(address(_token));
         for (uint256 i = 0; i < ACTORS; ++i) _hostile.mint(_actors[i], 1e24);
         _hostile.mint(address(_token), 1e24);
+        vm.prank(address(_token));
+        _hostile.approve(address(_core), type(uint256).max);
+        vm.prank(address(_token));
+        _hostile.approve(address(_registry), type(uint256).max);
         _settleIn();
     }
 
     /// @dev What the token does from now on. Kind or without an answer, it works.
     function misbehave(uint256 mode, uint256 kind, uint256 job) external {
         _reentered = NO_JOB;
-        HostileToken.Mode next = HostileToken.Mode(mode % 6);
-        if (next != HostileToken.Mode.REENTERS) return _hostile.misbehave(next, address(_core), "");
+        HostileToken.Mode next = HostileToken.Mode(mode % 7);
+        if (next < HostileToken.Mode.REENTERS) return _hostile.misbehave(next, address(_core), "");
         (address target, bytes memory data) = _callBack(kind % 14, job);
         if (target == address(_core) && _ids.length > 0 && kind % 14 < 10) _reentered = job % _ids.length;
         _hostile.misbehave(next, target, data);
@@ -57,10 +62,10 @@ contract HostileHandler is Exits {
         ];
         if (kind < 10) return (address(_core), abi.encodeWithSelector(ofJobs[kind], jobId));
         if (kind == 10) return (address(_core), abi.encodeCall(_core.withdraw, (address(_token), 0)));
-        if (kind == 11) return (address(_core), abi.encodeCall(_core.deposit, (address(_token), 1)));
+        if (kind == 11) return (address(_core), abi.encodeCall(_core.deposit, (address(_token), 1e21)));
         if (kind == 12) return (address(_core), abi.encodeCall(_core.burn, (_node(job % NODES))));
         address node = _node(job % NODES);
-        bytes memory stake = abi.encodeCall(_registry.addStake, (node, 1));
+        bytes memory stake = abi.encodeCall(_registry.addStake, (node, 1e21));
         return (address(_registry), job % 2 == 0 ? stake : abi.encodeCall(_registry.withdrawStake, (node)));
     }
 

@@ -12,7 +12,9 @@ contract HostileToken is ERC20("Hostile", "BAD") {
         /// Moves what it is told and answers nothing, as a well-known token does: that is no misbehaviour, it has to work.
         RETURNS_NOTHING,
         BLOCKS,
-        REENTERS
+        REENTERS,
+        /// Calls back and leaves out what it was told to take, as if what the inner call took were that.
+        REENTERS_INSTEAD
     }
 
     address private constant COLLECTOR = address(0xFEE);
@@ -22,6 +24,7 @@ contract HostileToken is ERC20("Hostile", "BAD") {
     bytes public data;
     /// @notice Whether the last call from within a transfer went through.
     bool public reentered;
+    bool private _isInside;
 
     function misbehave(Mode mode_, address target_, bytes calldata data_) external {
         (mode, target, data, reentered) = (mode_, target_, data_, false);
@@ -42,17 +45,26 @@ contract HostileToken is ERC20("Hostile", "BAD") {
 
     function transferFrom(address from, address to, uint256 amount) public override returns (bool) {
         if (mode == Mode.ANSWERS_FALSE) return false;
+        if (mode == Mode.REENTERS_INSTEAD && !_isInside) return _callBack();
         return _answer(super.transferFrom(from, to, amount));
     }
 
     function _update(address from, address to, uint256 amount) internal override {
         require(mode != Mode.BLOCKS, "blocked");
-        if (mode == Mode.REENTERS) (reentered,) = target.call(data);
+        if (mode == Mode.REENTERS && !_isInside) _callBack();
         bool takesFee = mode == Mode.TAKES_A_FEE && from != address(0) && to != address(0) && amount > 0;
         if (!takesFee) return super._update(from, to, amount);
         // The receiver pays it.
         super._update(from, to, amount - 1);
         super._update(from, COLLECTOR, 1);
+    }
+
+    /// @dev Within the inner call the token behaves, or it would call itself for ever.
+    function _callBack() private returns (bool) {
+        _isInside = true;
+        (reentered,) = target.call(data);
+        _isInside = false;
+        return true;
     }
 
     function _answer(bool done) private view returns (bool) {

@@ -22,6 +22,7 @@ export interface Enrolment {
 const types = {
   Enrolment: [
     { name: 'node', type: 'address' },
+    { name: 'operator', type: 'address' },
     { name: 'organisation', type: 'bytes32' },
     { name: 'payout', type: 'address' },
     { name: 'capabilityHash', type: 'bytes32' },
@@ -32,11 +33,16 @@ const types = {
   ],
 };
 
-/** A node's consent to its enrolment, for the operator to bring. */
-export async function signEnrolment(wallet: Wallet, registry: Registry, enrolment: Enrolment): Promise<string> {
+/** A node's consent to its enrolment by this operator, and by nobody else. */
+export async function signEnrolment(
+  wallet: Wallet,
+  registry: Registry,
+  enrolment: Enrolment,
+  operator: Address,
+): Promise<string> {
   const nonce = await registry.nonceOf(wallet.address);
   const contract = { name: 'NodeRegistry', address: registry.address };
-  return wallet.signFor(contract, types, { ...encoded(enrolment), nonce });
+  return wallet.signFor(contract, types, { ...encoded(enrolment), operator, nonce });
 }
 
 /** What an organisation's owner does in the registry; each once, however often it is repeated while it is under way. */

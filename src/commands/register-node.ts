@@ -17,7 +17,7 @@ interface RegisterOptions extends CommonOptions {
   computeUnits: number;
   capabilityUri?: string | undefined;
   capabilityFile?: string | undefined;
-  sign?: boolean | undefined;
+  sign?: string | undefined;
   enrolment?: string | undefined;
 }
 
@@ -49,13 +49,13 @@ export function registerRegisterNode(program: Command): void {
     .option('--compute-units <n>', 'how much it can do, in units of your choice', wholeNumber(0), 1)
     .option('--capability-uri <url>', 'where a document says what the node has to offer')
     .option('--capability-file <file>', 'that document, whose sha256 goes into the registry')
-    .option('--sign', 'as the node: only sign its enrolment by another account, and print that as JSON')
+    .option('--sign <operator>', 'as the node: only sign its enrolment by that account, and print it as JSON')
     .option('--enrolment <file>', 'as the operator: the JSON that the node has signed')
     .addHelpText(
       'after',
       example(
         'emeth register-node --organization acme --wallet-account 0x90f7…',
-        'emeth register-node --organization acme --wallet-account 0x90f7… --sign --config config/master.json > node.json',
+        'emeth register-node --organization acme --wallet-account 0x90f7… --sign 0x3c44… --config config/master.json > node.json',
         'emeth register-node --organization acme --wallet-account 0x90f7… --node-addr 0x15d3… --enrolment node.json',
       ),
     )
@@ -69,7 +69,7 @@ async function registerNode(options: RegisterOptions): Promise<void> {
   const { chain, sender } = account;
   const registry = await requireRegistry(chain);
   const enrolment = await readEnrolment(account, options);
-  if (options.sign) return await printSigned(account, registry, enrolment);
+  if (options.sign !== undefined) return await printSigned(account, registry, enrolment, options.sign);
 
   const known = await registry.find(enrolment.node);
   if (!known) {
@@ -108,9 +108,11 @@ async function hashOf(file: string | undefined): Promise<string> {
   return `0x${sha256(await readFile(file))}`;
 }
 
-async function printSigned(account: Account, registry: Registry, enrolment: Enrolment): Promise<void> {
+async function printSigned(account: Account, registry: Registry, enrolment: Enrolment, by: string): Promise<void> {
   const { signEnrolment } = await import('../chain/operator.js');
-  printJson({ ...enrolment, signature: await signEnrolment(account.wallet, registry, enrolment) });
+  const { parseAddress } = await import('./arguments.js');
+  const signature = await signEnrolment(account.wallet, registry, enrolment, parseAddress(by));
+  printJson({ ...enrolment, signature });
   talk('Signed for a day. The operator brings it with --enrolment.');
 }
 
@@ -124,7 +126,7 @@ async function consentOf(
   if (options.enrolment === undefined) {
     throw new AppError(
       { code: 'registry/no-consent', node: enrolment.node },
-      `The node ${enrolment.node} must agree: run this command with --sign and the node's configuration, then bring the JSON with --enrolment.`,
+      `The node ${enrolment.node} must agree: run this command with --sign <your address> and the node's configuration, then bring the JSON with --enrolment.`,
     );
   }
   const { readFile } = await import('node:fs/promises');

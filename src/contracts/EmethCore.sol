@@ -106,7 +106,8 @@ contract EmethCore is Verdicts, Payroll {
         // Effect: back to the queue while there is time enough for another node.
         Terms storage rules = _terms[job.termsId];
         bool reopened = block.timestamp + rules.minWork <= job.time;
-        uint256 penalty = _part(job.fee, rules.declineBps);
+        // Who gives it back too late for another has kept it from all others: that costs what a timeout does.
+        uint256 penalty = _part(job.fee, reopened ? rules.declineBps : rules.penaltyBps);
         uint256 returned = job.fee - penalty;
         (job.node, job.state) = (address(0), State.REQUESTED);
         _oweAndForfeit(msg.sender, returned, penalty);

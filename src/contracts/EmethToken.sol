@@ -23,7 +23,8 @@ contract EmethToken is ERC20, ERC20Burnable, ERC20Permit {
     event RewardPoolNamed(address indexed rewardPool);
 
     constructor(address holder, uint256 supply, uint256 cap_) ERC20("Emeth", "EMT") ERC20Permit("Emeth") {
-        if (supply > cap_) revert EmethToken_CapExceeded(0, supply, cap_);
+        // The escrow's books have 120 bits for an amount.
+        if (supply > cap_ || cap_ > type(uint120).max) revert EmethToken_CapExceeded(0, supply, cap_);
         cap = cap_;
         deployer = msg.sender;
         _mint(holder, supply);

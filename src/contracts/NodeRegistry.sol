@@ -17,7 +17,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     using SafeERC20 for IERC20;
 
     bytes32 private constant ENROLMENT = keccak256(
-        "Enrolment(address node,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
+        "Enrolment(address node,address operator,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
     );
     uint256 private constant MAX_NAME = 64;
     uint256 private constant MAX_URI = 256;
@@ -96,6 +96,8 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
         _requireStatus(node, Status.NONE);
         if (stake < minStake) revert NodeRegistry_StakeTooLow(stake, minStake);
         if (enrolment.payout == address(0)) revert NodeRegistry_NoPayout(node);
+        // Leaving and coming back is no way around the delay and the present wallet's veto.
+        if (stored.payout != address(0) && stored.payout != enrolment.payout) revert NodeRegistry_OtherPayout(node, stored.payout);
         if (msg.sender != node) _requireSignature(enrolment, signature);
         // Effect.
         (stored.organisation, stored.payout, stored.nextPayout) = (enrolment.organisation, enrolment.payout, address(0));
@@ -282,6 +284,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
             abi.encode(
                 ENROLMENT,
                 enrolment.node,
+                msg.sender,
                 enrolment.organisation,
                 enrolment.payout,
                 enrolment.capabilityHash,

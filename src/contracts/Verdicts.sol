@@ -153,8 +153,8 @@ abstract contract Verdicts is JobBook {
     }
 
     /// @dev A calling verifier counts without a signature; the others sign. Signers ascend, so none counts twice.
-    /// @return earner The calling verifier, or the first signer when somebody else brings the signatures: so nobody gains by copying
-    /// them out of a waiting transaction.
+    /// @return earner The calling verifier, or the first signer when somebody else brings the signatures: so nobody but another
+    /// verifier gains by copying them out of a waiting transaction.
     function _requireQuorum(
         bytes16 jobId,
         bytes20 commitment,

@@ -55,7 +55,7 @@ const transitions: Transition[] = [
     by: 'node',
     after: afterWork - 30,
     to: 'DECLINED',
-    money: { node: 980, penalties: 20, requester: 1100 },
+    money: { node: 800, penalties: 200, requester: 1100 },
   },
   {
     from: 'PROCESSING',

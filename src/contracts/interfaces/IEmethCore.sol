@@ -57,7 +57,8 @@ interface IEmethCore {
         uint24 claimWindow;
     }
 
-    /// @notice A job as `jobs` shows it. `deadline` is the end of the present window: of work, of the verdict, of claiming.
+    /// @notice A job as `jobs` shows it. `deadline` is the end of the present window: of work, of the verdict, of claiming. One that
+    /// ended without a result has no requester, fee and window any more; the log has them.
     struct Job {
         State state;
         address requester;
@@ -227,7 +228,8 @@ interface IEmethCore {
     /// @notice An active node takes the job and locks a deposit as high as the fee.
     function process(bytes16 jobId) external;
 
-    /// @notice The node gives the job back: to the queue while there is time, to its end otherwise.
+    /// @notice The node gives the job back: to the queue while there is time, for the smaller penalty; to its end otherwise, for the
+    /// larger one.
     function decline(bytes16 jobId) external;
 
     /// @notice Anybody ends a job whose node missed the deadline, and gets a tip for it.

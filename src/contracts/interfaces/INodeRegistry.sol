@@ -25,7 +25,7 @@ interface INodeRegistry {
     struct Node {
         address node;
         Status status;
-        /// The owner of its organisation: who registered it and gets its stake back.
+        /// The owner of its organisation: who manages it and gets its stake back.
         address operator;
         bytes32 organisation;
         /// Where its rewards go.
@@ -63,6 +63,7 @@ interface INodeRegistry {
     error NodeRegistry_WrongStatus(address node, Status status, Status needed);
     error NodeRegistry_StakeTooLow(uint256 stake, uint256 minStake);
     error NodeRegistry_NoPayout(address node);
+    error NodeRegistry_OtherPayout(address node, address payout);
     error NodeRegistry_UriTooLong(uint256 length);
     error NodeRegistry_SignatureExpired(uint256 deadline);
     error NodeRegistry_WrongSignature(address signer, address node);
@@ -91,9 +92,10 @@ interface INodeRegistry {
     /// @notice The named account takes it over.
     function takeOrganisation(bytes32 organisation) external;
 
-    /// @notice The owner of an organisation registers a node and pays its stake. A node that is not the owner itself must have signed.
+    /// @notice The owner of an organisation registers a node and pays its stake. A node that is not the owner itself must have signed
+    /// for this very owner. One that was registered before keeps its payout wallet, to be changed in two steps as ever.
     /// @param stake In wei of the escrow's token, at least `minStake`.
-    /// @param signature EIP-712 over `Enrolment(address node,bytes32 organisation,address payout,bytes32 capabilityHash,string
+    /// @param signature EIP-712 over `Enrolment(address node,address operator,bytes32 organisation,address payout,bytes32 capabilityHash,string
     /// capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)` with the node's next nonce; empty if the node itself calls.
     function register(Enrolment calldata enrolment, uint96 stake, bytes calldata signature) external;
 
@@ -128,7 +130,7 @@ interface INodeRegistry {
     function minStake() external view returns (uint96);
     function organisationOf(bytes32 organisation) external view returns (Organisation memory);
     function nodeOf(address node) external view returns (Node memory);
-    /// @notice Where a node's rewards go; zero for one that is not registered.
+    /// @notice Where a node's rewards go, also after it has left; zero for one that was never registered.
     function payoutOf(address node) external view returns (address);
     function nodeCount() external view returns (uint256);
     /// @notice Nodes in the order of their first registration, `count` at most; those that have left show status NONE.

@@ -20,7 +20,7 @@ interface IRewardPool {
 
     event SlotClaimed(address indexed node, uint256 indexed slot, address indexed to, uint256 amount);
 
-    /// @notice Mints the caller's rewards of closed slots to its payout wallet, or to itself if it is registered nowhere. Slots that are
+    /// @notice Mints the caller's rewards of closed slots to its payout wallet, or to itself if it never was in the registry. Slots that are
     /// not closed, were claimed or brought nothing are passed over.
     /// @return amount What was minted.
     function claimSlots(uint256[] calldata slots) external returns (uint256 amount);

@@ -30,7 +30,7 @@ abstract contract Crowd {
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
     bytes32 private constant ENROLMENT = keccak256(
-        "Enrolment(address node,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
+        "Enrolment(address node,address operator,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
     );
 
     IERC20 internal immutable _token;
@@ -86,16 +86,16 @@ abstract contract Crowd {
             computeUnits: 1,
             deadline: _now()
         });
-        bytes memory signature = by == enrolment.node ? bytes("") : _signEnrolment(index, enrolment);
+        bytes memory signature = by == enrolment.node ? bytes("") : _signEnrolment(index, by, enrolment);
         vm.prank(by);
         return address(_registry).call(abi.encodeCall(_registry.register, (enrolment, stake, signature)));
     }
 
-    function _signEnrolment(uint256 index, INodeRegistry.Enrolment memory it) private view returns (bytes memory) {
+    function _signEnrolment(uint256 index, address by, INodeRegistry.Enrolment memory it) private view returns (bytes memory) {
         bytes32 uri = keccak256(bytes(it.capabilityUri));
         uint256 nonce = _registry.nonces(it.node);
         bytes memory content = abi.encode(
-            ENROLMENT, it.node, it.organisation, it.payout, it.capabilityHash, uri, it.computeUnits, nonce, it.deadline
+            ENROLMENT, it.node, by, it.organisation, it.payout, it.capabilityHash, uri, it.computeUnits, nonce, it.deadline
         );
         return _sign(FIRST_NODE + index, _registryDomain, content);
     }

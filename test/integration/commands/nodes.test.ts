@@ -71,7 +71,10 @@ describe('register-node', () => {
   test('when the node is another account, it signs and the operator brings that', async () => {
     const asNode = await openOther(nodeKey);
     const node = Address.parse(new Wallet(nodeKey).address);
-    await writeFile(client.file('node.enrolment'), JSON.stringify(await asNode(...register('--sign'))));
+    await writeFile(
+      client.file('node.enrolment'),
+      JSON.stringify(await asNode(...register('--sign', client.requester))),
+    );
     const asOperator = register('--node-addr', node, '--enrolment', client.file('node.enrolment'));
     expect(await client.run(...asOperator)).toMatchObject({ node, operator: client.requester, status: 'ACTIVE' });
   });
@@ -80,7 +83,10 @@ describe('register-node', () => {
     const node = new Wallet(nodeKey).address;
     expect(await client.runFailing(...register('--node-addr', node))).toMatchObject({ code: 'registry/no-consent' });
     const asNode = await openOther(nodeKey);
-    await writeFile(client.file('node.enrolment'), JSON.stringify(await asNode(...register('--sign'))));
+    await writeFile(
+      client.file('node.enrolment'),
+      JSON.stringify(await asNode(...register('--sign', client.requester))),
+    );
     const changed = register('--node-addr', node, '--enrolment', client.file('node.enrolment'), '--compute-units', '9');
     expect(await client.runFailing(...changed)).toMatchObject({ code: 'registry/other-enrolment' });
   });

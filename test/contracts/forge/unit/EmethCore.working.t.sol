@@ -41,11 +41,11 @@ contract EmethCore_decline_Tree is EscrowFixture {
         uint256 deadline = _now() + WORK;
         _wait(WORK - 59);
         _emits();
-        emit IEmethCore.JobDeclined(job, node, false, FEE - DECLINE_PENALTY, DECLINE_PENALTY, LOCKED);
+        emit IEmethCore.JobDeclined(job, node, false, FEE - PENALTY, PENALTY, LOCKED);
         vm.prank(node);
         core.decline(job);
         _isJob(job, _endedJob(IEmethCore.State.DECLINED, address(0), deadline));
-        _booked(node, FEE - DECLINE_PENALTY, DECLINE_PENALTY);
+        _booked(node, FEE - PENALTY, PENALTY);
         _booked(requester, LOCKED, 0);
         _has(address(core), LOCKED + FEE);
     }

@@ -38,6 +38,17 @@ contract EmethToken_constructor_Tree is TokenFixture {
         }
     }
 
+    function test_WhenTheCapIsMoreThanTheEscrowCanBook_ItRevertsWithCapExceeded() external {
+        uint256 cap = uint256(type(uint120).max) + 1;
+        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_CapExceeded.selector, 0, 1000, cap);
+        try new EmethToken(stranger, 1000, cap) {
+            revert("it was deployed");
+        } catch (bytes memory answer) {
+            _equal(keccak256(answer), keccak256(refusal), "error");
+        }
+        require(new EmethToken(stranger, 1000, cap - 1).cap() == cap - 1, "the largest cap was refused");
+    }
+
     function test_WhenTheSupplyIsTheCap_ItLeavesNothingToMint() external {
         EmethToken full = Deploy.token(stranger, 1000, 1000);
         full.nameRewardPool(minter);

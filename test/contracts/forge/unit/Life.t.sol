@@ -148,7 +148,7 @@ contract LifeTest is EscrowFixture {
         if (plan.end <= End.EXPIRE) return to;
         to.node = plan.fee;
         if (plan.end == End.DECLINE_AND_CANCEL || plan.end == End.DECLINE_LATE) {
-            to.nodeForfeits = _part(plan.fee, plan.terms.declineBps);
+            to.nodeForfeits = plan.end == End.DECLINE_LATE ? penalty : _part(plan.fee, plan.terms.declineBps);
         } else if (plan.end == End.TIMEOUT) {
             to.caller = _part(penalty, plan.terms.tipBps);
             to.nodeForfeits = penalty - to.caller;

@@ -57,6 +57,17 @@ contract NodeRegistry_register_Tree is RegistryFixture {
         _rejects(owner, _joining(it, STAKE, _sign(OTHER_KEY, it, 0)), _wrongSignature(vm.addr(OTHER_KEY)));
     }
 
+    function test_WhenTheOwnerRegistersAnotherAccount_GivenTheNodeSignedForAnotherOperator_ItRevertsWithWrongSignature() external {
+        INodeRegistry.Enrolment memory it = _enrolment();
+        bytes memory data = _joining(it, STAKE, _sign(MEMBER_KEY, it, 0));
+        vm.prank(owner);
+        registry.offerOrganisation(second, stranger);
+        vm.prank(stranger);
+        registry.takeOrganisation(second);
+        (bool done, bytes memory answer) = _send(stranger, data);
+        require(!done && bytes4(answer) == INodeRegistry.NodeRegistry_WrongSignature.selector, "it was registered");
+    }
+
     function test_WhenTheOwnerRegistersAnotherAccount_GivenTheNodeSignedSomethingElse_ItRevertsWithWrongSignature() external {
         for (uint256 field = 0; field < 6; ++field) {
             INodeRegistry.Enrolment memory it = _enrolment();
@@ -124,7 +135,18 @@ contract NodeRegistry_register_Tree is RegistryFixture {
         _equal(bytes(registry.nodeOf(member).capabilityUri).length, 256, "length of the URI");
     }
 
-    function test_WhenTheNodeHasBeenHereBefore_ItForgetsTheWalletThatWasProposedAndListsTheNodeOnce() external {
+    function test_WhenTheNodeHasBeenHereBefore_GivenAnotherPayoutWalletIsNamed_ItRevertsWithOtherPayout() external {
+        _join();
+        _part();
+        INodeRegistry.Enrolment memory it = _enrolment();
+        it.payout = stranger;
+        bytes memory data = _joining(it, STAKE, _sign(MEMBER_KEY, it, 1));
+        _rejects(owner, data, abi.encodeWithSelector(INodeRegistry.NodeRegistry_OtherPayout.selector, member, memberPayout));
+    }
+
+    function test_WhenTheNodeHasBeenHereBefore_GivenItsOwnPayoutWalletIsNamed_ItForgetsTheWalletThatWasProposedAndListsTheNodeOnce()
+        external
+    {
         _join();
         _propose(stranger);
         _part();

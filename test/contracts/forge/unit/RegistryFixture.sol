@@ -10,7 +10,7 @@ import {Fixture} from "./Fixture.sol";
 /// @notice What the tests of the registry share: an organisation whose owner is no node, and a node that may join it.
 abstract contract RegistryFixture is Fixture {
     bytes32 private constant ENROLMENT = keccak256(
-        "Enrolment(address node,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
+        "Enrolment(address node,address operator,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
     );
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
@@ -120,7 +120,7 @@ abstract contract RegistryFixture is Fixture {
         bytes32 uri = keccak256(bytes(it.capabilityUri));
         bytes32 content = keccak256(
             abi.encode(
-                ENROLMENT, it.node, it.organisation, it.payout, it.capabilityHash, uri, it.computeUnits, nonce, it.deadline
+                ENROLMENT, it.node, owner, it.organisation, it.payout, it.capabilityHash, uri, it.computeUnits, nonce, it.deadline
             )
         );
         bytes32 domain = keccak256(

@@ -96,7 +96,8 @@ test('every function that the escrow offers has a tree', () => {
     return [...functions, ...getters].map((found) => found[1]);
   });
   const roots = trees.map(({ root }) => root);
-  const views = readFileSync(join(treesDir, 'EmethCore', 'views.tree'), 'utf8').match(/(?<=^[├└]── )\w+$/gm) ?? [];
+  const views: string[] =
+    readFileSync(join(treesDir, 'EmethCore', 'views.tree'), 'utf8').match(/(?<=^[├└]── )\w+$/gm) ?? [];
   expect(offered).toContain('process');
   expect(offered.filter((name = '') => !roots.includes(`EmethCore_${name}`) && !views.includes(name))).toEqual([]);
 });

@@ -21,15 +21,28 @@ export interface Intent {
   nonce?: number | undefined;
   attempts: Attempt[];
   minedHash?: string | undefined;
+  /** Why it failed. */
+  reason?: string | undefined;
 }
 
 /** What the sender remembers across crashes. */
 export interface IntentStore {
   begin(intent: { account: Address; key: string; to: Address; data: string; valueWei: bigint }): Promise<Intent>;
-  saveAttempt(id: string, nonce: number, attempt: Attempt): Promise<void>;
+  get(id: string): Promise<Intent>;
+  /**
+   * Adds a version to those that the signer knew of, and returns the intent. If there are others by now, nothing is added: what
+   * another process stored is returned. Undefined if another signed intent of the account holds the nonce.
+   */
+  saveAttempt(id: string, nonce: number, attempt: Attempt, known: readonly Attempt[]): Promise<Intent | undefined>;
   markMined(id: string, hash: string): Promise<void>;
-  markFailed(id: string, reason: string): Promise<void>;
+  /** Does nothing if there are other versions by now than those that failed. */
+  markFailed(id: string, reason: string, known: readonly Attempt[]): Promise<void>;
+  /** Signed and not known to be mined, lowest nonce first. */
   listPending(account: Address): Promise<Intent[]>;
+  /** Known to be mined, under this nonce or a higher one. */
+  listMinedFrom(account: Address, nonce: number): Promise<Intent[]>;
+  /** Back to signed: the chain has dropped the block it was mined in. */
+  reopen(id: string): Promise<Intent>;
 }
 
 /** What a transaction does, whatever its nonce and price. */
@@ -55,4 +68,9 @@ export function actOf(intent: Intent): Act {
 /** Whether two acts would do the same. */
 export function isSameAct(a: Act, b: Act): boolean {
   return a.to.toLowerCase() === b.to.toLowerCase() && a.data === b.data && a.value === b.value;
+}
+
+/** Whether both have the same signed versions. */
+export function haveSameVersions(a: readonly Attempt[], b: readonly Attempt[]): boolean {
+  return a.length === b.length && a.at(-1)?.hash === b.at(-1)?.hash;
 }

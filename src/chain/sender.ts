@@ -5,9 +5,19 @@ import type { Clock } from '../lib/clock';
 import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Chain } from './client';
-import { type Act, type Attempt, actOf, type Intent, type IntentStore, isSameAct, lastAttempt } from './intents';
+import { Fees, type Price } from './fees';
+import {
+  type Act,
+  type Attempt,
+  actOf,
+  haveSameVersions,
+  type Intent,
+  type IntentStore,
+  isSameAct,
+  lastAttempt,
+} from './intents';
 import { openQueue } from './queue';
-import { explainFailure, noFunds, reverted } from './revert';
+import { explainFailure, reverted } from './revert';
 import type { Wallet } from './wallet';
 
 export interface SendRequest {
@@ -37,15 +47,17 @@ export interface SenderOptions {
   /** After so long without being mined a transaction is sent again with a higher fee. */
   stuckMs?: number | undefined;
   pollMs?: number | undefined;
+  /** How often the same bytes are sent again while they are not mined: a node may forget them, or have been away. */
+  resendMs?: number | undefined;
   /** How long a node may know that a nonce is used before it knows the receipt. Shorter risks doubling, longer delays repair. */
   receiptLagMs?: number | undefined;
   /** No replacement pays more per gas than this, in wei. */
   maxFeePerGas?: bigint | undefined;
 }
 
-const GWEI = 1_000_000_000n;
-/** How often the same bytes are sent again while they are not mined: a node may forget them, or have been away. */
-const RESEND_MS = 5000;
+/** Words of nodes that mean: this version, or another one of the same nonce, got there already. */
+const PROGRESS =
+  /already (known|imported|exists)|known transaction|nonce (is )?too low|replacement (transaction )?underpriced/i;
 
 /**
  * Sends transactions so that none is lost and none doubled, whenever the process dies.
@@ -56,8 +68,11 @@ const RESEND_MS = 5000;
  *
  * The intent is stored before it is signed, the signed bytes before they are sent, and a restart sends the same bytes. From
  * `signed` on the chain alone decides: an unreachable node is waited for. `failed` cost nothing or only gas; sending the key again
- * begins it afresh. This object should be the account's only user, because it chooses the nonces; that another process used one
- * is noticed, late, and mended. A stuck transaction is replaced under its nonce, and every version's hash is watched.
+ * begins it afresh. A stuck transaction is replaced under its nonce, and every version's hash is watched. Only the lowest nonce
+ * under way can be stuck by itself; the others wait for it, and see to it that somebody follows it.
+ *
+ * Processes that share the account should share the store, which gives no nonce to two acts and no act to two signers. That
+ * a program without it used a nonce is noticed, late, and mended.
  */
 export function openSender(options: SenderOptions, deps: SenderDeps): Sender {
   return new TransactionSender(options, deps);
@@ -72,30 +87,31 @@ interface SenderDeps {
   signal: AbortSignal;
 }
 
-interface Price {
-  gasLimit: bigint;
-  maxFeePerGas: bigint;
-  maxPriorityFeePerGas: bigint;
-}
-
 /** A signed intent on its way. */
 interface Watch {
   intent: Intent;
   sentAtMs: number;
   /** Since when its nonce is used up although none of its versions is known to be mined. */
   passedAtMs?: number | undefined;
+  /** Since when a lower nonce is held by nothing that is under way. */
+  gapAtMs?: number | undefined;
 }
 
 class TransactionSender implements Sender {
+  private readonly fees: Fees;
   /** Whoever signs needs the nonce to itself. */
   private readonly exclusively = openQueue();
+  /** A node may refuse a nonce whose predecessor it does not know. */
+  private readonly inOrder = openQueue();
   /** By intent; two who wait for the same one must not both replace it. */
   private readonly followed = new Map<string, Promise<string>>();
 
   constructor(
     private readonly options: SenderOptions,
     private readonly deps: SenderDeps,
-  ) {}
+  ) {
+    this.fees = new Fees(deps.chain, deps.wallet.address, options.maxFeePerGas);
+  }
 
   get address(): Address {
     return this.deps.wallet.address;
@@ -103,7 +119,6 @@ class TransactionSender implements Sender {
 
   async send(request: SendRequest): Promise<{ hash: string }> {
     const intent = await this.exclusively(() => this.begin(request));
-    if (intent.state === 'mined') return { hash: intent.minedHash ?? '' };
     return { hash: await this.follow(intent) };
   }
 
@@ -119,12 +134,15 @@ class TransactionSender implements Sender {
   }
 
   async resume(): Promise<void> {
-    const { intents, logger, signal } = this.deps;
-    for (const intent of await intents.listPending(this.address)) {
-      void this.follow(intent).catch((error) => {
-        if (!signal.aborted) logger.warn('Earlier transaction failed', { key: intent.key }, error);
-      });
-    }
+    for (const intent of await this.deps.intents.listPending(this.address)) this.takeUp(intent);
+  }
+
+  private takeUp(intent: Intent): void {
+    const { logger, signal } = this.deps;
+    if (this.followed.has(intent.id)) return;
+    void this.follow(intent).catch((error) => {
+      if (!signal.aborted) logger.warn('Earlier transaction failed', { key: intent.key }, error);
+    });
   }
 
   /** The intent, signed if it was not yet. */
@@ -137,7 +155,7 @@ class TransactionSender implements Sender {
     const intent = await intents.begin({ account: this.address, key: fullKey, to, data, valueWei });
     if (intent.state !== 'created') return intent;
     const price = await this.prepare(intent, act);
-    return this.sign(intent, act, await this.nextNonce(), price);
+    return this.sign(intent, act, price);
   }
 
   private async findTwin(key: string, act: Act): Promise<Intent | undefined> {
@@ -147,38 +165,20 @@ class TransactionSender implements Sender {
 
   /** Simulates and prices. A refusal ends the intent before anything is spent; an unreachable node leaves it as it is. */
   private async prepare(intent: Intent, act: Act): Promise<Price> {
-    const { chain, intents } = this.deps;
     try {
-      const gas = await chain.provider.estimateGas({ from: this.address, ...act });
-      const price = { gasLimit: (gas * 6n) / 5n, ...(await this.currentFees()) };
-      const needWei = act.value + price.gasLimit * price.maxFeePerGas;
-      if ((await chain.provider.getBalance(this.address)) < needWei) throw noFunds(this.address, intent.key);
-      return price;
+      return await this.fees.priceOf(act, intent.key);
     } catch (error) {
-      const reason = error instanceof AppError ? error : explainFailure(error, intent.key, this.address);
-      if (reason.code !== 'chain/failed') await intents.markFailed(intent.id, describeError(reason));
-      throw reason;
+      const isRefused = error instanceof AppError && error.code !== 'chain/failed';
+      if (isRefused) await this.deps.intents.markFailed(intent.id, describeError(error), intent.attempts);
+      throw error;
     }
-  }
-
-  private async currentFees(): Promise<Omit<Price, 'gasLimit'>> {
-    const fees = await this.deps.chain.provider.getFeeData();
-    const priority = fees.maxPriorityFeePerGas ?? GWEI;
-    return {
-      maxFeePerGas: this.capped(fees.maxFeePerGas ?? 2n * GWEI + priority),
-      maxPriorityFeePerGas: this.capped(priority),
-    };
-  }
-
-  private capped(fee: bigint): bigint {
-    const { maxFeePerGas = 500n * GWEI } = this.options;
-    return fee < maxFeePerGas ? fee : maxFeePerGas;
   }
 
   /** The chain's count of mined transactions, or one past our own highest that is still under way. */
   private async nextNonce(): Promise<number> {
-    const mined = await this.minedCount();
+    // In this order: what is mined in between counts in both, and never in neither.
     const pending = await this.deps.intents.listPending(this.address);
+    const mined = await this.minedCount();
     return Math.max(mined, ...pending.map((intent) => (intent.nonce ?? -1) + 1));
   }
 
@@ -186,18 +186,22 @@ class TransactionSender implements Sender {
     return this.deps.chain.provider.getTransactionCount(this.address, 'latest');
   }
 
-  private async sign(intent: Intent, act: Act, nonce: number, price: Price): Promise<Intent> {
+  /** Signs under the nonce, or the next free one, and stores it. Another process may have been first: what it stored counts then. */
+  private async sign(intent: Intent, act: Act, price: Price, nonce?: number): Promise<Intent> {
     const { chain, wallet, intents, clock } = this.deps;
-    const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
-    const attempt = {
-      hash: Transaction.from(raw).hash ?? '',
-      raw,
-      maxFeePerGas: price.maxFeePerGas.toString(),
-      maxPriorityFeePerGas: price.maxPriorityFeePerGas.toString(),
-      atMs: clock.now(),
-    };
-    await intents.saveAttempt(intent.id, nonce, attempt);
-    return { ...intent, state: 'signed', nonce, attempts: [...intent.attempts, attempt] };
+    for (;;) {
+      const at = nonce ?? (await this.nextNonce());
+      const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce: at, ...act, ...price });
+      const attempt = {
+        hash: Transaction.from(raw).hash ?? '',
+        raw,
+        maxFeePerGas: price.maxFeePerGas.toString(),
+        maxPriorityFeePerGas: price.maxPriorityFeePerGas.toString(),
+        atMs: clock.now(),
+      };
+      const stored = await intents.saveAttempt(intent.id, at, attempt, intent.attempts);
+      if (stored) return stored;
+    }
   }
 
   private follow(intent: Intent): Promise<string> {
@@ -212,6 +216,9 @@ class TransactionSender implements Sender {
     const { clock, signal } = this.deps;
     const watch: Watch = { intent, sentAtMs: Number.NEGATIVE_INFINITY };
     for (;;) {
+      const { state, key, minedHash = '', reason = 'another process gave it up' } = watch.intent;
+      if (state === 'mined') return minedHash;
+      if (state !== 'signed') throw reverted(key, reason, []);
       const receipt = await this.look(watch);
       if (receipt) return this.finish(watch.intent, receipt);
       await clock.sleep(this.options.pollMs ?? 300, signal);
@@ -231,33 +238,72 @@ class TransactionSender implements Sender {
   }
 
   private async advance(watch: Watch): Promise<TransactionReceipt | undefined> {
-    const { stuckMs = 60_000, receiptLagMs = 10_000 } = this.options;
+    const { stuckMs = 60_000, receiptLagMs = 10_000, resendMs = 5000 } = this.options;
     const { intent } = watch;
+    const { nonce = 0 } = intent;
     const last = lastAttempt(intent);
     const now = this.deps.clock.now();
-    if (now - watch.sentAtMs >= RESEND_MS) {
+    const isDue = now - watch.sentAtMs >= resendMs;
+    if (isDue) {
       watch.sentAtMs = now;
       await this.broadcast(last.raw, intent.key);
     }
     const receipt = await this.findReceipt(intent.attempts);
     if (receipt) return receipt;
-    if ((await this.minedCount()) > (intent.nonce ?? 0)) {
-      watch.passedAtMs ??= now;
+    const mined = await this.minedCount();
+    // Counted anew when a reorganisation gives the nonce back.
+    watch.passedAtMs = mined > nonce ? (watch.passedAtMs ?? now) : undefined;
+    if (watch.passedAtMs !== undefined) {
       if (now - watch.passedAtMs >= receiptLagMs) await this.exclusively(() => this.signAgain(watch));
+    } else if (mined < nonce) {
+      if (isDue) await this.closeGap(watch, mined);
     } else if (now - last.atMs > stuckMs) {
       await this.exclusively(() => this.replace(watch));
     }
     return undefined;
   }
 
-  /** "Already known" and "nonce too low" mean that it, or another version, got there: the receipt will tell. */
+  /** Has every nonce from the chain's next to ours followed: the process that should have sent it may be dead. */
+  private async closeGap(watch: Watch, mined: number): Promise<void> {
+    const { clock, intents } = this.deps;
+    const pending = await intents.listPending(this.address);
+    const holes: number[] = [];
+    for (let nonce = mined; nonce < (watch.intent.nonce ?? 0); nonce += 1) {
+      const holder = pending.find((other) => other.nonce === nonce);
+      if (holder) this.takeUp(holder);
+      else holes.push(nonce);
+    }
+    watch.gapAtMs = holes.length > 0 ? (watch.gapAtMs ?? clock.now()) : undefined;
+    // Until then it is more likely that the node that counted is behind.
+    if (watch.gapAtMs === undefined || clock.now() - watch.gapAtMs < (this.options.receiptLagMs ?? 10_000)) return;
+    const unmined = await intents.listMinedFrom(this.address, mined);
+    for (const nonce of holes) {
+      const holder = unmined.find((other) => other.nonce === nonce);
+      if (holder) this.takeUp(await intents.reopen(holder.id));
+      else await this.fill(nonce);
+    }
+  }
+
+  /** Uses up a nonce that none of our acts holds. To sign a waiting act anew under it could double that act. */
+  private async fill(nonce: number): Promise<void> {
+    const { chain, wallet, logger } = this.deps;
+    const [act, key] = [{ to: this.address, data: '0x', value: 0n }, `nonce ${nonce}`];
+    logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
+    const price = await this.fees.priceOf(act, key);
+    const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
+    await this.broadcast(raw, key);
+  }
+
+  /** Some errors mean that it, or another version, got there: the receipt will tell. */
   private async broadcast(raw: string, key: string): Promise<void> {
     const { chain, logger } = this.deps;
     try {
-      await chain.provider.send('eth_sendRawTransaction', [raw]);
+      await this.inOrder(() => chain.provider.send('eth_sendRawTransaction', [raw]));
     } catch (error) {
       const isProgress =
-        isError(error, 'NONCE_EXPIRED') || /already (known|imported)|nonce too low/i.test(describeError(error));
+        isError(error, 'NONCE_EXPIRED') ||
+        isError(error, 'REPLACEMENT_UNDERPRICED') ||
+        PROGRESS.test(describeError(error));
       logger[isProgress ? 'debug' : 'warn']('Broadcast was answered with an error', { key }, error);
     }
   }
@@ -273,12 +319,12 @@ class TransactionSender implements Sender {
 
   private async finish(intent: Intent, receipt: TransactionReceipt): Promise<string> {
     const { intents, chain } = this.deps;
-    const { id, key } = intent;
+    const { id, key, attempts } = intent;
     if (receipt.status === 1) {
       await intents.markMined(id, receipt.hash);
       return receipt.hash;
     }
-    await intents.markFailed(id, `reverted in ${receipt.hash}`);
+    await intents.markFailed(id, `reverted in ${receipt.hash}`, attempts);
     // The state it met is over; asking again tells the reason in most cases.
     const call = { from: this.address, ...actOf(intent), blockTag: receipt.blockNumber };
     const reason = await chain.provider.call(call).then(
@@ -293,44 +339,35 @@ class TransactionSender implements Sender {
    * know a receipt later than the nonce, hence the long wait before this.
    */
   private async signAgain(watch: Watch): Promise<void> {
-    if (await this.isNewer(watch)) return;
+    if (await this.isOvertaken(watch)) return;
     const { intent } = watch;
     if (await this.findReceipt(intent.attempts)) return;
     const act = actOf(intent);
     const price = await this.prepare(intent, act);
     this.deps.logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
-    this.renew(watch, await this.sign(intent, act, await this.nextNonce(), price));
+    this.renew(watch, await this.sign(intent, act, price));
   }
 
-  /** The same nonce at ×1.125 the fee, the least a node accepts; the stored list then holds one hash more. */
+  /** The same nonce at a higher fee; the stored list then holds one hash more. */
   private async replace(watch: Watch): Promise<void> {
-    if (await this.isNewer(watch)) return;
+    if (await this.isOvertaken(watch)) return;
     const { intent } = watch;
     const last = lastAttempt(intent);
-    const price = {
-      gasLimit: Transaction.from(last.raw).gasLimit,
-      maxFeePerGas: this.raise(last.maxFeePerGas),
-      maxPriorityFeePerGas: this.raise(last.maxPriorityFeePerGas),
-    };
-    if (price.maxFeePerGas.toString() === last.maxFeePerGas) return;
+    const price = this.fees.raised(last);
+    if (!price) return;
     this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
-    this.renew(watch, await this.sign(intent, actOf(intent), intent.nonce ?? 0, price));
+    this.renew(watch, await this.sign(intent, actOf(intent), price, intent.nonce ?? 0));
   }
 
-  private raise(fee: string): bigint {
-    return this.capped((BigInt(fee) * 1125n) / 1000n + 1n);
-  }
-
-  /** True when another process of this account has signed the intent again meanwhile; that version is watched from now on. */
-  private async isNewer(watch: Watch): Promise<boolean> {
-    const pending = await this.deps.intents.listPending(this.address);
-    const stored = pending.find(({ id }) => id === watch.intent.id);
-    if (!stored || stored.attempts.length <= watch.intent.attempts.length) return false;
+  /** True when another process has signed the intent again or ended it meanwhile; what it stored counts from now on. */
+  private async isOvertaken(watch: Watch): Promise<boolean> {
+    const stored = await this.deps.intents.get(watch.intent.id);
+    if (stored.state === 'signed' && haveSameVersions(stored.attempts, watch.intent.attempts)) return false;
     this.renew(watch, stored);
     return true;
   }
 
   private renew(watch: Watch, intent: Intent): void {
-    Object.assign(watch, { intent, sentAtMs: Number.NEGATIVE_INFINITY, passedAtMs: undefined });
+    Object.assign(watch, { intent, sentAtMs: Number.NEGATIVE_INFINITY, passedAtMs: undefined, gapAtMs: undefined });
   }
 }

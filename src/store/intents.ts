@@ -1,9 +1,10 @@
-import type { Kysely, Selectable } from 'kysely';
+import { type Kysely, MysqlAdapter, type Selectable } from 'kysely';
 import { z } from 'zod';
 import { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { isDuplicate } from './jobs';
 import { type IntentsTable, type Tables, textToWei, weiToText } from './schema';
+import { inTransaction } from './transactions';
 
 const Attempt = z.object({
   hash: z.string(),
@@ -60,22 +61,46 @@ export class Intents {
         if (!isDuplicate(error)) throw error;
       });
     await this.db.updateTable('intents').set(content).where('id', '=', id).where('state', '=', 'failed').execute();
-    return this.require(id);
+    return this.get(id);
   }
 
-  /** Keeps a signed version; must be called before it is sent. */
-  async saveAttempt(id: string, nonce: number, attempt: Attempt): Promise<void> {
-    const { attempts } = await this.require(id);
-    const attempts_json = JSON.stringify([...attempts, attempt]);
-    await this.db.updateTable('intents').set({ state: 'signed', nonce, attempts_json }).where('id', '=', id).execute();
+  async get(id: string): Promise<Intent> {
+    return parseIntent(await this.db.selectFrom('intents').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
+  }
+
+  /**
+   * Keeps a signed version; must be called before it is sent. With `known`, the versions its signer knew of, nothing is kept if
+   * another process has added one or begun the intent afresh. Returns the intent as it is stored then; undefined, and nothing is
+   * kept, if another signed intent of the account holds the nonce.
+   */
+  saveAttempt(id: string, nonce: number, attempt: Attempt, known?: readonly Attempt[]): Promise<Intent | undefined> {
+    return inTransaction(this.db, async (tx) => {
+      const intents = new Intents(tx, this.clock);
+      const stored = await intents.get(id);
+      const open = await intents.lockOpen(stored.account);
+      const intent = open.find((other) => other.id === id) ?? (await intents.get(id));
+      if (known && !isOpenWith(intent, known)) return intent;
+      const isOwn = intent.state === 'signed' && intent.nonce === nonce;
+      if (!isOwn && open.some((other) => other.state === 'signed' && other.nonce === nonce)) return undefined;
+      const attempts_json = JSON.stringify([...intent.attempts, attempt]);
+      await tx.updateTable('intents').set({ state: 'signed', nonce, attempts_json }).where('id', '=', id).execute();
+      return intents.get(id);
+    });
   }
 
   async markMined(id: string, hash: string): Promise<void> {
     await this.db.updateTable('intents').set({ state: 'mined', mined_hash: hash }).where('id', '=', id).execute();
   }
 
-  async markFailed(id: string, reason: string): Promise<void> {
-    await this.db.updateTable('intents').set({ state: 'failed', reason }).where('id', '=', id).execute();
+  /** With `known`, the versions that failed, only if there are no others by now. */
+  async markFailed(id: string, reason: string, known?: readonly Attempt[]): Promise<void> {
+    await inTransaction(this.db, async (tx) => {
+      const intents = new Intents(tx, this.clock);
+      const { account } = await intents.get(id);
+      const intent = (await intents.lockOpen(account)).find((other) => other.id === id);
+      if (known && !(intent && isOpenWith(intent, known))) return;
+      await tx.updateTable('intents').set({ state: 'failed', reason }).where('id', '=', id).execute();
+    });
   }
 
   /** Signed and not known to be mined, lowest nonce first. */
@@ -90,9 +115,44 @@ export class Intents {
     return rows.map(parseIntent);
   }
 
-  private async require(id: string): Promise<Intent> {
-    return parseIntent(await this.db.selectFrom('intents').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
+  /** Known to be mined, under this nonce or a higher one. */
+  async listMinedFrom(account: Address, nonce: number): Promise<Intent[]> {
+    const rows = await this.db
+      .selectFrom('intents')
+      .selectAll()
+      .where('account', '=', account)
+      .where('state', '=', 'mined')
+      .where('nonce', '>=', nonce)
+      .orderBy('nonce')
+      .execute();
+    return rows.map(parseIntent);
   }
+
+  /** Back to signed, if it was mined: the chain has dropped the block it was in. */
+  async reopen(id: string): Promise<Intent> {
+    const change = { state: 'signed', mined_hash: null };
+    await this.db.updateTable('intents').set(change).where('id', '=', id).where('state', '=', 'mined').execute();
+    return this.get(id);
+  }
+
+  /** All of the account that may still be signed. Until the transaction ends no other one can sign any of them. */
+  private async lockOpen(account: Address): Promise<Intent[]> {
+    const query = this.db
+      .selectFrom('intents')
+      .selectAll()
+      .where('account', '=', account)
+      .where('state', 'in', ['created', 'signed']);
+    // A transaction of SQLite holds the write lock from its beginning.
+    const isMysql = this.db.getExecutor().adapter instanceof MysqlAdapter;
+    const rows = await (isMysql ? query.forUpdate() : query).execute();
+    return rows.map(parseIntent);
+  }
+}
+
+/** Whether the intent is open and has just these versions. */
+function isOpenWith({ state, attempts }: Intent, known: readonly Attempt[]): boolean {
+  const isOpen = state === 'created' || state === 'signed';
+  return isOpen && attempts.length === known.length && attempts.at(-1)?.hash === known.at(-1)?.hash;
 }
 
 function parseIntent(row: Selectable<IntentsTable>): Intent {

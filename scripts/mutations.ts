@@ -69,7 +69,11 @@ export const mutations: readonly Mutation[] = [
       'block.timestamp + rules.minWork <= job.time',
       'block.timestamp + rules.minWork < job.time',
     ],
-    ['declining costs the other penalty', '_part(job.fee, rules.declineBps)', '_part(job.fee, rules.penaltyBps)'],
+    [
+      'declining costs the other penalty',
+      'reopened ? rules.declineBps : rules.penaltyBps',
+      'reopened ? rules.penaltyBps : rules.declineBps',
+    ],
     [
       'timeout comes early',
       '_requireOver(jobId, job);\n        // Effect.\n        Terms memory',

@@ -3,7 +3,7 @@ import { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { isDuplicate } from './jobs';
 import { type BoardJobsTable, type ChainEventsTable, type Tables, textToWei, weiToText } from './schema';
-import { inTransaction } from './transactions';
+import { inTransaction, lockBoard } from './transactions';
 
 /** One event of a job, as it is kept. */
 export interface IndexedEvent {
@@ -69,6 +69,7 @@ export class Board {
     isFinal: boolean,
   ): Promise<void> {
     return inTransaction(this.db, async (tx) => {
+      await lockBoard(tx);
       const lost = await tx
         .selectFrom('chain_events')
         .select('job_id')

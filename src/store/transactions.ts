@@ -22,6 +22,15 @@ export async function inTransaction<T>(db: Kysely<Tables>, work: (tx: Kysely<Tab
 }
 
 /**
+ * Makes this transaction the only one that changes the index of the chain's events, until it ends: masters that share a database
+ * tell the same at the same time. A transaction of SQLite holds the write lock from its beginning.
+ */
+export async function lockBoard(tx: Kysely<Tables>): Promise<void> {
+  if (!(tx.getExecutor().adapter instanceof MysqlAdapter)) return;
+  await tx.selectFrom('cursors').select('id').where('id', '=', 'lock:board').forUpdate().execute();
+}
+
+/**
  * Makes this transaction the only one that changes the ledger of a job, until it ends. Position 0 always begins a range, so its
  * row serves as the lock. A transaction of SQLite holds the write lock from its beginning.
  */

@@ -12,8 +12,19 @@ const indexes = [
   ['board_jobs_state_deadline', ['state', 'deadline_ms', 'id']],
 ] as const;
 
-/** Pages in milliseconds, and when the size of a job's data set was last asked for. */
-export async function up(db: Kysely<unknown>): Promise<void> {
+/** As the tables are before this. */
+interface Before {
+  cursors: { id: string; block_number: number; block_hash: string };
+}
+
+/**
+ * Pages in milliseconds, when the size of a job's data set was last asked for, and a row to be locked by whoever changes the index
+ * (no reader's cursor is named so).
+ */
+export async function up(db: Kysely<Before>): Promise<void> {
+  const lock = { id: 'lock:board', block_number: 0, block_hash: '' };
+  const known = await db.selectFrom('cursors').select('id').where('id', '=', lock.id).executeTakeFirst();
+  if (!known) await db.insertInto('cursors').values(lock).execute();
   const add = db.schema.alterTable('board_jobs').addColumn('size_asked_at_ms', 'bigint');
   await unlessThere(add.execute());
   for (const [name, columns] of indexes) {

@@ -160,8 +160,8 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
     expect(await unsized(10, 1001)).toEqual(['sha256:2']);
   });
 
-  test('when two masters that share the database tell it the same, each event is there once', async () => {
-    const other = await openStore(options);
+  test('when masters that share the database tell it the same, each event is there once, and nothing is left behind', async () => {
+    const others = await Promise.all([1, 2, 3].map(() => openStore(options)));
     const tell = async (board: Store['board']) => {
       for (let block = 1; block <= 20; block += 1) {
         const batch = [event(block, block, 'REQUESTED'), event(100 + block, block, 'REQUESTED')];
@@ -171,8 +171,8 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
       }
       await board.takeTentative(21, []);
     };
-    await Promise.all([tell(store.board), tell(other.board)]);
-    await other[Symbol.asyncDispose]();
+    await Promise.all([store, ...others].map(({ board }) => tell(board)));
+    for (const other of others) await other[Symbol.asyncDispose]();
     const { jobs, total } = await store.board.list({ sort: 'newest', limit: 100, offset: 0 });
     expect(total).toBe(40);
     expect(jobs.every(({ state, isFinal }) => state === 'REQUESTED' && isFinal)).toBe(true);
@@ -193,7 +193,9 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
     store = await openStore(options);
     expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
     for (const name of ['board_jobs_state_deadline', 'board_jobs_fee']) {
-      await expect(runSql(options, `create index ${name} on board_jobs (id)`)).rejects.toThrow(name);
+      // Not toThrow: SQLite's errors may be of the realm of another test file, and no Error here.
+      const again = runSql(options, `create index ${name} on board_jobs (id)`);
+      await expect(again).rejects.toMatchObject({ message: expect.stringContaining(name) });
     }
   });
 

@@ -80,7 +80,7 @@ abstract contract Crowd {
         INodeRegistry.Enrolment memory enrolment = INodeRegistry.Enrolment({
             node: _node(index),
             organisation: _organisation(index),
-            payout: _wallet(index),
+            payout: _payoutOf(index),
             capabilityHash: RESULT,
             capabilityUri: "uri",
             computeUnits: 1,
@@ -137,8 +137,14 @@ abstract contract Crowd {
     }
 
     /// @dev Where the rewards of a node go at first.
-    function _wallet(uint256 index) internal pure returns (address) {
+    function _wallet(uint256 index) private pure returns (address) {
         return address(uint160(0x9000 + index));
+    }
+
+    /// @dev A node that comes back keeps its wallet; with another it would be refused.
+    function _payoutOf(uint256 index) private view returns (address) {
+        address kept = _registry.payoutOf(_node(index));
+        return kept == address(0) ? _wallet(index) : kept;
     }
 
     function _organisation(uint256 index) internal pure returns (bytes32) {

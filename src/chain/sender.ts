@@ -57,7 +57,7 @@ export interface SenderOptions {
 
 /** Words of nodes that mean: this version, or another one of the same nonce, got there already. */
 const PROGRESS =
-  /already (known|imported|exists)|known transaction|nonce (is )?too low|replacement (transaction )?underpriced/i;
+  /already ?known|already imported|already exists|known transaction|nonce (is )?too low|old ?nonce|replacement (transaction )?underpriced|replacement ?not ?allowed/i;
 
 /**
  * Sends transactions so that none is lost and none doubled, whenever the process dies.

@@ -1,15 +1,15 @@
 import { hexlify, Interface, isError, randomBytes } from 'ethers';
 import { formatEmt } from '../domain/emt';
 import type { Address, JobId } from '../domain/ids';
-import { JobId as JobIdSchema } from '../domain/ids';
 import type { Share } from '../domain/shares';
 import { AppError } from '../lib/errors';
 import { commitmentOf } from './attestations';
 import type { Chain } from './client';
-import { coreInterface, decodeEvent } from './events';
+import { coreInterface } from './events';
 import { emethTokenAbi } from './generated/emeth-token';
 import { signPermit } from './permit';
 import { openQueue } from './queue';
+import { requestsIn } from './requests';
 import type { Sender } from './sender';
 import type { Wallet } from './wallet';
 import type { SignedWithdrawal } from './withdrawal';
@@ -199,11 +199,7 @@ function encode(method: string, args: readonly unknown[]): string {
 }
 
 async function jobOf(chain: Chain, hash: string): Promise<JobId> {
-  const receipt = await chain.provider.getTransactionReceipt(hash);
-  for (const log of receipt?.logs ?? []) {
-    if (log.address.toLowerCase() !== chain.core) continue;
-    const event = decodeEvent(log);
-    if (event?.type === 'JobRequested') return JobIdSchema.parse(event.jobId);
-  }
+  const [request] = await requestsIn(chain, hash);
+  if (request) return request.jobId;
   throw new Error(`Transaction ${hash} requested no job`);
 }

@@ -27,6 +27,7 @@ import { lockDataDir } from '../store/lock';
 import { loadRole, openRoleLogger, stopSignal } from './context';
 import { keyOf } from './keys';
 import { mountMaster } from './master-routes';
+import { takeOpenJobs } from './open-jobs';
 import { openMasterStore } from './open-store';
 import type { CommonOptions } from './options';
 import { finalityOf, jobRules } from './role-settings';
@@ -90,6 +91,8 @@ export async function runMaster(options: CommonOptions): Promise<void> {
       address: wallet.address,
     });
   }
+  const isFresh = (await master.loadCursors()).final === undefined;
+  if (config.board_url && isFresh) await takeOpenJobs(config.board_url, { chain, store, logger, signal });
   const watching = watchChain(
     { ...finalityOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
     {

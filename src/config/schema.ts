@@ -183,7 +183,9 @@ export const MasterConfig = z
     ),
     board_url: httpUrl
       .optional()
-      .describe('Address of a board, for `emeth joblist --board`. Jobs themselves are only ever taken from the chain.'),
+      .describe(
+        'Address of a board: a fresh master finds the open jobs there, and `emeth joblist --board` lists them. What a job says is only ever read from the chain.',
+      ),
     heartbeatMs: z
       .int()
       .min(100)

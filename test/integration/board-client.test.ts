@@ -1,13 +1,16 @@
 import type { Express } from 'express';
 import { fetchBoardPage, fetchOpenJobs, printable } from '../../src/board/client';
 import { openChain } from '../../src/chain/client';
-import { decodeEvent } from '../../src/chain/events';
+import { requestsIn } from '../../src/chain/requests';
+import { takeOpenJobs } from '../../src/commands/open-jobs';
 import type { JobId } from '../../src/domain/ids';
 import { openHttp } from '../../src/http/server';
 import { silentLogger as logger } from '../../src/lib/logger';
 import type { BoardJobView } from '../../src/protocol/board';
+import { openStore } from '../../src/store/open';
 import { runInProcess } from '../support/cli';
-import { type Escrow, openEscrow } from '../support/escrow';
+import { type Escrow, FEE, openEscrow } from '../support/escrow';
+import { openScratch } from '../support/scratch';
 
 jest.setTimeout(60_000);
 
@@ -62,11 +65,7 @@ async function openVerify() {
   });
   return {
     async verify(jobId: JobId, txHash: string) {
-      const receipt = await chain.provider.getTransactionReceipt(txHash);
-      const events = (receipt?.logs ?? [])
-        .filter(({ address }) => address.toLowerCase() === chain.core)
-        .flatMap((log) => decodeEvent(log) ?? []);
-      return events.filter((event) => event.type === 'JobRequested').find((event) => event.jobId === jobId);
+      return (await requestsIn(chain, txHash)).find((request) => request.jobId === jobId);
     },
     [Symbol.asyncDispose]: () => chain[Symbol.asyncDispose](),
   };
@@ -187,4 +186,20 @@ test('nothing that a requester or a board writes reaches the terminal as a comma
   expect(out).toContain('owned');
   expect(out).not.toContain('\u0007');
   expect(out).not.toContain('\u001b');
+});
+
+test('takeOpenJobs: what the chain confirms is in the queue, with the chain’s terms; a board that is away stops nothing', async () => {
+  await using scratch = await openScratch();
+  await using store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
+  const endpoint = escrow.provider._getConnection().url;
+  await using chain = await openChain({ endpoint, core: escrow.core, token: escrow.token });
+  const jobId = await escrow.request();
+  await using board = await serving([view(jobId, await lastTx()), view(`0x${'9'.repeat(32)}`, hash(9))]);
+  const deps = { chain, store, logger, signal: new AbortController().signal };
+  await takeOpenJobs('http://127.0.0.1:1', deps);
+  expect(await store.jobs.list()).toEqual([]);
+  await takeOpenJobs(board.url, deps);
+  expect((await store.jobs.list()).map(({ id, feeWei, state }) => [id, feeWei, state])).toEqual([
+    [jobId, FEE, 'queued'],
+  ]);
 });

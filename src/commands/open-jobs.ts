@@ -1,0 +1,30 @@
+import { fetchOpenJobs } from '../board/client';
+import type { Chain } from '../chain/client';
+import { requestsIn } from '../chain/requests';
+import type { Logger } from '../lib/logger';
+import { applyEvent } from '../master/chain-follower';
+import type { Store } from '../store/open';
+
+/**
+ * Puts the jobs that a board calls open into the queue, so that a fresh master need not read the chain's whole past before it sees
+ * them. Each is read from the chain itself; the board only says where to look, and one that does not answer is done without.
+ */
+export async function takeOpenJobs(
+  boardUrl: string,
+  { chain, store, logger, signal }: { chain: Chain; store: Store; logger: Logger; signal: AbortSignal },
+): Promise<void> {
+  try {
+    const requests = await fetchOpenJobs(boardUrl, {
+      verify: async (jobId, txHash) => (await requestsIn(chain, txHash)).find((request) => request.jobId === jobId),
+      logger,
+      signal,
+    });
+    await store.transaction(async (tx) => {
+      for (const request of requests) await applyEvent(tx, request);
+    });
+    logger.info('Open jobs taken over from the board', { url: boardUrl, jobs: requests.length });
+  } catch (error) {
+    if (signal.aborted) return;
+    logger.warn('The board cannot be read; going on with the chain alone', { url: boardUrl }, error);
+  }
+}

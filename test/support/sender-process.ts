@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import type { SenderProcess } from '../fixtures/sender-process';
 import { compileFixture } from './compiled';
@@ -11,27 +12,28 @@ export interface SenderRun {
   ended: Promise<{ isKilled: boolean; steps: string[] }>;
 }
 
-/** Starts senders in processes of their own; the next one loads its code while the present one works. */
+/** Starts senders in processes of their own; the next ones load their code while the present one works. */
 export interface SenderProcesses extends AsyncDisposable {
   start(told: SenderProcess): SenderRun;
 }
 
-export async function openSenderProcesses(): Promise<SenderProcesses> {
+/** Keeps so many ready `ahead`: as many as are to begin at the same moment. */
+export async function openSenderProcesses(ahead = 1): Promise<SenderProcesses> {
   const script = await compileFixture('sender-process');
   const spawnNext = () => spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
-  let next = spawnNext();
+  const ready = Array.from({ length: ahead }, spawnNext);
   return {
     start(told) {
-      const child = next;
-      next = spawnNext();
+      ready.push(spawnNext());
+      const child = ready.shift() as ChildProcess & { stdin: Writable };
       const ended = outcomeOf(child);
       child.stdin.end(JSON.stringify(told));
       return { ended };
     },
     async [Symbol.asyncDispose]() {
-      const gone = once(next, 'exit');
-      next.kill('SIGKILL');
-      await gone;
+      const gone = ready.map((child) => once(child, 'exit'));
+      for (const child of ready) child.kill('SIGKILL');
+      await Promise.all(gone);
     },
   };
 }

@@ -21,7 +21,7 @@ let path: string;
 let stores: [Store, Store];
 
 beforeAll(async () => {
-  processes = await openSenderProcesses();
+  processes = await openSenderProcesses(2);
   accounts = await openChainAccounts();
 }, 60_000);
 afterAll(async () => {
@@ -188,6 +188,8 @@ describe('two processes of one account that share its store', () => {
   test('as real processes with five acts each, two of them the same: every act once, every nonce for one act', async () => {
     const { chain, escrow } = accounts;
     const before = await count();
+    // So that many are under way when the next nonce is chosen.
+    await provider().send('evm_setAutomine', [false]);
     const endpoint = escrow.provider._getConnection().url;
     const key = devKeys[roles.indexOf(role)] as string;
     const common = { endpoint, core: chain.core, token: chain.token, key, store: path, options: { pollMs: 10 } };
@@ -195,7 +197,15 @@ describe('two processes of one account that share its store', () => {
       [0, 1, 2, 3, 4],
       [3, 4, 5, 6, 7],
     ].map((numbers) => processes.start({ ...common, acts: numbers.map(deposit), killAt: Number.MAX_SAFE_INTEGER }));
-    await Promise.all(runs.map(({ ended }) => ended));
+    let isOver = false;
+    const over = Promise.all(runs.map(({ ended }) => ended)).finally(() => {
+      isOver = true;
+    });
+    await until(async () => {
+      await provider().send('evm_mine', []);
+      return isOver;
+    });
+    await over;
     expect([await count(), await credit()]).toEqual([before + 8, 255n * EMT]);
     expect(await stores[0].intents.listPending(me())).toEqual([]);
     const mined = await stores[0].intents.listMinedFrom(me(), 0);

@@ -105,6 +105,8 @@ class TransactionSender implements Sender {
   private readonly inOrder = openQueue();
   /** By intent; two who wait for the same one must not both replace it. */
   private readonly followed = new Map<string, Promise<string>>();
+  /** Of those, what nobody here asked for, but has to be mined before something that was. */
+  private readonly helped = new Set<Promise<void>>();
 
   constructor(
     private readonly options: SenderOptions,
@@ -119,7 +121,12 @@ class TransactionSender implements Sender {
 
   async send(request: SendRequest): Promise<{ hash: string }> {
     const intent = await this.exclusively(() => this.begin(request));
-    return { hash: await this.follow(intent) };
+    try {
+      return { hash: await this.follow(intent) };
+    } finally {
+      // Their outcome is known at about the same time, and our caller may end the process now.
+      await Promise.all(this.helped);
+    }
   }
 
   async estimateWei({ to, data, valueWei }: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint> {
@@ -134,15 +141,23 @@ class TransactionSender implements Sender {
   }
 
   async resume(): Promise<void> {
-    for (const intent of await this.deps.intents.listPending(this.address)) this.takeUp(intent);
+    for (const intent of await this.deps.intents.listPending(this.address)) void this.takeUp(intent);
   }
 
-  private takeUp(intent: Intent): void {
+  private async takeUp(intent: Intent): Promise<void> {
     const { logger, signal } = this.deps;
-    if (this.followed.has(intent.id)) return;
-    void this.follow(intent).catch((error) => {
+    try {
+      await this.follow(intent);
+    } catch (error) {
       if (!signal.aborted) logger.warn('Earlier transaction failed', { key: intent.key }, error);
-    });
+    }
+  }
+
+  /** Takes up what ours must wait for. */
+  private help(intent: Intent): void {
+    if (this.followed.has(intent.id)) return;
+    const helping = this.takeUp(intent).finally(() => this.helped.delete(helping));
+    this.helped.add(helping);
   }
 
   /** The intent, signed if it was not yet. */
@@ -251,10 +266,11 @@ class TransactionSender implements Sender {
     const receipt = await this.findReceipt(intent.attempts);
     if (receipt) return receipt;
     const mined = await this.minedCount();
-    // Counted anew when a reorganisation gives the nonce back.
-    watch.passedAtMs = mined > nonce ? (watch.passedAtMs ?? now) : undefined;
+    const countedAtMs = this.deps.clock.now();
+    // Counted anew when a reorganisation gives the nonce back; from the answer on, for an answer can take its time.
+    watch.passedAtMs = mined > nonce ? (watch.passedAtMs ?? countedAtMs) : undefined;
     if (watch.passedAtMs !== undefined) {
-      if (now - watch.passedAtMs >= receiptLagMs) await this.exclusively(() => this.signAgain(watch));
+      if (countedAtMs - watch.passedAtMs >= receiptLagMs) await this.exclusively(() => this.signAgain(watch));
     } else if (mined < nonce) {
       if (isDue) await this.closeGap(watch, mined);
     } else if (now - last.atMs > stuckMs) {
@@ -270,7 +286,7 @@ class TransactionSender implements Sender {
     const holes: number[] = [];
     for (let nonce = mined; nonce < (watch.intent.nonce ?? 0); nonce += 1) {
       const holder = pending.find((other) => other.nonce === nonce);
-      if (holder) this.takeUp(holder);
+      if (holder) this.help(holder);
       else holes.push(nonce);
     }
     watch.gapAtMs = holes.length > 0 ? (watch.gapAtMs ?? clock.now()) : undefined;
@@ -279,7 +295,7 @@ class TransactionSender implements Sender {
     const unmined = await intents.listMinedFrom(this.address, mined);
     for (const nonce of holes) {
       const holder = unmined.find((other) => other.nonce === nonce);
-      if (holder) this.takeUp(await intents.reopen(holder.id));
+      if (holder) this.help(await intents.reopen(holder.id));
       else await this.fill(nonce);
     }
   }
@@ -288,10 +304,15 @@ class TransactionSender implements Sender {
   private async fill(nonce: number): Promise<void> {
     const { chain, wallet, logger } = this.deps;
     const [act, key] = [{ to: this.address, data: '0x', value: 0n }, `nonce ${nonce}`];
-    logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
-    const price = await this.fees.priceOf(act, key);
-    const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
-    await this.broadcast(raw, key);
+    try {
+      const price = await this.fees.priceOf(act, key);
+      const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
+      logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
+      await this.broadcast(raw, key);
+    } catch (error) {
+      // An act that is signed waits for funds as it does for the node.
+      logger.warn('Nonce was left out and cannot be used up yet', { nonce }, error);
+    }
   }
 
   /** Some errors mean that it, or another version, got there: the receipt will tell. */

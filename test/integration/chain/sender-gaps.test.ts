@@ -115,7 +115,23 @@ describe('gaps of nonces', () => {
     expect(await count()).toBe(before + 1);
     await (await open()).send(transfer('d'));
     expect([await count(), (await received()) - had]).toEqual([before + 4, 15n]);
+    // At once: a command would end here.
+    expect(await pending()).toEqual([]);
+  });
+
+  test('when there are no funds to use a left-out nonce up, those behind it wait for some', async () => {
+    const [before, had] = [await count(), await received()];
+    await signAndDie(['a', 'b'], () => false);
+    const [first] = await pending();
+    await accounts.store.intents.markFailed(first?.id ?? '', 'refused');
+    await provider().send('anvil_setBalance', [me(), '0x10']);
+    const warned: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => warned.push(message) };
+    await (await open({}, { logger })).resume();
+    await until(async () => warned.includes('Nonce was left out and cannot be used up yet'));
+    await provider().send('anvil_setBalance', [me(), '0x8ac7230489e80000']);
     await until(async () => (await pending()).length === 0);
+    expect([await count(), (await received()) - had]).toEqual([before + 2, 2n]);
   });
 
   test('when one in the middle failed before it was sent, its nonce is used up and the act is not done', async () => {

@@ -15,10 +15,10 @@ const types = {
     { name: 'jobId', type: 'bytes16' },
     { name: 'commitment', type: 'bytes20' },
     { name: 'accepted', type: 'bool' },
-    { name: 'reasonHash', type: 'bytes32' },
+    { name: 'reasonHash', type: 'bytes16' },
   ],
 };
-const NO_REASON = `0x${'0'.repeat(64)}`;
+const NO_REASON = `0x${'0'.repeat(32)}`;
 
 /** Signs a verdict for another verifier to bring, where the contract wants the word of several. */
 export function signAttestation(wallet: Wallet, core: Address, attestation: Attestation): Promise<string> {

@@ -1,4 +1,4 @@
-import { hexlify, Interface, isError, randomBytes } from 'ethers';
+import { concat, hexlify, Interface, isError, randomBytes } from 'ethers';
 import { formatEmt } from '../domain/emt';
 import type { Address, JobId } from '../domain/ids';
 import type { Share } from '../domain/shares';
@@ -108,9 +108,9 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
     timeout: (jobId) => once(jobId, 'timeout'),
     finalize: (jobId) => once(jobId, 'finalize'),
     unwind: (jobId) => once(jobId, 'unwind'),
-    verify: (ref, attestations = []) => once(ref.jobId, 'verify', commitmentOf(ref), attestations),
+    verify: (ref, attestations = []) => once(ref.jobId, 'verify', commitmentOf(ref), concat(attestations)),
     rejectResult: (ref, reasonHash, attestations = []) =>
-      once(ref.jobId, 'rejectResult', commitmentOf(ref), reasonHash, attestations),
+      once(ref.jobId, 'rejectResult', commitmentOf(ref), reasonHash, concat(attestations)),
     payWorkers: (jobId, resultHash, shares) => once(jobId, 'payWorkers', resultHash, shares.map(toPayee)),
     claimPay: (ref, share, proof) =>
       sender.send({

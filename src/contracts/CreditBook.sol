@@ -6,10 +6,10 @@ import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC2
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 import {Nonces} from "@openzeppelin/contracts/utils/Nonces.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Account} from "./Account.sol";
 import {ExactTransfer} from "./ExactTransfer.sol";
 import {Governed} from "./Governed.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
@@ -26,21 +26,10 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
 
-    /// @dev One word, so that a call that looks whether an account may and then pays it touches one. All credits together are at
-    /// most the token's supply, which has to fit 120 bits.
-    struct Account {
-        uint120 credit;
-        uint120 forfeited;
-        /// The registry that has the account as an active node, by its number; zero: none.
-        uint8 activeIn;
-        /// Mirror of VERIFIER_ROLE.
-        bool isVerifier;
-    }
-
     /// @notice The token everything is paid in.
     IERC20 public immutable token;
 
-    mapping(address account => Account) private _accounts;
+    mapping(address account => Account) internal _accounts;
 
     constructor(IERC20 token_) EIP712("EmethCore", "1") {
         token = token_;
@@ -48,17 +37,17 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
 
     /// @inheritdoc IEmethCore
     function credit(address account) external view returns (uint256) {
-        return _accounts[account].credit;
+        return _accounts[account].credit();
     }
 
     /// @inheritdoc IEmethCore
     function forfeited(address account) external view returns (uint256) {
-        return _accounts[account].forfeited;
+        return _accounts[account].forfeited();
     }
 
     /// @inheritdoc IEmethCore
     function isActive(address node) public view returns (bool) {
-        return registry == address(0) || _accounts[node].activeIn == registryNumber;
+        return registry == address(0) || _accounts[node].activeIn() == registryNumber;
     }
 
     /// @inheritdoc IEmethCore
@@ -66,14 +55,16 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         // Check.
         if (msg.sender != registry) revert EmethCore_NotRegistry(msg.sender);
         // Effect.
-        _accounts[node].activeIn = active ? registryNumber : 0;
+        _accounts[node].setActiveIn(active ? registryNumber : 0);
         emit NodeActivityChanged(node, active);
     }
 
     /// @inheritdoc IEmethCore
     function deposit(address account, uint256 amount) external nonReentrant {
+        // Check.
+        if (amount > type(uint120).max) revert EmethCore_TooMuchCredit(amount);
         // Effect: this credit exists only because the transfer below reverts if it falls short.
-        _accounts[account].credit += SafeCast.toUint120(amount);
+        _accounts[account].owe(amount);
         emit Deposited(account, msg.sender, amount);
         // Interaction.
         ExactTransfer.pull(token, msg.sender, amount);
@@ -109,9 +100,9 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
 
     /// @inheritdoc IEmethCore
     function burn(address account) external nonReentrant {
-        uint256 amount = _accounts[account].forfeited;
+        uint256 amount = _accounts[account].forfeited();
         // Effect.
-        _accounts[account].forfeited = 0;
+        _accounts[account].clearForfeited();
         emit Burnt(account, amount);
         // Interaction.
         ERC20Burnable(address(token)).burn(amount);
@@ -119,43 +110,41 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
 
     /// @dev Takes `amount` from `account`'s credit first and the rest from its tokens. Ends in an interaction: call it last.
     function _collect(address account, uint256 amount) internal {
-        uint256 owned = _accounts[account].credit;
+        uint256 owned = _accounts[account].credit();
         uint256 fromCredit = owned < amount ? owned : amount;
         if (fromCredit > 0) {
-            _accounts[account].credit = uint120(owned - fromCredit);
+            _accounts[account].spend(fromCredit);
             emit CreditUsed(account, fromCredit);
         }
         if (amount > fromCredit) ExactTransfer.pull(token, account, amount - fromCredit);
     }
 
     function _owe(address account, uint256 amount) internal {
-        if (amount > 0) _accounts[account].credit += uint120(amount);
+        if (amount > 0) _accounts[account].owe(amount);
     }
 
     /// @dev What is forfeited is nobody's: were it a party's, baiting others would pay.
     function _oweAndForfeit(address account, uint256 owed, uint256 lost) internal {
-        Account memory book = _accounts[account];
-        (book.credit, book.forfeited) = (book.credit + uint120(owed), book.forfeited + uint120(lost));
-        _accounts[account] = book;
+        _accounts[account].oweAndForfeit(owed, lost);
     }
 
     function _isVerifier(address account) internal view returns (bool) {
-        return _accounts[account].isVerifier;
+        return _accounts[account].isVerifier();
     }
 
     function _grantRole(bytes32 role, address account) internal override returns (bool) {
-        if (role == VERIFIER_ROLE) _accounts[account].isVerifier = true;
+        if (role == VERIFIER_ROLE) _accounts[account].setVerifier(true);
         return super._grantRole(role, account);
     }
 
     function _revokeRole(bytes32 role, address account) internal override returns (bool) {
-        if (role == VERIFIER_ROLE) _accounts[account].isVerifier = false;
+        if (role == VERIFIER_ROLE) _accounts[account].setVerifier(false);
         return super._revokeRole(role, account);
     }
 
     function _spend(address account, uint256 amount) private {
-        uint256 owned = _accounts[account].credit;
+        uint256 owned = _accounts[account].credit();
         if (amount > owned) revert EmethCore_NotEnoughCredit(account, owned, amount);
-        _accounts[account].credit = uint120(owned - amount);
+        _accounts[account].spend(amount);
     }
 }

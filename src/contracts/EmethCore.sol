@@ -37,12 +37,12 @@ contract EmethCore is Verdicts, Payroll {
         // Effect.
         (job.requester, job.fee) = (msg.sender, fee);
         (job.fuelLimit, job.time, job.termsId, job.state) = (fuelLimit, deadline, termsId, State.REQUESTED);
-        uint96 verifierFee = _part(fee, _terms[termsId].verifierBps);
-        uint96 burnFee = _part(fee, _terms[termsId].burnBps);
+        uint256 verifierFee = _part(fee, _terms[termsId].verifierBps);
+        uint256 burnFee = _part(fee, _terms[termsId].burnBps);
         emit JobRequested(jobId, msg.sender, fee, verifierFee, burnFee, fuelLimit, deadline, termsId, dataset, params);
 
         // Interaction.
-        _collect(msg.sender, uint256(fee) + verifierFee + burnFee);
+        _collect(msg.sender, fee + verifierFee + burnFee);
     }
 
     /// @inheritdoc IEmethCore
@@ -121,9 +121,9 @@ contract EmethCore is Verdicts, Payroll {
         // Check: the node's time is over.
         _requireOver(jobId, job);
         // Effect.
-        Terms memory rules = _terms[job.termsId];
-        (uint96 fee, address node) = (job.fee, job.node);
-        uint96 penalty = _part(fee, rules.penaltyBps);
+        Terms storage rules = _terms[job.termsId];
+        (uint256 fee, address node) = (job.fee, job.node);
+        uint256 penalty = _part(fee, rules.penaltyBps);
         uint256 tip = _part(penalty, rules.tipBps);
         uint256 refund = _refundAndEnd(job, State.TIMEOUT);
         _oweAndForfeit(node, fee - penalty, penalty - tip);

@@ -27,7 +27,7 @@ abstract contract JobBook is SlotBook {
 
     /// @inheritdoc IEmethCore
     function jobs(bytes16 jobId) external view returns (Job memory) {
-        PackedJob memory job = _jobs[jobId];
+        PackedJob storage job = _jobs[jobId];
         bool isJudged = job.state == State.SUBMITTED || job.state == State.DISPUTED;
         return Job({
             state: job.state,
@@ -35,7 +35,7 @@ abstract contract JobBook is SlotBook {
             node: job.node,
             fee: job.fee,
             fuelLimit: job.fuelLimit,
-            deadline: isJudged ? _windowEnd(job, _terms[job.termsId]) : job.time,
+            deadline: isJudged ? _windowEnd(job.time, _terms[job.termsId]) : job.time,
             termsId: job.termsId,
             payout: job.payout,
             commitment: job.commitment,
@@ -70,9 +70,11 @@ abstract contract JobBook is SlotBook {
         if (block.timestamp <= job.time) revert EmethCore_TooEarly(jobId, job.time);
     }
 
-    /// @dev End of the window for a verdict that began with the present state.
-    function _windowEnd(PackedJob memory job, Terms memory rules) internal pure returns (uint40) {
-        return job.time + rules.verdictWindow;
+    /// @dev End of the window for a verdict that began at `since`.
+    function _windowEnd(uint256 since, Terms storage rules) internal view returns (uint40) {
+        unchecked {
+            return uint40(since + rules.verdictWindow);
+        }
     }
 
     function _requireResult(bytes16 jobId, bytes20 submitted, bytes20 meant) internal pure {
@@ -86,19 +88,28 @@ abstract contract JobBook is SlotBook {
         _end(job, end);
     }
 
-    /// @dev Of a job that pays for no result only node and state are kept, so that its id cannot come again; the log has the rest.
+    /// @dev Of a job that pays for no result only the state is kept, so that its id cannot come again; the log has the rest.
     /// Clearing a word gives gas back.
     function _end(PackedJob storage job, State end) internal {
-        (job.state, job.requester, job.fee) = (end, address(0), 0);
+        (job.requester, job.fee) = (address(0), 0);
+        (job.node, job.fuelLimit, job.time, job.termsId, job.state) = (address(0), 0, 0, 0, end);
     }
 
     /// @dev What a requester puts in: the fee, and on top of it the verifier's and what a full payout would burn.
-    function _locked(uint96 fee, Terms memory rules) internal pure returns (uint256) {
-        return uint256(fee) + _part(fee, rules.verifierBps) + _part(fee, rules.burnBps);
+    function _locked(uint256 fee, Terms storage rules) internal view returns (uint256) {
+        return fee + _part(fee, rules.verifierBps) + _part(fee, rules.burnBps);
     }
 
-    /// @dev `bps` basis points of `amount`, rounded down; `bps` is at most 10,000, so it fits.
-    function _part(uint96 amount, uint16 bps) internal pure returns (uint96) {
-        return uint96(uint256(amount) * bps / BPS);
+    /// @dev The parts of a fee that the terms name, read at once.
+    function _parts(uint256 fee, Terms storage rules) internal view returns (uint256 verifierFee, uint256 burnFee, uint256 penalty) {
+        (verifierFee, burnFee, penalty) = (rules.verifierBps, rules.burnBps, rules.penaltyBps);
+        (verifierFee, burnFee, penalty) = (_part(fee, verifierFee), _part(fee, burnFee), _part(fee, penalty));
+    }
+
+    /// @dev `bps` basis points of an amount of 96 bits, rounded down; `bps` is at most 10,000, so the result is one too.
+    function _part(uint256 amount, uint256 bps) internal pure returns (uint256) {
+        unchecked {
+            return amount * bps / BPS;
+        }
     }
 }

@@ -10,44 +10,46 @@ import {JobBook} from "./JobBook.sol";
 /// result's right to stand by time alone.
 abstract contract Verdicts is JobBook {
     bytes32 private constant ATTESTATION =
-        keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes32 reasonHash)");
+        keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
+
+    uint256 private constant SIGNATURE = 65;
 
     /// @inheritdoc IEmethCore
-    function verify(bytes16 jobId, bytes20 commitment, bytes[] calldata attestations) external {
-        (PackedJob memory job, Terms memory rules) = _judged(jobId);
-        // Check: this result, by enough verifiers. Undisputed, a late verdict still says what time would say.
-        bool isDisputed = job.state == State.DISPUTED;
-        if (isDisputed) _requireInWindow(jobId, job, rules);
-        _requireResult(jobId, job.commitment, commitment);
-        address verifier = _requireQuorum(jobId, commitment, rules.quorum, true, bytes32(0), attestations);
+    function verify(bytes16 jobId, bytes20 commitment, bytes calldata attestations) external {
+        // Check.
+        (PackedJob storage job, Terms storage rules,, bool isDisputed, address verifier) =
+            _judge(jobId, commitment, true, bytes16(0), attestations);
         // Effect.
         _settle(jobId, job, rules, Verdict.VERIFIERS, verifier);
         if (isDisputed) _loseChallenge(jobId, job, rules);
     }
 
     /// @inheritdoc IEmethCore
-    function rejectResult(bytes16 jobId, bytes20 commitment, bytes32 reasonHash, bytes[] calldata attestations) external {
-        (PackedJob memory job, Terms memory rules) = _judged(jobId);
-        // Check: this result, by enough verifiers, in the window.
-        _requireInWindow(jobId, job, rules);
-        _requireResult(jobId, job.commitment, commitment);
-        address verifier = _requireQuorum(jobId, commitment, rules.quorum, false, reasonHash, attestations);
+    function rejectResult(bytes16 jobId, bytes20 commitment, bytes16 reasonHash, bytes calldata attestations) external {
+        // Check.
+        (PackedJob storage job, Terms storage rules, address node, bool isDisputed, address verifier) =
+            _judge(jobId, commitment, false, reasonHash, attestations);
         // Effect: the verifier earns what accepting would earn it; the node's penalty replaces that to the requester.
-        uint256 verifierFee = _part(job.fee, rules.verifierBps);
-        uint256 penalty = _part(job.fee, rules.penaltyBps);
-        uint256 refund = _locked(job.fee, rules);
-        uint256 lost = penalty - verifierFee;
-        if (job.state == State.DISPUTED) lost -= _winChallenge(jobId, penalty);
-        _owe(job.requester, refund);
-        _oweAndForfeit(job.node, job.fee - penalty, lost);
-        _owe(verifier, verifierFee);
-        _endSubmitted(jobId, State.FAILED);
-        emit JobRejected(jobId, reasonHash, refund, job.fee - penalty, lost, verifier, verifierFee);
+        (address requester, uint256 fee) = (job.requester, job.fee);
+        (uint256 verifierFee, uint256 burnFee, uint256 penalty) = _parts(fee, rules);
+        uint256 refund;
+        uint256 returned;
+        uint256 lost;
+        // Terms are bounded: a penalty is at most half the fee, and what others get of it at most half of that.
+        unchecked {
+            (refund, returned, lost) = (fee + verifierFee + burnFee, fee - penalty, penalty - verifierFee);
+            if (isDisputed) lost -= _winChallenge(jobId, penalty);
+        }
+        _endSubmitted(job, State.FAILED);
+        _accounts[requester].owe(refund);
+        _accounts[node].oweAndForfeit(returned, lost);
+        _accounts[verifier].owe(verifierFee);
+        emit JobRejected(jobId, reasonHash, refund, returned, lost, verifier, verifierFee);
     }
 
     /// @inheritdoc IEmethCore
     function accept(bytes16 jobId) external {
-        PackedJob memory job = _in(jobId, State.SUBMITTED);
+        PackedJob storage job = _in(jobId, State.SUBMITTED);
         // Check: the requester accepts for itself only.
         if (msg.sender != job.requester) revert EmethCore_NotRequester(jobId, msg.sender);
         // Effect: nobody verified, so the verifier's fee goes back.
@@ -56,10 +58,10 @@ abstract contract Verdicts is JobBook {
 
     /// @inheritdoc IEmethCore
     function finalize(bytes16 jobId) external {
-        PackedJob memory job = _in(jobId, State.SUBMITTED);
-        Terms memory rules = _terms[job.termsId];
+        PackedJob storage job = _in(jobId, State.SUBMITTED);
+        Terms storage rules = _terms[job.termsId];
         // Check: no verdict came in its window.
-        _requireWindowOver(jobId, job, rules);
+        _requireWindowOver(jobId, job.time, rules);
         // Effect.
         _settle(jobId, job, rules, Verdict.TIME, address(0));
     }
@@ -67,11 +69,12 @@ abstract contract Verdicts is JobBook {
     /// @inheritdoc IEmethCore
     function challenge(bytes16 jobId) external nonReentrant {
         PackedJob storage job = _in(jobId, State.SUBMITTED);
-        Terms memory rules = _terms[job.termsId];
+        Terms storage rules = _terms[job.termsId];
         // Check: in the window.
-        _requireInWindow(jobId, job, rules);
+        uint40 end = _windowEnd(job.time, rules);
+        if (block.timestamp > end) revert EmethCore_DeadlinePassed(jobId, end);
         // Effect: the window begins again.
-        uint96 bond = _part(job.fee, rules.penaltyBps);
+        uint256 bond = _part(job.fee, rules.penaltyBps);
         (job.time, job.state) = (uint40(block.timestamp), State.DISPUTED);
         _challengers[jobId] = msg.sender;
         emit JobChallenged(jobId, msg.sender, bond);
@@ -81,62 +84,70 @@ abstract contract Verdicts is JobBook {
 
     /// @inheritdoc IEmethCore
     function unwind(bytes16 jobId) external {
-        PackedJob memory job = _in(jobId, State.DISPUTED);
-        Terms memory rules = _terms[job.termsId];
+        PackedJob storage job = _in(jobId, State.DISPUTED);
+        Terms storage rules = _terms[job.termsId];
         // Check: the verifiers had their time.
-        _requireWindowOver(jobId, job, rules);
+        _requireWindowOver(jobId, job.time, rules);
         // Effect: nobody was proved wrong, so everybody gets back what it put in.
-        uint256 refund = _locked(job.fee, rules);
-        uint256 bond = _part(job.fee, rules.penaltyBps);
+        (address requester, uint256 fee, address node) = (job.requester, job.fee, job.node);
+        uint256 refund = _locked(fee, rules);
+        uint256 bond = _part(fee, rules.penaltyBps);
         address challenger = _challengers[jobId];
-        _owe(job.requester, refund);
-        _owe(job.node, job.fee);
+        _owe(requester, refund);
+        _owe(node, fee);
         _owe(challenger, bond);
-        _endSubmitted(jobId, State.UNVERIFIED);
-        emit JobUnwound(jobId, refund, job.fee, challenger, bond);
+        _endSubmitted(job, State.UNVERIFIED);
+        emit JobUnwound(jobId, refund, fee, challenger, bond);
     }
 
-    /// @dev Copies, because every field is needed and reading storage again and again costs.
-    function _judged(bytes16 jobId) private view returns (PackedJob memory job, Terms memory rules) {
+    /// @dev A verdict is on this result, by enough verifiers, in the window; undisputed, a late one still may say what time would say.
+    /// Fields of a word are read at once, because each look at storage costs.
+    function _judge(bytes16 jobId, bytes20 commitment, bool accepted, bytes16 reasonHash, bytes calldata attestations)
+        private
+        view
+        returns (PackedJob storage job, Terms storage rules, address node, bool isDisputed, address verifier)
+    {
         job = _jobs[jobId];
-        if (job.state != State.SUBMITTED && job.state != State.DISPUTED) {
-            revert EmethCore_WrongState(jobId, job.state, State.SUBMITTED);
-        }
-        rules = _terms[job.termsId];
+        State state;
+        uint8 termsId;
+        uint256 since;
+        (node, since, termsId, state) = (job.node, job.time, job.termsId, job.state);
+        isDisputed = state == State.DISPUTED;
+        if (state != State.SUBMITTED && !isDisputed) revert EmethCore_WrongState(jobId, state, State.SUBMITTED);
+        rules = _terms[termsId];
+        (uint256 end, uint256 quorum) = (since + rules.verdictWindow, rules.quorum);
+        if (block.timestamp > end && (isDisputed || !accepted)) revert EmethCore_DeadlinePassed(jobId, uint40(end));
+        if (commitment != job.commitment) revert EmethCore_WrongResult(jobId, commitment);
+        verifier = _requireQuorum(jobId, commitment, quorum, accepted, reasonHash, attestations);
     }
 
-    function _requireInWindow(bytes16 jobId, PackedJob memory job, Terms memory rules) private view {
-        uint40 end = _windowEnd(job, rules);
-        if (block.timestamp > end) revert EmethCore_DeadlinePassed(jobId, end);
-    }
-
-    function _requireWindowOver(bytes16 jobId, PackedJob memory job, Terms memory rules) private view {
-        uint40 end = _windowEnd(job, rules);
+    function _requireWindowOver(bytes16 jobId, uint256 since, Terms storage rules) private view {
+        uint40 end = _windowEnd(since, rules);
         if (block.timestamp <= end) revert EmethCore_TooEarly(jobId, end);
     }
 
-    function _endSubmitted(bytes16 jobId, State end) private {
-        PackedJob storage job = _jobs[jobId];
+    function _endSubmitted(PackedJob storage job, State end) private {
         _end(job, end);
         (job.payout, job.commitment) = (0, 0);
     }
 
     /// @dev The result stands: payout for node and workers, its burnt part booked in the node's name, the deposit back to the node,
     /// what is left of what the requester put in back to it. A zero `verifier` earned nothing.
-    function _settle(bytes16 jobId, PackedJob memory job, Terms memory rules, Verdict verdict, address verifier) private {
-        uint256 earned = verifier == address(0) ? 0 : _part(job.fee, rules.verifierBps);
-        uint256 burnt = _part(job.payout, rules.burnBps);
-        uint256 refund = _locked(job.fee, rules) - job.payout - earned - burnt;
-        (_jobs[jobId].time, _jobs[jobId].state) = (uint40(block.timestamp) + rules.claimWindow, State.VERIFIED);
-        _owe(job.requester, refund);
-        _oweAndForfeit(job.node, job.fee, burnt);
+    function _settle(bytes16 jobId, PackedJob storage job, Terms storage rules, Verdict verdict, address verifier) private {
+        (address requester, uint256 fee, address node, uint256 payout) = (job.requester, job.fee, job.node, job.payout);
+        uint256 earned = verifier == address(0) ? 0 : _part(fee, rules.verifierBps);
+        uint256 burnt = _part(payout, rules.burnBps);
+        uint256 refund = _locked(fee, rules) - payout - earned - burnt;
+        (job.time, job.state) = (uint40(block.timestamp) + rules.claimWindow, State.VERIFIED);
+        _owe(requester, refund);
+        _oweAndForfeit(node, fee, burnt);
         _owe(verifier, earned);
-        uint256 slot = _book(job.node, burnt);
-        emit JobVerified(jobId, job.node, verdict, job.payout, refund, job.fee, slot, burnt, verifier, earned);
+        uint256 slot = _book(node, burnt);
+        emit JobVerified(jobId, node, verdict, payout, refund, fee, slot, burnt, verifier, earned);
     }
 
     /// @dev The result was good: half the bond compensates the node for the wait, the rest nobody gets.
-    function _loseChallenge(bytes16 jobId, PackedJob memory job, Terms memory rules) private {
+    function _loseChallenge(bytes16 jobId, PackedJob storage job, Terms storage rules) private {
         uint256 bond = _part(job.fee, rules.penaltyBps);
         uint256 toNode = bond / 2;
         _owe(job.node, toNode);
@@ -160,8 +171,8 @@ abstract contract Verdicts is JobBook {
         bytes20 commitment,
         uint256 quorum,
         bool accepted,
-        bytes32 reasonHash,
-        bytes[] calldata attestations
+        bytes16 reasonHash,
+        bytes calldata attestations
     ) private view returns (address earner) {
         uint256 count = 0;
         if (_isVerifier(msg.sender)) (count, earner) = (1, msg.sender);
@@ -171,16 +182,19 @@ abstract contract Verdicts is JobBook {
             count += others;
             if (earner == address(0)) earner = first;
         }
-        if (count == 0) revert EmethCore_NotVerifier(msg.sender);
-        if (count < quorum) revert EmethCore_QuorumNotReached(count, quorum);
+        if (count < quorum) {
+            if (count == 0) revert EmethCore_NotVerifier(msg.sender);
+            revert EmethCore_QuorumNotReached(count, quorum);
+        }
     }
 
     /// @return others Verifiers that signed, besides the caller.
     /// @return first The one with the smallest address.
-    function _countSigners(bytes32 digest, bytes[] calldata attestations) private view returns (uint256 others, address first) {
+    function _countSigners(bytes32 digest, bytes calldata attestations) private view returns (uint256 others, address first) {
         address before = address(0);
-        for (uint256 i = 0; i < attestations.length; ++i) {
-            address signer = ECDSA.recoverCalldata(digest, attestations[i]);
+        if (attestations.length % SIGNATURE != 0) revert EmethCore_AttestationsCut(attestations.length);
+        for (uint256 i = 0; i < attestations.length; i += SIGNATURE) {
+            address signer = ECDSA.recoverCalldata(digest, attestations[i:i + SIGNATURE]);
             if (signer <= before) revert EmethCore_AttestationsNotSorted(before, signer);
             if (!_isVerifier(signer)) revert EmethCore_NotVerifier(signer);
             if (signer != msg.sender) ++others;

@@ -92,7 +92,7 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
       case 'reject': {
         const { code, reason } = verdict;
         logger.warn('Rejecting', { jobId, code, reason });
-        await deps.reject(job, `0x${sha256(`${code}: ${reason}`)}`);
+        await deps.reject(job, `0x${sha256(`${code}: ${reason}`).slice(0, 32)}`);
         return logger.warn('Rejected', { jobId, code });
       }
       default:

@@ -1,4 +1,4 @@
-import { id, parseEther, Signature, Wallet, ZeroAddress } from 'ethers';
+import { concat, id, parseEther, Signature, Wallet, ZeroAddress } from 'ethers';
 import { defaultTerms } from '../../src/chain/deploy';
 import { devKeys } from '../../src/runner/anvil';
 import {
@@ -30,9 +30,9 @@ afterAll(() => escrow?.[Symbol.asyncDispose]());
 const walletOf = (role: Role) => new Wallet(devKeys[roles.indexOf(role)]!);
 
 describe('verifiers', () => {
-  async function attest(role: Role, jobId: string, accepted: boolean, reason = `0x${'0'.repeat(64)}`): Promise<string> {
+  async function attest(role: Role, jobId: string, accepted: boolean, reason = `0x${'0'.repeat(32)}`): Promise<string> {
     const domain = { name: 'EmethCore', version: '1', chainId: 31337, verifyingContract: escrow.core };
-    const fields = { jobId: 'bytes16', commitment: 'bytes20', accepted: 'bool', reasonHash: 'bytes32' };
+    const fields = { jobId: 'bytes16', commitment: 'bytes20', accepted: 'bool', reasonHash: 'bytes16' };
     const types = { Attestation: Object.entries(fields).map(([name, type]) => ({ name, type })) };
     const commitment = await escrow.read('commit', resultHash, escrow.payoutRoot);
     expect(commitment).toBe(commitmentOf(escrow.payoutRoot));
@@ -41,7 +41,7 @@ describe('verifiers', () => {
 
   const byAddress = (a: Role, b: Role) => (escrow.address[a] < escrow.address[b] ? -1 : 1);
   const verifyBy = (by: Role, jobId: string, signatures: string[]) =>
-    [by, 'verify', jobId, commitmentOf(escrow.payoutRoot), signatures] as const;
+    [by, 'verify', jobId, commitmentOf(escrow.payoutRoot), concat(signatures)] as const;
 
   async function requireTwo(): Promise<void> {
     await escrow.send('admin', 'grantRole', id('VERIFIER_ROLE'), escrow.address.verifier2);
@@ -94,8 +94,8 @@ describe('verifiers', () => {
     const jobId = await escrow.jobIn('SUBMITTED');
     const signature = await attest('verifier', jobId, false, reasonHash);
     const reject = (reason: string) =>
-      ['stranger', 'rejectResult', jobId, commitmentOf(escrow.payoutRoot), reason, [signature]] as const;
-    expect(await escrow.refusal(...reject(resultHash))).toBe('EmethCore_NotVerifier');
+      ['stranger', 'rejectResult', jobId, commitmentOf(escrow.payoutRoot), reason, signature] as const;
+    expect(await escrow.refusal(...reject(resultHash.slice(0, 34)))).toBe('EmethCore_NotVerifier');
     await escrow.send(...reject(reasonHash));
     expect(await escrow.state(jobId)).toBe('FAILED');
   });

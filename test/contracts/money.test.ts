@@ -162,7 +162,7 @@ describe('workers’ pay', () => {
     const tree = buildPayouts(payees.map(({ worker, amount }, index) => ({ index, worker, amountWei: amount })));
     const jobId = await escrow.jobIn('PROCESSING');
     await escrow.send('node', 'submit', jobId, resultHash, fuelUsed, tree.root, result);
-    await escrow.send('verifier', 'verify', jobId, commitmentOf(tree.root), []);
+    await escrow.send('verifier', 'verify', jobId, commitmentOf(tree.root), '0x');
     return { jobId, tree };
   }
 

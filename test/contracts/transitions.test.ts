@@ -1,4 +1,4 @@
-import { parseEther } from 'ethers';
+import { id, parseEther } from 'ethers';
 import { type ChainState, chainStates } from '../../src/domain/job';
 import {
   afterClaims,
@@ -150,8 +150,8 @@ afterAll(() => escrow?.[Symbol.asyncDispose]());
 function argumentsOf(call: Call, jobId: string): unknown[] {
   const { payoutRoot, payees, proofOf } = escrow;
   if (call === 'submit') return [jobId, resultHash, USED, payoutRoot, result];
-  if (call === 'verify') return [jobId, commitmentOf(payoutRoot), []];
-  if (call === 'rejectResult') return [jobId, commitmentOf(payoutRoot), reasonHash, []];
+  if (call === 'verify') return [jobId, commitmentOf(payoutRoot), '0x'];
+  if (call === 'rejectResult') return [jobId, commitmentOf(payoutRoot), reasonHash, '0x'];
   if (call === 'payWorkers') return [jobId, resultHash, payees];
   if (call !== 'claimPay') return [jobId];
   return [jobId, resultHash, payoutRoot, 1, payees[1]!.worker, payees[1]!.amount, proofOf(1)];
@@ -256,8 +256,8 @@ describe('guards', () => {
 
   test('throws EmethCore_WrongResult when the verdict is about another result', async () => {
     const jobId = await escrow.jobIn('SUBMITTED');
-    for (const commitment of [commitmentOf(escrow.payoutRoot, reasonHash), commitmentOf(reasonHash)]) {
-      expect(await escrow.refusal('verifier', 'verify', jobId, commitment, [])).toBe('EmethCore_WrongResult');
+    for (const commitment of [commitmentOf(escrow.payoutRoot, id('another')), commitmentOf(resultHash)]) {
+      expect(await escrow.refusal('verifier', 'verify', jobId, commitment, '0x')).toBe('EmethCore_WrongResult');
     }
   });
 });

@@ -47,7 +47,7 @@ export const FUEL = 1_000_000n;
 /** What the helper's results use of `FUEL`: 60 %. */
 export const USED = 600_000n;
 export const resultHash = `0x${'ab'.repeat(32)}`;
-export const reasonHash = `0x${'cd'.repeat(32)}`;
+export const reasonHash = `0x${'cd'.repeat(16)}`;
 
 export interface Sent {
   gasUsed: bigint;
@@ -266,13 +266,13 @@ async function bringTo(state: ChainState, steps: Steps): Promise<string> {
     case 'SUBMITTED':
       return further('PROCESSING', 'node', 'submit', resultHash, USED, payoutRoot, result);
     case 'VERIFIED':
-      return further('SUBMITTED', 'verifier', 'verify', commitmentOf(payoutRoot), []);
+      return further('SUBMITTED', 'verifier', 'verify', commitmentOf(payoutRoot), '0x');
     case 'CANCELED':
       return further('REQUESTED', 'requester', 'cancel');
     case 'TIMEOUT':
       return later('PROCESSING', afterWork, 'timeout');
     case 'FAILED':
-      return further('SUBMITTED', 'verifier', 'rejectResult', commitmentOf(payoutRoot), reasonHash, []);
+      return further('SUBMITTED', 'verifier', 'rejectResult', commitmentOf(payoutRoot), reasonHash, '0x');
     case 'DECLINED': {
       const jobId = await bringTo('PROCESSING', steps);
       await warp(afterWork - 30);

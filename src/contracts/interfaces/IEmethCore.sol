@@ -95,12 +95,14 @@ interface IEmethCore {
     error EmethCore_WrongResult(bytes16 jobId, bytes20 commitment);
     error EmethCore_QuorumNotReached(uint256 attestations, uint256 quorum);
     error EmethCore_NotVerifier(address account);
+    error EmethCore_AttestationsCut(uint256 length);
     error EmethCore_AttestationsNotSorted(address before, address signer);
     error EmethCore_WrongPayout(bytes16 jobId, uint256 sum, uint256 payout);
     error EmethCore_TooManyPayees(uint256 count);
     error EmethCore_AlreadyClaimed(bytes16 jobId, uint256 index);
     error EmethCore_WrongProof(bytes16 jobId, uint256 index);
     error EmethCore_NotEnoughCredit(address account, uint256 credit, uint256 amount);
+    error EmethCore_TooMuchCredit(uint256 amount);
     error EmethCore_Paused();
     error EmethCore_TermsOutOfBounds();
     error EmethCore_NotRegistry(address caller);
@@ -111,8 +113,8 @@ interface IEmethCore {
         bytes16 indexed jobId,
         address indexed requester,
         uint96 fee,
-        uint96 verifierFee,
-        uint96 burnFee,
+        uint256 verifierFee,
+        uint256 burnFee,
         uint40 fuelLimit,
         uint40 deadline,
         uint8 termsId,
@@ -158,7 +160,7 @@ interface IEmethCore {
     /// @param penalty What is burnt of the node's loss; the rest of it paid verifier and challenger.
     event JobRejected(
         bytes16 indexed jobId,
-        bytes32 reasonHash,
+        bytes16 reasonHash,
         uint256 refund,
         uint256 returned,
         uint256 penalty,
@@ -245,11 +247,12 @@ interface IEmethCore {
     /// @notice A quorum of verifiers accepts the result. A calling verifier counts without a signature. Its fee goes to the calling
     /// verifier, or to the first signer.
     /// @param commitment The result that is meant, as `commit` names it.
-    /// @param attestations EIP-712 signatures over `Attestation`, by ascending signer.
-    function verify(bytes16 jobId, bytes20 commitment, bytes[] calldata attestations) external;
+    /// @param attestations EIP-712 signatures over `Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)`, 65
+    /// bytes each, by ascending signer.
+    function verify(bytes16 jobId, bytes20 commitment, bytes calldata attestations) external;
 
     /// @notice A quorum of verifiers rejects the result.
-    function rejectResult(bytes16 jobId, bytes20 commitment, bytes32 reasonHash, bytes[] calldata attestations) external;
+    function rejectResult(bytes16 jobId, bytes20 commitment, bytes16 reasonHash, bytes calldata attestations) external;
 
     /// @notice The requester accepts the result without waiting for verifiers.
     function accept(bytes16 jobId) external;

@@ -26,7 +26,7 @@ abstract contract Crowd {
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant ATTESTATION =
-        keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes32 reasonHash)");
+        keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
     bytes32 private constant ENROLMENT = keccak256(
@@ -100,7 +100,7 @@ abstract contract Crowd {
         return _sign(FIRST_NODE + index, _registryDomain, content);
     }
 
-    function _signAttestation(uint256 actor, bytes16 job, bytes20 commitment, bool accepted, bytes32 reason)
+    function _signAttestation(uint256 actor, bytes16 job, bytes20 commitment, bool accepted, bytes16 reason)
         internal
         view
         returns (bytes memory)

@@ -119,10 +119,10 @@ abstract contract JobActs is Watcher {
         if (_ids.length == 0) return;
         (bytes16 jobId, uint256 caller) = (_id(job), FIRST_VERIFIER + brings % 3);
         bytes20 commitment = bytes20(keccak256(abi.encode(RESULT, _splits[jobId].root)));
-        bytes[] memory signed = _signatures(jobId, commitment, isGood, signers % 4);
+        bytes memory signed = _signatures(jobId, commitment, isGood, signers % 4);
         bytes memory data = isGood
             ? abi.encodeCall(_core.verify, (jobId, commitment, signed))
-            : abi.encodeCall(_core.rejectResult, (jobId, commitment, RESULT, signed));
+            : abi.encodeCall(_core.rejectResult, (jobId, commitment, bytes16(RESULT), signed));
         bool open = _isJudgeable(_core.jobs(jobId), isGood) && _isQuorum(jobId, signers % 4, caller);
         _call(_actors[caller], job % _ids.length, data, open ? Word.MUST_WORK : Word.MUST_FAIL);
     }
@@ -130,16 +130,15 @@ abstract contract JobActs is Watcher {
     function _signatures(bytes16 jobId, bytes20 commitment, bool isGood, uint256 signers)
         private
         view
-        returns (bytes[] memory signed)
+        returns (bytes memory signed)
     {
-        signed = new bytes[]((signers & 1) + (signers >> 1));
         bool inOrder = _actors[FIRST_VERIFIER] < _actors[FIRST_VERIFIER + 1];
-        uint256 count = 0;
         for (uint256 i = 0; i < 2; ++i) {
             uint256 verifier = inOrder ? i : 1 - i;
             if (signers >> verifier & 1 == 0) continue;
-            bytes32 reason = isGood ? bytes32(0) : RESULT;
-            signed[count++] = _signAttestation(FIRST_VERIFIER + verifier, jobId, commitment, isGood, reason);
+            bytes16 reason = isGood ? bytes16(0) : bytes16(RESULT);
+            bytes memory signature = _signAttestation(FIRST_VERIFIER + verifier, jobId, commitment, isGood, reason);
+            signed = bytes.concat(signed, signature);
         }
     }
 

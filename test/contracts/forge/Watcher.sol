@@ -137,7 +137,9 @@ abstract contract Watcher is Crowd {
         (ledger.state, ledger.inside) = (job.state, inside);
     }
 
+    /// @dev Of a job that ended without a result only that is kept: it has no terms any more, and no money to apply them to.
     function _checkRules(Ledger storage ledger, IEmethCore.Job memory job) private {
+        if (job.fee == 0) return;
         bytes32 rulesHash = keccak256(_view(abi.encodeCall(_core.terms, (job.termsId))));
         if (rulesHash != ledger.rulesHash) _accuse("8: a job's terms were altered");
     }

@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ExactTransfer} from "../../../../src/contracts/ExactTransfer.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {HostileToken} from "../HostileToken.sol";
@@ -11,9 +10,9 @@ import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 contract EmethCore_deposit_Tree is EscrowFixture {
-    function test_WhenTheAmountDoesNotFitAnAccount_ItRevertsWithSafeCastOverflowedUintDowncast() external {
+    function test_WhenTheAmountDoesNotFitAnAccount_ItRevertsWithTooMuchCredit() external {
         uint256 amount = 1 << 120;
-        bytes memory refusal = abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 120, amount);
+        bytes memory refusal = abi.encodeWithSelector(IEmethCore.EmethCore_TooMuchCredit.selector, amount);
         _refuses(stranger, abi.encodeCall(core.deposit, (stranger, amount)), refusal);
     }
 

@@ -153,7 +153,7 @@ contract EmethCore_unwind_Tree is EscrowFixture {
         emit IEmethCore.JobUnwound(job, LOCKED, FEE, challenger, PENALTY);
         vm.prank(stranger);
         core.unwind(job);
-        IEmethCore.Job memory expected = _endedJob(IEmethCore.State.UNVERIFIED, node, began);
+        IEmethCore.Job memory expected = _endedJob(IEmethCore.State.UNVERIFIED);
         expected.challenger = challenger;
         _isJob(job, expected);
         _booked(requester, LOCKED, 0);

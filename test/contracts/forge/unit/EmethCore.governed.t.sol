@@ -321,13 +321,13 @@ contract EmethCore_roles_Tree is Rights {
     function _counts(address account) private {
         bytes16 job = _submitted();
         vm.prank(account);
-        core.verify(job, _commitment(), new bytes[](0));
+        core.verify(job, _commitment(), "");
         _inState(job, IEmethCore.State.VERIFIED);
     }
 
     function _countsNoLonger(address account) private {
         bytes16 job = _submitted();
-        bytes memory data = abi.encodeCall(core.verify, (job, _commitment(), new bytes[](0)));
+        bytes memory data = abi.encodeCall(core.verify, (job, _commitment(), ""));
         _refuses(account, data, _notVerifier(account));
     }
 }

@@ -30,12 +30,11 @@ abstract contract Panel is EscrowFixture {
     function _signed(uint256 count, uint256 first, uint256 second, bytes16 job, bool accepted)
         internal
         view
-        returns (bytes[] memory attestations)
+        returns (bytes memory attestations)
     {
-        attestations = new bytes[](count);
-        bytes32 reason = accepted ? bytes32(0) : REASON;
-        if (count > 0) attestations[0] = _attest(first, job, accepted, reason);
-        if (count > 1) attestations[1] = _attest(second, job, accepted, reason);
+        bytes16 reason = accepted ? bytes16(0) : REASON;
+        if (count > 0) attestations = _attest(first, job, accepted, reason);
+        if (count > 1) attestations = bytes.concat(attestations, _attest(second, job, accepted, reason));
     }
 
     function _by(address caller, bytes memory data) internal {
@@ -60,7 +59,7 @@ contract EmethCore_verify_Tree is Panel {
     function test_WhenAnotherResultIsMeant_ItRevertsWithWrongResult() external {
         bytes16 job = _submitted();
         bytes20 other = bytes20(keccak256("other"));
-        _refuses(verifier, abi.encodeCall(core.verify, (job, other, new bytes[](0))), _wrongResult(job, other));
+        _refuses(verifier, abi.encodeCall(core.verify, (job, other, "")), _wrongResult(job, other));
     }
 
     function test_WhenNobodyAttestsAndTheCallerIsNoVerifier_ItRevertsWithNotVerifier() external {
@@ -102,17 +101,22 @@ contract EmethCore_verify_Tree is Panel {
         _refuses(panel[1], _call(job, 1, keys[1], 0), _quorumNotReached(1, 2));
     }
 
-    function test_WhenTheSignatureIsNoSignature_ItRevertsWithECDSAInvalidSignatureLength() external {
+    function test_WhenASignatureIsCut_ItRevertsWithAttestationsCut() external {
         bytes16 job = _submitted();
-        bytes[] memory attestations = new bytes[](1);
-        attestations[0] = new bytes(64);
-        bytes memory refusal = abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 64);
-        _refuses(panel[0], abi.encodeCall(core.verify, (job, _commitment(), attestations)), refusal);
+        bytes memory cut = bytes.concat(_signed(1, keys[1], 0, job, true), new bytes(64));
+        bytes memory refusal = abi.encodeWithSelector(IEmethCore.EmethCore_AttestationsCut.selector, 129);
+        _refuses(panel[0], abi.encodeCall(core.verify, (job, _commitment(), cut)), refusal);
+    }
+
+    function test_WhenTheSignatureIsNoSignature_ItRevertsWithECDSAInvalidSignature() external {
+        bytes16 job = _submitted();
+        bytes memory refusal = abi.encodeWithSelector(ECDSA.ECDSAInvalidSignature.selector);
+        _refuses(panel[0], abi.encodeCall(core.verify, (job, _commitment(), new bytes(65))), refusal);
     }
 
     function test_WhenTheSignatureIsForARejection_ItRevertsWithNotVerifier() external {
         bytes16 job = _submitted();
-        bytes[] memory attestations = _signed(1, keys[1], 0, job, false);
+        bytes memory attestations = _signed(1, keys[1], 0, job, false);
         vm.prank(panel[0]);
         (bool done, bytes memory answer) =
             address(core).call(abi.encodeCall(core.verify, (job, _commitment(), attestations)));
@@ -272,7 +276,7 @@ contract EmethCore_rejectResult_Tree is Panel {
     function test_WhenAnotherResultIsMeant_ItRevertsWithWrongResult() external {
         bytes16 job = _submitted();
         bytes20 other = bytes20(keccak256("other"));
-        bytes memory data = abi.encodeCall(core.rejectResult, (job, other, REASON, new bytes[](0)));
+        bytes memory data = abi.encodeCall(core.rejectResult, (job, other, REASON, ""));
         _refuses(verifier, data, _wrongResult(job, other));
     }
 
@@ -283,8 +287,7 @@ contract EmethCore_rejectResult_Tree is Panel {
 
     function test_WhenTheSignatureGivesAnotherReason_ItRevertsWithNotVerifier() external {
         bytes16 job = _submitted();
-        bytes[] memory attestations = new bytes[](1);
-        attestations[0] = _attest(keys[1], job, false, keccak256("another"));
+        bytes memory attestations = _attest(keys[1], job, false, bytes16(keccak256("another")));
         vm.prank(panel[0]);
         (bool done, bytes memory answer) =
             address(core).call(abi.encodeCall(core.rejectResult, (job, _commitment(), REASON, attestations)));
@@ -296,7 +299,7 @@ contract EmethCore_rejectResult_Tree is Panel {
         uint256 began = _now();
         _wait(VERDICT_WINDOW);
         _rejects(job, panel[0], panel[0], _call(job, 1, keys[1], 0), PENALTY - VERIFIER_FEE);
-        _isJob(job, _endedJob(IEmethCore.State.FAILED, node, began));
+        _isJob(job, _endedJob(IEmethCore.State.FAILED));
         _has(address(core), LOCKED + FEE);
         _equal(core.slotBurnt(_now() / 1 days), 0, "a penalty must earn no reward");
     }

@@ -28,7 +28,7 @@ contract EmethCore_cancel_Tree is EscrowFixture {
         bytes16 job = _requested();
         _pause();
         _cancel(job);
-        _isJob(job, _endedJob(IEmethCore.State.CANCELED, address(0), _now() + WORK));
+        _isJob(job, _endedJob(IEmethCore.State.CANCELED));
         _booked(requester, LOCKED, 0);
         _has(address(core), LOCKED);
         _has(requester, FUNDS - LOCKED);
@@ -67,7 +67,7 @@ contract EmethCore_expire_Tree is EscrowFixture {
         emit IEmethCore.JobExpired(job, LOCKED);
         vm.prank(stranger);
         core.expire(job);
-        _isJob(job, _endedJob(IEmethCore.State.TIMEOUT, address(0), deadline));
+        _isJob(job, _endedJob(IEmethCore.State.TIMEOUT));
         _booked(requester, LOCKED, 0);
         _booked(stranger, 0, 0);
         _has(address(core), LOCKED);

@@ -44,7 +44,7 @@ contract EmethCore_decline_Tree is EscrowFixture {
         emit IEmethCore.JobDeclined(job, node, false, FEE - PENALTY, PENALTY, LOCKED);
         vm.prank(node);
         core.decline(job);
-        _isJob(job, _endedJob(IEmethCore.State.DECLINED, address(0), deadline));
+        _isJob(job, _endedJob(IEmethCore.State.DECLINED));
         _booked(node, FEE - PENALTY, PENALTY);
         _booked(requester, LOCKED, 0);
         _has(address(core), LOCKED + FEE);
@@ -88,7 +88,7 @@ contract EmethCore_timeout_Tree is EscrowFixture {
         emit IEmethCore.JobTimedOut(job, node, LOCKED, FEE - PENALTY, PENALTY - TIP, caller, TIP);
         vm.prank(caller);
         core.timeout(job);
-        _isJob(job, _endedJob(IEmethCore.State.TIMEOUT, node, deadline));
+        _isJob(job, _endedJob(IEmethCore.State.TIMEOUT));
         _booked(requester, LOCKED, 0);
         _has(address(core), LOCKED + FEE);
     }

@@ -8,7 +8,7 @@ import {Fixture} from "./Fixture.sol";
 /// @notice What the tests of the escrow's functions share: a job in any state, its errors in full, and calls as bytes.
 abstract contract EscrowFixture is Fixture {
     bytes32 private constant ATTESTATION =
-        keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes32 reasonHash)");
+        keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
 
@@ -60,8 +60,8 @@ abstract contract EscrowFixture is Fixture {
     }
 
     /// @dev Of a job that paid for no result only node, limits and time are kept.
-    function _endedJob(IEmethCore.State state, address by, uint256 deadline) internal pure returns (IEmethCore.Job memory job) {
-        (job.state, job.node, job.fuelLimit, job.deadline) = (state, by, FUEL, uint40(deadline));
+    function _endedJob(IEmethCore.State state) internal pure returns (IEmethCore.Job memory job) {
+        job.state = state;
     }
 
     // --------------------------------------------------------------------------------------------------------- errors
@@ -119,7 +119,7 @@ abstract contract EscrowFixture is Fixture {
         return abi.encodePacked(r, s, v);
     }
 
-    function _attest(uint256 key, bytes16 job, bool accepted, bytes32 reason) internal view returns (bytes memory) {
+    function _attest(uint256 key, bytes16 job, bool accepted, bytes16 reason) internal view returns (bytes memory) {
         return _sign(key, _digest(keccak256(abi.encode(ATTESTATION, job, _commitment(), accepted, reason))));
     }
 

@@ -128,14 +128,13 @@ contract LifeTest is EscrowFixture {
         if (plan.end >= End.DISPUTE_AND_VERIFY) _challenge(job);
         if (plan.end == End.FINALIZE || plan.end == End.UNWIND) _wait(VERDICT_WINDOW + 1);
         bytes20 commitment = core.commit(RESULT, plan.root);
-        bytes[] memory none = new bytes[](0);
         address[4] memory callers = [requester, stranger, stranger, verifier];
         vm.prank(callers[plan.end == End.ACCEPT ? 0 : plan.end == End.FINALIZE ? 1 : plan.end == End.UNWIND ? 2 : 3]);
         if (plan.end == End.ACCEPT) core.accept(job);
         else if (plan.end == End.FINALIZE) core.finalize(job);
         else if (plan.end == End.UNWIND) core.unwind(job);
-        else if (plan.end == End.REJECT || plan.end == End.DISPUTE_AND_REJECT) core.rejectResult(job, commitment, REASON, none);
-        else core.verify(job, commitment, none);
+        else if (plan.end == End.REJECT || plan.end == End.DISPUTE_AND_REJECT) core.rejectResult(job, commitment, REASON, "");
+        else core.verify(job, commitment, "");
     }
 
     // ----------------------------------------------------------------------------------------------------- the rules
@@ -216,8 +215,8 @@ contract LifeTest is EscrowFixture {
         address[2] memory callers = [requester, node];
         for (uint256 i = 0; i < 16; ++i) _isRefused(callers[i / 8], abi.encodeWithSelector(selectors[i % 8], job));
         bytes20 commitment = core.commit(RESULT, plan.root);
-        _isRefused(verifier, abi.encodeCall(core.verify, (job, commitment, new bytes[](0))));
-        _isRefused(verifier, abi.encodeCall(core.rejectResult, (job, commitment, REASON, new bytes[](0))));
+        _isRefused(verifier, abi.encodeCall(core.verify, (job, commitment, "")));
+        _isRefused(verifier, abi.encodeCall(core.rejectResult, (job, commitment, REASON, "")));
         _isRefused(worker1, abi.encodeCall(core.payWorkers, (job, RESULT, _split(plan))));
         uint256 before = core.credit(node);
         vm.prank(node);

@@ -38,7 +38,7 @@ abstract contract Stage {
     string internal constant DATASET = "sha256:0123";
     string internal constant PARAMS = '{"epochs":1}';
     bytes32 internal constant RESULT = keccak256("manifest");
-    bytes32 internal constant REASON = keccak256("reason");
+    bytes16 internal constant REASON = bytes16(keccak256("reason"));
 
     uint256 internal constant REQUESTER_KEY = 0xA1;
     uint256 internal constant NODE_KEY = 0xB1;
@@ -95,12 +95,12 @@ abstract contract Stage {
 
     function _verify(bytes16 job) internal {
         vm.prank(verifier);
-        core.verify(job, _commitment(), new bytes[](0));
+        core.verify(job, _commitment(), "");
     }
 
     function _reject(bytes16 job) internal {
         vm.prank(verifier);
-        core.rejectResult(job, _commitment(), REASON, new bytes[](0));
+        core.rejectResult(job, _commitment(), REASON, "");
     }
 
     function _requested() internal returns (bytes16 job) {

@@ -83,7 +83,9 @@ test('when the storage comes back: judged then', async () => {
 test('when the evidence stays absent: rejected after some minutes, not before', async () => {
   const nowhere = { ...job, resultHash: `0x${'00'.repeat(32)}` };
   const { told, passedMs } = await verify([nowhere]);
-  expect(told).toEqual([`reject 0x${sha256(`verdict/evidence-absent: There is no blob ${'00'.repeat(32)}.`).slice(0, 32)}`]);
+  expect(told).toEqual([
+    `reject 0x${sha256(`verdict/evidence-absent: There is no blob ${'00'.repeat(32)}.`).slice(0, 32)}`,
+  ]);
   expect(passedMs).toBeGreaterThan(2 * 60_000);
 });
 

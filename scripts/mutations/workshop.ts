@@ -1,0 +1,118 @@
+/** Scratch copies of what forge needs of the project, and forge in them. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findForge } from '../../test/support/forge';
+
+const root = join(__dirname, '..', '..');
+const copied = ['src/contracts', 'test/contracts/forge', 'foundry.toml'];
+const timeoutMs = 240_000;
+
+/** Half the time of the project's own settings: the code need not be small, only right. Linting would take a second of each mutation. */
+const settings = `
+[profile.default.optimizer_details]
+yul = true
+peephole = false
+inliner = false
+jumpdest_remover = false
+order_literals = false
+deduplicate = false
+cse = false
+constant_optimizer = false
+[profile.default.optimizer_details.yulDetails]
+stackAllocation = true
+optimizerSteps = "u"
+
+[lint]
+lint_on_build = false
+`;
+
+/** Instead of \`scripts/solc.cjs\`: asks the compiler that runs already. */
+const client = (socket: string) => `#!/usr/bin/env node
+const socket = require('node:net').connect(${JSON.stringify(socket)});
+socket.pipe(process.stdout);
+if (process.argv.includes('--version')) socket.end();
+else process.stdin.pipe(socket);
+`;
+
+/** The same dice for every run, and few of them: a mutation that only thousands of throws find wants a test of its own. */
+const environment = {
+  ...process.env,
+  FOUNDRY_FUZZ_SEED: '0x1',
+  FOUNDRY_FUZZ_RUNS: '64',
+  FOUNDRY_INVARIANT_RUNS: '32',
+  FOUNDRY_INVARIANT_DEPTH: '60',
+  FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: '0',
+};
+
+export type Phase = 'unit' | 'invariants';
+
+/** What a run of forge says: the failed tests as `Contract.test`, sorted, or why there is none. */
+export type Verdict =
+  | { kind: 'ran'; passed: number; failed: string[] }
+  | { kind: 'endless' }
+  | { kind: 'broken'; output: string };
+
+/** Starts the compiler; it ends when this process does, or by `kill`. */
+export async function startCompiler(socket: string): Promise<ChildProcess> {
+  rmSync(socket, { force: true });
+  const server = spawn(process.execPath, [join(__dirname, 'solc-server.cjs'), socket], {
+    cwd: root,
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  if (server.stdout) await once(server.stdout, 'data');
+  return server;
+}
+
+/** A copy of the working tree's contracts and forge tests, as they are now. */
+export function copyProject(dir: string, socket: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(join(dir, 'scripts'), { recursive: true });
+  for (const path of copied) cpSync(join(root, path), join(dir, path), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
+  appendFileSync(join(dir, 'foundry.toml'), settings);
+  writeFileSync(join(dir, 'scripts', 'solc.cjs'), client(socket), { mode: 0o755 });
+}
+
+/** Makes `dir` what `base` is, with what forge compiled there, so that it compiles only what a mutation changes. */
+export function resetCopy(dir: string, base: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  cpSync(base, dir, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
+}
+
+function readReport(output: string): { passed: number; failed: string[] } | undefined {
+  const start = output.indexOf('{"');
+  if (start < 0) return undefined;
+  const suites = JSON.parse(output.slice(start)) as Record<
+    string,
+    { test_results: Record<string, { status: string }> }
+  >;
+  const tests = Object.entries(suites).flatMap(([suite, { test_results: results }]) =>
+    Object.entries(results).map(([test, { status }]) => ({
+      name: `${suite.split(':').at(-1)}.${test.replace(/\(.*/, '')}`,
+      failed: status === 'Failure',
+    })),
+  );
+  const failed = tests.filter((test) => test.failed).map(({ name }) => name);
+  return { passed: tests.length - failed.length, failed: failed.sort() };
+}
+
+/** Runs the unit tests, or all others, in a copy. */
+export async function runForge(dir: string, phase: Phase): Promise<Verdict> {
+  const choice = phase === 'unit' ? '--match-path' : '--no-match-path';
+  const forge = spawn(findForge(), ['test', '--json', choice, 'test/contracts/forge/unit/*'], {
+    cwd: dir,
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
+  });
+  const [out, err]: [string[], string[]] = [[], []];
+  forge.stdout.setEncoding('utf8').on('data', (text: string) => out.push(text));
+  forge.stderr.setEncoding('utf8').on('data', (text: string) => err.push(text));
+  const [status] = (await once(forge, 'close')) as [number | null];
+  if (status === null) return { kind: 'endless' };
+  const output = `${out.join('')}\n${err.join('')}`;
+  const report = readReport(out.join(''));
+  return report && report.passed + report.failed.length > 0 ? { kind: 'ran', ...report } : { kind: 'broken', output };
+}

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Signature, Wallet } from 'ethers';
 import { devKeys } from '../../src/runner/anvil';
 import {
@@ -8,6 +10,7 @@ import {
   FEE,
   FUEL,
   params,
+  type Role,
   reasonHash,
   result,
   resultHash,
@@ -15,7 +18,7 @@ import {
 } from './escrow';
 
 /** Per call: what the EmethCore of 2023 took (its median, where it has such a call), and the most that ours may take. */
-export const gasTable = {
+const gatedCalls = {
   'request, tokens pulled': { of2023: 457_289, gate: 110_000 },
   'request, prepaid': { of2023: 457_289, gate: 95_000 },
   // In 2023 these were two transactions.
@@ -31,14 +34,63 @@ export const gasTable = {
   reject: { of2023: 89_165, gate: 50_000 },
   'happy path': { of2023: 1_009_085, gate: 330_000 },
 } as const;
+/**
+ * The same calls where requester, node and verifier have no credit at all. Only a requester's word in the storage is empty then: a
+ * node's and a verifier's say besides what they are. No gate: each account comes here with its first credit, and again after it
+ * withdrew everything.
+ */
+const zeroCreditCalls = {
+  'verify, first in the slot, credit zero': { of2023: 203_988, gate: undefined },
+  'verify, later in the slot, credit zero': { of2023: 107_959, gate: undefined },
+  'cancel, credit zero': { of2023: 56_266, gate: undefined },
+  'decline, credit zero': { of2023: 78_203, gate: undefined },
+  'timeout, credit zero': { of2023: 54_644, gate: undefined },
+  'reject, credit zero': { of2023: 89_165, gate: undefined },
+} as const;
+export const gasTable = { ...gatedCalls, ...zeroCreditCalls };
 export type GasCall = keyof typeof gasTable;
 export const gasCalls = Object.keys(gasTable) as GasCall[];
 
 type Measured = Record<GasCall, number>;
 
-/** As the numbers these are compared with were taken: one whole job before, each call a transaction of its own. */
+const snapshotFile = join(__dirname, '../contracts/gas.json');
+const RENEW = 'npm run gas -- --update';
+
+/** What each call took when it was last looked at. */
+export function readGasSnapshot(): Measured {
+  return JSON.parse(readFileSync(snapshotFile, 'utf8')) as Measured;
+}
+
+/** Makes what was measured the snapshot, in the order of the table. */
+export function writeGasSnapshot(used: Measured): void {
+  const ordered = Object.fromEntries(gasCalls.map((call) => [call, used[call]]));
+  writeFileSync(snapshotFile, `${JSON.stringify(ordered, null, 2)}\n`);
+}
+
+/** What is wrong with a call that takes a hundredth more or less than in the snapshot; undefined if it does not. */
+export function gasDeviation(call: string, used: number, snapshot: number): string | undefined {
+  const percent = (100 * (used - snapshot)) / snapshot;
+  if (Math.abs(percent) < 1) return undefined;
+  const figures = `${call} takes ${used} gas, ${Math.abs(percent).toFixed(1)} % ${percent > 0 ? 'more' : 'less'} than the ${snapshot} of the snapshot`;
+  const remedy =
+    percent > 0
+      ? 'Make it cheaper, or renew the snapshot if it is worth it'
+      : 'Renew the snapshot to keep what was gained';
+  return `${figures}. ${remedy}: ${RENEW}`;
+}
+
+/**
+ * As the numbers these are compared with were taken: one whole job before, each call a transaction of its own. Where the table does
+ * not say otherwise, whoever gets credit has some already.
+ */
 export async function measureGas(escrow: Escrow): Promise<Measured> {
   const used = {} as Measured;
+  await measureGated(escrow, used);
+  await measureWithoutCredit(escrow, used);
+  return used;
+}
+
+async function measureGated(escrow: Escrow, used: Measured): Promise<void> {
   const { send, warp, payoutRoot } = escrow;
   const gas = async (call: GasCall, ...sent: Parameters<typeof send>) => {
     used[call] = Number((await send(...sent)).gasUsed);
@@ -50,7 +102,7 @@ export async function measureGas(escrow: Escrow): Promise<Measured> {
   await gas('process, tokens pulled', 'node', 'process', job);
   await gas('submit', 'node', 'submit', job, resultHash, USED, payoutRoot, result);
   const verdict = await send('verifier', 'verify', job, commitmentOf(payoutRoot), '0x');
-  // Here requester and node have no credit yet, the dearest case there is.
+  // Here requester and node have no credit, the dearest case there is.
   used['happy path'] =
     used['request, tokens pulled'] + used['process, tokens pulled'] + used['submit'] + Number(verdict.gasUsed);
 
@@ -66,8 +118,6 @@ export async function measureGas(escrow: Escrow): Promise<Measured> {
     commitmentOf(payoutRoot),
     '0x',
   );
-  // The first penalty of all opens the book of penalties; that is nobody's usual case.
-  await send('node', 'decline', prepaid);
 
   await gas('cancel', 'requester', 'cancel', await escrow.jobIn('REQUESTED'));
   await gas('decline', 'node', 'decline', await escrow.jobIn('PROCESSING'));
@@ -91,7 +141,29 @@ export async function measureGas(escrow: Escrow): Promise<Measured> {
   await escrow.sendToken('requester', 'approve', escrow.core, 0n);
   await permitAndRequest(escrow, 'first');
   used['permit and request'] = await permitAndRequest(escrow, 'second');
-  return used;
+  await escrow.sendToken('requester', 'approve', escrow.core, 2n ** 256n - 1n);
+}
+
+type ZeroCreditCall = keyof typeof zeroCreditCalls;
+
+async function measureWithoutCredit(escrow: Escrow, used: Measured): Promise<void> {
+  const { send, warp, jobIn } = escrow;
+  const verdict = commitmentOf(escrow.payoutRoot);
+  const gas = async (call: ZeroCreditCall, role: Role, method: string, job: string, ...rest: unknown[]) => {
+    await drain(escrow);
+    used[call] = Number((await send(role, method, job, ...rest)).gasUsed);
+  };
+  await gas('cancel, credit zero', 'requester', 'cancel', await jobIn('REQUESTED'));
+  await gas('decline, credit zero', 'node', 'decline', await jobIn('PROCESSING'));
+  const rejected = await jobIn('SUBMITTED');
+  await gas('reject, credit zero', 'verifier', 'rejectResult', rejected, verdict, reasonHash, '0x');
+  const [first, later] = [await jobIn('SUBMITTED'), await jobIn('SUBMITTED')];
+  await warp(24 * 3600);
+  await gas('verify, first in the slot, credit zero', 'verifier', 'verify', first, verdict, '0x');
+  await gas('verify, later in the slot, credit zero', 'verifier', 'verify', later, verdict, '0x');
+  const late = await jobIn('PROCESSING');
+  await warp(afterWork);
+  await gas('timeout, credit zero', 'requester', 'timeout', late);
 }
 
 async function request(escrow: Escrow, used: Measured, call: GasCall): Promise<string> {
@@ -108,10 +180,10 @@ async function wholeJob(escrow: Escrow): Promise<void> {
   await escrow.send('stranger', 'payWorkers', job, resultHash, escrow.payees);
 }
 
-/** Takes all credit out, so that the next call has to pull tokens. */
+/** Takes all credit out, so that the next call has to pull tokens, or gives the first credit. */
 async function drain(escrow: Escrow): Promise<void> {
   const credits = await escrow.credits();
-  for (const role of ['requester', 'node'] as const) {
+  for (const role of ['requester', 'node', 'verifier'] as const) {
     if (credits[role] > 0n) await escrow.send(role, 'withdraw', escrow.address[role], credits[role]);
   }
 }

@@ -36,6 +36,18 @@ export class Fees {
     }
   }
 
+  /** What the act would cost now, in wei. Throws why it would be refused. */
+  async costWei(act: Act): Promise<bigint> {
+    const { provider } = this.chain;
+    try {
+      const gas = await provider.estimateGas({ from: this.account, ...act });
+      const { maxFeePerGas: price, gasPrice } = await provider.getFeeData();
+      return gas * (price ?? gasPrice ?? 0n);
+    } catch (error) {
+      throw explainFailure(error, 'estimate', this.account);
+    }
+  }
+
   /** ×1.125, more than any node asks of a replacement; undefined when the fee has reached its bound. */
   raised({ raw, maxFeePerGas, maxPriorityFeePerGas }: Attempt): Price | undefined {
     const raise = (fee: string) => this.capped((BigInt(fee) * 1125n) / 1000n + 1n);

@@ -2,6 +2,7 @@ import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { NoEndpointAnswers } from './endpoints';
 import type { CoreEvent } from './events';
+import type { Finality } from './finality';
 import { type Block, Disagreement, type LogReader, NARROW_BLOCKS, NotReady } from './log-reader';
 import { RpcError } from './rpc';
 
@@ -11,11 +12,7 @@ export interface ChainCursor {
   hash: string;
 }
 
-export interface FinalOptions {
-  /** Blocks on top of a block that make it final. 0 says that this chain is never reorganised. */
-  confirmations: number;
-  /** Prefer the chain's own word for it (`finalized`), where it has one; `confirmations` then counts only where it has none. */
-  preferTag?: boolean | undefined;
+export interface FinalOptions extends Finality {
   /** Where to begin without a cursor. */
   fromBlock?: number | undefined;
 }

@@ -14,7 +14,8 @@ export interface Attempt {
 export interface Intent {
   id: string;
   key: string;
-  state: 'created' | 'signed' | 'mined' | 'failed';
+  /** `mined` until the chain cannot take it back any more: then `final`. */
+  state: 'created' | 'signed' | 'mined' | 'final' | 'failed';
   to: Address;
   data: string;
   valueWei: bigint;
@@ -39,7 +40,11 @@ export interface IntentStore {
   markFailed(id: string, reason: string, known: readonly Attempt[]): Promise<void>;
   /** Signed and not known to be mined, lowest nonce first. */
   listPending(account: Address): Promise<Intent[]>;
-  /** Known to be mined, under this nonce or a higher one. */
+  /** The chain cannot take it back any more. */
+  markFinal(id: string): Promise<void>;
+  /** Known to be mined, and not known to be final, lowest nonce first. */
+  listMined(account: Address): Promise<Intent[]>;
+  /** Known to be mined or final, under this nonce or a higher one. */
   listMinedFrom(account: Address, nonce: number): Promise<Intent[]>;
   /** Back to signed: the chain has dropped the block it was mined in. */
   reopen(id: string): Promise<Intent>;

@@ -6,6 +6,7 @@ import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Chain } from './client';
 import { Fees, type Price } from './fees';
+import type { Finality } from './finality';
 import {
   type Act,
   type Attempt,
@@ -16,6 +17,8 @@ import {
   isSameAct,
   lastAttempt,
 } from './intents';
+import { MinedWatch } from './mined';
+import { NonceGaps, type WaitsBehind } from './nonce-gaps';
 import { openQueue } from './queue';
 import { explainFailure, reverted } from './revert';
 import type { Wallet } from './wallet';
@@ -39,8 +42,12 @@ export interface Sender {
   send(request: SendRequest): Promise<{ hash: string }>;
   /** What sending would cost, in wei, without sending it. */
   estimateWei(request: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint>;
+  /** Waits until what `send` gave this hash for is final; what a reorganisation takes back is sent again. Gives the hash it ends with. */
+  settle(hash: string): Promise<{ hash: string }>;
   /** Takes up transactions that were signed before this process began. */
   resume(): Promise<void>;
+  /** Keeps an eye on what is mined and not final, until the signal aborts: what a reorganisation takes back is sent again. */
+  keep(): Promise<void>;
 }
 
 export interface SenderOptions {
@@ -51,9 +58,16 @@ export interface SenderOptions {
   resendMs?: number | undefined;
   /** How long a node may know that a nonce is used before it knows the receipt. Shorter risks doubling, longer delays repair. */
   receiptLagMs?: number | undefined;
+  /** What makes a block final; without it, the chain's own word, or two blocks on top. */
+  finality?: Finality | undefined;
+  /** How often `keep` looks whether what is mined still is. */
+  lookBackMs?: number | undefined;
   /** No replacement pays more per gas than this, in wei. */
   maxFeePerGas?: bigint | undefined;
 }
+
+const POLL_MS = 300;
+const RECEIPT_LAG_MS = 10_000;
 
 /** Words of nodes that mean: this version, or another one of the same nonce, got there already. */
 const PROGRESS =
@@ -62,9 +76,10 @@ const PROGRESS =
 /**
  * Sends transactions so that none is lost and none doubled, whenever the process dies.
  *
- *     created ──sign, store──▶ signed ──send, watch──▶ mined
- *        │ refused in simulation   │ reverted                  (replace: same nonce, higher fee; signed stays signed)
- *        └───────▶ failed ◀────────┘
+ *     created ──sign, store──▶ signed ──send, watch──▶ mined ──blocks on top──▶ final
+ *        │ refused in simulation   │ ▲ reverted            │
+ *        └───────▶ failed ◀────────┘ └───taken back by a───┘   (replace: same nonce, higher fee; signed stays signed)
+ *                                         reorganisation
  *
  * The intent is stored before it is signed, the signed bytes before they are sent, and a restart sends the same bytes. From
  * `signed` on the chain alone decides: an unreachable node is waited for. `failed` cost nothing or only gas; sending the key again
@@ -88,13 +103,10 @@ interface SenderDeps {
 }
 
 /** A signed intent on its way. */
-interface Watch {
-  intent: Intent;
+interface Watch extends WaitsBehind {
   sentAtMs: number;
   /** Since when its nonce is used up although none of its versions is known to be mined. */
   passedAtMs?: number | undefined;
-  /** Since when a lower nonce is held by nothing that is under way. */
-  gapAtMs?: number | undefined;
 }
 
 class TransactionSender implements Sender {
@@ -107,12 +119,29 @@ class TransactionSender implements Sender {
   private readonly followed = new Map<string, Promise<string>>();
   /** Of those, what nobody here asked for, but has to be mined before something that was. */
   private readonly helped = new Set<Promise<void>>();
+  /** Intents that were sent here, by the hash that was given for them. */
+  private readonly sent = new Map<string, string>();
+  private readonly gaps: NonceGaps;
+  private readonly mined: MinedWatch;
 
   constructor(
     private readonly options: SenderOptions,
     private readonly deps: SenderDeps,
   ) {
     this.fees = new Fees(deps.chain, deps.wallet.address, options.maxFeePerGas);
+    const { receiptLagMs = RECEIPT_LAG_MS, finality = { confirmations: 2, preferTag: true } } = options;
+    const shared = { ...deps, address: deps.wallet.address };
+    this.gaps = new NonceGaps(receiptLagMs, {
+      ...shared,
+      fees: this.fees,
+      help: (intent) => this.help(intent),
+      broadcast: (raw, key) => this.broadcast(raw, key),
+    });
+    this.mined = new MinedWatch(finality, {
+      ...shared,
+      findReceipt: (attempts) => this.findReceipt(attempts),
+      takeUp: (intent) => this.takeUp(intent),
+    });
   }
 
   get address(): Address {
@@ -122,26 +151,37 @@ class TransactionSender implements Sender {
   async send(request: SendRequest): Promise<{ hash: string }> {
     const intent = await this.exclusively(() => this.begin(request));
     try {
-      return { hash: await this.follow(intent) };
+      const hash = await this.follow(intent);
+      this.sent.set(hash, intent.id);
+      return { hash };
     } finally {
       // Their outcome is known at about the same time, and our caller may end the process now.
       await Promise.all(this.helped);
     }
   }
 
-  async estimateWei({ to, data, valueWei }: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint> {
-    const { provider } = this.deps.chain;
-    try {
-      const gas = await provider.estimateGas({ from: this.address, to, data, value: valueWei ?? 0n });
-      const { maxFeePerGas: price, gasPrice } = await provider.getFeeData();
-      return gas * (price ?? gasPrice ?? 0n);
-    } catch (error) {
-      throw explainFailure(error, 'estimate', this.address);
+  async settle(hash: string): Promise<{ hash: string }> {
+    const { intents, clock, signal } = this.deps;
+    const id = this.sent.get(hash);
+    if (id === undefined) throw new Error(`Transaction ${hash} was not sent here`);
+    for (;;) {
+      const minedHash = await this.follow(await intents.get(id));
+      const state = await this.survive(hash, async () => this.mined.look(await intents.get(id)));
+      if (state === 'final') return { hash: minedHash };
+      await clock.sleep(this.options.pollMs ?? POLL_MS, signal);
     }
+  }
+
+  estimateWei({ to, data, valueWei }: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint> {
+    return this.fees.costWei({ to, data, value: valueWei ?? 0n });
   }
 
   async resume(): Promise<void> {
     for (const intent of await this.deps.intents.listPending(this.address)) void this.takeUp(intent);
+  }
+
+  keep(): Promise<void> {
+    return this.mined.run(this.options.lookBackMs ?? 15_000);
   }
 
   private async takeUp(intent: Intent): Promise<void> {
@@ -164,6 +204,7 @@ class TransactionSender implements Sender {
   private async begin({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
     const { intents } = this.deps;
     const act = { to, data, value: valueWei };
+    await this.lookBack(key);
     const twin = repeatable ? await this.findTwin(key, act) : undefined;
     if (twin) return twin;
     const fullKey = repeatable ? `${key}:${randomUUID()}` : key;
@@ -171,6 +212,13 @@ class TransactionSender implements Sender {
     if (intent.state !== 'created') return intent;
     const price = await this.prepare(intent, act);
     return this.sign(intent, act, price);
+  }
+
+  /** What was done under this key may have been taken back by a reorganisation; then it is under way again, and not to be doubled. */
+  private async lookBack(key: string): Promise<void> {
+    const mined = await this.deps.intents.listMined(this.address);
+    for (const intent of mined)
+      if (intent.key === key || intent.key.startsWith(`${key}:`)) await this.mined.look(intent);
   }
 
   private async findTwin(key: string, act: Act): Promise<Intent | undefined> {
@@ -232,28 +280,28 @@ class TransactionSender implements Sender {
     const watch: Watch = { intent, sentAtMs: Number.NEGATIVE_INFINITY };
     for (;;) {
       const { state, key, minedHash = '', reason = 'another process gave it up' } = watch.intent;
-      if (state === 'mined') return minedHash;
+      if (state === 'mined' || state === 'final') return minedHash;
       if (state !== 'signed') throw reverted(key, reason, []);
-      const receipt = await this.look(watch);
+      const receipt = await this.survive(key, () => this.advance(watch));
       if (receipt) return this.finish(watch.intent, receipt);
-      await clock.sleep(this.options.pollMs ?? 300, signal);
+      await clock.sleep(this.options.pollMs ?? POLL_MS, signal);
     }
   }
 
   /** One look, which survives trouble with the node: what is signed and stored can wait. */
-  private async look(watch: Watch): Promise<TransactionReceipt | undefined> {
+  private async survive<T>(key: string, look: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await this.advance(watch);
+      return await look();
     } catch (error) {
       if (this.deps.signal.aborted) throw error;
       if (error instanceof AppError && error.code !== 'chain/failed') throw error;
-      this.deps.logger.debug('Transaction could not be watched; trying again', { key: watch.intent.key }, error);
+      this.deps.logger.debug('Transaction could not be watched; trying again', { key }, error);
       return undefined;
     }
   }
 
   private async advance(watch: Watch): Promise<TransactionReceipt | undefined> {
-    const { stuckMs = 60_000, receiptLagMs = 10_000, resendMs = 5000 } = this.options;
+    const { stuckMs = 60_000, receiptLagMs = RECEIPT_LAG_MS, resendMs = 5000 } = this.options;
     const { intent } = watch;
     const { nonce = 0 } = intent;
     const last = lastAttempt(intent);
@@ -272,47 +320,11 @@ class TransactionSender implements Sender {
     if (watch.passedAtMs !== undefined) {
       if (countedAtMs - watch.passedAtMs >= receiptLagMs) await this.exclusively(() => this.signAgain(watch));
     } else if (mined < nonce) {
-      if (isDue) await this.closeGap(watch, mined);
+      if (isDue) await this.gaps.close(watch, mined);
     } else if (now - last.atMs > stuckMs) {
       await this.exclusively(() => this.replace(watch));
     }
     return undefined;
-  }
-
-  /** Has every nonce from the chain's next to ours followed: the process that should have sent it may be dead. */
-  private async closeGap(watch: Watch, mined: number): Promise<void> {
-    const { clock, intents } = this.deps;
-    const pending = await intents.listPending(this.address);
-    const holes: number[] = [];
-    for (let nonce = mined; nonce < (watch.intent.nonce ?? 0); nonce += 1) {
-      const holder = pending.find((other) => other.nonce === nonce);
-      if (holder) this.help(holder);
-      else holes.push(nonce);
-    }
-    watch.gapAtMs = holes.length > 0 ? (watch.gapAtMs ?? clock.now()) : undefined;
-    // Until then it is more likely that the node that counted is behind.
-    if (watch.gapAtMs === undefined || clock.now() - watch.gapAtMs < (this.options.receiptLagMs ?? 10_000)) return;
-    const unmined = await intents.listMinedFrom(this.address, mined);
-    for (const nonce of holes) {
-      const holder = unmined.find((other) => other.nonce === nonce);
-      if (holder) this.help(await intents.reopen(holder.id));
-      else await this.fill(nonce);
-    }
-  }
-
-  /** Uses up a nonce that none of our acts holds. To sign a waiting act anew under it could double that act. */
-  private async fill(nonce: number): Promise<void> {
-    const { chain, wallet, logger } = this.deps;
-    const [act, key] = [{ to: this.address, data: '0x', value: 0n }, `nonce ${nonce}`];
-    try {
-      const price = await this.fees.priceOf(act, key);
-      const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
-      logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
-      await this.broadcast(raw, key);
-    } catch (error) {
-      // An act that is signed waits for funds as it does for the node.
-      logger.warn('Nonce was left out and cannot be used up yet', { nonce }, error);
-    }
   }
 
   /** Some errors mean that it, or another version, got there: the receipt will tell. */

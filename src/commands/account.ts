@@ -9,6 +9,7 @@ import { defaultConfigPath, loadRole, openCommandLogger, stopSignal } from './co
 import { keyOf } from './keys';
 import { storeOptions } from './open-store';
 import type { CommonOptions } from './options';
+import { finalityOf } from './role-settings';
 
 /** An account that acts on the contract for the length of one command. */
 export interface Account extends AsyncDisposable {
@@ -40,7 +41,11 @@ export async function openAccount(options: CommonOptions): Promise<Account> {
   const store = await openStore(storeOptions({ external_db: await databaseOf(options) }, dataDir));
   const logger = await openCommandLogger(options);
   const signal = stopSignal();
-  const sender = openSender({}, { chain, wallet, intents: store.intents, clock: systemClock, logger, signal });
+  const finality = finalityOf(config, chain.chainId);
+  const sender = openSender(
+    { finality },
+    { chain, wallet, intents: store.intents, clock: systemClock, logger, signal },
+  );
   stack.keep();
   return {
     ...client,

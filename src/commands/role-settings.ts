@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { Finality } from '../chain/finality';
 import type { MasterConfig } from '../config/schema';
 import type { SchedulerOptions } from '../master/scheduler';
 
@@ -8,10 +9,7 @@ const DEV_CHAIN = 31337;
  * When a block may be acted on. Unless the operator says so, it is the chain's own word, or two blocks on top where it has none; a
  * development chain mines only when something happens, and is not reorganised.
  */
-export function finalityOf(
-  { confirmations }: { confirmations?: number | undefined },
-  chainId: number,
-): { confirmations: number; preferTag: boolean } {
+export function finalityOf({ confirmations }: { confirmations?: number | undefined }, chainId: number): Finality {
   if (confirmations !== undefined) return { confirmations, preferTag: false };
   return chainId === DEV_CHAIN ? { confirmations: 0, preferTag: false } : { confirmations: 2, preferTag: true };
 }

@@ -51,7 +51,8 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   await using store = await openMasterStore(config, dataDir);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
-  const sender = openSender({}, { chain, wallet, intents: store.intents, clock, logger, signal });
+  const finality = finalityOf(config, chain.chainId);
+  const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
   await sender.resume();
 
   const master = openMaster(jobRules(config, dataDir), {
@@ -94,7 +95,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const isFresh = (await master.loadCursors()).final === undefined;
   if (config.board_url && isFresh) await takeOpenJobs(config.board_url, { chain, store, logger, signal });
   const watching = watchChain(
-    { ...finalityOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
+    { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
       chain,
       clock,
@@ -107,7 +108,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   );
   const sizing = { storageApi: storageAddress(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
-  await untilAllEnd([master.run(), watching, sizes], stop);
+  await untilAllEnd([master.run(), watching, sizes, sender.keep()], stop);
   logger.info('Master stopped');
 }
 

@@ -47,7 +47,8 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   await using store = await openStore(storeOptions({}, dataDir));
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const storage = new RemoteBlobs(storageApi);
-  const sender = openSender({}, { chain, wallet, intents: store.intents, clock, logger, signal });
+  const finality = finalityOf(config, chain.chainId);
+  const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
   await sender.resume();
   const emeth = openEmeth(chain, sender, wallet);
 
@@ -86,7 +87,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   // Submitted and not judged when we last ended.
   for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await tell(row.id);
   const watching = watchChain(
-    { ...finalityOf(config, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
+    { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
       chain,
       clock,
@@ -103,7 +104,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
     },
     signal,
   );
-  await untilAllEnd([verifier.run(), watching], stop);
+  await untilAllEnd([verifier.run(), watching, sender.keep()], stop);
   logger.info('Verifier stopped');
 }
 

@@ -22,7 +22,7 @@ export interface Intent {
   account: Address;
   /** Names the act, e.g. `0x…:submit`; unique for the account. */
   key: string;
-  state: 'created' | 'signed' | 'mined' | 'failed';
+  state: 'created' | 'signed' | 'mined' | 'final' | 'failed';
   to: Address;
   data: string;
   valueWei: bigint;
@@ -115,23 +115,50 @@ export class Intents {
     return rows.map(parseIntent);
   }
 
-  /** Known to be mined, under this nonce or a higher one. */
-  async listMinedFrom(account: Address, nonce: number): Promise<Intent[]> {
+  /** The chain cannot take it back any more. */
+  async markFinal(id: string): Promise<void> {
+    await this.db
+      .updateTable('intents')
+      .set({ state: 'final' })
+      .where('id', '=', id)
+      .where('state', '=', 'mined')
+      .execute();
+  }
+
+  /** Known to be mined, and not known to be final, lowest nonce first. */
+  async listMined(account: Address): Promise<Intent[]> {
     const rows = await this.db
       .selectFrom('intents')
       .selectAll()
       .where('account', '=', account)
       .where('state', '=', 'mined')
+      .orderBy('nonce')
+      .execute();
+    return rows.map(parseIntent);
+  }
+
+  /** Known to be mined or final, under this nonce or a higher one. */
+  async listMinedFrom(account: Address, nonce: number): Promise<Intent[]> {
+    const rows = await this.db
+      .selectFrom('intents')
+      .selectAll()
+      .where('account', '=', account)
+      .where('state', 'in', ['mined', 'final'])
       .where('nonce', '>=', nonce)
       .orderBy('nonce')
       .execute();
     return rows.map(parseIntent);
   }
 
-  /** Back to signed, if it was mined: the chain has dropped the block it was in. */
+  /** Back to signed, if it was mined or final: the chain has dropped the block it was in. */
   async reopen(id: string): Promise<Intent> {
     const change = { state: 'signed', mined_hash: null };
-    await this.db.updateTable('intents').set(change).where('id', '=', id).where('state', '=', 'mined').execute();
+    await this.db
+      .updateTable('intents')
+      .set(change)
+      .where('id', '=', id)
+      .where('state', 'in', ['mined', 'final'])
+      .execute();
     return this.get(id);
   }
 

@@ -1,4 +1,12 @@
-import { type BaseContract, ContractFactory, getCreateAddress, type InterfaceAbi, type Signer } from 'ethers';
+import {
+  type BaseContract,
+  ContractFactory,
+  getCreateAddress,
+  type InterfaceAbi,
+  isError,
+  type Signer,
+  ZeroAddress,
+} from 'ethers';
 import { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { emethCoreAbi, emethCoreBytecode, emethCoreRuntime } from './generated/emeth-core';
@@ -35,14 +43,26 @@ export interface DeployOptions {
   minStakeWei?: bigint | undefined;
 }
 
-export interface Deployment {
+/** Where the contracts of a deployment are. */
+export interface Places {
   chainId: number;
   emethContractAddress: Address;
   tokenContractAddress: Address;
   registryContractAddress: Address;
   rewardPoolContractAddress: Address;
+}
+
+export interface Deployment extends Places {
   /** Block of the deployment: nothing of ours is older. */
   fromBlock: number;
+}
+
+/** A deployment before its first transaction: addresses follow from the account and its nonces. */
+export interface DeploymentPlan {
+  deployer: Address;
+  /** Nonce of the first of its transactions, which follow one another without a gap. */
+  firstNonce: number;
+  places: Places;
 }
 
 export type DeployError = { code: 'chain/deploy-failed'; step: string };
@@ -66,34 +86,63 @@ const artifacts = {
   pool: { name: 'RewardPool', abi: rewardPoolAbi, bytecode: rewardPoolBytecode, runtime: rewardPoolRuntime },
 } satisfies Record<string, Artifact>;
 
+/** Where the contracts will be if the account sends nothing else before and meanwhile. */
+export async function planDeployment(signer: Signer): Promise<DeploymentPlan> {
+  const deployer = Address.parse(await signer.getAddress());
+  const firstNonce = await signer.getNonce('pending');
+  const place = (nth: number) => Address.parse(getCreateAddress({ from: deployer, nonce: firstNonce + nth }));
+  return {
+    deployer,
+    firstNonce,
+    places: {
+      chainId: Number((await signer.provider?.getNetwork())?.chainId),
+      tokenContractAddress: place(0),
+      emethContractAddress: place(1),
+      registryContractAddress: place(2),
+      rewardPoolContractAddress: place(3),
+    },
+  };
+}
+
 /**
  * Deploys token, escrow, node registry and reward pool, joins them and makes sure it all took. Throws `chain/deploy-failed` with
  * the step that did not.
  */
-export async function deployContracts(signer: Signer, options: DeployOptions): Promise<Deployment> {
+export async function deployContracts(
+  signer: Signer,
+  options: DeployOptions,
+  plan?: DeploymentPlan,
+): Promise<Deployment> {
   const { holder, admin, verifiers, supplyWei = 100_000_000n * EMT, capWei = 1_000_000_000n * EMT } = options;
   const { minStakeWei = 10n * EMT } = options;
   const terms = { ...defaultTerms, ...options.terms };
-  const token = await deploy(signer, artifacts.token, [holder, supplyWei, capWei]);
-  const expectedRegistry = await nextButOne(signer);
-  const core = await deploy(signer, artifacts.core, [token.address, admin, terms, verifiers, expectedRegistry]);
-  const registry = await deploy(signer, artifacts.registry, [core.address, token.address, minStakeWei]);
-  if (registry.address !== expectedRegistry) throw failed('deploying NodeRegistry where the escrow expects it');
-  const poolArgs = [core.address, token.address, registry.address, capWei - supplyWei];
-  const pool = await deploy(signer, artifacts.pool, poolArgs);
-  await (await token.contract.getFunction('nameRewardPool').send(pool.address)).wait();
+  const { firstNonce, places } = plan ?? (await planDeployment(signer));
+  const { tokenContractAddress: token, emethContractAddress: core, registryContractAddress: registry } = places;
+  const pool = places.rewardPoolContractAddress;
+  const step = (nth: number, artifact: Artifact, at: Address, args: readonly unknown[]) =>
+    deploy(signer, artifact, { nonce: firstNonce + nth, at }, args);
 
-  await requireRoles(core.contract, admin, verifiers);
-  const named = Address.parse(await token.contract.getFunction('rewardPool').staticCall());
-  if (named !== pool.address) throw failed('naming the reward pool');
-  return {
-    chainId: Number((await signer.provider?.getNetwork())?.chainId),
-    emethContractAddress: core.address,
-    tokenContractAddress: token.address,
-    registryContractAddress: registry.address,
-    rewardPoolContractAddress: pool.address,
-    fromBlock: token.blockNumber,
-  };
+  const money = await step(0, artifacts.token, token, [holder, supplyWei, capWei]);
+  const escrow = await step(1, artifacts.core, core, [token, admin, terms, verifiers, registry]);
+  const nodes = await step(2, artifacts.registry, registry, [core, token, minStakeWei]);
+  const rewards = await step(3, artifacts.pool, pool, [core, token, registry, capWei - supplyWei]);
+  await attempt('naming the reward pool', async () => {
+    const naming = await money.contract.getFunction('nameRewardPool').send(pool, { nonce: firstNonce + 4 });
+    await naming.wait();
+  });
+
+  await requireFacts('EmethToken', money.contract, {
+    cap: capWei,
+    totalSupply: supplyWei,
+    rewardPool: pool,
+    deployer: ZeroAddress,
+  });
+  await requireFacts('EmethCore', escrow.contract, { token, registry, defaultAdmin: admin });
+  await requireTerms(escrow.contract, terms);
+  await requireVerifiers(escrow.contract, verifiers);
+  await requireFacts('NodeRegistry', nodes.contract, { core, token, minStake: minStakeWei });
+  await requireFacts('RewardPool', rewards.contract, { core, token, registry, cap: capWei - supplyWei });
+  return { ...places, fromBlock: money.blockNumber };
 }
 
 /** Whether the code at an address is this version's, apart from what its constructor filled in. */
@@ -102,31 +151,60 @@ export function isOurCode(contract: keyof typeof artifacts, code: string): boole
   return blank(code, runtime.filledIn) === blank(runtime.code, runtime.filledIn);
 }
 
-/** Escrow and registry must know each other: the registry's address follows from the account and its nonce. */
-async function nextButOne(signer: Signer): Promise<Address> {
-  const from = await signer.getAddress();
-  const nonce = await signer.getNonce('pending');
-  return Address.parse(getCreateAddress({ from, nonce: nonce + 1 }));
+/** What a contract's views without arguments must answer. */
+async function requireFacts(
+  name: string,
+  contract: BaseContract,
+  facts: Readonly<Record<string, string | bigint>>,
+): Promise<void> {
+  for (const [view, expected] of Object.entries(facts)) {
+    requireSame(`${name}.${view}`, await contract.getFunction(view).staticCall(), expected);
+  }
 }
 
-async function requireRoles(core: BaseContract, admin: Address, verifiers: readonly Address[]): Promise<void> {
-  const read = (method: string, ...args: unknown[]) => core.getFunction(method).staticCall(...args);
-  if (Address.parse(await read('defaultAdmin')) !== admin) throw failed(`naming administrator ${admin}`);
-  const role = await read('VERIFIER_ROLE');
+async function requireTerms(core: BaseContract, terms: typeof defaultTerms): Promise<void> {
+  const current = await core.getFunction('currentTerms').staticCall();
+  const found = (await core.getFunction('terms').staticCall(current)) as Record<string, unknown>;
+  for (const [name, expected] of Object.entries(terms)) requireSame(`EmethCore.terms.${name}`, found[name], expected);
+}
+
+async function requireVerifiers(core: BaseContract, verifiers: readonly Address[]): Promise<void> {
+  const role = await core.getFunction('VERIFIER_ROLE').staticCall();
   for (const verifier of verifiers) {
-    if (!(await read('hasRole', role, verifier))) throw failed(`naming verifier ${verifier}`);
+    requireSame(`verifier ${verifier}`, await core.getFunction('hasRole').staticCall(role, verifier), true);
   }
 }
 
-async function deploy(signer: Signer, { name, abi, bytecode, runtime }: Artifact, args: readonly unknown[]) {
-  const contract = await new ContractFactory(abi, bytecode, signer).deploy(...args);
-  const receipt = await contract.deploymentTransaction()?.wait();
-  const address = await contract.getAddress();
-  const code = (await signer.provider?.getCode(address)) ?? '0x';
-  if (!receipt || blank(code, runtime.filledIn) !== blank(runtime.code, runtime.filledIn)) {
-    throw failed(`deploying ${name}`);
+function requireSame(step: string, found: unknown, expected: string | bigint | number | boolean): void {
+  if (String(found).toLowerCase() === String(expected).toLowerCase()) return;
+  throw new AppError<DeployError>(
+    { code: 'chain/deploy-failed', step },
+    `After deploying, ${step} is ${found} instead of ${expected}; do not use these contracts, look at the Ethereum node and deploy anew.`,
+  );
+}
+
+async function deploy(
+  signer: Signer,
+  { name, abi, bytecode, runtime }: Artifact,
+  { nonce, at }: { nonce: number; at: Address },
+  args: readonly unknown[],
+) {
+  const step = `deploying ${name}`;
+  return attempt(step, async () => {
+    const contract = await new ContractFactory(abi, bytecode, signer).deploy(...args, { nonce });
+    const receipt = await contract.deploymentTransaction()?.wait();
+    const code = (await signer.provider?.getCode(at)) ?? '0x';
+    if (!receipt || blank(code, runtime.filledIn) !== blank(runtime.code, runtime.filledIn)) throw failed(step);
+    return { contract, blockNumber: receipt.blockNumber };
+  });
+}
+
+async function attempt<T>(step: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw error instanceof AppError ? error : failed(step, error);
   }
-  return { contract, blockNumber: receipt.blockNumber, address: Address.parse(address) };
 }
 
 function blank(code: string, ranges: Artifact['runtime']['filledIn']): string {
@@ -135,9 +213,9 @@ function blank(code: string, ranges: Artifact['runtime']['filledIn']): string {
   return digits.join('');
 }
 
-function failed(step: string): AppError<DeployError> {
-  return new AppError(
-    { code: 'chain/deploy-failed', step },
-    `${step} did not work; look at the account's ETH and try again.`,
-  );
+function failed(step: string, cause?: unknown): AppError<DeployError> {
+  const remedy = isError(cause, 'NONCE_EXPIRED')
+    ? 'the account sent something else meanwhile; let it do nothing else, and deploy anew'
+    : "look at the account's ETH and try again";
+  return new AppError({ code: 'chain/deploy-failed', step }, `${step} did not work; ${remedy}.`, { cause });
 }

@@ -32,8 +32,13 @@ export async function requireNode(registry: Registry, node: Address): Promise<Re
 
 /** The node a command is about: the one named, else the account of the configuration. */
 export async function nodeOrOwn(text: string | undefined, account: Pick<Account, 'wallet'>): Promise<Address> {
+  return text === undefined ? account.wallet.address : parseNamed(text);
+}
+
+/** An address as given on the command line: with 0x, with 0X as some wallets print it, or with neither. Throws `usage/bad-argument`. */
+export async function parseNamed(text: string): Promise<Address> {
   const { parseAddress } = await import('./arguments.js');
-  return text === undefined ? account.wallet.address : parseAddress(text);
+  return parseAddress(text.replace(/^0X/, '0x'));
 }
 
 /** A node's entry for people. */

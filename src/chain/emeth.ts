@@ -62,11 +62,12 @@ export interface Emeth {
   claimPay(ref: ResultRef, share: Share, proof: readonly string[]): Promise<{ hash: string }>;
   /** Whether the contract would credit the claim now. */
   canClaim(claim: Claim): Promise<boolean>;
-  /** Credits the claims, if any, and turns `amountWei` of the credit into tokens of `to`, in one transaction. */
-  withdraw(to: Address, amountWei: bigint, claims?: readonly Claim[]): Promise<{ hash: string }>;
-  estimateWithdrawWei(to: Address, amountWei: bigint, claims?: readonly Claim[]): Promise<bigint>;
+  /** Credits what is collected, if anything, and turns `amountWei` of the credit into tokens of `to`, in one transaction. */
+  withdraw(to: Address, amountWei: bigint, collected?: Collected): Promise<{ hash: string }>;
+  estimateWithdrawWei(to: Address, amountWei: bigint, collected?: Collected): Promise<bigint>;
   /** Brings another account's signed withdrawal, for its tip. */
   relay(withdrawal: SignedWithdrawal): Promise<{ hash: string }>;
+  estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint>;
 }
 
 /** A part of a verified job's pay that nobody has credited yet. */
@@ -74,6 +75,13 @@ export interface Claim {
   ref: ResultRef;
   share: Share;
   proof: readonly string[];
+}
+
+/** What becomes credit on the way of a withdrawal. */
+export interface Collected {
+  claims?: readonly Claim[] | undefined;
+  /** Jobs of this node with pay that nobody claimed in time. */
+  sweeps?: readonly JobId[] | undefined;
 }
 
 export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
@@ -126,14 +134,15 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
           throw error;
         },
       ),
-    withdraw: (to, amountWei, claims = []) => {
-      const data = withdrawalData(to, amountWei, claims);
+    withdraw: (to, amountWei, collected = {}) => {
+      const data = withdrawalData(to, amountWei, collected);
       return sender.send({ key: 'withdraw', to: chain.core, data, repeatable: true });
     },
-    estimateWithdrawWei: (to, amountWei, claims = []) =>
-      sender.estimateWei({ to: chain.core, data: withdrawalData(to, amountWei, claims) }),
-    relay: ({ account, to, amountWei, tipWei, deadline, signature }) =>
-      again('withdrawWithSig', 'withdrawWithSig', [account, to, amountWei, tipWei, deadline, signature]),
+    estimateWithdrawWei: (to, amountWei, collected = {}) =>
+      sender.estimateWei({ to: chain.core, data: withdrawalData(to, amountWei, collected) }),
+    relay: (withdrawal) => again('withdrawWithSig', 'withdrawWithSig', relayed(withdrawal)),
+    estimateRelayWei: (withdrawal) =>
+      sender.estimateWei({ to: chain.core, data: encode('withdrawWithSig', relayed(withdrawal)) }),
   };
 }
 
@@ -142,9 +151,14 @@ function claimData({ ref, share, proof }: Claim): string {
   return encode('claimPay', [ref.jobId, ref.resultHash, ref.payoutRoot, index, worker, amountWei, proof]);
 }
 
-function withdrawalData(to: Address, amountWei: bigint, claims: readonly Claim[]): string {
+function withdrawalData(to: Address, amountWei: bigint, { claims = [], sweeps = [] }: Collected): string {
+  const collecting = [...claims.map(claimData), ...sweeps.map((jobId) => encode('sweepUnclaimed', [jobId]))];
   const withdrawal = encode('withdraw', [to, amountWei]);
-  return claims.length === 0 ? withdrawal : encode('multicall', [[...claims.map(claimData), withdrawal]]);
+  return collecting.length === 0 ? withdrawal : encode('multicall', [[...collecting, withdrawal]]);
+}
+
+function relayed({ account, to, amountWei, tipWei, deadline, signature }: SignedWithdrawal): readonly unknown[] {
+  return [account, to, amountWei, tipWei, deadline, signature];
 }
 
 async function request(

@@ -88,7 +88,8 @@ export async function newAccount(
   password?: string,
 ): Promise<{ address: Address; privateKey: string; keystore?: string }> {
   const wallet = EthersWallet.createRandom();
-  const keystore = password === undefined ? undefined : await wallet.encrypt(password);
+  const keystore =
+    password === undefined ? undefined : byTheBook(await new EthersWallet(wallet.privateKey).encrypt(password));
   return { address: Address.parse(wallet.address), privateKey: wallet.privateKey, ...(keystore ? { keystore } : {}) };
 }
 
@@ -134,4 +135,10 @@ function readSecret(path: string): string {
     );
   }
   return readFileSync(path, 'utf8').trim();
+}
+
+/** ethers writes `Crypto`, which strict readers of the standard do not know. */
+function byTheBook(keystore: string): string {
+  const { Crypto: crypto, ...rest } = JSON.parse(keystore) as { Crypto: unknown };
+  return JSON.stringify({ ...rest, crypto });
 }

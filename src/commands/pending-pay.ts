@@ -1,10 +1,13 @@
 import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { ChainJob } from '../chain/client';
 import type { Claim } from '../chain/emeth';
-import { JobId } from '../domain/ids';
+import { type Address, JobId } from '../domain/ids';
+import { AppError } from '../lib/errors';
 import { readJsonLines } from '../lib/json-lines';
 import type { Account } from './account';
+import { parseJobId } from './arguments';
 import { findSubmission } from './chain-job';
 import { talk } from './print';
 import { openStorage } from './storage';
@@ -27,6 +30,40 @@ export async function findPendingPay(account: Account, options: { storage?: stri
     }
   }
   return claims;
+}
+
+/**
+ * What workers of these jobs of this account's node left when their time to claim was over. Throws `usage/nothing-to-sweep` for a job
+ * that leaves none.
+ */
+export async function findUnclaimed(
+  { chain, emeth }: Account,
+  jobs: readonly string[],
+): Promise<{ jobId: JobId; amountWei: bigint }[]> {
+  const nowMs = jobs.length > 0 ? await chain.nowMs() : 0;
+  return Promise.all(
+    jobs.map(async (text) => {
+      const jobId = parseJobId(text);
+      const job = await chain.job(jobId);
+      const problem = whyNotSwept(job, emeth.address, nowMs);
+      if (problem === undefined) return { jobId, amountWei: job.payoutWei };
+      throw new AppError(
+        { code: 'usage/nothing-to-sweep', jobId },
+        `Job ${jobId} has nothing to sweep: ${problem}; leave it out.`,
+      );
+    }),
+  );
+}
+
+function whyNotSwept(
+  { state, node, payoutWei, deadlineMs }: ChainJob,
+  own: Address,
+  nowMs: number,
+): string | undefined {
+  if (state !== 'VERIFIED') return `it is ${state}`;
+  if (node !== own) return `its node is ${node}`;
+  if (payoutWei === 0n) return 'all of its pay is claimed';
+  return deadlineMs >= nowMs ? `its workers may claim until ${new Date(deadlineMs).toISOString()}` : undefined;
 }
 
 async function jobsWithReceipts(dataDir: string): Promise<Set<JobId>> {

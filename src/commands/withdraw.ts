@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { Claim } from '../chain/emeth';
+import type { Claim, Collected } from '../chain/emeth';
 import type { Rewards, SlotReward } from '../chain/rewards';
-import { formatEmt } from '../domain/emt';
-import type { Address } from '../domain/ids';
+import { formatEmt, formatEth } from '../domain/emt';
+import type { Address, JobId } from '../domain/ids';
+import { AppError } from '../lib/errors';
 import type { Account } from './account';
 import { amount, type CommonOptions, example } from './options';
 import { printJson, printLines, talk } from './print';
@@ -10,6 +11,8 @@ import { printJson, printLines, talk } from './print';
 interface WithdrawOptions extends CommonOptions {
   to?: string | undefined;
   dryRun?: boolean | undefined;
+  wait: boolean;
+  sweep?: string[] | undefined;
   storage?: string | undefined;
   sign?: boolean | undefined;
   tip?: bigint | undefined;
@@ -23,6 +26,8 @@ interface Plan {
   creditWei: bigint;
   /** Pay of verified jobs that has to be claimed first. */
   claims: Claim[];
+  /** This node's jobs with pay that nobody claimed in time. */
+  sweeps: { jobId: JobId; amountWei: bigint }[];
   /** Rewards of closed days; they go to the node's payout wallet. */
   slots: SlotReward[];
   rewards: Rewards | undefined;
@@ -36,7 +41,9 @@ export function registerWithdraw(program: Command): void {
     )
     .option('--to <address>', "who receives it (default: a registered node's payout wallet, else the account itself)")
     .option('--storage <url>', 'where the results of jobs with unclaimed pay are (default: storageApi)')
+    .option('--sweep <job...>', 'of these jobs of this node, also what their workers did not claim in time')
     .option('--dry-run', 'only show what would be moved, and what it would cost')
+    .option('--no-wait', 'return when it is mined; otherwise when no reorganisation can take it back (`confirmations`)')
     .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to bring')
     .option('--tip <amount>', 'with --sign: what whoever brings it gets of the credit (default: nothing)', amount)
     .option('--relay <file>', 'bring a withdrawal that another account signed')
@@ -53,114 +60,118 @@ export function registerWithdraw(program: Command): void {
 }
 
 async function withdraw(options: WithdrawOptions): Promise<void> {
+  requireOneAct(options);
   const { openAccount } = await import('./account.js');
+  const { relaySigned, signCredit } = await import('./withdraw-signed.js');
   await using account = await openAccount(options);
-  if (options.relay !== undefined) return await relay(account, options.relay, options);
-  const plan = await makePlan(account, options);
-  if (options.sign) return await sign(account, plan, options);
-  const [amountWei, rewardWei] = [creditOf(plan), rewardsOf(plan)];
-  const facts = {
-    account: plan.account,
-    to: plan.to,
-    amountWei,
-    creditBefore: plan.creditWei,
-    claims: plan.claims.map(({ ref, share }) => ({ jobId: ref.jobId, amountWei: share.amountWei })),
-    slots: plan.slots,
-    rewardWei,
-  };
-  if (options.dryRun || amountWei + rewardWei === 0n) {
-    const gasWei = await estimate(account, plan);
-    if (options.json) return printJson({ ...facts, creditAfter: plan.creditWei, gasWei, sent: false });
-    printLines(...describe(plan));
-    return talk(
-      amountWei + rewardWei === 0n ? 'There is nothing to withdraw.' : `It would cost about ${gasWei} wei of gas.`,
-    );
-  }
-  const hashes = await carryOut(account, plan);
+  if (options.relay !== undefined) return await relaySigned(account, options.relay, options);
+  const to = await receiverOf(account, options);
+  if (options.sign) return await signCredit(account, to, options.tip ?? 0n);
+  const plan = await makePlan(account, to, options);
+  const gasWei = await estimate(account, plan);
+  const isSent = !options.dryRun && creditOf(plan) + rewardsOf(plan) > 0n;
+  if (!options.json) printLines(...describe(plan));
+  talk(isSent || options.dryRun ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
+  const hashes = isSent ? await carryOut(account, plan, options) : [];
   const creditAfter = await account.chain.credit(plan.account);
-  if (options.json) return printJson({ ...facts, creditAfter, hash: hashes[0], hashes, sent: true });
-  printLines(...describe(plan), `in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
+  if (options.json) return printJson({ ...factsOf(plan), gasWei, creditAfter, hash: hashes[0], hashes, sent: isSent });
+  if (isSent) printLines(`in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
 }
 
-async function makePlan(account: Account, options: WithdrawOptions): Promise<Plan> {
-  const { openRewards } = await import('../chain/rewards.js');
+function requireOneAct({ sign, relay, tip, dryRun }: WithdrawOptions): void {
+  const refuse = (problem: string) => new AppError({ code: 'usage/two-acts' }, problem);
+  if (sign && relay !== undefined) throw refuse('--sign and --relay are two acts of two accounts; name one of them.');
+  if (tip !== undefined && !sign) throw refuse('--tip is what a signed withdrawal offers; name it with --sign.');
+  if (sign && dryRun) throw refuse('--sign sends nothing anyway; leave --dry-run out.');
+}
+
+/** Who gets the tokens: whom the caller names, else the node's payout wallet, else the account. */
+async function receiverOf(account: Account, options: WithdrawOptions): Promise<Address> {
   const { openRegistry } = await import('../chain/registry.js');
-  const { findPendingPay } = await import('./pending-pay.js');
   const { parseAddress } = await import('./arguments.js');
+  if (options.to !== undefined) return parseAddress(options.to);
+  const node = await (await openRegistry(account.chain))?.find(account.emeth.address);
+  return node?.payout ?? account.emeth.address;
+}
+
+async function makePlan(account: Account, to: Address, options: WithdrawOptions): Promise<Plan> {
+  const { openRewards } = await import('../chain/rewards.js');
+  const { findPendingPay, findUnclaimed } = await import('./pending-pay.js');
   const { chain, emeth } = account;
-  const node = await (await openRegistry(chain))?.find(emeth.address);
   const rewards = await openRewards(chain);
   return {
     account: emeth.address,
-    to: options.to === undefined ? (node?.payout ?? emeth.address) : parseAddress(options.to),
+    to,
     creditWei: await chain.credit(emeth.address),
     claims: await findPendingPay(account, options),
+    sweeps: await findUnclaimed(account, options.sweep ?? []),
     slots: (await rewards?.unclaimed(emeth.address)) ?? [],
     rewards,
   };
 }
 
 /** At most two transactions: one to the escrow for pay and credit, one to the reward pool. */
-async function carryOut(account: Account, plan: Plan): Promise<string[]> {
+async function carryOut(account: Account, plan: Plan, { wait }: WithdrawOptions): Promise<string[]> {
   const hashes: string[] = [];
   const { emeth, sender } = account;
-  if (creditOf(plan) > 0n) hashes.push((await emeth.withdraw(plan.to, creditOf(plan), plan.claims)).hash);
+  if (creditOf(plan) > 0n) hashes.push((await emeth.withdraw(plan.to, creditOf(plan), collectedOf(plan))).hash);
   if (plan.slots.length > 0 && plan.rewards) hashes.push((await plan.rewards.claim(sender, slotsOf(plan))).hash);
-  return hashes;
+  if (!wait) return hashes;
+  talk(`Mined in ${hashes.join(', ')}; waiting until it is final. To stop waiting loses nothing.`);
+  const settled = await Promise.all(hashes.map((hash) => sender.settle(hash)));
+  return settled.map(({ hash }) => hash);
 }
 
 async function estimate(account: Account, plan: Plan): Promise<bigint> {
   const { emeth, sender } = account;
   let gasWei = 0n;
-  if (creditOf(plan) > 0n) gasWei += await emeth.estimateWithdrawWei(plan.to, creditOf(plan), plan.claims);
+  if (creditOf(plan) > 0n) gasWei += await emeth.estimateWithdrawWei(plan.to, creditOf(plan), collectedOf(plan));
   if (plan.slots.length > 0) gasWei += (await plan.rewards?.estimateClaimWei(sender, slotsOf(plan))) ?? 0n;
   return gasWei;
 }
 
-/** Claims need a transaction of their own before, so a signature covers the credit only. */
-async function sign(account: Account, plan: Plan, { tip = 0n }: WithdrawOptions): Promise<void> {
-  const { signWithdrawal } = await import('../chain/withdrawal.js');
-  const { AppError } = await import('../lib/errors.js');
-  if (plan.creditWei <= tip) {
-    throw new AppError(
-      { code: 'withdraw/too-little', creditWei: plan.creditWei, tipWei: tip },
-      `The credit of ${formatEmt(plan.creditWei)} does not pay for a tip of ${formatEmt(tip)}; name a smaller --tip.`,
-    );
-  }
-  const deadline = Math.floor((await account.chain.nowMs()) / 1000) + 24 * 3600;
-  const content = { to: plan.to, amountWei: plan.creditWei - tip, tipWei: tip, deadline };
-  printJson(await signWithdrawal(account.wallet, account.chain, content));
-  talk('Signed for a day. Anybody may bring it with: emeth withdraw --relay FILE');
-}
-
-async function relay(account: Account, file: string, options: CommonOptions): Promise<void> {
-  const { readFile } = await import('node:fs/promises');
-  const { SignedWithdrawalFile } = await import('./withdrawal-file.js');
-  const withdrawal = SignedWithdrawalFile.parse(JSON.parse(await readFile(file, 'utf8')));
-  const { hash } = await account.emeth.relay(withdrawal);
-  if (options.json) return printJson({ ...withdrawal, hash });
-  printLines(
-    `moved    ${formatEmt(withdrawal.amountWei)} of ${withdrawal.account} to ${withdrawal.to}`,
-    `tip      ${formatEmt(withdrawal.tipWei)}, credit of ${account.emeth.address} now`,
-    `in       ${hash}`,
-  );
+function factsOf(plan: Plan): object {
+  return {
+    account: plan.account,
+    to: plan.to,
+    amountWei: creditOf(plan),
+    creditBefore: plan.creditWei,
+    claims: plan.claims.map(({ ref, share }) => ({ jobId: ref.jobId, amountWei: share.amountWei })),
+    sweeps: plan.sweeps,
+    slots: plan.slots,
+    rewardWei: rewardsOf(plan),
+  };
 }
 
 function describe(plan: Plan): string[] {
-  const claimedWei = creditOf(plan) - plan.creditWei;
+  const [claimedWei, sweptWei] = [claimsOf(plan), sweepsOf(plan)];
   return [
     `credit   ${formatEmt(plan.creditWei)} to ${plan.to}`,
     ...(claimedWei > 0n
       ? [`pay      ${formatEmt(claimedWei)} of ${plan.claims.length} jobs, claimed and moved along`]
       : []),
+    ...(sweptWei > 0n ? [`swept    ${formatEmt(sweptWei)} that workers of ${plan.sweeps.length} jobs left`] : []),
     ...(plan.slots.length > 0
       ? [`rewards  ${formatEmt(rewardsOf(plan))} of ${plan.slots.length} days, to the payout wallet`]
       : []),
   ];
 }
 
-function creditOf({ creditWei, claims }: Plan): bigint {
-  return claims.reduce((sum, { share }) => sum + share.amountWei, creditWei);
+/** All that becomes tokens: the credit, and what becomes credit on the way. */
+function creditOf(plan: Plan): bigint {
+  return plan.creditWei + claimsOf(plan) + sweepsOf(plan);
+}
+
+function claimsOf({ claims }: Plan): bigint {
+  return claims.reduce((sum, { share }) => sum + share.amountWei, 0n);
+}
+
+function sweepsOf({ sweeps }: Plan): bigint {
+  return sweeps.reduce((sum, { amountWei }) => sum + amountWei, 0n);
+}
+
+function collectedOf({ claims, sweeps }: Plan): Collected {
+  return { claims, sweeps: sweeps.map(({ jobId }) => jobId) };
 }
 
 function rewardsOf({ slots }: Plan): bigint {

@@ -26,6 +26,8 @@ export interface ClientChain extends AsyncDisposable {
   run<T = Record<string, string>>(...argv: string[]): Promise<T>;
   /** Runs a command that must fail. */
   runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }>;
+  /** Another account that runs the same commands, with more settings if need be. */
+  as(key: string, settings?: object): Promise<(...argv: string[]) => Promise<Record<string, unknown>>>;
   /** Another of the chain's accounts, with EMT of its own, registered as a node. */
   openNode(): Promise<AsyncDisposable & { emeth: Emeth }>;
 }
@@ -65,6 +67,18 @@ export async function openClientChain(options: { storageApi?: string } = {}): Pr
       if (out !== '') throw new Error(`It printed ${out}`);
       const last = talk.trim().split('\n').at(-1) ?? '';
       return { status, ...(JSON.parse(last) as { error: { code: string; message: string } }).error };
+    },
+    async as(key, settings = {}) {
+      const name = key.slice(2, 8);
+      const path = scratch.file(`${name}.json`);
+      const config = { endpoint: anvil.url, emethContractAddress: core, tokenContractAddress: token, privateKey: key };
+      await writeFile(path, JSON.stringify({ ...config, ...settings }), { mode: 0o600 });
+      const asIt = ['--config', path, '--data-dir', scratch.file(name), '--json'];
+      return async (...argv) => {
+        const { status, out, talk } = await runInProcess(...argv, ...asIt);
+        if (status !== 0) throw new Error(talk);
+        return JSON.parse(out);
+      };
     },
     openNode: () => openNode({ endpoint: anvil.url, core, token }),
     async [Symbol.asyncDispose]() {

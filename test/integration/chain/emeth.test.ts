@@ -84,7 +84,7 @@ describe('emeth', () => {
     const worker = await emethOf('challenger');
     expect(await Promise.all(claims.map((claim) => worker.canClaim(claim)))).toEqual([true, true]);
     const tokensBefore = await chain.tokenBalance(worker.address);
-    await worker.withdraw(worker.address, FEE / 2n, claims);
+    await worker.withdraw(worker.address, FEE / 2n, { claims });
     expect((await chain.tokenBalance(worker.address)) - tokensBefore).toBe(FEE / 2n);
     expect(await Promise.all(claims.map((claim) => worker.canClaim(claim)))).toEqual([false, false]);
   });

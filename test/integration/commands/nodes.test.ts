@@ -2,7 +2,6 @@ import { writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
 import { Address, JobId } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
-import { runInProcess } from '../../support/cli';
 import { type ClientChain, openClientChain } from '../../support/client-chain';
 
 const EMT = 10n ** 18n;
@@ -24,20 +23,6 @@ afterEach(async () => {
 async function wait(seconds: number): Promise<void> {
   await provider.send('evm_increaseTime', [seconds]);
   await provider.send('evm_mine', []);
-}
-
-/** Another account of the chain, which runs the same commands. */
-async function openOther(key: string) {
-  const path = client.file(`${key.slice(2, 8)}.json`);
-  const { core, token } = client;
-  const config = { endpoint: client.url, emethContractAddress: core, tokenContractAddress: token, privateKey: key };
-  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
-  const common = ['--config', path, '--data-dir', client.file(key.slice(2, 8)), '--json'];
-  return async (...argv: string[]): Promise<Record<string, unknown>> => {
-    const { status, out, talk } = await runInProcess(...argv, ...common);
-    if (status !== 0) throw new Error(talk);
-    return JSON.parse(out);
-  };
 }
 
 const register = (...more: string[]) => ['register-node', '--organization', 'acme', '--wallet-account', other, ...more];
@@ -69,7 +54,7 @@ describe('register-node', () => {
   });
 
   test('when the node is another account, it signs and the operator brings that', async () => {
-    const asNode = await openOther(nodeKey);
+    const asNode = await client.as(nodeKey);
     const node = Address.parse(new Wallet(nodeKey).address);
     await writeFile(
       client.file('node.enrolment'),
@@ -82,7 +67,7 @@ describe('register-node', () => {
   test('throws registry/no-consent without the node’s signature, registry/other-enrolment for one of something else', async () => {
     const node = new Wallet(nodeKey).address;
     expect(await client.runFailing(...register('--node-addr', node))).toMatchObject({ code: 'registry/no-consent' });
-    const asNode = await openOther(nodeKey);
+    const asNode = await client.as(nodeKey);
     await writeFile(
       client.file('node.enrolment'),
       JSON.stringify(await asNode(...register('--sign', client.requester))),
@@ -91,9 +76,9 @@ describe('register-node', () => {
     expect(await client.runFailing(...changed)).toMatchObject({ code: 'registry/other-enrolment' });
   });
 
-  test('throws chain/reverted for somebody else’s organisation', async () => {
+  test('throws registry/other-owner for somebody else’s organisation', async () => {
     await client.run(...register());
-    const asOther = await openOther(nodeKey);
+    const asOther = await client.as(nodeKey);
     await expect(asOther(...register())).rejects.toThrow('does not own that organisation');
   });
 
@@ -119,7 +104,7 @@ test('stake, unregister-node: more stake, a week of unbonding, then all of it ba
 
 test('payout: proposed, confirmed by the wallet itself two days later, or called off', async () => {
   const next = Address.parse(new Wallet(nodeKey).address);
-  const asNext = await openOther(nodeKey);
+  const asNext = await client.as(nodeKey);
   const confirm = ['payout', '--node-addr', client.requester, '--confirm'];
   await client.run(...register());
   expect(await client.run('payout', '--to', next)).toMatchObject({ payout: other, nextPayout: { payout: next } });
@@ -152,7 +137,7 @@ async function finishJob(): Promise<void> {
 
 test('query-node-incentive, withdraw: rewards of closed days are shown, claimed once, and go to the payout wallet', async () => {
   const node = Address.parse(new Wallet(nodeKey).address);
-  const asNode = await openOther(nodeKey);
+  const asNode = await client.as(nodeKey);
   await finishJob();
   expect(await client.run('query-node-incentive', '--node-addr', node)).toMatchObject({
     creditWei: String(20n * EMT),
@@ -172,7 +157,7 @@ test('query-node-incentive, withdraw: rewards of closed days are shown, claimed 
 
 test('withdraw --sign, --relay: an account without coin gets its credit, who brings it the tip', async () => {
   await finishJob();
-  const asNode = await openOther(nodeKey);
+  const asNode = await client.as(nodeKey);
   const node = new Wallet(nodeKey).address;
   await provider.send('anvil_setBalance', [node, '0x0']);
   const before = BigInt(String((await asNode('node')).tokenWei));
@@ -191,4 +176,34 @@ test('challenge: the bond is locked, and the job waits for the verifiers', async
   const bondWei = String(4n * EMT);
   expect(await client.run('challenge', jobId, '--dry-run')).toMatchObject({ bondWei, sent: false });
   expect(await client.run('challenge', jobId)).toMatchObject({ bondWei, state: 'DISPUTED' });
+});
+
+test.each([[['--dry-run']], [[]]])(
+  'challenge %p: throws challenge/ended with the state of a job that has ended',
+  async (more) => {
+    const jobId = await submitJob();
+    await client.run('accept', jobId);
+    const nonce = await provider.getTransactionCount(client.requester);
+    const refused = await client.runFailing('challenge', jobId, ...more);
+    expect(refused).toMatchObject({ code: 'challenge/ended', message: expect.stringContaining('VERIFIED') });
+    expect(await provider.getTransactionCount(client.requester)).toBe(nonce);
+  },
+);
+
+test.each(['0', '0emt', '0.0emt'])('stake: throws for an amount of %s', async (nothing) => {
+  await client.run(...register());
+  expect(await client.runFailing('stake', '--amount', nothing)).toMatchObject({ status: 2 });
+});
+
+test('addresses may begin with 0X', async () => {
+  const loud = (address: string) => address.replace('0x', '0X').toUpperCase();
+  const node = ['--node-addr', loud(client.requester)];
+  await client.run('register-node', '--organization', 'acme', '--wallet-account', loud(other), ...node);
+  expect(await client.run('query-node', ...node)).toMatchObject({ payout: other });
+  expect(await client.run('query-node-incentive', ...node)).toMatchObject({ node: client.requester });
+  expect(await client.run('stake', '--amount', '1', ...node)).toMatchObject({ node: client.requester });
+  expect(await client.run('payout', ...node, '--to', loud(client.requester))).toMatchObject({
+    nextPayout: { payout: client.requester },
+  });
+  expect(await client.run('unregister-node', ...node)).toMatchObject({ did: 'deactivated' });
 });

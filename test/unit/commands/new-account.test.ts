@@ -50,8 +50,7 @@ describe('new-account', () => {
 
 interface KeystoreV3 {
   version: number;
-  Crypto?: KeystoreV3['crypto'];
-  crypto?: {
+  crypto: {
     cipher: string;
     ciphertext: string;
     cipherparams: { iv: string };
@@ -63,8 +62,10 @@ interface KeystoreV3 {
 
 /** Opens a keystore as the Web3 Secret Storage definition has it, with nothing but Node's own cryptography and keccak. */
 function openByTheBook(file: KeystoreV3, password: string): string {
-  const crypto = file.crypto ?? file.Crypto;
-  if (file.version !== 3 || !crypto) throw new Error('not version 3');
+  // Strict readers know no other fields, and none in capitals.
+  expect(Object.keys(file).sort()).toEqual(['address', 'crypto', 'id', 'version']);
+  const { crypto } = file;
+  if (file.version !== 3) throw new Error('not version 3');
   expect([crypto.kdf, crypto.cipher]).toEqual(['scrypt', 'aes-128-ctr']);
   const { n, r, p, dklen, salt } = crypto.kdfparams;
   const key = scryptSync(password, Buffer.from(salt, 'hex'), dklen, { N: n, r, p, maxmem: 256 * n * r });

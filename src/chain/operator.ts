@@ -1,4 +1,5 @@
-import type { Address } from '../domain/ids';
+import { verifyTypedData } from 'ethers';
+import { Address } from '../domain/ids';
 import type { Chain } from './client';
 import { approve } from './emeth';
 import { organisationId, type Registry, registryInterface } from './registry';
@@ -19,6 +20,10 @@ export interface Enrolment {
   deadline: number;
 }
 
+/** What the registry takes at most of an enrolment. */
+export const enrolmentLimits = { nameBytes: 64, uriBytes: 256, computeUnits: 2 ** 32 - 1 };
+
+const NAME = 'NodeRegistry';
 const types = {
   Enrolment: [
     { name: 'node', type: 'address' },
@@ -41,8 +46,27 @@ export async function signEnrolment(
   operator: Address,
 ): Promise<string> {
   const nonce = await registry.nonceOf(wallet.address);
-  const contract = { name: 'NodeRegistry', address: registry.address };
+  const contract = { name: NAME, address: registry.address };
   return wallet.signFor(contract, types, { ...encoded(enrolment), operator, nonce });
+}
+
+/** Whether the registry would take the signature for the node's own, apart from its deadline. */
+export async function isSignedByNode(
+  chain: Pick<Chain, 'chainId'>,
+  registry: Registry,
+  enrolment: Enrolment,
+  operator: Address,
+  signature: string,
+): Promise<boolean> {
+  const nonce = await registry.nonceOf(enrolment.node);
+  const domain = { name: NAME, version: '1', chainId: chain.chainId, verifyingContract: registry.address };
+  try {
+    const signer = verifyTypedData(domain, types, { ...encoded(enrolment), operator, nonce }, signature);
+    return Address.parse(signer) === enrolment.node;
+  } catch {
+    // Some bytes are no signature at all.
+    return false;
+  }
 }
 
 /** What an organisation's owner does in the registry; each once, however often it is repeated while it is under way. */

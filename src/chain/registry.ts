@@ -36,6 +36,8 @@ export interface Registry {
   /** Registered nodes of the `size` entries from `from` on, and how many entries there are in all. */
   list(from: number, size: number): Promise<{ nodes: RegisteredNode[]; total: number }>;
   ownerOf(organisation: string): Promise<Address | undefined>;
+  /** The node's payout wallet; one that has left keeps it, and comes back with no other. */
+  payoutOf(node: Address): Promise<Address | undefined>;
   /** What a node signs next to be enrolled. */
   nonceOf(node: Address): Promise<bigint>;
 }
@@ -62,6 +64,7 @@ export async function openRegistry(chain: Chain): Promise<Registry | undefined> 
       return { nodes: await Promise.all(registered.map(parse)), total: Number(total) };
     },
     ownerOf: async (name) => known((await organisation(organisationId(name))).owner),
+    payoutOf: async (node) => known(await read('payoutOf', node)),
     nonceOf: (node) => read('nonces', node),
   };
 }

@@ -1,7 +1,12 @@
 import type { Command } from 'commander';
 import { formatEmt } from '../domain/emt';
+import type { JobId } from '../domain/ids';
+import { type ChainState, isTerminal } from '../domain/job';
+import { AppError } from '../lib/errors';
 import { type CommonOptions, example } from './options';
 import { printJson, printLines, talk } from './print';
+
+export type ChallengeError = { code: 'challenge/ended'; jobId: JobId; state: ChainState };
 
 interface ChallengeOptions extends CommonOptions {
   dryRun?: boolean | undefined;
@@ -24,6 +29,7 @@ async function challenge(id: string, options: ChallengeOptions): Promise<void> {
   const jobId = parseJobId(id);
   await using account = await openAccount(options);
   const { state: before } = await requireJob(account.chain, jobId);
+  requireOpen(jobId, before);
   const bondWei = await account.chain.bondOf(jobId);
   if (options.dryRun) {
     if (options.json) return printJson({ jobId, state: before, bondWei, sent: false });
@@ -33,4 +39,13 @@ async function challenge(id: string, options: ChallengeOptions): Promise<void> {
   const { state } = await account.chain.job(jobId);
   if (options.json) return printJson({ jobId, state, bondWei, hash, sent: true });
   printLines(`${jobId} is ${state}, with a bond of ${formatEmt(bondWei)}.`);
+}
+
+/** Of a job that ended the contract remembers too little to say a bond, and there is nothing left to dispute. */
+function requireOpen(jobId: JobId, state: ChainState): void {
+  if (!isTerminal(state)) return;
+  throw new AppError<ChallengeError>(
+    { code: 'challenge/ended', jobId, state },
+    `The job ${jobId} has ended: it is ${state}; only a submitted result can be challenged.`,
+  );
 }

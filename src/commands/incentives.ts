@@ -33,8 +33,8 @@ export function registerQueryNodeIncentive(program: Command): void {
 
 async function queryNodeIncentive(options: IncentiveOptions): Promise<void> {
   const { openReader } = await import('./account.js');
-  const { parseAddress } = await import('./arguments.js');
-  const node = parseAddress(options.nodeAddr);
+  const { parseNamed } = await import('./registry.js');
+  const node = await parseNamed(options.nodeAddr);
   await using reader = await openReader(options);
   const incentives = await readIncentives(reader.chain, node, reader.config.fromBlock);
   if (options.json) return printJson({ node, ...incentives });

@@ -4,7 +4,7 @@ import type { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { type CommonOptions, example } from './options';
 import { printJson, printLines } from './print';
-import { describeNode, nodeOrOwn, requireNode, requireRegistry } from './registry';
+import { describeNode, nodeOrOwn, parseNamed, requireNode, requireRegistry } from './registry';
 
 interface PayoutOptions extends CommonOptions {
   nodeAddr?: string | undefined;
@@ -34,8 +34,7 @@ export function registerPayout(program: Command): void {
 async function payout(options: PayoutOptions): Promise<void> {
   const { openAccount } = await import('./account.js');
   const { openOperator } = await import('../chain/operator.js');
-  const { parseAddress } = await import('./arguments.js');
-  const to = options.to === undefined ? undefined : parseAddress(options.to);
+  const to = options.to === undefined ? undefined : await parseNamed(options.to);
   await using account = await openAccount(options);
   const registry = await requireRegistry(account.chain);
   const { node } = await requireNode(registry, await nodeOrOwn(options.nodeAddr, account));

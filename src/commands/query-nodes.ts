@@ -3,7 +3,7 @@ import type { RegisteredNode } from '../chain/registry';
 import { formatEmt } from '../domain/emt';
 import { type CommonOptions, example, wholeNumber } from './options';
 import { printJson, printLines, talk } from './print';
-import { describeNode, requireNode, requireRegistry } from './registry';
+import { describeNode, parseNamed, requireNode, requireRegistry } from './registry';
 
 interface PageOptions extends CommonOptions {
   page: number;
@@ -53,8 +53,7 @@ async function queryAllNodes(options: PageOptions): Promise<void> {
 
 async function queryNode(options: NodeOptions): Promise<void> {
   const { openReader } = await import('./account.js');
-  const { parseAddress } = await import('./arguments.js');
-  const address = parseAddress(options.nodeAddr);
+  const address = await parseNamed(options.nodeAddr);
   await using reader = await openReader(options);
   const node = await requireNode(await requireRegistry(reader.chain), address);
   if (options.json) return printJson(node);

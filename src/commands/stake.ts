@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { formatEmt } from '../domain/emt';
 import { amount, type CommonOptions, example } from './options';
 import { printJson, printLines } from './print';
@@ -13,7 +13,7 @@ export function registerStake(program: Command): void {
   program
     .command('stake')
     .description("add to a registered node's stake; its operator gets it back when the node is unregistered")
-    .requiredOption('--amount <amount>', 'how much to add, e.g. 5emt', amount)
+    .requiredOption('--amount <amount>', 'how much to add, e.g. 5emt', someAmount)
     .option('--node-addr <address>', 'the node (default: the account of the configuration)')
     .addHelpText('after', example('emeth stake --amount 5emt'))
     .action(stake);
@@ -29,4 +29,11 @@ async function stake(options: StakeOptions): Promise<void> {
   const { stakeWei } = await requireNode(registry, node);
   if (options.json) return printJson({ node, stakeBefore, stakeWei, hash });
   printLines(`stake  ${formatEmt(stakeBefore)} before, ${formatEmt(stakeWei)} now`, `in     ${hash}`);
+}
+
+/** What costs gas and changes nothing is a slip of the pen. */
+function someAmount(text: string): bigint {
+  const wei = amount(text);
+  if (wei > 0n) return wei;
+  throw new InvalidArgumentError('It must be more than nothing.');
 }

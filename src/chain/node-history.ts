@@ -1,24 +1,59 @@
-import { zeroPadValue } from 'ethers';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Address, JobId } from '../domain/ids';
+import { silentLogger } from '../lib/logger';
 import type { Chain } from './client';
-import { coreInterface, decodeEvent } from './events';
+import { NoEndpointAnswers } from './endpoints';
+import { FinalReader } from './final-reader';
+import { Disagreement, LogReader, NotReady } from './log-reader';
 
-// Providers limit how many blocks one question may span; few refuse this many.
-const SPAN_BLOCKS = 9_999;
+/** Somebody waits for the answer; who reads for days is more patient. */
+const MAX_FAILURES = 5;
+const PAUSE_MS = 250;
 
-/** Every job the node ever took, oldest first; one it took twice appears once. */
-export async function jobsTakenBy(chain: Chain, node: Address, fromBlock: number): Promise<JobId[]> {
-  const topic = coreInterface.getEvent('JobProcessing')?.topicHash ?? null;
-  const topics = [topic, null, zeroPadValue(node, 32)];
-  const head = await chain.headBlock();
+/**
+ * Every job the node ever took, oldest first; one it took twice appears once. Reads as whoever watches the chain does: in ranges
+ * that get narrower where the Ethereum node refuses them, and nothing that was not said twice. Throws when that fails several times
+ * in a row, and at once when no endpoint answers.
+ */
+export async function jobsTakenBy(
+  chain: Pick<Chain, 'core' | 'endpoints'>,
+  node: Address,
+  fromBlock: number,
+): Promise<JobId[]> {
   const taken = new Set<JobId>();
-  for (let from = fromBlock; from <= head; from += SPAN_BLOCKS + 1) {
-    const toBlock = Math.min(head, from + SPAN_BLOCKS);
-    const logs = await chain.provider.getLogs({ address: chain.core, fromBlock: from, toBlock, topics });
-    for (const log of logs) {
-      const event = decodeEvent(log);
-      if (event) taken.add(event.jobId);
+  const history = new FinalReader(
+    undefined,
+    { confirmations: 0, fromBlock },
+    {
+      reader: new LogReader(chain.endpoints, chain.core, new AbortController().signal),
+      logger: silentLogger,
+      async onFinal(events) {
+        for (const event of events) if (event.type === 'JobProcessing' && event.node === node) taken.add(event.jobId);
+      },
+    },
+  );
+  await readToHead(history);
+  return [...taken];
+}
+
+async function readToHead(history: FinalReader): Promise<void> {
+  let failures = 0;
+  for (;;) {
+    try {
+      if (await history.step()) return;
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (failures === MAX_FAILURES || !mayPass(error)) throw error;
+      await delay(PAUSE_MS);
     }
   }
-  return [...taken];
+}
+
+/** The endpoints themselves were tried again already. */
+function mayPass(error: unknown): boolean {
+  const isOutage = error instanceof NoEndpointAnswers && !error.isSlow;
+  return (
+    !isOutage && (error instanceof NoEndpointAnswers || error instanceof Disagreement || error instanceof NotReady)
+  );
 }

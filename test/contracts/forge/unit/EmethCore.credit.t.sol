@@ -16,6 +16,13 @@ contract EmethCore_deposit_Tree is EscrowFixture {
         _refuses(stranger, abi.encodeCall(core.deposit, (stranger, amount)), refusal);
     }
 
+    function test_WhenTheAmountWrapsTheAccountAround_ItRevertsWithTooMuchCredit() external {
+        vm.prank(stranger);
+        core.deposit(stranger, 1);
+        bytes memory refusal = abi.encodeWithSelector(IEmethCore.EmethCore_TooMuchCredit.selector, type(uint256).max);
+        _refuses(stranger, abi.encodeCall(core.deposit, (stranger, type(uint256).max)), refusal);
+    }
+
     function test_WhenTheCallerHasFewerTokens_ItRevertsWithERC20InsufficientBalance() external {
         bytes memory refusal =
             abi.encodeWithSelector(IERC20Errors.ERC20InsufficientBalance.selector, stranger, FUNDS, FUNDS + 1);

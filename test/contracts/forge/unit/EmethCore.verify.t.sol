@@ -285,6 +285,12 @@ contract EmethCore_rejectResult_Tree is Panel {
         _refuses(requester, _alone(job), _notVerifier(requester));
     }
 
+    function test_WhenFewerAttestThanTheQuorum_ItRevertsWithQuorumNotReached() external {
+        bytes16 job = _submitted();
+        _refuses(panel[0], _alone(job), _quorumNotReached(1, 2));
+        _refuses(stranger, _call(job, 1, keys[1], 0), _quorumNotReached(1, 2));
+    }
+
     function test_WhenTheSignatureGivesAnotherReason_ItRevertsWithNotVerifier() external {
         bytes16 job = _submitted();
         bytes memory attestations = _attest(keys[1], job, false, bytes16(keccak256("another")));

@@ -1,49 +1,82 @@
-import type { LogDescription } from 'ethers';
+import { keccak256, ZeroAddress } from 'ethers';
 import type { EmethCoreEvents } from '../../src/chain/generated/emeth-core';
 import type { ChainState } from '../../src/domain/job';
+import type { TimedEvent } from './chain-log';
+import { GovernanceModel } from './governance-model';
 
-interface ModelJob {
+/** A job as `jobs` shows it. */
+export interface StoredJob {
   state: ChainState;
   requester: string;
   node: string;
-  feeWei: bigint;
+  fee: bigint;
+  fuelLimit: bigint;
+  deadline: bigint;
+  termsId: bigint;
+  payout: bigint;
+  commitment: string;
+  challenger: string;
+}
+
+export interface ModelJob extends StoredJob {
   /** Verifier's fee and burnt part of a full payout, on top of the fee. */
   extraWei: bigint;
   bondWei: bigint;
-  /** What a result would pay, then what is left of it. */
-  payoutWei: bigint;
+  /** Places in the payout list that were paid. */
+  paid: Set<bigint>;
 }
 
+const NO_RESULT = `0x${'00'.repeat(20)}`;
+const NO_JOB = {
+  requester: ZeroAddress,
+  node: ZeroAddress,
+  fee: 0n,
+  fuelLimit: 0n,
+  deadline: 0n,
+  termsId: 0n,
+  payout: 0n,
+  commitment: NO_RESULT,
+};
+
+/** Events that OpenZeppelin's contracts declare and ours never emit. */
+export const neverEmitted = ['EIP712DomainChanged', 'RoleAdminChanged'] as const;
+
 /**
- * The escrow rebuilt from nothing but its events: states, credits, penalties and what is locked. If it differs from the contract's
- * storage, either an event lies or money went astray.
+ * The escrow rebuilt from nothing but its events and their times. If it differs from the contract's storage, either an event lies
+ * or money went astray. An event that it does not know, or that contradicts what went before, throws.
  */
 export class EscrowModel {
+  readonly governance = new GovernanceModel();
   readonly jobs = new Map<string, ModelJob>();
   readonly credits = new Map<string, bigint>();
-  readonly penalties = new Map<string, bigint>();
+  readonly forfeits = new Map<string, bigint>();
+  /** Withdrawals by signature, by account. */
+  readonly nonces = new Map<string, bigint>();
   /** What was burnt, by `slot` and by `slot:node`. */
   readonly slots = new Map<string, bigint>();
-  readonly active = new Map<string, boolean>();
-
-  /** What all jobs have locked. */
-  lockedWei(): bigint {
-    return sum([...this.jobs.values()].map(lockedIn));
-  }
+  /** What left the world for good. */
+  burntWei = 0n;
 
   /** What the contract must hold in tokens. */
   liabilitiesWei(): bigint {
-    return sum(this.credits.values()) + sum(this.penalties.values()) + this.lockedWei();
+    return sum(this.credits.values()) + sum(this.forfeits.values()) + sum([...this.jobs.values()].map(lockedIn));
   }
 
-  apply(event: LogDescription): void {
-    const { args } = event;
-    const effect = effects[event.name as keyof EmethCoreEvents] as Effect<unknown> | undefined;
-    effect?.(this, args, this.jobs.get(args['jobId']) as ModelJob);
+  apply({ event, at }: TimedEvent): void {
+    const governed = this.governance.effects[event.name as Governed] as GovernedEffect | undefined;
+    if (governed) return governed(event.args, at);
+    const effect = effects[event.name as OwnEvent] as Effect<unknown> | undefined;
+    if (!effect) throw new Error(`The model knows no ${event.name}`);
+    const isOfJob = event.fragment.inputs.some(({ name }) => name === 'jobId');
+    const job = isOfJob ? this.jobs.get(event.args['jobId']) : undefined;
+    if (isOfJob && !job && event.name !== 'JobRequested') throw new Error(`${event.name} of an unknown job`);
+    effect(this, event.args, { job: job as ModelJob, at });
   }
 
   owe(account: string, amount: bigint): void {
-    this.credits.set(account, (this.credits.get(account) ?? 0n) + amount);
+    const credit = (this.credits.get(account) ?? 0n) + amount;
+    if (credit < 0n) throw new Error(`${account} spent what it does not have`);
+    this.credits.set(account, credit);
   }
 
   book(slot: bigint, node: string, burnt: bigint): void {
@@ -51,86 +84,130 @@ export class EscrowModel {
   }
 
   forfeit(account: string, amount: bigint): void {
-    this.penalties.set(account, (this.penalties.get(account) ?? 0n) + amount);
+    this.forfeits.set(account, (this.forfeits.get(account) ?? 0n) + amount);
+  }
+
+  /** When a window that begins at a time ends, by the job's own terms. */
+  endOf(window: 'verdictWindow' | 'claimWindow', job: ModelJob, at: bigint): bigint {
+    const terms = this.governance.terms.get(job.termsId);
+    if (!terms) throw new Error(`There are no terms ${job.termsId}`);
+    return at + terms[window];
   }
 }
 
-type Effect<Args> = (model: EscrowModel, args: Args, job: ModelJob) => void;
+interface Context {
+  job: ModelJob;
+  at: bigint;
+}
+type Effect<Args> = (model: EscrowModel, args: Args, context: Context) => void;
+type Governed = keyof GovernanceModel['effects'];
+type GovernedEffect = (args: unknown, at: bigint) => void;
+type OwnEvent = Exclude<keyof EmethCoreEvents, Governed | (typeof neverEmitted)[number]>;
 
-const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]> } = {
-  JobRequested(model, { jobId, requester, fee, verifierFee, burnFee }) {
-    const amounts = { feeWei: fee, extraWei: verifierFee + burnFee, bondWei: 0n, payoutWei: 0n };
-    model.jobs.set(jobId, { state: 'REQUESTED', requester, node: '', ...amounts });
+/** What an event says twice must be the same. */
+function agree(said: unknown, known: unknown): void {
+  if (said !== known) throw new Error(`An event says ${said} where ${known} is known`);
+}
+
+/** Of a job that pays for no result only the state is kept, and who challenged it. */
+function end(job: ModelJob, state: ChainState): void {
+  Object.assign(job, NO_JOB, { state });
+}
+
+const effects: { [Name in OwnEvent]: Effect<EmethCoreEvents[Name]> } = {
+  JobRequested(model, { jobId, requester, fee, verifierFee, burnFee, fuelLimit, deadline, termsId }) {
+    if (model.jobs.has(jobId)) throw new Error(`Job ${jobId} was requested twice`);
+    agree(termsId, model.governance.currentTerms);
+    const asked = {
+      state: 'REQUESTED' as const,
+      requester,
+      fee,
+      fuelLimit,
+      deadline,
+      termsId,
+      challenger: ZeroAddress,
+    };
+    model.jobs.set(jobId, { ...NO_JOB, ...asked, extraWei: verifierFee + burnFee, bondWei: 0n, paid: new Set() });
   },
-  JobCanceled(model, { refund }, job) {
-    job.state = 'CANCELED';
+  JobCanceled(model, { refund }, { job }) {
     model.owe(job.requester, refund);
+    end(job, 'CANCELED');
   },
-  JobExpired(model, { refund }, job) {
-    job.state = 'TIMEOUT';
+  JobExpired(model, { refund }, { job }) {
     model.owe(job.requester, refund);
+    end(job, 'TIMEOUT');
   },
-  JobProcessing(_model, { node }, job) {
-    job.state = 'PROCESSING';
-    job.node = node;
+  JobProcessing(_model, { node, deposit }, { job }) {
+    agree(deposit, job.fee);
+    Object.assign(job, { state: 'PROCESSING', node });
   },
-  JobDeclined(model, { node, reopened, returned, penalty, refund }, job) {
-    job.state = reopened ? 'REQUESTED' : 'DECLINED';
-    job.node = '';
+  JobDeclined(model, { node, reopened, returned, penalty, refund }, { job }) {
+    agree(node, job.node);
     model.owe(node, returned);
     model.forfeit(node, penalty);
     model.owe(job.requester, refund);
+    if (reopened) Object.assign(job, { state: 'REQUESTED', node: ZeroAddress });
+    else end(job, 'DECLINED');
   },
-  JobTimedOut(model, { refund, returned, penalty, caller, tip }, job) {
-    job.state = 'TIMEOUT';
+  JobTimedOut(model, { node, refund, returned, penalty, caller, tip }, { job }) {
+    agree(node, job.node);
     model.owe(job.requester, refund);
-    model.owe(job.node, returned);
-    model.forfeit(job.node, penalty);
+    model.owe(node, returned);
+    model.forfeit(node, penalty);
     model.owe(caller, tip);
+    end(job, 'TIMEOUT');
   },
-  JobSubmitted(_model, { payout }, job) {
-    job.state = 'SUBMITTED';
-    job.payoutWei = payout;
+  JobSubmitted(model, { node, resultHash, payoutRoot, payout }, { job, at }) {
+    agree(node, job.node);
+    const commitment = keccak256(`${resultHash}${payoutRoot.slice(2)}`).slice(0, 42);
+    Object.assign(job, { state: 'SUBMITTED', payout, commitment, deadline: model.endOf('verdictWindow', job, at) });
   },
-  JobVerified(model, { node, payout, refund, deposit, slot, burnt, verifier, verifierFee }, job) {
-    job.state = 'VERIFIED';
-    job.payoutWei = payout;
+  JobVerified(model, { node, payout, refund, deposit, slot, burnt, verifier, verifierFee }, { job, at }) {
+    agree(node, job.node);
+    agree(payout, job.payout);
+    agree(slot, at / 86_400n);
+    Object.assign(job, { state: 'VERIFIED', deadline: model.endOf('claimWindow', job, at) });
     model.owe(job.requester, refund);
     model.owe(node, deposit);
     model.forfeit(node, burnt);
     model.book(slot, node, burnt);
     model.owe(verifier, verifierFee);
   },
-  JobRejected(model, { refund, returned, penalty, verifier, verifierFee }, job) {
-    job.state = 'FAILED';
-    job.payoutWei = 0n;
+  JobRejected(model, { refund, returned, penalty, verifier, verifierFee }, { job }) {
     model.owe(job.requester, refund);
     model.owe(job.node, returned);
     model.forfeit(job.node, penalty);
     model.owe(verifier, verifierFee);
+    end(job, 'FAILED');
   },
-  JobChallenged(_model, { bond }, job) {
-    job.state = 'DISPUTED';
-    job.bondWei = bond;
+  JobChallenged(model, { challenger, bond }, { job, at }) {
+    const deadline = model.endOf('verdictWindow', job, at);
+    Object.assign(job, { state: 'DISPUTED', challenger, bondWei: bond, deadline });
   },
-  ChallengeDecided(model, { challenger, returned, toNode, penalty }, job) {
+  // A challenge that was right is decided before its job ends, one that was wrong after it.
+  ChallengeDecided(model, { challenger, returned, toNode, penalty }, { job }) {
+    agree(challenger, job.challenger);
     model.owe(challenger, returned);
     model.owe(job.node, toNode);
     model.forfeit(challenger, penalty);
   },
-  JobUnwound(model, { refund, deposit, challenger, bond }, job) {
-    job.state = 'UNVERIFIED';
-    job.payoutWei = 0n;
+  JobUnwound(model, { refund, deposit, challenger, bond }, { job }) {
+    agree(challenger, job.challenger);
+    agree(bond, job.bondWei);
     model.owe(job.requester, refund);
     model.owe(job.node, deposit);
     model.owe(challenger, bond);
+    end(job, 'UNVERIFIED');
   },
-  WorkerPaid(model, { worker, amount }, job) {
-    job.payoutWei -= amount;
+  WorkerPaid(model, { worker, index, amount }, { job }) {
+    if (job.paid.has(index)) throw new Error(`Payee ${index} was paid twice`);
+    job.paid.add(index);
+    job.payout -= amount;
     model.owe(worker, amount);
   },
-  PaySwept(model, { node, amount }, job) {
-    job.payoutWei -= amount;
+  PaySwept(model, { node, amount }, { job }) {
+    agree(node, job.node);
+    job.payout -= amount;
     model.owe(node, amount);
   },
   Deposited: (model, { account, amount }) => model.owe(account, amount),
@@ -139,23 +216,27 @@ const effects: { [Name in keyof EmethCoreEvents]?: Effect<EmethCoreEvents[Name]>
   WithdrawalRelayed(model, { account, relayer, tip }) {
     model.owe(account, 0n - tip);
     model.owe(relayer, tip);
+    model.nonces.set(account, (model.nonces.get(account) ?? 0n) + 1n);
   },
-  Burnt: (model, { account, amount }) => model.forfeit(account, 0n - amount),
-  NodeActivityChanged: (model, { node, active }) => void model.active.set(node, active),
+  Burnt(model, { account, amount }) {
+    agree(amount, model.forfeits.get(account) ?? 0n);
+    model.forfeits.set(account, 0n);
+    model.burntWei += amount;
+  },
 };
 
 function lockedIn(job: ModelJob): bigint {
-  const requested = job.feeWei + job.extraWei;
+  const requested = job.fee + job.extraWei;
   switch (job.state) {
     case 'REQUESTED':
       return requested;
     case 'PROCESSING':
     case 'SUBMITTED':
-      return requested + job.feeWei;
+      return requested + job.fee;
     case 'DISPUTED':
-      return requested + job.feeWei + job.bondWei;
+      return requested + job.fee + job.bondWei;
     case 'VERIFIED':
-      return job.payoutWei;
+      return job.payout;
     default:
       return 0n;
   }

@@ -1,59 +1,122 @@
-import type { LogDescription } from 'ethers';
+import { ZeroAddress, ZeroHash } from 'ethers';
 import type { NodeRegistryEvents } from '../../src/chain/generated/node-registry';
 import type { RewardPoolEvents } from '../../src/chain/generated/reward-pool';
+import type { NodeStatus } from '../../src/chain/registry';
+import type { TimedEvent } from './chain-log';
 
-interface ModelNode {
-  status: 'NONE' | 'ACTIVE' | 'UNBONDING';
+/** A node as `nodeOf` shows it, but for its operator, who is the owner of its organisation. */
+export interface ModelNode {
+  node: string;
+  status: NodeStatus;
   organisation: string;
   payout: string;
   nextPayout: string;
-  stakeWei: bigint;
+  payoutOpensAt: bigint;
+  capabilityHash: string;
+  capabilityUri: string;
   computeUnits: bigint;
+  stake: bigint;
+  unbondsAt: bigint;
 }
 
-const NOBODY = `0x${'0'.repeat(40)}`;
+export interface ModelOrganisation {
+  owner: string;
+  nextOwner: string;
+  name: string;
+}
 
-/** Node registry and reward pool rebuilt from nothing but their events. */
+const NOT_YET = { stake: 0n, capabilityHash: ZeroHash, capabilityUri: '', computeUnits: 0n };
+const NO_CHANGE = { nextPayout: ZeroAddress, payoutOpensAt: 0n };
+
+/** Node registry and reward pool rebuilt from nothing but their events. One that it does not know, or that contradicts others, throws. */
 export class RegistryModel {
+  /** In the order of their first registration. */
   readonly nodes = new Map<string, ModelNode>();
-  readonly owners = new Map<string, string>();
+  readonly organisations = new Map<string, ModelOrganisation>();
+  /** Enrolments by signature, by node. */
+  readonly nonces = new Map<string, bigint>();
   /** What each node claimed, by `node:slot`. */
   readonly claimed = new Map<string, bigint>();
 
-  apply(event: LogDescription): void {
+  apply({ event }: TimedEvent): void {
     const effect = effects[event.name as EventName] as Effect<unknown> | undefined;
-    effect?.(this, event.args);
+    if (!effect) throw new Error(`The model knows no ${event.name}`);
+    effect(this, event.args);
   }
 
   stakesWei(): bigint {
-    return [...this.nodes.values()].reduce((sum, { stakeWei }) => sum + stakeWei, 0n);
+    return [...this.nodes.values()].reduce((sum, { stake }) => sum + stake, 0n);
+  }
+
+  mintedWei(): bigint {
+    return [...this.claimed.values()].reduce((sum, amount) => sum + amount, 0n);
   }
 
   change(node: string, changes: Partial<ModelNode>): void {
-    Object.assign(this.nodes.get(node) as ModelNode, changes);
+    const known = this.nodes.get(node);
+    if (!known) throw new Error(`An event is about ${node}, which was never registered`);
+    Object.assign(known, changes);
+  }
+
+  organisation(organisation: string): ModelOrganisation {
+    return this.organisations.get(organisation) ?? { owner: ZeroAddress, nextOwner: ZeroAddress, name: '' };
+  }
+
+  operatorOf(node: string): string {
+    return this.organisation(this.nodes.get(node)?.organisation ?? ZeroHash).owner;
+  }
+
+  /** A node as the view shows it, also one that never was there. */
+  node(node: string): ModelNode {
+    const nothing = { node, organisation: ZeroHash, payout: ZeroAddress, unbondsAt: 0n };
+    return this.nodes.get(node) ?? { ...nothing, ...NOT_YET, ...NO_CHANGE, status: 'NONE' };
   }
 }
 
 type Events = NodeRegistryEvents & RewardPoolEvents;
-type EventName = keyof Events;
+type EventName = Exclude<keyof Events, 'EIP712DomainChanged'>;
 type Effect<Args> = (model: RegistryModel, args: Args) => void;
 
-const effects: { [Name in EventName]?: Effect<Events[Name]> } = {
-  OrganisationCreated: (model, { organisation, owner }) => void model.owners.set(organisation, owner),
-  OrganisationTaken: (model, { organisation, owner }) => void model.owners.set(organisation, owner),
-  NodeRegistered(model, { node, organisation, payout }) {
-    const fresh = { nextPayout: NOBODY, stakeWei: 0n, computeUnits: 0n };
-    model.nodes.set(node, { status: 'ACTIVE', organisation, payout, ...fresh });
+const effects: { [Name in EventName]: Effect<Events[Name]> } = {
+  OrganisationCreated(model, { organisation, owner, name }) {
+    if (model.organisations.has(organisation)) throw new Error(`Organisation ${name} was created twice`);
+    model.organisations.set(organisation, { owner, nextOwner: ZeroAddress, name });
   },
-  CapabilityChanged: (model, { node, computeUnits }) => model.change(node, { computeUnits }),
-  StakeAdded(model, { node, amount }) {
-    model.change(node, { stakeWei: (model.nodes.get(node)?.stakeWei ?? 0n) + amount });
+  OrganisationOffered(model, { organisation, nextOwner }) {
+    Object.assign(model.organisation(organisation), { nextOwner });
   },
-  StakeWithdrawn: (model, { node }) => model.change(node, { status: 'NONE', stakeWei: 0n }),
-  NodeDeactivated: (model, { node }) => model.change(node, { status: 'UNBONDING' }),
-  NodeReactivated: (model, { node }) => model.change(node, { status: 'ACTIVE' }),
-  PayoutProposed: (model, { node, payout }) => model.change(node, { nextPayout: payout }),
-  PayoutChanged: (model, { node, payout }) => model.change(node, { payout, nextPayout: NOBODY }),
-  PayoutChangeCanceled: (model, { node }) => model.change(node, { nextPayout: NOBODY }),
-  SlotClaimed: (model, { node, slot, amount }) => void model.claimed.set(`${node}:${slot}`, amount),
+  OrganisationTaken(model, { organisation, owner }) {
+    const taken = model.organisation(organisation);
+    if (taken.nextOwner !== owner) throw new Error(`${owner} took what it was not offered`);
+    Object.assign(taken, { owner, nextOwner: ZeroAddress });
+  },
+  NodeRegistered(model, { node, organisation, operator, payout }) {
+    const now = { organisation, payout, status: 'ACTIVE' as const, stake: 0n, unbondsAt: 0n };
+    model.nodes.set(node, { ...model.node(node), ...now, ...NO_CHANGE });
+    if (model.operatorOf(node) !== operator) throw new Error(`${operator} does not own the organisation of ${node}`);
+    // A node that does not register itself has signed.
+    if (operator !== node) model.nonces.set(node, (model.nonces.get(node) ?? 0n) + 1n);
+  },
+  CapabilityChanged(model, { node, capabilityHash, capabilityUri, computeUnits }) {
+    model.change(node, { capabilityHash, capabilityUri, computeUnits });
+  },
+  StakeAdded: (model, { node, amount }) => model.change(node, { stake: model.node(node).stake + amount }),
+  StakeWithdrawn(model, { node, to, amount }) {
+    const { stake } = model.node(node);
+    if (amount !== stake || to !== model.operatorOf(node)) throw new Error(`The stake of ${node} went astray`);
+    model.change(node, { status: 'NONE', stake: 0n, unbondsAt: 0n });
+  },
+  NodeDeactivated: (model, { node, unbondsAt }) => model.change(node, { status: 'UNBONDING', unbondsAt }),
+  NodeReactivated: (model, { node }) => model.change(node, { status: 'ACTIVE', unbondsAt: 0n }),
+  PayoutProposed(model, { node, payout, opensAt }) {
+    model.change(node, { nextPayout: payout, payoutOpensAt: opensAt });
+  },
+  PayoutChanged: (model, { node, payout }) => model.change(node, { payout, ...NO_CHANGE }),
+  PayoutChangeCanceled: (model, { node }) => model.change(node, NO_CHANGE),
+  SlotClaimed(model, { node, slot, to, amount }) {
+    const { payout } = model.node(node);
+    if (to !== (payout === ZeroAddress ? node : payout)) throw new Error(`${node} was rewarded at ${to}`);
+    if (model.claimed.has(`${node}:${slot}`)) throw new Error(`${node} claimed slot ${slot} twice`);
+    model.claimed.set(`${node}:${slot}`, amount);
+  },
 };

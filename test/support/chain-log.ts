@@ -1,0 +1,46 @@
+import { Interface, type LogDescription } from 'ethers';
+import { nodeRegistryAbi } from '../../src/chain/generated/node-registry';
+import { rewardPoolAbi } from '../../src/chain/generated/reward-pool';
+import { coreInterface, type Escrow } from './escrow';
+
+/** What a log says, and when: no event carries the time of its own block. */
+export interface TimedEvent {
+  contract: 'core' | 'registry' | 'pool';
+  event: LogDescription;
+  /** Unix seconds of its block. */
+  at: bigint;
+}
+
+interface RawLog {
+  address: string;
+  data: string;
+  topics: string[];
+  blockTimestamp: string;
+}
+
+const interfaces = {
+  core: coreInterface,
+  registry: new Interface(nodeRegistryAbi),
+  pool: new Interface(rewardPoolAbi),
+};
+const contracts = Object.keys(interfaces) as TimedEvent['contract'][];
+
+/** The names of all events that a contract knows. */
+export function eventNames(contract: TimedEvent['contract']): string[] {
+  const names: string[] = [];
+  interfaces[contract].forEachEvent(({ name }) => names.push(name));
+  return names;
+}
+
+/** Every event that escrow, registry and pool ever emitted, in the order of the chain. Throws for one their ABIs do not know. */
+export async function readEvents(escrow: Escrow): Promise<TimedEvent[]> {
+  const byAddress = new Map(contracts.map((contract) => [escrow.on[contract].address as string, contract]));
+  const filter = { address: [...byAddress.keys()], fromBlock: '0x0', toBlock: 'latest' };
+  const logs = (await escrow.provider.send('eth_getLogs', [filter])) as RawLog[];
+  return logs.map((log) => {
+    const contract = byAddress.get(log.address.toLowerCase()) as TimedEvent['contract'];
+    const event = interfaces[contract].parseLog(log);
+    if (!event) throw new Error(`The ABI of ${contract} has no event ${log.topics[0]}`);
+    return { contract, event, at: BigInt(log.blockTimestamp) };
+  });
+}

@@ -1,0 +1,269 @@
+import { AbiCoder, getAddress, id, keccak256, type Result, toBeHex, ZeroHash } from 'ethers';
+import { nodeStatuses } from '../../src/chain/registry';
+import { chainStates } from '../../src/domain/job';
+import { coreInterface, type Escrow, resultHash, roles } from './escrow';
+import type { EscrowModel, StoredJob } from './escrow-model';
+import type { RegistryModel } from './registry-model';
+
+/** Escrow, registry and pool, rebuilt from one log. */
+export interface Models {
+  core: EscrowModel;
+  registry: RegistryModel;
+}
+
+/** What is looked at: all there is of these, whether events told of them or not. */
+export interface Scope {
+  jobIds: readonly string[];
+  accounts: readonly string[];
+  organisations: readonly string[];
+  slots: readonly bigint[];
+  /** Whose part of each slot. */
+  earners: readonly string[];
+  termsIds: readonly bigint[];
+  now: bigint;
+}
+
+const coreRoles = { admin: ZeroHash, verifier: id('VERIFIER_ROLE'), pauser: id('PAUSER_ROLE') };
+const NO_TERMS = {
+  minFee: 0n,
+  verifierBps: 0n,
+  penaltyBps: 0n,
+  declineBps: 0n,
+  tipBps: 0n,
+  burnBps: 0n,
+  quorum: 0n,
+  minWork: 0n,
+  verdictWindow: 0n,
+  claimWindow: 0n,
+};
+
+/** All that the models have heard of, and as much again of which they have heard nothing. */
+export function scopeOf({ core, registry }: Models, escrow: Escrow, jobIds: readonly string[], now: bigint): Scope {
+  const accounts = new Set([
+    ...roles.map((role) => getAddress(escrow.address[role])),
+    ...core.credits.keys(),
+    ...core.forfeits.keys(),
+    ...registry.nodes.keys(),
+  ]);
+  const slots = new Set([...core.slots.keys()].map((key) => BigInt(key.split(':')[0] ?? '')));
+  for (let i = 0n; i < 3n; i++) slots.add(now / 86_400n - i);
+  const earners = new Set([...core.slots.keys()].flatMap((key) => key.split(':')[1] ?? []));
+  for (const role of ['node', 'other', 'requester'] as const) earners.add(getAddress(escrow.address[role]));
+  return {
+    jobIds: [...new Set([...jobIds, ...core.jobs.keys(), `0x${'99'.repeat(16)}`])],
+    accounts: [...accounts],
+    organisations: [...new Set([...registry.organisations.keys(), ...[0, 1, 2].map((i) => id(`organisation ${i}`))])],
+    slots: [...slots],
+    earners: [...earners],
+    termsIds: [...core.governance.terms.keys(), core.governance.currentTerms + 1n],
+    now,
+  };
+}
+
+async function table<K, V>(keys: readonly K[], read: (key: K) => Promise<V> | V): Promise<Record<string, V>> {
+  return Object.fromEntries(await Promise.all(keys.map(async (key) => [String(key), await read(key)] as const)));
+}
+
+/**
+ * Where the escrow keeps its accounts: the word of an account that is a verifier and nothing else has one bit set, whatever comes
+ * before it in the layout.
+ */
+export async function findAccountsSlot(escrow: Escrow): Promise<number> {
+  for (let slot = 0; slot < 50; slot++) {
+    if ((await accountWord(escrow, slot, escrow.address.verifier)) === 1n << 248n) return slot;
+  }
+  throw new Error('The escrow keeps its accounts somewhere else');
+}
+
+async function accountWord({ provider, core }: Escrow, slot: number, account: string): Promise<bigint> {
+  const at = keccak256(AbiCoder.defaultAbiCoder().encode(['address', 'uint256'], [account, slot]));
+  return BigInt((await provider.send('eth_getStorageAt', [core, at, 'latest'])) as string);
+}
+
+/** All that the contracts say of themselves, in the shape of `viewOf`. */
+export async function readStorage(escrow: Escrow, accountsSlot: number, scope: Scope) {
+  const { read, on } = escrow;
+  const struct = async (value: Promise<Result>) => (await value).toObject();
+  const core = {
+    tokens: await escrow.readToken('balanceOf', escrow.core),
+    supply: await escrow.readToken('totalSupply'),
+    terms: await table(scope.termsIds, (termsId) => struct(read('terms', termsId))),
+    currentTerms: await read('currentTerms'),
+    paused: await read('paused'),
+    registry: await read('registry'),
+    registryNumber: await read('registryNumber'),
+    admin: await read('defaultAdmin'),
+    pendingAdmin: await readPair(escrow, 'pendingDefaultAdmin'),
+    delay: await read('defaultAdminDelay'),
+    pendingDelay: await readPair(escrow, 'pendingDefaultAdminDelay'),
+    accounts: await table(scope.accounts, async (account) => ({
+      credit: await read('credit', account),
+      forfeited: await read('forfeited', account),
+      isActive: await read('isActive', account),
+      nonce: await read('nonces', account),
+      word: await accountWord(escrow, accountsSlot, account),
+      roles: await table(Object.values(coreRoles), (role) => read('hasRole', role, account)),
+    })),
+    jobs: await table(scope.jobIds, async (jobId) => {
+      const job = await struct(read('jobs', jobId));
+      return { ...job, state: chainStates[Number(job['state'])], paid: await paidOf(escrow, jobId, job) };
+    }),
+    slots: await table(scope.slots, async (slot) => ({
+      burnt: await read('slotBurnt', slot),
+      by: await table(scope.earners, (account) => read('slotBurntBy', slot, account)),
+    })),
+  };
+  return { core, registry: await readRegistry(on.registry, escrow, scope), pool: await readPool(on.pool, scope) };
+}
+
+async function readRegistry(registry: Escrow['on']['registry'], escrow: Escrow, scope: Scope) {
+  const nodeCount = await registry.read<bigint>('nodeCount');
+  const all = await registry.read<Result[]>('nodesFrom', 0, nodeCount + 1n);
+  const plain = (node: Result) => {
+    const { status, ...rest } = node.toObject();
+    return { ...rest, status: nodeStatuses[Number(status)] };
+  };
+  return {
+    tokens: await escrow.readToken('balanceOf', registry.address),
+    nodeCount,
+    list: all.map(plain),
+    nodes: await table(scope.accounts, async (account) => ({
+      ...plain(await registry.read<Result>('nodeOf', account)),
+      nonce: await registry.read('nonces', account),
+    })),
+    organisations: await table(scope.organisations, async (organisation) =>
+      (await registry.read<Result>('organisationOf', organisation)).toObject(),
+    ),
+  };
+}
+
+async function readPool(pool: Escrow['on']['pool'], scope: Scope) {
+  return {
+    minted: await pool.read<bigint>('minted'),
+    rewards: await table(scope.slots, (slot) =>
+      table(scope.earners, (account) => pool.read<bigint>('reward', slot, account)),
+    ),
+  };
+}
+
+async function readPair({ provider, core }: Escrow, method: string): Promise<unknown[]> {
+  const data = await provider.send('eth_call', [
+    { to: core, data: coreInterface.encodeFunctionData(method) },
+    'latest',
+  ]);
+  return coreInterface.decodeFunctionResult(method, data).toArray();
+}
+
+/** Nothing shows who was paid; but a second claim is refused for that alone, as long as something is left to claim. */
+async function paidOf(escrow: Escrow, jobId: string, job: Record<string, unknown>) {
+  if (!isPayable(job)) return [];
+  const claims = escrow.payees.map(({ worker, amount }, index) =>
+    escrow.refusal(
+      'stranger',
+      'claimPay',
+      jobId,
+      resultHash,
+      escrow.payoutRoot,
+      index,
+      worker,
+      amount,
+      escrow.proofOf(index),
+    ),
+  );
+  return (await Promise.all(claims)).flatMap((name, index) =>
+    name === 'EmethCore_AlreadyClaimed' ? [BigInt(index)] : [],
+  );
+}
+
+const isPayable = ({ state, payout }: Record<string, unknown>) =>
+  chainStates[Number(state)] === 'VERIFIED' && payout !== 0n;
+
+/** What the models say that the contracts' storage must hold. `first` is what there was before any of these events. */
+export async function viewOf({ core, registry }: Models, scope: Scope, first: { supply: bigint; emission: Emission }) {
+  const { governance } = core;
+  const { delay, pending } = governance.delaysAt(scope.now);
+  const coreView = {
+    tokens: core.liabilitiesWei(),
+    supply: first.supply + registry.mintedWei() - core.burntWei,
+    terms: await table(scope.termsIds, (termsId) => termsOf(core, termsId)),
+    currentTerms: governance.currentTerms,
+    paused: governance.paused,
+    registry: governance.registry,
+    registryNumber: governance.registryNumber,
+    admin: governance.admin(),
+    pendingAdmin: [...governance.pendingAdmin],
+    delay,
+    pendingDelay: [...pending],
+    accounts: await table(scope.accounts, (account) => accountView(core, account)),
+    jobs: await table(scope.jobIds, (jobId) => jobView(core, jobId)),
+    slots: await table(scope.slots, async (slot) => ({
+      burnt: core.slots.get(`${slot}`) ?? 0n,
+      by: await table(scope.earners, (account) => core.slots.get(`${slot}:${account}`) ?? 0n),
+    })),
+  };
+  return {
+    core: coreView,
+    registry: await registryView(registry, scope),
+    pool: await poolView({ core, registry }, scope, first.emission),
+  };
+}
+
+/** What the pool emits in a slot, which its code says and no storage. */
+export type Emission = (slot: bigint) => Promise<bigint>;
+
+function termsOf(core: EscrowModel, termsId: bigint) {
+  const terms = core.governance.terms.get(termsId);
+  return terms ? (terms as unknown as Result).toObject() : NO_TERMS;
+}
+
+function accountView(core: EscrowModel, account: string) {
+  const { governance } = core;
+  const [credit, forfeited] = [core.credits.get(account) ?? 0n, core.forfeits.get(account) ?? 0n];
+  const activeIn = governance.activeIn.get(account) ?? 0n;
+  const isVerifier = governance.has(coreRoles.verifier, account);
+  return {
+    credit,
+    forfeited,
+    isActive: governance.isActive(account),
+    nonce: core.nonces.get(account) ?? 0n,
+    word: credit | (forfeited << 120n) | (activeIn << 240n) | (BigInt(isVerifier) << 248n),
+    roles: Object.fromEntries(Object.values(coreRoles).map((role) => [role, governance.has(role, account)])),
+  };
+}
+
+function jobView(core: EscrowModel, jobId: string): StoredJob & { paid: bigint[] } {
+  const nobody = toBeHex(0, 20);
+  const nothing = { requester: nobody, node: nobody, fee: 0n, fuelLimit: 0n, deadline: 0n, termsId: 0n, payout: 0n };
+  const job = core.jobs.get(jobId);
+  if (!job) return { state: 'NONE', ...nothing, commitment: nobody, challenger: nobody, paid: [] };
+  const { extraWei: _, bondWei: __, paid, ...stored } = job;
+  const isOpen = stored.state === 'VERIFIED' && stored.payout !== 0n;
+  return { ...stored, paid: isOpen ? [...paid].sort() : [] };
+}
+
+async function registryView(model: RegistryModel, scope: Scope) {
+  const shown = (node: string) => ({ ...model.node(node), operator: model.operatorOf(node) });
+  return {
+    tokens: model.stakesWei(),
+    nodeCount: BigInt(model.nodes.size),
+    list: [...model.nodes.keys()].map(shown),
+    nodes: await table(scope.accounts, (account) => ({ ...shown(account), nonce: model.nonces.get(account) ?? 0n })),
+    organisations: await table(scope.organisations, (organisation) => ({ ...model.organisation(organisation) })),
+  };
+}
+
+/** A slot that is over pays each node once: its share of the emission, at most four fifths of what it burnt. */
+async function poolView({ core, registry }: Models, scope: Scope, emission: Emission) {
+  const reward = async (slot: bigint, account: string) => {
+    const burnt = core.slots.get(`${slot}:${account}`) ?? 0n;
+    const isOver = slot < scope.now / 86_400n;
+    if (!isOver || burnt === 0n || registry.claimed.has(`${account}:${slot}`)) return 0n;
+    const share = ((await emission(slot)) * burnt) / (core.slots.get(`${slot}`) ?? 0n);
+    const most = (burnt * 8n) / 10n;
+    return share < most ? share : most;
+  };
+  return {
+    minted: registry.mintedWei(),
+    rewards: await table(scope.slots, (slot) => table(scope.earners, (account) => reward(slot, account))),
+  };
+}

@@ -12,7 +12,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {Account} from "./Account.sol";
 import {ExactTransfer} from "./ExactTransfer.sol";
 import {Governed} from "./Governed.sol";
-import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {IEmethAccounts} from "./interfaces/IEmethAccounts.sol";
 
 /// @title What the contract owes to whom
 /// @notice The only place that moves tokens. The token balance is at all times what accounts are owed, what they forfeited and what
@@ -26,7 +26,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
 
-    /// @notice The token everything is paid in.
+    /// @inheritdoc IEmethAccounts
     IERC20 public immutable token;
 
     mapping(address account => Account) internal _accounts;
@@ -35,22 +35,22 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         token = token_;
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function credit(address account) external view returns (uint256) {
         return _accounts[account].credit();
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function forfeited(address account) external view returns (uint256) {
         return _accounts[account].forfeited();
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function isActive(address node) public view returns (bool) {
         return registry == address(0) || _accounts[node].activeIn() == registryNumber;
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function setActive(address node, bool active) external {
         // Check.
         if (msg.sender != registry) revert EmethCore_NotRegistry(msg.sender);
@@ -59,7 +59,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         emit NodeActivityChanged(node, active);
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function deposit(address account, uint256 amount) external nonReentrant {
         // Check.
         if (amount > type(uint120).max) revert EmethCore_TooMuchCredit(amount);
@@ -70,7 +70,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         ExactTransfer.pull(token, msg.sender, amount);
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function withdraw(address to, uint256 amount) external nonReentrant {
         // Check and effect.
         _spend(msg.sender, amount);
@@ -79,7 +79,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         token.safeTransfer(to, amount);
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function withdrawWithSig(address account, address to, uint256 amount, uint256 tip, uint256 deadline, bytes calldata signature)
         external
         nonReentrant
@@ -98,10 +98,10 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         token.safeTransfer(to, amount);
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function burn(address account) external nonReentrant {
         uint256 amount = _accounts[account].forfeited();
-        // Effect.
+        // Effect: there is nothing to check, what is forfeited is nobody's.
         _accounts[account].clearForfeited();
         emit Burnt(account, amount);
         // Interaction.
@@ -112,10 +112,12 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
     function _collect(address account, uint256 amount) internal {
         uint256 owned = _accounts[account].credit();
         uint256 fromCredit = owned < amount ? owned : amount;
+        // Effect.
         if (fromCredit > 0) {
             _accounts[account].spend(fromCredit);
             emit CreditUsed(account, fromCredit);
         }
+        // Interaction.
         if (amount > fromCredit) ExactTransfer.pull(token, account, amount - fromCredit);
     }
 
@@ -133,18 +135,22 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
     }
 
     function _grantRole(bytes32 role, address account) internal override returns (bool) {
+        // Effect: OpenZeppelin's callers of this have checked who calls.
         if (role == VERIFIER_ROLE) _accounts[account].setVerifier(true);
         return super._grantRole(role, account);
     }
 
     function _revokeRole(bytes32 role, address account) internal override returns (bool) {
+        // Effect: as above.
         if (role == VERIFIER_ROLE) _accounts[account].setVerifier(false);
         return super._revokeRole(role, account);
     }
 
     function _spend(address account, uint256 amount) private {
         uint256 owned = _accounts[account].credit();
+        // Check.
         if (amount > owned) revert EmethCore_NotEnoughCredit(account, owned, amount);
+        // Effect.
         _accounts[account].spend(amount);
     }
 }

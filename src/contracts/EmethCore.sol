@@ -61,6 +61,7 @@ contract EmethCore is Verdicts, Payroll {
     ) external returns (bytes16 jobId) {
         // Interaction: somebody else may have used the permit already; then the allowance it gave is there.
         try IERC20Permit(address(token)).permit(msg.sender, address(this), permitValue, permitDeadline, v, r, s) {} catch {}
+        // Check, effect and interaction of the request itself; a permit that failed shows there.
         return request(dataset, params, fee, fuelLimit, deadline, salt);
     }
 

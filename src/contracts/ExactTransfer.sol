@@ -13,9 +13,11 @@ library ExactTransfer {
     /// @notice Moves `amount` from `from` to this contract, or reverts.
     /// @dev A token that takes a fee of its own would leave our books short, so the balance is what counts.
     function pull(IERC20 token, address from, uint256 amount) internal {
+        // Interaction: this comes last in every caller, after all of its effects.
         uint256 before = token.balanceOf(address(this));
         token.safeTransferFrom(from, address(this), amount);
         uint256 received = token.balanceOf(address(this)) - before;
+        // Check.
         if (received < amount) revert TransferFellShort(received, amount);
     }
 }

@@ -2,25 +2,28 @@
 pragma solidity ^0.8.28;
 
 import {AccessControlDefaultAdminRules} from "@openzeppelin/contracts/access/extensions/AccessControlDefaultAdminRules.sol";
+import {IEmethAccounts} from "./interfaces/IEmethAccounts.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 
 /// @title What an administrator may set
-/// @notice Terms for jobs to come, within fixed bounds; who verifies; a pause of request and process. Nothing here moves anybody's
-/// money or touches a job that exists. Changing the administrator takes two steps and a delay.
+/// @notice Terms for jobs to come, within fixed bounds; who verifies; which registry counts; a pause of request and process.
+/// Nothing here moves anybody's money or touches a job that exists. Changing the administrator takes two steps and a delay.
 abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
+    /// @inheritdoc IEmethAccounts
     bytes32 public constant VERIFIER_ROLE = keccak256("VERIFIER_ROLE");
+    /// @inheritdoc IEmethAccounts
     bytes32 public constant PAUSER_ROLE = keccak256("PAUSER_ROLE");
 
     uint256 internal constant BPS = 10_000;
     uint48 private constant ADMIN_DELAY = 2 days;
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     address public registry;
-    /// @notice The how-manieth registry it is: what an earlier one said of a node is void.
+    /// @inheritdoc IEmethAccounts
     uint8 public registryNumber;
-    /// @notice Blocks request and process only: every exit stays open.
+    /// @inheritdoc IEmethCore
     bool public paused;
-    /// @notice The terms new jobs get.
+    /// @inheritdoc IEmethCore
     uint8 public currentTerms;
 
     mapping(uint8 termsId => Terms) internal _terms;
@@ -38,32 +41,51 @@ abstract contract Governed is IEmethCore, AccessControlDefaultAdminRules {
         return _terms[termsId];
     }
 
-    /// @notice New terms for jobs requested from now on. There can be 256 of them; then deploy a new contract.
+    /// @inheritdoc IEmethCore
     function setTerms(Terms calldata next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        // Check and effect: a number of their own, so that running jobs keep theirs.
         _setTerms(++currentTerms, next);
     }
 
-    /// @notice Another registry, or none. Nodes must be told of anew, by `sync` of the registry. There can be 255 of them.
+    /// @inheritdoc IEmethAccounts
     function setRegistry(address next) external onlyRole(DEFAULT_ADMIN_ROLE) {
+        // Effect: who calls is checked already.
         _setRegistry(next);
     }
 
+    /// @inheritdoc IEmethCore
     function setPaused(bool next) external onlyRole(PAUSER_ROLE) {
+        // Effect: who calls is checked already.
         paused = next;
         emit PausedChanged(next);
     }
 
     function _setTerms(uint8 termsId, Terms memory next) private {
-        bool isBounded = next.penaltyBps <= 5_000 && next.verifierBps <= next.penaltyBps / 4 && next.declineBps <= next.penaltyBps
-            && next.tipBps <= 1_000 && next.burnBps <= 2_000 && next.quorum > 0 && next.minFee > 0 && next.minWork <= 1 days
-            && next.verdictWindow >= 10 minutes && next.verdictWindow <= 14 days && next.claimWindow >= 7 days
-            && next.claimWindow <= 180 days;
-        if (!isBounded) revert EmethCore_TermsOutOfBounds();
+        // Check.
+        _requireBetween("minFee", next.minFee, 1, 1_000_000 ether);
+        // Without a penalty a challenge would need no bond. Above half the fee, an honest node would lose too much by bad luck.
+        _requireBetween("penaltyBps", next.penaltyBps, 100, 5_000);
+        // A rejected node's penalty pays the verifier, and as much again may go to a challenger; half is always burnt.
+        _requireBetween("verifierBps", next.verifierBps, 0, next.penaltyBps / 4);
+        _requireBetween("declineBps", next.declineBps, 0, next.penaltyBps);
+        _requireBetween("tipBps", next.tipBps, 0, 1_000);
+        _requireBetween("burnBps", next.burnBps, 0, 2_000);
+        // A quorum that nobody could gather would leave every result to time.
+        _requireBetween("quorum", next.quorum, 1, 16);
+        _requireBetween("minWork", next.minWork, 0, 1 days);
+        _requireBetween("verdictWindow", next.verdictWindow, 10 minutes, 14 days);
+        _requireBetween("claimWindow", next.claimWindow, 7 days, 180 days);
+        // Effect.
         _terms[termsId] = next;
         emit TermsChanged(termsId, next);
     }
 
+    function _requireBetween(bytes32 field, uint256 value, uint256 least, uint256 most) private pure {
+        if (value < least || value > most) revert EmethCore_TermsOutOfBounds(field, value, least, most);
+    }
+
     function _setRegistry(address next) private {
+        // Effect.
         (registry, registryNumber) = (next, registryNumber + 1);
         emit RegistryChanged(next);
     }

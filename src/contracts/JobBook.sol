@@ -50,6 +50,7 @@ abstract contract JobBook is SlotBook {
 
     function _in(bytes16 jobId, State needed) internal view returns (PackedJob storage job) {
         job = _jobs[jobId];
+        // Check.
         if (job.state != needed) revert EmethCore_WrongState(jobId, job.state, needed);
     }
 
@@ -83,6 +84,7 @@ abstract contract JobBook is SlotBook {
 
     /// @dev The job ends before any result: the requester gets back all it put in.
     function _refundAndEnd(PackedJob storage job, State end) internal returns (uint256 refund) {
+        // Effect.
         refund = _locked(job.fee, _terms[job.termsId]);
         _owe(job.requester, refund);
         _end(job, end);

@@ -39,7 +39,9 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
         string capabilityUri;
     }
 
+    /// @inheritdoc INodeRegistry
     IEmethCore public immutable core;
+    /// @inheritdoc INodeRegistry
     IERC20 public immutable token;
     /// @inheritdoc INodeRegistry
     uint96 public immutable minStake;
@@ -208,7 +210,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
 
     /// @inheritdoc INodeRegistry
     function sync(address node) public {
-        // An escrow that was given another registry is told nothing, so that leaving works all the same.
+        // Interaction: an escrow that was given another registry is told nothing, so that leaving works all the same.
         if (core.registry() == address(this)) core.setActive(node, _nodes[node].status == Status.ACTIVE);
     }
 
@@ -299,7 +301,9 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     }
 
     function _setCapability(address node, bytes32 capabilityHash, string calldata capabilityUri, uint32 computeUnits) private {
+        // Check.
         if (bytes(capabilityUri).length > MAX_URI) revert NodeRegistry_UriTooLong(bytes(capabilityUri).length);
+        // Effect.
         StoredNode storage stored = _nodes[node];
         (stored.capabilityHash, stored.capabilityUri, stored.computeUnits) = (capabilityHash, capabilityUri, computeUnits);
         emit CapabilityChanged(node, capabilityHash, capabilityUri, computeUnits);

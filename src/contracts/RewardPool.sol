@@ -13,17 +13,20 @@ contract RewardPool is IRewardPool {
     uint256 private constant SLOT = 1 days;
     uint256 private constant BASE = 12_000 ether * 24;
     uint256 private constant YEARLY_FALL = 600 ether * 24;
-    /// @notice Most that a job brings its node, of what it burnt.
+    /// @inheritdoc IRewardPool
     uint256 public constant SHARE_BPS = 8_000;
 
+    /// @inheritdoc IRewardPool
     IEmethCore public immutable core;
+    /// @notice The token that rewards are minted in.
     EmethToken public immutable token;
+    /// @inheritdoc IRewardPool
     INodeRegistry public immutable registry;
-    /// @notice The slot that emits most.
+    /// @inheritdoc IRewardPool
     uint256 public immutable firstSlot;
-    /// @notice All that this pool will ever mint.
+    /// @inheritdoc IRewardPool
     uint256 public immutable cap;
-    /// @notice What it has minted.
+    /// @inheritdoc IRewardPool
     uint256 public minted;
 
     mapping(address node => mapping(uint256 word => uint256 bits)) private _claimed;

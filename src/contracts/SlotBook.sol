@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {CreditBook} from "./CreditBook.sol";
-import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {IEmethAccounts} from "./interfaces/IEmethAccounts.sol";
 
 /// @title What was burnt on which day, and for whom
 /// @notice The measure of slot rewards. Only fuel somebody paid for counts, by what its job burnt: fuel that cost nothing would be
@@ -13,12 +13,12 @@ abstract contract SlotBook is CreditBook {
     mapping(uint256 slot => uint256) private _burnt;
     mapping(uint256 slot => mapping(address node => uint256)) private _burntBy;
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function slotBurnt(uint256 slot) external view returns (uint256) {
         return _burnt[slot];
     }
 
-    /// @inheritdoc IEmethCore
+    /// @inheritdoc IEmethAccounts
     function slotBurntBy(uint256 slot, address node) external view returns (uint256) {
         return _burntBy[slot][node];
     }

@@ -76,7 +76,7 @@ abstract contract MoneyActs is Watcher {
 
     function _nextTerms(uint256 kind, uint16 bps) private view returns (IEmethCore.Terms memory next) {
         next = _core.terms(_core.currentTerms());
-        next.penaltyBps = uint16(_bound(bps, 0, 5000));
+        next.penaltyBps = uint16(_bound(bps, 100, 5000));
         (next.verifierBps, next.declineBps, next.burnBps) = (next.penaltyBps / 4, next.penaltyBps / 2, next.penaltyBps / 3);
         next.quorum = uint8(1 + kind / 5 % 2);
         next.verdictWindow = uint24(_bound(bps, 10 minutes, 2 hours));

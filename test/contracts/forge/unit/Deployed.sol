@@ -14,16 +14,7 @@ import {vm} from "../Vm.sol";
 /// @dev Unit tests import this and not the contract: what they import is compiled by their settings, without the IR, and the escrow
 /// has too many variables for that. So they test its code as it is deployed.
 interface Core is IEmethCore, IAccessControlDefaultAdminRules, IERC5267 {
-    function VERIFIER_ROLE() external view returns (bytes32);
-    function PAUSER_ROLE() external view returns (bytes32);
-    function token() external view returns (address);
-    function registryNumber() external view returns (uint8);
-    function paused() external view returns (bool);
-    function currentTerms() external view returns (uint8);
     function nonces(address account) external view returns (uint256);
-    function setTerms(Terms calldata next) external;
-    function setRegistry(address next) external;
-    function setPaused(bool next) external;
     function multicall(bytes[] calldata calls) external returns (bytes[] memory);
 }
 

@@ -13,12 +13,19 @@ abstract contract Rights is EscrowFixture {
         return abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, account, role);
     }
 
+    function _termsOutOfBounds(bytes32 field, uint256 value, uint256 least, uint256 most) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector, field, value, least, most);
+    }
+
     function _overflow() internal pure returns (bytes memory) {
         return abi.encodeWithSignature("Panic(uint256)", 0x11);
     }
 }
 
 contract EmethCore_setTerms_Tree is Rights {
+    /// @dev The highest that the least fee may be.
+    uint96 private constant MOST_FEE = 1_000_000e18;
+
     function test_WhenTheCallerIsNotTheAdministrator_ItRevertsWithAccessControlUnauthorizedAccount() external {
         bytes memory data = abi.encodeCall(core.setTerms, (_firstTerms()));
         _refuses(stranger, data, _unauthorized(stranger, 0));
@@ -28,73 +35,91 @@ contract EmethCore_setTerms_Tree is Rights {
     function test_WhenThePenaltyIsAboveHalfTheFee_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.penaltyBps = 5001;
-        _outOfBounds(next);
+        _outOfBounds(next, "penaltyBps", 5001, 100, 5000);
+    }
+
+    function test_WhenThePenaltyIsBelowAHundredthOfTheFee_ItRevertsWithTermsOutOfBounds() external {
+        IEmethCore.Terms memory next = _firstTerms();
+        (next.penaltyBps, next.verifierBps, next.declineBps) = (99, 0, 0);
+        _outOfBounds(next, "penaltyBps", 99, 100, 5000);
     }
 
     function test_WhenTheVerifierFeeIsAboveAQuarterOfThePenalty_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         (next.penaltyBps, next.verifierBps) = (2003, 501);
-        _outOfBounds(next);
+        _outOfBounds(next, "verifierBps", 501, 0, 500);
     }
 
     function test_WhenDecliningCostsMoreThanThePenalty_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.declineBps = 2001;
-        _outOfBounds(next);
+        _outOfBounds(next, "declineBps", 2001, 0, 2000);
     }
 
     function test_WhenTheTipIsAboveATenth_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.tipBps = 1001;
-        _outOfBounds(next);
+        _outOfBounds(next, "tipBps", 1001, 0, 1000);
     }
 
     function test_WhenTheBurnIsAboveAFifth_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.burnBps = 2001;
-        _outOfBounds(next);
+        _outOfBounds(next, "burnBps", 2001, 0, 2000);
     }
 
     function test_WhenTheQuorumIsZero_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.quorum = 0;
-        _outOfBounds(next);
+        _outOfBounds(next, "quorum", 0, 1, 16);
+    }
+
+    function test_WhenTheQuorumIsAbove16_ItRevertsWithTermsOutOfBounds() external {
+        IEmethCore.Terms memory next = _firstTerms();
+        next.quorum = 17;
+        _outOfBounds(next, "quorum", 17, 1, 16);
     }
 
     function test_WhenTheLeastFeeIsZero_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.minFee = 0;
-        _outOfBounds(next);
+        _outOfBounds(next, "minFee", 0, 1, MOST_FEE);
+    }
+
+    function test_WhenTheLeastFeeIsAboveAMillionTokens_ItRevertsWithTermsOutOfBounds() external {
+        IEmethCore.Terms memory next = _firstTerms();
+        next.minFee = MOST_FEE + 1;
+        _outOfBounds(next, "minFee", MOST_FEE + 1, 1, MOST_FEE);
     }
 
     function test_WhenTheLeastWorkIsAboveADay_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.minWork = 86_401;
-        _outOfBounds(next);
+        _outOfBounds(next, "minWork", 86_401, 0, 86_400);
     }
 
     function test_WhenTheVerdictWindowIsBelowTenMinutes_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.verdictWindow = 599;
-        _outOfBounds(next);
+        _outOfBounds(next, "verdictWindow", 599, 600, 14 * 86_400);
     }
 
     function test_WhenTheVerdictWindowIsAboveFourteenDays_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.verdictWindow = 14 * 86_400 + 1;
-        _outOfBounds(next);
+        _outOfBounds(next, "verdictWindow", 14 * 86_400 + 1, 600, 14 * 86_400);
     }
 
     function test_WhenTheClaimWindowIsBelowSevenDays_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.claimWindow = 7 * 86_400 - 1;
-        _outOfBounds(next);
+        _outOfBounds(next, "claimWindow", 7 * 86_400 - 1, 7 * 86_400, 180 * 86_400);
     }
 
     function test_WhenTheClaimWindowIsAbove180Days_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.claimWindow = 180 * 86_400 + 1;
-        _outOfBounds(next);
+        _outOfBounds(next, "claimWindow", 180 * 86_400 + 1, 7 * 86_400, 180 * 86_400);
     }
 
     function test_WhenThereHaveBeen256Terms_ItRevertsWithPanic() external {
@@ -107,13 +132,13 @@ contract EmethCore_setTerms_Tree is Rights {
     function test_WhenTheTermsAreWithinTheBounds_GivenAllAtTheirUpperBounds_ItSetsThemForJobsToCome() external {
         _sets(
             IEmethCore.Terms({
-                minFee: type(uint96).max,
+                minFee: MOST_FEE,
                 verifierBps: 1250,
                 penaltyBps: 5000,
                 declineBps: 5000,
                 tipBps: 1000,
                 burnBps: 2000,
-                quorum: 255,
+                quorum: 16,
                 minWork: 86_400,
                 verdictWindow: 14 * 86_400,
                 claimWindow: 180 * 86_400
@@ -122,8 +147,8 @@ contract EmethCore_setTerms_Tree is Rights {
     }
 
     function test_WhenTheTermsAreWithinTheBounds_GivenAllAtTheirLowerBounds_ItSetsThemForJobsToCome() external {
-        _sets(IEmethCore.Terms(1, 0, 0, 0, 0, 0, 1, 0, 600, 7 * 86_400));
-        // With all rates zero only the fee is locked.
+        _sets(IEmethCore.Terms(1, 0, 100, 0, 0, 0, 1, 0, 600, 7 * 86_400));
+        // With no verifier's fee and nothing to burn only the fee is locked.
         vm.prank(requester);
         core.request(DATASET, PARAMS, 1, 1, uint40(_now()), 0);
         _has(address(core), 1);
@@ -132,7 +157,7 @@ contract EmethCore_setTerms_Tree is Rights {
     function test_WhenTheTermsAreWithinTheBounds_GivenAJobUnderTheTermsBefore_ItChangesNothingForThatJob() external {
         bytes16 job = _submitted();
         uint256 end = _now() + VERDICT_WINDOW;
-        core.setTerms(IEmethCore.Terms(1, 0, 0, 0, 0, 0, 3, 0, 600, 7 * 86_400));
+        core.setTerms(IEmethCore.Terms(1, 0, 100, 0, 0, 0, 3, 0, 600, 7 * 86_400));
         _equal(core.jobs(job).deadline, end, "end of the window");
         _reject(job);
         _booked(node, FEE - PENALTY, PENALTY - VERIFIER_FEE);
@@ -149,9 +174,8 @@ contract EmethCore_setTerms_Tree is Rights {
         _equal(keccak256(abi.encode(core.terms(0))), keccak256(abi.encode(_firstTerms())), "terms before");
     }
 
-    function _outOfBounds(IEmethCore.Terms memory next) private {
-        bytes memory refusal = abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector);
-        _refuses(admin, abi.encodeCall(core.setTerms, (next)), refusal);
+    function _outOfBounds(IEmethCore.Terms memory next, bytes32 field, uint256 value, uint256 least, uint256 most) private {
+        _refuses(admin, abi.encodeCall(core.setTerms, (next)), _termsOutOfBounds(field, value, least, most));
         _equal(core.currentTerms(), 0, "number of the terms");
     }
 }
@@ -336,7 +360,7 @@ contract EmethCore_constructor_Tree is Rights {
     function test_WhenTheTermsAreOutOfBounds_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory terms = _firstTerms();
         terms.quorum = 0;
-        vm.expectRevert(abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector));
+        vm.expectRevert(_termsOutOfBounds("quorum", 0, 1, 16));
         Deploy.core(address(token), admin, terms, _firstVerifiers(), address(registry));
     }
 

@@ -111,7 +111,7 @@ contract EmethCore_views_Tree is EscrowFixture {
     }
 
     function test_Token_ItIsTheToken() external view {
-        _equal(core.token(), address(token), "token");
+        _equal(address(core.token()), address(token), "token");
     }
 
     function test_Registry_ItIsTheRegistry() external view {

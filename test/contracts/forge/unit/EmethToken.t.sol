@@ -5,6 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
+import {IEmethToken} from "../../../../src/contracts/interfaces/IEmethToken.sol";
 import {vm} from "../Vm.sol";
 import {Deploy} from "./Deployed.sol";
 import {Fixture} from "./Fixture.sol";
@@ -30,7 +31,7 @@ abstract contract TokenFixture is Fixture {
 
 contract EmethToken_constructor_Tree is TokenFixture {
     function test_WhenTheSupplyIsAboveTheCap_ItRevertsWithCapExceeded() external {
-        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_CapExceeded.selector, 0, 1001, 1000);
+        bytes memory refusal = abi.encodeWithSelector(IEmethToken.EmethToken_CapExceeded.selector, 0, 1001, 1000);
         try new EmethToken(stranger, 1001, 1000) {
             revert("it was deployed");
         } catch (bytes memory answer) {
@@ -40,7 +41,7 @@ contract EmethToken_constructor_Tree is TokenFixture {
 
     function test_WhenTheCapIsMoreThanTheEscrowCanBook_ItRevertsWithCapExceeded() external {
         uint256 cap = uint256(type(uint120).max) + 1;
-        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_CapExceeded.selector, 0, 1000, cap);
+        bytes memory refusal = abi.encodeWithSelector(IEmethToken.EmethToken_CapExceeded.selector, 0, 1000, cap);
         try new EmethToken(stranger, 1000, cap) {
             revert("it was deployed");
         } catch (bytes memory answer) {
@@ -52,7 +53,7 @@ contract EmethToken_constructor_Tree is TokenFixture {
     function test_WhenTheSupplyIsTheCap_ItLeavesNothingToMint() external {
         EmethToken full = Deploy.token(stranger, 1000, 1000);
         full.nameRewardPool(minter);
-        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_CapExceeded.selector, 1000, 1, 1000);
+        bytes memory refusal = abi.encodeWithSelector(IEmethToken.EmethToken_CapExceeded.selector, 1000, 1, 1000);
         _refuses(address(full), minter, abi.encodeCall(full.mint, (minter, 1)), refusal);
     }
 
@@ -70,13 +71,13 @@ contract EmethToken_constructor_Tree is TokenFixture {
 
 contract EmethToken_nameRewardPool_Tree is TokenFixture {
     function test_WhenTheCallerIsNotTheDeployer_ItRevertsWithNotDeployer() external {
-        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_NotDeployer.selector, stranger);
+        bytes memory refusal = abi.encodeWithSelector(IEmethToken.EmethToken_NotDeployer.selector, stranger);
         _denies(stranger, abi.encodeCall(emt.nameRewardPool, (stranger)), refusal);
     }
 
     function test_WhenTheDeployerCalls_ItNamesThePoolAndGivesTheRightUp() external {
         vm.expectEmit(address(emt));
-        emit EmethToken.RewardPoolNamed(minter);
+        emit IEmethToken.RewardPoolNamed(minter);
         _name();
         _equal(emt.rewardPool(), minter, "reward pool");
         _equal(emt.deployer(), address(0), "deployer");
@@ -84,7 +85,7 @@ contract EmethToken_nameRewardPool_Tree is TokenFixture {
 
     function test_WhenThePoolWasNamed_ItRevertsWithNotDeployer() external {
         _name();
-        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_NotDeployer.selector, address(this));
+        bytes memory refusal = abi.encodeWithSelector(IEmethToken.EmethToken_NotDeployer.selector, address(this));
         _denies(address(this), abi.encodeCall(emt.nameRewardPool, (stranger)), refusal);
         _equal(emt.rewardPool(), minter, "reward pool");
     }
@@ -104,7 +105,7 @@ contract EmethToken_mint_Tree is TokenFixture {
     function test_WhenItWouldExceedTheCap_ItRevertsWithCapExceeded() external {
         _name();
         bytes memory refusal =
-            abi.encodeWithSelector(EmethToken.EmethToken_CapExceeded.selector, 600e18, 400e18 + 1, 1000e18);
+            abi.encodeWithSelector(IEmethToken.EmethToken_CapExceeded.selector, 600e18, 400e18 + 1, 1000e18);
         _denies(minter, abi.encodeCall(emt.mint, (worker1, 400e18 + 1)), refusal);
     }
 
@@ -130,7 +131,7 @@ contract EmethToken_mint_Tree is TokenFixture {
     }
 
     function _refusesMinter(address caller) private {
-        bytes memory refusal = abi.encodeWithSelector(EmethToken.EmethToken_NotRewardPool.selector, caller);
+        bytes memory refusal = abi.encodeWithSelector(IEmethToken.EmethToken_NotRewardPool.selector, caller);
         _denies(caller, abi.encodeCall(emt.mint, (caller, 1)), refusal);
     }
 }

@@ -74,7 +74,7 @@ contract LifeTest is EscrowFixture {
     {
         plan.terms = _firstTerms();
         plan.terms.minFee = 1;
-        plan.terms.penaltyBps = rates[0] % 5001;
+        plan.terms.penaltyBps = 100 + rates[0] % 4901;
         plan.terms.verifierBps = rates[1] % (plan.terms.penaltyBps / 4 + 1);
         plan.terms.declineBps = rates[2] % (plan.terms.penaltyBps + 1);
         plan.terms.tipBps = rates[3] % 1001;

@@ -68,7 +68,8 @@ contract OldDefectsTest is EscrowFixture {
         IEmethCore.Terms memory free = _firstTerms();
         free.minFee = 0;
         data = abi.encodeCall(core.setTerms, (free));
-        _refuses(admin, data, abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector));
+        bytes4 refusal = IEmethCore.EmethCore_TermsOutOfBounds.selector;
+        _refuses(admin, data, abi.encodeWithSelector(refusal, bytes32("minFee"), 0, 1, 1_000_000e18));
     }
 
     function test_selfDealtJobEarnsMoreThanItCosts() external {

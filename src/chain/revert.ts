@@ -27,7 +27,9 @@ export function explainFailure(error: unknown, key: string, account: Address): A
   const { data } = error;
   // Code that is not ours may revert without a word.
   const isNamed = data !== null && data.length >= '0x'.length + 8;
-  const parsed = isNamed ? interfaces.map((known) => known.parseError(data)).find((found) => found !== null) : undefined;
+  const parsed = isNamed
+    ? interfaces.map((known) => known.parseError(data)).find((found) => found !== null)
+    : undefined;
   return reverted(key, parsed?.name ?? error.reason ?? 'no reason given', parsed?.args.map(String) ?? [], error);
 }
 

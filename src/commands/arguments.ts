@@ -10,9 +10,9 @@ export function parseJobId(text: string): JobId {
   return parseWith(JobId, text);
 }
 
-/** An address as given on the command line, with or without 0x. Throws `usage/bad-argument`. */
+/** An address as given on the command line, with 0x, with 0X as some wallets print it, or with neither. Throws `usage/bad-argument`. */
 export function parseAddress(text: string): Address {
-  return parseWith(Address, /^[0-9a-fA-F]{40}$/.test(text) ? `0x${text}` : text);
+  return parseWith(Address, text.replace(/^(0[xX])?(?=[0-9a-fA-F]{40}$)/, '0x'));
 }
 
 /** A state of a job on chain, in any case. Throws `usage/bad-argument`. */

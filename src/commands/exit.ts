@@ -11,7 +11,7 @@ const table: readonly (readonly [RegExp, ExitCode])[] = [
     /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
     exitCodes.auth,
   ],
-  [/^(\w+\/not-found|blobs\/missing|blobs\/not-stored|dataset\/missing)$/, exitCodes.notFound],
+  [/^(\w+\/not-found|registry\/unknown-node|blobs\/missing|blobs\/not-stored|dataset\/missing)$/, exitCodes.notFound],
   [/^(config|usage|commander|wallet|init|files)\b/, exitCodes.usage],
   [/^chain\//, exitCodes.chain],
 ];

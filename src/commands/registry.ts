@@ -35,10 +35,10 @@ export async function nodeOrOwn(text: string | undefined, account: Pick<Account,
   return text === undefined ? account.wallet.address : parseNamed(text);
 }
 
-/** An address as given on the command line: with 0x, with 0X as some wallets print it, or with neither. Throws `usage/bad-argument`. */
+/** `parseAddress`, loaded only by a command that runs. */
 export async function parseNamed(text: string): Promise<Address> {
   const { parseAddress } = await import('./arguments.js');
-  return parseAddress(text.replace(/^0X/, '0x'));
+  return parseAddress(text);
 }
 
 /** A node's entry for people. */

@@ -12,6 +12,7 @@ describe('exitCodeOf', () => {
     ['files/exists', 2],
     ['wallet/bad-key', 2],
     ['job/not-found', 3],
+    ['registry/unknown-node', 3],
     ['rpc/not-found', 3],
     ['blobs/missing', 3],
     ['config/exposed-secret', 4],

@@ -3,7 +3,10 @@ import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { AppError } from '../lib/errors';
 
-export type FilesError = { code: 'files/exists'; path: string } | { code: 'usage/bad-file'; path: string };
+export type FilesError =
+  | { code: 'files/exists'; path: string }
+  | { code: 'usage/unreadable-file'; path: string }
+  | { code: 'usage/bad-file'; path: string; problems: string[] };
 
 /** Creates private files (mode 0600), all or none, and never touches one that exists: throws `files/exists` then. */
 export async function createFiles(files: readonly { path: string; text: string }[]): Promise<void> {
@@ -25,27 +28,48 @@ export async function createFiles(files: readonly { path: string; text: string }
   }
 }
 
-/**
- * What a JSON file that was named on the command line holds. Throws `usage/bad-file`, which says what is wrong with it; `remedy` says
- * where a good one comes from.
- */
-export async function readJsonFile<S extends z.ZodType>(path: string, schema: S, remedy: string): Promise<z.output<S>> {
-  const bad = (problem: string, cause?: unknown) =>
-    new AppError<FilesError>({ code: 'usage/bad-file', path }, `${path} cannot be used: ${problem}. ${remedy}`, {
-      cause,
-    });
-  const text = await readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw bad(cause.code === 'ENOENT' ? 'there is no such file' : cause.message, cause);
-  });
-  let content: unknown;
+/** The bytes of a file that an option names. Throws `usage/unreadable-file`. */
+export async function readGiven(option: string, path: string): Promise<Buffer> {
   try {
-    content = JSON.parse(text);
+    return await readFile(path);
   } catch (cause) {
-    throw bad('it is not JSON', cause);
+    const code = String((cause as NodeJS.ErrnoException).code);
+    const why = { ENOENT: 'there is no such file', EISDIR: 'it is a directory', EACCES: 'its rights forbid it' }[code];
+    throw new AppError<FilesError>(
+      { code: 'usage/unreadable-file', path },
+      `${path} (${option}) cannot be read: ${why ?? code}.`,
+      { cause },
+    );
   }
-  const parsed = schema.safeParse(content);
+}
+
+/** The object that such a file holds in JSON. Throws `usage/bad-file`. */
+export function parseObject(option: string, path: string, bytes: Buffer): object {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch {
+    throw badFile(option, path, ['it is not JSON']);
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw badFile(option, path, ['it is not one JSON object']);
+}
+
+/** What a JSON file that an option names holds. Throws `usage/unreadable-file`, and `usage/bad-file` with all that is wrong with it. */
+export async function readJsonFile<S extends z.ZodType>(option: string, path: string, schema: S): Promise<z.output<S>> {
+  const given = parseObject(option, path, await readGiven(option, path));
+  const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const place = issue?.path.join('.');
-  throw bad(`${place ? `${place}: ` : ''}${issue?.message ?? 'it has the wrong form'}`);
+  const problems = parsed.error.issues.map(({ path: [key], message }) => {
+    if (key === undefined) return message;
+    return `${String(key)} ${String(key) in given ? `is wrong: ${message}` : 'is missing'}`;
+  });
+  throw badFile(option, path, problems);
+}
+
+function badFile(option: string, path: string, problems: string[]): AppError<FilesError> {
+  return new AppError(
+    { code: 'usage/bad-file', path, problems },
+    `${path} (${option}) cannot be used: ${problems.join('; ')}.`,
+  );
 }

@@ -6,13 +6,12 @@ import { formatEmt } from '../domain/emt';
 import { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Account } from './account';
+import { parseObject, readGiven, readJsonFile } from './files';
 import { amount, type CommonOptions, example, wholeNumber } from './options';
 import { printJson, printLines, talk } from './print';
 import { describeNode, nodeOrOwn, parseNamed, requireNode, requireRegistry } from './registry';
 
 export type RegisterError =
-  | { code: 'usage/unreadable-file'; path: string }
-  | { code: 'usage/bad-file'; path: string; problems: string[] }
   | { code: 'usage/bad-enrolment'; problems: string[] }
   | { code: 'usage/registered-otherwise'; node: Address; fields: string[] }
   | { code: 'registry/no-consent'; node: Address }
@@ -205,7 +204,7 @@ async function hashOf(file: string | undefined): Promise<string> {
   if (file === undefined) return NO_HASH;
   const { sha256 } = await import('../lib/hash.js');
   const bytes = await readGiven('--capability-file', file);
-  parseGiven('--capability-file', file, bytes);
+  parseObject('--capability-file', file, bytes);
   return `0x${sha256(bytes)}`;
 }
 
@@ -232,7 +231,7 @@ async function consentOf(
       `The node ${node} must agree: run this command with --sign <your address> and the node's configuration, then bring the JSON with --enrolment.`,
     );
   }
-  const { signature, ...signed } = await readSigned(file);
+  const { signature, ...signed } = await readJsonFile('--enrolment', file, SignedEnrolment);
   enrolment.deadline = signed.deadline;
   requireSameEnrolment(file, signed, enrolment);
   if (signed.deadline * 1000 < (await chain.nowMs())) {
@@ -256,50 +255,6 @@ function requireSameEnrolment(file: string, signed: Enrolment, wanted: Enrolment
   throw new AppError<RegisterError>(
     { code: 'registry/other-enrolment', fields },
     `${file} was signed for another ${fields.join(', ')}; sign again with the same options.`,
-  );
-}
-
-async function readSigned(file: string): Promise<z.infer<typeof SignedEnrolment>> {
-  const given = parseGiven('--enrolment', file, await readGiven('--enrolment', file));
-  const parsed = SignedEnrolment.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path: [key], message }) => {
-    if (key === undefined) return message;
-    return `${String(key)} ${String(key) in given ? `is wrong: ${message}` : 'is missing'}`;
-  });
-  throw badFile('--enrolment', file, problems);
-}
-
-async function readGiven(option: string, path: string): Promise<Buffer> {
-  const { readFile } = await import('node:fs/promises');
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const code = String((cause as NodeJS.ErrnoException).code);
-    const why = { ENOENT: 'there is no such file', EISDIR: 'it is a directory', EACCES: 'its rights forbid it' }[code];
-    throw new AppError<RegisterError>(
-      { code: 'usage/unreadable-file', path },
-      `${path} (${option}) cannot be read: ${why ?? code}.`,
-      { cause },
-    );
-  }
-}
-
-function parseGiven(option: string, path: string, bytes: Buffer): object {
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch {
-    throw badFile(option, path, ['it is not JSON']);
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw badFile(option, path, ['it is not one JSON object']);
-}
-
-function badFile(option: string, path: string, problems: string[]): AppError<RegisterError> {
-  return new AppError(
-    { code: 'usage/bad-file', path, problems },
-    `${path} (${option}) cannot be used: ${problems.join('; ')}.`,
   );
 }
 

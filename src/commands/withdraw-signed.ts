@@ -44,7 +44,7 @@ export async function relaySigned(
   file: string,
   options: { dryRun?: boolean | undefined; json?: boolean | undefined },
 ): Promise<void> {
-  const withdrawal = await readJsonFile(file, SignedWithdrawalFile, 'It comes from `emeth withdraw --sign`.');
+  const withdrawal = await readJsonFile('--relay', file, SignedWithdrawalFile);
   const gasWei = await emeth.estimateRelayWei(withdrawal);
   talk(`It costs about ${formatEth(gasWei)} of gas.`);
   const { hash } = options.dryRun ? { hash: undefined } : await sender.settle((await emeth.relay(withdrawal)).hash);

@@ -106,14 +106,14 @@ describe('withdraw --sign, --relay', () => {
     ['both at once', ['--sign', '--relay', 'w.json'], 'usage/two-acts'],
     ['a tip that nobody signs', ['--tip', '1emt'], 'usage/two-acts'],
     ['nothing to sign for', ['--sign'], 'withdraw/too-little'],
-    ['a file that is not there', ['--relay', 'nowhere.json'], 'usage/bad-file'],
+    ['a file that is not there', ['--relay', 'nowhere.json'], 'usage/unreadable-file'],
   ])('throws for %s', async (_name, argv, code) => {
     expect(await client.runFailing('withdraw', ...argv)).toMatchObject({ code });
   });
 
   test.each([
     ['no JSON', 'hello', 'it is not JSON'],
-    ['no withdrawal', '{"account":"0x12"}', 'account: '],
+    ['no withdrawal', '{"account":"0x12"}', 'account is wrong: '],
   ])('throws usage/bad-file for a file with %s', async (_name, text, problem) => {
     await writeFile(client.file('bad.json'), text);
     const refusal = await client.runFailing('withdraw', '--relay', client.file('bad.json'));

@@ -136,4 +136,29 @@ export const governedMutations = mutationsOf('Governed', {
     replace: 'value >= most',
     why: 'The bounds would not be the ones that are documented.',
   },
+  'the bound from below is out of bounds': {
+    find: 'value < least',
+    replace: 'value <= least',
+    why: 'The bounds would not be the ones that are documented.',
+  },
+  'bounds are told the wrong way round': {
+    find: 'TermsOutOfBounds(field, value, least, most)',
+    replace: 'TermsOutOfBounds(field, value, most, least)',
+    why: 'The administrator would be told bounds that cannot be kept.',
+  },
+  'a field out of bounds is told by another name': {
+    find: '"quorum", next.quorum',
+    replace: '"minWork", next.quorum',
+    why: 'The administrator would change a field that is right.',
+  },
+  'setTerms keeps nothing': {
+    find: '_terms[termsId] = next;',
+    replace: '',
+    why: 'Jobs would be taken without any rules.',
+  },
+  'setTerms tells another number': {
+    find: 'emit TermsChanged(termsId, next);',
+    replace: 'emit TermsChanged(0, next);',
+    why: 'Whoever reads the log would go by wrong terms.',
+  },
 });

@@ -26,7 +26,7 @@ beforeEach(async () => {
 afterAll(() => escrow?.[Symbol.asyncDispose]());
 
 /** `npm run test:contracts:long` asks for more. */
-const HISTORIES = Number(process.env['EMETH_HISTORIES'] ?? 12);
+const HISTORIES = Number(process.env['EMETH_HISTORIES'] ?? 10);
 
 /** Both models, fed with every log there is and nothing else. */
 async function replay(): Promise<Models & { seen: Set<string> }> {

@@ -1,7 +1,8 @@
 /**
- * How fast a master reads what happened on the chain while it was away: events of the contract, asked for in windows of 50 blocks
- * from a local anvil, by ethers and by us; medians of three runs, taken in turns. The bare fetch, which parses JSON and decodes
- * nothing, is what can be reached at most.
+ * How fast a master reads what happened on the chain while it was away: the same events of the contract from a local anvil, by
+ * ethers and by us; medians of three runs, taken in turns. Most ask for windows of 50 blocks. `watchChain` is what really runs: it
+ * chooses its ranges itself, reads each twice and looks at blocks and receipts besides. The bare fetch, which parses JSON and
+ * decodes nothing, is what can be reached at most.
  *
  *     npx ts-node scripts/bench/backfill.ts [--events 50000] [--json]
  */
@@ -11,16 +12,26 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { Contract, concat, JsonRpcProvider, Network, toBeHex } from 'ethers';
-import { coreInterface, decodeEvent } from '../../src/chain/events';
+import { indexFinal } from '../../src/board/indexer';
+import { EndpointPool } from '../../src/chain/endpoints';
+import { type CoreEvent, coreInterface, decodeEvent } from '../../src/chain/events';
+import type { ChainCursor } from '../../src/chain/final-reader';
 import { decodeLog, type RawLog } from '../../src/chain/logs';
+import { watchChain } from '../../src/chain/watcher';
+import { Address } from '../../src/domain/ids';
+import { systemClock } from '../../src/lib/clock';
+import { silentLogger } from '../../src/lib/logger';
+import { applyEvent } from '../../src/master/chain-follower';
 import { startAnvil } from '../../src/runner/anvil';
+import { openStore, type Store } from '../../src/store/open';
+import { openScratch } from '../../test/support/scratch';
 
 const CHAIN_ID = 31337;
 const RUNS = 3;
 const BLOCKS = 1000;
 const WINDOW_BLOCKS = 50;
 /** Where no contract lies until we put one there. */
-const EMITTER = `0x${'e0'.repeat(20)}`;
+const EMITTER = Address.parse(`0x${'e0'.repeat(20)}`);
 const ETHERS = 'ethers, Contract.queryFilter';
 const BARE = 'bare fetch, JSON.parse, nothing decoded';
 
@@ -29,7 +40,9 @@ interface Window {
   toBlock: number;
 }
 /** Reads a window and says how many events it had. */
-type Read = (window: Window) => Promise<number>;
+type ReadWindow = (window: Window) => Promise<number>;
+/** Reads everything and says how many events there were. */
+type ReadAll = () => Promise<number>;
 
 interface SolcOutput {
   contracts: Record<string, Record<string, { evm: { deployedBytecode: { object: string } } }>>;
@@ -97,12 +110,12 @@ function decodeAll(logs: readonly RawLog[]): number {
   return logs.flatMap((log) => decodeLog(log) ?? []).length;
 }
 
-/** Each way of reading, by its name; what is read again from memory is loaded beforehand. */
-async function openReaders(url: string, provider: JsonRpcProvider, windows: readonly Window[]) {
+/** Each way of reading windows, by its name; what is read again from memory is loaded beforehand. */
+async function openWindowReaders(url: string, provider: JsonRpcProvider, windows: readonly Window[]) {
   const contract = new Contract(EMITTER, coreInterface, provider);
   const loaded = new Map<Window, RawLog[]>();
   for (const window of windows) loaded.set(window, await fetchLogs(url, window));
-  const readers: Record<string, Read> = {
+  const readers: Record<string, ReadWindow> = {
     [ETHERS]: async ({ fromBlock, toBlock }) => (await contract.queryFilter('*', fromBlock, toBlock)).length,
     'ethers’ getLogs, our decoder': async ({ fromBlock, toBlock }) => {
       const logs = await provider.getLogs({ address: EMITTER, fromBlock, toBlock });
@@ -116,10 +129,83 @@ async function openReaders(url: string, provider: JsonRpcProvider, windows: read
   return readers;
 }
 
-async function measure(read: Read, windows: readonly Window[], events: number): Promise<number> {
-  const start = performance.now();
+/** Each way of reading, by its name. */
+async function openReaders(url: string, provider: JsonRpcProvider, windows: readonly Window[], events: number) {
+  const byWindows = Object.entries(await openWindowReaders(url, provider, windows));
+  const readers: Record<string, ReadAll> = Object.fromEntries(
+    byWindows.map(([name, read]) => [name, () => readEach(windows, read)]),
+  );
+  const whole = { fromBlock: 1, toBlock: BLOCKS };
+  return {
+    ...readers,
+    'bare fetch of all blocks in one range': async () => (await fetchLogs(url, whole)).length,
+    'bare fetch of all blocks in one range, twice': async () => {
+      const [first] = [await fetchLogs(url, whole), await fetchLogs(url, whole)];
+      return first.length;
+    },
+    'watchChain, nothing kept': () => watch(url, events, async () => undefined),
+    'watchChain, board index in SQLite': () => watchIntoStore(url, events, indexFinal),
+    'watchChain, jobs and board index in SQLite, as a master': () => watchIntoStore(url, events, indexAsMaster),
+  };
+}
+
+async function readEach(windows: readonly Window[], read: ReadWindow): Promise<number> {
   let seen = 0;
   for (const window of windows) seen += await read(window);
+  return seen;
+}
+
+type Take = (events: readonly CoreEvent[], cursor: ChainCursor) => Promise<void>;
+
+/** Has the watcher read until it has told so many events. It would try again for ever what we fail to take: that is thrown. */
+async function watch(url: string, events: number, take: Take): Promise<number> {
+  const endpoints = await EndpointPool.open({ endpoint: url });
+  const stop = new AbortController();
+  let seen = 0;
+  let failure: unknown;
+  const onFinal: Take = async (batch, cursor) => {
+    try {
+      await take(batch, cursor);
+      seen += batch.length;
+    } catch (error) {
+      failure = error;
+    }
+    if (failure || seen >= events) stop.abort();
+  };
+  const deps = { chain: { core: EMITTER, endpoints }, clock: systemClock, logger: silentLogger };
+  try {
+    const options = { confirmations: 0, pollMs: 10, fromBlock: 1 };
+    await watchChain(options, { ...deps, loadCursors: async () => ({}), onFinal }, stop.signal);
+  } finally {
+    endpoints.close();
+  }
+  if (failure) throw failure;
+  return seen;
+}
+
+type Index = (tx: Store, events: readonly CoreEvent[], cursor: ChainCursor) => Promise<void>;
+
+/** As a master's `applyEvents` does: all of a batch and the cursor in one transaction. */
+async function watchIntoStore(url: string, events: number, index: Index): Promise<number> {
+  await using scratch = await openScratch();
+  await using store = await openStore({ kind: 'sqlite', path: scratch.file('bench.sqlite') });
+  // The store must be open until the last of it.
+  return await watch(url, events, (batch, cursor) =>
+    store.transaction(async (tx) => {
+      await index(tx, batch, cursor);
+      await tx.cursors.save('bench', cursor);
+    }),
+  );
+}
+
+const indexAsMaster: Index = async (tx, events, cursor) => {
+  for (const event of events) await applyEvent(tx, event);
+  await indexFinal(tx, events, cursor);
+};
+
+async function measure(read: ReadAll, events: number): Promise<number> {
+  const start = performance.now();
+  const seen = await read();
   const seconds = (performance.now() - start) / 1000;
   if (seen !== events) throw new Error(`${seen} events were read of ${events}`);
   return events / seconds;
@@ -138,12 +224,15 @@ async function main(): Promise<void> {
     cacheTimeout: -1,
   });
   const windows = await writeEvents(provider, events);
-  const readers = Object.entries(await openReaders(anvil.url, provider, windows));
+  const readers = Object.entries(await openReaders(anvil.url, provider, windows, events));
   const speeds = new Map<string, number[]>(readers.map(([name]) => [name, []]));
   for (let run = 0; run < RUNS; run++) {
     // Every other run goes backwards, so that none always follows the same one.
     for (const [name, read] of run % 2 === 0 ? readers : readers.toReversed()) {
-      speeds.get(name)?.push(await measure(read, windows, events));
+      const speed = await measure(read, events);
+      speeds.get(name)?.push(speed);
+      // A run takes minutes.
+      console.error(`${run + 1} of ${RUNS}: ${name}: ${speed.toFixed(0)} events/s`);
     }
   }
   provider.destroy();

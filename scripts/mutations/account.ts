@@ -136,7 +136,7 @@ export const accountMutations = mutationsOf('Account', {
     why: outgrows,
   },
   'oweAndForfeit is not bounded': {
-    find: 'if (either >> FORFEITED != 0) revert IEmethCore.EmethCore_TooMuchCredit(either);',
+    find: 'if (either >> FORFEITED != 0) revert IEmethCore.EmethCore_TooMuchCredit(owed + lost);',
     replace: '',
     why: outgrows,
   },

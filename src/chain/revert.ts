@@ -1,4 +1,4 @@
-import { Interface, isError } from 'ethers';
+import { decodeBytes32String, Interface, isError } from 'ethers';
 import type { Address } from '../domain/ids';
 import { chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
@@ -52,6 +52,8 @@ function inWords(reason: string, args: readonly string[]): string {
       return `job ${args[0]} was not requested by ${args[1]}; use its requester's configuration (${reason})`;
     case 'EmethCore_NodeNotActive':
       return `node ${args[0]} is not registered and active; register it with \`emeth register-node\` (${reason})`;
+    case 'EmethCore_TermsOutOfBounds':
+      return `${decodeBytes32String(args[0] ?? '')} is ${args[1]}, and has to be from ${args[2]} to ${args[3]} (${reason})`;
     case 'NodeRegistry_NotOperator':
       return `${args[1]} does not own the organisation of node ${args[0]} (${reason})`;
     case 'NodeRegistry_NotOwner':

@@ -34,7 +34,8 @@ library AccountWord {
         return account.word >> VERIFIER != 0;
     }
 
-    /// @dev All credits together are at most the token's supply, and that fits; with a token of which there is more, this fails.
+    /// @dev Amounts are below 2^255. All credits together are at most the token's supply, and that fits; with a token of which there is
+    /// more, this fails.
     function owe(Account storage account, uint256 amount) internal {
         uint256 word = account.word;
         unchecked {
@@ -48,7 +49,7 @@ library AccountWord {
         uint256 word = account.word;
         unchecked {
             uint256 either = uint120(word) + owed | uint120(word >> FORFEITED) + lost;
-            if (either >> FORFEITED != 0) revert IEmethCore.EmethCore_TooMuchCredit(either);
+            if (either >> FORFEITED != 0) revert IEmethCore.EmethCore_TooMuchCredit(owed + lost);
             account.word = word + owed + (lost << FORFEITED);
         }
     }

@@ -139,7 +139,12 @@ abstract contract Watcher is Crowd {
 
     /// @dev Of a job that ended without a result only that is kept: it has no terms any more, and no money to apply them to.
     function _checkRules(Ledger storage ledger, IEmethCore.Job memory job) private {
-        if (job.fee == 0) return;
+        if (job.state > IEmethCore.State.VERIFIED && job.state != IEmethCore.State.DISPUTED) {
+            bool isBare = job.requester == address(0) && job.node == address(0) && job.commitment == 0 && job.termsId == 0
+                && uint256(job.fee) + job.fuelLimit + job.deadline + job.payout == 0;
+            if (!isBare) _accuse("an ended job keeps more than its state");
+            return;
+        }
         bytes32 rulesHash = keccak256(_view(abi.encodeCall(_core.terms, (job.termsId))));
         if (rulesHash != ledger.rulesHash) _accuse("8: a job's terms were altered");
     }

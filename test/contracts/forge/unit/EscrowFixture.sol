@@ -59,7 +59,7 @@ abstract contract EscrowFixture is Fixture {
         (job.fuelLimit, job.deadline) = (FUEL, uint40(deadline));
     }
 
-    /// @dev Of a job that paid for no result only node, limits and time are kept.
+    /// @dev Of a job that paid for no result only the state is kept.
     function _endedJob(IEmethCore.State state) internal pure returns (IEmethCore.Job memory job) {
         job.state = state;
     }

@@ -1,4 +1,4 @@
-import { type Kysely, type Selectable, sql } from 'kysely';
+import { type Insertable, type Kysely, type Selectable, sql } from 'kysely';
 import { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { isDuplicate } from './jobs';
@@ -78,9 +78,9 @@ export class Board {
         .where('block_number', operator, block)
         .execute();
       await tx.deleteFrom('chain_events').where('is_final', '=', 0).where('block_number', operator, block).execute();
-      for (const event of events) await insert(tx, event, isFinal);
+      await insertAll(tx, events, isFinal);
       const changed = new Set([...lost.map(({ job_id }) => JobId.parse(job_id)), ...events.map(({ jobId }) => jobId)]);
-      for (const jobId of changed) await rebuild(tx, jobId);
+      await rebuild(tx, [...changed]);
     });
   }
 
@@ -115,7 +115,7 @@ export class Board {
 
   /** Everything that happened to a job, oldest first. */
   async history(jobId: JobId): Promise<(Omit<IndexedEvent, 'request'> & { isFinal: boolean })[]> {
-    return (await eventsOf(this.db, jobId)).map((row) => ({ ...parseEvent(row), isFinal: row.is_final === 1 }));
+    return (await eventsOf(this.db, [jobId])).map((row) => ({ ...parseEvent(row), isFinal: row.is_final === 1 }));
   }
 
   /** The newest jobs whose data set's size is unknown and was not asked for since a time. `file:` names nothing to others. */
@@ -145,15 +145,38 @@ export class Board {
   }
 }
 
+/** Ten columns each; SQLite takes some tens of thousands of values in a statement. */
+const ROWS_A_STATEMENT = 100;
+
 const orders = {
   newest: ['requested_block', 'desc'],
   fee: ['fee_wei', 'desc'],
   deadline: ['deadline_ms', 'asc'],
 } as const;
 
-async function insert(tx: Kysely<Tables>, event: IndexedEvent, isFinal: boolean): Promise<void> {
+/** Many in one statement: reading years of a chain is mostly this. Those that were told before, ahead of a crash, stay as they are. */
+async function insertAll(tx: Kysely<Tables>, events: readonly IndexedEvent[], isFinal: boolean): Promise<void> {
+  for (const part of inParts(events)) {
+    const rows = part.map((event) => rowOf(event, isFinal));
+    const areNew = await insertRows(tx, rows);
+    if (!areNew) for (const row of rows) await insertRows(tx, [row]);
+  }
+}
+
+/** False, and nothing is inserted, if one of them is there already. */
+async function insertRows(tx: Kysely<Tables>, rows: Insertable<ChainEventsTable>[]): Promise<boolean> {
+  try {
+    await tx.insertInto('chain_events').values(rows).execute();
+    return true;
+  } catch (error) {
+    if (!isDuplicate(error)) throw error;
+    return false;
+  }
+}
+
+function rowOf(event: IndexedEvent, isFinal: boolean): Insertable<ChainEventsTable> {
   const { request, facts } = event;
-  const row = {
+  return {
     block_hash: event.blockHash,
     log_index: event.logIndex,
     block_number: event.blockNumber,
@@ -168,55 +191,66 @@ async function insert(tx: Kysely<Tables>, event: IndexedEvent, isFinal: boolean)
     }),
     is_final: isFinal ? 1 : 0,
   };
-  try {
-    await tx.insertInto('chain_events').values(row).execute();
-  } catch (error) {
-    // Told before: the same event comes again after a crash.
-    if (!isDuplicate(error)) throw error;
+}
+
+/** The jobs' rows anew from their events; none for a job of which nothing is left. */
+async function rebuild(tx: Kysely<Tables>, jobIds: readonly JobId[]): Promise<void> {
+  for (const part of inParts(jobIds)) {
+    const sizes = await tx
+      .selectFrom('board_jobs')
+      .select(['id', 'dataset_bytes', 'size_asked_at_ms'])
+      .where('id', 'in', part)
+      .execute();
+    await tx.deleteFrom('board_jobs').where('id', 'in', part).execute();
+    const events = new Map<string, Selectable<ChainEventsTable>[]>(part.map((id) => [id, []]));
+    for (const row of await eventsOf(tx, part)) events.get(row.job_id)?.push(row);
+    const known = new Map(sizes.map(({ id, ...size }) => [id, size]));
+    const rows = [...events].flatMap(([id, ofJob]) => jobRowOf(ofJob, known.get(id)) ?? []);
+    if (rows.length > 0) await tx.insertInto('board_jobs').values(rows).execute();
   }
 }
 
-/** A job's row anew from its events; none when nothing is left of it. */
-async function rebuild(tx: Kysely<Tables>, jobId: JobId): Promise<void> {
-  const known = await tx
-    .selectFrom('board_jobs')
-    .select(['dataset_bytes', 'size_asked_at_ms'])
-    .where('id', '=', jobId)
-    .executeTakeFirst();
-  await tx.deleteFrom('board_jobs').where('id', '=', jobId).execute();
-  const rows = await eventsOf(tx, jobId);
-  const first = rows.find(({ type }) => type === 'JobRequested');
-  const last = rows.filter(({ state }) => state !== null).at(-1);
-  if (!first || !last) return;
-  const request = parseEvent(first).request;
-  if (!request) return;
-  await tx
-    .insertInto('board_jobs')
-    .values({
-      id: jobId,
-      state: last.state ?? 'REQUESTED',
-      is_final: last.is_final,
-      requester: request.requester,
-      node: last.state === 'REQUESTED' ? null : (rows.findLast(({ node }) => node !== null)?.node ?? null),
-      dataset: request.dataset,
-      dataset_bytes: known?.dataset_bytes ?? null,
-      size_asked_at_ms: known?.size_asked_at_ms ?? null,
-      params: request.params,
-      fee_wei: weiToText(request.feeWei),
-      fuel_limit: weiToText(request.fuelLimit),
-      deadline_ms: request.deadlineMs,
-      requested_block: first.block_number,
-      updated_block: last.block_number,
-      tx_hash: first.tx_hash,
-    })
-    .execute();
+type KnownSize = Pick<Selectable<BoardJobsTable>, 'dataset_bytes' | 'size_asked_at_ms'>;
+
+/** What a job's events, oldest first, add up to; undefined without a request. */
+function jobRowOf(
+  events: readonly Selectable<ChainEventsTable>[],
+  { dataset_bytes, size_asked_at_ms }: KnownSize = { dataset_bytes: null, size_asked_at_ms: null },
+): Insertable<BoardJobsTable> | undefined {
+  const first = events.find(({ type }) => type === 'JobRequested');
+  const last = events.findLast(({ state }) => state !== null);
+  const request = first && parseEvent(first).request;
+  if (!first || !last || !request) return undefined;
+  return {
+    id: first.job_id,
+    state: last.state ?? 'REQUESTED',
+    is_final: last.is_final,
+    requester: request.requester,
+    node: last.state === 'REQUESTED' ? null : (events.findLast(({ node }) => node !== null)?.node ?? null),
+    dataset: request.dataset,
+    dataset_bytes,
+    size_asked_at_ms,
+    params: request.params,
+    fee_wei: weiToText(request.feeWei),
+    fuel_limit: weiToText(request.fuelLimit),
+    deadline_ms: request.deadlineMs,
+    requested_block: first.block_number,
+    updated_block: last.block_number,
+    tx_hash: first.tx_hash,
+  };
 }
 
-function eventsOf(db: Kysely<Tables>, jobId: JobId): Promise<Selectable<ChainEventsTable>[]> {
+/** Few enough for one statement. */
+function inParts<T>(all: readonly T[]): T[][] {
+  const count = Math.ceil(all.length / ROWS_A_STATEMENT);
+  return Array.from({ length: count }, (_, i) => all.slice(i * ROWS_A_STATEMENT, (i + 1) * ROWS_A_STATEMENT));
+}
+
+function eventsOf(db: Kysely<Tables>, jobIds: readonly JobId[]): Promise<Selectable<ChainEventsTable>[]> {
   return db
     .selectFrom('chain_events')
     .selectAll()
-    .where('job_id', '=', jobId)
+    .where('job_id', 'in', [...jobIds])
     .orderBy('block_number')
     .orderBy('log_index')
     .execute();

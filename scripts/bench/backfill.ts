@@ -266,6 +266,7 @@ function print(events: number, rows: readonly Row[], isJson: boolean): void {
   const table = new Table({
     head: ['', 'events/s', 'best', 'of ethers', 'of bare fetch'],
     colAligns: ['left', 'right', 'right', 'right', 'right'],
+    style: { head: [], border: [] },
   });
   for (const { name, eventsPerSecond, best } of rows) {
     const ratios = [ETHERS, BARE].map((other) => (eventsPerSecond / speedOf(other)).toFixed(2));

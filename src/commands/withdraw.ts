@@ -69,9 +69,10 @@ async function withdraw(options: WithdrawOptions): Promise<void> {
   if (options.sign) return await signCredit(account, to, options.tip ?? 0n);
   const plan = await makePlan(account, to, options);
   const gasWei = await estimate(account, plan);
-  const isSent = !options.dryRun && creditOf(plan) + rewardsOf(plan) > 0n;
+  const isAnything = creditOf(plan) + rewardsOf(plan) > 0n;
+  const isSent = isAnything && !options.dryRun;
   if (!options.json) printLines(...describe(plan));
-  talk(isSent || options.dryRun ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
+  talk(isAnything ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
   const hashes = isSent ? await carryOut(account, plan, options) : [];
   const creditAfter = await account.chain.credit(plan.account);
   if (options.json) return printJson({ ...factsOf(plan), gasWei, creditAfter, hash: hashes[0], hashes, sent: isSent });

@@ -8,6 +8,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 library ExactTransfer {
     using SafeERC20 for IERC20;
 
+    /// @notice The token took a part for itself on the way, in its own wei.
     error TransferFellShort(uint256 received, uint256 expected);
 
     /// @notice Moves `amount` from `from` to this contract, or reverts.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {EmethToken} from "./EmethToken.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
+import {IEmethToken} from "./interfaces/IEmethToken.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IRewardPool} from "./interfaces/IRewardPool.sol";
 
@@ -18,8 +18,8 @@ contract RewardPool is IRewardPool {
 
     /// @inheritdoc IRewardPool
     IEmethCore public immutable core;
-    /// @notice The token that rewards are minted in.
-    EmethToken public immutable token;
+    /// @inheritdoc IRewardPool
+    IEmethToken public immutable token;
     /// @inheritdoc IRewardPool
     INodeRegistry public immutable registry;
     /// @inheritdoc IRewardPool
@@ -31,7 +31,7 @@ contract RewardPool is IRewardPool {
 
     mapping(address node => mapping(uint256 word => uint256 bits)) private _claimed;
 
-    constructor(IEmethCore core_, EmethToken token_, INodeRegistry registry_, uint256 cap_) {
+    constructor(IEmethCore core_, IEmethToken token_, INodeRegistry registry_, uint256 cap_) {
         (core, token, registry, cap, firstSlot) = (core_, token_, registry_, cap_, block.timestamp / SLOT);
     }
 

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IEmethCore} from "./IEmethCore.sol";
+import {IEmethToken} from "./IEmethToken.sol";
 import {INodeRegistry} from "./INodeRegistry.sol";
 
 /// @title New tokens for work that was paid for
@@ -49,6 +50,8 @@ interface IRewardPool {
 
     /// @notice Whose books say what was burnt.
     function core() external view returns (IEmethCore);
+    /// @notice What rewards are minted in.
+    function token() external view returns (IEmethToken);
     /// @notice Says where a node's rewards go.
     function registry() external view returns (INodeRegistry);
     /// @notice Most that a job brings its node, in basis points of what it burnt.

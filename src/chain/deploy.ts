@@ -193,10 +193,18 @@ async function deploy(
   return attempt(step, async () => {
     const contract = await new ContractFactory(abi, bytecode, signer).deploy(...args, { nonce });
     const receipt = await contract.deploymentTransaction()?.wait();
+    if (!receipt) throw failed(step);
     const code = (await signer.provider?.getCode(at)) ?? '0x';
-    if (!receipt || blank(code, runtime.filledIn) !== blank(runtime.code, runtime.filledIn)) throw failed(step);
+    if (blank(code, runtime.filledIn) !== blank(runtime.code, runtime.filledIn)) throw otherCode(step, at);
     return { contract, blockNumber: receipt.blockNumber };
   });
+}
+
+function otherCode(step: string, at: Address): AppError<DeployError> {
+  return new AppError(
+    { code: 'chain/deploy-failed', step },
+    `After ${step}, the code at ${at} is not what was sent; do not use these contracts, look at the Ethereum node and deploy anew.`,
+  );
 }
 
 async function attempt<T>(step: string, act: () => Promise<T>): Promise<T> {

@@ -1,26 +1,39 @@
-import { id, JsonRpcProvider, type TransactionRequest, Wallet } from 'ethers';
+import { type AddressLike, id, JsonRpcProvider, type TransactionRequest, Wallet } from 'ethers';
 import { deployContracts, planDeployment } from '../../../src/chain/deploy';
 import { Address } from '../../../src/domain/ids';
 import { type Anvil, devKeys, startAnvil } from '../../../src/runner/anvil';
 
-const [deployerKey, otherKey] = devKeys;
+const [deployerKey, otherKey, secondKey] = devKeys;
 const holder = Address.parse(new Wallet(deployerKey).address);
 const verifier = Address.parse(new Wallet(otherKey).address);
-const options = { holder, admin: holder, verifiers: [verifier] };
+const secondVerifier = Address.parse(new Wallet(secondKey).address);
+const options = { holder, admin: holder, verifiers: [verifier, secondVerifier] };
 const WORD = 64;
 
-/** A node that says something untrue of one view of the contracts: one word of the answer is another one. */
+/** A node that says something untrue of a contract: of its code, or of one view, whose answer has one bit of one word wrong. */
 class LyingProvider extends JsonRpcProvider {
-  lie: { view: string; to?: string; word: number } | undefined;
+  lie: { view: string; to: string; word: number; argument?: string } | { codeOf: string } | undefined;
 
   override async call(request: TransactionRequest): Promise<string> {
     const answer = await super.call(request);
-    const { view, to, word = 0 } = this.lie ?? {};
-    const isMeant = view !== undefined && String(request.data).startsWith(id(view).slice(0, 10));
-    if (!isMeant || (to !== undefined && String(request.to).toLowerCase() !== to)) return answer;
-    const at = 2 + WORD * word;
-    return `${answer.slice(0, at)}${'7'.padStart(WORD, '0')}${answer.slice(at + WORD)}`;
+    if (!this.lie || 'codeOf' in this.lie) return answer;
+    const { view, to, word, argument = '' } = this.lie;
+    const data = String(request.data);
+    const isMeant = data.startsWith(id(view).slice(0, 10)) && data.includes(argument);
+    return isMeant && String(request.to).toLowerCase() === to ? flipBit(answer, 1 + WORD * (word + 1)) : answer;
   }
+
+  override async getCode(address: AddressLike): Promise<string> {
+    const code = await super.getCode(address);
+    const isMeant = this.lie && 'codeOf' in this.lie && this.lie.codeOf === String(address).toLowerCase();
+    return isMeant ? flipBit(code, 2) : code;
+  }
+}
+
+/** Hex with the lowest bit of one of its digits the other way round, so that true is told as false, too. */
+function flipBit(hex: string, at: number): string {
+  const digit = Number.parseInt(hex.charAt(at), 16);
+  return `${hex.slice(0, at)}${(digit ^ 1).toString(16)}${hex.slice(at + 1)}`;
 }
 
 let anvil: Anvil;
@@ -69,6 +82,37 @@ test.each([
     message: expect.stringContaining('do not use these contracts'),
   });
 });
+
+test.each([['the first', verifier] as const, ['the last', secondVerifier] as const])(
+  'throws chain/deploy-failed where %s of the verifiers may not judge',
+  async (_, account) => {
+    const plan = await planDeployment(signer);
+    const to = plan.places.emethContractAddress;
+    provider.lie = { view: 'hasRole(bytes32,address)', to, word: 0, argument: account.slice(2) };
+    await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
+      detail: { code: 'chain/deploy-failed', step: `verifier ${account}` },
+      message: expect.stringContaining('is false instead of true'),
+    });
+  },
+);
+
+test.each([
+  ['EmethToken', 'tokenContractAddress', 1],
+  ['EmethCore', 'emethContractAddress', 2],
+  ['NodeRegistry', 'registryContractAddress', 3],
+  ['RewardPool', 'rewardPoolContractAddress', 4],
+] as const)(
+  'throws chain/deploy-failed, and goes no further, where the code of %s is another',
+  async (name, place, sent) => {
+    const plan = await planDeployment(signer);
+    provider.lie = { codeOf: plan.places[place] };
+    await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
+      detail: { code: 'chain/deploy-failed', step: `deploying ${name}` },
+      message: expect.stringContaining('do not use these contracts'),
+    });
+    expect(await provider.getTransactionCount(holder)).toBe(sent);
+  },
+);
 
 test('throws chain/deploy-failed, and goes no further, when the account sends something else in between', async () => {
   const plan = await planDeployment(signer);

@@ -6,6 +6,8 @@ import { type ClientChain, openClientChain } from '../../support/client-chain';
 
 const EMT = 10n ** 18n;
 const DAY_S = 86_400;
+/** A node locks as much as the job pays. */
+const DEPOSIT_WEI = String(20n * EMT);
 const [, nodeKey, otherKey] = devKeys;
 const other = Address.parse(new Wallet(otherKey).address);
 
@@ -117,17 +119,25 @@ test('payout: proposed, confirmed by the wallet itself two days later, or called
   expect(await client.runFailing('payout')).toMatchObject({ code: 'usage/payout' });
 });
 
-/** A job of 20 EMT with a result that used all of it. */
+type TestNode = Awaited<ReturnType<ClientChain['openNode']>>;
+
+/** A job of 20 EMT. */
+async function requestJob(): Promise<JobId> {
+  const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+  return JobId.parse((await client.run(...request)).jobId);
+}
+
+/** A result that used all of what the job may use. */
+async function submitResult({ emeth }: TestNode, jobId: JobId): Promise<void> {
+  await emeth.submit({ jobId, resultHash: `0x${'01'.repeat(32)}`, payoutRoot: `0x${'02'.repeat(32)}` }, 1000n, 'r');
+}
+
+/** A job of 20 EMT with a result. */
 async function submitJob(): Promise<JobId> {
   await using node = await client.openNode();
-  const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
-  const jobId = JobId.parse((await client.run(...request)).jobId);
+  const jobId = await requestJob();
   await node.emeth.process(jobId);
-  await node.emeth.submit(
-    { jobId, resultHash: `0x${'01'.repeat(32)}`, payoutRoot: `0x${'02'.repeat(32)}` },
-    1000n,
-    'r',
-  );
+  await submitResult(node, jobId);
   return jobId;
 }
 
@@ -153,6 +163,21 @@ test('query-node-incentive, withdraw: rewards of closed days are shown, claimed 
   expect(await asNode('withdraw')).toMatchObject({ rewardWei, amountWei: String(20n * EMT), creditAfter: '0' });
   expect(BigInt(String((await asNode('node')).tokenWei)) - before).toBe(20n * EMT + BigInt(rewardWei));
   expect(await asNode('withdraw')).toMatchObject({ rewardWei: '0', amountWei: '0', sent: false });
+});
+
+test('query-node-incentive: what a node locked counts as deposits while its job runs or waits, and no longer once it has ended', async () => {
+  const node = Address.parse(new Wallet(nodeKey).address);
+  const incentives = () => client.run('query-node-incentive', '--node-addr', node);
+  await using taker = await client.openNode();
+  const taken = await requestJob();
+  await requestJob();
+  expect(await incentives()).toMatchObject({ lockedDepositsWei: '0', jobs: {} });
+  await taker.emeth.process(taken);
+  expect(await incentives()).toMatchObject({ lockedDepositsWei: DEPOSIT_WEI, jobs: { PROCESSING: 1 } });
+  await submitResult(taker, taken);
+  expect(await incentives()).toMatchObject({ lockedDepositsWei: DEPOSIT_WEI, jobs: { SUBMITTED: 1 } });
+  await client.run('accept', taken);
+  expect(await incentives()).toMatchObject({ lockedDepositsWei: '0', jobs: { VERIFIED: 1 } });
 });
 
 test('withdraw --sign, --relay: an account without coin gets its credit, who brings it the tip', async () => {

@@ -82,10 +82,13 @@ function eventCalldata(n: number): string {
 async function writeEvents(provider: JsonRpcProvider, events: number): Promise<Window[]> {
   await provider.send('anvil_setCode', [EMITTER, compileEmitter()]);
   const [from] = (await provider.send('eth_accounts', [])) as string[];
+  // Left to itself, anvil answers before it has mined, and what is sent meanwhile may share a block.
+  await provider.send('evm_setAutomine', [false]);
   for (let block = 0; block < BLOCKS; block++) {
     const [first, end] = [block, block + 1].map((b) => Math.floor((b * events) / BLOCKS)) as [number, number];
     const data = concat(Array.from({ length: end - first }, (_, i) => eventCalldata(first + i)));
     await provider.send('eth_sendTransaction', [{ from, to: EMITTER, data, gas: toBeHex(29_000_000) }]);
+    await provider.send('evm_mine', []);
   }
   const head = await provider.getBlockNumber();
   if (head !== BLOCKS) throw new Error(`anvil mined ${head} blocks instead of ${BLOCKS}`);

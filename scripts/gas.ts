@@ -1,6 +1,6 @@
 /**
  * Measures what each call of the escrow costs on a fresh chain and prints it beside the EmethCore of 2023. The gates hold for
- * accounts that have some credit; the same calls for accounts that have none follow, without a gate.
+ * accounts that have some credit; the same calls for accounts that have none and the other calls follow, without a gate.
  *
  *     npm run gas [-- --json | --update]
  *
@@ -14,12 +14,10 @@ async function main(): Promise<void> {
   await using escrow = await openEscrow();
   const used = await measureGas(escrow);
   if (process.argv.includes('--update')) writeGasSnapshot(used);
-  const rows = gasCalls.map((call) => ({
-    call,
-    gas: used[call],
-    ...gasTable[call],
-    ratio: used[call] / gasTable[call].of2023,
-  }));
+  const rows = gasCalls.map((call) => {
+    const { of2023 } = gasTable[call];
+    return { call, gas: used[call], ...gasTable[call], ratio: of2023 && used[call] / of2023 };
+  });
   if (process.argv.includes('--json')) {
     process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
     return;
@@ -31,7 +29,13 @@ async function main(): Promise<void> {
   });
   const digits = (gas: number) => gas.toLocaleString('en');
   for (const { call, gas, gate, of2023, ratio } of rows) {
-    table.push([call, digits(gas), gate ? digits(gate) : 'none', digits(of2023), ratio.toFixed(2)]);
+    table.push([
+      call,
+      digits(gas),
+      gate ? digits(gate) : 'none',
+      of2023 ? digits(of2023) : '–',
+      ratio?.toFixed(2) ?? '–',
+    ]);
   }
   process.stdout.write(`${table.toString()}\n`);
 }

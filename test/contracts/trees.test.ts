@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /**
  * The trees under test/contracts/trees say what a contract does in which case; forge/unit has one test for each of their leaves.
@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * The rule that joins them: a tree's first line is `<Contract>_<function>`, and its tests are in a contract called
  * `<Contract>_<function>_Tree`. A leaf's test is called `test_`, then every line on the way to the leaf, joined by `_`; a line is
  * written in PascalCase, a name like `EmethCore_WrongState` counts as `WrongState`, and whatever is no letter or digit is left out.
- * Functions that only look something up share the tree `EmethCore_views`, as its first branches.
+ * Functions of the escrow that only look something up share the tree `EmethCore_views`, as its first branches.
  *
  *     EmethCore_process
  *     └── when the job is not requested
@@ -19,8 +19,8 @@ const treesDir = join(__dirname, 'trees');
 const unitDir = join(__dirname, 'forge', 'unit');
 const sourcesDir = join(__dirname, '..', '..', 'src', 'contracts');
 
-/** The sources that make up the escrow; every one of its functions has a tree. */
-const escrowSources = ['EmethCore', 'Verdicts', 'Payroll', 'JobBook', 'SlotBook', 'CreditBook', 'Governed'];
+/** Contracts that stand alone; all other sources make up the escrow. */
+const standingAlone = ['NodeRegistry', 'RewardPool', 'EmethToken'];
 
 const filesIn = (dir: string, end: string) =>
   readdirSync(dir, { recursive: true, encoding: 'utf8' })
@@ -60,6 +60,12 @@ function leavesOf(tree: string): { root: string; tests: string[] } {
   return { root, tests };
 }
 
+/** A contract of tests, as it is written. */
+function bodyOf(contract: string): string {
+  const written = filesIn(unitDir, '.t.sol').flatMap(({ text }) => text.split(/^(?=contract )/m));
+  return written.find((body) => body.startsWith(`contract ${contract} `)) ?? '';
+}
+
 /** Per contract the tests that forge would run. */
 function testsIn(source: string): [string, string[]][] {
   return source
@@ -88,16 +94,47 @@ test('every contract of tests grows from a tree', () => {
   expect([...contracts.keys()].sort()).toEqual(trees.map(({ root }) => `${root}_Tree`).sort());
 });
 
+/** By contract what its sources offer: what may be called, and the variables that show themselves. */
+function offeredBy(contract: string): { functions: string[]; getters: string[] } {
+  const texts = filesIn(sourcesDir, '.sol')
+    .filter(({ name, text }) => contract === partOf(name) && /^(abstract )?contract /m.test(text))
+    .map(({ text }) => text);
+  const namesBy = (pattern: RegExp) =>
+    texts.flatMap((text) => [...text.matchAll(pattern)].map((found) => found[1] as string));
+  return {
+    functions: namesBy(/function (\w+)\([^)]*\)\s+(?:external|public)/g),
+    getters: namesBy(/^ {4}\S+ public (?:\w+ )?(\w+)(?: =.*)?;/gm),
+  };
+}
+
+function partOf(file: string): string {
+  const name = basename(file, '.sol');
+  return standingAlone.includes(name) ? name : 'EmethCore';
+}
+
+const roots = trees.map(({ root }) => root);
+
 test('every function that the escrow offers has a tree', () => {
-  const offered = escrowSources.flatMap((name) => {
-    const source = readFileSync(join(sourcesDir, `${name}.sol`), 'utf8');
-    const functions = [...source.matchAll(/function (\w+)\([^)]*\)\s+(?:external|public)/g)];
-    const getters = [...source.matchAll(/^ {4}\S+ public (?:\w+ )?(\w+)(?: =.*)?;/gm)];
-    return [...functions, ...getters].map((found) => found[1]);
-  });
-  const roots = trees.map(({ root }) => root);
+  const { functions, getters } = offeredBy('EmethCore');
   const views: string[] =
     readFileSync(join(treesDir, 'EmethCore', 'views.tree'), 'utf8').match(/(?<=^[├└]── )\w+$/gm) ?? [];
-  expect(offered).toContain('process');
-  expect(offered.filter((name = '') => !roots.includes(`EmethCore_${name}`) && !views.includes(name))).toEqual([]);
+  expect([...functions, ...getters]).toEqual(expect.arrayContaining(['process', 'verify', 'payWorkers', 'paused']));
+  expect(
+    [...functions, ...getters].filter((name) => !roots.includes(`EmethCore_${name}`) && !views.includes(name)),
+  ).toEqual([]);
 });
+
+test.each([
+  ['NodeRegistry', ['register', 'nodeOf', 'minStake']],
+  ['RewardPool', ['claimSlots', 'reward', 'minted']],
+  ['EmethToken', ['mint', 'nameRewardPool', 'cap']],
+])(
+  'every function that the %s offers has a tree, and what it shows is read by the tests of its constructor',
+  (name, some) => {
+    const { functions, getters } = offeredBy(name);
+    expect([...functions, ...getters]).toEqual(expect.arrayContaining(some));
+    expect(functions.filter((each) => !roots.includes(`${name}_${each}`))).toEqual([]);
+    const ofConstructor = bodyOf(`${name}_constructor_Tree`);
+    expect(getters.filter((each) => !ofConstructor.includes(`.${each}()`))).toEqual([]);
+  },
+);

@@ -1,8 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Signature, Wallet } from 'ethers';
+import { buildPayouts } from '../../src/chain/payouts';
 import { devKeys } from '../../src/runner/anvil';
 import {
+  afterVerdict,
   afterWork,
   commitmentOf,
   dataset,
@@ -35,9 +37,9 @@ const gatedCalls = {
   'happy path': { of2023: 1_009_085, gate: 330_000 },
 } as const;
 /**
- * The same calls where requester, node and verifier have no credit at all. Only a requester's word in the storage is empty then: a
- * node's and a verifier's say besides what they are. No gate: each account comes here with its first credit, and again after it
- * withdrew everything.
+ * The same calls where requester, node, verifier and a stranger have no credit at all. Only a requester's and a stranger's word in
+ * the storage is empty then: a node's and a verifier's say besides what they are. No gate: each account comes here with its first
+ * credit, and again after it withdrew everything.
  */
 const zeroCreditCalls = {
   'verify, first in the slot, credit zero': { of2023: 203_988, gate: undefined },
@@ -47,7 +49,20 @@ const zeroCreditCalls = {
   'timeout, credit zero': { of2023: 54_644, gate: undefined },
   'reject, credit zero': { of2023: 89_165, gate: undefined },
 } as const;
-export const gasTable = { ...gatedCalls, ...zeroCreditCalls };
+/** What has no gate, and mostly nothing of 2023 to compare with. */
+const furtherCalls = {
+  "timeout, caller's credit zero": { of2023: 54_644, gate: undefined },
+  'decline, too late for another': { of2023: 78_203, gate: undefined },
+  accept: { of2023: undefined, gate: undefined },
+  finalize: { of2023: undefined, gate: undefined },
+  'challenge, prepaid': { of2023: undefined, gate: undefined },
+  'verify, disputed': { of2023: undefined, gate: undefined },
+  'reject, disputed': { of2023: undefined, gate: undefined },
+  claimPay: { of2023: undefined, gate: undefined },
+  'payWorkers, four of them': { of2023: undefined, gate: undefined },
+  withdraw: { of2023: undefined, gate: undefined },
+} as const;
+export const gasTable = { ...gatedCalls, ...zeroCreditCalls, ...furtherCalls };
 export type GasCall = keyof typeof gasTable;
 export const gasCalls = Object.keys(gasTable) as GasCall[];
 
@@ -87,6 +102,7 @@ export async function measureGas(escrow: Escrow): Promise<Measured> {
   const used = {} as Measured;
   await measureGated(escrow, used);
   await measureWithoutCredit(escrow, used);
+  await measureFurther(escrow, used);
   return used;
 }
 
@@ -135,7 +151,9 @@ async function measureGated(escrow: Escrow, used: Measured): Promise<void> {
   await gas('verify, first in the slot', 'verifier', 'verify', early, commitmentOf(payoutRoot), '0x');
   const late = await escrow.jobIn('PROCESSING');
   await warp(afterWork);
-  await gas('timeout', 'requester', 'timeout', late);
+  // Anybody else than the requester has one more word to write, the tip's.
+  await send('stranger', 'deposit', escrow.address.stranger, FEE);
+  await gas('timeout', 'stranger', 'timeout', late);
 
   await drain(escrow);
   await escrow.sendToken('requester', 'approve', escrow.core, 0n);
@@ -145,6 +163,7 @@ async function measureGated(escrow: Escrow, used: Measured): Promise<void> {
 }
 
 type ZeroCreditCall = keyof typeof zeroCreditCalls;
+type FurtherCall = keyof typeof furtherCalls;
 
 async function measureWithoutCredit(escrow: Escrow, used: Measured): Promise<void> {
   const { send, warp, jobIn } = escrow;
@@ -163,7 +182,50 @@ async function measureWithoutCredit(escrow: Escrow, used: Measured): Promise<voi
   await gas('verify, later in the slot, credit zero', 'verifier', 'verify', later, verdict, '0x');
   const late = await jobIn('PROCESSING');
   await warp(afterWork);
-  await gas('timeout, credit zero', 'requester', 'timeout', late);
+  await gas('timeout, credit zero', 'stranger', 'timeout', late);
+}
+
+async function measureFurther(escrow: Escrow, used: Measured): Promise<void> {
+  const { send, warp, jobIn, address, payoutRoot, payees, proofOf } = escrow;
+  const verdict = commitmentOf(payoutRoot);
+  const gas = async (call: FurtherCall, ...sent: Parameters<typeof send>) => {
+    used[call] = Number((await send(...sent)).gasUsed);
+  };
+  const abandoned = await jobIn('PROCESSING');
+  await warp(afterWork);
+  await drain(escrow);
+  for (const role of creditors) if (role !== 'stranger') await send(role, 'deposit', address[role], FEE * 20n);
+  await gas("timeout, caller's credit zero", 'stranger', 'timeout', abandoned);
+
+  const late = await jobIn('PROCESSING');
+  await warp(afterWork - 30);
+  await gas('decline, too late for another', 'node', 'decline', late);
+  const unjudged = await jobIn('SUBMITTED');
+  await warp(afterVerdict);
+  // None of what follows is the first verdict in its slot.
+  await send('verifier', 'verify', await jobIn('SUBMITTED'), verdict, '0x');
+  await gas('finalize', 'stranger', 'finalize', unjudged);
+  await gas('accept', 'requester', 'accept', await jobIn('SUBMITTED'));
+  const [good, bad] = [await jobIn('SUBMITTED'), await jobIn('DISPUTED')];
+  await gas('challenge, prepaid', 'challenger', 'challenge', good);
+  await gas('verify, disputed', 'verifier', 'verify', good, verdict, '0x');
+  await gas('reject, disputed', 'verifier', 'rejectResult', bad, verdict, reasonHash, '0x');
+  const { worker, amount } = payees[0]!;
+  await gas('claimPay', 'stranger', 'claimPay', good, resultHash, payoutRoot, 0, worker, amount, proofOf(0));
+  const four = await verifiedForFour(escrow);
+  await gas('payWorkers, four of them', 'stranger', 'payWorkers', four.job, resultHash, four.payees);
+  await gas('withdraw', 'node', 'withdraw', address.node, FEE);
+}
+
+/** A verified job whose payout four workers share. */
+async function verifiedForFour({ send, jobIn, address }: Escrow) {
+  const workers = (['node', 'worker', 'other', 'stranger'] as const).map((role) => address[role]);
+  const payees = workers.map((worker) => ({ worker, amount: (FEE * USED) / FUEL / 4n }));
+  const { root } = buildPayouts(payees.map(({ worker, amount }, index) => ({ index, worker, amountWei: amount })));
+  const job = await jobIn('PROCESSING');
+  await send('node', 'submit', job, resultHash, USED, root, result);
+  await send('verifier', 'verify', job, commitmentOf(root), '0x');
+  return { job, payees };
 }
 
 async function request(escrow: Escrow, used: Measured, call: GasCall): Promise<string> {
@@ -180,10 +242,13 @@ async function wholeJob(escrow: Escrow): Promise<void> {
   await escrow.send('stranger', 'payWorkers', job, resultHash, escrow.payees);
 }
 
+/** Whoever gets credit by the calls that are measured. */
+const creditors = ['requester', 'node', 'verifier', 'challenger', 'stranger', 'worker', 'other'] as const;
+
 /** Takes all credit out, so that the next call has to pull tokens, or gives the first credit. */
 async function drain(escrow: Escrow): Promise<void> {
   const credits = await escrow.credits();
-  for (const role of ['requester', 'node', 'verifier'] as const) {
+  for (const role of creditors) {
     if (credits[role] > 0n) await escrow.send(role, 'withdraw', escrow.address[role], credits[role]);
   }
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { ChainJob } from '../chain/client';
 import type { Claim } from '../chain/emeth';
+import type { Sweep } from '../chain/withdrawal-parts';
 import { type Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { readJsonLines } from '../lib/json-lines';
@@ -36,10 +37,7 @@ export async function findPendingPay(account: Account, options: { storage?: stri
  * What workers of these jobs of this account's node left when their time to claim was over. Throws `usage/nothing-to-sweep` for a job
  * that leaves none.
  */
-export async function findUnclaimed(
-  { chain, emeth }: Account,
-  jobs: readonly string[],
-): Promise<{ jobId: JobId; amountWei: bigint }[]> {
+export async function findUnclaimed({ chain, emeth }: Account, jobs: readonly string[]): Promise<Sweep[]> {
   const nowMs = jobs.length > 0 ? await chain.nowMs() : 0;
   return Promise.all(
     jobs.map(async (text) => {

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import type { Claim, Collected } from '../chain/emeth';
+import type { Claim } from '../chain/emeth';
 import type { Rewards, SlotReward } from '../chain/rewards';
+import type { Sweep, WithdrawalPart } from '../chain/withdrawal-parts';
 import { formatEmt, formatEth } from '../domain/emt';
-import type { Address, JobId } from '../domain/ids';
+import type { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Account } from './account';
 import { amount, type CommonOptions, example } from './options';
@@ -27,10 +28,13 @@ interface Plan {
   /** Pay of verified jobs that has to be claimed first. */
   claims: Claim[];
   /** This node's jobs with pay that nobody claimed in time. */
-  sweeps: { jobId: JobId; amountWei: bigint }[];
+  sweeps: Sweep[];
   /** Rewards of closed days; they go to the node's payout wallet. */
   slots: SlotReward[];
   rewards: Rewards | undefined;
+  /** The transactions to the escrow, for pay and credit, and the days of those to the reward pool. */
+  parts: WithdrawalPart[];
+  slotParts: number[][];
 }
 
 export function registerWithdraw(program: Command): void {
@@ -99,35 +103,37 @@ async function makePlan(account: Account, to: Address, options: WithdrawOptions)
   const { openRewards } = await import('../chain/rewards.js');
   const { findPendingPay, findUnclaimed } = await import('./pending-pay.js');
   const { chain, emeth } = account;
+  const { cutSlots, cutWithdrawal } = await import('../chain/withdrawal-parts.js');
   const rewards = await openRewards(chain);
-  return {
-    account: emeth.address,
-    to,
-    creditWei: await chain.credit(emeth.address),
-    claims: await findPendingPay(account, options),
-    sweeps: await findUnclaimed(account, options.sweep ?? []),
-    slots: (await rewards?.unclaimed(emeth.address)) ?? [],
-    rewards,
-  };
+  const creditWei = await chain.credit(emeth.address);
+  const claims = await findPendingPay(account, options);
+  const sweeps = await findUnclaimed(account, options.sweep ?? []);
+  const slots = (await rewards?.unclaimed(emeth.address)) ?? [];
+  const parts = cutWithdrawal(creditWei, claims, sweeps);
+  const slotParts = cutSlots(slots.map(({ slot }) => slot));
+  return { account: emeth.address, to, creditWei, claims, sweeps, slots, rewards, parts, slotParts };
 }
 
-/** At most two transactions: one to the escrow for pay and credit, one to the reward pool. */
-async function carryOut(account: Account, plan: Plan, { wait }: WithdrawOptions): Promise<string[]> {
+/**
+ * One transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out what it collects, so that a run
+ * that was cut short leaves the parts after it as they were.
+ */
+async function carryOut({ emeth, sender }: Account, plan: Plan, { wait }: WithdrawOptions): Promise<string[]> {
   const hashes: string[] = [];
-  const { emeth, sender } = account;
-  if (creditOf(plan) > 0n) hashes.push((await emeth.withdraw(plan.to, creditOf(plan), collectedOf(plan))).hash);
-  if (plan.slots.length > 0 && plan.rewards) hashes.push((await plan.rewards.claim(sender, slotsOf(plan))).hash);
+  for (const { amountWei, collected } of plan.parts)
+    hashes.push((await emeth.withdraw(plan.to, amountWei, collected)).hash);
+  for (const slots of plan.slotParts) if (plan.rewards) hashes.push((await plan.rewards.claim(sender, slots)).hash);
   if (!wait) return hashes;
   talk(`Mined in ${hashes.join(', ')}; waiting until it is final. To stop waiting loses nothing.`);
   const settled = await Promise.all(hashes.map((hash) => sender.settle(hash)));
   return settled.map(({ hash }) => hash);
 }
 
-async function estimate(account: Account, plan: Plan): Promise<bigint> {
-  const { emeth, sender } = account;
+async function estimate({ emeth, sender }: Account, plan: Plan): Promise<bigint> {
   let gasWei = 0n;
-  if (creditOf(plan) > 0n) gasWei += await emeth.estimateWithdrawWei(plan.to, creditOf(plan), collectedOf(plan));
-  if (plan.slots.length > 0) gasWei += (await plan.rewards?.estimateClaimWei(sender, slotsOf(plan))) ?? 0n;
+  for (const { amountWei, collected } of plan.parts)
+    gasWei += await emeth.estimateWithdrawWei(plan.to, amountWei, collected);
+  for (const slots of plan.slotParts) gasWei += (await plan.rewards?.estimateClaimWei(sender, slots)) ?? 0n;
   return gasWei;
 }
 
@@ -171,14 +177,6 @@ function sweepsOf({ sweeps }: Plan): bigint {
   return sweeps.reduce((sum, { amountWei }) => sum + amountWei, 0n);
 }
 
-function collectedOf({ claims, sweeps }: Plan): Collected {
-  return { claims, sweeps: sweeps.map(({ jobId }) => jobId) };
-}
-
 function rewardsOf({ slots }: Plan): bigint {
   return slots.reduce((sum, { amountWei }) => sum + amountWei, 0n);
-}
-
-function slotsOf({ slots }: Plan): number[] {
-  return slots.map(({ slot }) => slot);
 }

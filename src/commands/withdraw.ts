@@ -71,13 +71,32 @@ async function withdraw(options: WithdrawOptions): Promise<void> {
   if (options.relay !== undefined) return await relaySigned(account, options.relay, options);
   const to = await receiverOf(account, options);
   if (options.sign) return await signCredit(account, to, options.tip ?? 0n);
+  const hashes: string[] = [];
+  await lookAgain(() => takeOut(account, to, hashes, options));
+}
+
+/**
+ * What an earlier run left under way, or a master that pays its workers, may be faster than we are: then the contract refuses what we
+ * meant to do, and what is left is known after another look.
+ */
+async function lookAgain(act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'chain/reverted') throw error;
+    talk(`${error.message} Looking again at what is owed.`);
+    await act();
+  }
+}
+
+async function takeOut(account: Account, to: Address, hashes: string[], options: WithdrawOptions): Promise<void> {
   const plan = await makePlan(account, to, options);
   const gasWei = await estimate(account, plan);
   const isAnything = creditOf(plan) + rewardsOf(plan) > 0n;
   const isSent = isAnything && !options.dryRun;
   if (!options.json) printLines(...describe(plan));
   talk(isAnything ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
-  const hashes = isSent ? await carryOut(account, plan, options) : [];
+  if (isSent) await carryOut(account, plan, hashes, options);
   const creditAfter = await account.chain.credit(plan.account);
   if (options.json) return printJson({ ...factsOf(plan), gasWei, creditAfter, hash: hashes[0], hashes, sent: isSent });
   if (isSent) printLines(`in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
@@ -118,15 +137,19 @@ async function makePlan(account: Account, to: Address, options: WithdrawOptions)
  * One transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out what it collects, so that a run
  * that was cut short leaves the parts after it as they were.
  */
-async function carryOut({ emeth, sender }: Account, plan: Plan, { wait }: WithdrawOptions): Promise<string[]> {
-  const hashes: string[] = [];
+async function carryOut(
+  { emeth, sender }: Account,
+  plan: Plan,
+  hashes: string[],
+  { wait }: WithdrawOptions,
+): Promise<void> {
   for (const { amountWei, collected } of plan.parts)
     hashes.push((await emeth.withdraw(plan.to, amountWei, collected)).hash);
   for (const slots of plan.slotParts) if (plan.rewards) hashes.push((await plan.rewards.claim(sender, slots)).hash);
-  if (!wait) return hashes;
+  if (!wait) return;
   talk(`Mined in ${hashes.join(', ')}; waiting until it is final. To stop waiting loses nothing.`);
   const settled = await Promise.all(hashes.map((hash) => sender.settle(hash)));
-  return settled.map(({ hash }) => hash);
+  hashes.splice(0, hashes.length, ...settled.map(({ hash }) => hash));
 }
 
 async function estimate({ emeth, sender }: Account, plan: Plan): Promise<bigint> {

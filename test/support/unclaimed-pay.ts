@@ -1,0 +1,66 @@
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { buildPayouts } from '../../src/chain/payouts';
+import { type Address, JobId, type Sha256 } from '../../src/domain/ids';
+import { canonicalJson } from '../../src/lib/hash';
+import { type ClientChain, openClientChain } from './client-chain';
+import { honestManifest } from './manifest';
+import { openTestStorage } from './storage';
+
+export const FEE_WEI = 20n * 10n ** 18n;
+
+/** Verified jobs whose pay nobody has credited, with their manifests in a real storage that the configuration names. */
+export interface UnclaimedPay extends AsyncDisposable {
+  readonly client: ClientChain;
+  readonly storageApi: string;
+  /** A job of the node's with this payout list; its manifest is stored unless `isStored` is false. */
+  verify(payouts: readonly Payout[], change?: { isStored?: boolean; isPaid?: boolean }): Promise<JobId>;
+  /** Gives a data directory the receipts of two rounds of each job. */
+  giveReceipts(dataDir: string, jobIds: readonly JobId[]): Promise<void>;
+}
+
+export interface Payout {
+  worker: Address;
+  amountWei: bigint;
+}
+
+export async function openUnclaimedPay(): Promise<UnclaimedPay> {
+  const storage = await openTestStorage();
+  const client = await openClientChain({ storageApi: storage.url });
+  return {
+    client,
+    storageApi: storage.url,
+    async verify(payouts, { isStored = true, isPaid = false } = {}) {
+      await using node = await client.openNode();
+      const jobId = JobId.parse((await client.run(...request)).jobId);
+      const shares = payouts.map((payout, index) => ({ ...payout, index, tokens: 1 }));
+      const { root: payoutRoot } = buildPayouts(shares);
+      const manifest = { ...honestManifest(), jobId, payoutRoot, payouts: shares.map(toWire) };
+      const { sha256 } = await storage.blobs.addBytes(Buffer.from(canonicalJson(manifest)));
+      const ref = { jobId, resultHash: `0x${sha256}`, payoutRoot };
+      await node.emeth.process(jobId);
+      await node.emeth.submit(ref, 1000n, `sha256:${sha256}`);
+      await client.run('accept', jobId);
+      if (isPaid) await node.emeth.payWorkers(jobId, ref.resultHash, shares);
+      if (!isStored) await storage.blobs.remove(sha256 as Sha256);
+      return jobId;
+    },
+    async giveReceipts(dataDir, jobIds) {
+      await mkdir(dataDir, { recursive: true });
+      const lines = [0, 1].flatMap((round) =>
+        jobIds.map((jobId) => `${JSON.stringify({ jobId, round, tokens: 64 })}\n`),
+      );
+      await appendFile(join(dataDir, 'receipts.jsonl'), lines.join(''));
+    },
+    async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]();
+      await storage[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+
+function toWire({ amountWei, ...share }: Payout & { index: number; tokens: number }) {
+  return { ...share, amountWei: amountWei.toString() };
+}

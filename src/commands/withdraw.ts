@@ -89,17 +89,26 @@ async function lookAgain(act: () => Promise<void>): Promise<void> {
   }
 }
 
+/** What this account has under way may be what we would plan, left by a run that was cut short. */
+async function finishEarlier({ chain, emeth, signal }: Account): Promise<void> {
+  const { untilMined } = await import('../chain/pool.js');
+  const { systemClock } = await import('../lib/clock.js');
+  const onWait = () => talk('Waiting until an earlier transaction of this account is mined.');
+  await untilMined(chain, emeth.address, { clock: systemClock, signal, onWait });
+}
+
 async function takeOut(account: Account, to: Address, hashes: string[], options: WithdrawOptions): Promise<void> {
+  await finishEarlier(account);
   const plan = await makePlan(account, to, options);
   const gasWei = await estimate(account, plan);
   const isAnything = creditOf(plan) + rewardsOf(plan) > 0n;
-  const isSent = isAnything && !options.dryRun;
   if (!options.json) printLines(...describe(plan));
   talk(isAnything ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
-  if (isSent) await carryOut(account, plan, hashes, options);
+  if (isAnything && !options.dryRun) await carryOut(account, plan, hashes, options);
   const creditAfter = await account.chain.credit(plan.account);
-  if (options.json) return printJson({ ...factsOf(plan), gasWei, creditAfter, hash: hashes[0], hashes, sent: isSent });
-  if (isSent) printLines(`in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
+  if (options.json)
+    return printJson({ ...factsOf(plan), gasWei, creditAfter, hash: hashes[0], hashes, sent: hashes.length > 0 });
+  if (hashes.length > 0) printLines(`in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
 }
 
 function requireOneAct({ sign, relay, tip, dryRun }: WithdrawOptions): void {

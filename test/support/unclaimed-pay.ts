@@ -1,7 +1,9 @@
 import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ResultRef } from '../../src/chain/emeth';
 import { buildPayouts } from '../../src/chain/payouts';
 import { type Address, JobId, type Sha256 } from '../../src/domain/ids';
+import type { Share } from '../../src/domain/shares';
 import { canonicalJson } from '../../src/lib/hash';
 import { type ClientChain, openClientChain } from './client-chain';
 import { honestManifest } from './manifest';
@@ -15,6 +17,8 @@ export interface UnclaimedPay extends AsyncDisposable {
   readonly storageApi: string;
   /** A job of the node's with this payout list; its manifest is stored unless `isStored` is false. */
   verify(payouts: readonly Payout[], change?: { isStored?: boolean; isPaid?: boolean }): Promise<JobId>;
+  /** The node credits one of a job's payees, as a master does with long lists. */
+  credit(jobId: JobId, index: number): Promise<void>;
   /** Gives a data directory the receipts of two rounds of each job. */
   giveReceipts(dataDir: string, jobIds: readonly JobId[]): Promise<void>;
 }
@@ -27,6 +31,7 @@ export interface Payout {
 export async function openUnclaimedPay(): Promise<UnclaimedPay> {
   const storage = await openTestStorage();
   const client = await openClientChain({ storageApi: storage.url });
+  const verified = new Map<JobId, Verified>();
   return {
     client,
     storageApi: storage.url,
@@ -37,13 +42,19 @@ export async function openUnclaimedPay(): Promise<UnclaimedPay> {
       const { root: payoutRoot } = buildPayouts(shares);
       const manifest = { ...honestManifest(), jobId, payoutRoot, payouts: shares.map(toWire) };
       const { sha256 } = await storage.blobs.addBytes(Buffer.from(canonicalJson(manifest)));
-      const ref = { jobId, resultHash: `0x${sha256}`, payoutRoot };
+      const ref: ResultRef = { jobId, resultHash: `0x${sha256}`, payoutRoot };
       await node.emeth.process(jobId);
       await node.emeth.submit(ref, 1000n, `sha256:${sha256}`);
       await client.run('accept', jobId);
       if (isPaid) await node.emeth.payWorkers(jobId, ref.resultHash, shares);
+      verified.set(jobId, { ref, shares });
       if (!isStored) await storage.blobs.remove(sha256 as Sha256);
       return jobId;
+    },
+    async credit(jobId, index) {
+      await using node = await client.openNode();
+      const { ref, shares } = verified.get(jobId) as Verified;
+      await node.emeth.claimPay(ref, shares[index] as Share, buildPayouts(shares).proofOf(index));
     },
     async giveReceipts(dataDir, jobIds) {
       await mkdir(dataDir, { recursive: true });
@@ -59,8 +70,13 @@ export async function openUnclaimedPay(): Promise<UnclaimedPay> {
   };
 }
 
+interface Verified {
+  ref: ResultRef;
+  shares: Share[];
+}
+
 const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
 
-function toWire({ amountWei, ...share }: Payout & { index: number; tokens: number }) {
+function toWire({ amountWei, ...share }: Share) {
   return { ...share, amountWei: amountWei.toString() };
 }

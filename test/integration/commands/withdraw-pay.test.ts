@@ -2,6 +2,7 @@ import { JsonRpcProvider, Wallet } from 'ethers';
 import { Address } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
 import { tokenInterface } from '../../support/escrow';
+import { openHeldNode } from '../../support/held-node';
 import { FEE_WEI, openUnclaimedPay, type Payout, type UnclaimedPay } from '../../support/unclaimed-pay';
 
 const [, nodeKey, workerKey] = devKeys;
@@ -73,6 +74,21 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
     // The price may change by a few percent from block to block; half of the parts would be half of it.
     const paidWei = ethBefore - (await provider.getBalance(worker));
     expect(Number(gasWei) / Number(paidWei)).toBeGreaterThan(0.75);
+  });
+
+  test('when the node credits some of it meanwhile: all comes out all the same', async () => {
+    await using held = await openHeldNode(pay.client.url);
+    const asSlowWorker = await pay.client.as(workerKey, { storageApi: pay.storageApi, endpoint: held.url });
+    const [large, small] = [await pay.verify(among(20, 17, 1000n)), await pay.verify(among(2, 1, 10n))];
+    await pay.giveReceipts(dataDir(), [large, small]);
+    const tokensBefore = await tokens();
+    const reached = held.holdAt({ method: 'eth_estimateGas', nth: 1, isHeard: false });
+    const withdrawing = asSlowWorker('withdraw');
+    const letGo = await Promise.race([reached, withdrawing.then(() => Promise.reject(new Error('It asked nothing')))]);
+    await pay.credit(large, 17);
+    letGo();
+    expect(await withdrawing).toMatchObject({ amountWei: '1010', creditBefore: '1000', sent: true, creditAfter: '0' });
+    expect((await tokens()) - tokensBefore).toBe(1010n);
   });
 });
 

@@ -1,0 +1,135 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
+import { JsonRpcProvider, Wallet } from 'ethers';
+import { Address } from '../../../src/domain/ids';
+import { devKeys } from '../../../src/runner/anvil';
+import { builtCli, runInProcess } from '../../support/cli';
+import { tokenInterface } from '../../support/escrow';
+import { type HeldNode, type Hold, openHeldNode } from '../../support/held-node';
+import { FEE_WEI, openUnclaimedPay, type UnclaimedPay } from '../../support/unclaimed-pay';
+
+const DAY_S = 86_400;
+/** More than one transaction takes. */
+const CLAIMS = 80;
+const [, nodeKey] = devKeys;
+const node = Address.parse(new Wallet(nodeKey).address);
+
+let pay: UnclaimedPay;
+let held: HeldNode;
+let provider: JsonRpcProvider;
+let snapshot: string;
+let lives = 0;
+
+/** The node worked itself: it is owed credit, more claims than one transaction takes, and the reward of a day. */
+beforeAll(async () => {
+  pay = await openUnclaimedPay();
+  held = await openHeldNode(pay.client.url);
+  provider = new JsonRpcProvider(pay.client.url, undefined, { cacheTimeout: -1, batchMaxCount: 1 });
+  const shares = Array.from({ length: CLAIMS }, (_, i) => ({ worker: node, amountWei: 10n ** 16n + BigInt(i) }));
+  const jobId = await pay.verify(shares);
+  await pay.verify([{ worker: node, amountWei: FEE_WEI }], { isPaid: true });
+  await provider.send('evm_increaseTime', [DAY_S]);
+  await provider.send('evm_mine', []);
+  jobIds = [jobId];
+  snapshot = await provider.send('evm_snapshot', []);
+});
+let jobIds: Parameters<UnclaimedPay['giveReceipts']>[1];
+afterAll(async () => {
+  provider.destroy();
+  await held[Symbol.asyncDispose]();
+  await pay[Symbol.asyncDispose]();
+});
+
+/** The command line of a node that has forgotten nothing of this life, and everything of the one before. */
+async function newLife(): Promise<string[]> {
+  await provider.send('evm_revert', [snapshot]);
+  snapshot = await provider.send('evm_snapshot', []);
+  lives += 1;
+  const { core, token, file } = pay.client;
+  const dataDir = file(`life ${lives}`);
+  const config = {
+    endpoint: held.url,
+    emethContractAddress: core,
+    tokenContractAddress: token,
+    privateKey: nodeKey,
+    storageApi: pay.storageApi,
+  };
+  await writeFile(file('node.json'), JSON.stringify(config), { mode: 0o600 });
+  await pay.giveReceipts(dataDir, jobIds);
+  return ['withdraw', '--config', file('node.json'), '--data-dir', dataDir, '--json'];
+}
+
+/** Runs it to its end; tells what it moved and in how many transactions, counted from `before`. */
+async function finish(argv: readonly string[], before: Standing): Promise<Standing> {
+  const { status, talk } = await runInProcess(...argv);
+  expect({ status, talk }).toMatchObject({ status: 0 });
+  return difference(await standing(), before);
+}
+
+interface Standing {
+  wei: bigint;
+  sent: number;
+}
+
+async function standing(): Promise<Standing> {
+  const data = tokenInterface.encodeFunctionData('balanceOf', [node]);
+  const wei = BigInt(await provider.call({ to: pay.client.token, data }));
+  return { wei, sent: await provider.getTransactionCount(node) };
+}
+
+function difference(after: Standing, before: Standing): Standing {
+  return { wei: after.wei - before.wei, sent: after.sent - before.sent };
+}
+
+/** Runs it in a process of its own, and kills that when it asks the question. */
+async function killAt(argv: readonly string[], hold: Hold): Promise<void> {
+  const reached = held.holdAt(hold);
+  const child = spawn(process.execPath, [builtCli(), ...argv], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  await Promise.race([reached, ended.then(([, talk]) => Promise.reject(new Error(`It ended before: ${talk}`)))]);
+  child.kill('SIGKILL');
+  const [out, , [, signal]] = await ended;
+  expect({ out, signal }).toEqual({ out: '', signal: 'SIGKILL' });
+}
+
+const SENDING = 'eth_sendRawTransaction';
+const nowhere: Hold = { method: 'none', nth: 1, isHeard: false };
+
+describe('killed, and run again: each act is done once, and all that is owed has come out', () => {
+  let owed: Standing;
+  beforeAll(async () => {
+    void held.holdAt(nowhere);
+    owed = await finish(await newLife(), await standing());
+    expect(owed.sent).toBe(3);
+  });
+
+  test.each<[string, Hold]>([
+    ['when the first act is signed and stored', { method: SENDING, nth: 1, isHeard: false }],
+    ['when the first is mined, and nobody knows', { method: SENDING, nth: 1, isHeard: true }],
+    ['when the first part is done, and the second stored', { method: SENDING, nth: 2, isHeard: false }],
+    ['when the second is mined', { method: SENDING, nth: 2, isHeard: true }],
+    ['when the rewards are stored', { method: SENDING, nth: 3, isHeard: false }],
+    ['when all is mined', { method: SENDING, nth: 3, isHeard: true }],
+  ])('%s', async (_name, hold) => {
+    const argv = await newLife();
+    const before = await standing();
+    await killAt(argv, hold);
+    expect(await finish(argv, before)).toEqual(owed);
+  });
+
+  test('when the first is in the pool of a chain that mines later: the next run waits for it', async () => {
+    const [argv, before] = [await newLife(), await standing()];
+    await provider.send('evm_setAutomine', [false]);
+    await killAt(argv, { method: SENDING, nth: 1, isHeard: true });
+    // Its second count is of what is mined; the first one was of what the node knows.
+    const reached = held.holdAt({ method: 'eth_getTransactionCount', nth: 2, isHeard: true });
+    const finished = finish(argv, before);
+    const letGo = await Promise.race([reached, finished.then(() => Promise.reject(new Error('It did not look')))]);
+    await provider.send('evm_mine', []);
+    await provider.send('evm_setAutomine', [true]);
+    letGo();
+    expect(await finished).toEqual(owed);
+  });
+});

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { JsonRpcProvider, Wallet } from 'ethers';
-import { Address } from '../../../src/domain/ids';
+import { Address, type JobId } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
 import { builtCli, runInProcess } from '../../support/cli';
 import { tokenInterface } from '../../support/escrow';
@@ -11,8 +11,6 @@ import { type HeldNode, type Hold, openHeldNode } from '../../support/held-node'
 import { FEE_WEI, openUnclaimedPay, type UnclaimedPay } from '../../support/unclaimed-pay';
 
 const DAY_S = 86_400;
-/** More than one transaction takes. */
-const CLAIMS = 80;
 const [, nodeKey] = devKeys;
 const node = Address.parse(new Wallet(nodeKey).address);
 
@@ -21,21 +19,38 @@ let held: HeldNode;
 let provider: JsonRpcProvider;
 let snapshot: string;
 let lives = 0;
+/** A job with fewer claims than one transaction takes, and one with more. */
+let jobs: { small: Owed; large: Owed };
 
-/** The node worked itself: it is owed credit, more claims than one transaction takes, and the reward of a day. */
+/** What a run that knows of the job takes out, and the transactions it needs. */
+interface Owed extends Standing {
+  jobId: JobId;
+}
+
+/** The node worked itself: beside the claims it is owed credit, and the reward of a day. */
 beforeAll(async () => {
   pay = await openUnclaimedPay();
   held = await openHeldNode(pay.client.url);
   provider = new JsonRpcProvider(pay.client.url, undefined, { cacheTimeout: -1, batchMaxCount: 1 });
-  const shares = Array.from({ length: CLAIMS }, (_, i) => ({ worker: node, amountWei: 10n ** 16n + BigInt(i) }));
-  const jobId = await pay.verify(shares);
+  const [small, large] = [await jobOf(2), await jobOf(80)];
   await pay.verify([{ worker: node, amountWei: FEE_WEI }], { isPaid: true });
   await provider.send('evm_increaseTime', [DAY_S]);
   await provider.send('evm_mine', []);
-  jobIds = [jobId];
   snapshot = await provider.send('evm_snapshot', []);
+  const asNode = await pay.client.as(nodeKey);
+  const { rewardWei, amountWei } = await asNode('withdraw', '--dry-run');
+  const aloneWei = BigInt(String(rewardWei)) + BigInt(String(amountWei));
+  jobs = {
+    small: { jobId: small.jobId, wei: small.wei + aloneWei, sent: 2 },
+    large: { jobId: large.jobId, wei: large.wei + aloneWei, sent: 3 },
+  };
 });
-let jobIds: Parameters<UnclaimedPay['giveReceipts']>[1];
+
+async function jobOf(claims: number): Promise<{ jobId: JobId; wei: bigint }> {
+  const payouts = Array.from({ length: claims }, (_, i) => ({ worker: node, amountWei: 10n ** 16n + BigInt(i) }));
+  return { jobId: await pay.verify(payouts), wei: payouts.reduce((sum, { amountWei }) => sum + amountWei, 0n) };
+}
+
 afterAll(async () => {
   provider.destroy();
   await held[Symbol.asyncDispose]();
@@ -43,7 +58,7 @@ afterAll(async () => {
 });
 
 /** The command line of a node that has forgotten nothing of this life, and everything of the one before. */
-async function newLife(): Promise<string[]> {
+async function newLife(jobId: JobId): Promise<string[]> {
   await provider.send('evm_revert', [snapshot]);
   snapshot = await provider.send('evm_snapshot', []);
   lives += 1;
@@ -57,7 +72,7 @@ async function newLife(): Promise<string[]> {
     storageApi: pay.storageApi,
   };
   await writeFile(file('node.json'), JSON.stringify(config), { mode: 0o600 });
-  await pay.giveReceipts(dataDir, jobIds);
+  await pay.giveReceipts(dataDir, [jobId]);
   return ['withdraw', '--config', file('node.json'), '--data-dir', dataDir, '--json'];
 }
 
@@ -95,32 +110,23 @@ async function killAt(argv: readonly string[], hold: Hold): Promise<void> {
 }
 
 const SENDING = 'eth_sendRawTransaction';
-const nowhere: Hold = { method: 'none', nth: 1, isHeard: false };
 
 describe('killed, and run again: each act is done once, and all that is owed has come out', () => {
-  let owed: Standing;
-  beforeAll(async () => {
-    void held.holdAt(nowhere);
-    owed = await finish(await newLife(), await standing());
-    expect(owed.sent).toBe(3);
-  });
-
-  test.each<[string, Hold]>([
-    ['when the first act is signed and stored', { method: SENDING, nth: 1, isHeard: false }],
-    ['when the first is mined, and nobody knows', { method: SENDING, nth: 1, isHeard: true }],
-    ['when the first part is done, and the second stored', { method: SENDING, nth: 2, isHeard: false }],
-    ['when the second is mined', { method: SENDING, nth: 2, isHeard: true }],
-    ['when the rewards are stored', { method: SENDING, nth: 3, isHeard: false }],
-    ['when all is mined', { method: SENDING, nth: 3, isHeard: true }],
-  ])('%s', async (_name, hold) => {
-    const argv = await newLife();
-    const before = await standing();
+  test.each<[string, 'small' | 'large', Hold]>([
+    ['when the first act is signed and stored', 'small', { method: SENDING, nth: 1, isHeard: false }],
+    ['when the first is mined, and nobody knows', 'small', { method: SENDING, nth: 1, isHeard: true }],
+    ['when one part is done, and the next one stored', 'large', { method: SENDING, nth: 2, isHeard: false }],
+    ['when all is mined, the rewards at last', 'small', { method: SENDING, nth: 2, isHeard: true }],
+  ])('%s', async (_name, size, hold) => {
+    const { jobId, ...owed } = jobs[size];
+    const [argv, before] = [await newLife(jobId), await standing()];
     await killAt(argv, hold);
     expect(await finish(argv, before)).toEqual(owed);
   });
 
   test('when the first is in the pool of a chain that mines later: the next run waits for it', async () => {
-    const [argv, before] = [await newLife(), await standing()];
+    const { jobId, ...owed } = jobs.small;
+    const [argv, before] = [await newLife(jobId), await standing()];
     await provider.send('evm_setAutomine', [false]);
     await killAt(argv, { method: SENDING, nth: 1, isHeard: true });
     // Its second count is of what is mined; the first one was of what the node knows.

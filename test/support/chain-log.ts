@@ -1,4 +1,4 @@
-import { Interface, type LogDescription } from 'ethers';
+import { Interface, type LogDescription, toQuantity } from 'ethers';
 import { nodeRegistryAbi } from '../../src/chain/generated/node-registry';
 import { rewardPoolAbi } from '../../src/chain/generated/reward-pool';
 import { coreInterface, type Escrow } from './escrow';
@@ -9,12 +9,14 @@ export interface TimedEvent {
   event: LogDescription;
   /** Unix seconds of its block. */
   at: bigint;
+  block: number;
 }
 
 interface RawLog {
   address: string;
   data: string;
   topics: string[];
+  blockNumber: string;
   blockTimestamp: string;
 }
 
@@ -32,15 +34,18 @@ export function eventNames(contract: TimedEvent['contract']): string[] {
   return names;
 }
 
-/** Every event that escrow, registry and pool ever emitted, in the order of the chain. Throws for one their ABIs do not know. */
-export async function readEvents(escrow: Escrow): Promise<TimedEvent[]> {
+/**
+ * Every event that escrow, registry and pool emitted from a block on, in the order of the chain. Throws for one their ABIs do not
+ * know.
+ */
+export async function readEvents(escrow: Escrow, fromBlock: number): Promise<TimedEvent[]> {
   const byAddress = new Map(contracts.map((contract) => [escrow.on[contract].address as string, contract]));
-  const filter = { address: [...byAddress.keys()], fromBlock: '0x0', toBlock: 'latest' };
+  const filter = { address: [...byAddress.keys()], fromBlock: toQuantity(fromBlock), toBlock: 'latest' };
   const logs = (await escrow.provider.send('eth_getLogs', [filter])) as RawLog[];
   return logs.map((log) => {
     const contract = byAddress.get(log.address.toLowerCase()) as TimedEvent['contract'];
     const event = interfaces[contract].parseLog(log);
     if (!event) throw new Error(`The ABI of ${contract} has no event ${log.topics[0]}`);
-    return { contract, event, at: BigInt(log.blockTimestamp) };
+    return { contract, event, at: BigInt(log.blockTimestamp), block: Number(log.blockNumber) };
   });
 }

@@ -49,13 +49,14 @@ async function signBy(
   return signer.signTypedData(domain, types, values);
 }
 
-/** A request of no other's salt, one hour or so before its deadline. */
+/** A request of no other's salt, half an hour before its deadline or, by the latter variants, some months. */
 function openRequests(escrow: Escrow) {
   let count = 0;
-  return async (): Promise<[string, string, bigint, bigint, bigint, string]> => {
+  return async ({ part }: Subject): Promise<[string, string, bigint, bigint, bigint, string]> => {
     count += 1;
+    const seconds = part > 8 ? BigInt(part * 12 * DAY) : 1800n;
     const salt = `0x${count.toString(16).padStart(64, '0')}`;
-    return ['sha256:00', '{}', 1000n * EMT, 1_000_000n, (await escrow.now()) + 1800n, salt];
+    return ['sha256:00', '{}', 1000n * EMT, 1_000_000n, (await escrow.now()) + seconds, salt];
   };
 }
 
@@ -84,7 +85,8 @@ function jobActs(escrow: Escrow) {
     request: { usual: 'requester', args: nextRequest },
     requestWithPermit: {
       usual: 'requester',
-      async args({ by }) {
+      async args(subject) {
+        const { by } = subject;
         const { address } = escrow.on.token;
         const signature = await signBy(escrow, by, { name: 'Emeth', address }, 'Permit', {
           owner: ['address', escrow.address[by]],
@@ -94,7 +96,7 @@ function jobActs(escrow: Escrow) {
           deadline: ['uint256', MaxUint256],
         });
         const { v, r, s } = Signature.from(signature);
-        return [...(await nextRequest()), MaxUint256, MaxUint256, v, r, s];
+        return [...(await nextRequest(subject)), MaxUint256, MaxUint256, v, r, s];
       },
     },
     process: { usual: 'node', args: ofJob },
@@ -217,24 +219,28 @@ function registryActs(escrow: Escrow) {
   const { address, on } = escrow;
   const nodeOf = ({ part }: Subject) => address[nodes[part % 3] as Role];
   const ofNode = (subject: Subject) => [nodeOf(subject)];
+  /** A node that comes again keeps its wallet. */
+  const walletOf = async (role: Role) => {
+    const wallet = await on.registry.read<string>('payoutOf', address[role]);
+    return wallet === ZeroAddress ? address[role] : wallet;
+  };
   const stake = (part: number) => BigInt(10 + part) * EMT;
   return {
     createOrganisation: { args: ({ part }) => [`organisation ${part % 3}`] },
     offerOrganisation: { usual: 'node', args: (subject) => [id('node'), nodeOf(subject)] },
     takeOrganisation: { args: () => [id('node')] },
     register: {
-      args: ({ part, by }) => [
-        enrolmentOf(address[by], { organisation: id(part % 2 ? 'node' : `organisation ${part % 3}`) }),
-        stake(part),
-        '0x',
-      ],
+      args: async ({ part, by }) => {
+        const organisation = id(part % 2 ? 'node' : `organisation ${part % 3}`);
+        return [enrolmentOf(address[by], { organisation, payout: await walletOf(by) }), stake(part), '0x'];
+      },
     },
     registerOther: {
       method: 'register',
       usual: 'node',
       async args({ part, by }) {
         const role = nodes[1 + (part % 2)] as Role;
-        const enrolment = enrolmentOf(address[role], { computeUnits: part });
+        const enrolment = enrolmentOf(address[role], { computeUnits: part, payout: await walletOf(role) });
         const signature = await signBy(
           escrow,
           role,

@@ -37,25 +37,34 @@ const NO_TERMS = {
   claimWindow: 0n,
 };
 
-/** All that the models have heard of, and as much again of which they have heard nothing. */
-export function scopeOf({ core, registry }: Models, escrow: Escrow, jobIds: readonly string[], now: bigint): Scope {
+/**
+ * These jobs and all that the models have heard of, and as much again of which they have heard nothing; or, with `isRecent`, of jobs
+ * these alone, and the latest slots and terms.
+ */
+export function scopeOf(
+  { core, registry }: Models,
+  escrow: Escrow,
+  now: bigint,
+  jobIds: readonly string[],
+  isRecent: boolean,
+): Scope {
   const accounts = new Set([
     ...roles.map((role) => getAddress(escrow.address[role])),
     ...core.credits.keys(),
     ...core.forfeits.keys(),
     ...registry.nodes.keys(),
   ]);
-  const slots = new Set([...core.slots.keys()].map((key) => BigInt(key.split(':')[0] ?? '')));
+  const slots = new Set(isRecent ? [] : [...core.slots.keys()].map((key) => BigInt(key.split(':')[0] ?? '')));
   for (let i = 0n; i < 3n; i++) slots.add(now / 86_400n - i);
   const earners = new Set([...core.slots.keys()].flatMap((key) => key.split(':')[1] ?? []));
   for (const role of ['node', 'other', 'requester'] as const) earners.add(getAddress(escrow.address[role]));
   return {
-    jobIds: [...new Set([...jobIds, ...core.jobs.keys(), `0x${'99'.repeat(16)}`])],
+    jobIds: [...new Set([...jobIds, ...(isRecent ? [] : core.jobs.keys()), `0x${'99'.repeat(16)}`])],
     accounts: [...accounts],
     organisations: [...new Set([...registry.organisations.keys(), ...[0, 1, 2].map((i) => id(`organisation ${i}`))])],
     slots: [...slots],
     earners: [...earners],
-    termsIds: [...core.governance.terms.keys(), core.governance.currentTerms + 1n],
+    termsIds: [...[...core.governance.terms.keys()].slice(isRecent ? -1 : 0), core.governance.currentTerms + 1n],
     now,
   };
 }
@@ -80,70 +89,81 @@ async function accountWord({ provider, core }: Escrow, slot: number, account: st
   return BigInt((await provider.send('eth_getStorageAt', [core, at, 'latest'])) as string);
 }
 
+/** Waits for all fields at once, so that their calls travel together. */
+async function fields<T extends Record<string, unknown>>(promised: T): Promise<{ [K in keyof T]: Awaited<T[K]> }> {
+  const values = await Promise.all(Object.values(promised));
+  return Object.fromEntries(Object.keys(promised).map((key, i) => [key, values[i]])) as {
+    [K in keyof T]: Awaited<T[K]>;
+  };
+}
+
 /** All that the contracts say of themselves, in the shape of `viewOf`. */
 export async function readStorage(escrow: Escrow, accountsSlot: number, scope: Scope) {
   const { read, on } = escrow;
   const struct = async (value: Promise<Result>) => (await value).toObject();
-  const core = {
-    tokens: await escrow.readToken('balanceOf', escrow.core),
-    supply: await escrow.readToken('totalSupply'),
-    terms: await table(scope.termsIds, (termsId) => struct(read('terms', termsId))),
-    currentTerms: await read('currentTerms'),
-    paused: await read('paused'),
-    registry: await read('registry'),
-    registryNumber: await read('registryNumber'),
-    admin: await read('defaultAdmin'),
-    pendingAdmin: await readPair(escrow, 'pendingDefaultAdmin'),
-    delay: await read('defaultAdminDelay'),
-    pendingDelay: await readPair(escrow, 'pendingDefaultAdminDelay'),
-    accounts: await table(scope.accounts, async (account) => ({
-      credit: await read('credit', account),
-      forfeited: await read('forfeited', account),
-      isActive: await read('isActive', account),
-      nonce: await read('nonces', account),
-      word: await accountWord(escrow, accountsSlot, account),
-      roles: await table(Object.values(coreRoles), (role) => read('hasRole', role, account)),
-    })),
-    jobs: await table(scope.jobIds, async (jobId) => {
-      const job = await struct(read('jobs', jobId));
+  const core = fields({
+    tokens: escrow.readToken('balanceOf', escrow.core),
+    supply: escrow.readToken('totalSupply'),
+    terms: table(scope.termsIds, (termsId) => struct(read<Result>('terms', termsId))),
+    currentTerms: read('currentTerms'),
+    paused: read('paused'),
+    registry: read('registry'),
+    registryNumber: read('registryNumber'),
+    admin: read('defaultAdmin'),
+    pendingAdmin: readPair(escrow, 'pendingDefaultAdmin'),
+    delay: read('defaultAdminDelay'),
+    pendingDelay: readPair(escrow, 'pendingDefaultAdminDelay'),
+    accounts: table(scope.accounts, (account) =>
+      fields({
+        credit: read('credit', account),
+        forfeited: read('forfeited', account),
+        isActive: read('isActive', account),
+        nonce: read('nonces', account),
+        word: accountWord(escrow, accountsSlot, account),
+        roles: table(Object.values(coreRoles), (role) => read('hasRole', role, account)),
+      }),
+    ),
+    jobs: table(scope.jobIds, async (jobId) => {
+      const job = await struct(read<Result>('jobs', jobId));
       return { ...job, state: chainStates[Number(job['state'])], paid: await paidOf(escrow, jobId, job) };
     }),
-    slots: await table(scope.slots, async (slot) => ({
-      burnt: await read('slotBurnt', slot),
-      by: await table(scope.earners, (account) => read('slotBurntBy', slot, account)),
-    })),
-  };
-  return { core, registry: await readRegistry(on.registry, escrow, scope), pool: await readPool(on.pool, scope) };
+    slots: table(scope.slots, (slot) =>
+      fields({
+        burnt: read('slotBurnt', slot),
+        by: table(scope.earners, (account) => read('slotBurntBy', slot, account)),
+      }),
+    ),
+  });
+  return fields({ core, registry: readRegistry(on.registry, escrow, scope), pool: readPool(on.pool, scope) });
 }
 
 async function readRegistry(registry: Escrow['on']['registry'], escrow: Escrow, scope: Scope) {
-  const nodeCount = await registry.read<bigint>('nodeCount');
-  const all = await registry.read<Result[]>('nodesFrom', 0, nodeCount + 1n);
   const plain = (node: Result) => {
     const { status, ...rest } = node.toObject();
     return { ...rest, status: nodeStatuses[Number(status)] };
   };
-  return {
-    tokens: await escrow.readToken('balanceOf', registry.address),
-    nodeCount,
-    list: all.map(plain),
-    nodes: await table(scope.accounts, async (account) => ({
+  return fields({
+    tokens: escrow.readToken('balanceOf', registry.address),
+    nodeCount: registry.read<bigint>('nodeCount'),
+    // One more than there could be.
+    list: registry.read<Result[]>('nodesFrom', 0, scope.accounts.length + 1).then((all) => all.map(plain)),
+    nodes: table(scope.accounts, async (account) => ({
       ...plain(await registry.read<Result>('nodeOf', account)),
       nonce: await registry.read('nonces', account),
     })),
-    organisations: await table(scope.organisations, async (organisation) =>
+    organisations: table(scope.organisations, async (organisation) =>
       (await registry.read<Result>('organisationOf', organisation)).toObject(),
     ),
-  };
+  });
 }
 
 async function readPool(pool: Escrow['on']['pool'], scope: Scope) {
-  return {
-    minted: await pool.read<bigint>('minted'),
-    rewards: await table(scope.slots, (slot) =>
+  return fields({
+    minted: pool.read<bigint>('minted'),
+    rewards: table(scope.slots, (slot) =>
       table(scope.earners, (account) => pool.read<bigint>('reward', slot, account)),
     ),
-  };
+  });
 }
 
 async function readPair({ provider, core }: Escrow, method: string): Promise<unknown[]> {

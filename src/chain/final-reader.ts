@@ -3,7 +3,9 @@ import type { Logger } from '../lib/logger';
 import { NoEndpointAnswers } from './endpoints';
 import type { CoreEvent } from './events';
 import type { Finality } from './finality';
-import { type Block, Disagreement, type LogReader, NARROW_BLOCKS, NotReady } from './log-reader';
+import { NARROW_BLOCKS } from './log-evidence';
+import type { LogReader } from './log-reader';
+import { type Block, Disagreement, NotReady } from './log-source';
 import { RpcError } from './rpc';
 
 /** The last block that was read, and which block that was. */
@@ -80,23 +82,26 @@ export class FinalReader {
    */
   async checkCursor(): Promise<void> {
     if (!this.at) return;
-    const { reader, logger } = this.deps;
+    const {
+      reader: { source },
+      logger,
+    } = this.deps;
     const { number, hash } = this.at;
-    const { result: block, by } = await reader.blockBy(number);
+    const { result: block, by } = await source.blockBy(number);
     if (block.hash === hash) {
       this.doubts = 0;
       return;
     }
     this.doubts += 1;
-    reader.distrust(by, `has another block ${number} than the final one`);
-    if (this.doubts < MAX_DOUBTS * reader.nodeCount) throw new Disagreement(`Final block ${number} has changed`);
+    source.distrust(by, `has another block ${number} than the final one`);
+    if (this.doubts < MAX_DOUBTS * source.nodeCount) throw new Disagreement(`Final block ${number} has changed`);
     logger.error('Chain was reorganised beyond what was final', { block: number, hash, found: block.hash });
     throw beyondFinal(number, hash, block.hash);
   }
 
   private async findEnd(): Promise<number> {
     if (this.options.preferTag) {
-      const tagged = await this.deps.reader.finalizedNumber();
+      const tagged = await this.deps.reader.source.finalizedNumber();
       this.knowsTag ||= tagged !== undefined;
       if (tagged !== undefined) return tagged;
       if (this.knowsTag) throw new NotReady('The node has forgotten which block is final');
@@ -106,12 +111,12 @@ export class FinalReader {
 
   /** An endpoint that stands still while others go on is asked last from then on. */
   private async findHead(): Promise<number> {
-    const { reader } = this.deps;
-    const { result: head, by } = await reader.headNumber();
+    const { source } = this.deps.reader;
+    const { result: head, by } = await source.headNumber();
     const hasNews = head - this.options.confirmations > (this.at?.number ?? -1);
-    if (hasNews || reader.nodeCount === 1) return head;
-    const other = await reader.headNumber({ lastResort: [by] });
-    if (other.result > head + MAX_LAG_BLOCKS) reader.distrust(by, `stands still at block ${head}`);
+    if (hasNews || source.nodeCount === 1) return head;
+    const other = await source.headNumber({ lastResort: [by] });
+    if (other.result > head + MAX_LAG_BLOCKS) source.distrust(by, `stands still at block ${head}`);
     return head;
   }
 
@@ -134,14 +139,16 @@ export class FinalReader {
   /** Undefined when the range was refused, and is narrower now. */
   private async readRange(from: number, to: number): Promise<{ block: Block; events: CoreEvent[] } | undefined> {
     const { reader, logger } = this.deps;
+    const block = await reader.source.block(to);
     try {
-      const block = await reader.block(to);
       return { block, events: await reader.range(from, block) };
     } catch (error) {
-      const isOutage = error instanceof NotReady || (error instanceof NoEndpointAnswers && !error.isSlow);
+      if (error instanceof NotReady) throw error;
       const width = to - from + 1;
-      if (!isOutage) this.range = Math.max(1, Math.floor(Math.min(this.range, width) / 2));
-      if (!(error instanceof RpcError) || width === 1) throw error;
+      this.range = Math.max(1, Math.floor(Math.min(this.range, width) / 2));
+      // Too much is answered with an error of the node's own, a status of 5xx, silence, or a closed connection: the block was told just now.
+      const isRefusal = error instanceof RpcError || error instanceof NoEndpointAnswers;
+      if (!isRefusal || width === 1) throw error;
       logger.debug('Range was refused; asking for less', { from, to, range: this.range }, error);
       return undefined;
     }

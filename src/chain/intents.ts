@@ -26,9 +26,14 @@ export interface Intent {
   reason?: string | undefined;
 }
 
+export type NewIntent = Pick<Intent, 'key' | 'to' | 'data' | 'valueWei'> & { account: Address };
+
 /** What the sender remembers across crashes. */
 export interface IntentStore {
-  begin(intent: { account: Address; key: string; to: Address; data: string; valueWei: bigint }): Promise<Intent>;
+  /** The intent of this account and key, made if it is new; one that failed begins afresh with the new content. */
+  begin(intent: NewIntent): Promise<Intent>;
+  /** How many of the account's keys begin so. */
+  countLike(account: Address, start: string): Promise<number>;
   get(id: string): Promise<Intent>;
   /**
    * Adds a version to those that the signer knew of, and returns the intent. If there are others by now, nothing is added: what
@@ -62,6 +67,11 @@ export function lastAttempt({ id, attempts }: Intent): Attempt {
   const last = attempts.at(-1);
   if (!last) throw new Error(`Intent ${id} is signed but has no signed version`);
   return last;
+}
+
+/** What was asked for, before anything is signed. */
+export function askedOf({ to, data, valueWei }: Pick<Intent, 'to' | 'data' | 'valueWei'>): Act {
+  return { to, data, value: valueWei };
 }
 
 /** What the signed bytes do: the only truth about an intent that was begun more than once. */

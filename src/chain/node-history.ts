@@ -4,7 +4,8 @@ import { silentLogger } from '../lib/logger';
 import type { Chain } from './client';
 import { NoEndpointAnswers } from './endpoints';
 import { FinalReader } from './final-reader';
-import { Disagreement, LogReader, NotReady } from './log-reader';
+import { LogReader } from './log-reader';
+import { Disagreement, LogSource, NotReady } from './log-source';
 
 /** Somebody waits for the answer; who reads for days is more patient. */
 const MAX_FAILURES = 5;
@@ -21,11 +22,12 @@ export async function jobsTakenBy(
   fromBlock: number,
 ): Promise<JobId[]> {
   const taken = new Set<JobId>();
+  const source = new LogSource(chain.endpoints, chain.core, new AbortController().signal);
   const history = new FinalReader(
     undefined,
     { confirmations: 0, fromBlock },
     {
-      reader: new LogReader(chain.endpoints, chain.core, new AbortController().signal),
+      reader: new LogReader(source, fromBlock),
       logger: silentLogger,
       async onFinal(events) {
         for (const event of events) if (event.type === 'JobProcessing' && event.node === node) taken.add(event.jobId);

@@ -1,10 +1,7 @@
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
-import type { Chain } from './client';
-import type { Fees } from './fees';
 import type { Intent, IntentStore } from './intents';
-import type { Wallet } from './wallet';
 
 /** A signed act that can be mined only after those of lower nonces. */
 export interface WaitsBehind {
@@ -14,16 +11,21 @@ export interface WaitsBehind {
 }
 
 interface GapDeps {
-  chain: Chain;
-  wallet: Wallet;
   address: Address;
   intents: IntentStore;
-  fees: Fees;
   clock: Clock;
   logger: Logger;
   /** Has a transaction followed that ours must wait for. */
   help(intent: Intent): void;
-  broadcast(raw: string, key: string): Promise<void>;
+  /** Signs and stores a new one under the nonce; undefined when another act took that meanwhile. */
+  sign(intent: Intent, nonce: number): Promise<Intent | undefined>;
+}
+
+const FILLER = 'nonce:';
+
+/** An act that moves nothing and is there for its nonce. */
+export function isFiller({ key }: Intent): boolean {
+  return key.startsWith(FILLER);
 }
 
 /** Sees to it that no signed act waits for ever behind a nonce that nobody sends. */
@@ -54,15 +56,16 @@ export class NonceGaps {
     }
   }
 
-  /** Uses up a nonce that none of our acts holds. To sign a waiting act anew under it could double that act. */
+  /** Uses up a nonce that none of our acts holds, by an act that moves nothing. To sign a waiting act anew under it could double that act. */
   private async fill(nonce: number): Promise<void> {
-    const { chain, wallet, address, fees, logger, broadcast } = this.deps;
-    const [act, key] = [{ to: address, data: '0x', value: 0n }, `nonce ${nonce}`];
+    const { address, intents, logger, help, sign } = this.deps;
     try {
-      const price = await fees.priceOf(act, key);
-      const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
+      const wanted = { account: address, key: `${FILLER}${nonce}`, to: address, data: '0x', valueWei: 0n };
+      const intent = await intents.begin(wanted);
+      const filler = intent.state === 'created' ? await sign(intent, nonce) : intent;
+      if (!filler) return;
       logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
-      await broadcast(raw, key);
+      help(filler);
     } catch (error) {
       // An act that is signed waits for funds as it does for the node.
       logger.warn('Nonce was left out and cannot be used up yet', { nonce }, error);

@@ -2,6 +2,7 @@ import { decodeBytes32String, Interface, isError } from 'ethers';
 import type { Address } from '../domain/ids';
 import { chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
+import type { Chain } from './client';
 import { emethCoreAbi } from './generated/emeth-core';
 import { emethTokenAbi } from './generated/emeth-token';
 import { nodeRegistryAbi } from './generated/node-registry';
@@ -31,6 +32,20 @@ export function explainFailure(error: unknown, key: string, account: Address): A
     ? interfaces.map((known) => known.parseError(data)).find((found) => found !== null)
     : undefined;
   return reverted(key, parsed?.name ?? error.reason ?? 'no reason given', parsed?.args.map(String) ?? [], error);
+}
+
+/** Why a transaction reverted. The state that it met is over; to ask again, at the end of its block, tells the reason in most cases. */
+export async function explainMined(
+  { provider }: Pick<Chain, 'provider'>,
+  call: { from: Address; to: string; data: string; value: bigint },
+  receipt: { hash: string; blockNumber: number },
+  key: string,
+): Promise<AppError<SenderError>> {
+  const reason = await provider.call({ ...call, blockTag: receipt.blockNumber }).then(
+    () => undefined,
+    (error: unknown) => explainFailure(error, key, call.from),
+  );
+  return reason?.code === 'chain/reverted' ? reason : reverted(key, `no reason given, in ${receipt.hash}`, []);
 }
 
 /** A refusal of the contract, by the error's name. */

@@ -27,7 +27,7 @@ export class RpcError extends Error {
 }
 
 /**
- * What one endpoint has, and another one may not have. `busy` passes by itself (429, 5xx), `slow` gave no answer in time, `broken`
+ * What one endpoint has, and another one may not have. `busy` passes by itself (429, 5xx), `slow` gave no answer in time (or 504), `broken`
  * no answer of use, `behind` does not know the block that was asked for.
  */
 export class EndpointTrouble extends Error {
@@ -80,6 +80,7 @@ export async function postRpc(
 }
 
 function readAnswer({ status, headers }: Response, text: string): RpcAnswer {
+  if (status === 504) throw new EndpointTrouble('slow', 'status 504');
   if (status === 429 || status >= 500) {
     const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
     throw new EndpointTrouble('busy', `status ${status}`, { retryAfterMs });

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { isError, Transaction, type TransactionReceipt } from 'ethers';
+import { Transaction, type TransactionReceipt } from 'ethers';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
+import { type Broadcast, openBroadcast } from './broadcast';
 import type { Chain } from './client';
 import { Fees, type Price } from './fees';
 import type { Finality } from './finality';
@@ -11,16 +11,18 @@ import {
   type Act,
   type Attempt,
   actOf,
+  askedOf,
   haveSameVersions,
   type Intent,
   type IntentStore,
   isSameAct,
   lastAttempt,
+  type NewIntent,
 } from './intents';
 import { MinedWatch } from './mined';
-import { NonceGaps, type WaitsBehind } from './nonce-gaps';
+import { isFiller, NonceGaps, type WaitsBehind } from './nonce-gaps';
 import { openQueue } from './queue';
-import { explainFailure, reverted } from './revert';
+import { explainMined, reverted } from './revert';
 import type { Wallet } from './wallet';
 
 export interface SendRequest {
@@ -46,6 +48,8 @@ export interface Sender {
   settle(hash: string): Promise<{ hash: string }>;
   /** Takes up transactions that were signed before this process began. */
   resume(): Promise<void>;
+  /** As `resume`, and waits until each of them is mined or has failed; `onWait` is called if there are any. */
+  catchUp(onWait: () => void): Promise<void>;
   /** Keeps an eye on what is mined and not final, until the signal aborts: what a reorganisation takes back is sent again. */
   keep(): Promise<void>;
 }
@@ -68,10 +72,6 @@ export interface SenderOptions {
 
 const POLL_MS = 300;
 const RECEIPT_LAG_MS = 10_000;
-
-/** Words of nodes that mean: this version, or another one of the same nonce, got there already. */
-const PROGRESS =
-  /already ?known|already imported|already exists|known transaction|nonce (is )?too low|old ?nonce|replacement (transaction )?underpriced|replacement ?not ?allowed/i;
 
 /**
  * Sends transactions so that none is lost and none doubled, whenever the process dies.
@@ -113,8 +113,7 @@ class TransactionSender implements Sender {
   private readonly fees: Fees;
   /** Whoever signs needs the nonce to itself. */
   private readonly exclusively = openQueue();
-  /** A node may refuse a nonce whose predecessor it does not know. */
-  private readonly inOrder = openQueue();
+  private readonly broadcast: Broadcast;
   /** By intent; two who wait for the same one must not both replace it. */
   private readonly followed = new Map<string, Promise<string>>();
   /** Of those, what nobody here asked for, but has to be mined before something that was. */
@@ -131,11 +130,11 @@ class TransactionSender implements Sender {
     this.fees = new Fees(deps.chain, deps.wallet.address, options.maxFeePerGas);
     const { receiptLagMs = RECEIPT_LAG_MS, finality = { confirmations: 2, preferTag: true } } = options;
     const shared = { ...deps, address: deps.wallet.address };
+    this.broadcast = openBroadcast(deps.chain, deps.logger);
     this.gaps = new NonceGaps(receiptLagMs, {
       ...shared,
-      fees: this.fees,
       help: (intent) => this.help(intent),
-      broadcast: (raw, key) => this.broadcast(raw, key),
+      sign: (intent, nonce) => this.exclusively(() => this.fill(intent, nonce)),
     });
     this.mined = new MinedWatch(finality, {
       ...shared,
@@ -180,6 +179,12 @@ class TransactionSender implements Sender {
     for (const intent of await this.deps.intents.listPending(this.address)) void this.takeUp(intent);
   }
 
+  async catchUp(onWait: () => void): Promise<void> {
+    const pending = await this.deps.intents.listPending(this.address);
+    if (pending.length > 0) onWait();
+    await Promise.all(pending.map((intent) => this.takeUp(intent)));
+  }
+
   keep(): Promise<void> {
     return this.mined.run(this.options.lookBackMs ?? 15_000);
   }
@@ -202,16 +207,32 @@ class TransactionSender implements Sender {
 
   /** The intent, signed if it was not yet. */
   private async begin({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
-    const { intents } = this.deps;
-    const act = { to, data, value: valueWei };
     await this.lookBack(key);
-    const twin = repeatable ? await this.findTwin(key, act) : undefined;
-    if (twin) return twin;
-    const fullKey = repeatable ? `${key}:${randomUUID()}` : key;
-    const intent = await intents.begin({ account: this.address, key: fullKey, to, data, valueWei });
+    const wanted = { account: this.address, key, to, data, valueWei };
+    const intent = repeatable ? await this.beginAgain(wanted) : await this.deps.intents.begin(wanted);
     if (intent.state !== 'created') return intent;
-    const price = await this.prepare(intent, act);
-    return this.sign(intent, act, price);
+    const act = askedOf(intent);
+    return this.sign(intent, act, await this.prepare(intent, act));
+  }
+
+  /**
+   * One under way with the same content, or the next of its kind. They are numbered, so that of two processes that begin the same at
+   * the same time one follows the other's.
+   */
+  private async beginAgain(wanted: NewIntent): Promise<Intent> {
+    const { intents } = this.deps;
+    const act = askedOf(wanted);
+    const twin = await this.findTwin(wanted.key, act);
+    if (twin) return twin;
+    for (let number = await intents.countLike(this.address, `${wanted.key}:`); ; number += 1) {
+      const intent = await intents.begin({ ...wanted, key: `${wanted.key}:${number}` });
+      if (isSameAct(askedOf(intent), act)) return intent;
+    }
+  }
+
+  private async fill(intent: Intent, nonce: number): Promise<Intent | undefined> {
+    const act = askedOf(intent);
+    return this.signAt(nonce, intent, act, await this.prepare(intent, act));
   }
 
   /** What was done under this key may have been taken back by a reorganisation; then it is under way again, and not to be doubled. */
@@ -249,22 +270,26 @@ class TransactionSender implements Sender {
     return this.deps.chain.provider.getTransactionCount(this.address, 'latest');
   }
 
-  /** Signs under the nonce, or the next free one, and stores it. Another process may have been first: what it stored counts then. */
-  private async sign(intent: Intent, act: Act, price: Price, nonce?: number): Promise<Intent> {
-    const { chain, wallet, intents, clock } = this.deps;
+  /** Signs under the next free nonce, and stores it. Another process may have been first: what it stored counts then. */
+  private async sign(intent: Intent, act: Act, price: Price): Promise<Intent> {
     for (;;) {
-      const at = nonce ?? (await this.nextNonce());
-      const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce: at, ...act, ...price });
-      const attempt = {
-        hash: Transaction.from(raw).hash ?? '',
-        raw,
-        maxFeePerGas: price.maxFeePerGas.toString(),
-        maxPriorityFeePerGas: price.maxPriorityFeePerGas.toString(),
-        atMs: clock.now(),
-      };
-      const stored = await intents.saveAttempt(intent.id, at, attempt, intent.attempts);
+      const stored = await this.signAt(await this.nextNonce(), intent, act, price);
       if (stored) return stored;
     }
+  }
+
+  /** Undefined when another act of the account holds the nonce. */
+  private async signAt(nonce: number, intent: Intent, act: Act, price: Price): Promise<Intent | undefined> {
+    const { chain, wallet, intents, clock } = this.deps;
+    const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
+    const attempt = {
+      hash: Transaction.from(raw).hash ?? '',
+      raw,
+      maxFeePerGas: price.maxFeePerGas.toString(),
+      maxPriorityFeePerGas: price.maxPriorityFeePerGas.toString(),
+      atMs: clock.now(),
+    };
+    return intents.saveAttempt(intent.id, nonce, attempt, intent.attempts);
   }
 
   private follow(intent: Intent): Promise<string> {
@@ -327,20 +352,6 @@ class TransactionSender implements Sender {
     return undefined;
   }
 
-  /** Some errors mean that it, or another version, got there: the receipt will tell. */
-  private async broadcast(raw: string, key: string): Promise<void> {
-    const { chain, logger } = this.deps;
-    try {
-      await this.inOrder(() => chain.provider.send('eth_sendRawTransaction', [raw]));
-    } catch (error) {
-      const isProgress =
-        isError(error, 'NONCE_EXPIRED') ||
-        isError(error, 'REPLACEMENT_UNDERPRICED') ||
-        PROGRESS.test(describeError(error));
-      logger[isProgress ? 'debug' : 'warn']('Broadcast was answered with an error', { key }, error);
-    }
-  }
-
   /** Throws when the node cannot say: taking that for "not mined" could double the act. */
   private async findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined> {
     for (const { hash } of attempts) {
@@ -358,13 +369,7 @@ class TransactionSender implements Sender {
       return receipt.hash;
     }
     await intents.markFailed(id, `reverted in ${receipt.hash}`, attempts);
-    // The state it met is over; asking again tells the reason in most cases.
-    const call = { from: this.address, ...actOf(intent), blockTag: receipt.blockNumber };
-    const reason = await chain.provider.call(call).then(
-      () => undefined,
-      (error: unknown) => explainFailure(error, key, this.address),
-    );
-    throw reason?.code === 'chain/reverted' ? reason : reverted(key, `no reason given, in ${receipt.hash}`, []);
+    throw await explainMined(chain, { from: this.address, ...actOf(intent) }, receipt, key);
   }
 
   /**
@@ -375,10 +380,18 @@ class TransactionSender implements Sender {
     if (await this.isOvertaken(watch)) return;
     const { intent } = watch;
     if (await this.findReceipt(intent.attempts)) return;
+    if (isFiller(intent)) return this.giveUp(watch);
     const act = actOf(intent);
     const price = await this.prepare(intent, act);
     this.deps.logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
     this.renew(watch, await this.sign(intent, act, price));
+  }
+
+  /** Whoever used its nonce has done all that it was for. */
+  private async giveUp(watch: Watch): Promise<void> {
+    const { id, attempts } = watch.intent;
+    await this.deps.intents.markFailed(id, 'its nonce is used', attempts);
+    this.renew(watch, await this.deps.intents.get(id));
   }
 
   /** The same nonce at a higher fee; the stored list then holds one hash more. */
@@ -389,7 +402,8 @@ class TransactionSender implements Sender {
     const price = this.fees.raised(last);
     if (!price) return;
     this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
-    this.renew(watch, await this.sign(intent, actOf(intent), price, intent.nonce ?? 0));
+    const replaced = await this.signAt(intent.nonce ?? 0, intent, actOf(intent), price);
+    if (replaced) this.renew(watch, replaced);
   }
 
   /** True when another process has signed the intent again or ended it meanwhile; what it stored counts from now on. */

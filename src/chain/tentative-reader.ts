@@ -1,7 +1,8 @@
 import type { Logger } from '../lib/logger';
 import type { CoreEvent } from './events';
 import type { ChainCursor } from './final-reader';
-import { type Block, Disagreement, type LogReader } from './log-reader';
+import type { LogReader } from './log-reader';
+import { type Block, Disagreement } from './log-source';
 
 export interface TentativeBatch {
   /** All that was told before about this block and later ones is void. */
@@ -36,7 +37,7 @@ export class TentativeReader {
   /** Reads on above the final block. True when there is no more to read yet. */
   async step(final: ChainCursor | undefined): Promise<boolean> {
     if (final) this.path = above(this.path, final);
-    const head = await this.deps.reader.head();
+    const head = await this.deps.reader.source.head();
     const tip = this.path.at(-1);
     if (tip && (head.number < tip.number || head.hash === tip.hash)) return true;
     const path = await this.walkBack(head, final);
@@ -55,7 +56,7 @@ export class TentativeReader {
   private async walkBack(head: Block, final: ChainCursor | undefined): Promise<ChainCursor[]> {
     const path = [...this.path];
     for (let tip = path.at(-1); tip; tip = path.at(-1)) {
-      const block = tip.number === head.number ? head : await this.deps.reader.block(tip.number);
+      const block = tip.number === head.number ? head : await this.deps.reader.source.block(tip.number);
       if (block.hash === tip.hash) break;
       if (tip.number === final?.number) {
         await this.deps.checkFinal();
@@ -71,7 +72,7 @@ export class TentativeReader {
     const events: CoreEvent[] = [];
     const to = Math.min(head.number, from + MAX_BLOCKS - 1);
     for (let number = from; number <= to; number += 1) {
-      const block = number === head.number ? head : await this.deps.reader.block(number);
+      const block = number === head.number ? head : await this.deps.reader.source.block(number);
       const parent = path.at(-1);
       if (parent && block.parentHash !== parent.hash) {
         throw new Disagreement(`Block ${number} was replaced while it was read`);

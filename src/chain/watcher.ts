@@ -5,6 +5,7 @@ import type { Chain } from './client';
 import type { CoreEvent } from './events';
 import { type ChainCursor, type FinalOptions, FinalReader } from './final-reader';
 import { LogReader } from './log-reader';
+import { LogSource } from './log-source';
 import { type TentativeBatch, TentativeReader } from './tentative-reader';
 
 export interface WatcherOptions extends FinalOptions {
@@ -69,7 +70,7 @@ async function openReaders(
   { chain, logger, loadCursors, onFinal, onTentative }: WatcherDeps,
   signal: AbortSignal,
 ): Promise<() => Promise<boolean>> {
-  const reader = new LogReader(chain.endpoints, chain.core, signal);
+  const reader = new LogReader(new LogSource(chain.endpoints, chain.core, signal), options.fromBlock);
   const cursors = await loadCursors();
   const final = new FinalReader(cursors.final, options, { reader, logger, onFinal });
   if (!onTentative) return () => final.step();

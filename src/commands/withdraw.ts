@@ -89,16 +89,9 @@ async function lookAgain(act: () => Promise<void>): Promise<void> {
   }
 }
 
-/** What this account has under way may be what we would plan, left by a run that was cut short. */
-async function finishEarlier({ chain, emeth, signal }: Account): Promise<void> {
-  const { untilMined } = await import('../chain/pool.js');
-  const { systemClock } = await import('../lib/clock.js');
-  const onWait = () => talk('Waiting until an earlier transaction of this account is mined.');
-  await untilMined(chain, emeth.address, { clock: systemClock, signal, onWait });
-}
-
 async function takeOut(account: Account, to: Address, hashes: string[], options: WithdrawOptions): Promise<void> {
-  await finishEarlier(account);
+  // What an earlier run left under way may be what we would plan.
+  await account.sender.catchUp(() => talk('Waiting until earlier transactions of this account are mined.'));
   const plan = await makePlan(account, to, options);
   const gasWei = await estimate(account, plan);
   const isAnything = creditOf(plan) + rewardsOf(plan) > 0n;

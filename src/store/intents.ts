@@ -64,6 +64,17 @@ export class Intents {
     return this.get(id);
   }
 
+  /** How many of the account's keys begin so. */
+  async countLike(account: Address, start: string): Promise<number> {
+    const { count } = await this.db
+      .selectFrom('intents')
+      .select(({ fn }) => fn.countAll().as('count'))
+      .where('account', '=', account)
+      .where('intent_key', 'like', `${start}%`)
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  }
+
   async get(id: string): Promise<Intent> {
     return parseIntent(await this.db.selectFrom('intents').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
   }

@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What a node may do wrong. All but the last line concern logs; `lagging` ones know new blocks and not their logs. */
+/**
+ * What a node may do wrong. The first lines concern logs; `lagging` ones know new blocks and not their logs, `holey` ones never heard of
+ * half the blocks, `mute` ones are empty and do not answer questions for receipts at first. `wide-…` is how they refuse ranges of more than WIDE blocks.
+ */
 export type Lie =
   | 'empty'
   | 'truncated'
@@ -11,6 +14,12 @@ export type Lie =
   | 'strays'
   | 'removed'
   | 'lagging'
+  | 'holey'
+  | 'mute'
+  | 'wide-error'
+  | 'wide-413'
+  | 'wide-504'
+  | 'wide-cut'
   | 'stale'
   | 'wrong-hash'
   | 'busy'
@@ -19,6 +28,9 @@ export type Lie =
   | 'hanging'
   | 'dead'
   | 'wrong-chain';
+
+/** More blocks than a node with a `wide-…` habit searches. */
+export const WIDE = 30;
 
 interface Question {
   id: number;
@@ -55,9 +67,10 @@ export async function openLyingNode(target: string): Promise<LyingNode> {
   const tell = async (question: Question, response: ServerResponse) => {
     asked.push(question.method);
     if (question.method === 'eth_getLogs') filters.push(question.params[0] as Record<string, string>);
-    if (lie && isTrouble(lie)) {
+    const isMute = lie === 'mute' && question.method === 'eth_getBlockReceipts' && countOf(asked, question.method) <= 3;
+    if (lie && (isTrouble(lie) || isRefused(lie, question) || isMute)) {
       lies += 1;
-      makeTrouble(lie, response);
+      makeTrouble(lie, question, response);
       return;
     }
     const truth = await ask(target, question.method, question.params);
@@ -92,6 +105,8 @@ export async function openLyingNode(target: string): Promise<LyingNode> {
   };
 }
 
+const countOf = (list: readonly string[], wanted: string) => list.filter((one) => one === wanted).length;
+
 interface Answer {
   result?: unknown;
   error?: unknown;
@@ -113,11 +128,21 @@ function isTrouble(lie: Lie): lie is (typeof troubles)[number] {
   return (troubles as readonly Lie[]).includes(lie);
 }
 
-function makeTrouble(lie: (typeof troubles)[number], response: ServerResponse): void {
+function isRefused(lie: Lie, { method, params }: Question): boolean {
+  if (!lie.startsWith('wide-') || method !== 'eth_getLogs') return false;
+  const { fromBlock, toBlock } = params[0] as { fromBlock?: string; toBlock?: string };
+  return fromBlock !== undefined && Number(toBlock) - Number(fromBlock) >= WIDE;
+}
+
+function makeTrouble(lie: Lie, { id }: Question, response: ServerResponse): void {
   if (lie === 'busy') response.writeHead(429, { 'retry-after': '1' }).end('slow down');
   if (lie === 'failing') response.writeHead(500).end('oops');
   if (lie === 'garbled') response.end('{"jsonrpc":"2.0","id":1,"result":[{"addr');
-  if (lie === 'dead') response.destroy();
+  if (lie === 'dead' || lie === 'wide-cut' || lie === 'mute') response.destroy();
+  if (lie === 'wide-413') response.writeHead(413).end('too large');
+  if (lie === 'wide-504') response.writeHead(504).end('<html>Gateway Time-out</html>');
+  const error = { code: -32005, message: 'query returned more than 10000 results' };
+  if (lie === 'wide-error') response.end(JSON.stringify({ jsonrpc: '2.0', id, error }));
 }
 
 function twist(lie: Lie, { method, params }: Question, truth: Answer, oldHead: number): Answer {
@@ -130,10 +155,11 @@ function twist(lie: Lie, { method, params }: Question, truth: Answer, oldHead: n
 
 function twistLogs(lie: Lie, logs: Log[], oldHead: number): Log[] {
   const [first] = logs;
-  if (lie === 'empty') return [];
+  if (lie === 'empty' || lie === 'mute') return [];
   if (lie === 'truncated') return logs.slice(0, -1);
   if (lie === 'duplicated') return [...logs, ...logs];
   if (lie === 'shuffled') return logs.toReversed();
+  if (lie === 'holey') return logs.filter(({ blockNumber }) => Number(blockNumber) % 2 === 1);
   if (lie === 'lagging') return logs.filter(({ blockNumber }) => Number(blockNumber) <= oldHead);
   if (lie === 'removed') return logs.map((log) => ({ ...log, removed: true }));
   if (lie === 'strays' && first) {

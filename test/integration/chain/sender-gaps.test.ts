@@ -146,6 +146,38 @@ describe('gaps of nonces', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 4, 7n]);
   });
 
+  test('what uses a nonce up is kept before it is sent, and replaced like any act when it is stuck', async () => {
+    const before = await count();
+    await signAndDie(['a', 'b'], () => false);
+    const [first] = await pending();
+    await accounts.store.intents.markFailed(first?.id ?? '', 'refused');
+    await provider().send('evm_setAutomine', [false]);
+    await (await open({ stuckMs: 100 })).resume();
+    const filler = async () => (await pending()).find(({ nonce }) => nonce === before);
+    await until(async () => ((await filler())?.attempts.length ?? 0) >= 3);
+    const known = (await filler())?.attempts.map(({ hash }) => hash) ?? [];
+    await provider().send('evm_setAutomine', [true]);
+    await provider().send('evm_mine', []);
+    await until(async () => (await pending()).length === 0);
+    const [mined] = await accounts.store.intents.listMinedFrom(me(), before);
+    expect(mined).toMatchObject({ key: `nonce:${before}`, nonce: before });
+    expect(mined?.attempts.map(({ hash }) => hash)).toEqual(expect.arrayContaining(known));
+  });
+
+  test('when another program uses the left-out nonce first, nothing more is sent for it', async () => {
+    const [before, had] = [await count(), await received()];
+    await signAndDie(['a', 'b'], () => false);
+    const [first] = await pending();
+    await accounts.store.intents.markFailed(first?.id ?? '', 'refused');
+    const { chain, broadcast } = lossy((raw) => nonceOf(raw) !== before);
+    await (await open({}, { chain })).resume();
+    await until(async () => broadcast.some((raw) => nonceOf(raw) === before));
+    const { address } = accounts.escrow;
+    await provider().send('eth_sendTransaction', [{ from: me(), to: address.stranger, value: '0x1' }]);
+    await until(async () => (await pending()).length === 0);
+    expect([await count(), (await received()) - had]).toEqual([before + 2, 2n]);
+  });
+
   test('when a reorganisation takes a mined act away, and another waits behind it, it is done again', async () => {
     const [before, had] = [await count(), await received()];
     const fork = await provider().send('evm_snapshot', []);

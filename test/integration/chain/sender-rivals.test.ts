@@ -89,6 +89,16 @@ function meeting(intents: IntentStore, meet: () => Promise<void>): IntentStore {
   });
 }
 
+/** The store, but that both have asked for the next number of a kind before either begins an act under it. */
+function numbering(intents: IntentStore, meet: () => Promise<void>): IntentStore {
+  const countLike = intents.countLike.bind(intents) as Call;
+  return instead(intents, 'countLike', async (...args) => {
+    const number = await countLike(...args);
+    await meet();
+    return number;
+  });
+}
+
 /** Nobody goes on before so many have come; those who come later need not wait. */
 function barrier(size: number): () => Promise<void> {
   let open: () => void = () => undefined;
@@ -134,6 +144,26 @@ describe('two processes of one account that share its store', () => {
     expect([await count(), await credit()]).toEqual([before + 1, EMT]);
     const [intent] = await stores[0].intents.listMinedFrom(me(), before);
     expect(intent?.attempts).toHaveLength(1);
+  });
+
+  test('when both begin the same act of a kind that may be repeated, it is done once; done again later, twice', async () => {
+    const before = await count();
+    const meet = barrier(2);
+    const again = { ...deposit(0), repeatable: true };
+    const senders = await Promise.all(stores.map(({ intents }) => open(numbering(intents, meet))));
+    const [first, second] = await Promise.all(senders.map((sender) => sender.send(again)));
+    expect(first).toEqual(second);
+    expect([await count(), await credit()]).toEqual([before + 1, EMT]);
+    await senders[0]?.send(again);
+    expect([await count(), await credit()]).toEqual([before + 2, 2n * EMT]);
+  });
+
+  test('when both begin different acts of one kind at once, both are done', async () => {
+    const before = await count();
+    const meet = barrier(2);
+    const senders = await Promise.all(stores.map(({ intents }) => open(numbering(intents, meet))));
+    await Promise.all(senders.map((sender, i) => sender.send({ ...deposit(i), key: 'deposit', repeatable: true })));
+    expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
   });
 
   test('when both follow the same stuck act, its fee is raised step by step and not twice at once', async () => {

@@ -3,7 +3,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import { ChainReader, until } from '../../support/chain-reader';
 import { coreInterface, type Escrow, openEscrow } from '../../support/escrow';
-import { type Lie, type LyingNode, openLyingNode } from '../../support/lying-node';
+import { type Lie, type LyingNode, openLyingNode, WIDE } from '../../support/lying-node';
 
 let escrow: Escrow;
 let chain: Chain;
@@ -134,6 +134,91 @@ describe('one endpoint, which for a while', () => {
     expect(identities(reader)).toEqual(await truth(final));
   });
 
+  test.each(['empty', 'lagging', 'holey'] as const)(
+    'is %s from the start of a wide back-fill: nothing of it is believed',
+    async (lie) => {
+      const fromBlock = await firstBlock();
+      await first.lie(lie);
+      await makeEvents();
+      await mine(150);
+      await makeEvents();
+      await mine(80);
+      await using proxied = await open(first);
+      const reader = new ChainReader(proxied).start({ fromBlock });
+      await until(() => first.lies >= 10);
+      await first.lie();
+      await untilHead(reader);
+      await reader.stop();
+      expect(identities(reader)).toEqual(await truth());
+    },
+  );
+
+  test('is empty after a restart in mid back-fill: what it had is still missed', async () => {
+    await makeEvents();
+    await using proxied = await open(first);
+    const before = new ChainReader(proxied).start();
+    await untilHead(before);
+    await before.stop();
+    await first.lie('empty');
+    await mine(150);
+    await makeEvents();
+    await mine(80);
+    const after = new ChainReader(proxied).start({}, { loadCursors: async () => ({ final: before.final }) });
+    await until(() => first.lies >= 10);
+    await first.lie();
+    await untilHead(after);
+    await after.stop();
+    expect([...identities(before), ...identities(after)]).toEqual(await truth());
+  });
+
+  test('is empty over far more blocks than are looked at: misses the logs of the deployment', async () => {
+    const [constructed] = await escrow.provider.getLogs({ address: escrow.core, fromBlock: 0 });
+    await makeEvents();
+    await mine(3000);
+    await using proxied = await open(first);
+    await first.lie('empty');
+    const reader = new ChainReader(proxied).start({ fromBlock: constructed?.blockNumber });
+    await until(() => first.lies >= 3);
+    expect(reader.finals).toEqual([]);
+    await first.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test("lags behind over far more blocks than are looked at: is found out by others' logs", async () => {
+    const fromBlock = await firstBlock();
+    await makeEvents();
+    await first.lie('lagging');
+    await mine(900);
+    await makeEvents();
+    await mine(900);
+    for (let i = 0; i < 20; i += 1) await escrow.sendToken('other', 'approve', escrow.address.stranger, i);
+    await mine(64);
+    await using proxied = await open(first);
+    const reader = new ChainReader(proxied).start({ fromBlock });
+    await until(() => first.lies >= 3);
+    await first.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
+  test('is empty, and too busy for receipts at first: that is no reason to believe it', async () => {
+    await using node = await openLyingNode(escrow.provider._getConnection().url);
+    await using proxied = await open(node);
+    const fromBlock = await firstBlock();
+    await makeEvents();
+    await node.lie('mute');
+    const reader = new ChainReader(proxied).start({ fromBlock });
+    await until(() => node.lies >= 10);
+    expect(reader.finals).toEqual([]);
+    await node.lie();
+    await untilHead(reader);
+    await reader.stop();
+    expect(identities(reader)).toEqual(await truth());
+  });
+
   test('has another block in the place of a final one: is asked again before that is believed', async () => {
     await makeEvents();
     await using proxied = await open(first);
@@ -159,8 +244,10 @@ describe('two endpoints, the first of which', () => {
       await mine(150);
       await using proxied = await open(first, second);
       const reader = new ChainReader(proxied).start({ fromBlock });
-      await until(() => first.lies >= 5);
-      expect(reader.finals).toEqual([]);
+      // While the first is left alone for its lies, the second may be read to the end.
+      const head = await chain.headBlock();
+      await until(() => first.lies >= 5 || reader.final?.number === head);
+      expect(await truth()).toEqual(expect.arrayContaining(identities(reader)));
       await first.lie();
       await untilHead(reader);
       await reader.stop();
@@ -199,30 +286,45 @@ describe('two endpoints, the first of which', () => {
     expect(identities(reader)).toEqual(await truth());
   });
 
-  test('refuses wide ranges: narrower ones are asked for and nothing is skipped', async () => {
+  test('is empty from the start while the second is away: nothing is believed', async () => {
+    const fromBlock = await firstBlock();
     await makeEvents();
-    await mine(300);
-    await makeEvents();
-    const narrow = await open(first);
-    const { endpoints } = narrow;
-    const ask = endpoints.ask.bind(endpoints);
-    const widths: number[] = [];
-    const refusing = Object.assign(Object.create(endpoints) as typeof endpoints, {
-      ask: async (method: string, params: readonly unknown[], options: object) => {
-        const { fromBlock, toBlock } = (params[0] ?? {}) as { fromBlock?: string; toBlock?: string };
-        const width = fromBlock ? Number(toBlock) - Number(fromBlock) + 1 : 0;
-        widths.push(width);
-        // No node has this method: what it says then is a node's own error.
-        return ask(width > 30 ? 'eth_refuse' : method, params, options);
-      },
-    });
-    const reader = new ChainReader({ core: narrow.core, endpoints: refusing }).start();
+    await mine(150);
+    await using proxied = await open(first, second);
+    await Promise.all([first.lie('empty'), second.lie('dead')]);
+    const reader = new ChainReader(proxied).start({ fromBlock });
+    await until(() => first.lies >= 10);
+    expect(reader.events).toEqual([]);
+    await first.lie();
     await untilHead(reader);
     await reader.stop();
-    await narrow[Symbol.asyncDispose]();
-    expect(Math.max(...widths)).toBeGreaterThan(30);
     expect(identities(reader)).toEqual(await truth());
   });
+});
+
+describe('an endpoint that refuses ranges of more than 30 blocks', () => {
+  test.each(['wide-error', 'wide-413', 'wide-504', 'wide-cut'] as const)(
+    'by %s: narrower ones are asked for, wider ones again later, and nothing is skipped',
+    async (lie) => {
+      const fromBlock = await firstBlock();
+      await makeEvents();
+      await mine(300);
+      await makeEvents();
+      await using proxied = await open(first);
+      await first.lie(lie);
+      const reader = new ChainReader(proxied).start({ fromBlock });
+      await untilHead(reader);
+      expect(first.lies).toBeGreaterThan(0);
+      await first.lie();
+      const asked = first.filters.length;
+      await mine(400);
+      await makeEvents();
+      await untilHead(reader);
+      await reader.stop();
+      expect(identities(reader)).toEqual(await truth());
+      expect(Math.max(...first.filters.slice(asked).map(widthOf))).toBeGreaterThan(WIDE);
+    },
+  );
 });
 
 describe('a log that the node tells of at length', () => {
@@ -256,6 +358,8 @@ async function cancelLater(jobId: string): Promise<void> {
   await escrow.provider.send('eth_sendTransaction', [{ from, to: escrow.core, data, gas: '0x100000' }]);
 }
 
+const widthOf = ({ fromBlock, toBlock }: Record<string, string>) =>
+  fromBlock ? Number(toBlock) - Number(fromBlock) + 1 : 1;
 const mine = (blocks: number) => escrow.provider.send('anvil_mine', [`0x${blocks.toString(16)}`]);
 const firstBlock = async () => (await chain.headBlock()) + 1;
 

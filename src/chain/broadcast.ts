@@ -1,0 +1,28 @@
+import { isError } from 'ethers';
+import { describeError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { Chain } from './client';
+import { openQueue } from './queue';
+
+/** Sends signed bytes and ends without an error, whatever nodes answer: the receipt will tell. `key` names them for the log. */
+export type Broadcast = (raw: string, key: string) => Promise<void>;
+
+/** Words of nodes that mean: this version, or another one of the same nonce, got there already. */
+const PROGRESS =
+  /already ?known|already imported|already exists|known transaction|nonce (is )?too low|old ?nonce|replacement (transaction )?underpriced|replacement ?not ?allowed/i;
+
+/** One at a time: a node may refuse a nonce whose predecessor it does not know. */
+export function openBroadcast({ provider }: Pick<Chain, 'provider'>, logger: Logger): Broadcast {
+  const inOrder = openQueue();
+  return async (raw, key) => {
+    try {
+      await inOrder(() => provider.send('eth_sendRawTransaction', [raw]));
+    } catch (error) {
+      const isProgress =
+        isError(error, 'NONCE_EXPIRED') ||
+        isError(error, 'REPLACEMENT_UNDERPRICED') ||
+        PROGRESS.test(describeError(error));
+      logger[isProgress ? 'debug' : 'warn']('Broadcast was answered with an error', { key }, error);
+    }
+  };
+}

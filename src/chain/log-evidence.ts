@@ -1,0 +1,130 @@
+import { bloomFilter, isBlank, isTelling } from './bloom';
+import { type Block, Disagreement, identityOf, type LogSource, type NodeLog, NotReady } from './log-source';
+
+/** In a range as narrow as this every block is looked at. */
+export const NARROW_BLOCKS = 64;
+/** So many blocks of a wider one are. */
+const SPOTS = 256;
+const MAX_KNOWN_EMPTY = 1000;
+
+/**
+ * What speaks for or against logs that one endpoint alone told of: the blooms in the heads of blocks, and receipts, both of which nodes
+ * keep apart from their index of logs.
+ */
+export class LogEvidence {
+  private readonly mayHoldOurs: (block: Block) => boolean;
+  /** Of the contract; a node that does not find it in its block has lost its index. */
+  private witness: NodeLog | undefined;
+  private isDeploymentKnown = false;
+  /** Hashes of blocks without logs of ours although their bloom would allow it. */
+  private readonly knownEmpty = new Set<string>();
+
+  constructor(
+    private readonly source: LogSource,
+    /** The contract's first block, whose logs an honest node finds. */
+    private readonly deployedAt: number | undefined,
+  ) {
+    const mayHold = bloomFilter(source.address);
+    this.mayHoldOurs = ({ logsBloom }) => mayHold(logsBloom);
+  }
+
+  /** The block holds no log of ours, without asking for any. */
+  isWithout(block: Block): boolean {
+    return this.knownEmpty.has(block.hash) || (!isBlank(block.logsBloom) && !this.mayHoldOurs(block));
+  }
+
+  /** Logs that are certainly there, for the question whether the index is. */
+  remember(logs: readonly NodeLog[]): void {
+    this.witness = logs.at(-1) ?? this.witness;
+  }
+
+  /**
+   * Throws `Disagreement` where something speaks against these being all logs of blocks [from, to]. For a wide range that is a
+   * matter of chance: a hole in it is seen when one of the blocks looked at is in it, or when nothing at all is found.
+   */
+  async confirmRange(from: number, to: Block, logs: readonly NodeLog[]): Promise<void> {
+    if (to.number - from < NARROW_BLOCKS) return this.confirmBlocks(from, to, logs);
+    await this.spotCheck(from, to.number, logs);
+    const last = logs.at(-1);
+    if (!last) return this.requireWitness();
+    const own = logs.filter(({ blockNumber }) => blockNumber === last.blockNumber);
+    await this.confirmBlock(await this.source.block(Number(last.blockNumber)), own);
+  }
+
+  /** Throws `Disagreement` unless the logs are those of the block's receipts. */
+  async confirmBlock(block: Block, logs: readonly NodeLog[]): Promise<void> {
+    if (logs.some(({ blockHash }) => blockHash !== block.hash)) {
+      throw new Disagreement(`Logs of block ${block.number} are of another block of that number`);
+    }
+    if (logs.length === 0 && this.knownEmpty.has(block.hash)) return;
+    const again = (await this.ourReceipts(block)) ?? (await this.source.logsOf(block.hash)).logs;
+    requireSame(logs, again);
+    if (logs.length > 0) return;
+    if (this.knownEmpty.size > MAX_KNOWN_EMPTY) this.knownEmpty.clear();
+    this.knownEmpty.add(block.hash);
+  }
+
+  private async confirmBlocks(from: number, to: Block, logs: readonly NodeLog[]): Promise<void> {
+    for (const block of await this.source.chainOf(from, to)) {
+      const own = logs.filter(({ blockNumber }) => Number(blockNumber) === block.number);
+      if (own.length > 0 || this.mayHoldOurs(block)) await this.confirmBlock(block, own);
+    }
+  }
+
+  private async spotCheck(from: number, to: number, logs: readonly NodeLog[]): Promise<void> {
+    const told = new Set(logs.map(({ blockNumber }) => Number(blockNumber)));
+    const untold = (await this.source.blocks(spread(from, to))).filter(({ number }) => !told.has(number));
+    for (const block of untold)
+      if (this.mayHoldOurs(block) && isTelling(block.logsBloom)) await this.confirmBlock(block, []);
+    const withLogs = untold.filter(({ logsBloom }) => !isBlank(logsBloom));
+    for (const block of new Set([withLogs.at(0), withLogs.at(-1)])) if (block) await this.requireIndexed(block);
+  }
+
+  /** A node whose index lags behind, or is lost, knows nobody's logs of the block, though it has the receipts. */
+  private async requireIndexed(block: Block): Promise<void> {
+    const found = await this.source.anybodysLogs(block);
+    if (!found || found.count > 0) return;
+    const receipts = await this.source.receiptLogs(block);
+    if (receipts && receipts.length > 0) throw this.source.liar(found.by, `has no logs of block ${block.number}`);
+  }
+
+  private async requireWitness(): Promise<void> {
+    this.witness ??= await this.findDeployment();
+    if (!this.witness) return;
+    const { blockHash } = this.witness;
+    const { logs, by } = await this.source.logsOf(blockHash);
+    if (logs.length === 0) throw this.source.liar(by, `has lost the logs of block ${blockHash}`);
+  }
+
+  /** A log of the contract's constructor. Undefined where the block is not its first, or too old for the node to have receipts. */
+  private async findDeployment(): Promise<NodeLog | undefined> {
+    if (this.deployedAt === undefined || this.isDeploymentKnown) return undefined;
+    const block = await this.source.block(this.deployedAt);
+    const logs = this.isWithout(block) ? [] : await this.ourReceipts(block).catch(unlessNotReady);
+    this.isDeploymentKnown = true;
+    return logs?.at(-1);
+  }
+
+  private async ourReceipts(block: Block): Promise<NodeLog[] | undefined> {
+    const logs = await this.source.receiptLogs(block);
+    return logs?.filter((log) => this.source.isOurs(log));
+  }
+}
+
+function unlessNotReady(error: unknown): undefined {
+  if (!(error instanceof NotReady)) throw error;
+}
+
+/** Numbers of [from, to], all or some, evenly; not the same ones each time, so that a second look sees others. */
+function spread(from: number, to: number): number[] {
+  const blocks = to - from + 1;
+  if (blocks <= SPOTS) return Array.from({ length: blocks }, (_, i) => from + i);
+  return Array.from({ length: SPOTS }, (_, i) => from + Math.floor(((i + Math.random()) * blocks) / SPOTS));
+}
+
+/** Throws `Disagreement` unless both hold the same logs. */
+export function requireSame(first: readonly NodeLog[], second: readonly NodeLog[]): void {
+  const known = new Set(first.map(identityOf));
+  const isSame = first.length === second.length && second.every((log) => known.has(identityOf(log)));
+  if (!isSame) throw new Disagreement(`Asked twice, there were ${first.length} logs and then ${second.length}`);
+}

@@ -29,6 +29,8 @@ abstract contract Crowd {
         keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
+    bytes32 private constant PERMIT =
+        keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
     bytes32 private constant ENROLMENT = keccak256(
         "Enrolment(address node,address operator,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
     );
@@ -115,6 +117,13 @@ abstract contract Crowd {
     {
         uint256 nonce = _core.nonces(account);
         return _sign(signer, _coreDomain, abi.encode(WITHDRAWAL, account, to, amount, tip, nonce, deadline));
+    }
+
+    /// @dev To the escrow, of any amount, for ever.
+    function _signPermit(uint256 actor, bytes32 domain, uint256 nonce) internal view returns (uint8 v, bytes32 r, bytes32 s) {
+        bytes memory content =
+            abi.encode(PERMIT, _actors[actor], address(_core), type(uint256).max, nonce, type(uint256).max);
+        return vm.sign(_key(actor), keccak256(abi.encodePacked(hex"1901", domain, keccak256(content))));
     }
 
     function _sign(uint256 actor, bytes32 domain, bytes memory content) private pure returns (bytes memory) {

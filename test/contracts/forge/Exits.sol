@@ -36,10 +36,10 @@ abstract contract Exits is MoneyActs, NodeActs {
         IEmethCore.Job memory job = _core.jobs(jobId);
         (bytes4 selector, address by) = _lastCall(job);
         if (selector == 0) return;
-        if (!_call(by, index, abi.encodeWithSelector(selector, jobId), Word.MUST_WORK)) _accuse("4: a job has no end");
+        if (!_do(index, selector, by, Word.MUST_WORK)) _accuse("4: a job has no end");
     }
 
-    function _lastCall(IEmethCore.Job memory job) private view returns (bytes4 selector, address by) {
+    function _lastCall(IEmethCore.Job memory job) internal view returns (bytes4 selector, address by) {
         by = _actors[SOMEBODY];
         if (job.state == IEmethCore.State.REQUESTED) return (_core.expire.selector, by);
         if (job.state == IEmethCore.State.PROCESSING) return (_core.timeout.selector, by);
@@ -47,6 +47,11 @@ abstract contract Exits is MoneyActs, NodeActs {
         if (job.state == IEmethCore.State.DISPUTED) return (_core.unwind.selector, by);
         bool isLeft = job.state == IEmethCore.State.VERIFIED && job.payout > 0 && _now() > job.deadline;
         return isLeft ? (_core.sweepUnclaimed.selector, job.node) : (bytes4(0), by);
+    }
+
+    function _mend() internal override {
+        _mendTerms();
+        _mendNodes();
     }
 
     function _wordOfTransfers() internal view override returns (Word) {

@@ -4,11 +4,11 @@ pragma solidity ^0.8.28;
 import {EmethToken} from "../../../src/contracts/EmethToken.sol";
 import {RewardPool} from "../../../src/contracts/RewardPool.sol";
 import {Crowd} from "./Crowd.sol";
-import {Exits} from "./Exits.sol";
+import {Reach} from "./Reach.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice The crowd with the real token, and what it does at the reward pool.
-contract Handler is Exits {
+contract Handler is Reach {
     uint256 private constant SUPPLY = 1e27;
     /// @dev So little is left to mint that many sequences reach the cap.
     uint256 private constant LEFT = 20e18;
@@ -40,8 +40,33 @@ contract Handler is Exits {
         if (done != (due > 0)) _accuse("9: a reward could not be claimed, or none was claimed");
         if (!done) return;
         uint256 got = _emt.balanceOf(wallet) - had;
+        _note(_pool.claimSlots.selector);
         if (got != due || abi.decode(answer, (uint256)) != due) _accuse("9: another reward was paid than the rules say");
         _noteSupply();
+    }
+
+    /// @dev Without any allowance but what the permit gives. Somebody may have used the permit before: that changes nothing.
+    function requestWithPermit(uint256 actor, uint96 fee, uint40 fuel, uint32 work, bool isUsed) external {
+        if (_ids.length == MAX_JOBS) return;
+        actor %= REQUESTERS;
+        Spec memory spec = _newSpec(actor, fee, fuel, work);
+        vm.prank(spec.requester);
+        _emt.approve(address(_core), 0);
+        (uint8 v, bytes32 r, bytes32 s) = _signPermit(actor, _emt.DOMAIN_SEPARATOR(), _emt.nonces(spec.requester));
+        if (isUsed) _emt.permit(spec.requester, address(_core), type(uint256).max, type(uint256).max, v, r, s);
+        bytes memory data = abi.encodeWithSelector(
+            _core.requestWithPermit.selector,
+            "data", "{}", spec.fee, spec.fuel, spec.deadline, spec.salt, type(uint256).max, type(uint256).max, v, r, s
+        );
+        _requestBy(spec, data);
+        vm.prank(spec.requester);
+        _emt.approve(address(_core), type(uint256).max);
+    }
+
+    function _reachOfMore() internal view override returns (string memory) {
+        return string.concat(
+            _countOf("requestWithPermit", _core.requestWithPermit.selector), _countOf("claimSlots", _pool.claimSlots.selector)
+        );
     }
 
     function _slots(uint8 days_, bool isTwice) private view returns (uint256[] memory slots) {

@@ -3,15 +3,17 @@ pragma solidity ^0.8.28;
 
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {Crowd} from "./Crowd.sol";
-import {Exits} from "./Exits.sol";
+import {Reach} from "./Reach.sol";
 import {HostileToken} from "./HostileToken.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice The crowd with a token that changes its ways between calls. It may refuse what it is asked, and call back; the books stay
 /// right, and no job waits for it.
-contract HostileHandler is Exits {
+contract HostileHandler is Reach {
     HostileToken private immutable _hostile;
     uint256 private _reentered = NO_JOB;
+    /// @dev As often as calls from within a transfer had gone through when it was last looked.
+    uint256 private _entered;
 
     constructor() Crowd(new HostileToken()) {
         _hostile = HostileToken(address(_token));
@@ -31,8 +33,12 @@ contract HostileHandler is Exits {
         _reentered = NO_JOB;
         HostileToken.Mode next = HostileToken.Mode(mode % 7);
         if (next < HostileToken.Mode.REENTERS) return _hostile.misbehave(next, address(_core), "");
-        (address target, bytes memory data) = _callBack(kind % 14, job);
-        if (target == address(_core) && _ids.length > 0 && kind % 14 < 10) _reentered = job % _ids.length;
+        // Every other time it ends a job that is due, which works; else it tries anything.
+        bool isDue = kind % 2 == 0 && _ids.length > 0;
+        kind = kind / 2 % 14;
+        if (isDue) job = _overdue(job);
+        (address target, bytes memory data) = isDue ? _lastCallBack(job) : _callBack(kind, job);
+        if (target == address(_core) && _ids.length > 0 && (isDue || kind < 10)) _reentered = job % _ids.length;
         _hostile.misbehave(next, target, data);
     }
 
@@ -44,6 +50,22 @@ contract HostileHandler is Exits {
     /// @notice From now on it works, though it answers nothing.
     function calm() external {
         _hostile.misbehave(HostileToken.Mode.RETURNS_NOTHING, address(_core), "");
+    }
+
+    /// @dev The first job from `job` on that anybody may end, or `job` itself.
+    function _overdue(uint256 job) private view returns (uint256) {
+        for (uint256 i = 0; i < _ids.length; ++i) {
+            uint256 next = (job % _ids.length + i) % _ids.length;
+            IEmethCore.Job memory seen = _core.jobs(_ids[next]);
+            bool isOpen = seen.requester != address(0) && seen.state != IEmethCore.State.VERIFIED;
+            if (isOpen && _now() > seen.deadline) return next;
+        }
+        return job;
+    }
+
+    function _lastCallBack(uint256 job) private view returns (address, bytes memory) {
+        (bytes4 selector,) = _lastCall(_core.jobs(_id(job)));
+        return (address(_core), abi.encodeWithSelector(selector, _id(job)));
     }
 
     function _callBack(uint256 kind, uint256 job) private view returns (address, bytes memory) {
@@ -73,8 +95,29 @@ contract HostileHandler is Exits {
         return _reentered;
     }
 
-    function _pays(address account, address payer) internal view override returns (bool) {
+    function _mayPay(address account, address payer) internal view override returns (bool) {
         return account == payer || account == address(_token);
+    }
+
+    function _isExact() internal override returns (bool isExact) {
+        uint256 entered = _hostile.entered();
+        isExact = entered == _entered;
+        if (!isExact) _note("calls from within a transfer");
+        _entered = entered;
+    }
+
+    function _wordOfPulls() internal view override returns (Word) {
+        HostileToken.Mode mode = _hostile.mode();
+        bool works = mode == HostileToken.Mode.KIND || mode == HostileToken.Mode.RETURNS_NOTHING;
+        return works ? Word.MUST_WORK : Word.MAY_WORK;
+    }
+
+    function _isPlain() internal view override returns (bool) {
+        return _hostile.mode() != HostileToken.Mode.TAKES_A_FEE;
+    }
+
+    function _reachOfMore() internal view override returns (string memory) {
+        return _countOf("calls from within a transfer", "calls from within a transfer");
     }
 
     function _wordOfTransfer() internal view override returns (Word) {

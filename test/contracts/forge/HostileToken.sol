@@ -24,6 +24,8 @@ contract HostileToken is ERC20("Hostile", "BAD") {
     bytes public data;
     /// @notice Whether the last call from within a transfer went through.
     bool public reentered;
+    /// @notice How many of them went through.
+    uint256 public entered;
     bool private _isInside;
 
     function misbehave(Mode mode_, address target_, bytes calldata data_) external {
@@ -63,6 +65,7 @@ contract HostileToken is ERC20("Hostile", "BAD") {
     function _callBack() private returns (bool) {
         _isInside = true;
         (reentered,) = target.call(data);
+        if (reentered) ++entered;
         _isInside = false;
         return true;
     }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Handler} from "./Handler.sol";
 import {HostileHandler} from "./HostileHandler.sol";
+import {vm} from "./Vm.sol";
 
 /// @notice What holds after any sequence of calls by anybody. The handlers compare after every call and name the first thing that must
 /// never have happened by the number of its invariant:
@@ -23,7 +24,18 @@ import {HostileHandler} from "./HostileHandler.sol";
 ///     12  Workers get no more than the payout, each index once.  JobActs._notePaid
 ///     13  A token that cheats, blocks or calls back breaks none of these.  HostileInvariantsTest below, Hostile.t.sol
 ///     14  Nobody can make another's job id.  JobActs.copy, Watcher._open
-contract InvariantsTest {
+///     15  Every call brings every account exactly what the rules say, and takes it from the one who has to pay.  Outcomes, Books
+///     16  Every call makes of its job what the rules say.  Outcomes, Watcher._lookAtJob
+///
+/// How far the crowd comes is written where EMETH_REACH says, a line for each sequence.
+abstract contract Campaign {
+    function _writeReach(string memory name, string memory reach) internal {
+        string memory path = vm.envOr("EMETH_REACH", "");
+        if (bytes(path).length > 0) vm.writeLine(path, string.concat(name, ":", reach));
+    }
+}
+
+contract InvariantsTest is Campaign {
     Handler private handler;
 
     struct FuzzSelector {
@@ -49,11 +61,12 @@ contract InvariantsTest {
 
     /// forge-config: default.invariant.fail-on-revert = true
     /// forge-config: long.invariant.fail-on-revert = true
-    function invariant_01_to_14() external view {
+    function invariant_01_to_16() external view {
         require(bytes(handler.violation()).length == 0, handler.violation());
     }
 
     function afterInvariant() external {
+        _writeReach("crowd", handler.reach());
         handler.endAll();
         handler.takeAllOut();
         require(bytes(handler.violation()).length == 0, handler.violation());
@@ -61,7 +74,7 @@ contract InvariantsTest {
 }
 
 /// @notice The same with a token that changes its ways between calls.
-contract HostileInvariantsTest {
+contract HostileInvariantsTest is Campaign {
     HostileHandler private handler;
 
     struct FuzzSelector {
@@ -94,6 +107,7 @@ contract HostileInvariantsTest {
 
     /// @dev A token that blocks holds up no job's end; only then it has to work again.
     function afterInvariant() external {
+        _writeReach("hostile", handler.reach());
         handler.block_();
         handler.endAll();
         handler.calm();

@@ -10,7 +10,7 @@ import {vm} from "./Vm.sol";
 /// @notice What a crowd does with jobs: anything, in any order, mostly by those who may. What the rules say of each call is worked out
 /// here anew, so that a call that works and must not shows as much as one that fails and must not.
 abstract contract JobActs is Watcher {
-    uint256 private constant MAX_JOBS = 10;
+    uint256 internal constant MAX_JOBS = 10;
 
     struct Spec {
         address requester;
@@ -33,11 +33,15 @@ abstract contract JobActs is Watcher {
 
     // ---------------------------------------------------------------------------------------------------- requests
 
-    function request(uint256 actor, uint96 fee, uint40 fuel, uint32 work) external {
-        if (_ids.length == MAX_JOBS) return;
-        uint40 deadline = uint40(_now() + _bound(work, 60, 6 hours));
-        address by = _actors[actor % REQUESTERS];
-        _request(Spec(by, uint96(_bound(fee, 1e18, 1e21)), uint40(_bound(fuel, 1, 1e9)), deadline, bytes32(_ids.length)));
+    function request(uint256 actor, uint96 fee, uint40 fuel, uint32 work) public {
+        if (_ids.length < MAX_JOBS) _request(_newSpec(actor, fee, fuel, work));
+    }
+
+    /// @dev Now and then a wei, a second or all fuel short of what the terms ask for.
+    function _newSpec(uint256 actor, uint96 fee, uint40 fuel, uint32 work) internal view returns (Spec memory) {
+        uint40 deadline = uint40(_now() + _bound(work, 59, 1 days));
+        uint96 price = uint96(_bound(fee, 1e18 - 1, 1e21));
+        return Spec(_actors[actor % REQUESTERS], price, uint40(_bound(fuel, 0, 1e9)), deadline, bytes32(_ids.length));
     }
 
     /// @dev Another's request, copied down to the salt: it must not get in that one's way.
@@ -52,17 +56,34 @@ abstract contract JobActs is Watcher {
     }
 
     function _request(Spec memory spec) private {
+        _requestBy(spec, _requestOf(spec));
+    }
+
+    /// @param data The call, of the escrow's two, that requests what `spec` says.
+    function _requestBy(Spec memory spec, bytes memory data) internal {
         bytes16 jobId = _idOf(spec);
-        Word word = _core.paused() || _core.jobs(jobId).state != IEmethCore.State.NONE ? Word.MUST_FAIL : Word.MAY_WORK;
+        Word word = _isRequestable(spec) && _core.jobs(jobId).state == IEmethCore.State.NONE ? _wordOfPulls() : Word.MUST_FAIL;
         uint256 before = _token.balanceOf(address(_core));
+        _foreseeRequest(jobId, _jobOf(spec), _core.terms(_core.currentTerms()));
         vm.prank(spec.requester);
-        (bool done,) = address(_core).call(_requestOf(spec));
+        (bool done,) = address(_core).call(data);
         _judge(done, word);
-        if (!done) return;
+        if (!done) return _forget();
+        _note(bytes4(data));
         _open(jobId);
         _specs[jobId] = spec;
         if (_core.jobs(jobId).requester != spec.requester) _accuse("14: a job is somebody else's");
         _look(spec.requester, _ids.length - 1, before);
+    }
+
+    function _isRequestable(Spec memory spec) private view returns (bool) {
+        IEmethCore.Terms memory rules = _core.terms(_core.currentTerms());
+        bool isInTime = spec.deadline >= _now() + rules.minWork && spec.deadline <= _now() + 365 days;
+        return !_core.paused() && spec.fee >= rules.minFee && spec.fuel > 0 && isInTime;
+    }
+
+    function _jobOf(Spec memory spec) private pure returns (IEmethCore.Job memory job) {
+        (job.requester, job.fee, job.fuelLimit, job.deadline) = (spec.requester, spec.fee, spec.fuel, spec.deadline);
     }
 
     function _requestOf(Spec memory spec) internal view returns (bytes memory) {
@@ -82,7 +103,7 @@ abstract contract JobActs is Watcher {
         IEmethCore.Job memory before = _core.jobs(_id(job));
         bool mayWork = before.state == IEmethCore.State.REQUESTED && _now() <= before.deadline && !_core.paused()
             && _core.isActive(by);
-        _call(by, job % _ids.length, abi.encodeCall(_core.process, (_id(job))), mayWork ? Word.MAY_WORK : Word.MUST_FAIL);
+        _do(job, _core.process.selector, by, mayWork ? _wordOfPulls() : Word.MUST_FAIL);
     }
 
     function submit(uint256 job, uint40 fuelUsed, uint96 first, uint8 kind) public {
@@ -95,6 +116,7 @@ abstract contract JobActs is Watcher {
         Split memory split = _split(before, fuelUsed, first, kind % 4 < 2);
         bool open = before.state == IEmethCore.State.PROCESSING && _now() <= before.deadline && fuelUsed <= before.fuelLimit;
         bytes memory data = abi.encodeCall(_core.submit, (jobId, RESULT, fuelUsed, split.root, "r"));
+        if (open) _foreseeSubmit(jobId, _payoutOf(before, fuelUsed), _commitmentTo(split.root), _ledgers[jobId].rules);
         if (!_call(_somebody(before.node), job % _ids.length, data, open ? Word.MUST_WORK : Word.MUST_FAIL)) return;
         if (fuelUsed > before.fuelLimit) _accuse("10: more fuel was used than was bought");
         _splits[jobId] = split;
@@ -105,25 +127,37 @@ abstract contract JobActs is Watcher {
         view
         returns (Split memory split)
     {
-        uint96 payout = job.fuelLimit == 0 ? 0 : uint96(uint256(job.fee) * fuelUsed / job.fuelLimit);
+        uint96 payout = _payoutOf(job, fuelUsed);
         split.first = uint96(_bound(first, 0, payout));
         // A node may commit to a list that promises more than the job pays.
         split.second = isHonest ? payout - split.first : payout;
         split.root = Hashes.commutativeKeccak256(_leaf(0, split.first), _leaf(1, split.second));
     }
 
+    function _payoutOf(IEmethCore.Job memory job, uint256 fuelUsed) private pure returns (uint96) {
+        return job.fuelLimit == 0 ? 0 : uint96(uint256(job.fee) * fuelUsed / job.fuelLimit);
+    }
+
     // ------------------------------------------------------------------------------------------------------- verdicts
 
     /// @param signers Bit n: the verifier n signs. @param brings Who brings the verdict: a verifier, or somebody.
-    function judge(uint256 job, bool isGood, uint256 signers, uint256 brings) public {
+    /// @param trick One time in four it is brought in a way that must be refused.
+    function judge(uint256 job, bool isGood, uint256 signers, uint256 brings, uint8 trick) public {
         if (_ids.length == 0) return;
         (bytes16 jobId, uint256 caller) = (_id(job), FIRST_VERIFIER + brings % 3);
-        bytes20 commitment = bytes20(keccak256(abi.encode(RESULT, _splits[jobId].root)));
+        bytes20 commitment = _commitmentTo(_splits[jobId].root);
+        bool open = _isJudgeable(_core.jobs(jobId), isGood) && _isQuorum(jobId, signers % 4, caller);
         bytes memory signed = _signatures(jobId, commitment, isGood, signers % 4);
+        if (trick % 4 == 0) {
+            if (open) _note("verdicts with a trick");
+            open = false;
+            if (trick % 8 == 0) commitment = bytes20(RESULT);
+            else signed = _tricked(jobId, commitment, isGood, trick / 8);
+        }
         bytes memory data = isGood
             ? abi.encodeCall(_core.verify, (jobId, commitment, signed))
             : abi.encodeCall(_core.rejectResult, (jobId, commitment, bytes16(RESULT), signed));
-        bool open = _isJudgeable(_core.jobs(jobId), isGood) && _isQuorum(jobId, signers % 4, caller);
+        if (open) _foreseeVerdict(jobId, isGood, _earner(signers % 4, caller), _ledgers[jobId].rules);
         _call(_actors[caller], job % _ids.length, data, open ? Word.MUST_WORK : Word.MUST_FAIL);
     }
 
@@ -132,14 +166,40 @@ abstract contract JobActs is Watcher {
         view
         returns (bytes memory signed)
     {
-        bool inOrder = _actors[FIRST_VERIFIER] < _actors[FIRST_VERIFIER + 1];
         for (uint256 i = 0; i < 2; ++i) {
-            uint256 verifier = inOrder ? i : 1 - i;
-            if (signers >> verifier & 1 == 0) continue;
-            bytes16 reason = isGood ? bytes16(0) : bytes16(RESULT);
-            bytes memory signature = _signAttestation(FIRST_VERIFIER + verifier, jobId, commitment, isGood, reason);
-            signed = bytes.concat(signed, signature);
+            uint256 verifier = i ^ _smaller();
+            if (signers >> verifier & 1 == 1) signed = bytes.concat(signed, _signature(FIRST_VERIFIER + verifier, jobId, commitment, isGood));
         }
+    }
+
+    /// @dev Doubled, the wrong way round, by somebody who is no verifier, of the opposite verdict, of another job, or cut.
+    function _tricked(bytes16 jobId, bytes20 commitment, bool isGood, uint256 kind) private view returns (bytes memory) {
+        (uint256 low, uint256 high) = (FIRST_VERIFIER + _smaller(), FIRST_VERIFIER + 1 - _smaller());
+        bytes memory first = _signature(low, jobId, commitment, isGood);
+        bytes memory second = _signature(high, jobId, commitment, isGood);
+        kind %= 6;
+        if (kind == 0) return bytes.concat(first, first);
+        if (kind == 1) return bytes.concat(second, first);
+        if (kind == 2) return _signature(SOMEBODY, jobId, commitment, isGood);
+        if (kind == 3) return _signature(low, jobId, commitment, !isGood);
+        if (kind == 4) return _signature(high, ~jobId, commitment, isGood);
+        return bytes.concat(first, bytes1(0));
+    }
+
+    function _signature(uint256 actor, bytes16 jobId, bytes20 commitment, bool isGood) private view returns (bytes memory) {
+        return _signAttestation(actor, jobId, commitment, isGood, isGood ? bytes16(0) : bytes16(RESULT));
+    }
+
+    /// @dev Which of the two verifiers has the smaller address, and so signs first.
+    function _smaller() private view returns (uint256) {
+        return _actors[FIRST_VERIFIER] < _actors[FIRST_VERIFIER + 1] ? 0 : 1;
+    }
+
+    /// @dev The verifier that brings the verdict, else the first that signed it.
+    function _earner(uint256 signers, uint256 caller) private view returns (address) {
+        if (_core.hasRole(_core.VERIFIER_ROLE(), _actors[caller])) return _actors[caller];
+        uint256 first = signers == 3 ? _smaller() : signers - 1;
+        return _actors[FIRST_VERIFIER + first];
     }
 
     function _isJudgeable(IEmethCore.Job memory job, bool isGood) private view returns (bool) {
@@ -168,8 +228,14 @@ abstract contract JobActs is Watcher {
         address by = _somebody(likely[actor % 3]);
         (bytes4 selector, bool open) = _exit(kind % 9, before, by);
         // A bond is taken from the challenger's tokens, which may fail; everything else is a way out.
-        Word ifOpen = selector == _core.challenge.selector ? Word.MAY_WORK : Word.MUST_WORK;
-        _call(by, job % _ids.length, abi.encodeWithSelector(selector, _id(job)), open ? ifOpen : Word.MUST_FAIL);
+        Word ifOpen = selector == _core.challenge.selector ? _wordOfPulls() : Word.MUST_WORK;
+        _do(job, selector, by, open ? ifOpen : Word.MUST_FAIL);
+    }
+
+    function _do(uint256 job, bytes4 act, address by, Word word) internal returns (bool) {
+        bytes16 jobId = _id(job);
+        if (word != Word.MUST_FAIL) _foresee(act, by, jobId, _ledgers[jobId].rules);
+        return _call(by, job % _ids.length, abi.encodeWithSelector(act, jobId), word);
     }
 
     function _exit(uint256 kind, IEmethCore.Job memory job, address by) private view returns (bytes4, bool) {
@@ -200,6 +266,8 @@ abstract contract JobActs is Watcher {
         uint256 sum = uint256(split.first) + split.second;
         bool open = before.state == IEmethCore.State.VERIFIED && split.claimed == 0 && sum > 0 && sum == before.payout;
         bytes memory data = abi.encodeCall(_core.payWorkers, (_id(job), RESULT, payees));
+        if (open) _foreseePay(_id(job), _node(0), before.payout);
+        if (open) _moves(_node(0), _node(1), split.second);
         if (!_call(_actors[SOMEBODY], job % _ids.length, data, open ? Word.MUST_WORK : Word.MUST_FAIL)) return;
         _notePaid(_id(job), 3, sum, before);
     }
@@ -208,15 +276,46 @@ abstract contract JobActs is Watcher {
         if (_ids.length == 0) return;
         index %= 2;
         IEmethCore.Job memory before = _core.jobs(_id(job));
-        Split storage split = _splits[_id(job)];
-        uint96 amount = index == 0 ? split.first : split.second;
-        bytes32[] memory proof = new bytes32[](1);
-        proof[0] = index == 0 ? _leaf(1, split.second) : _leaf(0, split.first);
-        bool open = before.state == IEmethCore.State.VERIFIED && split.claimed >> index & 1 == 0 && amount > 0
-            && amount <= before.payout;
-        bytes memory data = abi.encodeCall(_core.claimPay, (_id(job), RESULT, split.root, index, _node(index), amount, proof));
+        (bytes memory data, uint96 amount, bool open) = _claimOf(_id(job), index, before);
+        if (open) _foreseePay(_id(job), _node(index), amount);
         if (!_call(_actors[SOMEBODY], job % _ids.length, data, open ? Word.MUST_WORK : Word.MUST_FAIL)) return;
         _notePaid(_id(job), uint8(1 << index), amount, before);
+    }
+
+    /// @dev A worker claims and takes all of its credit out, in one transaction: both happen or neither.
+    function collect(uint256 job, uint256 index, uint256 to) public {
+        if (_ids.length == 0) return;
+        index %= 2;
+        IEmethCore.Job memory before = _core.jobs(_id(job));
+        (bytes memory claim, uint96 amount, bool open) = _claimOf(_id(job), index, before);
+        (address worker, address target) = (_node(index), _actors[to % ACTORS]);
+        uint256 all = _core.credit(worker) + amount;
+        bytes[] memory calls = new bytes[](2);
+        (calls[0], calls[1]) = (claim, abi.encodeCall(_core.withdraw, (target, all)));
+        if (open) {
+            _foreseePay(_id(job), worker, amount);
+            _spends(worker, all);
+            _receives(target, all);
+        }
+        bytes memory data = abi.encodeCall(_core.multicall, (calls));
+        if (!_call(worker, job % _ids.length, data, open ? _wordOfTransfers() : Word.MUST_FAIL)) return;
+        _notePaid(_id(job), uint8(1 << index), amount, before);
+    }
+
+    /// @dev What a withdrawal that the books cover must do.
+    function _wordOfTransfers() internal view virtual returns (Word);
+
+    function _claimOf(bytes16 jobId, uint256 index, IEmethCore.Job memory job)
+        private
+        view
+        returns (bytes memory data, uint96 amount, bool open)
+    {
+        Split storage split = _splits[jobId];
+        amount = index == 0 ? split.first : split.second;
+        bytes32[] memory proof = new bytes32[](1);
+        proof[0] = index == 0 ? _leaf(1, split.second) : _leaf(0, split.first);
+        open = job.state == IEmethCore.State.VERIFIED && split.claimed >> index & 1 == 0 && amount > 0 && amount <= job.payout;
+        data = abi.encodeCall(_core.claimPay, (jobId, RESULT, split.root, index, _node(index), amount, proof));
     }
 
     function _notePaid(bytes16 jobId, uint8 indices, uint256 amount, IEmethCore.Job memory before) private {
@@ -229,22 +328,75 @@ abstract contract JobActs is Watcher {
 
     // ------------------------------------------------------------------------------------------------------- in turn
 
-    /// @dev What usually comes next, up to three times, so that many sequences come far.
+    /// @dev What usually comes next in jobs that have not ended, several times, so that many sequences come far.
     function advance(uint256 job, uint256 seed, uint8 steps) external {
+        if (seed % 4 > 0) _mend();
+        for (uint256 i = 0; i <= steps % 8; ++i) _advance(job % MAX_JOBS + i / 3, uint256(keccak256(abi.encode(seed, i))));
+    }
+
+    /// @dev A job's way out, by who may, when it may; mostly of a job that has a result.
+    function finish(uint256 job, uint256 seed) external {
         if (_ids.length == 0) return;
-        for (uint256 i = 0; i <= steps % 3; ++i) _advance(job, uint256(keccak256(abi.encode(seed, i))));
+        job = _unended(job);
+        for (uint256 i = 0; i <= (seed >> 8) % 3; ++i) {
+            if (_ledgers[_id(job)].state < IEmethCore.State.SUBMITTED) _step(job, seed >> 40 + i);
+        }
+        IEmethCore.Job memory before = _core.jobs(_id(job));
+        if (before.state == IEmethCore.State.REQUESTED) return seed % 4 > 1 ? process(job, seed) : _finish(job, seed % 2, before);
+        if (before.state == IEmethCore.State.PROCESSING) return _finish(job, 2 + seed % 2, before);
+        if (before.state == IEmethCore.State.SUBMITTED) return _finish(job, 4 + seed % 3, before);
+        if (before.state == IEmethCore.State.DISPUTED) return _finish(job, 7, before);
+        if (seed % 4 == 0) _finish(job, 8, before);
+        else collect(job, seed >> 8, seed >> 16);
+    }
+
+    function _finish(uint256 job, uint256 kind, IEmethCore.Job memory before) private {
+        bool isLate = kind == 1 || kind == 3 || kind == 5 || kind == 7 || kind == 8;
+        uint256 least = _ledgers[_id(job)].rules.minWork;
+        if (isLate && _now() <= before.deadline) vm.warp(uint256(before.deadline) + 1);
+        // A node that declines does so in time for another, or waits until it is too late.
+        else if (kind == 2 && before.fee % 2 == 0 && _now() + least <= before.deadline) vm.warp(before.deadline);
+        bool isNodes = kind == 2 || kind == 8;
+        address by = kind == 0 || kind == 4 ? before.requester : isNodes ? before.node : _actors[SOMEBODY];
+        (bytes4 act, bool open) = _exit(kind, before, by);
+        Word ifOpen = kind == 6 ? _wordOfPulls() : Word.MUST_WORK;
+        _do(job, act, by, open ? ifOpen : Word.MUST_FAIL);
     }
 
     function _advance(uint256 job, uint256 seed) private {
-        IEmethCore.State state = _core.jobs(_id(job)).state;
+        if (_ids.length < 3 || (seed >> 32) % 6 == 0) request(seed, uint96(seed >> 64), uint40(seed >> 160), uint32(seed >> 200));
+        if (_ids.length > 0) _step(_unended(job), seed);
+    }
+
+    function _step(uint256 job, uint256 seed) private {
+        IEmethCore.State state = _ledgers[_id(job)].state;
         if (state == IEmethCore.State.REQUESTED) return process(job, seed);
         if (state == IEmethCore.State.PROCESSING) return submit(job, uint40(seed), uint96(seed >> 8), uint8(1 + seed % 7));
         if (state == IEmethCore.State.SUBMITTED && seed % 4 == 0) return plain(job, 6, SOMEBODY);
         if (state == IEmethCore.State.SUBMITTED || state == IEmethCore.State.DISPUTED) {
-            return judge(job, seed % 3 > 0, seed >> 8, seed >> 16);
+            return judge(job, seed % 3 > 0, 3 - (seed >> 8) % 3, seed >> 16, uint8(seed >> 24));
         }
         if (seed % 3 == 0) return payWorkers(job);
         claimPay(job, seed);
+    }
+
+    /// @dev Puts right again what keeps jobs from being requested, taken and judged.
+    function _mend() internal virtual;
+
+    /// @dev The first from `job` on that something can still happen to, or `job` itself.
+    function _unended(uint256 job) private view returns (uint256) {
+        job %= _ids.length;
+        for (uint256 i = 0; i < _ids.length; ++i) {
+            Ledger storage next = _ledgers[_id(job + i)];
+            bool isPaid = next.state == IEmethCore.State.VERIFIED && next.inside == 0;
+            bool isEnded = next.state > IEmethCore.State.VERIFIED && next.state != IEmethCore.State.DISPUTED;
+            if (!isEnded && !isPaid) return (job + i) % _ids.length;
+        }
+        return job;
+    }
+
+    function _commitmentTo(bytes32 root) private pure returns (bytes20) {
+        return bytes20(keccak256(abi.encode(RESULT, root)));
     }
 
     function _id(uint256 job) internal view returns (bytes16) {

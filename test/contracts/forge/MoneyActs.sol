@@ -11,8 +11,11 @@ abstract contract MoneyActs is Watcher {
     address private constant ELSEWHERE = address(0xDEAD);
 
     function deposit(uint256 from, uint256 to, uint96 amount) external {
-        bytes memory data = abi.encodeCall(_core.deposit, (_actors[to % ACTORS], amount % 1e21));
-        _call(_actors[from % ACTORS], NO_JOB, data, Word.MAY_WORK);
+        amount %= 1e21;
+        (address by, address account) = (_actors[from % ACTORS], _actors[to % ACTORS]);
+        _gives(by, amount);
+        _gets(account, amount);
+        _call(by, NO_JOB, abi.encodeCall(_core.deposit, (account, amount)), _wordOfPulls());
     }
 
     function withdraw(uint256 from, uint256 to, uint256 amount, bool isTooMuch) external {
@@ -20,6 +23,8 @@ abstract contract MoneyActs is Watcher {
         uint256 owed = _core.credit(by);
         amount = isTooMuch ? owed + 1 + amount % 1e18 : _bound(amount, 0, owed);
         bytes memory data = abi.encodeCall(_core.withdraw, (_actors[to % ACTORS], amount));
+        _spends(by, amount);
+        _receives(_actors[to % ACTORS], amount);
         _call(by, NO_JOB, data, isTooMuch ? Word.MUST_FAIL : _wordOfTransfer());
     }
 
@@ -36,13 +41,18 @@ abstract contract MoneyActs is Watcher {
         bytes memory data = abi.encodeCall(_core.withdrawWithSig, (account, target, amount, tip, until, signed));
         address by = _actors[SOMEBODY];
         bool isGood = kind % 4 == 0 || kind % 4 == 3;
+        _spends(account, amount + tip);
+        _gets(by, tip);
+        _receives(target, amount);
         bool done = _callFor(by, isGood ? account : by, NO_JOB, data);
         _judge(done, isGood ? _wordOfTransfer() : Word.MUST_FAIL);
         if (done) _call(by, NO_JOB, data, Word.MUST_FAIL);
     }
 
     function burn(uint256 account) external {
-        _call(_actors[SOMEBODY], NO_JOB, abi.encodeCall(_core.burn, (_actors[account % ACTORS])), Word.MAY_WORK);
+        address whose = _actors[account % ACTORS];
+        _burns(whose);
+        _call(_actors[SOMEBODY], NO_JOB, abi.encodeCall(_core.burn, (whose)), _wordOfPulls());
     }
 
     /// @dev What a withdrawal that the books cover must do; a hostile token may refuse it.
@@ -61,8 +71,17 @@ abstract contract MoneyActs is Watcher {
         if (kind % 5 == 3 && _core.registryNumber() == type(uint8).max) return;
         _call(address(this), NO_JOB, data, Word.MUST_WORK);
         _checkAllRules();
-        // Nodes that the crowd does not bring back soon would leave little to look at.
-        if (flag) for (uint256 i = 0; i < NODES; ++i) _registry.sync(_node(i));
+        // What is broken for long would leave little to look at.
+        if (bps % 4 > 0) _mendTerms();
+    }
+
+    function _mendTerms() internal {
+        if (_core.paused()) _call(address(this), NO_JOB, abi.encodeCall(_core.setPaused, (false)), Word.MUST_WORK);
+        bool isAway = _core.registry() != address(_registry) && _core.registryNumber() < type(uint8).max;
+        if (isAway) _call(address(this), NO_JOB, abi.encodeCall(_core.setRegistry, (address(_registry))), Word.MUST_WORK);
+        bool isVerifier = _core.hasRole(_core.VERIFIER_ROLE(), _actors[FIRST_VERIFIER + 1]);
+        if (!isVerifier) _call(address(this), NO_JOB, _verifierChange(true), Word.MUST_WORK);
+        for (uint256 i = 0; i < NODES; ++i) if (!_core.isActive(_node(i))) _registry.sync(_node(i));
     }
 
     /// @dev Anybody tries what only the administrator may.

@@ -18,22 +18,33 @@ abstract contract NodeActs is JobActs {
     /// @notice What the registry owes for stakes.
     uint256 public stakes = NODES * MIN_STAKE;
 
-    function enrol(uint256 index, uint96 stake, uint256 actor, bool isLikely) external {
+    function enrol(uint256 index, uint96 stake, uint256 actor, bool isLikely) public {
         index %= NODES;
         address by = isLikely ? _ownerOf(index) : _actors[actor % ACTORS];
         bool free = _nodeOf(index).status == INodeRegistry.Status.NONE;
         stake = uint96(_bound(stake, MIN_STAKE - 1, MIN_STAKE + 10));
         uint256 before = _token.balanceOf(address(_core));
         (bool done,) = _enrol(index, by, stake);
+        if (done) _note(_registry.register.selector);
         if (done) _look(by, NO_JOB, before);
         if (done && (!free || by != _ownerOf(index) || stake < MIN_STAKE)) _accuse("3: a node was registered against the rules");
         _compareStakes();
+    }
+
+    /// @dev Nodes that left come back, where their owners can bring them.
+    function _mendNodes() internal {
+        for (uint256 i = 0; i < NODES; ++i) {
+            INodeRegistry.Node memory node = _nodeOf(i);
+            if (node.status == INodeRegistry.Status.UNBONDING) _act(node.operator, _simple(4, node.node, 0));
+            else if (node.status == INodeRegistry.Status.NONE) enrol(i, 1, 0, true);
+        }
     }
 
     /// @dev Everything else that is done with a node. Some wait until they may.
     function tend(uint256 index, uint256 kind, uint256 actor, bool isLikely, bool isPatient) external {
         index %= NODES;
         INodeRegistry.Node memory before = _nodeOf(index);
+        if (isLikely && isPatient) before = _prepare(before, kind % 7, actor);
         uint256 opensAt = kind % 7 == 1 ? before.unbondsAt : kind % 7 == 2 ? before.payoutOpensAt : 0;
         if (isPatient && opensAt > _now()) vm.warp(opensAt);
         address by = isLikely ? before.operator : _actors[actor % ACTORS];
@@ -44,6 +55,13 @@ abstract contract NodeActs is JobActs {
         else if (kind == 3) _proposePayout(before, by, _actors[actor % ACTORS]);
         else _act(by, _simple(kind, before.node, actor));
         _compareStakes();
+    }
+
+    /// @dev What has to come before, sometimes.
+    function _prepare(INodeRegistry.Node memory node, uint256 kind, uint256 actor) private returns (INodeRegistry.Node memory) {
+        if (kind == 1 && node.status == INodeRegistry.Status.ACTIVE) _deactivate(node, node.operator);
+        if (kind == 2 && node.status != INodeRegistry.Status.NONE) _proposePayout(node, node.operator, _actors[actor % ACTORS]);
+        return _registry.nodeOf(node.node);
     }
 
     /// @dev The organisation goes to another actor, with its nodes and their stakes.
@@ -89,6 +107,7 @@ abstract contract NodeActs is JobActs {
     function _withdrawStake(INodeRegistry.Node memory node, address by) private {
         bool open = node.status == INodeRegistry.Status.UNBONDING && by == node.operator
             && _now() >= _pasts[node.node].deactivatedAt + 7 days;
+        _receives(by, node.stake);
         bool done = _act(by, abi.encodeCall(_registry.withdrawStake, (node.node)));
         if (done && !open) _accuse("3: a stake was taken out against the rules");
         if (!done && open && _wordOfTransfers() == Word.MUST_WORK) _accuse("7: a stake could not be taken out");
@@ -110,7 +129,9 @@ abstract contract NodeActs is JobActs {
         uint256 before = _token.balanceOf(address(_core));
         vm.prank(by);
         (done,) = address(_registry).call(data);
-        if (done) _look(by, NO_JOB, before);
+        if (!done) return _failed();
+        _note(bytes4(data));
+        _look(by, NO_JOB, before);
     }
 
     /// @dev A stake falls only to nothing, and a node that the escrow has as active is so here.
@@ -128,8 +149,6 @@ abstract contract NodeActs is JobActs {
         stakes = sum;
         if (_token.balanceOf(address(_registry)) != sum) _accuse("1: the registry's balance is not the stakes");
     }
-
-    function _wordOfTransfers() internal view virtual returns (Word);
 
     function _nodeOf(uint256 index) internal view returns (INodeRegistry.Node memory) {
         return _registry.nodeOf(_node(index));

@@ -28,6 +28,9 @@ interface Vm {
     function expectEmit(address emitter) external;
     function recordLogs() external;
     function getRecordedLogs() external returns (Log[] memory logs);
+    function toString(uint256 value) external pure returns (string memory);
+    function envOr(string calldata name, string calldata defaultValue) external view returns (string memory);
+    function writeLine(string calldata path, string calldata data) external;
     function store(address target, bytes32 slot, bytes32 value) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
 }

@@ -2,23 +2,18 @@
 pragma solidity ^0.8.28;
 
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
-import {Crowd} from "./Crowd.sol";
+import {Outcomes} from "./Outcomes.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice Keeps books of its own beside the escrow's, and after every call compares. The first thing that must never have happened
 /// stays in `violation`, with the number of its invariant.
 /// @dev What was seen after a call is what is expected before the next one: nobody else calls the contracts.
-abstract contract Watcher is Crowd {
+abstract contract Watcher is Outcomes {
     /// @dev What the rules say of a call.
     enum Word {
         MUST_FAIL,
         MAY_WORK,
         MUST_WORK
-    }
-
-    struct Account {
-        uint128 credit;
-        uint128 forfeited;
     }
 
     /// @dev What is known of a job that the escrow does not say, and how it was last seen.
@@ -41,7 +36,6 @@ abstract contract Watcher is Crowd {
     mapping(uint256 slot => uint256) internal _burntIn;
     mapping(uint256 slot => mapping(address node => uint256)) internal _burntBy;
 
-    mapping(address account => Account) private _owed;
     uint256 private _owedInAll;
     uint256 private _lockedInAll;
 
@@ -59,7 +53,14 @@ abstract contract Watcher is Crowd {
         if (by != address(this)) vm.prank(by);
         (done,) = address(_core).call(data);
         // A call that failed changed nothing.
-        if (done) _look(payer, job, before);
+        if (!done) return _failed();
+        _note(bytes4(data));
+        _look(payer, job, before);
+    }
+
+    function _failed() internal returns (bool) {
+        _forget();
+        return false;
     }
 
     function _judge(bool done, Word word) internal {
@@ -87,13 +88,30 @@ abstract contract Watcher is Crowd {
         uint256 inner = _inner();
         uint256 owedBefore = _owedInAll;
         uint256 lockedBefore = _lockedInAll;
-        _lookAtAccounts(payer);
-        for (uint256 i = 0; i < _ids.length; ++i) _lookAtJob(i, i == job || i == inner);
+        bool isExact = _isExact();
+        _lookAtAccounts(payer, isExact);
+        for (uint256 i = 0; i < _ids.length; ++i) _lookAtJob(i, i == job || i == inner, isExact && i == job);
         uint256 balance = _token.balanceOf(address(_core));
         if (balance + owedBefore + lockedBefore != before + _owedInAll + _lockedInAll) {
             _accuse("2: what a job took in or paid out is not what it has locked more or less");
         }
         if (balance != _owedInAll + _lockedInAll) _accuse("1: the balance is not what is owed");
+        _forget();
+    }
+
+    /// @dev Not when the token called back: then more happened than was foreseen. Looking makes it so again.
+    function _isExact() internal virtual returns (bool) {
+        return true;
+    }
+
+    /// @dev What a call must do that takes tokens from somebody who has enough, as everybody here has.
+    function _wordOfPulls() internal view virtual returns (Word) {
+        return Word.MUST_WORK;
+    }
+
+    /// @dev Whether the token moves exactly what it is told.
+    function _isPlain() internal view virtual returns (bool) {
+        return true;
     }
 
     /// @dev The job that a token may change from within another call; see HostileHandler.
@@ -101,29 +119,33 @@ abstract contract Watcher is Crowd {
         return NO_JOB;
     }
 
-    function _lookAtAccounts(address payer) private {
+    function _lookAtAccounts(address payer, bool isExact) private {
+        if (isExact) _book();
+        if (isExact && _isPlain() && !_isPurseRight()) _accuse("15: tokens were taken from or sent to another than the rules say");
         uint256 sum = 0;
         for (uint256 i = 0; i < _accounts.length; ++i) {
             address account = _accounts[i];
-            Account memory last = _owed[account];
+            Account memory due = _owed[account];
             Account memory present = Account(uint128(_core.credit(account)), uint128(_core.forfeited(account)));
             sum += uint256(present.credit) + present.forfeited;
-            if (present.credit == last.credit && present.forfeited == last.forfeited) continue;
-            if (present.credit < last.credit && !_pays(account, payer)) _accuse("6: a credit fell by somebody else's act");
+            if (present.credit == due.credit && present.forfeited == due.forfeited) continue;
+            if (present.credit < due.credit && !_mayPay(account, payer)) _accuse("6: a credit fell by somebody else's act");
+            if (isExact) _accuse("15: an account got something else than the rules say");
             _owed[account] = present;
         }
         _owedInAll = sum;
     }
 
-    function _pays(address account, address payer) internal view virtual returns (bool) {
+    function _mayPay(address account, address payer) internal view virtual returns (bool) {
         return account == payer;
     }
 
-    function _lookAtJob(uint256 index, bool isTouched) private {
+    function _lookAtJob(uint256 index, bool isTouched, bool isForeseen) private {
         bytes16 jobId = _ids[index];
         Ledger storage ledger = _ledgers[jobId];
         bytes memory raw = _view(abi.encodeCall(_core.jobs, (jobId)));
         bytes32 seen = keccak256(raw);
+        if (isForeseen && seen != _jobAfter) _accuse("16: a job is not what the call must make of it");
         if (seen == ledger.seen) return;
         if (!isTouched) _accuse("5: a call changed another job");
         IEmethCore.Job memory job = abi.decode(raw, (IEmethCore.Job));
@@ -132,6 +154,7 @@ abstract contract Watcher is Crowd {
         if (!_isAllowed(ledger.state, job.state)) _accuse("3: a state was followed by one that must not follow");
         if (job.payout > job.fee) _accuse("10: a job pays for more fuel than was bought");
         if (ledger.state != IEmethCore.State.VERIFIED && job.state == IEmethCore.State.VERIFIED) _noteBurnt(ledger, job);
+        if (ledger.state != job.state) _note(bytes32(uint256(job.state)));
         uint256 inside = _locked(job, ledger.rules);
         _lockedInAll = _lockedInAll - ledger.inside + inside;
         (ledger.state, ledger.inside) = (job.state, inside);
@@ -159,6 +182,8 @@ abstract contract Watcher is Crowd {
         uint256 slot = _now() / 1 days;
         _burntIn[slot] += burnt;
         _burntBy[slot][job.node] += burnt;
+        bool isBooked = _core.slotBurnt(slot) == _burntIn[slot] && _core.slotBurntBy(slot, job.node) == _burntBy[slot][job.node];
+        if (!isBooked) _accuse("15: what a job burnt is booked elsewhere");
     }
 
     /// @dev What a view answers, undecoded.
@@ -186,11 +211,10 @@ abstract contract Watcher is Crowd {
 
     /// @dev What a job holds, by the terms it was requested under.
     function _locked(IEmethCore.Job memory job, IEmethCore.Terms memory rules) private pure returns (uint256) {
-        uint256 fee = job.fee;
-        uint256 requested = fee + fee * rules.verifierBps / 10_000 + fee * rules.burnBps / 10_000;
+        uint256 requested = _requested(job, rules);
         if (job.state == IEmethCore.State.REQUESTED) return requested;
-        if (job.state == IEmethCore.State.PROCESSING || job.state == IEmethCore.State.SUBMITTED) return requested + fee;
-        if (job.state == IEmethCore.State.DISPUTED) return requested + fee + fee * rules.penaltyBps / 10_000;
+        if (job.state == IEmethCore.State.PROCESSING || job.state == IEmethCore.State.SUBMITTED) return requested + job.fee;
+        if (job.state == IEmethCore.State.DISPUTED) return requested + job.fee + _share(job.fee, rules.penaltyBps);
         return job.state == IEmethCore.State.VERIFIED ? job.payout : 0;
     }
 

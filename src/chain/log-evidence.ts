@@ -15,7 +15,6 @@ export class LogEvidence {
   private readonly mayHoldOurs: (block: Block) => boolean;
   /** Of the contract; a node that does not find it in its block has lost its index. */
   private witness: NodeLog | undefined;
-  private isDeploymentKnown = false;
   /** Hashes of blocks without logs of ours although their bloom would allow it. */
   private readonly knownEmpty = new Set<string>();
 
@@ -57,9 +56,9 @@ export class LogEvidence {
       throw new Disagreement(`Logs of block ${block.number} are of another block of that number`);
     }
     if (logs.length === 0 && this.knownEmpty.has(block.hash)) return;
-    const again = (await this.ourReceipts(block)) ?? (await this.source.logsOf(block.hash)).logs;
-    requireSame(logs, again);
-    if (logs.length > 0) return;
+    const inReceipts = await this.ourReceipts(block);
+    requireSame(logs, inReceipts ?? (await this.source.logsOf(block.hash)).logs);
+    if (logs.length > 0 || !inReceipts) return;
     if (this.knownEmpty.size > MAX_KNOWN_EMPTY) this.knownEmpty.clear();
     this.knownEmpty.add(block.hash);
   }
@@ -98,10 +97,9 @@ export class LogEvidence {
 
   /** A log of the contract's constructor. Undefined where the block is not its first, or too old for the node to have receipts. */
   private async findDeployment(): Promise<NodeLog | undefined> {
-    if (this.deployedAt === undefined || this.isDeploymentKnown) return undefined;
+    if (this.deployedAt === undefined) return undefined;
     const block = await this.source.block(this.deployedAt);
     const logs = this.isWithout(block) ? [] : await this.ourReceipts(block).catch(unlessNotReady);
-    this.isDeploymentKnown = true;
     return logs?.at(-1);
   }
 

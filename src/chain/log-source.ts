@@ -33,7 +33,7 @@ export class NotReady extends Error {
 type Nodes = Pick<EndpointPool, 'ask' | 'distrust' | 'size' | 'nameOf'>;
 
 const HEADERS_AT_ONCE = 8;
-const MAX_SILENCES = 5;
+const MAX_SILENCES = 20;
 
 /** Blocks and one contract's logs as nodes tell them. What cannot be an answer to the question is refused; whether it is true is not asked here. */
 export class LogSource {

@@ -67,7 +67,7 @@ export async function openLyingNode(target: string): Promise<LyingNode> {
   const tell = async (question: Question, response: ServerResponse) => {
     asked.push(question.method);
     if (question.method === 'eth_getLogs') filters.push(question.params[0] as Record<string, string>);
-    const isMute = lie === 'mute' && question.method === 'eth_getBlockReceipts' && countOf(asked, question.method) <= 3;
+    const isMute = lie === 'mute' && question.method === 'eth_getBlockReceipts' && countOf(asked, question.method) <= 8;
     if (lie && (isTrouble(lie) || isRefused(lie, question) || isMute)) {
       lies += 1;
       makeTrouble(lie, question, response);

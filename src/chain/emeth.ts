@@ -58,8 +58,8 @@ export interface Emeth {
   rejectResult(ref: ResultRef, reasonHash: string, attestations?: readonly string[]): Promise<{ hash: string }>;
   /** Credits everybody of a payout list of at most 16. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<{ hash: string }>;
-  /** Credits one payee by its proof (`buildPayouts`); for lists too long for `payWorkers`. */
-  claimPay(ref: ResultRef, share: Share, proof: readonly string[]): Promise<{ hash: string }>;
+  /** Credits payees by their proofs (`buildPayouts`), all of them or none. */
+  claim(claims: readonly Claim[]): Promise<{ hash: string }>;
   /** Whether the contract would credit the claim now. */
   canClaim(claim: Claim): Promise<boolean>;
   /** Credits what is collected, if anything, and turns `amountWei` of the credit into tokens of `to`, in one transaction. */
@@ -120,12 +120,7 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
     rejectResult: (ref, reasonHash, attestations = []) =>
       once(ref.jobId, 'rejectResult', commitmentOf(ref), reasonHash, concat(attestations)),
     payWorkers: (jobId, resultHash, shares) => once(jobId, 'payWorkers', resultHash, shares.map(toPayee)),
-    claimPay: (ref, share, proof) =>
-      sender.send({
-        key: `${ref.jobId}:claimPay:${share.index}`,
-        to: chain.core,
-        data: claimData({ ref, share, proof }),
-      }),
+    claim: (claims) => again('claim', 'multicall', [claims.map(claimData)]),
     canClaim: (claim) =>
       chain.provider.call({ from: address, to: chain.core, data: claimData(claim) }).then(
         () => true,

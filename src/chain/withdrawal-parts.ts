@@ -41,6 +41,11 @@ export function cutWithdrawal(creditWei: bigint, claims: readonly Claim[], sweep
   return parts;
 }
 
+/** The claims of each transaction. */
+export function cutClaims(claims: readonly Claim[]): Claim[][] {
+  return cut(claims, CLAIMS_PER_PART);
+}
+
 /** The days of each transaction to the reward pool. */
 export function cutSlots(slots: readonly number[]): number[][] {
   return cut(slots, SLOTS_PER_PART);

@@ -6,6 +6,7 @@ import { indexFinal, indexTentative } from '../board/indexer';
 import { watchSizes } from '../board/sizes';
 import { type Chain, openChain } from '../chain/client';
 import { type Emeth, openEmeth } from '../chain/emeth';
+import { payAll } from '../chain/pay';
 import { buildPayouts } from '../chain/payouts';
 import { openSender } from '../chain/sender';
 import { openWallet, recoverTyped, type Wallet } from '../chain/wallet';
@@ -32,9 +33,6 @@ import { openMasterStore } from './open-store';
 import type { CommonOptions } from './options';
 import { finalityOf, jobRules } from './role-settings';
 import { untilAllEnd } from './until-all-end';
-
-/** Most payees the contract credits in one call. */
-const MAX_PAYEES = 16;
 
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runMaster(options: CommonOptions): Promise<void> {
@@ -123,12 +121,7 @@ function masterChain(chain: Chain, emeth: Emeth): MasterChain {
       void (await emeth.submit({ jobId, resultHash, payoutRoot }, fuelUsed, reference)),
     unwind: async (jobId) => void (await emeth.unwind(jobId)),
     finalize: async (jobId) => void (await emeth.finalize(jobId)),
-    async payWorkers(jobId, resultHash, shares) {
-      if (shares.length <= MAX_PAYEES) return void (await emeth.payWorkers(jobId, resultHash, shares));
-      // Too many for one call: each is credited by its proof.
-      const { root: payoutRoot, proofOf } = buildPayouts(shares);
-      for (const share of shares) await emeth.claimPay({ jobId, resultHash, payoutRoot }, share, proofOf(share.index));
-    },
+    payWorkers: (jobId, resultHash, shares) => payAll(chain, emeth, { jobId, resultHash, shares }),
     payoutRoot: (shares) => buildPayouts(shares).root,
   };
 }

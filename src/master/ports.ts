@@ -18,7 +18,7 @@ export interface MasterChain {
   finalize(jobId: JobId): Promise<void>;
   /** Ends a dispute nobody decided in its window. */
   unwind(jobId: JobId): Promise<void>;
-  /** Credits the node and every worker. */
+  /** Credits the node and every worker, unless that has been done. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<void>;
   payoutRoot(shares: readonly Share[]): string;
 }

@@ -54,7 +54,8 @@ export async function openUnclaimedPay(): Promise<UnclaimedPay> {
     async credit(jobId, index) {
       await using node = await client.openNode();
       const { ref, shares } = verified.get(jobId) as Verified;
-      await node.emeth.claimPay(ref, shares[index] as Share, buildPayouts(shares).proofOf(index));
+      const proof = buildPayouts(shares).proofOf(index);
+      await node.emeth.claim([{ ref, share: shares[index] as Share, proof }]);
     },
     async giveReceipts(dataDir, jobIds) {
       await mkdir(dataDir, { recursive: true });

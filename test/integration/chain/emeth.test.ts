@@ -2,6 +2,7 @@ import { parseEther } from 'ethers';
 import { type Attestation, signAttestation, sortAttestations } from '../../../src/chain/attestations';
 import { defaultTerms } from '../../../src/chain/deploy';
 import type { ResultRef } from '../../../src/chain/emeth';
+import { payAll } from '../../../src/chain/pay';
 import { buildPayouts } from '../../../src/chain/payouts';
 import { Address, type JobId } from '../../../src/domain/ids';
 import { shareOut } from '../../../src/domain/shares';
@@ -113,15 +114,52 @@ describe('emeth', () => {
     await (await emethOf('verifier')).verify(ref);
     const claimer = await emethOf('challenger');
     for (const share of shares.slice(15, 18)) {
-      await claimer.claimPay(ref, share, proofOf(share.index));
+      await claimer.claim([{ ref, share, proof: proofOf(share.index) }]);
       expect(await chain.credit(share.worker)).toBe(share.amountWei);
     }
     const share = shares[15]!;
-    const again = (await emethOf('verifier2')).claimPay(ref, share, proofOf(15));
+    const again = (await emethOf('verifier2')).claim([{ ref, share, proof: proofOf(15) }]);
     await expect(again).rejects.toMatchObject({ detail: { reason: 'EmethCore_AlreadyClaimed' } });
     const greedy = { ...shares[18]!, amountWei: shares[18]!.amountWei + 1n };
-    const lie = claimer.claimPay(ref, greedy, proofOf(18));
+    const lie = claimer.claim([{ ref, share: greedy, proof: proofOf(18) }]);
     await expect(lie).rejects.toMatchObject({ detail: { reason: 'EmethCore_WrongProof' } });
+  });
+
+  test.each([
+    ['nobody was paid yet', 3, [], 1],
+    ['one of few has claimed', 3, [1], 1],
+    ['nobody of many was paid yet', 20, [], 1],
+    ['some of many have claimed', 20, [0, 7, 20], 1],
+    ['there are more than one transaction takes', 80, [], 2],
+  ])(
+    'when %s, all get their pay, in as few transactions as it takes',
+    async (_case, workers, claimed, transactions) => {
+      const { chain, emethOf } = accounts;
+      const { ref, shares, proofOf, node } = await submit(workers);
+      await (await emethOf('verifier')).verify(ref);
+      const before = await chain.credit(node.address);
+      const claimer = await emethOf('challenger');
+      for (const index of claimed) await claimer.claim([{ ref, share: shares[index]!, proof: proofOf(index) }]);
+      const sent = () => chain.provider.getTransactionCount(node.address);
+      const sentBefore = await sent();
+      const pay = () => payAll(chain, node, { jobId: ref.jobId, resultHash, shares });
+      await pay();
+      expect((await sent()) - sentBefore).toBe(transactions);
+      for (const { worker, amountWei } of shares.slice(1)) expect(await chain.credit(worker)).toBe(amountWei);
+      expect((await chain.credit(node.address)) - before).toBe(shares[0]?.amountWei);
+      await pay();
+      expect((await sent()) - sentBefore).toBe(transactions);
+    },
+  );
+
+  test('when somebody else has paid everybody, there is nothing left to do', async () => {
+    const { chain, emethOf } = accounts;
+    const { ref, shares, node } = await submit(3);
+    await (await emethOf('verifier')).verify(ref);
+    await (await emethOf('challenger')).payWorkers(ref.jobId, resultHash, shares);
+    const sent = await chain.provider.getTransactionCount(node.address);
+    await payAll(chain, node, { jobId: ref.jobId, resultHash, shares });
+    expect(await chain.provider.getTransactionCount(node.address)).toBe(sent);
   });
 
   test('when two verifiers must agree, one brings the other’s attestation', async () => {

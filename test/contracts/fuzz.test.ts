@@ -63,10 +63,10 @@ function sumReach(lines: string): Record<string, Record<string, number>> {
 
 /** The project's settings, by which forge may write besides where the tests tell how far they came. */
 function prepareReach(): { config: string; reach: string } {
-  const folder = join('.cache', 'forge');
+  const folder = join('.cache', 'forge', 'reach');
   mkdirSync(join(root, folder), { recursive: true });
-  const [config, reach] = [join(folder, 'fuzz.toml'), join(folder, 'reach.txt')];
-  const may = `\n[[profile.default.fs_permissions]]\naccess = "write"\npath = "${reach}"\n`;
+  const [config, reach] = [join(folder, 'foundry.toml'), join(folder, 'reach.txt')];
+  const may = `\n[[profile.default.fs_permissions]]\naccess = "write"\npath = "${folder}"\n`;
   writeFileSync(join(root, config), readFileSync(join(root, 'foundry.toml'), 'utf8') + may);
   rmSync(join(root, reach), { force: true });
   return { config, reach };
@@ -76,10 +76,10 @@ test(
   `unit tests, hostile tokens and invariants of the contracts: ${runs} sequences of ${depth} calls, see test/contracts/forge`,
   () => {
     const { config, reach } = prepareReach();
-    const { status, stdout, stderr } = spawnSync(findForge(), ['test', '--root', root, '--config-path', config], {
+    const { status, stdout, stderr } = spawnSync(findForge(), ['test'], {
       cwd: root,
       encoding: 'utf8',
-      env: { ...process.env, EMETH_REACH: reach },
+      env: { ...process.env, FOUNDRY_CONFIG: config, EMETH_REACH: reach },
       maxBuffer: 64 * 1024 * 1024,
     });
     expect([status, status === 0 ? '' : `${stdout}\n${stderr}`]).toEqual([0, '']);

@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {INodeRegistry} from "../../../src/contracts/interfaces/INodeRegistry.sol";
-import {JobActs} from "./JobActs.sol";
+import {TurnActs} from "./TurnActs.sol";
 import {vm} from "./Vm.sol";
 
 /// @notice What a crowd does at the registry. Stakes are books of money too, and are compared after every act.
-abstract contract NodeActs is JobActs {
+abstract contract NodeActs is TurnActs {
     /// @dev What of a node is remembered beside the registry.
     struct Past {
         uint256 deactivatedAt;

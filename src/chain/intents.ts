@@ -80,8 +80,24 @@ export function actOf(intent: Intent): Act {
   return { to: to ?? intent.to, data, value };
 }
 
+/**
+ * For acts that may be repeated: one under way with the same content, or the next of its kind. They are numbered, so that of two
+ * processes that begin the same at the same time one follows the other's.
+ */
+export async function beginAgain(intents: IntentStore, wanted: NewIntent): Promise<Intent> {
+  const { account, key } = wanted;
+  const act = askedOf(wanted);
+  const pending = await intents.listPending(account);
+  const twin = pending.find((intent) => intent.key.startsWith(`${key}:`) && isSameAct(actOf(intent), act));
+  if (twin) return twin;
+  for (let number = await intents.countLike(account, `${key}:`); ; number += 1) {
+    const intent = await intents.begin({ ...wanted, key: `${key}:${number}` });
+    if (isSameAct(askedOf(intent), act)) return intent;
+  }
+}
+
 /** Whether two acts would do the same. */
-export function isSameAct(a: Act, b: Act): boolean {
+function isSameAct(a: Act, b: Act): boolean {
   return a.to.toLowerCase() === b.to.toLowerCase() && a.data === b.data && a.value === b.value;
 }
 

@@ -12,12 +12,11 @@ import {
   type Attempt,
   actOf,
   askedOf,
+  beginAgain,
   haveSameVersions,
   type Intent,
   type IntentStore,
-  isSameAct,
   lastAttempt,
-  type NewIntent,
 } from './intents';
 import { MinedWatch } from './mined';
 import { isFiller, NonceGaps, type WaitsBehind } from './nonce-gaps';
@@ -207,27 +206,13 @@ class TransactionSender implements Sender {
 
   /** The intent, signed if it was not yet. */
   private async begin({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
+    const { intents } = this.deps;
     await this.lookBack(key);
     const wanted = { account: this.address, key, to, data, valueWei };
-    const intent = repeatable ? await this.beginAgain(wanted) : await this.deps.intents.begin(wanted);
+    const intent = await (repeatable ? beginAgain(intents, wanted) : intents.begin(wanted));
     if (intent.state !== 'created') return intent;
     const act = askedOf(intent);
     return this.sign(intent, act, await this.prepare(intent, act));
-  }
-
-  /**
-   * One under way with the same content, or the next of its kind. They are numbered, so that of two processes that begin the same at
-   * the same time one follows the other's.
-   */
-  private async beginAgain(wanted: NewIntent): Promise<Intent> {
-    const { intents } = this.deps;
-    const act = askedOf(wanted);
-    const twin = await this.findTwin(wanted.key, act);
-    if (twin) return twin;
-    for (let number = await intents.countLike(this.address, `${wanted.key}:`); ; number += 1) {
-      const intent = await intents.begin({ ...wanted, key: `${wanted.key}:${number}` });
-      if (isSameAct(askedOf(intent), act)) return intent;
-    }
   }
 
   private async fill(intent: Intent, nonce: number): Promise<Intent | undefined> {
@@ -240,11 +225,6 @@ class TransactionSender implements Sender {
     const mined = await this.deps.intents.listMined(this.address);
     for (const intent of mined)
       if (intent.key === key || intent.key.startsWith(`${key}:`)) await this.mined.look(intent);
-  }
-
-  private async findTwin(key: string, act: Act): Promise<Intent | undefined> {
-    const pending = await this.deps.intents.listPending(this.address);
-    return pending.find((intent) => intent.key.startsWith(`${key}:`) && isSameAct(actOf(intent), act));
   }
 
   /** Simulates and prices. A refusal ends the intent before anything is spent; an unreachable node leaves it as it is. */

@@ -2,7 +2,6 @@
 pragma solidity ^0.8.28;
 
 import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
-import {PayoutTree} from "../../../src/contracts/PayoutTree.sol";
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {Watcher} from "./Watcher.sol";
 import {vm} from "./Vm.sol";
@@ -113,7 +112,7 @@ abstract contract JobActs is Watcher {
         // One time in eight the node claims more fuel than was bought.
         uint256 most = uint256(before.fuelLimit) * (kind % 8 == 0 ? 2 : 1);
         fuelUsed = uint40(_bound(fuelUsed, kind % 8 == 0 ? before.fuelLimit : 0, most));
-        Split memory split = _split(before, fuelUsed, first, kind % 4 < 2);
+        Split memory split = _split(before, fuelUsed, first, kind % 4);
         bool open = before.state == IEmethCore.State.PROCESSING && _now() <= before.deadline && fuelUsed <= before.fuelLimit;
         bytes memory data = abi.encodeCall(_core.submit, (jobId, RESULT, fuelUsed, split.root, "r"));
         if (open) _foreseeSubmit(jobId, _payoutOf(before, fuelUsed), _commitmentTo(split.root), _ledgers[jobId].rules);
@@ -122,15 +121,15 @@ abstract contract JobActs is Watcher {
         _splits[jobId] = split;
     }
 
-    function _split(IEmethCore.Job memory job, uint256 fuelUsed, uint96 first, bool isHonest)
+    function _split(IEmethCore.Job memory job, uint256 fuelUsed, uint96 first, uint256 kind)
         private
         view
         returns (Split memory split)
     {
         uint96 payout = _payoutOf(job, fuelUsed);
         split.first = uint96(_bound(first, 0, payout));
-        // A node may commit to a list that promises more than the job pays.
-        split.second = isHonest ? payout - split.first : payout;
+        // A node may commit to a list that promises more than the job pays, or less.
+        split.second = kind == 2 ? payout : kind == 3 ? (payout - split.first) / 2 : payout - split.first;
         split.root = Hashes.commutativeKeccak256(_leaf(0, split.first), _leaf(1, split.second));
     }
 
@@ -147,13 +146,13 @@ abstract contract JobActs is Watcher {
         (bytes16 jobId, uint256 caller) = (_id(job), FIRST_VERIFIER + brings % 3);
         bytes20 commitment = _commitmentTo(_splits[jobId].root);
         bool open = _isJudgeable(_core.jobs(jobId), isGood) && _isQuorum(jobId, signers % 4, caller);
-        bytes memory signed = _signatures(jobId, commitment, isGood, signers % 4);
-        if (trick % 4 == 0) {
-            if (open) _note("verdicts with a trick");
-            open = false;
-            if (trick % 8 == 0) commitment = bytes20(RESULT);
-            else signed = _tricked(jobId, commitment, isGood, trick / 8);
-        }
+        if (open && trick % 4 == 0) _note("verdicts with a trick");
+        if (trick % 4 == 0) open = false;
+        // Another result is meant, and signed; or something is wrong with the signatures.
+        if (trick % 8 == 0) commitment = bytes20(RESULT);
+        bytes memory signed = trick % 8 == 4
+            ? _tricked(jobId, commitment, isGood, trick / 8)
+            : _signatures(jobId, commitment, isGood, signers % 4);
         bytes memory data = isGood
             ? abi.encodeCall(_core.verify, (jobId, commitment, signed))
             : abi.encodeCall(_core.rejectResult, (jobId, commitment, bytes16(RESULT), signed));
@@ -274,12 +273,28 @@ abstract contract JobActs is Watcher {
 
     function claimPay(uint256 job, uint256 index) public {
         if (_ids.length == 0) return;
+        if (index / 2 % 4 == 0) _claimForged(job, index);
         index %= 2;
         IEmethCore.Job memory before = _core.jobs(_id(job));
         (bytes memory data, uint96 amount, bool open) = _claimOf(_id(job), index, before);
         if (open) _foreseePay(_id(job), _node(index), amount);
         if (!_call(_actors[SOMEBODY], job % _ids.length, data, open ? Word.MUST_WORK : Word.MUST_FAIL)) return;
         _notePaid(_id(job), uint8(1 << index), amount, before);
+    }
+
+    /// @dev By a tree of one's own, all that is left; or a leaf of the tree under an index that it has not.
+    function _claimForged(uint256 job, uint256 index) private {
+        Split storage split = _splits[_id(job)];
+        address by = _node(index % 2);
+        uint96 left = _core.jobs(_id(job)).payout;
+        bytes memory data = abi.encodeCall(
+            _core.claimPay, (_id(job), RESULT, _leafOf(index, by, left), index, by, left, new bytes32[](0))
+        );
+        _call(by, job % _ids.length, data, Word.MUST_FAIL);
+        bytes32[] memory proof = new bytes32[](1);
+        proof[0] = _leaf(1, split.second);
+        data = abi.encodeCall(_core.claimPay, (_id(job), RESULT, split.root, 2 + index % 300, _node(0), split.first, proof));
+        _call(by, job % _ids.length, data, Word.MUST_FAIL);
     }
 
     /// @dev A worker claims and takes all of its credit out, in one transaction: both happen or neither.
@@ -335,6 +350,11 @@ abstract contract JobActs is Watcher {
     }
 
     function _leaf(uint256 index, uint96 amount) private view returns (bytes32) {
-        return PayoutTree.leaf(index, _node(index), amount);
+        return _leafOf(index, _node(index), amount);
+    }
+
+    /// @dev In the words of the rule, not by the contracts' own library.
+    function _leafOf(uint256 index, address worker, uint96 amount) private pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(index, worker, amount))));
     }
 }

@@ -44,8 +44,7 @@ abstract contract MoneyActs is Watcher {
         _spends(account, amount + tip);
         _gets(by, tip);
         _receives(target, amount);
-        bool done = _callFor(by, isGood ? account : by, NO_JOB, data);
-        _judge(done, isGood ? _wordOfTransfer() : Word.MUST_FAIL);
+        bool done = _callFor(by, isGood ? account : by, NO_JOB, data, isGood ? _wordOfTransfer() : Word.MUST_FAIL);
         if (done) _call(by, NO_JOB, data, Word.MUST_FAIL);
     }
 

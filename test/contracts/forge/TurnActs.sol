@@ -32,7 +32,8 @@ abstract contract TurnActs is JobActs {
     function _finish(uint256 job, uint256 kind, IEmethCore.Job memory before) private {
         bool isLate = kind == 1 || kind == 3 || kind == 5 || kind == 7 || kind == 8;
         uint256 least = _ledgers[_id(job)].rules.minWork;
-        if (isLate && _now() <= before.deadline) vm.warp(uint256(before.deadline) + 1);
+        // The second of the deadline itself is too early.
+        if (isLate && _now() <= before.deadline) vm.warp(uint256(before.deadline) + (before.fee % 8 < 3 ? 0 : 1));
         // A node that declines does so in time for another, or waits until it is too late.
         else if (kind == 2 && before.fee % 2 == 0 && _now() + least <= before.deadline) vm.warp(before.deadline);
         bool isNodes = kind == 2 || kind == 8;

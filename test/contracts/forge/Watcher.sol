@@ -43,15 +43,15 @@ abstract contract Watcher is Outcomes {
 
     /// @dev `job` is the only one the call may change.
     function _call(address by, uint256 job, bytes memory data, Word word) internal returns (bool done) {
-        done = _callFor(by, by, job, data);
-        _judge(done, word);
+        done = _callFor(by, by, job, data, word);
     }
 
     /// @dev `payer` has agreed to pay, by its call or its signature.
-    function _callFor(address by, address payer, uint256 job, bytes memory data) internal returns (bool done) {
+    function _callFor(address by, address payer, uint256 job, bytes memory data, Word word) internal returns (bool done) {
         uint256 before = _token.balanceOf(address(_core));
         if (by != address(this)) vm.prank(by);
         (done,) = address(_core).call(data);
+        _judge(done, word);
         // A call that failed changed nothing.
         if (!done) return _failed();
         _note(bytes4(data));

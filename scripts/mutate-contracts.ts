@@ -1,98 +1,124 @@
 /**
  * Shows that the contracts' tests bite: makes one small mistake after another and looks which test notices.
  *
- *     npx ts-node scripts/mutate-contracts.ts [--only PATTERN] [--jobs N] [--list] [--json] [--resume]
+ *     npx ts-node scripts/mutate-contracts.ts [--by unit|invariants] [--only PATTERN] [--jobs N] [--list] [--json] [--resume]
  *
- * Writes docs/mutations.md after a run over all of them. Exits 1 when fewer than 95 % are noticed, or the list itself is wrong.
+ * Unit tests and invariants are tried apart, each as if the other were not there; `--by` tries one of them. Writes docs/mutations.md
+ * once both have tried all they have to. Exits 1 when fewer than 95 % are noticed, or the list itself is wrong.
  * `--resume` goes on with a run that was stopped, with the tests as they were when it began.
  */
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { mutations } from './mutations';
 import { applyMutation, type Mutation } from './mutations/mutation';
-import { gate, keyOf, type Result, renderReport, renderTable, summarise } from './mutations/report';
+import { renderReport, renderTable } from './mutations/report';
+import { gate, isComplete, isFor, keyOf, phases, type Result, summarise } from './mutations/score';
 import { copyProject, type Phase, resetCopy, runForge, startCompiler } from './mutations/workshop';
 
 const scratch = join(tmpdir(), 'emeth-mutants');
-const base = join(scratch, 'base');
+const baseOf = (phase: Phase) => join(scratch, `base-${phase}`);
 const resultsFile = join(scratch, 'results.jsonl');
-const phases: readonly Phase[] = ['unit', 'invariants'];
 const say = (line: string) => process.stderr.write(`${line}\n`);
 
-/** The tests must pass before any mistake is made; this also compiles all that no mutation touches. */
-async function prepareBase(socket: string): Promise<void> {
-  rmSync(resultsFile, { force: true });
-  copyProject(base, socket);
-  for (const phase of phases) {
-    const verdict = await runForge(base, phase);
-    if (verdict.kind !== 'ran' || verdict.failed.length > 0) {
-      const reason = verdict.kind === 'broken' ? verdict.output.slice(-3000) : JSON.stringify(verdict);
-      throw new Error(`The tests fail without any mutation; mend them first (${base}).\n${reason}`);
-    }
-    say(`${verdict.passed} tests pass without a mutation (${phase})`);
-  }
+interface Trial {
+  mutation: Mutation;
+  phase: Phase;
 }
 
-async function tryMutation(mutation: Mutation, dir: string): Promise<Result> {
+const trialKey = ({ phase, mutation }: Trial): string => `${phase} ${mutation.name}`;
+
+/** The tests must pass before any mistake is made; this also compiles all that no mutation touches. */
+async function prepareBase(phase: Phase, socket: string): Promise<void> {
+  const base = baseOf(phase);
+  copyProject(base, socket, phase);
+  const verdict = await runForge(base, phase);
+  if (verdict.kind !== 'ran' || verdict.failed.length > 0) {
+    const reason = verdict.kind === 'broken' ? verdict.output.slice(-3000) : JSON.stringify(verdict);
+    throw new Error(`The tests fail without any mutation; mend them first (${base}).\n${reason}`);
+  }
+  say(`${verdict.passed} tests pass without a mutation (${phase})`);
+}
+
+async function tryMutation(mutation: Mutation, phase: Phase, dir: string): Promise<Result> {
   const path = join('src', 'contracts', mutation.file);
+  const base = baseOf(phase);
   resetCopy(dir, base);
   writeFileSync(join(dir, path), applyMutation(mutation, readFileSync(join(base, path), 'utf8')));
-  for (const phase of phases) {
-    const verdict = await runForge(dir, phase);
-    if (verdict.kind === 'endless') return { mutation, outcome: 'killed', by: ['(forge does not end)'] };
-    if (verdict.kind === 'broken') {
-      say(verdict.output.slice(0, 1500));
-      return { mutation, outcome: 'invalid', by: [] };
-    }
-    if (verdict.failed.length > 0) return { mutation, outcome: 'killed', by: verdict.failed };
+  const verdict = await runForge(dir, phase);
+  if (verdict.kind === 'endless') return { mutation, phase, outcome: 'killed', by: ['(forge does not end)'] };
+  if (verdict.kind === 'broken') {
+    say(verdict.output.slice(0, 1500));
+    return { mutation, phase, outcome: 'invalid', by: [] };
   }
-  return { mutation, outcome: 'survived', by: [] };
+  return { mutation, phase, outcome: verdict.failed.length > 0 ? 'killed' : 'survived', by: verdict.failed };
 }
 
-/** Results of a run that was stopped, of mutations that are still the same. */
-function readResults(wanted: readonly Mutation[]): Result[] {
+/** All results there are, of mutations that are still the same. */
+function readResults(): Result[] {
   if (!existsSync(resultsFile)) return [];
-  const lines = readFileSync(resultsFile, 'utf8').trimEnd().split('\n');
-  const found = new Map(
-    lines
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Result)
-      .map((r) => [keyOf(r.mutation), r]),
-  );
-  return wanted.flatMap((mutation) => {
-    const result = found.get(keyOf(mutation));
-    return result ? [{ ...result, mutation }] : [];
-  });
+  const current = new Map(mutations.map((mutation) => [keyOf(mutation), mutation]));
+  const lines = readFileSync(resultsFile, 'utf8').trimEnd().split('\n').filter(Boolean);
+  const found = new Map<string, Result>();
+  for (const line of lines) {
+    const result = JSON.parse(line) as Result;
+    const mutation = current.get(keyOf(result.mutation));
+    if (mutation) found.set(trialKey({ phase: result.phase, mutation }), { ...result, mutation });
+  }
+  const order = new Map(mutations.map(({ name }, i) => [name, i]));
+  return [...found.values()].sort((a, b) => (order.get(a.mutation.name) ?? 0) - (order.get(b.mutation.name) ?? 0));
 }
 
-async function tryAll(wanted: readonly Mutation[], jobs: number, done: Result[]): Promise<Result[]> {
-  const results = [...done];
-  const known = new Set(done.map(({ mutation }) => mutation.name));
-  const waiting = wanted.filter(({ name }) => !known.has(name));
+/** Begins anew: what was found before of these is gone, all else stays. */
+async function begin(trials: readonly Trial[], chosen: readonly Phase[], socket: string): Promise<void> {
+  const again = new Set(trials.map(trialKey));
+  const kept = readResults().filter((result) => !again.has(trialKey(result)));
+  mkdirSync(scratch, { recursive: true });
+  writeFileSync(resultsFile, kept.map((result) => `${JSON.stringify(result)}\n`).join(''));
+  for (const phase of chosen) {
+    rmSync(baseOf(phase), { recursive: true, force: true });
+    await prepareBase(phase, socket);
+  }
+}
+
+async function tryAll(trials: readonly Trial[], jobs: number): Promise<void> {
+  const known = new Set(readResults().map(trialKey));
+  const waiting = trials.filter((trial) => !known.has(trialKey(trial)));
   const total = waiting.length;
   const start = Date.now();
+  let tried = 0;
   const note = (result: Result) => {
-    results.push(result);
     appendFileSync(resultsFile, `${JSON.stringify(result)}\n`);
-    const tried = results.length - done.length;
+    tried += 1;
     const left = Math.ceil((((Date.now() - start) / tried) * (total - tried)) / 60_000);
     const by = result.by[0] ? ` by ${result.by[0]}` : '';
     say(`[${tried}/${total}, about ${left} min left] ${result.outcome.padEnd(8)} ${result.mutation.name}${by}`);
   };
   const work = async (_: unknown, i: number) => {
     for (let next = waiting.shift(); next; next = waiting.shift())
-      note(await tryMutation(next, join(scratch, `job-${i}`)));
+      note(await tryMutation(next.mutation, next.phase, join(scratch, `job-${i}`)));
   };
   await Promise.all(Array.from({ length: jobs }, work));
-  const order = new Map(wanted.map(({ name }, i) => [name, i]));
-  return results.sort((a, b) => (order.get(a.mutation.name) ?? 0) - (order.get(b.mutation.name) ?? 0));
+}
+
+/** What came out, on the terminal and, once there is all of it, as the page. */
+function tell(trials: readonly Trial[], isJson: boolean): void {
+  const results = readResults();
+  const wanted = new Set(trials.map(trialKey));
+  const asked = results.filter((result) => wanted.has(trialKey(result)));
+  process.stdout.write(
+    isJson ? `${JSON.stringify({ ...summarise(asked), results: asked }, null, 2)}\n` : renderTable(asked),
+  );
+  if (isComplete(results)) writeFileSync(join(__dirname, '..', 'docs', 'mutations.md'), renderReport(results));
+  const { score, wrong } = summarise(isComplete(results) ? results : asked);
+  if ((score < gate && isComplete(results)) || wrong.length > 0) process.exitCode = 1;
 }
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      by: { type: 'string' },
       only: { type: 'string' },
       jobs: { type: 'string', default: '1' },
       list: { type: 'boolean' },
@@ -101,21 +127,23 @@ async function main(): Promise<void> {
     },
   });
   const pattern = new RegExp(values.only ?? '', 'i');
-  const wanted = mutations.filter(({ name }) => pattern.test(name));
+  const chosen = phases.filter((phase) => values.by === undefined || values.by === phase);
+  if (chosen.length === 0) throw new Error(`Nothing is called ${values.by}; --by takes unit or invariants.`);
+  const trials = chosen.flatMap((phase) =>
+    mutations
+      .filter((mutation) => pattern.test(mutation.name) && isFor(phase, mutation))
+      .map((mutation) => ({ mutation, phase })),
+  );
   if (values.list) {
-    for (const { name, why } of wanted) process.stdout.write(`${name}: ${why}\n`);
+    for (const { mutation } of trials) process.stdout.write(`${mutation.name}: ${mutation.why}\n`);
     return;
   }
   const socket = `${scratch}.sock`;
   const compiler = await startCompiler(socket);
   try {
-    const resumes = values.resume && existsSync(base);
-    if (!resumes) await prepareBase(socket);
-    const results = await tryAll(wanted, Number(values.jobs), resumes ? readResults(wanted) : []);
-    const summary = summarise(results);
-    process.stdout.write(values.json ? `${JSON.stringify({ ...summary, results }, null, 2)}\n` : renderTable(results));
-    if (values.only === undefined) writeFileSync(join(__dirname, '..', 'docs', 'mutations.md'), renderReport(results));
-    if (summary.score < gate || summary.wrong.length > 0) process.exitCode = 1;
+    if (!values.resume || !chosen.every((phase) => existsSync(baseOf(phase)))) await begin(trials, chosen, socket);
+    await tryAll(trials, Number(values.jobs));
+    tell(trials, values.json ?? false);
   } finally {
     compiler.kill();
   }

@@ -9,6 +9,14 @@ const root = join(__dirname, '..', '..');
 const copied = ['src/contracts', 'test/contracts/forge', 'foundry.toml'];
 const timeoutMs = 240_000;
 
+/** Sequences of a hundred calls in which the invariants have to notice a mutation; a fifth of what every test run makes. */
+export const sequences = 48;
+
+const invariants = 'test/contracts/forge/Invariants.t.sol';
+
+/** `unit`: all tests that say what to call; `invariants`: the two campaigns of calls that forge chooses. */
+export type Phase = 'unit' | 'invariants';
+
 /** Half the time of the project's own settings: the code need not be small, only right. Linting would take a second of each mutation. */
 const settings = `
 [profile.default.optimizer_details]
@@ -41,12 +49,10 @@ const environment = {
   ...process.env,
   FOUNDRY_FUZZ_SEED: '0x1',
   FOUNDRY_FUZZ_RUNS: '64',
-  FOUNDRY_INVARIANT_RUNS: '32',
-  FOUNDRY_INVARIANT_DEPTH: '60',
+  FOUNDRY_INVARIANT_RUNS: `${sequences}`,
+  FOUNDRY_INVARIANT_DEPTH: '100',
   FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: '0',
 };
-
-export type Phase = 'unit' | 'invariants';
 
 /** What a run of forge says: the failed tests as `Contract.test`, sorted, or why there is none. */
 export type Verdict =
@@ -65,11 +71,13 @@ export async function startCompiler(socket: string): Promise<ChildProcess> {
   return server;
 }
 
-/** A copy of the working tree's contracts and forge tests, as they are now. */
-export function copyProject(dir: string, socket: string): void {
+/** A copy of the working tree's contracts and the phase's tests, as they are now. What a phase does not run need not be compiled for it. */
+export function copyProject(dir: string, socket: string, phase: Phase): void {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(join(dir, 'scripts'), { recursive: true });
   for (const path of copied) cpSync(join(root, path), join(dir, path), { recursive: true });
+  const others = phase === 'unit' ? invariants : 'test/contracts/forge/unit';
+  rmSync(join(dir, others), { recursive: true });
   symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
   appendFileSync(join(dir, 'foundry.toml'), settings);
   writeFileSync(join(dir, 'scripts', 'solc.cjs'), client(socket), { mode: 0o755 });
@@ -98,10 +106,11 @@ function readReport(output: string): { passed: number; failed: string[] } | unde
   return { passed: tests.length - failed.length, failed: failed.sort() };
 }
 
-/** Runs the unit tests, or all others, in a copy. */
+/** Runs the tests of a phase in its copy. Of the invariants the first that fails is enough. */
 export async function runForge(dir: string, phase: Phase): Promise<Verdict> {
-  const choice = phase === 'unit' ? '--match-path' : '--no-match-path';
-  const forge = spawn(findForge(), ['test', '--json', choice, 'test/contracts/forge/unit/*'], {
+  const choice = phase === 'unit' ? '--no-match-path' : '--match-path';
+  const more = phase === 'unit' ? [] : ['--fail-fast'];
+  const forge = spawn(findForge(), ['test', '--json', choice, invariants, ...more], {
     cwd: dir,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,0 +1,81 @@
+/** What mutations came to: by the unit tests, by the invariants, and by both. */
+import { createHash } from 'node:crypto';
+import { mutations } from '../mutations';
+import type { Mutation } from './mutation';
+import type { Phase } from './workshop';
+
+export interface Result {
+  mutation: Mutation;
+  phase: Phase;
+  /** `invalid` does not compile: such a mutation has to be written anew. */
+  outcome: 'killed' | 'survived' | 'invalid';
+  /** The tests that failed. */
+  by: string[];
+}
+
+export interface Summary {
+  killed: number;
+  /** Mutations that a test could notice. */
+  counted: number;
+  score: number;
+  survivors: Mutation[];
+  equivalents: Mutation[];
+  /** What is wrong with the list itself. */
+  wrong: string[];
+}
+
+export const phases: readonly Phase[] = ['unit', 'invariants'];
+
+/** Least part of the mutations that the tests have to notice. */
+export const gate = 0.95;
+
+/** The invariants are about a job's states and its money, from the request to the last withdrawal: these files keep them. */
+export const invariantFiles: readonly string[] = [
+  'EmethCore.sol',
+  'JobBook.sol',
+  'Verdicts.sol',
+  'Payroll.sol',
+  'PayoutTree.sol',
+  'SlotBook.sol',
+  'CreditBook.sol',
+  'Account.sol',
+  'ExactTransfer.sol',
+];
+
+/** All of them would take hours. Whose name hashes to a multiple of three is tried: nobody chooses, and no other mutation changes it. */
+const isDrawn = (name: string) => (createHash('sha256').update(name).digest()[0] ?? 0) % 3 === 0;
+
+/** Whether a phase has to try a mutation. */
+export const isFor = (phase: Phase, { file, name }: Mutation): boolean =>
+  phase === 'unit' || (invariantFiles.includes(file) && isDrawn(name));
+
+/** Two mutations with one key make the same mistake. */
+export const keyOf = ({ file, find, replace }: Mutation): string => JSON.stringify([file, find, replace]);
+
+/** Whether both phases have tried all they have to. */
+export function isComplete(results: readonly Result[]): boolean {
+  const known = new Set(results.map(({ phase, mutation }) => `${phase} ${mutation.name}`));
+  return phases.every((phase) => mutations.every((each) => !isFor(phase, each) || known.has(`${phase} ${each.name}`)));
+}
+
+/** A mutation is noticed when any of the results says so. */
+export function summarise(results: readonly Result[]): Summary {
+  const all = [...new Set(results.map(({ mutation }) => mutation))];
+  const noticed = new Set(results.filter(({ outcome }) => outcome === 'killed').map(({ mutation }) => mutation));
+  const invalid = new Set(results.filter(({ outcome }) => outcome === 'invalid').map(({ mutation }) => mutation));
+  const counted = all.filter((mutation) => !mutation.equivalent && !invalid.has(mutation));
+  const survivors = counted.filter((mutation) => !noticed.has(mutation));
+  const killed = counted.length - survivors.length;
+  const notEquivalent = all.filter((mutation) => mutation.equivalent && noticed.has(mutation));
+  return {
+    killed,
+    counted: counted.length,
+    score: counted.length === 0 ? 0 : killed / counted.length,
+    survivors,
+    equivalents: all.filter(({ equivalent }) => equivalent),
+    wrong: [
+      ...[...invalid].map(({ name }) => `${name} does not compile`),
+      ...notEquivalent.map(({ name }) => `${name} is not equivalent: a test notices it`),
+    ],
+  };
+}

@@ -185,6 +185,7 @@ export const moneyMutations = [
       find: 'token.balanceOf(address(this)) - before;',
       replace: 'token.balanceOf(address(this));',
       why: 'A token that keeps a part would be believed.',
+      leftToInvariants: true,
     },
   }),
 ];

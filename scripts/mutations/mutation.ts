@@ -11,6 +11,8 @@ export interface Mutation {
   why: string;
   /** Why no test can tell it from the original. Such a mutation is tried and shown, and not counted. */
   equivalent?: string | undefined;
+  /** No unit test says it, so it is left to the invariants, drawn or not. */
+  leftToInvariants?: true | undefined;
   /** Why it is left that no test notices it, though one could. */
   unnoticed?: string | undefined;
 }

@@ -47,12 +47,17 @@ function renderInvariants(results: readonly Result[]): string {
   const summary = summarise(results);
   const unexplained = summary.survivors.filter(({ name }) => unseen[name] === undefined);
   const kinds = (Object.keys(reasons) as Reason[]).map((reason) => missedBy(reason, summary.survivors));
+  const leftTo = summary.all
+    .filter((mutation) => mutation.leftToInvariants)
+    .map(({ name }) => name)
+    .join(', ');
   const files = invariantFiles.map((file) => `\`${file}\``).join(', ');
   return `## What the invariants alone notice
 
 The two campaigns of \`test/contracts/forge/Invariants.t.sol\`, each ${sequences} sequences of 100 calls, with the same dice for every
 mutation and no other test beside them. They are tried on the files that keep jobs and their money (${files}), and there on the
-mutations whose name hashes to a multiple of three: so nobody chooses which. All of them would take hours. Where the crowd missed
+mutations whose name hashes to a multiple of three: so nobody chooses which, and all of them would take hours. Besides, on those that
+no unit test says anything about (${leftTo || 'none'}). Where the crowd missed
 money at the wrong account, a state or a second claim, it was taught to come there, so it has been fitted to these; on others it
 may miss more.
 

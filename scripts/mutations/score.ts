@@ -18,6 +18,7 @@ export interface Summary {
   /** Mutations that a test could notice. */
   counted: number;
   score: number;
+  all: Mutation[];
   survivors: Mutation[];
   equivalents: Mutation[];
   /** What is wrong with the list itself. */
@@ -46,8 +47,8 @@ export const invariantFiles: readonly string[] = [
 const isDrawn = (name: string) => (createHash('sha256').update(name).digest()[0] ?? 0) % 3 === 0;
 
 /** Whether a phase has to try a mutation. */
-export const isFor = (phase: Phase, { file, name }: Mutation): boolean =>
-  phase === 'unit' || (invariantFiles.includes(file) && isDrawn(name));
+export const isFor = (phase: Phase, { file, name, leftToInvariants }: Mutation): boolean =>
+  phase === 'unit' || leftToInvariants === true || (invariantFiles.includes(file) && isDrawn(name));
 
 /** Two mutations with one key make the same mistake. */
 export const keyOf = ({ file, find, replace }: Mutation): string => JSON.stringify([file, find, replace]);
@@ -68,6 +69,7 @@ export function summarise(results: readonly Result[]): Summary {
   const killed = counted.length - survivors.length;
   const notEquivalent = all.filter((mutation) => mutation.equivalent && noticed.has(mutation));
   return {
+    all,
     killed,
     counted: counted.length,
     score: counted.length === 0 ? 0 : killed / counted.length,

@@ -12,6 +12,8 @@ export const reasons = {
     'It shows from 2^119 on. No token of the crowd has as much; with one that had, the books would be at an end anyway.',
   'a call within a call':
     'What is entered from within the transfer of `burn` finds the books already right, so that no account and no job differs. That nothing comes in is a rule of its own.',
+  'parts that the crowd keeps apart':
+    'It takes an account with two parts at once: no verifier of the crowd runs a node.',
 } as const;
 
 export type Reason = keyof typeof reasons;
@@ -29,5 +31,6 @@ export const unseen: Readonly<Record<string, Reason>> = {
   'Account/owe looks at the amount alone': 'amounts beyond the supply',
   'Account/owe allows a bit more': 'amounts beyond the supply',
   'Account/both have to be too much': 'amounts beyond the supply',
+  'Account/setActiveIn takes the role': 'parts that the crowd keeps apart',
   'CreditBook/burn can be entered from within a transfer': 'a call within a call',
 };

@@ -44,7 +44,7 @@ export class Fees {
       const { maxFeePerGas: price, gasPrice } = await provider.getFeeData();
       return gas * (price ?? gasPrice ?? 0n);
     } catch (error) {
-      throw explainFailure(error, 'estimate', this.account);
+      throw explainFailure(error, 'this', this.account);
     }
   }
 

@@ -41,7 +41,7 @@ const MAX_RANGE = 100_000;
 const MAX_DOUBTS = 8;
 /** An endpoint that is further behind another one is stuck. */
 const MAX_LAG_BLOCKS = 5;
-const PATIENT_LOOKS = 30;
+const PATIENT_LOOKS = 3;
 
 /** Reads final blocks, range by range, each once. */
 export class FinalReader {
@@ -125,7 +125,7 @@ export class FinalReader {
     const isBehind = this.at !== undefined && end < this.at.number;
     this.looksBehind = isBehind ? this.looksBehind + 1 : 0;
     if (this.looksBehind !== PATIENT_LOOKS) return;
-    const remedy = 'Is the node syncing? On a new chain, begin with an empty data directory.';
+    const remedy = 'Is the node syncing? On a chain that was started anew, begin with an empty data directory.';
     this.deps.logger.warn('Chain is shorter than what was read', { final: end, read: this.at?.number, remedy });
   }
 

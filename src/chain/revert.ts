@@ -1,12 +1,12 @@
-import { decodeBytes32String, Interface, isError } from 'ethers';
+import { Interface, isError } from 'ethers';
 import type { Address } from '../domain/ids';
-import { chainStates } from '../domain/job';
 import { AppError } from '../lib/errors';
 import type { Chain } from './client';
 import { emethCoreAbi } from './generated/emeth-core';
 import { emethTokenAbi } from './generated/emeth-token';
 import { nodeRegistryAbi } from './generated/node-registry';
 import { rewardPoolAbi } from './generated/reward-pool';
+import { refusalInWords } from './refusals';
 
 export type SenderError =
   | { code: 'chain/reverted'; reason: string; args: string[]; key: string }
@@ -51,33 +51,8 @@ export async function explainMined(
 /** A refusal of the contract, by the error's name. */
 export function reverted(key: string, reason: string, args: string[], cause?: unknown): AppError<SenderError> {
   const [act = key] = key.replace(/^0x[0-9a-f]+:/, '').split(':');
-  const sentence = `The contract refuses ${act}: ${inWords(reason, args)}.`;
+  const sentence = `The contract refuses ${act}: ${refusalInWords(reason, args)}.`;
   return new AppError({ code: 'chain/reverted', reason, args, key }, sentence, { cause });
-}
-
-/** The refusals people meet, as sentences; any other by its name and arguments. */
-function inWords(reason: string, args: readonly string[]): string {
-  const state = (place: number) => chainStates[Number(args[place])] ?? args[place];
-  switch (reason) {
-    case 'EmethCore_WrongState':
-      return `job ${args[0]} is ${state(1)}, and that needs ${state(2)} (${reason})`;
-    case 'EmethCore_NotNode':
-      return `job ${args[0]} is not held by ${args[1]}; use the configuration of the node that took it (${reason})`;
-    case 'EmethCore_NotRequester':
-      return `job ${args[0]} was not requested by ${args[1]}; use its requester's configuration (${reason})`;
-    case 'EmethCore_NodeNotActive':
-      return `node ${args[0]} is not registered and active; register it with \`emeth register-node\` (${reason})`;
-    case 'EmethCore_TermsOutOfBounds':
-      return `${decodeBytes32String(args[0] ?? '')} is ${args[1]}, and has to be from ${args[2]} to ${args[3]} (${reason})`;
-    case 'NodeRegistry_NotOperator':
-      return `${args[1]} does not own the organisation of node ${args[0]} (${reason})`;
-    case 'NodeRegistry_NotOwner':
-      return `${args[1]} does not own that organisation; take another name for yours (${reason})`;
-    case 'NodeRegistry_TooEarly':
-      return `node ${args[0]} has to wait until ${new Date(Number(args[1]) * 1000).toISOString()} (${reason})`;
-    default:
-      return args.length > 0 ? `${reason}(${args.join(', ')})` : reason;
-  }
 }
 
 /** The account cannot pay for gas. */

@@ -158,8 +158,11 @@ describe('watchChain, final blocks', () => {
     await using proxied = await openAt(node.url);
     const behind = new ChainReader(proxied);
     behind.final = { number: reached + 5, hash: (await chain.blockHash(reached + 5)) ?? '' };
-    behind.start();
-    await until(() => node.lies > 5);
+    const warned: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => void warned.push(message) };
+    behind.start({}, {}, logger);
+    await until(() => warned.length > 0 && node.lies > 5);
+    expect(warned).toEqual(['Chain is shorter than what was read']);
     expect(behind.final.number).toBe(reached + 5);
     await node.lie();
     await escrow.request();

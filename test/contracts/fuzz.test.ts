@@ -18,7 +18,7 @@ const limit = profile === 'long' ? 4 * 3_600_000 : 900_000;
  * dice fail no run, and a crowd that loses its way does.
  */
 const leastReach: Record<string, number> = {
-  ...{ REQUESTED: 400, PROCESSING: 150, SUBMITTED: 100, VERIFIED: 60, CANCELED: 15, TIMEOUT: 20 },
+  ...{ REQUESTED: 290, PROCESSING: 150, SUBMITTED: 100, VERIFIED: 60, CANCELED: 15, TIMEOUT: 20 },
   ...{ FAILED: 10, DECLINED: 2, DISPUTED: 20, UNVERIFIED: 5 },
   ...{
     request: 300,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { AppError } from '../lib/errors';
 import { sha256File } from '../lib/hash';
+import { requireText } from './text-file';
 
 export type DatasetArgumentError =
   | { code: 'usage/bad-dataset'; dataset: string }
@@ -19,7 +20,10 @@ export interface LocatedDataset {
 
 const REFERENCE = /^(sha256:[0-9a-f]{64}|https:\/\/\S+|file:\S+)$/;
 
-/** Finds a data set: a file of ours, or a reference whose size `sizeOf` knows (0: its server does not say). */
+/**
+ * Finds a data set: a file of ours, or a reference whose size `sizeOf` knows (0: its server does not say). Throws `usage/bad-dataset` for
+ * what is neither, or no text, and `usage/unreadable-file`.
+ */
 export async function locateDataset(
   dataset: string,
   sizeOf: (reference: string) => Promise<number>,
@@ -31,6 +35,7 @@ export async function locateDataset(
       `The data set ${dataset} is neither a file nor a reference (sha256:<64 hex digits>, https://…, file:…).`,
     );
   }
+  await requireText('--dataset', dataset);
   const { size } = await stat(dataset);
   return { reference: `sha256:${await sha256File(dataset)}`, file: dataset, bytes: async () => size };
 }

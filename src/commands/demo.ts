@@ -36,6 +36,8 @@ async function demo(options: DemoCommandOptions): Promise<void> {
   const { findShortfalls } = await import('../demo/summary.js');
   const { findPython } = await import('../runner/python.js');
   const { stopSignal } = await import('./context.js');
+  const { requireText } = await import('./text-file.js');
+  if (options.dataset !== undefined) await requireText('--dataset', options.dataset);
   const signal = stopSignal();
   await findPython();
   const home = resolve(options.dataDir ?? '.demo');

@@ -8,6 +8,12 @@ export type FilesError =
   | { code: 'usage/unreadable-file'; path: string }
   | { code: 'usage/bad-file'; path: string; problems: string[] };
 
+const remedies: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; correct its path',
+  EISDIR: 'it is a directory; name one file',
+  EACCES: 'its rights forbid it; let this account read it',
+};
+
 /** Creates private files (mode 0600), all or none, and never touches one that exists: throws `files/exists` then. */
 export async function createFiles(files: readonly { path: string; text: string }[]): Promise<void> {
   const written: string[] = [];
@@ -33,14 +39,18 @@ export async function readGiven(option: string, path: string): Promise<Buffer> {
   try {
     return await readFile(path);
   } catch (cause) {
-    const code = String((cause as NodeJS.ErrnoException).code);
-    const why = { ENOENT: 'there is no such file', EISDIR: 'it is a directory', EACCES: 'its rights forbid it' }[code];
-    throw new AppError<FilesError>(
-      { code: 'usage/unreadable-file', path },
-      `${path} (${option}) cannot be read: ${why ?? code}.`,
-      { cause },
-    );
+    throw unreadableFile(option, path, cause);
   }
+}
+
+/** Says of a file that an option names why the system does not let us read it, and what to do. */
+export function unreadableFile(option: string, path: string, cause: unknown): AppError<FilesError> {
+  const code = String((cause as NodeJS.ErrnoException).code);
+  return new AppError<FilesError>(
+    { code: 'usage/unreadable-file', path },
+    `${path} (${option}) cannot be read: ${remedies[code] ?? code}.`,
+    { cause },
+  );
 }
 
 /** The object that such a file holds in JSON. Throws `usage/bad-file`. */

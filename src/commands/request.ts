@@ -69,11 +69,12 @@ async function makePlan(
   account: Account,
   options: RequestOptions,
 ): Promise<{ job: JobRequest; upload(): Promise<void> }> {
-  const { readFile } = await import('node:fs/promises');
+  const { readGiven } = await import('./files.js');
   const { locateDataset } = await import('./dataset.js');
   const { openStorage } = await import('./storage.js');
   const { parseDeadline, parseParams, planFuel } = await import('./request-plan.js');
-  const text = options.params.startsWith('@') ? await readFile(options.params.slice(1), 'utf8') : options.params;
+  const { params: given } = options;
+  const text = given.startsWith('@') ? (await readGiven('--params', given.slice(1))).toString('utf8') : given;
   const { params, text: paramsText } = parseParams(text);
   const deadlineMs = parseDeadline(options.deadline, await account.chain.nowMs());
   const storage = () => openStorage(account, options, account.signal);

@@ -90,6 +90,12 @@ describe('account commands on a real chain', () => {
     expect(await runFailing(...argv)).toMatchObject({ status });
   });
 
+  test('request throws usage/unreadable-file for parameters in a file that is not there', async () => {
+    const failure = await runFailing(...request, '--params', '@nofile.json');
+    expect(failure).toMatchObject({ status: 2, code: 'usage/unreadable-file' });
+    expect(failure.message).toBe('nofile.json (--params) cannot be read: there is no such file; correct its path.');
+  });
+
   test('request throws usage/bad-dataset for what is neither file nor reference', async () => {
     const { code } = await runFailing('request', '--dataset', 'sha256:nonsense', '--fee', '20emt');
     expect(code).toBe('usage/bad-dataset');

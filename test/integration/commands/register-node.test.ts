@@ -178,7 +178,7 @@ describe('--capability-file, --enrolment', () => {
     const missing = client.file('nowhere.json');
     const refused = await client.runFailing(...command(missing));
     expect(refused).toMatchObject({ status: 2, code: 'usage/unreadable-file' });
-    expect(refused.message).toBe(`${missing} (${option}) cannot be read: there is no such file.`);
+    expect(refused.message).toBe(`${missing} (${option}) cannot be read: there is no such file; correct its path.`);
     await mkdir(client.file('folder'));
     expect((await client.runFailing(...command(client.file('folder')))).message).toContain('it is a directory');
     expect(await sent()).toBe(before);

@@ -30,6 +30,11 @@ describe('command line', () => {
     ['an unknown option', ['joblist', '--stat', 'x'], 'unknown option'],
     ['a missing argument', ['job'], "missing required argument 'id'"],
     ['a bad choice', ['init', 'king'], 'Allowed choices are master, worker'],
+    [
+      'a demo on a file that is not there',
+      ['demo', '--dataset', 'nofile.txt'],
+      'nofile.txt (--dataset) cannot be read',
+    ],
     ['a bad log level', ['joblist', '--log-level', 'loud'], 'one of error, warn, info, debug'],
   ])('throws usage for %s', async (_name, argv, words) => {
     const { status, out, talk } = await runInProcess(...argv);

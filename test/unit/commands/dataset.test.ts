@@ -28,6 +28,38 @@ describe('locateDataset', () => {
     await expect(dataset.bytes()).rejects.toThrow(/--fuel-limit/);
   });
 
+  test.each([
+    ['NUL', Buffer.from('Call me\0Ishmael.'), 'byte 7 is NUL'],
+    ['bytes that are no UTF-8', Buffer.from([0x43, 0xff, 0x41]), 'not UTF-8'],
+    ['half a character', Buffer.from('Grüße').subarray(0, 3), 'ends within a character'],
+    ['nothing', Buffer.alloc(0), 'no text (0 bytes)'],
+    ['white space alone', Buffer.from(' \t\n\r\v\f'), 'no text (6 bytes)'],
+    ['NUL after more than a mebibyte', Buffer.from(`${'a'.repeat(1 << 20)}b\0`), `byte ${(1 << 20) + 1} is NUL`],
+  ])('throws usage/bad-dataset for a file with %s', async (_name, bytes, words) => {
+    await using scratch = await openScratch();
+    const file = scratch.file('data.bin');
+    await writeFile(file, bytes);
+    const error = await locateDataset(file, notAsked).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'usage/bad-dataset', message: expect.stringContaining(words) });
+    expect(error).toMatchObject({ message: expect.stringContaining(`${file} (--dataset)`) });
+  });
+
+  test('when a character lies across two chunks of the stream', async () => {
+    await using scratch = await openScratch();
+    const file = scratch.file('book.txt');
+    await writeFile(file, `\ufeff${'a'.repeat((1 << 20) - 4)}ü`);
+    expect(await locateDataset(file, notAsked)).toMatchObject({ file });
+  });
+
+  test('throws usage/unreadable-file for a directory', async () => {
+    await using scratch = await openScratch();
+    const error = await locateDataset(scratch.path, notAsked).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      code: 'usage/unreadable-file',
+      message: `${scratch.path} (--dataset) cannot be read: it is a directory; name one file.`,
+    });
+  });
+
   test.each(['nowhere.txt', 'sha256:12', 'http://example.org/x', 'ftp://x'])(
     'throws usage/bad-dataset for %s',
     async (text) => {

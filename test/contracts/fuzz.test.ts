@@ -10,6 +10,8 @@ const sizes: Record<string, readonly [runs: number, depth: number]> = { default:
 const profile = process.env.FOUNDRY_PROFILE ?? 'default';
 const [runs, depth] = sizes[profile] ?? [0, 0];
 
+const FUZZ_RUNS = 5000;
+
 // Compiling all of it anew takes minutes, and so does a long run of one invariant.
 const limit = profile === 'long' ? 4 * 3_600_000 : 900_000;
 
@@ -83,6 +85,9 @@ test(
       maxBuffer: 64 * 1024 * 1024,
     });
     expect([status, status === 0 ? '' : `${stdout}\n${stderr}`]).toEqual([0, '']);
+    const fuzzed = [...stdout.matchAll(/testFuzz_\w+\(.*\) \(runs: (\d+)/g)].map((found) => Number(found[1]));
+    expect(fuzzed.length).toBeGreaterThanOrEqual(15);
+    expect(Math.min(...fuzzed)).toBeGreaterThanOrEqual(FUZZ_RUNS);
     const campaigns = [...stdout.matchAll(/(invariant_\w+)\(\) \(runs: (\d+), calls: (\d+), reverts: (\d+)/g)];
     expect(campaigns.map((found) => found.slice(1)).sort()).toEqual(
       ['invariant_01_to_16', 'invariant_13'].map((name) => [name, `${runs}`, `${runs * depth}`, '0']),

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
-import { type ChainState, chainStates } from '../domain/job';
+import { type ChainState, chainStates, type JobState, jobNext } from '../domain/job';
 import { AppError } from '../lib/errors';
 
 export type UsageError = { code: 'usage/bad-argument'; text: string };
@@ -22,6 +22,17 @@ export function parseChainState(text: string): ChainState {
   throw new AppError<UsageError>(
     { code: 'usage/bad-argument', text },
     `${text} is no state of a job on chain: those are ${chainStates.join(', ')}.`,
+  );
+}
+
+/** What a master is doing with a job, in any case. Throws `usage/bad-argument`. */
+export function parseJobState(text: string): JobState {
+  const states = Object.keys(jobNext) as JobState[];
+  const state = states.find((name) => name === text.toLowerCase());
+  if (state) return state;
+  throw new AppError<UsageError>(
+    { code: 'usage/bad-argument', text },
+    `${text} is no state of a job in a master's queue: those are ${states.join(', ')}.`,
   );
 }
 

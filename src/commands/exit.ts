@@ -8,7 +8,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 /** The first pattern that fits an error's code decides. */
 const table: readonly (readonly [RegExp, ExitCode])[] = [
   [
-    /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
+    /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|registry\/other-owner|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
     exitCodes.auth,
   ],
   [/^(\w+\/not-found|registry\/unknown-node|blobs\/missing|blobs\/not-stored|dataset\/missing)$/, exitCodes.notFound],

@@ -1,7 +1,8 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { AppError } from '../lib/errors';
 import { openCommandLogger } from './context';
 import { type CommonOptions, example, wholeNumber } from './options';
 import { printJson, printLines } from './print';
@@ -31,6 +32,7 @@ export function registerGenerate(program: Command): void {
 }
 
 async function generate(dir: string, options: GenerateOptions): Promise<void> {
+  await requireDirectory(dir);
   const { findPython } = await import('../runner/python.js');
   const { openTrainer } = await import('../runner/trainer.js');
   const python = await findPython();
@@ -59,6 +61,15 @@ async function generate(dir: string, options: GenerateOptions): Promise<void> {
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
+}
+
+/** Throws `usage/no-model`. */
+async function requireDirectory(dir: string): Promise<void> {
+  if ((await stat(dir).catch(() => undefined))?.isDirectory()) return;
+  throw new AppError(
+    { code: 'usage/no-model', dir },
+    `There is no directory ${dir}; name the one that \`emeth result --out\` wrote.`,
+  );
 }
 
 function temperature(text: string): number {

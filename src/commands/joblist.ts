@@ -33,11 +33,13 @@ export function registerJoblist(program: Command): void {
 
 async function joblist(options: ListOptions): Promise<void> {
   if (options.board !== undefined) return listBoard(options);
+  const { parseJobState } = await import('./arguments.js');
   const { openQueue } = await import('./queue.js');
+  const state = options.state === undefined ? undefined : parseJobState(options.state);
   await using queue = await openQueue(options);
-  const jobs = (await queue.list()).filter((job) => !options.state || job.state === options.state);
+  const jobs = (await queue.list()).filter((job) => state === undefined || job.state === state);
   if (options.json) return printJson(jobs);
-  if (jobs.length === 0) return talk('The queue is empty.');
+  if (jobs.length === 0) return talk(state === undefined ? 'The queue is empty.' : `No job of the queue is ${state}.`);
   await printTable(['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'], jobs.map(row));
 }
 

@@ -35,6 +35,8 @@ describe('command line', () => {
       ['demo', '--dataset', 'nofile.txt'],
       'nofile.txt (--dataset) cannot be read',
     ],
+    ['a state that no job of a queue has', ['joblist', '--state', 'bla'], 'those are queued, skipped, claimed'],
+    ['a model where there is none', ['generate', 'nomodel'], 'There is no directory nomodel'],
     ['a bad log level', ['joblist', '--log-level', 'loud'], 'one of error, warn, info, debug'],
   ])('throws usage for %s', async (_name, argv, words) => {
     const { status, out, talk } = await runInProcess(...argv);

@@ -19,6 +19,7 @@ describe('exitCodeOf', () => {
     ['rpc/refused', 4],
     ['wallet/exposed', 4],
     ['wallet/wrong-password', 4],
+    ['registry/other-owner', 4],
     ['chain/unreachable', 5],
     ['chain/reverted', 5],
     ['store/unreachable', 1],

@@ -67,6 +67,15 @@ describe('account commands on a real chain', () => {
     expect(BigInt(creditBefore ?? 0)).toBe((2n * 22n * 10n + 2n) * 10n ** 17n);
   });
 
+  test('cancel of a cancelled job: says that it was before, and sends nothing', async () => {
+    const { jobId = '' } = await run(...request);
+    expect(await run<object>('cancel', jobId)).toMatchObject({ state: 'CANCELED', sent: true });
+    expect(await run<object>('cancel', jobId)).toEqual({ jobId, state: 'CANCELED', sent: false });
+    const config = ['--config', client.file('client.json'), '--data-dir', client.file('data')];
+    const { status, out } = await runInProcess('cancel', jobId, ...config);
+    expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining(`${jobId} was cancelled before`) });
+  });
+
   test('cancel throws chain/reverted with the contract’s reason', async () => {
     const { jobId = '' } = await run(...request);
     await run('cancel', jobId);

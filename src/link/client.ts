@@ -56,7 +56,8 @@ export interface LinkClientHandlers {
   onWelcome(master: { address: Address; session: string }): void;
   /** Everything but heartbeats and transfers, which the link keeps to itself. */
   onMessage(message: MasterMessage): void;
-  onClose(reason: string): void;
+  /** `isOurs`: we end the link for good, and connect no more. */
+  onClose(reason: string, isOurs: boolean): void;
 }
 
 /** The worker's side of the link: always one socket, or on its way to one. */
@@ -192,7 +193,7 @@ class MasterDialer implements LinkClient {
           onEnd: (reason) => {
             this.link = undefined;
             this.signal.removeEventListener('abort', stop);
-            handlers.onClose(reason);
+            handlers.onClose(reason, this.signal.aborted);
             whenClosed(master.socket, () => (why ? reject(why) : resolve()));
           },
         },

@@ -115,6 +115,23 @@ test('when its signal aborts, the worker hangs up and stays away', async () => {
   await expect(client.link.pull({ sha256: 'a'.repeat(64) as never, bytes: 1 })).rejects.toThrow('stop');
 });
 
+test('when a link ends, its handler hears whether we ended it', async () => {
+  await using server = await openTestServer();
+  const closes: boolean[] = [];
+  const handlers = {
+    onWelcome() {},
+    onMessage() {},
+    onClose: (_reason: string, isOurs: boolean) => void closes.push(isOurs),
+  };
+  {
+    await using client = await openTestClient(server.url, {}, { handlers });
+    (await server.peer(client.wallet.address)).close('maintenance');
+    await until(() => server.connects.length === 2);
+    await until(() => client.link.connected);
+  }
+  expect(closes).toEqual([false, true]);
+});
+
 test('when messages come far too fast, the flood ends the link', async () => {
   await using server = await openTestServer({ heartbeatMs: 4_000 });
   const wallet = await newWallet();

@@ -1,6 +1,6 @@
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { systemClock } from '../../../src/lib/clock';
-import { silentLogger } from '../../../src/lib/logger';
+import { type Logger, silentLogger } from '../../../src/lib/logger';
 import type { PullOptions } from '../../../src/link/ports';
 import type { WorkerMessageIn } from '../../../src/protocol/link';
 import { openWorker, type WorkerOptions } from '../../../src/worker/worker';
@@ -13,9 +13,14 @@ const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint:
 
 /** A worker whose children and link are a few lines each. */
 async function openDesk(
-  options: { fates?: Fate[]; timeout?: Partial<WorkerOptions['timeout']>; isMasterSilent?: boolean } = {},
+  options: {
+    fates?: Fate[];
+    timeout?: Partial<WorkerOptions['timeout']>;
+    isMasterSilent?: boolean;
+    logger?: Logger;
+  } = {},
 ) {
-  const { fates = [], timeout = {}, isMasterSilent = false } = options;
+  const { fates = [], timeout = {}, isMasterSilent = false, logger = silentLogger } = options;
   const scratch = await openScratch();
   const sent: WorkerMessageIn[] = [];
   const pulls: string[] = [];
@@ -44,7 +49,7 @@ async function openDesk(
         return child;
       },
       clock: systemClock,
-      logger: silentLogger,
+      logger,
     },
   );
   const heard = (type: WorkerMessageIn['type']) => until(() => sent.find((message) => message.type === type));
@@ -113,13 +118,24 @@ describe('openWorker', () => {
   test('when the link is down at the end of a round: the update is held and committed at the welcome', async () => {
     await using desk = await openDesk({ timeout: { checkpoint: 40 } });
     desk.link.isUp = false;
-    desk.worker.onClose('cut');
+    desk.worker.onClose('cut', false);
     desk.worker.onMessage(grant('a'));
     await until(() => desk.worker.state.kind === 'finished');
     expect(desk.worker.held()).toMatchObject({ leaseId: 'a', update: { bytes: 9 } });
     desk.link.isUp = true;
     desk.worker.onWelcome({ address: ourAddress, session: '' });
     await desk.heard('lease.commit');
+  });
+
+  test('warns of a link that was cut, and not of one that we end ourselves', async () => {
+    const warnings: unknown[] = [];
+    const logger = { ...silentLogger, warn: (message: string, fields?: object) => warnings.push({ message, fields }) };
+    await using desk = await openDesk({ logger: { ...logger, child: () => logger } as Logger });
+    desk.worker.onClose('the worker stops', true);
+    desk.worker.onClose('no heartbeat', false);
+    expect(warnings).toEqual([
+      { message: 'The link was cut; connecting again', fields: { reason: 'no heartbeat', held: undefined } },
+    ]);
   });
 
   test('when a lease is revoked and another granted at once: only the second is committed', async () => {

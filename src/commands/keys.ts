@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { KeySource } from '../chain/wallet';
-import { AppError } from '../lib/errors';
+import { AppError, errorCode } from '../lib/errors';
 
-export type KeyError = { code: 'config/no-key'; dataDir: string };
+export type KeyError = { code: 'config/no-key'; dataDir: string } | { code: 'config/no-password'; path: string };
 
 /** The settings of every role that say which account it is. */
 interface KeySettings {
@@ -16,12 +16,18 @@ interface KeySettings {
 
 const KEY_FILE = 'account.key';
 
-/** Where a role's key is: what its configuration says, or the account made in its data directory. */
+/**
+ * Where a role's key is: what its configuration says, or the account made in its data directory. Throws `config/no-key`, and
+ * `config/no-password` where a keystore's password cannot be read.
+ */
 export function keyOf(config: KeySettings, dataDir: string): KeySource {
   const { privateKey, privateKeyFile, keystore, passwordFile } = config;
   if (privateKey) return { privateKey };
   if (privateKeyFile) return { privateKeyFile };
-  if (keystore && passwordFile) return { keystore, passwordFile };
+  if (keystore && passwordFile) {
+    requirePassword(passwordFile, keystore);
+    return { keystore, passwordFile };
+  }
   const own = join(dataDir, KEY_FILE);
   if (existsSync(own)) return { privateKeyFile: own };
   throw new AppError<KeyError>(
@@ -30,12 +36,25 @@ export function keyOf(config: KeySettings, dataDir: string): KeySource {
   );
 }
 
+function requirePassword(path: string, keystore: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch (cause) {
+    throw new AppError<KeyError>(
+      { code: 'config/no-password', path },
+      `The password file ${path} cannot be read; correct passwordFile in the configuration, or write the password of ${keystore} there, for this account alone (mode 0600).`,
+      { cause },
+    );
+  }
+}
+
 /** As `keyOf`; where there is none, an account is made in the data directory and used from then on. */
 export async function keyOrNew(config: KeySettings, dataDir: string): Promise<KeySource> {
   const { newAccount } = await import('../chain/wallet.js');
   try {
     return keyOf(config, dataDir);
-  } catch {
+  } catch (error) {
+    if (errorCode(error) !== 'config/no-key') throw error;
     const { privateKey } = await newAccount();
     const path = join(dataDir, KEY_FILE);
     await mkdir(dataDir, { recursive: true });

@@ -14,21 +14,25 @@ export function variableOf(path: readonly string[]): string {
 /**
  * Lays the `EMETH__…` variables over a file's settings. Case and single underscores do not matter. A variable that only
  * another role knows is left to it, since one environment may serve several roles; one that nobody knows is a problem.
+ * `variables` says which of them gave which setting (by its dotted path).
  */
 export function applyVariables(
   role: Role,
   raw: Record<string, unknown>,
   env: NodeJS.ProcessEnv,
-): { raw: Record<string, unknown>; problems: Problem[] } {
+): { raw: Record<string, unknown>; problems: Problem[]; variables: ReadonlyMap<string, string> } {
   const result = structuredClone(raw);
   const problems: Problem[] = [];
+  const variables = new Map<string, string>();
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith(PREFIX) || text === undefined) continue;
     const setting = find(role, name);
-    if (setting) assign(result, setting.path, parseText(setting, text));
-    else if (!isKnownElsewhere(name)) problems.push(unknownVariable(role, name));
+    if (setting) {
+      assign(result, setting.path, parseText(setting, text));
+      variables.set(setting.path.join('.'), name);
+    } else if (!isKnownElsewhere(name)) problems.push(unknownVariable(role, name));
   }
-  return { raw: result, problems };
+  return { raw: result, problems, variables };
 }
 
 /** A top-level setting's value from text. */
@@ -61,11 +65,15 @@ function normalise(name: string): string {
 
 /** Text in the setting's own type; text that does not fit is left for the schema to refuse. */
 function parseText(setting: Setting, text: string): unknown {
-  if (setting.type === 'integer' || setting.type === 'number') return text.trim() === '' ? text : Number(text);
+  if (setting.type === 'integer' || setting.type === 'number') return toNumber(text);
   if (setting.isGroup) return parseJson(text);
   // Empty text stays text: it means that the setting is left to its default or to the network.
   if (setting.type.includes('list of') && text.trim() !== '') return text.split(',').map((entry) => entry.trim());
   return text;
+}
+
+function toNumber(text: string): number | string {
+  return text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text);
 }
 
 function parseJson(text: string): unknown {

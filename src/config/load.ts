@@ -4,7 +4,7 @@ import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
 import { AppError } from '../lib/errors';
 import { keysAt } from './describe';
 import { applyVariables } from './env';
-import { type ConfigError, invalidConfig, otherRoleOf, toProblems } from './problems';
+import { type ConfigError, invalidConfig, nameVariables, otherRoleOf, type Problem, toProblems } from './problems';
 import { type Role, type RoleConfig, roleSchemas } from './schema';
 import { assertPrivate } from './secrets';
 
@@ -30,14 +30,20 @@ export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleC
   if (file && holdsSecret(file)) assertPrivate(path, 'The configuration holds a secret, and');
 
   const own = READ_ANY_FILE.includes(role) ? dropForeignKeys(role, file ?? {}) : (file ?? {});
-  const { raw: written, problems } = applyVariables(role, own, env);
+  const { raw: written, problems, variables } = applyVariables(role, own, env);
   const network = ownKeys(role, readNetwork(written.network, dirname(resolve(path))));
   const raw = { ...network, ...withoutEmpty(written, network) };
   const parsed = roleSchemas[role].safeParse(raw);
-  const all = parsed.success ? problems : [...problems, ...toProblems(role, parsed.error.issues, raw)];
+  const issues = nameVariables(parsed.success ? [] : toProblems(role, parsed.error.issues, raw), variables);
+  const all = [...problems, ...issues];
   if (!parsed.success && !file && problems.length === 0 && !hasVariables(env)) throw missing(role, path);
-  if (all.length > 0 || !parsed.success) throw invalidConfig(file ? path : 'the environment', all);
+  if (all.length > 0 || !parsed.success) throw invalidConfig(sourceOf(issues, file && path), all);
   return freeze(resolvePaths(parsed.data, dirname(resolve(path)))) as RoleConfig<R>;
+}
+
+/** Where to look first: in the file, unless all that is wrong came from variables. */
+function sourceOf(issues: readonly Problem[], file: string | undefined): string {
+  return file !== undefined && issues.some(({ variable }) => variable === undefined) ? file : 'the environment';
 }
 
 function readFile(path: string): Record<string, unknown> {

@@ -8,6 +8,8 @@ import { type Role, roleSchemas } from './schema';
 export interface Problem {
   /** Dotted path of the key, or the environment variable's name. */
   path: string;
+  /** The variable that gave the value; undefined where the file did. */
+  variable?: string | undefined;
   message: string;
   /** The value as written, secrets replaced; undefined when there is none. */
   value?: string | undefined;
@@ -31,12 +33,25 @@ export function invalidConfig(source: string, problems: readonly Problem[]): App
   );
 }
 
-/** Zod's issues in our words: which key, which value, what to do. */
+/** Zod's issues in our words: which key, which value, what to do. Of one setting the first: what follows is mostly of its making. */
 export function toProblems(role: Role, issues: readonly z.core.$ZodIssue[], input: unknown): Problem[] {
-  return issues.flatMap((issue) => {
+  const problems = issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(role, issue.path, key));
     return [toProblem(role, issue, input)];
   });
+  return problems.filter(({ path }, index) => problems.findIndex((other) => other.path === path) === index);
+}
+
+/** Says with every problem which variable the value came from, if any. `variables`: dotted path of the setting → name. */
+export function nameVariables(problems: readonly Problem[], variables: ReadonlyMap<string, string>): Problem[] {
+  return problems.map((problem) => ({ ...problem, variable: variableBehind(problem.path, variables) }));
+}
+
+/** The variable that a setting came from, or the group it stands in. */
+function variableBehind(path: string, variables: ReadonlyMap<string, string>): string | undefined {
+  const keys = path.split('.');
+  const paths = keys.map((_key, index) => keys.slice(0, keys.length - index).join('.'));
+  return paths.map((each) => variables.get(each)).find((name) => name !== undefined);
 }
 
 /** A key nobody knows, with the nearest one that somebody does. */
@@ -85,7 +100,8 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, step) => (value as Record<PropertyKey, unknown> | undefined)?.[step], input);
 }
 
-function formatProblem({ path, message, value, remedy }: Problem): string {
+function formatProblem({ path, variable, message, value, remedy }: Problem): string {
+  const where = variable === undefined ? path : `${variable} (${path})`;
   const found = value === undefined ? '' : ` (found ${value})`;
-  return `${path}: ${message}${found}${remedy ? `. ${remedy}` : ''}`;
+  return `${where}: ${message}${found}${remedy ? `. ${remedy}` : ''}`;
 }

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { openWallet } from '../../../src/chain/wallet';
 import { keyOf, keyOrNew } from '../../../src/commands/keys';
 import { openScratch } from '../../support/scratch';
@@ -10,13 +10,29 @@ describe('keyOf', () => {
     [{ privateKey: 'a' }, { privateKey: 'a' }],
     [{ privateKeyFile: '/k' }, { privateKeyFile: '/k' }],
     [
-      { keystore: '/k', passwordFile: '/p' },
-      { keystore: '/k', passwordFile: '/p' },
+      { keystore: '/k', passwordFile: __filename },
+      { keystore: '/k', passwordFile: __filename },
     ],
   ])('when %j', (config, source) => expect(keyOf(config, '/nowhere')).toEqual(source));
 
   test('throws config/no-key when there is none', () => {
     expect(() => keyOf({}, '/nowhere')).toThrow(/emeth new-account/);
+  });
+});
+
+describe('a password file that is not there', () => {
+  const config = { keystore: '/k', passwordFile: '/nowhere/password' };
+
+  test('throws config/no-password, which names it as what it is', () => {
+    expect(() => keyOf(config, '/nowhere')).toThrow(
+      'The password file /nowhere/password cannot be read; correct passwordFile',
+    );
+  });
+
+  test('no other account is made in its place', async () => {
+    await using scratch = await openScratch();
+    await expect(keyOrNew(config, scratch.file('data'))).rejects.toMatchObject({ code: 'config/no-password' });
+    expect(await readdir(scratch.path)).toEqual([]);
   });
 });
 

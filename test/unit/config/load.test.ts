@@ -215,11 +215,30 @@ describe('environment', () => {
 
   test.each([
     ['EMETH__MIN_FE', '1', 'EMETH__MIN_FEE'],
-    ['EMETH__BATCH_SIZE', 'many', 'batchSize'],
-    ['EMETH__EXTERNAL_DB', '{', 'external_db'],
+    ['EMETH__BATCH_SIZE', 'many', 'EMETH__BATCH_SIZE'],
+    ['EMETH__EXTERNAL_DB', '{', 'EMETH__EXTERNAL_DB'],
   ])('throws config/invalid for %s=%s', async (name, text, word) => {
     const error = await failure('master', master, { [name]: text });
     expect(error.code).toBe('config/invalid');
     expect(error.message).toContain(word);
+  });
+
+  test.each([
+    ['EMETH__MIN_FEE', 'abc', 'min_fee', 'abc'],
+    ['EMETH__BATCH_SIZE', 'many', 'batchSize', 'many'],
+    ['EMETH__round__leasems', 'x', 'round.leaseMs', 'x'],
+    ['EMETH__EXTERNAL_DB', '{"host":"h","user":"u","database":"d","port":"p"}', 'external_db.port', 'p'],
+  ])('names the variable of a bad value, once: %s=%s', async (name, text, path, found) => {
+    const { message } = await failure('master', master, { [name]: text });
+    expect(message.split('\n')).toHaveLength(2);
+    expect(message).toContain(`One setting of the environment must be corrected:\n  ${name} (${path}): `);
+    expect(message).toContain(`(found "${found}")`);
+  });
+
+  test('when the file is wrong as well, both are told apart', async () => {
+    const { message } = await failure('master', { ...master, threads: 'all' }, { EMETH__MIN_FEE: 'abc' });
+    expect(message).toMatch(/^2 settings of \S+config\.json /);
+    expect(message).toContain('\n  threads: ');
+    expect(message).toContain('\n  EMETH__MIN_FEE (min_fee): ');
   });
 });

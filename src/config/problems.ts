@@ -75,7 +75,7 @@ function toProblem(role: Role, issue: z.core.$ZodIssue, input: unknown): Problem
   return {
     path: issue.path.map(String).join('.'),
     message: isMissing ? 'is missing' : sayIssue(issue),
-    value: showValue(issue.path.at(-1), value),
+    value: showValue(role, issue.path, value),
     remedy: findSetting(role, issue.path)?.description,
   };
 }
@@ -89,9 +89,11 @@ function sayIssue(issue: z.core.$ZodIssue): string {
   return issue.message.replace(/^Invalid input: /, '');
 }
 
-function showValue(key: PropertyKey | undefined, value: unknown): string | undefined {
+function showValue(role: Role, path: readonly PropertyKey[], value: unknown): string | undefined {
   if (value === undefined) return undefined;
-  if (isSecretKey(key)) return '[redacted]';
+  // A group with a secret in it that is written as one text, as in a variable of the environment, may hold that secret.
+  const mayHold = typeof value === 'string' && keysAt(role, path).some(isSecretKey);
+  if (isSecretKey(path.at(-1)) || mayHold) return '[redacted]';
   const text = JSON.stringify(value, (member, inner: unknown) => (isSecretKey(member) ? '[redacted]' : inner));
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

@@ -149,6 +149,14 @@ describe('loadConfig', () => {
     expect(error.message).not.toContain('hush');
   });
 
+  test('a group that is written as one text keeps the secret that may be in it', async () => {
+    const external_db = '{"host": "h", "password": "hush"';
+    expect((await failure('master', { ...master, external_db })).message).not.toContain('hush');
+    const error = await failure('master', master, { EMETH__EXTERNAL_DB: external_db });
+    expect(error.message).toContain('EMETH__EXTERNAL_DB');
+    expect(error.message).not.toContain('hush');
+  });
+
   test('throws config/syntax with line and column', async () => {
     const error = await failure('master', '{\n  "endpoint": "x"\n  "chainId": 1\n}');
     expect(error.detail).toMatchObject({ code: 'config/syntax', line: 3, column: 3 });

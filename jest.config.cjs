@@ -30,5 +30,6 @@ module.exports = {
   ].filter(({ displayName }) => existsSync(join(__dirname, 'test', displayName))),
   // A limit of one project alone is not heeded; whole runs of the system raise it for themselves.
   testTimeout: 60_000,
-  maxWorkers: 2,
+  // Most of them wait for a process or a chain of theirs more than they compute.
+  maxWorkers: 3,
 };

@@ -8,12 +8,13 @@ const root = join(__dirname, '..', '..');
 /** Sequences of calls, and calls in each, by the profile of foundry.toml that is asked for. */
 const sizes: Record<string, readonly [runs: number, depth: number]> = { default: [256, 100], long: [2000, 500] };
 const profile = process.env.FOUNDRY_PROFILE ?? 'default';
+const isLong = profile === 'long';
 const [runs, depth] = sizes[profile] ?? [0, 0];
 
 const FUZZ_RUNS = 5000;
 
 // Compiling all of it anew takes minutes, and so does a long run of one invariant.
-const limit = profile === 'long' ? 4 * 3_600_000 : 900_000;
+const limit = isLong ? 4 * 3_600_000 : 900_000;
 
 /**
  * How often the crowd has to come where, added up over all sequences: a fifth or less of the least that several seeds gave, so that
@@ -81,7 +82,7 @@ test(
     const { status, stdout, stderr } = spawnSync(findForge(), ['test'], {
       cwd: root,
       encoding: 'utf8',
-      env: { ...process.env, FOUNDRY_CONFIG: config, EMETH_REACH: reach },
+      env: isLong ? process.env : { ...process.env, FOUNDRY_CONFIG: config, EMETH_REACH: reach },
       maxBuffer: 64 * 1024 * 1024,
     });
     expect([status, status === 0 ? '' : `${stdout}\n${stderr}`]).toEqual([0, '']);
@@ -92,6 +93,8 @@ test(
     expect(campaigns.map((found) => found.slice(1)).sort()).toEqual(
       ['invariant_01_to_16', 'invariant_13'].map((name) => [name, `${runs}`, `${runs * depth}`, '0']),
     );
+    // forge lets no other profile than the default one write; what a long run reaches follows.
+    if (isLong) return;
     const reached = sumReach(readFileSync(join(root, reach), 'utf8'));
     const rare = Object.entries(leastOf).flatMap(([campaign, least]) =>
       Object.entries(least)

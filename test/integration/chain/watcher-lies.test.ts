@@ -174,7 +174,7 @@ describe('one endpoint, which for a while', () => {
   test('is empty over far more blocks than are looked at: misses the logs of the deployment', async () => {
     const [constructed] = await escrow.provider.getLogs({ address: escrow.core, fromBlock: 0 });
     await makeEvents();
-    await mine(3000);
+    await mine(1000);
     await using proxied = await open(first);
     await first.lie('empty');
     const reader = new ChainReader(proxied).start({ fromBlock: constructed?.blockNumber });
@@ -190,9 +190,9 @@ describe('one endpoint, which for a while', () => {
     const fromBlock = await firstBlock();
     await makeEvents();
     await first.lie('lagging');
-    await mine(900);
+    await mine(450);
     await makeEvents();
-    await mine(900);
+    await mine(450);
     for (let i = 0; i < 20; i += 1) await escrow.sendToken('other', 'approve', escrow.address.stranger, i);
     await mine(64);
     await using proxied = await open(first);

@@ -30,6 +30,7 @@ module.exports = {
   ].filter(({ displayName }) => existsSync(join(__dirname, 'test', displayName))),
   // A limit of one project alone is not heeded; whole runs of the system raise it for themselves.
   testTimeout: 60_000,
+  testSequencer: join(__dirname, 'scripts', 'long-tests-first.cjs'),
   // Most of them wait for a process or a chain of theirs more than they compute.
   maxWorkers: 3,
 };

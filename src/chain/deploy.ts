@@ -9,6 +9,7 @@ import {
 } from 'ethers';
 import { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
+import { minedReceipt } from './deployer';
 import { emethCoreAbi, emethCoreBytecode, emethCoreRuntime } from './generated/emeth-core';
 import { emethTokenAbi, emethTokenBytecode, emethTokenRuntime } from './generated/emeth-token';
 import { nodeRegistryAbi, nodeRegistryBytecode, nodeRegistryRuntime } from './generated/node-registry';
@@ -127,8 +128,8 @@ export async function deployContracts(
   const nodes = await step(2, artifacts.registry, registry, [core, token, minStakeWei]);
   const rewards = await step(3, artifacts.pool, pool, [core, token, registry, capWei - supplyWei]);
   await attempt('naming the reward pool', async () => {
-    const naming = await money.contract.getFunction('nameRewardPool').send(pool, { nonce: firstNonce + 4 });
-    await naming.wait();
+    const naming = money.contract.getFunction('nameRewardPool').send(pool, { nonce: firstNonce + 4 });
+    await minedReceipt(await naming);
   });
 
   await requireFacts('EmethToken', money.contract, {
@@ -192,8 +193,9 @@ async function deploy(
   const step = `deploying ${name}`;
   return attempt(step, async () => {
     const contract = await new ContractFactory(abi, bytecode, signer).deploy(...args, { nonce });
-    const receipt = await contract.deploymentTransaction()?.wait();
-    if (!receipt) throw failed(step);
+    const sent = contract.deploymentTransaction();
+    if (!sent) throw failed(step);
+    const receipt = await minedReceipt(sent);
     const code = (await signer.provider?.getCode(at)) ?? '0x';
     if (blank(code, runtime.filledIn) !== blank(runtime.code, runtime.filledIn)) throw otherCode(step, at);
     return { contract, blockNumber: receipt.blockNumber };

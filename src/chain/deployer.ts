@@ -1,4 +1,5 @@
-import type { Signer } from 'ethers';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Signer, TransactionReceipt, TransactionResponse } from 'ethers';
 import { Address } from '../domain/ids';
 import { EndpointPool, FailoverProvider } from './endpoints';
 import { type KeySource, openWallet } from './wallet';
@@ -10,13 +11,27 @@ export interface Deployer {
   close(): void;
 }
 
+const POLL_MS = 200;
+
+/**
+ * The receipt, once there is one; throws when the transaction was reverted. ethers' own `wait` looks again only when a block comes: on a
+ * chain that mines at once what it is sent, the one block may have come before `wait` began to watch, and it waits for ever.
+ */
+export async function minedReceipt({ hash, provider }: TransactionResponse): Promise<TransactionReceipt> {
+  for (;;) {
+    const receipt = await provider.getTransactionReceipt(hash);
+    if (receipt?.status === 1) return receipt;
+    if (receipt) throw new Error(`Transaction ${hash} was reverted in block ${receipt.blockNumber}`);
+    await delay(POLL_MS);
+  }
+}
+
 /**
  * An account for one deployment, at one Ethereum node or several of one chain. A key that everybody knows is refused on any but a
  * development chain.
  */
 export async function openDeployer(endpoint: string | readonly string[], source: KeySource): Promise<Deployer> {
   const provider = new FailoverProvider(await EndpointPool.open({ endpoint }));
-  provider.pollingInterval = 200;
   try {
     const wallet = await openWallet(source, provider.endpoints.chainId);
     return {

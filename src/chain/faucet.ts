@@ -1,6 +1,6 @@
 import { Contract } from 'ethers';
 import type { Address } from '../domain/ids';
-import { openDeployer } from './deployer';
+import { minedReceipt, openDeployer } from './deployer';
 import { emethTokenAbi } from './generated/emeth-token';
 import type { KeySource } from './wallet';
 
@@ -22,8 +22,8 @@ export async function fundAccounts(
   try {
     const emt = new Contract(token, emethTokenAbi, giver.signer);
     for (const { to, ethWei, emtWei } of gifts) {
-      if (ethWei > 0n) await (await giver.signer.sendTransaction({ to, value: ethWei })).wait();
-      if (emtWei > 0n) await (await emt.getFunction('transfer').send(to, emtWei)).wait();
+      if (ethWei > 0n) await minedReceipt(await giver.signer.sendTransaction({ to, value: ethWei }));
+      if (emtWei > 0n) await minedReceipt(await emt.getFunction('transfer').send(to, emtWei));
     }
   } finally {
     giver.close();

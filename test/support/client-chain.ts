@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
 import { type Chain, openChain } from '../../src/chain/client';
 import { deployContracts } from '../../src/chain/deploy';
+import { minedReceipt } from '../../src/chain/deployer';
 import { type Emeth, openEmeth } from '../../src/chain/emeth';
 import { openOperator } from '../../src/chain/operator';
 import { openRegistry } from '../../src/chain/registry';
@@ -94,7 +95,7 @@ async function deploy(url: string, holder: Address): Promise<{ core: Address; to
     const deployer = new Wallet(requesterKey, provider);
     const deployed = await deployContracts(deployer, { holder, admin: holder, verifiers: [holder] });
     const transfer = `0xa9059cbb${addressOf(nodeKey).slice(2).padStart(64, '0')}${(1000n * 10n ** 18n).toString(16).padStart(64, '0')}`;
-    await (await deployer.sendTransaction({ to: deployed.tokenContractAddress, data: transfer })).wait();
+    await minedReceipt(await deployer.sendTransaction({ to: deployed.tokenContractAddress, data: transfer }));
     return { core: deployed.emethContractAddress, token: deployed.tokenContractAddress };
   } finally {
     provider.destroy();

@@ -1,5 +1,6 @@
 import { type AddressLike, id, JsonRpcProvider, type TransactionRequest, Wallet } from 'ethers';
 import { deployContracts, planDeployment } from '../../../src/chain/deploy';
+import { minedReceipt } from '../../../src/chain/deployer';
 import { Address } from '../../../src/domain/ids';
 import { type Anvil, devKeys, startAnvil } from '../../../src/runner/anvil';
 
@@ -54,6 +55,20 @@ test('default: the contracts are where the plan said', async () => {
   const plan = await planDeployment(signer);
   expect(await deployContracts(signer, options, plan)).toMatchObject(plan.places);
   expect(await provider.getTransactionCount(holder)).toBe(5);
+});
+
+test('a receipt that the node knows a moment late, with no block to follow, is waited for and found', async () => {
+  const known = new Set<string>();
+  const find = provider.getTransactionReceipt.bind(provider);
+  provider.getTransactionReceipt = async (hash) => {
+    if (known.has(hash)) return find(hash);
+    known.add(hash);
+    // So long that whoever watches for blocks has begun to, after the last one.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return null;
+  };
+  await deployContracts(signer, options);
+  expect(known.size).toBe(5);
 });
 
 test.each([
@@ -116,7 +131,7 @@ test.each([
 
 test('throws chain/deploy-failed, and goes no further, when the account sends something else in between', async () => {
   const plan = await planDeployment(signer);
-  await (await signer.sendTransaction({ to: verifier, value: 1n })).wait();
+  await minedReceipt(await signer.sendTransaction({ to: verifier, value: 1n }));
   await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
     detail: { code: 'chain/deploy-failed', step: 'deploying EmethToken' },
     message: expect.stringContaining('sent something else meanwhile'),

@@ -1,6 +1,6 @@
 import { type Chain, openChain } from '../../../src/chain/client';
 import { deployContracts } from '../../../src/chain/deploy';
-import { openDeployer } from '../../../src/chain/deployer';
+import { minedReceipt, openDeployer } from '../../../src/chain/deployer';
 import { type Emeth, openEmeth } from '../../../src/chain/emeth';
 import { openSender } from '../../../src/chain/sender';
 import { openWallet, type Wallet } from '../../../src/chain/wallet';
@@ -143,7 +143,7 @@ describe('sender', () => {
     const dying = openCrashing(rig, 'eth_sendRawTransaction');
     await dying.attempt({ key: 'late', to: rig.wallet.address, data: '0x' });
     const foreign = await openDeployer(rig.anvil.url, { privateKey: devKeys[0] });
-    await (await foreign.signer.sendTransaction({ to: rig.wallet.address, value: 1n })).wait();
+    await minedReceipt(await foreign.signer.sendTransaction({ to: rig.wallet.address, value: 1n }));
     foreign.close();
     const before = await provider.getTransactionCount(rig.wallet.address);
     await rig.sender({ receiptLagMs: 50 }).send({ key: 'late', to: rig.wallet.address, data: '0x' });

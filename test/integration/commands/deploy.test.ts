@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
-import { openDeployer } from '../../../src/chain/deployer';
+import { minedReceipt, openDeployer } from '../../../src/chain/deployer';
 import { devKeys, startAnvil } from '../../../src/runner/anvil';
 import { runInProcess } from '../../support/cli';
 import { openScratch } from '../../support/scratch';
@@ -136,7 +136,7 @@ test('when an earlier run came to nothing before its first transaction, deploys 
 test('openDeployer: two transactions in a row are given two nonces', async () => {
   await using rig = await openRig();
   const deployer = await openDeployer(rig.url, { privateKey: deployerKey });
-  const pay = async () => (await deployer.signer.sendTransaction({ to: other, value: 1n })).wait();
+  const pay = async () => minedReceipt(await deployer.signer.sendTransaction({ to: other, value: 1n }));
   for (let i = 0; i < 3; i += 1) await pay();
   deployer.close();
   expect(await rig.sent()).toBe(3);

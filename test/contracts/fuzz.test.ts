@@ -93,7 +93,7 @@ test(
     expect(campaigns.map((found) => found.slice(1)).sort()).toEqual(
       ['invariant_01_to_16', 'invariant_13'].map((name) => [name, `${runs}`, `${runs * depth}`, '0']),
     );
-    // forge lets no other profile than the default one write; what a long run reaches follows.
+    // Under the long profile forge refuses the write, though `forge config` has the permission; more calls reach no less.
     if (isLong) return;
     const reached = sumReach(readFileSync(join(root, reach), 'utf8'));
     const rare = Object.entries(leastOf).flatMap(([campaign, least]) =>

@@ -36,16 +36,17 @@ export class NonceGaps {
     private readonly deps: GapDeps,
   ) {}
 
-  /** Has every nonce from the chain's next to ours followed: the process that should have sent it may be dead. */
+  /**
+   * Has every act before ours followed, also one that is mined already: the process that should have sent it, or noted that, may
+   * be dead. What the chain waits for and none of them holds is a hole.
+   */
   async close(watch: WaitsBehind, mined: number): Promise<void> {
     const { clock, intents, address, help } = this.deps;
-    const pending = await intents.listPending(address);
-    const holes: number[] = [];
-    for (let nonce = mined; nonce < (watch.intent.nonce ?? 0); nonce += 1) {
-      const holder = pending.find((other) => other.nonce === nonce);
-      if (holder) help(holder);
-      else holes.push(nonce);
-    }
+    const { nonce: ours = 0 } = watch.intent;
+    const ahead = (await intents.listPending(address)).filter(({ nonce = ours }) => nonce < ours);
+    for (const other of ahead) help(other);
+    const held = new Set(ahead.map(({ nonce }) => nonce));
+    const holes = Array.from({ length: ours - mined }, (_, past) => mined + past).filter((nonce) => !held.has(nonce));
     watch.gapAtMs = holes.length > 0 ? (watch.gapAtMs ?? clock.now()) : undefined;
     if (watch.gapAtMs === undefined || clock.now() - watch.gapAtMs < this.believeMs) return;
     const unmined = await intents.listMinedFrom(address, mined);

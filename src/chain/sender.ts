@@ -153,8 +153,8 @@ class TransactionSender implements Sender {
       this.sent.set(hash, intent.id);
       return { hash };
     } finally {
-      // Their outcome is known at about the same time, and our caller may end the process now.
-      await Promise.all(this.helped);
+      // Their outcome is known at about the same time, and our caller may end the process now. One may have others helped.
+      while (this.helped.size > 0) await Promise.all(this.helped);
     }
   }
 
@@ -197,7 +197,7 @@ class TransactionSender implements Sender {
     }
   }
 
-  /** Takes up what ours must wait for. */
+  /** Takes up what comes before ours. */
   private help(intent: Intent): void {
     if (this.followed.has(intent.id)) return;
     const helping = this.takeUp(intent).finally(() => this.helped.delete(helping));

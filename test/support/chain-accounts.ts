@@ -1,5 +1,6 @@
 import { type Chain, openChain } from '../../src/chain/client';
 import { type Emeth, openEmeth } from '../../src/chain/emeth';
+import type { IntentStore } from '../../src/chain/intents';
 import { openSender, type Sender, type SenderOptions } from '../../src/chain/sender';
 import { openWallet, type Wallet } from '../../src/chain/wallet';
 import { systemClock } from '../../src/lib/clock';
@@ -16,7 +17,11 @@ export interface ChainAccounts extends AsyncDisposable {
   store: Store;
   walletOf(role: Role): Promise<Wallet>;
   /** A new sender, as after a restart; everything it must remember is in the store. */
-  senderOf(role: Role, options?: SenderOptions, change?: { chain?: Chain; signal?: AbortSignal }): Promise<Sender>;
+  senderOf(
+    role: Role,
+    options?: SenderOptions,
+    change?: { chain?: Chain; intents?: IntentStore; signal?: AbortSignal },
+  ): Promise<Sender>;
   emethOf(role: Role): Promise<Emeth>;
 }
 

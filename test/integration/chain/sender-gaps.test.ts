@@ -72,9 +72,17 @@ const nonceOf = (raw: string) => Transaction.from(raw).nonce;
 /** Signs the transfers one after the other in a process that dies then; of what it sends only what `passes` arrives. */
 async function signAndDie(keys: string[], passes: (raw: string) => boolean): Promise<void> {
   const dying = new AbortController();
-  const { chain, broadcast } = lossy(passes);
+  // What it had begun when it was killed must not go on behind the test's back.
+  const alive = <T>(value: T): T => {
+    dying.signal.throwIfAborted();
+    return value;
+  };
+  const { chain, broadcast } = lossy((raw) => alive(passes(raw)));
+  const intents = new Proxy(accounts.store.intents, {
+    get: (target, name: keyof IntentStore) => alive(target[name].bind(target)),
+  });
   await provider().send('evm_setAutomine', [false]);
-  const sender = await accounts.senderOf('node', {}, { chain, signal: dying.signal });
+  const sender = await accounts.senderOf('node', {}, { chain, intents, signal: dying.signal });
   const dead = Promise.allSettled(keys.map((key) => sender.send(transfer(key))));
   await until(async () => broadcast.length === keys.length && (await pending()).length === keys.length);
   dying.abort(new Error('killed'));
@@ -113,6 +121,8 @@ describe('gaps of nonces', () => {
     const [before, had] = [await count(), await received()];
     await signAndDie(['a', 'b', 'c'], (raw) => nonceOf(raw) !== before + 1);
     expect(await count()).toBe(before + 1);
+    // Nobody has noted yet that the first is mined.
+    expect((await pending()).map(({ nonce }) => nonce)).toEqual([before, before + 1, before + 2]);
     await (await open()).send(transfer('d'));
     expect([await count(), (await received()) - had]).toEqual([before + 4, 15n]);
     // At once: a command would end here.

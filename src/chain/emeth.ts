@@ -1,4 +1,4 @@
-import { concat, hexlify, Interface, isError, randomBytes } from 'ethers';
+import { concat, hexlify, Interface, isError, keccak256, randomBytes } from 'ethers';
 import { formatEmt } from '../domain/emt';
 import type { Address, JobId } from '../domain/ids';
 import type { Share } from '../domain/shares';
@@ -67,7 +67,8 @@ export interface Emeth {
   estimateWithdrawWei(to: Address, amountWei: bigint, collected?: Collected): Promise<bigint>;
   /** Brings another account's signed withdrawal, for its tip. */
   relay(withdrawal: SignedWithdrawal): Promise<{ hash: string }>;
-  estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint>;
+  /** Undefined when this account has begun to bring it before. */
+  estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint | undefined>;
 }
 
 /** A part of a verified job's pay that nobody has credited yet. */
@@ -135,9 +136,11 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
     },
     estimateWithdrawWei: (to, amountWei, collected = {}) =>
       sender.estimateWei({ to: chain.core, data: withdrawalData(to, amountWei, collected) }),
-    relay: (withdrawal) => again('withdrawWithSig', 'withdrawWithSig', relayed(withdrawal)),
-    estimateRelayWei: (withdrawal) =>
-      sender.estimateWei({ to: chain.core, data: encode('withdrawWithSig', relayed(withdrawal)) }),
+    relay: (withdrawal) => sender.send(relayed(chain.core, withdrawal)),
+    estimateRelayWei: async (withdrawal) => {
+      const relay = relayed(chain.core, withdrawal);
+      return (await sender.hasBegun(relay.key)) ? undefined : sender.estimateWei(relay);
+    },
   };
 }
 
@@ -152,8 +155,11 @@ function withdrawalData(to: Address, amountWei: bigint, { claims = [], sweeps = 
   return collecting.length === 0 ? withdrawal : encode('multicall', [[...collecting, withdrawal]]);
 }
 
-function relayed({ account, to, amountWei, tipWei, deadline, signature }: SignedWithdrawal): readonly unknown[] {
-  return [account, to, amountWei, tipWei, deadline, signature];
+/** One act for each signature: it is good only once. */
+function relayed(core: Address, withdrawal: SignedWithdrawal): { key: string; to: Address; data: string } {
+  const { account, to, amountWei, tipWei, deadline, signature } = withdrawal;
+  const data = encode('withdrawWithSig', [account, to, amountWei, tipWei, deadline, signature]);
+  return { key: `relay:${keccak256(signature)}`, to: core, data };
 }
 
 async function request(

@@ -41,6 +41,8 @@ export interface Sender {
   readonly address: Address;
   /** Sends, once, and waits until it is mined. Throws `chain/reverted` with the contract's own reason. */
   send(request: SendRequest): Promise<{ hash: string }>;
+  /** Whether the account has begun this act before; sending it again follows it, and costs nothing if it was done. */
+  hasBegun(key: string): Promise<boolean>;
   /** What sending would cost, in wei, without sending it. */
   estimateWei(request: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint>;
   /** Waits until what `send` gave this hash for is final; what a reorganisation takes back is sent again. Gives the hash it ends with. */
@@ -168,6 +170,10 @@ class TransactionSender implements Sender {
       if (state === 'final') return { hash: minedHash };
       await clock.sleep(this.options.pollMs ?? POLL_MS, signal);
     }
+  }
+
+  async hasBegun(key: string): Promise<boolean> {
+    return (await this.deps.intents.countLike(this.address, key)) > 0;
   }
 
   estimateWei({ to, data, valueWei }: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint> {

@@ -105,7 +105,7 @@ async function enter(
   const { openOperator } = await import('../chain/operator.js');
   const stakeWei = options.stake ?? (await registry.minStakeWei());
   await requireEnterable(registry, enrolment, stakeWei);
-  const signature = await consentOf(enrolment, account, registry, options);
+  const { deadline, signature } = await consentOf(enrolment, account, registry, options);
   const isFounded = await requireOwnOrNew(registry, enrolment.organisation, account.sender.address);
   await requireTokens(account, stakeWei);
   await requireGas(account);
@@ -115,7 +115,7 @@ async function enter(
     talk(`Founding the organisation ${enrolment.organisation}.`);
     await operator.createOrganisation(enrolment.organisation);
   }
-  await operator.register(enrolment, stakeWei, signature);
+  await operator.register({ ...enrolment, deadline }, stakeWei, signature);
 }
 
 /** Throws `usage/bad-enrolment` for what no registry takes, whoever signs and brings it. */
@@ -215,16 +215,26 @@ async function printSigned(account: Account, registry: Registry, enrolment: Enro
   talk('Signed for a day. The operator brings it with --enrolment.');
 }
 
-/** The signature of a node that is not the operator itself; takes over what the node signed. */
+interface Consent {
+  /** Until when it is good, in Unix seconds. */
+  deadline: number;
+  /** None where the node is the operator itself. */
+  signature?: string | undefined;
+}
+
+/**
+ * The node's consent to its enrolment, from the file that it signed; a node that is the operator itself needs none. Throws
+ * `registry/no-consent`, `registry/other-enrolment` and `registry/consent-expired`.
+ */
 async function consentOf(
   enrolment: Enrolment,
   { chain, sender, wallet }: Account,
   registry: Registry,
   { enrolment: file }: RegisterOptions,
-): Promise<string | undefined> {
+): Promise<Consent> {
   const { isSignedByNode } = await import('../chain/operator.js');
   const { node } = enrolment;
-  if (node === wallet.address) return undefined;
+  if (node === wallet.address) return { deadline: enrolment.deadline };
   if (file === undefined) {
     throw new AppError<RegisterError>(
       { code: 'registry/no-consent', node },
@@ -232,15 +242,15 @@ async function consentOf(
     );
   }
   const { signature, ...signed } = await readJsonFile('--enrolment', file, SignedEnrolment);
-  enrolment.deadline = signed.deadline;
-  requireSameEnrolment(file, signed, enrolment);
-  if (signed.deadline * 1000 < (await chain.nowMs())) {
+  const { deadline } = signed;
+  requireSameEnrolment(file, signed, { ...enrolment, deadline });
+  if (deadline * 1000 < (await chain.nowMs())) {
     throw new AppError<RegisterError>(
-      { code: 'registry/consent-expired', node, deadline: signed.deadline },
-      `What ${node} signed in ${file} was good until ${new Date(signed.deadline * 1000).toISOString()}; let it sign again.`,
+      { code: 'registry/consent-expired', node, deadline },
+      `What ${node} signed in ${file} was good until ${new Date(deadline * 1000).toISOString()}; let it sign again.`,
     );
   }
-  if (await isSignedByNode(chain, registry, enrolment, sender.address, signature)) return signature;
+  if (await isSignedByNode(chain, registry, signed, sender.address, signature)) return { deadline, signature };
   throw new AppError<RegisterError>(
     { code: 'registry/no-consent', node },
     `${file} is not signed by ${node} for ${sender.address}, or was used before; let the node sign again with --sign ${sender.address}.`,

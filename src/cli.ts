@@ -75,7 +75,7 @@ export function buildProgram(): Command {
     .helpCommand(false)
     .addHelpText(
       'after',
-      '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain.',
+      '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain, 130 stopped.',
     );
   addCommonOptions(program);
   for (const register of registrations) register(program);

@@ -124,9 +124,13 @@ function readSecret(path: string): string {
   try {
     mode = statSync(path).mode & 0o777;
   } catch (cause) {
-    throw new AppError<WalletError>({ code: 'wallet/unreadable', path }, `The key file ${path} cannot be read.`, {
-      cause,
-    });
+    throw new AppError<WalletError>(
+      { code: 'wallet/unreadable', path },
+      `The key file ${path} cannot be read: correct its path in the configuration, or its rights.`,
+      {
+        cause,
+      },
+    );
   }
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     throw new AppError<WalletError>(

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Role, RoleConfig } from '../config/schema';
+import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { CommonOptions } from './options';
+
+export type StoppedError = { code: 'stopped'; signal: NodeJS.Signals };
 
 /** What a command knows of its role once the configuration is read. */
 export interface RoleContext<R extends Role> {
@@ -59,7 +62,7 @@ export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const onSignal = (name: NodeJS.Signals) => {
     if (controller.signal.aborted) process.kill(process.pid, 'SIGKILL');
-    controller.abort(new Error(`stopped by ${name}`));
+    controller.abort(new AppError<StoppedError>({ code: 'stopped', signal: name }, `Stopped by ${name}.`));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);

@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import { AppError, describeError, errorCode } from '../lib/errors';
 
 /** Exit statuses of every command. */
-export const exitCodes = { ok: 0, failure: 1, usage: 2, notFound: 3, auth: 4, chain: 5 } as const;
+export const exitCodes = { ok: 0, failure: 1, usage: 2, notFound: 3, auth: 4, chain: 5, stopped: 130 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 /** The first pattern that fits an error's code decides. */
@@ -14,20 +14,29 @@ const table: readonly (readonly [RegExp, ExitCode])[] = [
   [/^(\w+\/not-found|registry\/unknown-node|blobs\/missing|blobs\/not-stored|dataset\/missing)$/, exitCodes.notFound],
   [/^(config|usage|commander|wallet|init|files)\b/, exitCodes.usage],
   [/^chain\//, exitCodes.chain],
+  [/^stopped$/, exitCodes.stopped],
 ];
 
 /** The exit status an error ends the process with. */
-export function exitCodeOf(error: unknown): ExitCode {
+export function exitCodeOf(thrown: unknown): ExitCode {
+  const error = stopOf(thrown) ?? thrown;
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   const code = errorCode(error);
   return table.find(([pattern]) => pattern.test(code))?.[1] ?? exitCodes.failure;
 }
 
 /** What stderr shows of an error: one sentence, or one JSON object for programs. Undefined for help and version. */
-export function reportError(error: unknown, isJson: boolean): string | undefined {
+export function reportError(thrown: unknown, isJson: boolean): string | undefined {
+  const error = stopOf(thrown) ?? thrown;
   if (exitCodeOf(error) === exitCodes.ok) return undefined;
   const message = messageOf(error);
   return isJson ? JSON.stringify({ error: { code: errorCode(error), message } }) : `emeth: ${message}`;
+}
+
+/** That somebody stopped the command, if that is why it failed: libraries wrap the reason of an aborted signal. */
+function stopOf(error: unknown): unknown {
+  for (let e = error; e instanceof Error; e = e.cause) if (errorCode(e) === 'stopped') return e;
+  return undefined;
 }
 
 /** Our own errors are whole sentences; what caused them is for the log. Of foreign ones every cause is needed. */

@@ -15,6 +15,7 @@ stderr. With \`--json\`, errors are one JSON object \`{"error": {"code", "messag
 | 3 | not found |
 | 4 | not allowed |
 | 5 | the chain refused, or cannot be reached |
+| 130 | stopped by Ctrl-C or a signal before it was done |
 `;
 
 /** The page of all commands, as Markdown: what \`--help\` shows. */

@@ -32,6 +32,8 @@ describe('exitCodeOf', () => {
     expect(exitCodeOf(new Error('x'))).toBe(1);
     expect(exitCodeOf('x')).toBe(1);
   });
+  test('when it was stopped, and a library says so in its own words', () =>
+    expect(exitCodeOf(new Error('aborted', { cause: error('stopped') }))).toBe(130));
   test('when help was shown', () => expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', ''))).toBe(0));
   test('when an option is unknown', () =>
     expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2));
@@ -39,6 +41,10 @@ describe('exitCodeOf', () => {
 
 describe('reportError', () => {
   test('default', () => expect(reportError(error('a/b'), false)).toBe('emeth: Something about a/b.'));
+  test('when it was stopped, and a library says so in its own words', () =>
+    expect(reportError(new Error('aborted', { cause: error('stopped') }), false)).toBe(
+      'emeth: Something about stopped.',
+    ));
   test('when a program reads', () => {
     expect(JSON.parse(reportError(error('a/b'), true) ?? '')).toEqual({
       error: { code: 'a/b', message: 'Something about a/b.' },

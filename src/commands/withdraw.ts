@@ -94,7 +94,7 @@ async function takeOut(account: Account, to: Address, hashes: string[], options:
   await account.sender.catchUp(() => talk('Waiting until earlier transactions of this account are mined.'));
   const plan = await makePlan(account, to, options);
   const gasWei = await estimate(account, plan);
-  const isAnything = creditOf(plan) + rewardsOf(plan) > 0n;
+  const isAnything = amountWeiOf(plan) + rewardWeiOf(plan) > 0n;
   if (!options.json) printLines(...describe(plan));
   talk(isAnything ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
   if (isAnything && !options.dryRun) await carryOut(account, plan, hashes, options);
@@ -166,17 +166,17 @@ function factsOf(plan: Plan): object {
   return {
     account: plan.account,
     to: plan.to,
-    amountWei: creditOf(plan),
+    amountWei: amountWeiOf(plan),
     creditBefore: plan.creditWei,
     claims: plan.claims.map(({ ref, share }) => ({ jobId: ref.jobId, amountWei: share.amountWei })),
     sweeps: plan.sweeps,
     slots: plan.slots,
-    rewardWei: rewardsOf(plan),
+    rewardWei: rewardWeiOf(plan),
   };
 }
 
 function describe(plan: Plan): string[] {
-  const [claimedWei, sweptWei] = [claimsOf(plan), sweepsOf(plan)];
+  const [claimedWei, sweptWei] = [claimedWeiOf(plan), sweptWeiOf(plan)];
   return [
     `credit   ${formatEmt(plan.creditWei)} to ${plan.to}`,
     ...(claimedWei > 0n
@@ -184,24 +184,24 @@ function describe(plan: Plan): string[] {
       : []),
     ...(sweptWei > 0n ? [`swept    ${formatEmt(sweptWei)} that workers of ${plan.sweeps.length} jobs left`] : []),
     ...(plan.slots.length > 0
-      ? [`rewards  ${formatEmt(rewardsOf(plan))} of ${plan.slots.length} days, to the payout wallet`]
+      ? [`rewards  ${formatEmt(rewardWeiOf(plan))} of ${plan.slots.length} days, to the payout wallet`]
       : []),
   ];
 }
 
-/** All that becomes tokens: the credit, and what becomes credit on the way. */
-function creditOf(plan: Plan): bigint {
-  return plan.creditWei + claimsOf(plan) + sweepsOf(plan);
+/** What the escrow pays out: the credit, and the claims and sweeps that become credit first. Rewards come from the pool. */
+function amountWeiOf(plan: Plan): bigint {
+  return plan.creditWei + claimedWeiOf(plan) + sweptWeiOf(plan);
 }
 
-function claimsOf({ claims }: Plan): bigint {
+function claimedWeiOf({ claims }: Plan): bigint {
   return claims.reduce((sum, { share }) => sum + share.amountWei, 0n);
 }
 
-function sweepsOf({ sweeps }: Plan): bigint {
+function sweptWeiOf({ sweeps }: Plan): bigint {
   return sweeps.reduce((sum, { amountWei }) => sum + amountWei, 0n);
 }
 
-function rewardsOf({ slots }: Plan): bigint {
+function rewardWeiOf({ slots }: Plan): bigint {
   return slots.reduce((sum, { amountWei }) => sum + amountWei, 0n);
 }

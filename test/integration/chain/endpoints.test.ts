@@ -8,7 +8,7 @@ import { type Logger, silentLogger } from '../../../src/lib/logger';
 import { devKeys } from '../../../src/runner/anvil';
 import { ChainReader, until } from '../../support/chain-reader';
 import { type Escrow, openEscrow } from '../../support/escrow';
-import { type LyingNode, openLyingNode } from '../../support/lying-node';
+import { type Lie, type LyingNode, openLyingNode } from '../../support/lying-node';
 
 let escrow: Escrow;
 let first: LyingNode;
@@ -56,8 +56,15 @@ function openNotes(): { logger: Logger; notes: string[] } {
 
 type Deps = Parameters<typeof EndpointPool.open>[1];
 
-async function openPool(nodes: readonly string[], deps: Deps = {}, chainId?: number) {
-  const pool = await EndpointPool.open({ endpoint: nodes, chainId, answerMs: 100, recoverMs: 1000 }, deps);
+/** How long a node may take. One that hangs is waited for in vain; of any other a busy machine may make a slow one. */
+const patience = (lie: Lie) => (lie === 'hanging' ? 2000 : 30_000);
+
+async function openPool(
+  nodes: readonly string[],
+  deps: Deps = {},
+  options: { chainId?: number; answerMs?: number } = {},
+) {
+  const pool = await EndpointPool.open({ endpoint: nodes, answerMs: 30_000, recoverMs: 1000, ...options }, deps);
   return Object.assign(pool, { [Symbol.dispose]: () => pool.close() });
 }
 
@@ -74,7 +81,7 @@ describe('several endpoints', () => {
   test.each(['dead', 'failing', 'garbled', 'hanging', 'busy'] as const)(
     'when the first is %s, the next one answers',
     async (lie) => {
-      using pool = await openPool([first.url, second.url]);
+      using pool = await openPool([first.url, second.url], {}, { answerMs: patience(lie) });
       await first.lie(lie);
       expect(await headOf(pool)).toBe(1);
       expect(first.lies).toBe(1);
@@ -211,7 +218,7 @@ describe('chains', () => {
 
   test('throws chain/wrong-chain when any endpoint is not the configured one', async () => {
     await first.lie('wrong-chain');
-    await expect(openPool([first.url, second.url], {}, 31337)).rejects.toMatchObject({
+    await expect(openPool([first.url, second.url], {}, { chainId: 31337 })).rejects.toMatchObject({
       detail: { code: 'chain/wrong-chain', endpoint: first.url, chainId: 1, expected: 31337 },
       message: expect.stringContaining('configuration'),
     });
@@ -271,10 +278,15 @@ describe('transactions', () => {
     return wallet.signTransaction({ ...sent, nonce: (sent.nonce ?? 0) + nonceGap });
   }
 
+  /** anvil mines at once, but takes a transaction before it has. */
+  async function untilMined(hash: string): Promise<void> {
+    while (!(await escrow.provider.getTransactionReceipt(hash))) await systemClock.sleep(5);
+  }
+
   const sends = (node: LyingNode) => node.asked.filter((method) => method === 'eth_sendRawTransaction').length;
 
-  async function openProvider() {
-    const provider = new FailoverProvider(await openPool([first.url, second.url]));
+  async function openProvider(answerMs = patience('dead')) {
+    const provider = new FailoverProvider(await openPool([first.url, second.url], {}, { answerMs }));
     return Object.assign(provider, { [Symbol.dispose]: () => provider.destroy() });
   }
 
@@ -283,14 +295,16 @@ describe('transactions', () => {
     const raw = await sign();
     const hash = (await provider.send('eth_sendRawTransaction', [raw])) as string;
     await until(() => sends(first) === 1 && sends(second) === 1);
+    await untilMined(hash);
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
   });
 
   test.each(['dead', 'hanging', 'failing', 'busy'] as const)('reach the second when the first is %s', async (lie) => {
-    using provider = await openProvider();
+    using provider = await openProvider(patience(lie));
     await first.lie(lie);
     const raw = await sign();
     const hash = (await provider.send('eth_sendRawTransaction', [raw])) as string;
+    await untilMined(hash);
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
   });
 
@@ -298,6 +312,7 @@ describe('transactions', () => {
     using provider = await openProvider();
     await first.lie('stale');
     const hash = (await provider.send('eth_sendRawTransaction', [await sign()])) as string;
+    await untilMined(hash);
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
     expect(await provider.getTransactionReceipt(`0x${'12'.repeat(32)}`)).toBeNull();
   });

@@ -22,7 +22,7 @@ export interface JobChildOptions {
   device: string;
   processes: number;
   threads(): number;
-  /** Without work for so long, the child is ended to free its memory. */
+  /** At rest for so long, the child is ended to free its memory. */
   idleMs: number;
   /** Without any progress for so long, the child counts as stuck. */
   learningMs: number;
@@ -42,6 +42,8 @@ export class JobChild implements AsyncDisposable {
   private child: { trainer: Trainer; microBatch: number } | undefined;
   private holds: Sha256 | undefined;
   private idle: AbortController | undefined;
+  /** Why the last child is gone, when nobody asked it to go. */
+  private death: Error | undefined;
 
   constructor(
     private readonly options: JobChildOptions,
@@ -53,22 +55,38 @@ export class JobChild implements AsyncDisposable {
     return this.holds;
   }
 
-  /** Makes sure that a child with this micro-batch takes commands. */
+  /** Makes sure that a child with this micro-batch takes commands. It stays until `rest`, however long its data are on their way. */
   async open(microBatch: number): Promise<void> {
     this.idle?.abort();
     if (this.child && this.child.microBatch !== microBatch) await this.close();
     if (!this.child) await this.start(microBatch);
-    this.closeWhenIdle();
   }
 
-  /** Trains one round. An aborted signal cancels it; the child then throws `train/canceled` and lives on. */
+  /** There is nothing to do for now. */
+  rest(): void {
+    if (!this.child) return;
+    const idle = new AbortController();
+    this.idle?.abort();
+    this.idle = idle;
+    this.deps.clock.sleep(this.options.idleMs, idle.signal).then(
+      () => {
+        this.deps.logger.info('Python child ended for want of work', { idleMs: this.options.idleMs });
+        return this.close();
+      },
+      () => undefined, // there was work
+    );
+  }
+
+  /**
+   * Trains one round. An aborted signal cancels it; the child then throws `train/canceled` and lives on. Throws what a child died of
+   * since it was opened.
+   */
   async runRound(
     command: RoundCommand,
     { signal, onProgress }: { signal: AbortSignal; onProgress(event: Progress): void },
   ): Promise<RoundDone> {
     const { trainer } = this.child ?? {};
-    if (!trainer) throw new Error('The child is not open');
-    this.idle?.abort();
+    if (!trainer) throw this.death ?? new Error('The child is not open');
     const cancel = () => trainer.cancel();
     signal.addEventListener('abort', cancel, { once: true });
     try {
@@ -80,7 +98,6 @@ export class JobChild implements AsyncDisposable {
       throw error;
     } finally {
       signal.removeEventListener('abort', cancel);
-      this.closeWhenIdle();
     }
   }
 
@@ -115,6 +132,7 @@ export class JobChild implements AsyncDisposable {
     });
     const child = { trainer, microBatch };
     this.child = child;
+    this.death = undefined;
     void trainer.ended.then((error) => this.onEnded(child, error));
     const ready = await trainer.ready;
     this.deps.logger.info('Python child ready', { device: ready.device, threads: ready.threads, microBatch });
@@ -125,6 +143,7 @@ export class JobChild implements AsyncDisposable {
     if (this.child !== child) return;
     this.child = undefined;
     this.holds = undefined;
+    this.death = error;
   }
 
   private watch(trainer: Trainer, command: RoundCommand, onProgress: (event: Progress) => void): Promise<RoundDone> {
@@ -144,19 +163,6 @@ export class JobChild implements AsyncDisposable {
           `Training made no progress for ${learningMs} ms and was stopped; raise timeout.learning if this machine is that slow.`,
         );
       },
-    );
-  }
-
-  private closeWhenIdle(): void {
-    if (!this.child) return;
-    const idle = new AbortController();
-    this.idle = idle;
-    this.deps.clock.sleep(this.options.idleMs, idle.signal).then(
-      () => {
-        this.deps.logger.info('Python child ended for want of work', { idleMs: this.options.idleMs });
-        return this.close();
-      },
-      () => undefined, // there was work
     );
   }
 }

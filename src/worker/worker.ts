@@ -167,6 +167,7 @@ class LeaseWorker implements Worker {
     const child = this.openJobChild(job);
     try {
       await retryCrash(() => child.open(microBatch));
+      child.rest();
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
@@ -197,8 +198,8 @@ class LeaseWorker implements Worker {
     const { signal } = controller;
     const { leaseId, round } = grant;
     if (signal.aborted) return;
+    const child = this.child?.job ?? this.openJobChild(job);
     try {
-      const child = this.child?.job ?? this.openJobChild(job);
       if (restart) await child.close();
       await child.open(microBatch);
       const about = { grant, child, files, dir: this.jobDir(job.jobId), waitDataMs: this.options.timeout.wait_data };
@@ -209,6 +210,8 @@ class LeaseWorker implements Worker {
       if (signal.aborted) return;
       this.deps.logger.warn('Round failed', { leaseId, round }, error);
       this.take({ type: 'round-failed', leaseId, code: errorCode(error), reason: describeError(error) });
+    } finally {
+      child.rest();
     }
   }
 

@@ -17,10 +17,12 @@ async function openDesk(
     fates?: Fate[];
     timeout?: Partial<WorkerOptions['timeout']>;
     isMasterSilent?: boolean;
+    /** Whatever comes about while data are on their way. */
+    meanwhile?: (child: FakeTrainer | undefined) => Promise<void>;
     logger?: Logger;
   } = {},
 ) {
-  const { fates = [], timeout = {}, isMasterSilent = false, logger = silentLogger } = options;
+  const { fates = [], timeout = {}, isMasterSilent = false, meanwhile, logger = silentLogger } = options;
   const scratch = await openScratch();
   const sent: WorkerMessageIn[] = [];
   const pulls: string[] = [];
@@ -40,6 +42,7 @@ async function openDesk(
       send: (message) => link.isUp && sent.push(message) > 0,
       async pull(blob, { signal }: PullOptions) {
         pulls.push(blob.sha256);
+        await meanwhile?.(children.at(-1));
         if (isMasterSilent) await systemClock.sleep(60_000, signal);
       },
       receipts: { keep: () => undefined },
@@ -106,6 +109,28 @@ describe('openWorker', () => {
       code: 'worker/wait-data-stuck',
       reason: expect.stringContaining('timeout.wait_data'),
     });
+  });
+
+  test('when data take longer than timeout.idle: the child that waits for them is not idle', async () => {
+    const meanwhile = () => systemClock.sleep(100);
+    await using desk = await openDesk({ meanwhile, timeout: { idle: 20 } });
+    desk.worker.onMessage(grant('a'));
+    await until(() => desk.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
+    expect(desk.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
+    expect(desk.children).toHaveLength(1);
+    await until(() => desk.children[0]?.isDisposed);
+  });
+
+  test('when the child dies while data come: another one does the round', async () => {
+    const meanwhile = async (child?: FakeTrainer) => {
+      if (desk.children.length === 1) child?.kill();
+      await systemClock.sleep(1);
+    };
+    await using desk = await openDesk({ meanwhile });
+    desk.worker.onMessage(grant('a'));
+    await until(() => desk.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
+    expect(desk.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
+    expect(desk.children).toHaveLength(2);
   });
 
   test('when no verdict comes for timeout.checkpoint: the update is dropped', async () => {

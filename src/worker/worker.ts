@@ -110,6 +110,8 @@ class LeaseWorker implements Worker {
     for (const lease of this.leases.values()) lease.controller.abort();
     await this.child?.job.close();
     await this.work;
+    // One may just have been starting.
+    await this.child?.job.close();
   }
 
   private take(input: WorkerInput): void {
@@ -163,16 +165,27 @@ class LeaseWorker implements Worker {
   }
 
   private async open(job: OpenJob, microBatch: number): Promise<void> {
+    if (this.closing) return;
     const { jobId } = job;
     const child = this.openJobChild(job);
     try {
-      await retryCrash(() => child.open(microBatch));
+      await this.retryCrash(() => child.open(microBatch));
       child.rest();
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
       this.deps.logger.error('This worker cannot do the job', { jobId }, error);
       this.take({ type: 'open-failed', jobId, code: errorCode(error), reason: describeError(error) });
+    }
+  }
+
+  /** A child that dies while it starts gets a second chance: somebody may have needed its memory for a moment. */
+  private async retryCrash(start: () => Promise<void>): Promise<void> {
+    try {
+      await start();
+    } catch (error) {
+      if (this.closing || !(error instanceof AppError) || error.code !== 'runner/child-crashed') throw error;
+      await start();
     }
   }
 
@@ -237,16 +250,6 @@ class LeaseWorker implements Worker {
 
   private jobDir(jobId: JobId): string {
     return join(this.options.dataDir, 'jobs', jobId);
-  }
-}
-
-/** A child that dies while it starts gets a second chance: somebody may have needed its memory for a moment. */
-async function retryCrash(start: () => Promise<void>): Promise<void> {
-  try {
-    await start();
-  } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'runner/child-crashed') throw error;
-    await start();
   }
 }
 

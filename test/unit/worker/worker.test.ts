@@ -19,10 +19,12 @@ async function openDesk(
     isMasterSilent?: boolean;
     /** Whatever comes about while data are on their way. */
     meanwhile?: (child: FakeTrainer | undefined) => Promise<void>;
+    /** Called for every child when it is started, the first being number 1. */
+    onChild?: (child: FakeTrainer, number: number) => void;
     logger?: Logger;
   } = {},
 ) {
-  const { fates = [], timeout = {}, isMasterSilent = false, meanwhile, logger = silentLogger } = options;
+  const { fates = [], timeout = {}, isMasterSilent = false, meanwhile, onChild, logger = silentLogger } = options;
   const scratch = await openScratch();
   const sent: WorkerMessageIn[] = [];
   const pulls: string[] = [];
@@ -49,6 +51,7 @@ async function openDesk(
       openChild(spec) {
         const child = new FakeTrainer(spec, fates);
         children.push(child);
+        onChild?.(child, children.length);
         return child;
       },
       clock: systemClock,
@@ -172,6 +175,32 @@ describe('openWorker', () => {
     expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: 'b' });
     expect(desk.sent.filter(({ type }) => type === 'lease.failed')).toEqual([]);
     expect(desk.children).toHaveLength(1);
+  });
+
+  test('when disposed while a child starts: none is left', async () => {
+    let stopped: PromiseLike<void> | undefined;
+    const onChild = (_child: FakeTrainer, number: number) => {
+      if (number === 2) stopped = desk.worker[Symbol.asyncDispose]();
+    };
+    await using desk = await openDesk({ fates: [{ code: 'runner/odd' }], onChild });
+    desk.worker.onMessage(grant('a'));
+    await until(() => stopped);
+    await stopped;
+    expect(desk.children.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
+  });
+
+  test('when disposed while it opens a job: the child that ends by that is not started again', async () => {
+    let stopped: PromiseLike<void> | undefined;
+    const onChild = (child: FakeTrainer, number: number) => {
+      if (number === 1) return;
+      Object.assign(child, { ready: child.ended.then((error) => Promise.reject(error)) });
+      setImmediate(() => (stopped ??= desk.worker[Symbol.asyncDispose]()));
+    };
+    await using desk = await openDesk({ onChild });
+    desk.worker.onMessage(openJob('2'));
+    await until(() => stopped);
+    await stopped;
+    expect(desk.children).toHaveLength(2);
   });
 
   test('when a lease is named like a path: nothing is written outside the job', async () => {

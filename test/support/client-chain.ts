@@ -22,7 +22,13 @@ export interface ClientChain extends AsyncDisposable {
   readonly core: Address;
   readonly token: Address;
   readonly requester: Address;
+  /** For what no command tells or does. Remembers no answers, and is closed with the chain. */
+  readonly provider: JsonRpcProvider;
+  /** Lets the chain's time pass, and mines a block. */
+  warp(seconds: number): Promise<void>;
   file(name: string): string;
+  /** Writes another account's configuration, with more settings if need be, and returns its path. */
+  writeConfig(key: string, settings?: object): Promise<string>;
   /** Runs a command that must succeed, as the requester, and returns its JSON. */
   run<T = Record<string, string>>(...argv: string[]): Promise<T>;
   /** Runs a command that must fail. */
@@ -40,29 +46,30 @@ const addressOf = (key: string) => Address.parse(new Wallet(key).address);
 export async function openClientChain(options: { storageApi?: string } = {}): Promise<ClientChain> {
   const anvil = await startAnvil();
   const scratch = await openScratch();
+  const provider = new JsonRpcProvider(anvil.url, undefined, { batchMaxCount: 1, cacheTimeout: -1 });
   const requester = addressOf(requesterKey);
-  const { core, token } = await deploy(anvil.url, requester);
-  const config = {
-    endpoint: anvil.url,
-    emethContractAddress: core,
-    tokenContractAddress: token,
-    privateKey: requesterKey,
-    ...options,
+  const { core, token } = await deploy(provider, requester);
+  const writeConfig = async (name: string, privateKey: string, settings: object) => {
+    const config = { endpoint: anvil.url, emethContractAddress: core, tokenContractAddress: token, privateKey };
+    await writeFile(scratch.file(name), JSON.stringify({ ...config, ...settings }), { mode: 0o600 });
+    return scratch.file(name);
   };
-  await writeFile(scratch.file('client.json'), JSON.stringify(config), { mode: 0o600 });
-  const common = ['--config', scratch.file('client.json'), '--data-dir', scratch.file('data'), '--json'];
+  const config = await writeConfig('client.json', requesterKey, options);
+  const common = ['--config', config, '--data-dir', scratch.file('data'), '--json'];
 
   return {
     url: anvil.url,
     core,
     token,
     requester,
-    file: scratch.file,
-    async run(...argv) {
-      const { status, out, talk } = await runInProcess(...argv, ...common);
-      if (status !== 0) throw new Error(talk);
-      return JSON.parse(out);
+    provider,
+    async warp(seconds) {
+      await provider.send('evm_increaseTime', [seconds]);
+      await provider.send('evm_mine', []);
     },
+    file: scratch.file,
+    writeConfig: (key, settings = {}) => writeConfig(`${nameOf(key)}.json`, key, settings),
+    run: (...argv) => runToJson(...argv, ...common),
     async runFailing(...argv) {
       const { status, out, talk } = await runInProcess(...argv, ...common);
       if (out !== '') throw new Error(`It printed ${out}`);
@@ -70,36 +77,35 @@ export async function openClientChain(options: { storageApi?: string } = {}): Pr
       return { status, ...(JSON.parse(last) as { error: { code: string; message: string } }).error };
     },
     async as(key, settings = {}) {
-      const name = key.slice(2, 8);
-      const path = scratch.file(`${name}.json`);
-      const config = { endpoint: anvil.url, emethContractAddress: core, tokenContractAddress: token, privateKey: key };
-      await writeFile(path, JSON.stringify({ ...config, ...settings }), { mode: 0o600 });
-      const asIt = ['--config', path, '--data-dir', scratch.file(name), '--json'];
-      return async (...argv) => {
-        const { status, out, talk } = await runInProcess(...argv, ...asIt);
-        if (status !== 0) throw new Error(talk);
-        return JSON.parse(out);
-      };
+      const path = await writeConfig(`${nameOf(key)}.json`, key, settings);
+      return (...argv) => runToJson(...argv, '--config', path, '--data-dir', scratch.file(nameOf(key)), '--json');
     },
     openNode: () => openNode({ endpoint: anvil.url, core, token }),
     async [Symbol.asyncDispose]() {
+      provider.destroy();
       await anvil[Symbol.asyncDispose]();
       await scratch[Symbol.asyncDispose]();
     },
   };
 }
 
-async function deploy(url: string, holder: Address): Promise<{ core: Address; token: Address }> {
-  const provider = new JsonRpcProvider(url, undefined, { batchMaxCount: 1, cacheTimeout: -1 });
-  try {
-    const deployer = new Wallet(requesterKey, provider);
-    const deployed = await deployContracts(deployer, { holder, admin: holder, verifiers: [holder] });
-    const transfer = `0xa9059cbb${addressOf(nodeKey).slice(2).padStart(64, '0')}${(1000n * 10n ** 18n).toString(16).padStart(64, '0')}`;
-    await minedReceipt(await deployer.sendTransaction({ to: deployed.tokenContractAddress, data: transfer }));
-    return { core: deployed.emethContractAddress, token: deployed.tokenContractAddress };
-  } finally {
-    provider.destroy();
-  }
+/** What an account's files are called. */
+function nameOf(key: string): string {
+  return key.slice(2, 8);
+}
+
+async function runToJson<T>(...argv: string[]): Promise<T> {
+  const { status, out, talk } = await runInProcess(...argv);
+  if (status !== 0) throw new Error(talk);
+  return JSON.parse(out);
+}
+
+async function deploy(provider: JsonRpcProvider, holder: Address): Promise<{ core: Address; token: Address }> {
+  const deployer = new Wallet(requesterKey, provider);
+  const deployed = await deployContracts(deployer, { holder, admin: holder, verifiers: [holder] });
+  const transfer = `0xa9059cbb${addressOf(nodeKey).slice(2).padStart(64, '0')}${(1000n * 10n ** 18n).toString(16).padStart(64, '0')}`;
+  await minedReceipt(await deployer.sendTransaction({ to: deployed.tokenContractAddress, data: transfer }));
+  return { core: deployed.emethContractAddress, token: deployed.tokenContractAddress };
 }
 
 async function openNode(options: { endpoint: string; core: Address; token: Address }) {

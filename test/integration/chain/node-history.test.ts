@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { Wallet } from 'ethers';
 import { openChain } from '../../../src/chain/client';
 import { jobsTakenBy } from '../../../src/chain/node-history';
 import { Address, JobId } from '../../../src/domain/ids';
@@ -67,7 +67,6 @@ let client: ClientChain;
 let jobs: JobId[];
 beforeAll(async () => {
   client = await openClientChain();
-  const provider = new JsonRpcProvider(client.url);
   await using taker = await client.openNode();
   const request = async () => {
     const args = ['--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
@@ -78,11 +77,10 @@ beforeAll(async () => {
   await taker.emeth.process(first);
   await taker.emeth.process(second);
   await taker.emeth.decline(second);
-  await provider.send('anvil_mine', ['0x3e8']);
+  await client.provider.send('anvil_mine', ['0x3e8']);
   await taker.emeth.process(second);
-  await provider.send('anvil_mine', ['0x3e8']);
+  await client.provider.send('anvil_mine', ['0x3e8']);
   await taker.emeth.process(third);
-  provider.destroy();
   jobs = [first, second, third];
 });
 afterAll(() => client?.[Symbol.asyncDispose]());

@@ -1,5 +1,4 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { JsonRpcProvider } from 'ethers';
 import { JobId } from '../../../src/domain/ids';
 import { runInProcess } from '../../support/cli';
 import { type ClientChain, openClientChain } from '../../support/client-chain';
@@ -56,10 +55,7 @@ describe('account commands on a real chain', () => {
     const untaken = await own.run(...request);
     const taken = await own.run(...request);
     await node.emeth.process(JobId.parse(taken.jobId));
-    const provider = new JsonRpcProvider(own.url);
-    await provider.send('evm_increaseTime', [3 * 3600]);
-    await provider.send('evm_mine', []);
-    provider.destroy();
+    await own.warp(3 * 3600);
     expect(await own.run('cancel', untaken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
     expect(await own.run('cancel', taken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
     // Both fees with the verifiers' and the burnt part, and the tip for ending the second: 5 % of the node's penalty of 20 %.

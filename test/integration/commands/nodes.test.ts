@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises';
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { Wallet } from 'ethers';
 import { Address, JobId } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
 import { type ClientChain, openClientChain } from '../../support/client-chain';
@@ -12,20 +12,10 @@ const [, nodeKey, otherKey] = devKeys;
 const other = Address.parse(new Wallet(otherKey).address);
 
 let client: ClientChain;
-let provider: JsonRpcProvider;
 beforeEach(async () => {
   client = await openClientChain();
-  provider = new JsonRpcProvider(client.url);
 });
-afterEach(async () => {
-  provider.destroy();
-  await client[Symbol.asyncDispose]();
-});
-
-async function wait(seconds: number): Promise<void> {
-  await provider.send('evm_increaseTime', [seconds]);
-  await provider.send('evm_mine', []);
-}
+afterEach(() => client[Symbol.asyncDispose]());
 
 const register = (...more: string[]) => ['register-node', '--organization', 'acme', '--wallet-account', other, ...more];
 
@@ -50,9 +40,9 @@ describe('register-node', () => {
 
   test('when it is run again, nothing is sent', async () => {
     await client.run(...register());
-    const nonce = await provider.getTransactionCount(client.requester);
+    const nonce = await client.provider.getTransactionCount(client.requester);
     expect(await client.run(...register())).toMatchObject({ status: 'ACTIVE' });
-    expect(await provider.getTransactionCount(client.requester)).toBe(nonce);
+    expect(await client.provider.getTransactionCount(client.requester)).toBe(nonce);
   });
 
   test('when the node is another account, it signs and the operator brings that', async () => {
@@ -99,7 +89,7 @@ test('stake, unregister-node: more stake, a week of unbonding, then all of it ba
   expect(await client.run('unregister-node')).toMatchObject({ did: 'waits' });
   expect(await client.run('unregister-node', '--undo')).toMatchObject({ did: 'reactivated', status: 'ACTIVE' });
   await client.run('unregister-node');
-  await wait(7 * DAY_S + 1);
+  await client.warp(7 * DAY_S + 1);
   expect(await client.run('unregister-node')).toMatchObject({ did: 'stake-withdrawn' });
   expect((await client.run('node')).tokenWei).toBe(before);
 });
@@ -111,7 +101,7 @@ test('payout: proposed, confirmed by the wallet itself two days later, or called
   await client.run(...register());
   expect(await client.run('payout', '--to', next)).toMatchObject({ payout: other, nextPayout: { payout: next } });
   await expect(asNext(...confirm)).rejects.toThrow('has to wait until');
-  await wait(2 * DAY_S);
+  await client.warp(2 * DAY_S);
   expect(await asNext(...confirm)).toMatchObject({ payout: next });
   await client.run('payout', '--to', other);
   const { nextPayout } = await client.run('payout', '--cancel');
@@ -154,7 +144,7 @@ test('query-node-incentive, withdraw: rewards of closed days are shown, claimed 
     unclaimedSlots: [],
     jobs: { VERIFIED: 1 },
   });
-  await wait(DAY_S);
+  await client.warp(DAY_S);
   // 5 % of 20 EMT were burnt, and 80 % of that is the most a reward may be.
   const rewardWei = String((8n * EMT) / 10n);
   expect(await client.run('query-node-incentive', '--node-addr', node)).toMatchObject({ unclaimedWei: rewardWei });
@@ -184,7 +174,7 @@ test('withdraw --sign, --relay: an account without coin gets its credit, who bri
   await finishJob();
   const asNode = await client.as(nodeKey);
   const node = new Wallet(nodeKey).address;
-  await provider.send('anvil_setBalance', [node, '0x0']);
+  await client.provider.send('anvil_setBalance', [node, '0x0']);
   const before = BigInt(String((await asNode('node')).tokenWei));
   await writeFile(client.file('mine.json'), JSON.stringify(await asNode('withdraw', '--sign', '--tip', '1emt')));
   const creditBefore = BigInt((await client.run('node')).creditWei ?? '');
@@ -209,10 +199,10 @@ test.each([[['--dry-run']], [[]]])(
   async (more) => {
     const jobId = await submitJob();
     await client.run('accept', jobId);
-    const nonce = await provider.getTransactionCount(client.requester);
+    const nonce = await client.provider.getTransactionCount(client.requester);
     const refused = await client.runFailing('challenge', jobId, ...more);
     expect(refused).toMatchObject({ code: 'challenge/ended', message: expect.stringContaining('VERIFIED') });
-    expect(await provider.getTransactionCount(client.requester)).toBe(nonce);
+    expect(await client.provider.getTransactionCount(client.requester)).toBe(nonce);
   },
 );
 

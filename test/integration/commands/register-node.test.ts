@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { Wallet } from 'ethers';
 import { Address } from '../../../src/domain/ids';
 import { sha256 } from '../../../src/lib/hash';
 import { devKeys } from '../../../src/runner/anvil';
@@ -15,15 +15,10 @@ const payout = Address.parse(`0x${'44'.repeat(20)}`);
 const otherPayout = Address.parse(`0x${'55'.repeat(20)}`);
 
 let client: ClientChain;
-let provider: JsonRpcProvider;
 beforeEach(async () => {
   client = await openClientChain();
-  provider = new JsonRpcProvider(client.url, undefined, { cacheTimeout: -1 });
 });
-afterEach(async () => {
-  provider.destroy();
-  await client[Symbol.asyncDispose]();
-});
+afterEach(() => client[Symbol.asyncDispose]());
 
 const register = (...more: string[]) => [
   'register-node',
@@ -33,15 +28,11 @@ const register = (...more: string[]) => [
   payout,
   ...more,
 ];
-const sent = () => provider.getTransactionCount(client.requester);
+const sent = () => client.provider.getTransactionCount(client.requester);
 
 /** Runs a command as another of the chain's accounts. */
 async function runAs(key: string, ...argv: string[]) {
-  const path = client.file('other.json');
-  const { core, token } = client;
-  const config = { endpoint: client.url, emethContractAddress: core, tokenContractAddress: token, privateKey: key };
-  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
-  return runInProcess(...argv, '--config', path, '--data-dir', client.file('other'), '--json');
+  return runInProcess(...argv, '--config', await client.writeConfig(key), '--data-dir', client.file('other'), '--json');
 }
 
 /** What the node signs for the requester, in a file. */
@@ -50,11 +41,6 @@ async function signEnrolment(...more: string[]): Promise<{ path: string; content
   const path = client.file('node.enrolment');
   await writeFile(path, out);
   return { path, content: JSON.parse(out) };
-}
-
-async function wait(seconds: number): Promise<void> {
-  await provider.send('evm_increaseTime', [seconds]);
-  await provider.send('evm_mine', []);
 }
 
 describe('before the first transaction', () => {
@@ -91,12 +77,12 @@ describe('before the first transaction', () => {
     expect(await sent()).toBe(before);
     const { status, talk } = await runAs(poorKey, ...register());
     expect({ status, talk }).toMatchObject({ status: 5, talk: expect.stringContaining('0 EMT of credit') });
-    expect(await provider.getTransactionCount(poor)).toBe(0);
+    expect(await client.provider.getTransactionCount(poor)).toBe(0);
   });
 
   test('throws chain/no-funds for an account that cannot pay for the gas of it all', async () => {
     // 0.0005 ETH would pay for the organisation, and not for the node.
-    await provider.send('anvil_setBalance', [client.requester, '0x1c6bf52634000']);
+    await client.provider.send('anvil_setBalance', [client.requester, '0x1c6bf52634000']);
     const before = await sent();
     expect(await client.runFailing(...register())).toMatchObject({ status: 5, code: 'chain/no-funds' });
     expect(await sent()).toBe(before);
@@ -104,17 +90,17 @@ describe('before the first transaction', () => {
 
   test('throws registry/other-owner for somebody else’s organisation', async () => {
     await client.run(...register());
-    const before = await provider.getTransactionCount(nodeAddress);
+    const before = await client.provider.getTransactionCount(nodeAddress);
     const { status, talk } = await runAs(nodeKey, ...register());
     expect({ status, talk }).toMatchObject({ status: 4, talk: expect.stringContaining(client.requester) });
     expect(talk).toContain('registry/other-owner');
-    expect(await provider.getTransactionCount(nodeAddress)).toBe(before);
+    expect(await client.provider.getTransactionCount(nodeAddress)).toBe(before);
   });
 
   test('throws usage/bad-enrolment for another payout wallet than the node left with', async () => {
     await client.run(...register());
     await client.run('unregister-node');
-    await wait(WEEK_S + 1);
+    await client.warp(WEEK_S + 1);
     await client.run('unregister-node');
     const refused = await client.runFailing(...register('--wallet-account', otherPayout));
     expect(refused).toMatchObject({ status: 2, code: 'usage/bad-enrolment' });
@@ -229,7 +215,7 @@ describe('--capability-file, --enrolment', () => {
 
   test('throws registry/consent-expired, founding nothing, for a signature of the day before', async () => {
     const { path } = await signEnrolment();
-    await wait(86_400 + 60);
+    await client.warp(86_400 + 60);
     const before = await sent();
     expect(await client.runFailing(...bring(path))).toMatchObject({ code: 'registry/consent-expired' });
     expect(await sent()).toBe(before);

@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { type JsonRpcProvider, Wallet } from 'ethers';
 import { Address, type JobId } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
 import { builtCli, runInProcess } from '../../support/cli';
@@ -31,11 +30,10 @@ interface Owed extends Standing {
 beforeAll(async () => {
   pay = await openUnclaimedPay();
   held = await openHeldNode(pay.client.url);
-  provider = new JsonRpcProvider(pay.client.url, undefined, { cacheTimeout: -1, batchMaxCount: 1 });
+  provider = pay.client.provider;
   const [small, large] = [await jobOf(2), await jobOf(80)];
   await pay.verify([{ worker: node, amountWei: FEE_WEI }], { isPaid: true });
-  await provider.send('evm_increaseTime', [DAY_S]);
-  await provider.send('evm_mine', []);
+  await pay.client.warp(DAY_S);
   snapshot = await provider.send('evm_snapshot', []);
   const asNode = await pay.client.as(nodeKey);
   const { rewardWei, amountWei } = await asNode('withdraw', '--dry-run');
@@ -52,7 +50,6 @@ async function jobOf(claims: number): Promise<{ jobId: JobId; wei: bigint }> {
 }
 
 afterAll(async () => {
-  provider.destroy();
   await held[Symbol.asyncDispose]();
   await pay[Symbol.asyncDispose]();
 });
@@ -62,18 +59,10 @@ async function newLife(jobId: JobId): Promise<string[]> {
   await provider.send('evm_revert', [snapshot]);
   snapshot = await provider.send('evm_snapshot', []);
   lives += 1;
-  const { core, token, file } = pay.client;
-  const dataDir = file(`life ${lives}`);
-  const config = {
-    endpoint: held.url,
-    emethContractAddress: core,
-    tokenContractAddress: token,
-    privateKey: nodeKey,
-    storageApi: pay.storageApi,
-  };
-  await writeFile(file('node.json'), JSON.stringify(config), { mode: 0o600 });
+  const config = await pay.client.writeConfig(nodeKey, { endpoint: held.url, storageApi: pay.storageApi });
+  const dataDir = pay.client.file(`life ${lives}`);
   await pay.giveReceipts(dataDir, [jobId]);
-  return ['withdraw', '--config', file('node.json'), '--data-dir', dataDir, '--json'];
+  return ['withdraw', '--config', config, '--data-dir', dataDir, '--json'];
 }
 
 /** Runs it to its end; tells what it moved and in how many transactions, counted from `before`. */

@@ -1,4 +1,4 @@
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { Wallet } from 'ethers';
 import { Address } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
 import { tokenInterface } from '../../support/escrow';
@@ -10,17 +10,12 @@ const worker = Address.parse(new Wallet(workerKey).address);
 const node = Address.parse(new Wallet(nodeKey).address);
 
 let pay: UnclaimedPay;
-let provider: JsonRpcProvider;
 let asWorker: (...argv: string[]) => Promise<Record<string, unknown>>;
 beforeEach(async () => {
   pay = await openUnclaimedPay();
-  provider = new JsonRpcProvider(pay.client.url, undefined, { cacheTimeout: -1 });
   asWorker = await pay.client.as(workerKey, { storageApi: pay.storageApi });
 });
-afterEach(async () => {
-  provider.destroy();
-  await pay[Symbol.asyncDispose]();
-});
+afterEach(() => pay[Symbol.asyncDispose]());
 
 const dataDir = () => pay.client.file(workerKey.slice(2, 8));
 
@@ -52,12 +47,12 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
         { jobId: small, amountWei: '987654321' },
       ],
     };
-    const [sentBefore, tokensBefore] = [await provider.getTransactionCount(worker), await tokens()];
+    const [sentBefore, tokensBefore] = [await pay.client.provider.getTransactionCount(worker), await tokens()];
     expect(await asWorker('withdraw', '--dry-run')).toMatchObject({ ...facts, sent: false });
     expect(await asWorker('withdraw')).toMatchObject({ ...facts, sent: true, creditAfter: '0' });
     expect((await tokens()) - tokensBefore).toBe(owedWei);
     expect(await asWorker('withdraw')).toMatchObject({ amountWei: '0', claims: [], sent: false });
-    expect((await provider.getTransactionCount(worker)) - sentBefore).toBe(1);
+    expect((await pay.client.provider.getTransactionCount(worker)) - sentBefore).toBe(1);
   });
 
   test('of more claims than one transaction takes: they come out in two, and that is what is estimated', async () => {
@@ -65,13 +60,13 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
     await pay.giveReceipts(dataDir(), [await pay.verify(mine)]);
     const owedWei = mine.reduce((sum, { amountWei }) => sum + amountWei, 0n);
     const tokensBefore = await tokens();
-    const { maxFeePerGas } = await provider.getFeeData();
+    const { maxFeePerGas } = await pay.client.provider.getFeeData();
     const { gasWei } = await asWorker('withdraw', '--dry-run');
     const told = await asWorker('withdraw');
     expect(told).toMatchObject({ amountWei: String(owedWei), sent: true, creditAfter: '0' });
     expect(told['hashes']).toHaveLength(2);
     expect((await tokens()) - tokensBefore).toBe(owedWei);
-    const receipts = (told['hashes'] as string[]).map((hash) => provider.getTransactionReceipt(hash));
+    const receipts = (told['hashes'] as string[]).map((hash) => pay.client.provider.getTransactionReceipt(hash));
     const usedGas = (await Promise.all(receipts)).reduce((sum, receipt) => sum + (receipt?.gasUsed ?? 0n), 0n);
     expect(BigInt(String(gasWei)) / (maxFeePerGas ?? 1n)).toBeGreaterThanOrEqual(usedGas);
   });
@@ -94,5 +89,5 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
 
 async function tokens(): Promise<bigint> {
   const data = tokenInterface.encodeFunctionData('balanceOf', [worker]);
-  return BigInt(await provider.call({ to: pay.client.token, data }));
+  return BigInt(await pay.client.provider.call({ to: pay.client.token, data }));
 }

@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { Wallet } from 'ethers';
 import { buildPayouts } from '../../../src/chain/payouts';
 import { Address, JobId } from '../../../src/domain/ids';
 import { systemClock } from '../../../src/lib/clock';
@@ -13,18 +13,13 @@ const node = Address.parse(new Wallet(nodeKey).address);
 const other = Address.parse(new Wallet(otherKey).address);
 
 let client: ClientChain;
-let provider: JsonRpcProvider;
 beforeEach(async () => {
   client = await openClientChain();
-  provider = new JsonRpcProvider(client.url, undefined, { cacheTimeout: -1 });
 });
-afterEach(async () => {
-  provider.destroy();
-  await client[Symbol.asyncDispose]();
-});
+afterEach(() => client[Symbol.asyncDispose]());
 
 const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
-const sentBy = (account: Address) => provider.getTransactionCount(account);
+const sentBy = (account: Address) => client.provider.getTransactionCount(account);
 
 /** A job of the node's, all of whose pay is `worker`'s, accepted by the requester. */
 async function verifiedJob(worker: Address): Promise<JobId> {
@@ -53,10 +48,10 @@ describe('withdraw', () => {
       return told;
     });
     while ((await sentBy(other)) === 0) await systemClock.sleep(10);
-    await provider.send('evm_mine', []);
+    await client.provider.send('evm_mine', []);
     await systemClock.sleep(500);
     expect(isDone).toBe(false);
-    await provider.send('evm_mine', []);
+    await client.provider.send('evm_mine', []);
     expect(await relaying).toMatchObject({ sent: true });
   });
 
@@ -79,8 +74,7 @@ describe('withdraw', () => {
     const asNode = await client.as(nodeKey);
     await expect(asNode('withdraw', '--sweep', jobId)).rejects.toThrow('its workers may claim until');
     await expect(client.run('withdraw', '--sweep', jobId)).rejects.toThrow(`its node is ${node}`);
-    await provider.send('evm_increaseTime', [181 * DAY_S]);
-    await provider.send('evm_mine', []);
+    await client.warp(181 * DAY_S);
     const before = await sentBy(node);
     const facts = { amountWei: String(40n * EMT), sweeps: [{ jobId, amountWei: String(20n * EMT) }] };
     expect(await asNode('withdraw', '--sweep', jobId, '--dry-run')).toMatchObject({ ...facts, sent: false });

@@ -1,5 +1,4 @@
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -7,6 +6,7 @@ import { openChain } from '../chain/client';
 import { JobId } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
+import { freePort } from '../lib/free-port';
 import type { JobDetails } from '../protocol/admin';
 import { startAnvil } from '../runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
@@ -221,13 +221,4 @@ async function readBalances(chain: Awaited<ReturnType<typeof openChain>>, partie
       return { role, address, before: wei, after: wei };
     }),
   );
-}
-
-/** A port nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address ? address.port : 0;
 }

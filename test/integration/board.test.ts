@@ -6,6 +6,7 @@ import { openChain } from '../../src/chain/client';
 import { watchChain } from '../../src/chain/watcher';
 import { openHttp } from '../../src/http/server';
 import { systemClock as clock } from '../../src/lib/clock';
+import { freePort } from '../../src/lib/free-port';
 import { silentLogger as logger } from '../../src/lib/logger';
 import { BoardHistory, BoardPage } from '../../src/protocol/board';
 import { openStore } from '../../src/store/open';
@@ -139,13 +140,6 @@ test('joblist --board shows the jobs, and says what is wrong with a question', a
   const { status, talk } = await runInProcess('joblist', '--board', 'http://127.0.0.1:1');
   expect([status, talk]).toEqual([1, expect.stringContaining('No board answers')]);
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const http = await openHttp({ host: '127.0.0.1', port: 0 }, () => undefined, { logger });
-  await http[Symbol.asyncDispose]();
-  return http.port;
-}
 
 test('emeth board serves what it reads, needs no key, and knows all of it after a restart', async () => {
   await using scratch = await openScratch();

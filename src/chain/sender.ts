@@ -244,12 +244,14 @@ class TransactionSender implements Sender {
     }
   }
 
-  /** The chain's count of mined transactions, or one past our own highest that is still under way. */
+  /** The chain's count of mined transactions, or one past our own highest that is under way or, newer than that count, mined. */
   private async nextNonce(): Promise<number> {
-    // In this order: what is mined in between counts in both, and never in neither.
-    const pending = await this.deps.intents.listPending(this.address);
-    const mined = await this.minedCount();
-    return Math.max(mined, ...pending.map((intent) => (intent.nonce ?? -1) + 1));
+    const { intents } = this.deps;
+    // In this order: what another process signs, or notes as mined, in between is in one of them at least.
+    const pending = await intents.listPending(this.address);
+    const count = await this.minedCount();
+    const mined = await intents.listMined(this.address);
+    return Math.max(count, ...[...pending, ...mined].map(({ nonce = -1 }) => nonce + 1));
   }
 
   private minedCount(): Promise<number> {

@@ -59,11 +59,14 @@ async function open(intents: IntentStore, options: SenderOptions = {}, chain = a
   return openSender({ pollMs: 10, receiptLagMs: 10_000, ...options }, deps);
 }
 
-/** Our chain through a node that has no receipts. */
-function blind(): ChainAccounts['chain'] {
+type Call = (...args: unknown[]) => Promise<unknown>;
+type Meet = () => Promise<void>;
+
+/** Our chain, but for one of its calls. */
+function altered(call: keyof ReturnType<typeof provider>, by: Call): ChainAccounts['chain'] {
   const changed = new Proxy(provider(), {
     get(target, name: keyof ReturnType<typeof provider>) {
-      if (name === 'getTransactionReceipt') return async () => null;
+      if (name === call) return by;
       const member: unknown = target[name];
       return typeof member === 'function' ? member.bind(target) : member;
     },
@@ -71,7 +74,17 @@ function blind(): ChainAccounts['chain'] {
   return { ...accounts.chain, provider: changed };
 }
 
-type Call = (...args: unknown[]) => Promise<unknown>;
+/** Our chain through a node that has no receipts. */
+const blind = () => altered('getTransactionReceipt', async () => null);
+
+/** Our chain, but what it counted is told only when `meet` lets that go on. */
+function counting(meet: Meet): ChainAccounts['chain'] {
+  return altered('getTransactionCount', async () => {
+    const counted = await count();
+    await meet();
+    return counted;
+  });
+}
 
 /** The store, but for one of its calls. */
 function instead(intents: IntentStore, name: keyof IntentStore, call: Call): IntentStore {
@@ -81,7 +94,7 @@ function instead(intents: IntentStore, name: keyof IntentStore, call: Call): Int
 }
 
 /** The store, but that signed versions are kept only when `meet` lets that go on. */
-function meeting(intents: IntentStore, meet: () => Promise<void>): IntentStore {
+function meeting(intents: IntentStore, meet: Meet): IntentStore {
   const save = intents.saveAttempt.bind(intents) as Call;
   return instead(intents, 'saveAttempt', async (...args) => {
     await meet();
@@ -90,7 +103,7 @@ function meeting(intents: IntentStore, meet: () => Promise<void>): IntentStore {
 }
 
 /** The store, but that both have asked for the next number of a kind before either begins an act under it. */
-function numbering(intents: IntentStore, meet: () => Promise<void>): IntentStore {
+function numbering(intents: IntentStore, meet: Meet): IntentStore {
   const countLike = intents.countLike.bind(intents) as Call;
   return instead(intents, 'countLike', async (...args) => {
     const number = await countLike(...args);
@@ -165,6 +178,29 @@ describe('two processes of one account that share its store', () => {
     await Promise.all(senders.map((sender, i) => sender.send({ ...deposit(i), key: 'deposit', repeatable: true })));
     expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
   });
+
+  test.each([
+    ['counted', (meet: Meet) => open(stores[1].intents, {}, counting(meet))],
+    ['counted, and before it signed', (meet: Meet) => open(meeting(stores[1].intents, meet))],
+  ])(
+    'when one begins and ends an act after the other %s, that does not take the same nonce',
+    async (_when, openLate) => {
+      const before = await count();
+      const first = await open(stores[0].intents);
+      let sent: Promise<unknown> | undefined;
+      const late = await openLate(async () => {
+        sent ??= first.send(deposit(0));
+        await sent;
+      });
+      await late.send(deposit(1));
+      expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
+      const mined = await stores[0].intents.listMinedFrom(me(), before);
+      expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
+        [before, 1],
+        [before + 1, 1],
+      ]);
+    },
+  );
 
   test('when both follow the same stuck act, its fee is raised step by step and not twice at once', async () => {
     await provider().send('evm_setAutomine', [false]);

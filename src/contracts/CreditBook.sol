@@ -17,7 +17,7 @@ import {IEmethAccounts} from "./interfaces/IEmethAccounts.sol";
 /// @title What the contract owes to whom
 /// @notice The only place that moves tokens. The token balance is at all times what accounts are owed, what they forfeited and what
 /// jobs have locked.
-/// @dev Ends of jobs only write here, they move nothing: no token, pool or receiver can hold them up.
+/// @dev When a job ends, only numbers change here and no token moves: so no token, pool or receiver can keep a job from ending.
 /// `multicall` lets an account collect its pay of many jobs and withdraw it in one transaction; nothing here takes coin, so no call
 /// of it can spend the same coin twice.
 abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonces, Multicall {
@@ -84,7 +84,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         external
         nonReentrant
     {
-        // Check: the account itself said so, not long ago and for this one time.
+        // Check: the account has signed just this, the signature is still good, and it was not used before.
         if (block.timestamp > deadline) revert EmethCore_SignatureExpired(deadline);
         bytes32 content = keccak256(abi.encode(WITHDRAWAL, account, to, amount, tip, _useNonce(account), deadline));
         address signer = ECDSA.recoverCalldata(_hashTypedDataV4(content), signature);
@@ -125,7 +125,7 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         if (amount > 0) _accounts[account].owe(amount);
     }
 
-    /// @dev What is forfeited is nobody's: were it a party's, baiting others would pay.
+    /// @dev What an account forfeits goes to nobody: if a party got it, luring others into a penalty would pay.
     function _oweAndForfeit(address account, uint256 owed, uint256 lost) internal {
         _accounts[account].oweAndForfeit(owed, lost);
     }

@@ -107,7 +107,7 @@ contract EmethCore is Verdicts, Payroll {
         // Effect: back to the queue while there is time enough for another node.
         Terms storage rules = _terms[job.termsId];
         bool reopened = block.timestamp + rules.minWork <= job.time;
-        // Who gives it back too late for another has kept it from all others: that costs what a timeout does.
+        // Given back too late for another node, it costs as much as a timeout: all others were kept from the job.
         uint256 penalty = _part(job.fee, reopened ? rules.declineBps : rules.penaltyBps);
         uint256 returned = job.fee - penalty;
         (job.node, job.state) = (address(0), State.REQUESTED);
@@ -152,7 +152,7 @@ contract EmethCore is Verdicts, Payroll {
         return bytes16(keccak256(abi.encode(block.chainid, address(this), requester, salt, specHash)));
     }
 
-    /// @dev The upper bound of the deadline keeps every exit within reach.
+    /// @dev The deadline has an upper bound, so that no money stays locked for longer than a year of work and the windows after it.
     function _requireAcceptable(Terms storage rules, uint96 fee, uint40 fuelLimit, uint40 deadline) private view {
         if (fee < rules.minFee) revert EmethCore_FeeTooLow(fee, rules.minFee);
         if (fuelLimit == 0) revert EmethCore_NoFuel();

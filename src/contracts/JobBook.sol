@@ -5,8 +5,8 @@ import {IEmethCore} from "./interfaces/IEmethCore.sol";
 import {SlotBook} from "./SlotBook.sol";
 
 /// @title The jobs and what they have locked
-/// @dev A job in REQUESTED locks fee, verifier's fee and what may be burnt, in PROCESSING and SUBMITTED the node's deposit as well, in DISPUTED a bond
-/// besides, in VERIFIED what is left of the payout, in every other state nothing.
+/// @dev In REQUESTED a job has locked the fee, the verifier's fee and what may be burnt; in PROCESSING and SUBMITTED the node's deposit
+/// as well; in DISPUTED also the challenger's bond; in VERIFIED what is left of the payout; in every other state nothing.
 abstract contract JobBook is SlotBook {
     /// @dev Two words at the request, a third from `submit` on.
     struct PackedJob {
@@ -90,8 +90,8 @@ abstract contract JobBook is SlotBook {
         _end(job, end);
     }
 
-    /// @dev Of a job that pays for no result only the state is kept, so that its id cannot come again; the log has the rest.
-    /// Clearing a word gives gas back.
+    /// @dev Of a job that pays for no result only the state is kept, so that nobody can request the same id again. The log has the
+    /// rest, and a storage word that is cleared gives gas back.
     function _end(PackedJob storage job, State end) internal {
         (job.requester, job.fee) = (address(0), 0);
         (job.node, job.fuelLimit, job.time, job.termsId, job.state) = (address(0), 0, 0, 0, end);

@@ -98,7 +98,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
         _requireStatus(node, Status.NONE);
         if (stake < minStake) revert NodeRegistry_StakeTooLow(stake, minStake);
         if (enrolment.payout == address(0)) revert NodeRegistry_NoPayout(node);
-        // Leaving and coming back is no way around the delay and the present wallet's veto.
+        // Else a node could leave and come back to change its wallet without the delay and without the present wallet's veto.
         if (stored.payout != address(0) && stored.payout != enrolment.payout) revert NodeRegistry_OtherPayout(node, stored.payout);
         if (msg.sender != node) _requireSignature(enrolment, signature);
         // Effect.
@@ -200,7 +200,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
         _requireOperator(node);
         _requireStatus(node, Status.UNBONDING);
         if (block.timestamp < stored.unbondsAt) revert NodeRegistry_TooEarly(node, stored.unbondsAt);
-        // Effect: it may register anew, and is not listed twice then.
+        // Effect: `isListed` stays, so that a node that registers again is not listed twice.
         uint256 amount = stored.stake;
         (stored.status, stored.stake, stored.unbondsAt) = (Status.NONE, 0, 0);
         emit StakeWithdrawn(node, msg.sender, amount);
@@ -210,7 +210,7 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
 
     /// @inheritdoc INodeRegistry
     function sync(address node) public {
-        // Interaction: an escrow that was given another registry is told nothing, so that leaving works all the same.
+        // Interaction: an escrow that has another registry now would refuse this call; it is left out, so that nodes can still leave.
         if (core.registry() == address(this)) core.setActive(node, _nodes[node].status == Status.ACTIVE);
     }
 

@@ -6,8 +6,8 @@ import {IEmethCore} from "./interfaces/IEmethCore.sol";
 import {JobBook} from "./JobBook.sol";
 
 /// @title How a submitted result comes to its end
-/// @notice By a quorum of verifiers, by the requester, or by time; a challenge gives verifiers one more window and takes the
-/// result's right to stand by time alone.
+/// @notice A quorum of verifiers decides, or the requester accepts it, or it stands when nobody has decided in time. A challenge gives
+/// the verifiers one more window, and after it only their word can make the result stand.
 abstract contract Verdicts is JobBook {
     bytes32 private constant ATTESTATION =
         keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
@@ -29,7 +29,7 @@ abstract contract Verdicts is JobBook {
         // Check.
         (PackedJob storage job, Terms storage rules, address node, bool isDisputed, address verifier) =
             _judge(jobId, commitment, false, reasonHash, attestations);
-        // Effect: the verifier earns what accepting would earn it; the node's penalty replaces that to the requester.
+        // Effect: the verifier earns the same as for accepting, but out of the node's penalty, so the requester gets its part back.
         (address requester, uint256 fee) = (job.requester, job.fee);
         (uint256 verifierFee, uint256 burnFee, uint256 penalty) = _parts(fee, rules);
         uint256 refund;
@@ -100,8 +100,8 @@ abstract contract Verdicts is JobBook {
         emit JobUnwound(jobId, refund, fee, challenger, bond);
     }
 
-    /// @dev A verdict is on this result, by enough verifiers, in the window; undisputed, a late one still may say what time would say.
-    /// Fields of a word are read at once, because each look at storage costs.
+    /// @dev Requires that a verdict is on this result, by enough verifiers and in the window. Of an undisputed result a late verdict
+    /// may still say that it is good, as `finalize` would. Fields of one storage word are read together, because each read costs gas.
     function _judge(bytes16 jobId, bytes20 commitment, bool accepted, bytes16 reasonHash, bytes calldata attestations)
         private
         view
@@ -131,8 +131,8 @@ abstract contract Verdicts is JobBook {
         (job.payout, job.commitment) = (0, 0);
     }
 
-    /// @dev The result stands: payout for node and workers, its burnt part booked in the node's name, the deposit back to the node,
-    /// what is left of what the requester put in back to it. A zero `verifier` earned nothing.
+    /// @dev The result stands. The payout stays locked for the workers; what is burnt on top of it is booked in the node's name. The
+    /// node gets its deposit back, and the requester what is left of all it put in. A zero `verifier` earned nothing.
     function _settle(bytes16 jobId, PackedJob storage job, Terms storage rules, Verdict verdict, address verifier) private {
         (address requester, uint256 fee, address node, uint256 payout) = (job.requester, job.fee, job.node, job.payout);
         uint256 earned = verifier == address(0) ? 0 : _part(fee, rules.verifierBps);
@@ -146,7 +146,7 @@ abstract contract Verdicts is JobBook {
         emit JobVerified(jobId, node, verdict, payout, refund, fee, slot, burnt, verifier, earned);
     }
 
-    /// @dev The result was good: half the bond compensates the node for the wait, the rest nobody gets.
+    /// @dev The result was good: half the challenger's bond pays the node for the wait, the other half is to be burnt.
     function _loseChallenge(bytes16 jobId, PackedJob storage job, Terms storage rules) private {
         uint256 bond = _part(job.fee, rules.penaltyBps);
         uint256 toNode = bond / 2;
@@ -155,8 +155,8 @@ abstract contract Verdicts is JobBook {
         emit ChallengeDecided(jobId, _challengers[jobId], false, 0, toNode, bond - toNode);
     }
 
-    /// @dev The result was bad: the bond comes back, and with it a quarter of the node's penalty, which is as high. A verifier's fee is
-    /// at most another quarter, so at least half the penalty is burnt.
+    /// @dev The result was bad: the challenger gets its bond back and a quarter of the node's penalty, which is as high as the bond. A
+    /// verifier's fee is at most another quarter, so at least half the penalty is burnt.
     function _winChallenge(bytes16 jobId, uint256 bond) private returns (uint256 reward) {
         reward = bond / 4;
         _owe(_challengers[jobId], bond + reward);

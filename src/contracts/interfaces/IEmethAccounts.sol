@@ -22,11 +22,11 @@ interface IEmethAccounts {
     function withdrawWithSig(address account, address to, uint256 amount, uint256 tip, uint256 deadline, bytes calldata signature)
         external;
 
-    /// @notice Anybody takes out of the world what is booked as burnt in an account's name. It changes nothing for the account.
+    /// @notice Anybody burns the tokens that an account has forfeited. It changes nothing for the account.
     function burn(address account) external;
 
-    /// @notice The administrator names another registry, or none. Nodes must be told of anew, by `sync` of the registry. There can be
-    /// 255 of them.
+    /// @notice The administrator names another registry, or none. The new one must report its nodes again, by its `sync`. There can be
+    /// 255 registries.
     function setRegistry(address next) external;
 
     /// @notice The registry says whether a node may take jobs, as often as that changes. Jobs the node holds go on.
@@ -40,13 +40,13 @@ interface IEmethAccounts {
     function token() external view returns (IERC20);
     /// @notice What an account may withdraw or pay with.
     function credit(address account) external view returns (uint256);
-    /// @notice Penalties and burnt parts of fees in an account's name that `burn` has not yet taken out of the world.
+    /// @notice Penalties and burnt parts of fees that are booked in an account's name and whose tokens `burn` has not burnt yet.
     function forfeited(address account) external view returns (uint256);
     /// @notice Whether a node may take jobs: the present registry said so, or there is none.
     function isActive(address node) external view returns (bool);
     /// @notice What says which nodes may take jobs; zero: any account may.
     function registry() external view returns (address);
-    /// @notice The how-manieth registry it is: what an earlier one said of a node is void.
+    /// @notice The present registry's number; it rises with each `setRegistry`, and what an earlier one said of a node is void.
     function registryNumber() external view returns (uint8);
     /// @notice What all verified jobs of a slot burnt; `slot` is the Unix time in days.
     function slotBurnt(uint256 slot) external view returns (uint256);

@@ -125,7 +125,7 @@ interface INodeRegistry {
     /// that back.
     function offerOrganisation(bytes32 organisation, address nextOwner) external;
 
-    /// @notice The named account takes the organisation over, and so shows that it is somebody's.
+    /// @notice The named account takes the organisation over. By its call it proves that somebody has its key.
     function takeOrganisation(bytes32 organisation) external;
 
     /// @notice The owner of an organisation registers a node and pays its stake. A node that is not the owner itself must have signed
@@ -146,7 +146,7 @@ interface INodeRegistry {
     /// @notice The operator names another payout wallet. It counts once two days are over and the wallet has confirmed.
     function proposePayout(address node, address payout) external;
 
-    /// @notice The proposed wallet confirms that it is somebody's.
+    /// @notice The proposed wallet confirms the change. By its call it proves that somebody has its key.
     function confirmPayout(address node) external;
 
     /// @notice The operator or the present payout wallet calls a change off.

@@ -5,15 +5,15 @@ import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {Exits} from "./Exits.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice How far a crowd came. `test/contracts/fuzz.test.ts` adds it up over all sequences: an invariant says nothing about what
-/// never happened.
+/// @notice Counts how often a sequence made each call work and each state come about. `test/contracts/fuzz.test.ts` adds the counts up
+/// over all sequences and asks for a least of each: an invariant says nothing about what never happened.
 abstract contract Reach is Exits {
     /// @notice `name count` of each call, state and trick, separated by commas.
     function reach() external view returns (string memory) {
         return string.concat(_reachOfJobs(), _reachOfMoney(), _reachOfNodes(), _reachOfStates(), _reachOfMore());
     }
 
-    /// @dev What only one of the crowds does.
+    /// @dev The counts of what only one of the two handlers does.
     function _reachOfMore() internal view virtual returns (string memory);
 
     function _reachOfJobs() private view returns (string memory) {

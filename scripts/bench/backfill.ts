@@ -23,7 +23,7 @@ import { watchChain } from '../../src/chain/watcher';
 import { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
-import { applyEvent } from '../../src/master/chain-follower';
+import { applyEvents } from '../../src/master/chain-follower';
 import { startAnvil } from '../../src/runner/anvil';
 import { openStore, type Store } from '../../src/store/open';
 import { openScratch } from '../../test/support/scratch';
@@ -204,7 +204,7 @@ async function watchIntoStore(url: string, events: number, index: Index): Promis
 }
 
 const indexAsMaster: Index = async (tx, events, cursor) => {
-  for (const event of events) await applyEvent(tx, event);
+  await applyEvents(tx, events);
   await indexFinal(tx, events, cursor);
 };
 

@@ -1,26 +1,28 @@
 import type { CoreEvent } from '../chain/events';
 import { type ChainMove, moveOf } from '../chain/moves';
+import type { ChainNote } from '../store/jobs';
 import type { Store } from '../store/open';
 
 /**
- * Writes one event into the queue. Repeating it changes nothing, so a batch may be handed over again after a crash or a
- * reorg. Returns what it means for a job, if anything.
+ * Writes events into the queue, in the chain's order. Repeating it changes nothing, so a batch may be handed over again after a
+ * crash or a reorg. Returns what they mean for jobs, in the same order.
  */
+export async function applyEvents(store: Store, events: readonly CoreEvent[]): Promise<ChainMove[]> {
+  const notes = events.flatMap((event) => noteOf(event) ?? []);
+  await store.jobs.applyChain(notes);
+  return notes;
+}
+
+/** One event alone; many are written far faster together. */
 export async function applyEvent(store: Store, event: CoreEvent): Promise<ChainMove | undefined> {
+  return (await applyEvents(store, [event]))[0];
+}
+
+/** Undefined for an event that changes no state. */
+function noteOf(event: CoreEvent): ChainNote | undefined {
   const move = moveOf(event);
-  if (event.type === 'JobRequested') {
-    await store.jobs.saveRequested({
-      id: event.jobId,
-      requester: event.requester,
-      dataset: event.dataset,
-      params: event.params,
-      feeWei: event.feeWei,
-      fuelLimit: event.fuelLimit,
-      deadlineMs: event.deadlineMs,
-      requestedBlock: event.blockNumber,
-    });
-  } else if (move) {
-    await store.jobs.applyChainState(move.jobId, move.state, { node: move.node });
-  }
-  return move;
+  if (!move || event.type !== 'JobRequested') return move;
+  const { requester, dataset, params, feeWei, fuelLimit, deadlineMs, blockNumber: requestedBlock } = event;
+  const request = { id: event.jobId, requester, dataset, params, feeWei, fuelLimit, deadlineMs, requestedBlock };
+  return { ...move, request };
 }

@@ -1,7 +1,7 @@
 import { type Insertable, type Kysely, type Selectable, sql } from 'kysely';
 import { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
-import { isDuplicate } from './jobs';
+import { inParts, isDuplicate } from './jobs';
 import { type BoardJobsTable, type ChainEventsTable, type Tables, textToWei, weiToText } from './schema';
 import { inTransaction, lockBoard } from './transactions';
 
@@ -145,9 +145,6 @@ export class Board {
   }
 }
 
-/** Ten columns each; SQLite takes some tens of thousands of values in a statement. */
-const ROWS_A_STATEMENT = 100;
-
 const orders = {
   newest: ['requested_block', 'desc'],
   fee: ['fee_wei', 'desc'],
@@ -238,12 +235,6 @@ function jobRowOf(
     updated_block: last.block_number,
     tx_hash: first.tx_hash,
   };
-}
-
-/** Few enough for one statement. */
-function inParts<T>(all: readonly T[]): T[][] {
-  const count = Math.ceil(all.length / ROWS_A_STATEMENT);
-  return Array.from({ length: count }, (_, i) => all.slice(i * ROWS_A_STATEMENT, (i + 1) * ROWS_A_STATEMENT));
 }
 
 function eventsOf(db: Kysely<Tables>, jobIds: readonly JobId[]): Promise<Selectable<ChainEventsTable>[]> {

@@ -1,12 +1,12 @@
-import type { Kysely, Selectable, Updateable } from 'kysely';
+import { type Insertable, type Kysely, MysqlAdapter, type Selectable, type Updateable } from 'kysely';
 import { z } from 'zod';
 import { Address, JobId, Sha256, Wei } from '../domain/ids';
 import { type ChainState, canMove, isTerminal, type JobState } from '../domain/job';
 import type { Share } from '../domain/shares';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
-import { type JobsTable, type Tables, textToWei, weiToText } from './schema';
-import { inTransaction } from './transactions';
+import { type JobEventsTable, type JobsTable, type Tables, textToWei, weiToText } from './schema';
+import { inTransaction, lockBoard } from './transactions';
 
 /** What a job's run will submit, kept from export to pay. */
 export interface StoredResult {
@@ -45,6 +45,16 @@ export type NewJob = Pick<
   'id' | 'requester' | 'dataset' | 'params' | 'feeWei' | 'fuelLimit' | 'deadlineMs' | 'requestedBlock'
 >;
 
+/** Where an event of the chain left its job. */
+export interface ChainNote {
+  jobId: JobId;
+  state: ChainState;
+  /** The node that took the job or submitted its result. */
+  node?: Address | undefined;
+  /** Of the request alone. */
+  request?: NewJob | undefined;
+}
+
 export interface JobFacts {
   reason?: string | undefined;
   plan?: unknown;
@@ -77,66 +87,52 @@ export class Jobs {
   ) {}
 
   /** Adds a job to the queue; a job already known stays as it is. Returns whether it was new. */
-  saveRequested(job: NewJob): Promise<boolean> {
-    return inTransaction(this.db, (tx) => this.insert(tx, job));
-  }
-
-  private async insert(tx: Kysely<Tables>, job: NewJob): Promise<boolean> {
-    const known = await tx.selectFrom('jobs').select('id').where('id', '=', job.id).executeTakeFirst();
-    if (known) return false;
-    const atMs = this.clock.now();
-    const inserted = await tx
-      .insertInto('jobs')
-      .values({
-        id: job.id,
-        requester: job.requester,
-        dataset: job.dataset,
-        params: job.params,
-        fee_wei: weiToText(job.feeWei),
-        fuel_limit: weiToText(job.fuelLimit),
-        deadline_ms: job.deadlineMs,
-        requested_block: job.requestedBlock,
-        chain_state: 'REQUESTED',
-        state: 'queued',
-        created_at_ms: atMs,
-        updated_at_ms: atMs,
-      })
-      .executeTakeFirst()
-      .catch((error: unknown) => {
-        if (isDuplicate(error)) return undefined; // another master on the same database was faster
-        throw error;
-      });
-    if (!inserted) return false;
-    await this.record(tx, job.id, 'queued', undefined);
-    return true;
+  async saveRequested(job: NewJob): Promise<boolean> {
+    const added = await this.applyChain([{ jobId: job.id, state: 'REQUESTED', request: job }]);
+    return added.length > 0;
   }
 
   /**
-   * Notes what the chain says of a job. A terminal state is never left, and a job nobody of ours works on follows the chain:
-   * taken by another node or ended, it leaves the queue.
+   * Notes what the chain says of jobs, in its order. A request adds a job unless it is known; all else about an unknown job says
+   * nothing to us. Repeating it changes nothing. Returns the jobs that were new.
    */
-  async applyChainState(
-    id: JobId,
-    chainState: ChainState,
-    facts: { node?: Address | undefined } = {},
-  ): Promise<boolean> {
-    const row = await this.find(id);
-    if (!row || isTerminal(row.chainState)) return false;
-    const { numUpdatedRows } = await this.db
-      .updateTable('jobs')
-      .set({ chain_state: chainState, ...(facts.node ? { node: facts.node } : {}), updated_at_ms: this.clock.now() })
-      .where('id', '=', id)
-      .where('chain_state', '=', row.chainState)
-      .executeTakeFirst();
-    // Another master on the same database noted something meanwhile, perhaps an end.
-    if (numUpdatedRows !== 1n) return this.applyChainState(id, chainState, facts);
-    const idle = row.state === 'queued' || row.state === 'skipped';
-    if (idle && isTerminal(chainState)) {
-      await this.move(id, row.state, 'failed', { reason: `the chain says ${chainState}` });
-    } else if (row.state === 'queued' && chainState === 'PROCESSING') {
-      await this.move(id, 'queued', 'skipped', { reason: `taken by node ${facts.node ?? 'unknown'}` });
+  applyChain(notes: readonly ChainNote[]): Promise<JobId[]> {
+    return inTransaction(this.db, async (tx) => {
+      // Masters that share a database tell the same at the same time.
+      await lockBoard(tx);
+      const byJob = new Map<JobId, ChainNote[]>(notes.map(({ jobId }) => [jobId, []]));
+      for (const note of notes) byJob.get(note.jobId)?.push(note);
+      const added: JobId[] = [];
+      for (const part of inParts([...byJob])) added.push(...(await this.applyPart(tx, part)));
+      return added;
+    });
+  }
+
+  /** Reading years of a chain is mostly new jobs: these take one statement, their history another. */
+  private async applyPart(tx: Kysely<Tables>, part: readonly [JobId, ChainNote[]][]): Promise<JobId[]> {
+    const known = await lockFollowed(
+      tx,
+      part.map(([id]) => id),
+    );
+    const atMs = this.clock.now();
+    const added: Insertable<JobsTable>[] = [];
+    const history: Insertable<JobEventsTable>[] = [];
+    for (const [id, notes] of part) {
+      const before = known.get(id);
+      const { after, request, moves } = follow(before, notes);
+      history.push(...moves.map((move) => ({ job_id: id, ...move, at_ms: atMs })));
+      if (!after || after === before) continue;
+      if (request) added.push({ ...newRow(request), ...after, created_at_ms: atMs, updated_at_ms: atMs });
+      else
+        await tx
+          .updateTable('jobs')
+          .set({ ...after, updated_at_ms: atMs })
+          .where('id', '=', id)
+          .execute();
     }
-    return row.chainState !== chainState;
+    if (added.length > 0) await tx.insertInto('jobs').values(added).execute();
+    for (const lines of inParts(history)) await tx.insertInto('job_events').values(lines).execute();
+    return added.map(({ id }) => JobId.parse(id));
   }
 
   async find(id: JobId): Promise<JobRow | undefined> {
@@ -210,6 +206,60 @@ export class Jobs {
   }
 }
 
+type Followed = Pick<Selectable<JobsTable>, 'chain_state' | 'node' | 'state' | 'reason'>;
+
+/** What follows the chain of the jobs that are known. Until the transaction ends no master can claim or move them. */
+async function lockFollowed(tx: Kysely<Tables>, ids: readonly JobId[]): Promise<Map<string, Followed>> {
+  const query = tx
+    .selectFrom('jobs')
+    .select(['id', 'chain_state', 'node', 'state', 'reason'])
+    .where('id', 'in', [...ids]);
+  // A transaction of SQLite holds the write lock from its beginning.
+  const isMysql = tx.getExecutor().adapter instanceof MysqlAdapter;
+  const rows = await (isMysql ? query.forUpdate() : query).execute();
+  return new Map(rows.map(({ id, ...followed }) => [id, followed]));
+}
+
+/** What a job's notes, oldest first, make of it: `request` if it is new, and the moves of its state for the history. */
+function follow(known: Followed | undefined, notes: readonly ChainNote[]) {
+  let after = known;
+  let request: NewJob | undefined;
+  const moves: Pick<Followed, 'state' | 'reason'>[] = [];
+  for (const note of notes) {
+    const before = after;
+    if (after) after = followOne(after, note);
+    else if (note.request) {
+      request = note.request;
+      after = { chain_state: note.state, node: null, state: 'queued', reason: null };
+    }
+    if (after && after.state !== before?.state) moves.push({ state: after.state, reason: after.reason });
+  }
+  return { after, request, moves };
+}
+
+/** An end is never left, and a job nobody of ours works on follows the chain: taken by another node or ended, it leaves the queue. */
+function followOne(job: Followed, { state, node, request }: ChainNote): Followed {
+  if (request || isTerminal(job.chain_state as ChainState)) return job;
+  const told = { ...job, chain_state: state, node: node ?? job.node };
+  const isIdle = job.state === 'queued' || job.state === 'skipped';
+  if (isIdle && isTerminal(state)) return { ...told, state: 'failed', reason: `the chain says ${state}` };
+  if (job.state !== 'queued' || state !== 'PROCESSING') return told;
+  return { ...told, state: 'skipped', reason: `taken by node ${node ?? 'unknown'}` };
+}
+
+function newRow(job: NewJob) {
+  return {
+    id: job.id,
+    requester: job.requester,
+    dataset: job.dataset,
+    params: job.params,
+    fee_wei: weiToText(job.feeWei),
+    fuel_limit: weiToText(job.fuelLimit),
+    deadline_ms: job.deadlineMs,
+    requested_block: job.requestedBlock,
+  };
+}
+
 function parseRow(row: Selectable<JobsTable>): JobRow {
   return {
     id: JobId.parse(row.id),
@@ -238,4 +288,13 @@ function stringifyWei(value: unknown): string {
 export function isDuplicate(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   return code === 'ER_DUP_ENTRY' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE';
+}
+
+/** At most some twenty columns each; SQLite takes some tens of thousands of values in a statement. */
+const ROWS_A_STATEMENT = 100;
+
+/** Few enough for one statement. */
+export function inParts<T>(all: readonly T[]): T[][] {
+  const count = Math.ceil(all.length / ROWS_A_STATEMENT);
+  return Array.from({ length: count }, (_, i) => all.slice(i * ROWS_A_STATEMENT, (i + 1) * ROWS_A_STATEMENT));
 }

@@ -115,16 +115,17 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     test('follows the chain: a job that ended or was taken leaves the queue, and an end is never left', async () => {
       await store.jobs.saveRequested(newJob(1));
       await store.jobs.saveRequested(newJob(2));
-      await store.jobs.applyChainState(jobId(1), 'PROCESSING', { node: address(5) });
+      await store.jobs.applyChain([{ jobId: jobId(1), state: 'PROCESSING', node: address(5) }]);
       expect(await store.jobs.find(jobId(1))).toMatchObject({
         state: 'skipped',
         chainState: 'PROCESSING',
         node: address(5),
       });
-      await store.jobs.applyChainState(jobId(2), 'CANCELED');
-      expect(await store.jobs.applyChainState(jobId(2), 'REQUESTED')).toBe(false);
+      await store.jobs.applyChain([{ jobId: jobId(2), state: 'CANCELED' }]);
+      await store.jobs.applyChain([{ jobId: jobId(2), state: 'REQUESTED' }]);
       expect(await store.jobs.find(jobId(2))).toMatchObject({ state: 'failed', chainState: 'CANCELED' });
-      expect(await store.jobs.applyChainState(jobId(3), 'CANCELED')).toBe(false);
+      await store.jobs.applyChain([{ jobId: jobId(3), state: 'CANCELED' }]);
+      expect(await store.jobs.find(jobId(3))).toBeUndefined();
     });
   });
 

@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { AppError } from '../lib/errors';
 
 export type AnvilError = { code: 'runner/anvil-failed'; words: string };
@@ -64,8 +66,9 @@ export async function startAnvil(options: { port?: number; blockTimeS?: number }
   }
 }
 
-async function listeningPort(child: ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream }) {
+async function listeningPort(child: ChildProcess & { stdout: Readable; stderr: Readable }) {
   const words: string[] = [];
+  const saidAll = finished(child.stderr).catch(() => undefined);
   child.stderr.on('data', (chunk) => words.push(String(chunk)));
   child.once('error', (error) => words.push(error.message));
   for await (const line of createInterface({ input: child.stdout })) {
@@ -73,6 +76,8 @@ async function listeningPort(child: ChildProcess & { stdout: NodeJS.ReadableStre
     if (match) return Number(match[1]);
     words.push(line);
   }
+  // The end of the one stream may be read before what came first on the other.
+  await saidAll;
   const said = words.join('\n').trim().slice(-500);
   throw new AppError<AnvilError>(
     { code: 'runner/anvil-failed', words: said },

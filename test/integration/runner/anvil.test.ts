@@ -34,11 +34,16 @@ describe('startAnvil', () => {
     expect(await ask(anvil.url, 'anvil_getAutomine')).toBe(false);
   });
 
-  test('throws runner/anvil-failed with its words for a port that is taken', async () => {
+  test.each([
+    ['at once', 0],
+    ['all together, long after it ended', 1500],
+  ])('throws runner/anvil-failed with its words for a port that is taken, read %s', async (_when, blockedMs) => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     const { port } = taken.address() as { port: number };
-    await expect(startAnvil({ port })).rejects.toMatchObject({
+    const starting = startAnvil({ port });
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, blockedMs);
+    await expect(starting).rejects.toMatchObject({
       code: 'runner/anvil-failed',
       message: expect.stringMatching(/in use/i),
     });
@@ -48,7 +53,7 @@ describe('startAnvil', () => {
   test('when our process is killed, the chain ends too', async () => {
     const script = `require('./anvil.ts').startAnvil().then(({ url }) => console.log(url))`;
     const cwd = join(__dirname, '..', '..', '..', 'src', 'runner');
-    const parent = spawn(process.execPath, ['-r', 'ts-node/register', '-e', script], { cwd });
+    const parent = spawn(process.execPath, ['-r', 'ts-node/register/transpile-only', '-e', script], { cwd });
     const words: string[] = [];
     parent.stderr.on('data', (chunk) => words.push(String(chunk)));
     let url = '';

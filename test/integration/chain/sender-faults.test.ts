@@ -3,6 +3,7 @@ import { coreInterface } from '../../../src/chain/events';
 import type { JobId } from '../../../src/domain/ids';
 import { systemClock } from '../../../src/lib/clock';
 import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
+import { until } from '../../support/until';
 
 let accounts: ChainAccounts;
 
@@ -22,14 +23,6 @@ const call = (key: string, method: string, jobId: string) => ({
   to: accounts.chain.core,
   data: coreInterface.encodeFunctionData(method, [jobId]),
 });
-
-async function until(check: () => Promise<boolean>): Promise<void> {
-  // So that a failure ends the loop as well as the test.
-  for (const end = Date.now() + 30_000; !(await check()); ) {
-    if (Date.now() > end) throw new Error('It never came true');
-    await systemClock.sleep(5);
-  }
-}
 
 type Provider = ReturnType<typeof provider>;
 

@@ -4,6 +4,7 @@ import { openSender, type SenderOptions } from '../../../src/chain/sender';
 import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
 import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
+import { until } from '../../support/until';
 
 let accounts: ChainAccounts;
 let closing: AbortController;
@@ -31,14 +32,6 @@ const transfer = (key: string) => ({
 });
 /** The sum of the amounts tells which of the transfers were made, and how often. */
 const received = () => provider().getBalance(accounts.escrow.address.other);
-
-async function until(check: () => Promise<boolean>): Promise<void> {
-  // So that a failure ends the loop as well as the test.
-  for (const end = Date.now() + 20_000; !(await check()); ) {
-    if (Date.now() > end) throw new Error('It never came true');
-    await systemClock.sleep(5);
-  }
-}
 
 type Provider = ReturnType<typeof provider>;
 type Changes = Partial<{ [K in keyof Provider]: unknown }>;

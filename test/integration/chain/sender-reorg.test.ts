@@ -3,6 +3,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
 import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
 import { tokenInterface } from '../../support/escrow';
+import { until } from '../../support/until';
 
 let accounts: ChainAccounts;
 let closing: AbortController;
@@ -35,13 +36,6 @@ async function reorganise(): Promise<void> {
   const before = await count();
   await provider().send('anvil_reorg', [1, []]);
   expect(await count()).toBe(before - 1);
-}
-
-async function until(check: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 20_000; !(await check()); ) {
-    if (Date.now() > end) throw new Error('It never came true');
-    await systemClock.sleep(5);
-  }
 }
 
 async function open(options: SenderOptions = {}, logger: Logger = silentLogger) {

@@ -9,6 +9,7 @@ import { type ChainAccounts, openChainAccounts } from '../../support/chain-accou
 import { coreInterface, roles } from '../../support/escrow';
 import { openScratch } from '../../support/scratch';
 import { openSenderProcesses, type SenderProcesses } from '../../support/sender-process';
+import { until } from '../../support/until';
 
 const EMT = 10n ** 18n;
 const role = 'node';
@@ -124,14 +125,6 @@ function barrier(size: number): () => Promise<void> {
     if (come >= size) open();
     return opened;
   };
-}
-
-async function until(check: () => Promise<boolean>): Promise<void> {
-  // So that a failure ends the loop as well as the test.
-  for (const end = Date.now() + 20_000; !(await check()); ) {
-    if (Date.now() > end) throw new Error('It never came true');
-    await systemClock.sleep(5);
-  }
 }
 
 describe('two processes of one account that share its store', () => {

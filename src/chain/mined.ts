@@ -15,13 +15,13 @@ interface MinedDeps {
   signal: AbortSignal;
   /** The receipt of whichever version is mined. */
   findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined>;
-  /** Has a transaction followed that is under way again. */
+  /** Sees a transaction through that a reorganisation has put under way again. */
   takeUp(intent: Intent): Promise<void>;
 }
 
 /**
- * Looks after what is mined until it is final. What a reorganisation has taken back is signed still, so the same bytes are sent
- * again, and the chain alone decides once more.
+ * Looks after mined transactions until they are final. One that a reorganisation takes out of the chain goes back to `signed`, and its
+ * stored bytes are sent again.
  */
 export class MinedWatch {
   constructor(
@@ -29,11 +29,11 @@ export class MinedWatch {
     private readonly deps: MinedDeps,
   ) {}
 
-  /** Where a mined act stands now: `final`, `mined` still, or, taken back, `signed` again. */
+  /** The state of a mined act by the chain: `final`, still `mined`, or `signed` again where a reorganisation has removed it. */
   async look(intent: Intent): Promise<Intent['state']> {
     const { intents, logger, findReceipt } = this.deps;
     if (intent.state !== 'mined') return intent.state;
-    // In this order: a block that is final when the receipt is asked for may not have been when the head was.
+    // In this order: were the receipt read first, a reorganisation could remove it before another block of its height became final.
     const final = await this.finalNumber();
     const receipt = await findReceipt(intent.attempts);
     if (receipt?.status === 1) {
@@ -45,7 +45,7 @@ export class MinedWatch {
     return (await intents.reopen(intent.id)).state;
   }
 
-  /** Looks once at all of the account's acts that are mined and not final, and has those followed that were taken back. */
+  /** Looks once at each of the account's acts that are mined and not final, and sees to those that were removed. */
   async lookAtAll(): Promise<void> {
     const { intents, address, takeUp } = this.deps;
     for (const intent of await intents.listMined(address)) {
@@ -53,17 +53,15 @@ export class MinedWatch {
     }
   }
 
-  /** Looks every now and then until the signal aborts. */
+  /** Does `lookAtAll` every so many milliseconds until the signal aborts. */
   async run(everyMs: number): Promise<void> {
     const { clock, logger, signal } = this.deps;
     while (!signal.aborted) {
-      try {
-        await this.lookAtAll();
-        await clock.sleep(everyMs, signal);
-      } catch (error) {
+      await this.lookAtAll().catch((error: unknown) => {
         if (!signal.aborted) logger.debug('Mined transactions could not be looked at; trying again', {}, error);
-        await clock.sleep(everyMs, signal).catch(() => undefined);
-      }
+      });
+      // Rejects only when the signal aborts, which ends the loop.
+      await clock.sleep(everyMs, signal).catch(() => undefined);
     }
   }
 

@@ -1,9 +1,10 @@
 import { Transaction } from 'ethers';
 import type { Address } from '../domain/ids';
 
-/** One signed version of a transaction. */
+/** One signed version of a transaction; a later version has the same nonce and a higher fee, or a new nonce. */
 export interface Attempt {
   hash: string;
+  /** The signed bytes, in hex. */
   raw: string;
   maxFeePerGas: string;
   maxPriorityFeePerGas: string;
@@ -13,8 +14,9 @@ export interface Attempt {
 /** Something an account means to do on chain, once. */
 export interface Intent {
   id: string;
+  /** Names the act, e.g. `0x…:submit`; unique for the account. */
   key: string;
-  /** `mined` until the chain cannot take it back any more: then `final`. */
+  /** A reorganisation can turn `mined` into `signed` again; `final` stays. */
   state: 'created' | 'signed' | 'mined' | 'final' | 'failed';
   to: Address;
   data: string;
@@ -32,26 +34,26 @@ export type NewIntent = Pick<Intent, 'key' | 'to' | 'data' | 'valueWei'> & { acc
 export interface IntentStore {
   /** The intent of this account and key, made if it is new; one that failed begins afresh with the new content. */
   begin(intent: NewIntent): Promise<Intent>;
-  /** How many of the account's keys begin so. */
+  /** How many of the account's keys begin with `start`. */
   countLike(account: Address, start: string): Promise<number>;
   get(id: string): Promise<Intent>;
   /**
-   * Adds a version to those that the signer knew of, and returns the intent. If there are others by now, nothing is added: what
-   * another process stored is returned. Undefined if another signed intent of the account holds the nonce.
+   * Adds a signed version and returns the intent. `known` are the versions that the signer had seen: where another process has stored
+   * others meanwhile, nothing is added and its intent is returned. Undefined if another signed intent of the account holds the nonce.
    */
   saveAttempt(id: string, nonce: number, attempt: Attempt, known: readonly Attempt[]): Promise<Intent | undefined>;
   markMined(id: string, hash: string): Promise<void>;
-  /** Does nothing if there are other versions by now than those that failed. */
+  /** Does nothing where another process has stored other versions than `known`, the ones that failed. */
   markFailed(id: string, reason: string, known: readonly Attempt[]): Promise<void>;
-  /** Signed and not known to be mined, lowest nonce first. */
+  /** All that are `signed`, lowest nonce first. */
   listPending(account: Address): Promise<Intent[]>;
-  /** The chain cannot take it back any more. */
+  /** From `mined` to `final`. */
   markFinal(id: string): Promise<void>;
-  /** Known to be mined, and not known to be final, lowest nonce first. */
+  /** All that are `mined`, lowest nonce first. */
   listMined(account: Address): Promise<Intent[]>;
-  /** Known to be mined or final, under this nonce or a higher one. */
+  /** All that are `mined` or `final` and have this nonce or a higher one. */
   listMinedFrom(account: Address, nonce: number): Promise<Intent[]>;
-  /** Back to signed: the chain has dropped the block it was mined in. */
+  /** From `mined` or `final` back to `signed`: the chain has dropped the block that it was in. */
   reopen(id: string): Promise<Intent>;
 }
 
@@ -69,30 +71,30 @@ export function lastAttempt({ id, attempts }: Intent): Attempt {
   return last;
 }
 
-/** What was asked for, before anything is signed. */
-export function askedOf({ to, data, valueWei }: Pick<Intent, 'to' | 'data' | 'valueWei'>): Act {
+/** What the intent was begun for. */
+export function requestedAct({ to, data, valueWei }: Pick<Intent, 'to' | 'data' | 'valueWei'>): Act {
   return { to, data, value: valueWei };
 }
 
-/** What the signed bytes do: the only truth about an intent that was begun more than once. */
-export function actOf(intent: Intent): Act {
+/** What the newest signed version does. Goes by its bytes, for these are what the chain may execute. */
+export function signedAct(intent: Intent): Act {
   const { to, data, value } = Transaction.from(lastAttempt(intent).raw);
   return { to: to ?? intent.to, data, value };
 }
 
 /**
- * For acts that may be repeated: one under way with the same content, or the next of its kind. They are numbered, so that of two
- * processes that begin the same at the same time one follows the other's.
+ * Begins an act that may be repeated: gives the intent that is under way with the same content, else a new one. New ones are numbered
+ * (`key:0`, `key:1`, …), so that two processes that begin the same act at the same time get the same key, hence the same intent.
  */
 export async function beginAgain(intents: IntentStore, wanted: NewIntent): Promise<Intent> {
   const { account, key } = wanted;
-  const act = askedOf(wanted);
+  const act = requestedAct(wanted);
   const pending = await intents.listPending(account);
-  const twin = pending.find((intent) => intent.key.startsWith(`${key}:`) && isSameAct(actOf(intent), act));
+  const twin = pending.find((intent) => intent.key.startsWith(`${key}:`) && isSameAct(signedAct(intent), act));
   if (twin) return twin;
   for (let number = await intents.countLike(account, `${key}:`); ; number += 1) {
     const intent = await intents.begin({ ...wanted, key: `${key}:${number}` });
-    if (isSameAct(askedOf(intent), act)) return intent;
+    if (isSameAct(requestedAct(intent), act)) return intent;
   }
 }
 

@@ -10,13 +10,13 @@ import type { Finality } from './finality';
 import {
   type Act,
   type Attempt,
-  actOf,
-  askedOf,
   beginAgain,
   haveSameVersions,
   type Intent,
   type IntentStore,
   lastAttempt,
+  requestedAct,
+  signedAct,
 } from './intents';
 import { MinedWatch } from './mined';
 import { isFiller, NonceGaps, type WaitsBehind } from './nonce-gaps';
@@ -217,12 +217,12 @@ class TransactionSender implements Sender {
     const wanted = { account: this.address, key, to, data, valueWei };
     const intent = await (repeatable ? beginAgain(intents, wanted) : intents.begin(wanted));
     if (intent.state !== 'created') return intent;
-    const act = askedOf(intent);
+    const act = requestedAct(intent);
     return this.sign(intent, act, await this.prepare(intent, act));
   }
 
   private async fill(intent: Intent, nonce: number): Promise<Intent | undefined> {
-    const act = askedOf(intent);
+    const act = requestedAct(intent);
     return this.signAt(nonce, intent, act, await this.prepare(intent, act));
   }
 
@@ -357,7 +357,7 @@ class TransactionSender implements Sender {
       return receipt.hash;
     }
     await intents.markFailed(id, `reverted in ${receipt.hash}`, attempts);
-    throw await explainMined(chain, { from: this.address, ...actOf(intent) }, receipt, key);
+    throw await explainMined(chain, { from: this.address, ...signedAct(intent) }, receipt, key);
   }
 
   /**
@@ -369,7 +369,7 @@ class TransactionSender implements Sender {
     const { intent } = watch;
     if (await this.findReceipt(intent.attempts)) return;
     if (isFiller(intent)) return this.giveUp(watch);
-    const act = actOf(intent);
+    const act = signedAct(intent);
     const price = await this.prepare(intent, act);
     this.deps.logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
     this.renew(watch, await this.sign(intent, act, price));
@@ -390,7 +390,7 @@ class TransactionSender implements Sender {
     const price = this.fees.raised(last);
     if (!price) return;
     this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
-    const replaced = await this.signAt(intent.nonce ?? 0, intent, actOf(intent), price);
+    const replaced = await this.signAt(intent.nonce ?? 0, intent, signedAct(intent), price);
     if (replaced) this.renew(watch, replaced);
   }
 

@@ -52,7 +52,7 @@ test('a running master serves the board, and another one whose own index begins 
 });
 
 function until(what: string, check: () => Promise<boolean>): Promise<void> {
-  return waitFor(what, check, { limitMs: 120_000, clock, signal: new AbortController().signal });
+  return waitFor(what, check, { limitMs: 500_000, clock, signal: new AbortController().signal });
 }
 
 async function readBoard(masterUrl: string, query = ''): Promise<BoardPage> {

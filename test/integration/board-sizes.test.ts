@@ -7,6 +7,9 @@ import { openStore } from '../../src/store/open';
 import { autoClock } from '../support/auto-clock';
 import { openScratch } from '../support/scratch';
 
+/** Less than a test may take, so that a failure ends the loop as well as the test. */
+const LIMIT_MS = 50_000;
+
 const jobId = (n: number) => JobId.parse(`0x${n.toString(16).padStart(32, '0')}`);
 const requester = Address.parse(`0x${'11'.repeat(20)}`);
 
@@ -30,7 +33,7 @@ async function openJobs(datasets: readonly string[]) {
     stop,
     bytesOf: async (n: number) => (await store.board.find(jobId(n)))?.datasetBytes,
     async until(check: () => boolean | Promise<boolean>): Promise<void> {
-      for (const end = Date.now() + 20_000; !(await check()); await systemClock.sleep(5)) {
+      for (const end = Date.now() + LIMIT_MS; !(await check()); await systemClock.sleep(5)) {
         if (Date.now() > end) throw new Error('It never came about');
       }
     },

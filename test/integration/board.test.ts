@@ -14,7 +14,8 @@ import { runInProcess } from '../support/cli';
 import { type Escrow, openEscrow } from '../support/escrow';
 import { openScratch } from '../support/scratch';
 
-jest.setTimeout(60_000);
+/** Less than a test may take, so that it can say what it waited for. */
+const LIMIT_MS = 50_000;
 
 let escrow: Escrow;
 beforeAll(async () => {
@@ -64,7 +65,7 @@ async function openBoard(confirmations = 1) {
     get,
     /** Asks until the answer is as wanted. */
     async until(path: string, check: (page: BoardPage) => boolean): Promise<BoardPage> {
-      for (const end = Date.now() + 20_000; ; await clock.sleep(20)) {
+      for (const end = Date.now() + LIMIT_MS; ; await clock.sleep(20)) {
         const page = BoardPage.parse((await get(path)).body);
         if (check(page)) return page;
         if (Date.now() > end) throw new Error(`The board still says ${JSON.stringify(page)}`);
@@ -180,7 +181,7 @@ test('emeth board serves what it reads, needs no key, and knows all of it after 
 });
 
 async function untilListed(url: string, total: number): Promise<BoardPage> {
-  for (const end = Date.now() + 20_000; ; await clock.sleep(20)) {
+  for (const end = Date.now() + LIMIT_MS; ; await clock.sleep(20)) {
     const page = await fetchBoardPage(url, { page: 1, sort: 'newest' }).catch(() => undefined);
     if (page?.total === total) return page;
     if (Date.now() > end) throw new Error(`The board still says ${JSON.stringify(page)}`);

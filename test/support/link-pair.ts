@@ -28,11 +28,15 @@ export function newWallet(chainId = CHAIN_ID): Promise<Wallet> {
   return openWallet({ privateKey: randomBytes(32).toString('hex') }, chainId);
 }
 
-/** Waits until something is so; the test's own time limit ends it. */
+/** Less than a test may take, so that a failure ends the loop as well as the test. */
+const LIMIT_MS = 50_000;
+
+/** Waits until something is so, and gives it. */
 export async function until<T>(probe: () => T | undefined | false): Promise<T> {
-  for (;;) {
+  for (const end = Date.now() + LIMIT_MS; ; ) {
     const value = probe();
     if (value !== undefined && value !== false) return value;
+    if (Date.now() > end) throw new Error(`It never came true: ${probe}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -152,7 +152,7 @@ describe('something that is no worker', () => {
   });
 
   test('more of them than may wait', async () => {
-    await using server = await openTestServer({ maxUnproven: 3 });
+    await using server = await openTestServer({ maxUnproven: 3, handshakeMs: 60_000 });
     using _a = await openRawLink(server.url);
     using _b = await openRawLink(server.url);
     using c = await openRawLink(server.url);

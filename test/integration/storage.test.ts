@@ -212,7 +212,7 @@ describe('uploads', () => {
   test('refuses who may not store here, with a reason', async () => {
     await using storage = await openTestStorage();
     const { address: owner } = storage.stranger;
-    const upload = { owner, blob: `0x${bookName}`, bytes: book.length, expiresAtMs: Date.now() + 1000 };
+    const upload = { owner, blob: `0x${bookName}`, bytes: book.length, expiresAtMs: Date.now() + 60_000 };
     const signature = await storage.stranger.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
     const answer = await put(storage, { authorization: `Emeth ${owner} ${upload.expiresAtMs} ${signature}` });
     expect(answer).toMatchObject({ status: 403, body: { error: { code: 'storage/not-allowed' } } });

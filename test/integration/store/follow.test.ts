@@ -1,0 +1,221 @@
+import fc from 'fast-check';
+import type { CoreEvent } from '../../../src/chain/events';
+import { Address, JobId } from '../../../src/domain/ids';
+import { applyEvents } from '../../../src/master/chain-follower';
+import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
+import { startMariadb, type TestServer } from '../../support/mariadb';
+import { openScratch } from '../../support/scratch';
+
+jest.setTimeout(120_000);
+
+const jobId = (n: number) => JobId.parse(`0x${n.toString(16).padStart(32, '0')}`);
+const address = (n: number) => Address.parse(`0x${n.toString(16).padStart(40, '0')}`);
+const place = { blockNumber: 7, blockHash: '0xb1', txHash: '0xc1', logIndex: 0 };
+const request = (n: number): CoreEvent => ({
+  ...place,
+  type: 'JobRequested',
+  jobId: jobId(n),
+  requester: address(1),
+  feeWei: BigInt(n),
+  fuelLimit: 2n ** 90n,
+  deadlineMs: 5,
+  dataset: `data ${n}`,
+  params: '{}',
+});
+const taken = (n: number, node = address(5)): CoreEvent => ({ ...place, type: 'JobProcessing', jobId: jobId(n), node });
+const declined = (n: number, reopened: boolean): CoreEvent => ({
+  ...place,
+  type: 'JobDeclined',
+  jobId: jobId(n),
+  node: address(5),
+  reopened,
+});
+const ended = (n: number, type: 'JobCanceled' | 'JobVerified' | 'JobTimedOut'): CoreEvent => ({
+  ...place,
+  type,
+  jobId: jobId(n),
+});
+const paid = (n: number): CoreEvent => ({
+  ...place,
+  type: 'WorkerPaid',
+  jobId: jobId(n),
+  worker: address(6),
+  index: 0,
+  amountWei: 1n,
+});
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startMariadb();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) => {
+  let options: StoreOptions;
+  let store: Store;
+  let scratch: Awaited<ReturnType<typeof openScratch>>;
+  beforeEach(async () => {
+    scratch = await openScratch();
+    options = kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase();
+    store = await openStore(options);
+  });
+  afterEach(async () => {
+    await store[Symbol.asyncDispose]();
+    await scratch[Symbol.asyncDispose]();
+  });
+
+  const historyOf = async (n: number) =>
+    (await store.jobs.history(jobId(n))).map(({ state, reason }) => [state, reason]);
+
+  test('default: a job’s whole life, between those of others, is told in the chain’s order', async () => {
+    const events = [request(1), request(2), taken(1), declined(1, true), taken(2), ended(2, 'JobVerified'), paid(2)];
+    const moves = await applyEvents(store, events);
+    expect(moves.map(({ jobId: id, state }) => [id, state])).toEqual([
+      [jobId(1), 'REQUESTED'],
+      [jobId(2), 'REQUESTED'],
+      [jobId(1), 'PROCESSING'],
+      [jobId(1), 'REQUESTED'],
+      [jobId(2), 'PROCESSING'],
+      [jobId(2), 'VERIFIED'],
+    ]);
+    expect(await store.jobs.find(jobId(1))).toMatchObject({
+      dataset: 'data 1',
+      chainState: 'REQUESTED',
+      state: 'skipped',
+    });
+    expect(await store.jobs.find(jobId(2))).toMatchObject({
+      chainState: 'VERIFIED',
+      state: 'failed',
+      node: address(5),
+    });
+    expect(await historyOf(1)).toEqual([
+      ['queued', undefined],
+      ['skipped', `taken by node ${address(5)}`],
+    ]);
+    expect(await historyOf(2)).toEqual([
+      ['queued', undefined],
+      ['skipped', `taken by node ${address(5)}`],
+      ['failed', 'the chain says VERIFIED'],
+    ]);
+  });
+
+  test('an end is never left, and what is told of an unknown job, even before its request, says nothing', async () => {
+    await applyEvents(store, [
+      taken(1),
+      taken(2),
+      request(2),
+      ended(3, 'JobCanceled'),
+      request(4),
+      ended(4, 'JobTimedOut'),
+      taken(4),
+    ]);
+    expect(await store.jobs.find(jobId(1))).toBeUndefined();
+    expect(await store.jobs.find(jobId(2))).toMatchObject({
+      chainState: 'REQUESTED',
+      state: 'queued',
+      node: undefined,
+    });
+    expect(await store.jobs.find(jobId(3))).toBeUndefined();
+    expect(await store.jobs.find(jobId(4))).toMatchObject({ chainState: 'TIMEOUT', state: 'failed', node: undefined });
+    expect(await historyOf(3)).toEqual([]);
+  });
+
+  test('a job that a master of ours works on keeps its state, its owner and its plan', async () => {
+    await applyEvents(store, [request(1)]);
+    await store.jobs.claim(jobId(1), address(9));
+    await store.jobs.move(jobId(1), 'claimed', 'preparing', { plan: { rounds: 2 }, reason: 'why' });
+    await applyEvents(store, [request(1), taken(1, address(9)), ended(1, 'JobTimedOut')]);
+    expect(await store.jobs.find(jobId(1))).toMatchObject({
+      chainState: 'TIMEOUT',
+      node: address(9),
+      state: 'preparing',
+      owner: address(9),
+      plan: { rounds: 2 },
+      reason: 'why',
+    });
+    expect((await historyOf(1)).map(([state]) => state)).toEqual(['queued', 'claimed', 'preparing']);
+  });
+
+  test('a crash in mid range leaves nothing of it, and the range told again is told once', async () => {
+    const jobs = Array.from({ length: 250 }, (_, i) => i + 1);
+    const range = jobs.flatMap((n) => [request(n), taken(n)]);
+    const follow = (fail: boolean) =>
+      store.transaction(async (tx) => {
+        await applyEvents(tx, range);
+        if (fail) throw new Error('power cut');
+        await tx.cursors.save('reader', { number: 7, hash: '0xb1' });
+      });
+    await applyEvents(store, [request(200)]);
+    await expect(follow(true)).rejects.toThrow('power cut');
+    expect((await store.jobs.list()).map(({ id, state }) => [id, state])).toEqual([[jobId(200), 'queued']]);
+    expect(await store.cursors.find('reader')).toBeUndefined();
+    await follow(false);
+    await follow(false);
+    expect(await store.jobs.list({ states: ['skipped'] })).toHaveLength(250);
+    for (const n of [1, 100, 101, 200, 250]) {
+      expect((await historyOf(n)).map(([state]) => state)).toEqual(['queued', 'skipped']);
+    }
+  });
+
+  test('masters that tell the same at once, while jobs are claimed, tell it once and lose no claim', async () => {
+    const jobs = Array.from({ length: 120 }, (_, i) => i + 1);
+    const masters = await Promise.all([1, 2, 3].map(() => openStore(options)));
+    await applyEvents(store, jobs.slice(0, 60).map(request));
+    const range = jobs.flatMap((n) => [request(n), taken(n), ended(n, 'JobTimedOut')]);
+    const claims = jobs.map((n) => store.jobs.claim(jobId(n), address(9)));
+    const following = masters.map((each) => each.transaction((tx) => applyEvents(tx, range)));
+    const won = await Promise.all(claims);
+    await Promise.all(following);
+    await Promise.all(masters.map((each) => each[Symbol.asyncDispose]()));
+    for (const [i, n] of jobs.entries()) {
+      const job = await store.jobs.find(jobId(n));
+      expect(job).toMatchObject({
+        chainState: 'TIMEOUT',
+        ...(won[i] ? { state: 'claimed', owner: address(9) } : { state: 'failed' }),
+      });
+      const states = (await historyOf(n)).map(([state]) => state);
+      expect(states).toEqual(won[i] ? ['queued', 'claimed'] : ['queued', 'skipped', 'failed']);
+    }
+  });
+
+  test('however the events are cut into ranges, the queue is the same', async () => {
+    const kinds = [
+      request,
+      taken,
+      (n: number) => declined(n, true),
+      (n: number) => declined(n, false),
+      (n: number) => ended(n, 'JobVerified'),
+      paid,
+    ];
+    const step = fc.record({
+      event: fc.constantFrom(...kinds),
+      job: fc.integer({ min: 1, max: 3 }),
+      cut: fc.boolean(),
+    });
+    let base = 0;
+    /** What became of three fresh jobs; a range ends after each step that says so. */
+    const outcome = async (steps: readonly { event: (n: number) => CoreEvent; job: number; cut: boolean }[]) => {
+      base += 10;
+      const ranges: CoreEvent[][] = [[]];
+      for (const { event, job, cut } of steps) {
+        ranges.at(-1)?.push(event(base + job));
+        if (cut) ranges.push([]);
+      }
+      for (const range of ranges) await applyEvents(store, range);
+      return Promise.all(
+        [1, 2, 3].map(async (n) => {
+          const { chainState, state, node, reason } = (await store.jobs.find(jobId(base + n))) ?? {};
+          return { chainState, state, node, reason, history: await historyOf(base + n) };
+        }),
+      );
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 16 }), async (steps) => {
+        const inOne = await outcome(steps.map((each) => ({ ...each, cut: false })));
+        expect(await outcome(steps)).toEqual(inOne);
+        expect(await outcome(steps.map((each) => ({ ...each, cut: true })))).toEqual(inOne);
+      }),
+      { numRuns: kind === 'sqlite' ? 60 : 25 },
+    );
+  });
+});

@@ -193,7 +193,7 @@ describe('watchChain, tentative blocks', () => {
     expect(reader.finals).toEqual([]);
     expect(reader.events.map(({ jobId }) => jobId)).toEqual([first, second]);
     await mine(3);
-    await untilTentative(reader);
+    await Promise.all([untilTentative(reader), untilFinal(reader, (await chain.headBlock()) - 3)]);
     await reader.stop();
     expect(reader.finals.map(({ jobId }) => jobId)).toEqual([first, second]);
     expect(reader.events).toEqual(reader.finals);

@@ -314,10 +314,12 @@ describe('an endpoint that refuses ranges of more than 30 blocks', () => {
       const reader = new ChainReader(proxied).start({ fromBlock });
       await untilHead(reader);
       expect(first.lies).toBeGreaterThan(0);
-      await first.lie();
+      // Whoever follows the head while it is mined needs no wide ranges.
+      await first.lie('stale');
       const asked = first.filters.length;
       await mine(400);
       await makeEvents();
+      await first.lie();
       await untilHead(reader);
       await reader.stop();
       expect(identities(reader)).toEqual(await truth());

@@ -19,6 +19,8 @@ export interface HttpServer extends AsyncDisposable {
 
 /** A connection over which nothing moves for so long is closed. The link takes its own sockets out of this rule. */
 const IDLE_MS = 60_000;
+/** Time for the headers of a request. */
+const HEADERS_MS = 5000;
 /** Time for the whole body of a request, unless its route allows a long one. */
 const BODY_MS = 30_000;
 /** How long requests under way may take to end when the server closes. */
@@ -30,7 +32,7 @@ const DRAIN_MS = 1000;
  * body may be is for the routes to say.
  */
 export async function openHttp(
-  options: { host: string; port: number; maxConnections?: number; bodyMs?: number },
+  options: { host: string; port: number; maxConnections?: number; headersMs?: number; bodyMs?: number },
   mount: (app: Express) => void,
   deps: { logger: Logger },
 ): Promise<HttpServer> {
@@ -43,7 +45,9 @@ export async function openHttp(
       void response.status(404).json({ error: { code: 'http/not-found', message: 'There is nothing here.' } }),
   );
   app.use(answerError(deps.logger));
-  const server = createServer({ headersTimeout: 5000, keepAliveTimeout: 5000, connectionsCheckingInterval: 1000 }, app);
+  const headersTimeout = options.headersMs ?? HEADERS_MS;
+  const limits = { headersTimeout, keepAliveTimeout: 5000, connectionsCheckingInterval: headersTimeout / 5 };
+  const server = createServer(limits, app);
   // Node's own limit would be for all routes, large uploads too; `limitBodyTime` stands in for it.
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;

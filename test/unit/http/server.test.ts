@@ -74,11 +74,12 @@ describe('openHttp', () => {
   });
 
   test('when headers trickle in for ever: cut off', async () => {
-    await using http = await open();
+    const limits = { host: '127.0.0.1', port: 0, headersMs: 300 };
+    await using http = await openHttp(limits, () => {}, { logger: silentLogger });
     const socket = connect(http.port, '127.0.0.1');
     socket.on('error', () => {});
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n');
-    const trickle = setInterval(() => socket.write('X-More: 1\r\n'), 500);
+    const trickle = setInterval(() => socket.write('X-More: 1\r\n'), 30);
     await once(socket.resume(), 'close');
     clearInterval(trickle);
   });

@@ -1,4 +1,4 @@
-import { Transaction, type TransactionReceipt } from 'ethers';
+import type { TransactionReceipt } from 'ethers';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError, describeError } from '../lib/errors';
@@ -22,6 +22,7 @@ import { MinedWatch } from './mined';
 import { isFiller, NonceGaps, type WaitsBehind } from './nonce-gaps';
 import { openQueue } from './queue';
 import { explainMined, reverted } from './revert';
+import { Signing } from './signing';
 import type { Wallet } from './wallet';
 
 export interface SendRequest {
@@ -31,8 +32,8 @@ export interface SendRequest {
   data: string;
   valueWei?: bigint | undefined;
   /**
-   * The act may be done again later, e.g. after a decline: `key` then names the kind of act. One that is still under way with
-   * the same content, also from before a crash, is followed instead of doubled.
+   * The act may be done again later, e.g. after a decline; `key` then names the kind of act. While one with the same content is
+   * under way, also from before a crash, no second one is sent: `send` waits for the first.
    */
   repeatable?: boolean | undefined;
 }
@@ -41,17 +42,17 @@ export interface Sender {
   readonly address: Address;
   /** Sends, once, and waits until it is mined. Throws `chain/reverted` with the contract's own reason. */
   send(request: SendRequest): Promise<{ hash: string }>;
-  /** Whether the account has begun this act before; sending it again follows it, and costs nothing if it was done. */
+  /** Whether the account has begun this act before. To send it again then waits for the first, and costs nothing more. */
   hasBegun(key: string): Promise<boolean>;
   /** What sending would cost, in wei, without sending it. */
   estimateWei(request: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint>;
-  /** Waits until what `send` gave this hash for is final; what a reorganisation takes back is sent again. Gives the hash it ends with. */
+  /** Waits until the act that `send` gave this hash for is final. It may end under another hash, which is returned. */
   settle(hash: string): Promise<{ hash: string }>;
-  /** Takes up transactions that were signed before this process began. */
+  /** Sees transactions through that were signed before this process began; does not wait for them. */
   resume(): Promise<void>;
-  /** As `resume`, and waits until each of them is mined or has failed; `onWait` is called if there are any. */
+  /** As `resume`, but waits until each of them is mined or has failed; calls `onWait` first if there are any. */
   catchUp(onWait: () => void): Promise<void>;
-  /** Keeps an eye on what is mined and not final, until the signal aborts: what a reorganisation takes back is sent again. */
+  /** Until the signal aborts, sends again what a reorganisation removes before it is final. */
   keep(): Promise<void>;
 }
 
@@ -59,9 +60,9 @@ export interface SenderOptions {
   /** After so long without being mined a transaction is sent again with a higher fee. */
   stuckMs?: number | undefined;
   pollMs?: number | undefined;
-  /** How often the same bytes are sent again while they are not mined: a node may forget them, or have been away. */
+  /** How often the same bytes are sent again while they are not mined: a node may forget them, or may have been away. */
   resendMs?: number | undefined;
-  /** How long a node may know that a nonce is used before it knows the receipt. Shorter risks doubling, longer delays repair. */
+  /** How long a node may count a nonce as used before it has the receipt. Shorter risks doing an act twice, longer delays repair. */
   receiptLagMs?: number | undefined;
   /** What makes a block final; without it, the chain's own word, or two blocks on top. */
   finality?: Finality | undefined;
@@ -82,13 +83,13 @@ const RECEIPT_LAG_MS = 10_000;
  *        └───────▶ failed ◀────────┘ └───taken back by a───┘   (replace: same nonce, higher fee; signed stays signed)
  *                                         reorganisation
  *
- * The intent is stored before it is signed, the signed bytes before they are sent, and a restart sends the same bytes. From
- * `signed` on the chain alone decides: an unreachable node is waited for. `failed` cost nothing or only gas; sending the key again
- * begins it afresh. A stuck transaction is replaced under its nonce, and every version's hash is watched. Only the lowest nonce
- * under way can be stuck by itself; the others wait for it, and see to it that somebody follows it.
+ * The intent is stored before it is signed and the signed bytes before they are sent; a restart sends the same bytes. A signed act
+ * waits for as long as no node can be reached: only the chain decides what becomes of it. `failed` cost nothing or only gas, and the
+ * key may be sent again. A stuck transaction is replaced under its nonce, and then the hashes of all its versions are watched.
+ * Only the lowest nonce under way can be stuck by itself. An act with a higher one waits, and sees the lower ones through meanwhile.
  *
- * Processes that share the account should share the store, which gives no nonce to two acts and no act to two signers. That
- * a program without it used a nonce is noticed, late, and mended.
+ * Processes that share the account should share the store, which gives no nonce to two acts and no act to two signers. A program
+ * without it may use a nonce of ours; we notice after `receiptLagMs` and sign our act again.
  */
 export function openSender(options: SenderOptions, deps: SenderDeps): Sender {
   return new TransactionSender(options, deps);
@@ -106,20 +107,21 @@ interface SenderDeps {
 /** A signed intent on its way. */
 interface Watch extends WaitsBehind {
   sentAtMs: number;
-  /** Since when its nonce is used up although none of its versions is known to be mined. */
+  /** Since when the chain counts its nonce as used although none of its versions has a receipt. */
   passedAtMs?: number | undefined;
 }
 
 class TransactionSender implements Sender {
   private readonly fees: Fees;
-  /** Whoever signs needs the nonce to itself. */
+  private readonly signing: Signing;
+  /** One signature at a time, so that no two take the same nonce. */
   private readonly exclusively = openQueue();
   private readonly broadcast: Broadcast;
-  /** By intent; two who wait for the same one must not both replace it. */
+  /** What is waited for, by intent: a second caller joins the first, else both might replace the transaction. */
   private readonly followed = new Map<string, Promise<string>>();
-  /** Of those, what nobody here asked for, but has to be mined before something that was. */
+  /** Those among them that nobody here has sent, but that have lower nonces than something we did send. */
   private readonly helped = new Set<Promise<void>>();
-  /** Intents that were sent here, by the hash that was given for them. */
+  /** Ids of the intents that were sent here, by the hash that `send` returned. */
   private readonly sent = new Map<string, string>();
   private readonly gaps: NonceGaps;
   private readonly mined: MinedWatch;
@@ -129,6 +131,7 @@ class TransactionSender implements Sender {
     private readonly deps: SenderDeps,
   ) {
     this.fees = new Fees(deps.chain, deps.wallet.address, options.maxFeePerGas);
+    this.signing = new Signing(deps);
     const { receiptLagMs = RECEIPT_LAG_MS, finality = { confirmations: 2, preferTag: true } } = options;
     const shared = { ...deps, address: deps.wallet.address };
     this.broadcast = openBroadcast(deps.chain, deps.logger);
@@ -155,7 +158,7 @@ class TransactionSender implements Sender {
       this.sent.set(hash, intent.id);
       return { hash };
     } finally {
-      // Their outcome is known at about the same time, and our caller may end the process now. One may have others helped.
+      // Our caller may end the process after this, so those we have seen through must be noted first. They may add others.
       while (this.helped.size > 0) await Promise.all(this.helped);
     }
   }
@@ -203,14 +206,14 @@ class TransactionSender implements Sender {
     }
   }
 
-  /** Takes up what comes before ours. */
+  /** Sees an act with a lower nonce through, unless that is done already. */
   private help(intent: Intent): void {
     if (this.followed.has(intent.id)) return;
     const helping = this.takeUp(intent).finally(() => this.helped.delete(helping));
     this.helped.add(helping);
   }
 
-  /** The intent, signed if it was not yet. */
+  /** Stores the intent, and signs it unless it is signed already. */
   private async begin({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
     const { intents } = this.deps;
     await this.lookBack(key);
@@ -218,15 +221,16 @@ class TransactionSender implements Sender {
     const intent = await (repeatable ? beginAgain(intents, wanted) : intents.begin(wanted));
     if (intent.state !== 'created') return intent;
     const act = requestedAct(intent);
-    return this.sign(intent, act, await this.prepare(intent, act));
+    return this.signing.sign(intent, act, await this.prepare(intent, act));
   }
 
+  /** Signs an intent that uses up a nonce left out. Undefined when another act of the account holds it. */
   private async fill(intent: Intent, nonce: number): Promise<Intent | undefined> {
     const act = requestedAct(intent);
-    return this.signAt(nonce, intent, act, await this.prepare(intent, act));
+    return this.signing.signAt(nonce, intent, act, await this.prepare(intent, act));
   }
 
-  /** What was done under this key may have been taken back by a reorganisation; then it is under way again, and not to be doubled. */
+  /** Puts an act of this key that a reorganisation has removed under way again, so that it is not done twice. */
   private async lookBack(key: string): Promise<void> {
     const mined = await this.deps.intents.listMined(this.address);
     for (const intent of mined)
@@ -242,42 +246,6 @@ class TransactionSender implements Sender {
       if (isRefused) await this.deps.intents.markFailed(intent.id, describeError(error), intent.attempts);
       throw error;
     }
-  }
-
-  /** The chain's count of mined transactions, or one past our own highest that is under way or, newer than that count, mined. */
-  private async nextNonce(): Promise<number> {
-    const { intents } = this.deps;
-    // In this order: what another process signs, or notes as mined, in between is in one of them at least.
-    const pending = await intents.listPending(this.address);
-    const count = await this.minedCount();
-    const mined = await intents.listMined(this.address);
-    return Math.max(count, ...[...pending, ...mined].map(({ nonce = -1 }) => nonce + 1));
-  }
-
-  private minedCount(): Promise<number> {
-    return this.deps.chain.provider.getTransactionCount(this.address, 'latest');
-  }
-
-  /** Signs under the next free nonce, and stores it. Another process may have been first: what it stored counts then. */
-  private async sign(intent: Intent, act: Act, price: Price): Promise<Intent> {
-    for (;;) {
-      const stored = await this.signAt(await this.nextNonce(), intent, act, price);
-      if (stored) return stored;
-    }
-  }
-
-  /** Undefined when another act of the account holds the nonce. */
-  private async signAt(nonce: number, intent: Intent, act: Act, price: Price): Promise<Intent | undefined> {
-    const { chain, wallet, intents, clock } = this.deps;
-    const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
-    const attempt = {
-      hash: Transaction.from(raw).hash ?? '',
-      raw,
-      maxFeePerGas: price.maxFeePerGas.toString(),
-      maxPriorityFeePerGas: price.maxPriorityFeePerGas.toString(),
-      atMs: clock.now(),
-    };
-    return intents.saveAttempt(intent.id, nonce, attempt, intent.attempts);
   }
 
   private follow(intent: Intent): Promise<string> {
@@ -301,7 +269,7 @@ class TransactionSender implements Sender {
     }
   }
 
-  /** One look, which survives trouble with the node: what is signed and stored can wait. */
+  /** Undefined when the node is in trouble: what is signed and stored can wait for the next look. */
   private async survive<T>(key: string, look: () => Promise<T>): Promise<T | undefined> {
     try {
       return await look();
@@ -313,34 +281,39 @@ class TransactionSender implements Sender {
     }
   }
 
+  /** One look at a signed act: sends its bytes if that is due, and gives its receipt if there is one. */
   private async advance(watch: Watch): Promise<TransactionReceipt | undefined> {
-    const { stuckMs = 60_000, receiptLagMs = RECEIPT_LAG_MS, resendMs = 5000 } = this.options;
     const { intent } = watch;
-    const { nonce = 0 } = intent;
-    const last = lastAttempt(intent);
     const now = this.deps.clock.now();
-    const isDue = now - watch.sentAtMs >= resendMs;
+    const isDue = now - watch.sentAtMs >= (this.options.resendMs ?? 5000);
     if (isDue) {
       watch.sentAtMs = now;
-      await this.broadcast(last.raw, intent.key);
+      await this.broadcast(lastAttempt(intent).raw, intent.key);
     }
     const receipt = await this.findReceipt(intent.attempts);
-    if (receipt) return receipt;
-    const mined = await this.minedCount();
+    if (!receipt) await this.unblock(watch, isDue, now);
+    return receipt;
+  }
+
+  /** Does what an act without a receipt may need: to be signed again, to have lower nonces used up, or to pay a higher fee. */
+  private async unblock(watch: Watch, isDue: boolean, now: number): Promise<void> {
+    const { stuckMs = 60_000, receiptLagMs = RECEIPT_LAG_MS } = this.options;
+    const { intent } = watch;
+    const { nonce = 0 } = intent;
+    const mined = await this.signing.minedCount();
+    // Taken anew, for the answer may have been slow. Where a reorganisation gives the nonce back, the time begins afresh.
     const countedAtMs = this.deps.clock.now();
-    // Counted anew when a reorganisation gives the nonce back; from the answer on, for an answer can take its time.
     watch.passedAtMs = mined > nonce ? (watch.passedAtMs ?? countedAtMs) : undefined;
     if (watch.passedAtMs !== undefined) {
       if (countedAtMs - watch.passedAtMs >= receiptLagMs) await this.exclusively(() => this.signAgain(watch));
     } else if (mined < nonce) {
       if (isDue) await this.gaps.close(watch, mined);
-    } else if (now - last.atMs > stuckMs) {
+    } else if (now - lastAttempt(intent).atMs > stuckMs) {
       await this.exclusively(() => this.replace(watch));
     }
-    return undefined;
   }
 
-  /** Throws when the node cannot say: taking that for "not mined" could double the act. */
+  /** Throws when the node gives no answer: to take that for "not mined" could do the act twice. */
   private async findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined> {
     for (const { hash } of attempts) {
       const receipt = await this.deps.chain.provider.getTransactionReceipt(hash);
@@ -360,10 +333,7 @@ class TransactionSender implements Sender {
     throw await explainMined(chain, { from: this.address, ...signedAct(intent) }, receipt, key);
   }
 
-  /**
-   * Somebody else used our nonce (the operator ran a command with the same key), so that no version can be mined any more. Nodes
-   * know a receipt later than the nonce, hence the long wait before this.
-   */
+  /** For when another program with our key has used our nonce, so that none of our versions can be mined any more. */
   private async signAgain(watch: Watch): Promise<void> {
     if (await this.isOvertaken(watch)) return;
     const { intent } = watch;
@@ -372,17 +342,17 @@ class TransactionSender implements Sender {
     const act = signedAct(intent);
     const price = await this.prepare(intent, act);
     this.deps.logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
-    this.renew(watch, await this.sign(intent, act, price));
+    this.renew(watch, await this.signing.sign(intent, act, price));
   }
 
-  /** Whoever used its nonce has done all that it was for. */
+  /** A filler is there to use up its nonce, and somebody else has done that. */
   private async giveUp(watch: Watch): Promise<void> {
     const { id, attempts } = watch.intent;
     await this.deps.intents.markFailed(id, 'its nonce is used', attempts);
     this.renew(watch, await this.deps.intents.get(id));
   }
 
-  /** The same nonce at a higher fee; the stored list then holds one hash more. */
+  /** Signs the act under the same nonce at a higher fee, as one version more. */
   private async replace(watch: Watch): Promise<void> {
     if (await this.isOvertaken(watch)) return;
     const { intent } = watch;
@@ -390,11 +360,11 @@ class TransactionSender implements Sender {
     const price = this.fees.raised(last);
     if (!price) return;
     this.deps.logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
-    const replaced = await this.signAt(intent.nonce ?? 0, intent, signedAct(intent), price);
+    const replaced = await this.signing.signAt(intent.nonce ?? 0, intent, signedAct(intent), price);
     if (replaced) this.renew(watch, replaced);
   }
 
-  /** True when another process has signed the intent again or ended it meanwhile; what it stored counts from now on. */
+  /** True when another process has signed the intent again or ended it meanwhile; the watch then goes on with what it stored. */
   private async isOvertaken(watch: Watch): Promise<boolean> {
     const stored = await this.deps.intents.get(watch.intent.id);
     if (stored.state === 'signed' && haveSameVersions(stored.attempts, watch.intent.attempts)) return false;
@@ -402,6 +372,7 @@ class TransactionSender implements Sender {
     return true;
   }
 
+  /** Goes on with what is stored now, as if the watch had just begun. */
   private renew(watch: Watch, intent: Intent): void {
     Object.assign(watch, { intent, sentAtMs: Number.NEGATIVE_INFINITY, passedAtMs: undefined, gapAtMs: undefined });
   }

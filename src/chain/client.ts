@@ -98,8 +98,8 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
     credit: async (account) => (await read(coreContract, 'credit', account)) as bigint,
     tokenBalance: async (account) => (await read(tokenContract, 'balanceOf', account)) as bigint,
     allowance: async (owner, spender) => (await read(tokenContract, 'allowance', owner, spender)) as bigint,
-    registry: async () => known(await read(coreContract, 'registry')),
-    rewardPool: async () => known(await read(tokenContract, 'rewardPool')),
+    registry: async () => unlessZero(await read(coreContract, 'registry')),
+    rewardPool: async () => unlessZero(await read(tokenContract, 'rewardPool')),
     permitFacts: async (owner) => ({
       name: (await read(tokenContract, 'name')) as string,
       nonce: (await read(tokenContract, 'nonces', owner)) as bigint,
@@ -146,7 +146,7 @@ function parseJob(raw: RawJob): ChainJob {
   return {
     state: chainStates[Number(raw.state)] ?? 'NONE',
     requester: Address.parse(raw.requester),
-    node: known(raw.node),
+    node: unlessZero(raw.node),
     feeWei: raw.fee,
     fuelLimit: raw.fuelLimit,
     deadlineMs: Number(raw.deadline) * 1000,
@@ -154,8 +154,8 @@ function parseJob(raw: RawJob): ChainJob {
   };
 }
 
-/** Solidity's word for none is zero. */
-function known(address: unknown): Address | undefined {
+/** An address as a contract gives it; undefined for zero, Solidity's word for none. */
+export function unlessZero(address: unknown): Address | undefined {
   const parsed = Address.parse(address);
   return /^0x0+$/.test(parsed) ? undefined : parsed;
 }

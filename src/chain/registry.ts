@@ -1,6 +1,6 @@
 import { Contract, Interface, id } from 'ethers';
 import { Address } from '../domain/ids';
-import type { Chain } from './client';
+import { type Chain, unlessZero } from './client';
 import { nodeRegistryAbi } from './generated/node-registry';
 
 export const registryInterface = new Interface(nodeRegistryAbi);
@@ -63,8 +63,8 @@ export async function openRegistry(chain: Chain): Promise<Registry | undefined> 
       const registered = raw.filter(({ status }) => status !== 0n);
       return { nodes: await Promise.all(registered.map(parse)), total: Number(total) };
     },
-    ownerOf: async (name) => known((await organisation(organisationId(name))).owner),
-    payoutOf: async (node) => known(await read('payoutOf', node)),
+    ownerOf: async (name) => unlessZero((await organisation(organisationId(name))).owner),
+    payoutOf: async (node) => unlessZero(await read('payoutOf', node)),
     nonceOf: (node) => read('nonces', node),
   };
 }
@@ -95,7 +95,7 @@ interface RawNode {
 }
 
 function parseNode(raw: RawNode, organisation: string): RegisteredNode {
-  const nextPayout = known(raw.nextPayout);
+  const nextPayout = unlessZero(raw.nextPayout);
   return {
     node: Address.parse(raw.node),
     status: nodeStatuses[Number(raw.status)] ?? 'NONE',
@@ -109,8 +109,4 @@ function parseNode(raw: RawNode, organisation: string): RegisteredNode {
     stakeWei: raw.stake,
     unbondsAtMs: raw.unbondsAt > 0n ? Number(raw.unbondsAt) * 1000 : undefined,
   };
-}
-
-function known(address: string): Address | undefined {
-  return /^0x0+$/.test(address) ? undefined : Address.parse(address);
 }

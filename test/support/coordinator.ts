@@ -10,6 +10,7 @@ import { testPython, tinyText } from './tiny-job';
 export interface TestCoordinator extends AsyncDisposable {
   child: Trainer;
   dir: string;
+  params: ResolvedParams;
   prepared: Prepared;
   theta: { path: string; sha256: string; bytes: number };
   cut(start: number, end: number): Promise<{ path: string; sha256: string; bytes: number }>;
@@ -25,6 +26,7 @@ export async function openTestCoordinator(dir: string, params: ResolvedParams): 
   return {
     child,
     dir,
+    params,
     prepared,
     theta,
     async cut(start, end) {

@@ -5,13 +5,12 @@ import type { JobId, Sha256 } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { type LinkClient, openLinkClient } from '../../src/link/client';
-import type { ResolvedParams } from '../../src/protocol/job-params';
 import type { BlobRef, MasterMessageIn, WorkerMessage } from '../../src/protocol/link';
 import { openTrainer, type Trainer } from '../../src/runner/trainer';
 import { ReceiptBook } from '../../src/worker/receipts';
 import { openWorker, type Worker, type WorkerOptions } from '../../src/worker/worker';
 import { type ChaosProxy, openChaosProxy } from './chaos-proxy';
-import { openTestCoordinator, type TestCoordinator } from './coordinator';
+import type { TestCoordinator } from './coordinator';
 import { CHAIN_ID, newWallet, OFFER, openTestServer, type TestServer, until } from './link-pair';
 import { openScratch } from './scratch';
 import { testPython } from './tiny-job';
@@ -25,7 +24,6 @@ export interface WorkerRig extends AsyncDisposable {
   proxy: ChaosProxy;
   worker: Worker;
   blobs: BlobStore;
-  coordinator: TestCoordinator;
   dataDir: string;
   job: JobId;
   /** Python children of the worker, in the order they were started. */
@@ -52,8 +50,9 @@ type DeltaOf = FileOf & { base: string };
 
 const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
 
+/** The coordinator has the data and the weights, and may serve one rig after the other. */
 export async function openWorkerRig(
-  params: ResolvedParams,
+  coordinator: TestCoordinator,
   timeout: Partial<WorkerOptions['timeout']> = {},
 ): Promise<WorkerRig> {
   const stack: AsyncDisposable[] = [];
@@ -62,8 +61,6 @@ export async function openWorkerRig(
     return thing;
   };
   const scratch = keep(await openScratch());
-  const workDir = keep(await openScratch());
-  const coordinator = keep(await openTestCoordinator(workDir.path, params));
   const server = keep(await openTestServer());
   const proxy = keep(await openChaosProxy(server.port));
   const wallet = await newWallet();
@@ -138,15 +135,15 @@ export async function openWorkerRig(
     proxy,
     worker,
     blobs,
-    coordinator,
     dataDir: scratch.path,
     job,
     children,
     send,
     heard,
     async open() {
-      const { vocabSize } = coordinator.prepared;
-      await send({ type: 'job.open', jobId: job, params, vocabSize, totalBlocks: coordinator.prepared.epochBlocks });
+      const { params, prepared } = coordinator;
+      const { vocabSize, epochBlocks: totalBlocks } = prepared;
+      await send({ type: 'job.open', jobId: job, params, vocabSize, totalBlocks });
       await heard('job.ready');
     },
     async lease(leaseId, { round, start, end, theta, delta }) {

@@ -3,20 +3,34 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { receiptTypes } from '../../../src/protocol/link';
 import { LINK_DOMAIN } from '../../../src/protocol/storage';
+import { openTestCoordinator, type TestCoordinator } from '../../support/coordinator';
 import { until } from '../../support/link-pair';
 import { isRunning, waitUntilGone } from '../../support/processes';
+import { openScratch } from '../../support/scratch';
 import { slowParams } from '../../support/tiny-job';
 import { openWorkerRig, type WorkerRig } from '../../support/worker-rig';
 
-jest.setTimeout(40_000);
+// Some start Python three times.
+jest.setTimeout(120_000);
+
+let dir: Awaited<ReturnType<typeof openScratch>>;
+let coordinator: TestCoordinator;
+beforeAll(async () => {
+  dir = await openScratch();
+  coordinator = await openTestCoordinator(dir.path, slowParams);
+});
+afterAll(async () => {
+  await coordinator[Symbol.asyncDispose]();
+  await dir[Symbol.asyncDispose]();
+});
 
 /** Folds one update into the next weights. */
-async function fold(rig: WorkerRig, update: string, round: number) {
-  const out = (name: string) => join(rig.coordinator.dir, `${name}-${round}`);
-  return rig.coordinator.child.run(
+async function fold(update: string, round: number) {
+  const out = (name: string) => join(coordinator.dir, `${name}-${round}`);
+  return coordinator.child.run(
     {
       type: 'fold',
-      theta: rig.coordinator.theta.path,
+      theta: coordinator.theta.path,
       updates: [{ path: update, weight: 1 }],
       scale: 1,
       thetaOut: out('theta'),
@@ -36,17 +50,22 @@ async function midRound(rig: WorkerRig) {
 }
 
 const LONG = { round: 0, start: 0, end: 300 };
+/** For a round that nobody sees the end of: however late the test comes, it comes in the middle. */
+const LONGER = { round: 0, start: 0, end: 900 };
 
 describe('openWorker', () => {
   test('default: two rounds with a cut in each, the second from a step', async () => {
-    await using rig = await openWorkerRig(slowParams);
-    const { coordinator, proxy, server } = rig;
+    await using rig = await openWorkerRig(coordinator);
+    const { proxy, server } = rig;
     await rig.open();
     await rig.lease('a', { ...LONG, theta: coordinator.theta });
     const child = await midRound(rig);
+    // However long it takes to connect again, the round is not over by then.
+    process.kill(child.pid, 'SIGSTOP');
     proxy.cut();
     await until(() => server.connects.length >= 2);
     expect(server.connects.at(-1)?.offer.held).toEqual({ jobId: rig.job, leaseId: 'a' });
+    process.kill(child.pid, 'SIGCONT');
 
     const first = await rig.heard('lease.commit');
     expect(first).toMatchObject({ leaseId: 'a', tokens: 300 * 4 * 16 });
@@ -58,7 +77,7 @@ describe('openWorker', () => {
     await rig.send({ type: 'update.verdict', leaseId: 'a', accepted: true });
     await until(() => rig.worker.state.kind === 'ready');
 
-    const folded = await fold(rig, update, 0);
+    const folded = await fold(update, 0);
     const delta = { ...folded.delta, base: coordinator.theta.sha256 };
     await rig.lease('b', { round: 1, start: 300, end: 310, theta: folded.theta, delta });
     const second = await rig.heard('lease.commit');
@@ -69,9 +88,9 @@ describe('openWorker', () => {
   });
 
   test('survives kill -9 of the Python child: the round is done again from its start', async () => {
-    await using rig = await openWorkerRig(slowParams);
+    await using rig = await openWorkerRig(coordinator);
     await rig.open();
-    await rig.lease('a', { ...LONG, theta: rig.coordinator.theta });
+    await rig.lease('a', { ...LONG, theta: coordinator.theta });
     const child = await midRound(rig);
     process.kill(child.pid, 'SIGKILL');
     const committed = await rig.heard('lease.commit');
@@ -79,39 +98,39 @@ describe('openWorker', () => {
     expect(rig.children).toHaveLength(2);
     // What the second child trained is what an undisturbed one would have.
     await rig.send({ type: 'update.verdict', leaseId: 'a', accepted: true });
-    await rig.lease('b', { ...LONG, theta: rig.coordinator.theta });
+    await rig.lease('b', { ...LONG, theta: coordinator.theta });
     expect((await rig.heard('lease.commit')).endTheta).toBe(committed.endTheta);
   });
 
   test('when the child crashes twice: the lease is given back with its last words', async () => {
-    await using rig = await openWorkerRig(slowParams);
+    await using rig = await openWorkerRig(coordinator);
     await rig.open();
-    await rig.lease('a', { ...LONG, theta: rig.coordinator.theta });
+    await rig.lease('a', { ...LONGER, theta: coordinator.theta });
     process.kill((await midRound(rig)).pid, 'SIGKILL');
     await until(() => rig.children.length === 2);
     await rig.children[1]?.ready;
     process.kill(rig.children[1]?.pid ?? 0, 'SIGKILL');
     expect(await rig.heard('lease.failed')).toMatchObject({ leaseId: 'a', code: 'runner/child-crashed' });
-    await rig.lease('b', { round: 0, start: 0, end: 4, theta: rig.coordinator.theta });
+    await rig.lease('b', { round: 0, start: 0, end: 4, theta: coordinator.theta });
     expect((await rig.heard('lease.commit')).leaseId).toBe('b');
   });
 
   test('when the lease is revoked: the same child goes on with the next one, from the weights it holds', async () => {
-    await using rig = await openWorkerRig(slowParams);
+    await using rig = await openWorkerRig(coordinator);
     await rig.open();
-    await rig.lease('a', { ...LONG, theta: rig.coordinator.theta });
+    await rig.lease('a', { ...LONGER, theta: coordinator.theta });
     await midRound(rig);
     await rig.send({ type: 'lease.revoke', leaseId: 'a', reason: 'too slow' });
     await until(() => rig.worker.state.kind === 'ready');
-    await rig.lease('b', { round: 0, start: 4, end: 8, theta: rig.coordinator.theta });
+    await rig.lease('b', { round: 0, start: 4, end: 8, theta: coordinator.theta });
     expect((await rig.heard('lease.commit')).leaseId).toBe('b');
     expect(rig.children).toHaveLength(1);
   });
 
   test('when the job is closed: child, files and blobs are gone', async () => {
-    await using rig = await openWorkerRig(slowParams);
+    await using rig = await openWorkerRig(coordinator);
     await rig.open();
-    await rig.lease('a', { ...LONG, theta: rig.coordinator.theta });
+    await rig.lease('a', { ...LONGER, theta: coordinator.theta });
     const { pid } = await midRound(rig);
     await rig.send({ type: 'job.close', jobId: rig.job, reason: 'canceled' });
     await waitUntilGone(pid);
@@ -121,7 +140,7 @@ describe('openWorker', () => {
   });
 
   test('when a receipt comes: it is kept if the master signed it', async () => {
-    await using rig = await openWorkerRig(slowParams);
+    await using rig = await openWorkerRig(coordinator);
     const { server } = rig;
     await until(() => server.connects.length > 0);
     const worker = server.connects[0]!.address;
@@ -138,18 +157,18 @@ describe('openWorker', () => {
   });
 
   test('when there is no work for timeout.idle: the child ends, and the next lease starts another', async () => {
-    await using rig = await openWorkerRig(slowParams, { idle: 300 });
+    await using rig = await openWorkerRig(coordinator, { idle: 300 });
     await rig.open();
     await waitUntilGone(rig.children[0]!.pid);
-    await rig.lease('a', { round: 0, start: 0, end: 4, theta: rig.coordinator.theta });
+    await rig.lease('a', { round: 0, start: 0, end: 4, theta: coordinator.theta });
     expect((await rig.heard('lease.commit')).leaseId).toBe('a');
     expect(rig.children).toHaveLength(2);
   });
 
   test('when disposed in mid-round: no child is left', async () => {
-    const rig = await openWorkerRig(slowParams);
+    const rig = await openWorkerRig(coordinator);
     await rig.open();
-    await rig.lease('a', { ...LONG, theta: rig.coordinator.theta });
+    await rig.lease('a', { ...LONGER, theta: coordinator.theta });
     const { pid } = await midRound(rig);
     await rig[Symbol.asyncDispose]();
     expect(isRunning(pid)).toBe(false);

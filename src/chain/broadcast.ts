@@ -4,14 +4,14 @@ import type { Logger } from '../lib/logger';
 import type { Chain } from './client';
 import { openQueue } from './queue';
 
-/** Sends signed bytes and ends without an error, whatever nodes answer: the receipt will tell. `key` names them for the log. */
+/** Sends signed bytes. Never throws: whether they were taken shows in the receipt. `key` names them for the log. */
 export type Broadcast = (raw: string, key: string) => Promise<void>;
 
-/** Words of nodes that mean: this version, or another one of the same nonce, got there already. */
+/** What nodes say when this version, or another one of the same nonce, has reached them already. */
 const PROGRESS =
   /already ?known|already imported|already exists|known transaction|nonce (is )?too low|old ?nonce|replacement (transaction )?underpriced|replacement ?not ?allowed/i;
 
-/** One at a time: a node may refuse a nonce whose predecessor it does not know. */
+/** Sends one at a time, in the order asked for: a node may refuse a nonce before it knows the one below it. */
 export function openBroadcast({ provider }: Pick<Chain, 'provider'>, logger: Logger): Broadcast {
   const inOrder = openQueue();
   return async (raw, key) => {

@@ -6,7 +6,7 @@ import type { Intent, IntentStore } from './intents';
 /** A signed act that can be mined only after those of lower nonces. */
 export interface WaitsBehind {
   intent: Intent;
-  /** Since when a lower nonce is held by nothing that is under way. */
+  /** Since when a lower nonce is missing: the chain waits for it, and none of our acts under way has it. */
   gapAtMs?: number | undefined;
 }
 
@@ -15,9 +15,9 @@ interface GapDeps {
   intents: IntentStore;
   clock: Clock;
   logger: Logger;
-  /** Has a transaction followed that ours must wait for. */
+  /** Sees a transaction through that ours must wait for. */
   help(intent: Intent): void;
-  /** Signs and stores a new one under the nonce; undefined when another act took that meanwhile. */
+  /** Signs and stores the intent under the nonce; undefined when another act has taken that meanwhile. */
   sign(intent: Intent, nonce: number): Promise<Intent | undefined>;
 }
 
@@ -31,14 +31,14 @@ export function isFiller({ key }: Intent): boolean {
 /** Sees to it that no signed act waits for ever behind a nonce that nobody sends. */
 export class NonceGaps {
   constructor(
-    /** A gap is believed in only after so long: until then it is more likely that the node that counted is behind. */
+    /** How long a nonce has to be missing before it is used up: until then, most likely the node that counted is behind. */
     private readonly believeMs: number,
     private readonly deps: GapDeps,
   ) {}
 
   /**
-   * Has every act before ours followed, also one that is mined already: the process that should have sent it, or noted that, may
-   * be dead. What the chain waits for and none of them holds is a hole.
+   * Sees every act with a lower nonce through, also one that is mined already: the process that should have sent it, or noted that
+   * it is mined, may be dead. A lower nonce that the chain has not used and that none of these acts has is a hole, and is closed.
    */
   async close(watch: WaitsBehind, mined: number): Promise<void> {
     const { clock, intents, address, help } = this.deps;
@@ -57,7 +57,7 @@ export class NonceGaps {
     }
   }
 
-  /** Uses up a nonce that none of our acts holds, by an act that moves nothing. To sign a waiting act anew under it could double that act. */
+  /** Uses up a nonce that none of our acts holds, by one that moves nothing. A waiting act signed anew under it could be done twice. */
   private async fill(nonce: number): Promise<void> {
     const { address, intents, logger, help, sign } = this.deps;
     try {
@@ -68,7 +68,7 @@ export class NonceGaps {
       logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
       help(filler);
     } catch (error) {
-      // An act that is signed waits for funds as it does for the node.
+      // Without funds, or without a node, the act that waits goes on waiting; its next look tries this again.
       logger.warn('Nonce was left out and cannot be used up yet', { nonce }, error);
     }
   }

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 PYTHON_DIR = Path(__file__).parent.parent
+# Starting Python with PyTorch and ending it again may take a busy machine this long.
+PATIENCE_SECONDS = 300
 Json = dict[str, Any]
 
 
@@ -114,12 +116,16 @@ class Child:
         """End of stdin; returns the exit status."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        return self.process.wait(30)
+        return self.end()
+
+    def end(self) -> int:
+        """Wait until it ends by itself; returns the exit status."""
+        return self.process.wait(PATIENCE_SECONDS)
 
     def end_of_child(self) -> str:
         """What a child that ended by itself wrote to stderr."""
         assert self.process.stderr is not None
-        return f"status {self.process.wait(30)}: {self.process.stderr.read().decode()}"
+        return f"status {self.end()}: {self.process.stderr.read().decode()}"
 
     def __enter__(self) -> Self:
         return self

@@ -93,7 +93,7 @@ def test_generate_continues_the_prompt(exported: tuple[Path, Json]) -> None:
     with Child(GENERATE | {"directory": str(exported[0] / "hf")}) as child:
         assert child.event()["type"] == "ready"
         text = child.event()["text"]
-        assert child.process.wait(30) == 0
+        assert child.end() == 0
     assert text.startswith("the whale")
     assert len(text) > len("the whale")
 
@@ -115,7 +115,7 @@ def test_generate_depends_on_seed_and_temperature(exported: tuple[Path, Json]) -
 
 def test_generate_throws_when_no_model_is_there(tmp_path: Path) -> None:
     with Child(GENERATE | {"directory": str(tmp_path)}) as child:
-        assert child.process.wait(30) == 64
+        assert child.end() == 64
 
 
 def test_read_shape_throws(tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.child import PYTHON_DIR, Child, Json, coordinate_spec, sample_text, train_spec
+from tests.child import PATIENCE_SECONDS, PYTHON_DIR, Child, Json, coordinate_spec, sample_text, train_spec
 from tests.conftest import Job
 
 BAD_SPECS = {
@@ -36,7 +35,7 @@ def test_bad_spec_ends_with_64_and_one_sentence(name: str) -> None:
         if name == "nothing":
             assert child.process.stdin is not None
             child.process.stdin.close()
-        assert child.process.wait(30) == 64
+        assert child.end() == 64
         assert child.process.stderr is not None
         message = child.process.stderr.read().decode().strip()
     assert message.endswith(".")
@@ -50,7 +49,7 @@ def test_no_descriptor_3_ends_with_64() -> None:
         input=b"{}\n",
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 64
 
@@ -179,9 +178,8 @@ class TestTrain:
             child.event()
             start_round(child, job, tmp_path, 5000)
             assert child.event()["type"] == "progress"
-            began = time.monotonic()
             assert child.close() == 0
-            assert time.monotonic() - began < 10
+        # It did not go on to the end.
         assert not (tmp_path / "update").exists()
 
 

@@ -20,7 +20,7 @@ test('survives kill -9 of a worker in mid-round: the job ends verified, each blo
   await using network = await startNetwork({ workers: 2 });
   const before = await total(network);
   const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
-  await network.until(jobId, 'Round 1 does not begin', (job) => (job.progress?.round ?? 0) >= 1);
+  await network.until(jobId, 'No round is done by both', ({ rounds }) => rounds.some(({ updates }) => updates === 2));
   const [victim] = network.workers;
   process.kill(victim?.pid ?? 0, 'SIGKILL');
 

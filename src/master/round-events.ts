@@ -1,5 +1,6 @@
 import type { Address } from '../domain/ids';
 import { describeError, errorCode, never } from '../lib/errors';
+import { cut } from '../link/errors';
 import type { WorkerMessage } from '../protocol/link';
 import type { JobContext, JobEvent, Verdict } from './job-context';
 import { loseLease } from './leases';
@@ -91,9 +92,13 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
   if (lease.state === 'ready') return sendVerdict(job, worker, commit.leaseId);
   if (lease.state === 'collecting') return; // the first commit's transfer is still under way
   lease.state = 'collecting';
+  const number = (lease.commits ?? 0) + 1;
+  lease.commits = number;
   void collect(job, lease, commit).then(
     (verdict) => job.mailbox.push({ type: 'collected', leaseId: lease.leaseId, verdict }),
-    (error) => onCollectFailed(job, lease, error),
+    (error) => {
+      if (lease.commits === number) onCollectFailed(job, lease, error);
+    },
   );
 }
 
@@ -108,7 +113,9 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   if (commit.update.bytes > maxBytes)
     return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
 
-  await hub.peer(lease.worker)?.pull(commit.update, { signal: job.signal });
+  const peer = hub.peer(lease.worker);
+  if (!peer) throw cut('the worker went away before its update was fetched');
+  await peer.pull(commit.update, { signal: job.signal });
   const update = blobs.path(commit.update.sha256);
   const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
   if (!seen.ok) return fault(seen.reason ?? 'its update is not one of this model');
@@ -132,9 +139,9 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
 /** A cut in mid-transfer is not the worker's fault: it will come back and commit again. */
 function onCollectFailed(job: JobContext, lease: LiveLease, error: unknown): void {
   if (job.signal.aborted) return;
-  const cut = errorCode(error).startsWith('link/');
+  const isCut = errorCode(error).startsWith('link/');
   job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
-  if (cut) {
+  if (isCut) {
     lease.state = 'running';
     if (!job.deps.hub.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
     return;

@@ -10,6 +10,8 @@ export interface LiveLease {
   grantedAtMs: number;
   /** `collecting`: the worker is done and its update is on its way through the gate. */
   state: 'running' | 'collecting' | 'ready' | 'lost';
+  /** Its commits so far: a worker that comes back commits again, maybe before the fetch that its going cut has ended. */
+  commits?: number | undefined;
   awaySinceMs?: number | undefined;
   /** Set when `ready`. */
   update?: Sha256 | undefined;

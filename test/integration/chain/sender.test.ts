@@ -9,6 +9,7 @@ import { silentLogger } from '../../../src/lib/logger';
 import { type Anvil, devKeys, startAnvil } from '../../../src/runner/anvil';
 import { openStore, type Store } from '../../../src/store/open';
 import { openScratch } from '../../support/scratch';
+import { until } from '../../support/until';
 
 const EMT = 10n ** 18n;
 
@@ -112,7 +113,8 @@ describe('sender', () => {
     const before = await provider.getTransactionCount(rig.wallet.address);
     const dying = openCrashing(rig, 'eth_getTransactionReceipt');
     await dying.attempt({ key: 'crash', to: rig.wallet.address, data: '0x' });
-    expect(await provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);
+    // anvil mines at once, but takes a transaction before it has.
+    await until(async () => (await provider.getTransactionCount(rig.wallet.address)) === before + 1);
 
     await rig.sender().send({ key: 'crash', to: rig.wallet.address, data: '0x' });
     expect(await provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);

@@ -75,7 +75,9 @@ async function signAndDie(keys: string[], passes: (raw: string) => boolean): Pro
     get: (target, name: keyof IntentStore) => alive(target[name].bind(target)),
   });
   await provider().send('evm_setAutomine', [false]);
-  const sender = await accounts.senderOf('node', {}, { chain, intents, signal: dying.signal });
+  // Each is sent once, however long it takes to sign them all.
+  const options = { resendMs: 600_000 };
+  const sender = await accounts.senderOf('node', options, { chain, intents, signal: dying.signal });
   const dead = Promise.allSettled(keys.map((key) => sender.send(transfer(key))));
   await until(async () => broadcast.length === keys.length && (await pending()).length === keys.length);
   dying.abort(new Error('killed'));

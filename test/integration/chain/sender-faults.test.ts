@@ -17,6 +17,12 @@ const provider = () => accounts.chain.provider;
 const countOf = (role: 'node' | 'challenger') =>
   provider().getTransactionCount(accounts.escrow.address[role], 'latest');
 const pending = () => accounts.store.intents.listPending(accounts.escrow.address.node);
+/** Until the Ethereum node has a transaction of ours that it has not mined: what is signed and stored may be on its way still. */
+const untilInPool = () =>
+  until(
+    async () =>
+      (await provider().getTransactionCount(accounts.escrow.address.node, 'pending')) > (await countOf('node')),
+  );
 const transfer = (key: string) => ({ key, to: accounts.escrow.address.admin, data: '0x', valueWei: 1n });
 const call = (key: string, method: string, jobId: string) => ({
   key,
@@ -47,7 +53,7 @@ describe('sender', () => {
     const chain = openFlaky(() => state.isDown);
     await provider().send('evm_setAutomine', [false]);
     const sending = (await accounts.senderOf('node', {}, { chain })).send(transfer('outage'));
-    await until(async () => (await pending()).length === 1);
+    await untilInPool();
     state.isDown = true;
     await systemClock.sleep(100);
     await provider().send('evm_mine', []);
@@ -94,7 +100,7 @@ describe('sender', () => {
     const refused = expect(sending).rejects.toMatchObject({
       detail: { code: 'chain/reverted', reason: 'EmethCore_WrongState', args: [jobId, '2', '1'], key: 'taking' },
     });
-    await until(async () => (await pending()).length === 1);
+    await untilInPool();
     // The other node pays more, so that its transaction comes first in the block.
     const data = coreInterface.encodeFunctionData('process', [jobId]);
     const rich = { from: escrow.address.challenger, to: escrow.core, data, maxPriorityFeePerGas: '0x174876e800' };

@@ -80,7 +80,7 @@ async function expectAsOnChain({ chain, parties }: Network, jobId: JobId): Promi
 async function startSecondMaster(network: Network) {
   const { dir, parties, chain } = network;
   const base = JSON.parse(await readFile(parties.node.configPath, 'utf8')) as Record<string, unknown>;
-  const { endpoint, chainId, emethContractAddress, tokenContractAddress } = base;
+  const { endpoint, chainId, emethContractAddress, tokenContractAddress, python } = base;
   const url = `http://127.0.0.1:${await freePort()}`;
   const settings = { ...base, my_url: url, storageApi: `${parties.masterUrl}/api/v1`, board_url: parties.masterUrl };
   const node = await addParty(dir, 'second-node', settings);
@@ -98,7 +98,7 @@ async function startSecondMaster(network: Network) {
     address: node.address,
     admin: openAdminClient(url),
     async startWorker() {
-      const places = { endpoint, chainId, emethContractAddress, tokenContractAddress };
+      const places = { endpoint, chainId, emethContractAddress, tokenContractAddress, python };
       const master = { master_node_url: url, masterAddress: node.address };
       start('worker', await addParty(dir, 'second-worker', { ...places, ...master, threads: 1, powerCapacity: 50 }));
     },

@@ -12,6 +12,7 @@ import type { JobDetails } from '../../src/protocol/admin';
 import { startAnvil } from '../../src/runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../../src/runner/cli-process';
 import { builtCli } from './cli';
+import { writeQuickPython } from './quick-python';
 
 /** Less than a test may take, so that it can say what it waited for. */
 const LIMIT_MS = 500_000;
@@ -57,6 +58,7 @@ export async function startNetwork(options: { workers: number; master?: object }
   try {
     const anvil = await startAnvil();
     stack.push(anvil);
+    const python = await writeQuickPython(join(dir, 'python'));
     const parties = await makeParties({
       dir,
       endpoint: anvil.url,
@@ -65,13 +67,15 @@ export async function startNetwork(options: { workers: number; master?: object }
       threads: 1,
       settings: {
         node: {
+          python,
           min_fee: '1',
           heartbeatMs: 1000,
           round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 },
           ...options.master,
         },
         // A measurement takes seconds, and tests need no honest speed.
-        worker: { powerCapacity: 50 },
+        worker: { python, powerCapacity: 50 },
+        verifier: { python },
       },
     });
     const chain = await openChain({ endpoint: anvil.url, core: parties.core, token: parties.token });

@@ -42,7 +42,7 @@ const STEPS = 50;
 const VALIDATION = 0.07;
 const EPOCHS = 2;
 const SAMPLE_TOKENS = 200;
-const READY_MS = 120_000;
+const READY_MS = 300_000;
 const DAY_S = 86_400;
 
 /**

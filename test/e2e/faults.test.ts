@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
 
-// 2,000 blocks of 4 × 32 tokens: seconds of training, so that a kill hits the middle of a round.
-const TEXT = makeText(300_000);
+// 1,000 blocks of 4 × 32 tokens: some twenty rounds of two workers, so that a kill hits the middle of one of them.
+const TEXT = makeText(150_000);
 
 async function total(network: Network): Promise<bigint> {
   const { parties, chain } = network;

@@ -5,7 +5,7 @@ test('with the queue in MySQL, a job goes from request to pay and survives kill 
   await using server = await startMariadb();
   const { kind: _, ...external_db } = await server.createDatabase();
   await using network = await startNetwork({ workers: 2, master: { external_db } });
-  const jobId = await network.request(await network.writeText('text.txt', makeText(200_000)), tinyParams);
+  const jobId = await network.request(await network.writeText('text.txt', makeText(120_000)), tinyParams);
   await network.until(jobId, 'No round is done by both', ({ rounds }) => rounds.some(({ updates }) => updates === 2));
   process.kill(network.master.pid, 'SIGKILL');
   await network.master.exited;

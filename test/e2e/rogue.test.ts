@@ -15,7 +15,7 @@ test('updates that are NaN, cut short, or claim more than the lease are rejected
   await using network = await startNetwork({ workers: 1 });
   const params = { ...tinyParams, codec: 'fp32', epochs: 1.5 };
   await using rogue = await openRogue(network);
-  const jobId = await network.request(await network.writeText('text.txt', makeText(200_000)), params);
+  const jobId = await network.request(await network.writeText('text.txt', makeText(80_000)), params);
   const job = await network.until(jobId, 'The job does not end', ({ state }) => state === 'verified');
 
   expect(rogue.reasons).toHaveLength(3);

@@ -3,43 +3,43 @@ import { type Block, Disagreement, identityOf, type LogSource, type NodeLog, Not
 
 /** In a range as narrow as this every block is looked at. */
 export const NARROW_BLOCKS = 64;
-/** So many blocks of a wider one are. */
+/** In a wider range only so many blocks, spread over it, are looked at. */
 const SPOTS = 256;
 const MAX_KNOWN_EMPTY = 1000;
 
 /**
- * What speaks for or against logs that one endpoint alone told of: the blooms in the heads of blocks, and receipts, both of which nodes
- * keep apart from their index of logs.
+ * Checks logs that only one endpoint told of, by the blooms in the blocks' headers and by receipts. Nodes keep both apart from the index
+ * that they answer questions for logs from, so that a damaged index shows.
  */
 export class LogEvidence {
   private readonly mayHoldOurs: (block: Block) => boolean;
-  /** Of the contract; a node that does not find it in its block has lost its index. */
+  /** A log of the contract that is certainly there: a node that does not find it has lost its index. */
   private witness: NodeLog | undefined;
-  /** Hashes of blocks without logs of ours although their bloom would allow it. */
+  /** Hashes of blocks whose bloom allows logs of ours, but whose receipts have none. */
   private readonly knownEmpty = new Set<string>();
 
   constructor(
     private readonly source: LogSource,
-    /** The contract's first block, whose logs an honest node finds. */
+    /** The block in which the contract was deployed; an honest node finds logs of ours in it. */
     private readonly deployedAt: number | undefined,
   ) {
     const mayHold = bloomFilter(source.address);
     this.mayHoldOurs = ({ logsBloom }) => mayHold(logsBloom);
   }
 
-  /** The block holds no log of ours, without asking for any. */
+  /** Whether the block certainly holds no log of ours; asks no node. */
   isWithout(block: Block): boolean {
     return this.knownEmpty.has(block.hash) || (!isBlank(block.logsBloom) && !this.mayHoldOurs(block));
   }
 
-  /** Logs that are certainly there, for the question whether the index is. */
+  /** Keeps the last of these logs, which are there for certain: a node that does not find it later has lost its index. */
   remember(logs: readonly NodeLog[]): void {
     this.witness = logs.at(-1) ?? this.witness;
   }
 
   /**
-   * Throws `Disagreement` where something speaks against these being all logs of blocks [from, to]. For a wide range that is a
-   * matter of chance: a hole in it is seen when one of the blocks looked at is in it, or when nothing at all is found.
+   * Throws `Disagreement` when logs of blocks [from, to] are missing or wrong. In a narrow range every block is checked. In a wide one it
+   * is a matter of chance: missing logs show if a block of theirs is among those looked at, or if the index is lost altogether.
    */
   async confirmRange(from: number, to: Block, logs: readonly NodeLog[]): Promise<void> {
     if (to.number - from < NARROW_BLOCKS) return this.confirmBlocks(from, to, logs);
@@ -79,7 +79,7 @@ export class LogEvidence {
     for (const block of new Set([withLogs.at(0), withLogs.at(-1)])) if (block) await this.requireIndexed(block);
   }
 
-  /** A node whose index lags behind, or is lost, knows nobody's logs of the block, though it has the receipts. */
+  /** Throws when the node has receipts with logs of the block but finds no log of any contract: its index is behind, or lost. */
   private async requireIndexed(block: Block): Promise<void> {
     const found = await this.source.anybodysLogs(block);
     if (!found || found.count > 0) return;
@@ -87,6 +87,7 @@ export class LogEvidence {
     if (receipts && receipts.length > 0) throw this.source.liar(found.by, `has no logs of block ${block.number}`);
   }
 
+  /** Throws when the node does not find the log that is certainly there. */
   private async requireWitness(): Promise<void> {
     this.witness ??= await this.findDeployment();
     if (!this.witness) return;
@@ -95,7 +96,7 @@ export class LogEvidence {
     if (logs.length === 0) throw this.source.liar(by, `has lost the logs of block ${blockHash}`);
   }
 
-  /** A log of the contract's constructor. Undefined where the block is not its first, or too old for the node to have receipts. */
+  /** A log from the contract's deployment. Undefined where `deployedAt` is another block, or the node has no receipts that old. */
   private async findDeployment(): Promise<NodeLog | undefined> {
     if (this.deployedAt === undefined) return undefined;
     const block = await this.source.block(this.deployedAt);
@@ -113,7 +114,7 @@ function unlessNotReady(error: unknown): undefined {
   if (!(error instanceof NotReady)) throw error;
 }
 
-/** Numbers of [from, to], all or some, evenly; not the same ones each time, so that a second look sees others. */
+/** Numbers of [from, to]: all, or one at random from each of `SPOTS` equal parts, so that a second look sees other blocks. */
 function spread(from: number, to: number): number[] {
   const blocks = to - from + 1;
   if (blocks <= SPOTS) return Array.from({ length: blocks }, (_, i) => from + i);

@@ -6,8 +6,8 @@ import type { Block, LogSource, Reading } from './log-source';
 import { decodeLog } from './logs';
 
 /**
- * Reads the events of one contract from nodes that may lie: they leave logs out, repeat and mix them, or are behind. Nothing is given
- * out that was not said twice: by two endpoints, or by one and what else it knows of those blocks.
+ * Reads the events of one contract from nodes that may lie: they leave logs out, repeat and mix them, or are behind. Each event has to be
+ * said twice: by two endpoints, or by one whose blooms and receipts agree with its logs (`LogEvidence`).
  */
 export class LogReader {
   private readonly evidence: LogEvidence;
@@ -49,8 +49,8 @@ export class LogReader {
   }
 
   /**
-   * The parts meet in the middle of the logs, not of the blocks: where a node cuts its answers, whether at a number of logs or at
-   * their end, the parts then bring something else than the whole.
+   * Reads the range again in two parts that hold about as many logs each. A node that cuts its answers short, at a number of logs or at
+   * their end, then gives other logs for the parts than for the whole.
    */
   private async readInHalves(from: number, to: Block, first: Reading, options: AskOptions): Promise<Reading[]> {
     if (from === to.number) return [await this.source.logsOf(to.hash, options)];

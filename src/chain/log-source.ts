@@ -14,18 +14,18 @@ export interface Block {
 
 export type NodeLog = RawLog & { removed?: boolean | undefined };
 
-/** Sorted, each once, and who said so. */
+/** Logs in order and without repetitions, and the number of the endpoint that gave them. */
 export interface Reading {
   logs: NodeLog[];
   by: number;
 }
 
-/** Two answers that should be one are not, or one cannot be true. Asking again, or for less, may help. */
+/** Two answers that should be the same differ, or one cannot be true. To ask again, or for less, may help. */
 export class Disagreement extends Error {
   override readonly name = 'Disagreement';
 }
 
-/** The node has not come as far yet. */
+/** The node does not know the block or its receipts yet. */
 export class NotReady extends Error {
   override readonly name = 'NotReady';
 }
@@ -35,9 +35,9 @@ type Nodes = Pick<EndpointPool, 'ask' | 'distrust' | 'size' | 'nameOf'>;
 const HEADERS_AT_ONCE = 8;
 const MAX_SILENCES = 20;
 
-/** Blocks and one contract's logs as nodes tell them. What cannot be an answer to the question is refused; whether it is true is not asked here. */
+/** Blocks and one contract's logs as nodes tell them. Refuses what cannot answer the question; `LogReader` checks whether it is true. */
 export class LogSource {
-  /** How often in a row a question that some nodes cannot answer got no answer at all. */
+  /** How many times in a row `unlessRefused` got no answer from any node. */
   private silences = 0;
 
   constructor(
@@ -85,7 +85,7 @@ export class LogSource {
     return { result: block, by };
   }
 
-  /** A node that is behind has no logs of the newest blocks, and would seem to disagree. */
+  /** Throws unless the endpoint asked has this very block: one that is behind has no logs of it, and would seem to disagree. */
   async requireSameBlock(block: Block, options: AskOptions): Promise<void> {
     const { result, by } = await this.ask<RawBlock | null>(
       'eth_getBlockByNumber',
@@ -179,7 +179,7 @@ export class LogSource {
     return inOrder(found.result.flatMap(({ logs }) => logs));
   }
 
-  /** Some nodes have no such method, or refuse it to us. Silence means that only when it lasts: a node may have been busy just now. */
+  /** Undefined where nodes have no such method or refuse it. Silence counts as that only when it lasts: a node may just be busy. */
   private async unlessRefused<T>(method: string, params: readonly unknown[]): Promise<Answer<T> | undefined> {
     try {
       const answer = await this.ask<T>(method, params);

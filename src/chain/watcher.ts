@@ -19,18 +19,18 @@ export interface WatcherDeps {
   /** Where the reader stood when it last ended. */
   loadCursors(): Promise<{ tentative?: ChainCursor | undefined; final?: ChainCursor | undefined }>;
   /**
-   * Takes over events that are not final yet. All told before about blocks ≥ `from` is void; delete it in the same transaction in
-   * which events and cursor are stored. A batch may come twice after a crash. Who leaves this out reads final blocks only.
+   * Stores events that are not final yet. Everything given before for blocks ≥ `from` is void: delete it in the transaction that stores
+   * events and cursor. A batch may come twice after a crash. Without this function only final blocks are read.
    */
   onTentative?(batch: TentativeBatch): Promise<void>;
   /**
-   * Takes over final events, each told once and in order. Effects and cursor must be stored together: where the transaction fails,
-   * the batch comes again. What was told tentatively about blocks up to the cursor is void from here on.
+   * Stores final events, which come once and in order. Effects and cursor must be stored in one transaction: if it fails, the batch comes
+   * again. Whatever `onTentative` was given for blocks up to the cursor is void from here on.
    */
   onFinal(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
 }
 
-/** Every so many failures in a row one is told again: a node that is away for an hour is a few lines in the log, not thousands. */
+/** Of so many failures in a row one is logged as a warning, so that an hour without a node is a few lines and not thousands. */
 const FAILURES_A_LINE = 100;
 
 /**
@@ -57,14 +57,14 @@ export async function watchChain(options: WatcherOptions, deps: WatcherDeps, sig
   }
 }
 
-/** Throws what no patience mends. */
+/** Logs a failure. Throws `chain/reorg-beyond-final`, which no waiting can mend. */
 function tellFailure(error: unknown, failuresBefore: number, logger: Logger): void {
   if (errorCode(error) === 'chain/reorg-beyond-final') throw error;
   const level = failuresBefore % FAILURES_A_LINE === 0 ? 'warn' : 'debug';
   logger[level]('Chain could not be read; trying again', { failures: failuresBefore + 1 }, error);
 }
 
-/** A look at the chain; true when it has no more to tell yet. */
+/** Returns a function that reads one step further; it gives true when there is no more to read yet. */
 async function openReaders(
   options: WatcherOptions,
   { chain, logger, loadCursors, onFinal, onTentative }: WatcherDeps,

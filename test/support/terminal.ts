@@ -15,8 +15,12 @@ export interface Terminal extends AsyncDisposable {
 const CONTROL = /\u001b\[[0-9;?]*[A-Za-z]|\u001b[()][A-Z0-9]/g;
 
 /** Runs a command in a pseudo-terminal of 100 × 30. */
-export function openTerminal(command: string, args: readonly string[], options: { cwd: string }): Terminal {
-  const child = spawn(command, [...args], { cols: 100, rows: 30, cwd: options.cwd, env: process.env });
+export function openTerminal(
+  command: string,
+  args: readonly string[],
+  { cwd, env = {} }: { cwd: string; env?: NodeJS.ProcessEnv },
+): Terminal {
+  const child = spawn(command, [...args], { cols: 100, rows: 30, cwd, env: { ...process.env, ...env } });
   let shown = '';
   let hasEnded = false;
   const watchers = new Set<() => void>();

@@ -6,20 +6,15 @@ import { runInProcess } from '../../support/cli';
 import { openScratch } from '../../support/scratch';
 
 describe('new-account', () => {
-  test('default: a keystore that opens with the password beside it, both for the owner alone', async () => {
+  test('default: a keystore as other wallets know it, that opens with the password beside it, both for the owner alone', async () => {
     await using scratch = await openScratch();
     const { status, out } = await runInProcess('new-account', '--out', scratch.file('k.json'), '--json');
     expect(status).toBe(0);
-    const { address, keystore, passwordFile } = JSON.parse(out) as Record<string, string>;
-    for (const file of [keystore, passwordFile]) expect((await stat(file ?? '')).mode & 0o777).toBe(0o600);
-    const wallet = await openWallet({ keystore: keystore ?? '', passwordFile: passwordFile ?? '' }, 1);
-    expect(wallet.address).toBe(address);
-  });
-
-  test('the keystore is version 3 as other wallets know it', async () => {
-    await using scratch = await openScratch();
-    const { out } = await runInProcess('new-account', '--out', scratch.file('k.json'), '--json');
     const { address, keystore = '', passwordFile = '' } = JSON.parse(out) as Record<string, string>;
+    for (const file of [keystore, passwordFile]) expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const wallet = await openWallet({ keystore, passwordFile }, 1);
+    expect(wallet.address).toBe(address);
+
     const password = (await readFile(passwordFile, 'utf8')).trim();
     const privateKey = openByTheBook(JSON.parse(await readFile(keystore, 'utf8')), password);
     expect(new Wallet(`0x${privateKey}`).address.toLowerCase()).toBe(address);

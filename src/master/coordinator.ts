@@ -40,18 +40,19 @@ export class Coordinator implements AsyncDisposable {
     command: WithoutId<z.input<typeof CoordinateCommand>>,
     answer: T,
   ): Promise<Extract<TrainerEvent, { type: T }>> {
+    const child = this.open();
     try {
-      return await (await this.open()).run(command, answer);
+      return await (await child).run(command, answer);
     } catch (error) {
       if (errorCode(error) !== 'runner/child-crashed') throw error;
       this.deps.logger.warn('Python child died; starting another', { command: command.type }, error);
-      await this.close();
+      await this.close(child);
       return (await this.open()).run(command, answer);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    await this.close(this.child);
   }
 
   private open(): Promise<CoordinatorChild> {
@@ -59,9 +60,9 @@ export class Coordinator implements AsyncDisposable {
     return this.child;
   }
 
-  private async close(): Promise<void> {
-    const child = this.child;
-    this.child = undefined;
+  /** Leaves the next child alone, which another command that met the same death may have started already. */
+  private async close(child: Promise<CoordinatorChild> | undefined): Promise<void> {
+    if (this.child === child) this.child = undefined;
     // A child that failed to open has nothing to close, and its error was already thrown to whoever asked.
     await child?.then(
       (opened) => opened[Symbol.asyncDispose](),

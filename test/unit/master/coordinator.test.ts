@@ -1,0 +1,48 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { AppError } from '../../../src/lib/errors';
+import { silentLogger as logger } from '../../../src/lib/logger';
+import { Coordinator, type CoordinatorChild } from '../../../src/master/coordinator';
+import { tinyParams } from '../../support/tiny-job';
+
+const crash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended.');
+const inspect = { type: 'inspect', update: 'update' } as const;
+
+/** A coordinator whose children take a turn for each command; of the first ones so many die of it. */
+function openCoordinator(deaths: number) {
+  const children: { isOpen: boolean }[] = [];
+  const openChild = async (): Promise<CoordinatorChild> => {
+    const isDoomed = children.length < deaths;
+    const child = { isOpen: true };
+    children.push(child);
+    return {
+      async run(_command, type) {
+        for (let i = 0; i < 5; i++) await turn();
+        if (isDoomed || !child.isOpen) throw crash();
+        return { type, id: 1, ok: true } as never;
+      },
+      async [Symbol.asyncDispose]() {
+        child.isOpen = false;
+      },
+    };
+  };
+  const options = { jobId: '0x', params: tinyParams, workDir: '', device: 'cpu', threads: 1 };
+  return { children, coordinator: new Coordinator(options, { logger, openChild }) };
+}
+
+describe('Coordinator', () => {
+  test('when the child dies of two commands at once: one other does both', async () => {
+    const { coordinator, children } = openCoordinator(1);
+    const late = turn().then(() => coordinator.run(inspect, 'inspected'));
+    const both = await Promise.all([coordinator.run(inspect, 'inspected'), late]);
+    expect(both).toMatchObject([{ ok: true }, { ok: true }]);
+    expect(children.map(({ isOpen }) => isOpen)).toEqual([false, true]);
+    await coordinator[Symbol.asyncDispose]();
+    expect(children.map(({ isOpen }) => isOpen)).toEqual([false, false]);
+  });
+
+  test('throws runner/child-crashed when the other dies too', async () => {
+    const { coordinator, children } = openCoordinator(2);
+    await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'runner/child-crashed' });
+    expect(children).toHaveLength(2);
+  });
+});

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { AppError } from '../lib/errors';
@@ -28,6 +28,7 @@ const cliPath = join(__dirname, '..', '..', 'dist', 'cli.js');
 export function startRole(name: string, args: readonly string[], logFile: string): RoleProcess {
   const log = openSync(logFile, 'a');
   const child = spawn(process.execPath, [cliPath, ...args], { stdio: ['ignore', log, log] });
+  closeSync(log);
   if (child.pid === undefined) throw failed(args, null, 'it could not be started');
   const exited = once(child, 'exit').then(([code]) => code as number | null);
   const isRunning = () => child.exitCode === null && child.signalCode === null;

@@ -10,6 +10,9 @@ import { openStore, type Store } from '../../src/store/open';
 import { type Escrow, openEscrow, type Role, roles } from './escrow';
 import { openScratch } from './scratch';
 
+/** Many times as long as a busy anvil knows a nonce to be used before it knows the receipt: within that, every act could be doubled. */
+export const RECEIPT_LAG_MS = 500;
+
 /** The contracts, our client of them, and a sender for each role that has a key: admin to challenger. */
 export interface ChainAccounts extends AsyncDisposable {
   escrow: Escrow;
@@ -35,7 +38,7 @@ export async function openChainAccounts(): Promise<ChainAccounts> {
   const walletOf = (role: Role) => openWallet({ privateKey: devKeys[roles.indexOf(role)] ?? '' }, chain.chainId);
   const senderOf: ChainAccounts['senderOf'] = async (role, options = {}, change = {}) =>
     openSender(
-      { pollMs: 10, receiptLagMs: 50, ...options },
+      { pollMs: 10, receiptLagMs: RECEIPT_LAG_MS, ...options },
       {
         chain,
         signal: never,

@@ -3,7 +3,7 @@ import type { IntentStore } from '../../../src/chain/intents';
 import { openSender, type SenderOptions } from '../../../src/chain/sender';
 import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
-import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
+import { type ChainAccounts, openChainAccounts, RECEIPT_LAG_MS } from '../../support/chain-accounts';
 import { until } from '../../support/until';
 
 let accounts: ChainAccounts;
@@ -98,7 +98,7 @@ async function open(options: SenderOptions = {}, parts: Parts = {}) {
   const { signal } = closing;
   const usual = { chain, intents: store.intents, clock: systemClock, logger: silentLogger };
   const deps = { ...usual, wallet: await walletOf('node'), signal, ...parts };
-  return openSender({ pollMs: 10, resendMs: 50, receiptLagMs: 50, ...options }, deps);
+  return openSender({ pollMs: 10, resendMs: 50, receiptLagMs: RECEIPT_LAG_MS, ...options }, deps);
 }
 
 describe('gaps of nonces', () => {

@@ -4,7 +4,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import { devKeys } from '../../../src/runner/anvil';
 import { openStore, type Store } from '../../../src/store/open';
-import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
+import { type ChainAccounts, openChainAccounts, RECEIPT_LAG_MS } from '../../support/chain-accounts';
 import { coreInterface, roles } from '../../support/escrow';
 import { openScratch } from '../../support/scratch';
 import {
@@ -118,7 +118,7 @@ async function recover({ chain, walletOf }: Lane, { intents }: Store, acts: Acts
   const closing = new AbortController();
   const { signal } = closing;
   const deps = { chain, wallet: await walletOf(role), intents, clock: systemClock, logger: silentLogger, signal };
-  const sender = openSender({ pollMs: 10, receiptLagMs: 100 }, deps);
+  const sender = openSender({ pollMs: 10, receiptLagMs: RECEIPT_LAG_MS }, deps);
   await sender.resume();
   const again = acts.map(async (act) => {
     const sent = sender.send(act);

@@ -1,7 +1,7 @@
 import { openSender, type SenderOptions } from '../../../src/chain/sender';
 import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
-import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
+import { type ChainAccounts, openChainAccounts, RECEIPT_LAG_MS } from '../../support/chain-accounts';
 import { tokenInterface } from '../../support/escrow';
 import { until } from '../../support/until';
 
@@ -41,7 +41,7 @@ async function reorganise(): Promise<void> {
 async function open(options: SenderOptions = {}, logger: Logger = silentLogger) {
   const { chain, store, walletOf } = accounts;
   const deps = { chain, intents: store.intents, clock: systemClock, logger, signal: closing.signal };
-  const usual = { pollMs: 10, resendMs: 50, receiptLagMs: 50, lookBackMs: 10, finality };
+  const usual = { pollMs: 10, resendMs: 50, receiptLagMs: RECEIPT_LAG_MS, lookBackMs: 10, finality };
   return openSender({ ...usual, ...options }, { ...deps, wallet: await walletOf('node') });
 }
 

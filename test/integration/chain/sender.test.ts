@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import { type Anvil, devKeys, startAnvil } from '../../../src/runner/anvil';
 import { openStore, type Store } from '../../../src/store/open';
+import { RECEIPT_LAG_MS } from '../../support/chain-accounts';
 import { openScratch } from '../../support/scratch';
 import { until } from '../../support/until';
 
@@ -148,7 +149,7 @@ describe('sender', () => {
     await minedReceipt(await foreign.signer.sendTransaction({ to: rig.wallet.address, value: 1n }));
     foreign.close();
     const before = await provider.getTransactionCount(rig.wallet.address);
-    await rig.sender({ receiptLagMs: 50 }).send({ key: 'late', to: rig.wallet.address, data: '0x' });
+    await rig.sender({ receiptLagMs: RECEIPT_LAG_MS }).send({ key: 'late', to: rig.wallet.address, data: '0x' });
     expect(await provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);
   });
 });

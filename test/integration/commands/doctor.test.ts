@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { freePort } from '../../../src/lib/free-port';
 import { runInProcess } from '../../support/cli';
 import { openClientChain } from '../../support/client-chain';
 import { openScratch } from '../../support/scratch';
@@ -41,11 +42,6 @@ async function openStrangeServer(skewMs: number, status = 200) {
     url: `http://127.0.0.1:${port}`,
     [Symbol.asyncDispose]: async () => void (await once(server.close(), 'close')),
   };
-}
-
-async function freePort(): Promise<number> {
-  await using server = await openStrangeServer(0);
-  return server.port;
 }
 
 const master = {

@@ -124,7 +124,9 @@ describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) =>
     await applyEvents(store, [request(1)]);
     await store.jobs.claim(jobId(1), address(9));
     await store.jobs.move(jobId(1), 'claimed', 'preparing', { plan: { rounds: 2 }, reason: 'why' });
-    await applyEvents(store, [request(1), taken(1, address(9)), ended(1, 'JobTimedOut')]);
+    await applyEvents(store, [taken(1, address(9)), request(1)]);
+    expect((await store.jobs.find(jobId(1)))?.chainState).toBe('PROCESSING');
+    await applyEvents(store, [ended(1, 'JobTimedOut')]);
     expect(await store.jobs.find(jobId(1))).toMatchObject({
       chainState: 'TIMEOUT',
       node: address(9),
@@ -155,6 +157,16 @@ describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) =>
     for (const n of [1, 100, 101, 200, 250]) {
       expect((await historyOf(n)).map(([state]) => state)).toEqual(['queued', 'skipped']);
     }
+  });
+
+  test('masters that tell of the same new jobs at once add each once', async () => {
+    const jobs = Array.from({ length: 40 }, (_, i) => i + 1);
+    const masters = await Promise.all([1, 2, 3].map(() => openStore(options)));
+    // One by one, so that they begin together each time.
+    for (const n of jobs)
+      await Promise.all(masters.map((each) => each.transaction((tx) => applyEvents(tx, [request(n)]))));
+    await Promise.all(masters.map((each) => each[Symbol.asyncDispose]()));
+    for (const n of jobs) expect(await historyOf(n)).toEqual([['queued', undefined]]);
   });
 
   test('masters that tell the same at once, while jobs are claimed, tell it once and lose no claim', async () => {

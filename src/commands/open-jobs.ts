@@ -2,7 +2,7 @@ import { fetchOpenJobs } from '../board/client';
 import type { Chain } from '../chain/client';
 import { requestsIn } from '../chain/requests';
 import type { Logger } from '../lib/logger';
-import { applyEvent } from '../master/chain-follower';
+import { applyEvents } from '../master/chain-follower';
 import type { Store } from '../store/open';
 
 /**
@@ -19,9 +19,7 @@ export async function takeOpenJobs(
       logger,
       signal,
     });
-    await store.transaction(async (tx) => {
-      for (const request of requests) await applyEvent(tx, request);
-    });
+    await applyEvents(store, requests);
     logger.info('Open jobs taken over from the board', { url: boardUrl, jobs: requests.length });
   } catch (error) {
     if (signal.aborted) return;

@@ -14,7 +14,7 @@ import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
-import { applyEvent } from '../master/chain-follower';
+import { applyEvents } from '../master/chain-follower';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
 import type { JobRow } from '../store/jobs';
@@ -95,7 +95,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
       loadCursors: () => store.cursors.findPair(cursorId),
       async onFinal(events, cursor) {
         await store.transaction(async (tx) => {
-          for (const event of events) await applyEvent(tx, event);
+          await applyEvents(tx, events);
           await tx.cursors.save(cursorId, cursor);
         });
         for (const event of events)

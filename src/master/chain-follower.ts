@@ -13,11 +13,6 @@ export async function applyEvents(store: Store, events: readonly CoreEvent[]): P
   return notes;
 }
 
-/** One event alone; many are written far faster together. */
-export async function applyEvent(store: Store, event: CoreEvent): Promise<ChainMove | undefined> {
-  return (await applyEvents(store, [event]))[0];
-}
-
 /** Undefined for an event that changes no state. */
 function noteOf(event: CoreEvent): ChainNote | undefined {
   const move = moveOf(event);

@@ -1,13 +1,12 @@
 import type { CoreEvent } from '../chain/events';
 import type { ChainCursor } from '../chain/final-reader';
-import type { ChainMove } from '../chain/moves';
 import type { Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';
 import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
 import type { WorkerMessage } from '../protocol/link';
 import type { Store } from '../store/open';
-import { applyEvent } from './chain-follower';
+import { applyEvents as applyToQueue } from './chain-follower';
 import type { JobRunDeps } from './job-run';
 import { Scheduler, type SchedulerOptions } from './scheduler';
 import { describeJob, viewJob } from './status';
@@ -74,16 +73,11 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
     cursorId,
     loadCursors: () => store.cursors.findPair(cursorId),
     async applyEvents(events, cursor) {
-      const moves: ChainMove[] = [];
-      await store.transaction(async (tx) => {
-        // A deadlock has the whole of it done again.
-        moves.length = 0;
-        for (const event of events) {
-          const move = await applyEvent(tx, event);
-          if (move) moves.push(move);
-        }
+      const moves = await store.transaction(async (tx) => {
+        const told = await applyToQueue(tx, events);
         await index(tx, events, cursor);
         await tx.cursors.save(cursorId, cursor);
+        return told;
       });
       for (const move of moves) scheduler.find(move.jobId)?.onChainState(move.state, move.node);
     },

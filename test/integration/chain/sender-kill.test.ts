@@ -183,12 +183,12 @@ describe('killed before every single step, each in a process of its own: nothing
     });
     const vital = ['begin', 'eth_estimateGas', 'saveAttempt', 'eth_sendRawTransaction', 'eth_getTransactionReceipt'];
     expect(steps).toEqual(expect.arrayContaining([...vital, 'markMined']));
-  }, 90_000);
+  }, 300_000);
 
   test('two acts under way with one nonce after the other, one of them repeatable', async () => {
     const steps = await killEverywhere({ prepare: prepareBoth, options: { pollMs: 10 }, minesLate: false });
     expect(steps.filter((name) => name === 'markMined')).toHaveLength(2);
-  }, 90_000);
+  }, 300_000);
 
   test('an act that is stuck and replaced at a higher fee', async () => {
     const steps = await killEverywhere({
@@ -198,5 +198,5 @@ describe('killed before every single step, each in a process of its own: nothing
     });
     expect(steps.filter((name) => name === 'saveAttempt').length).toBeGreaterThanOrEqual(2);
     expect(steps.filter((name) => name === 'eth_sendRawTransaction').length).toBeGreaterThanOrEqual(2);
-  }, 90_000);
+  }, 300_000);
 });

@@ -39,7 +39,8 @@ export interface IntentStore {
   get(id: string): Promise<Intent>;
   /**
    * Adds a signed version and returns the intent. `known` are the versions that the signer had seen: where another process has stored
-   * others meanwhile, nothing is added and its intent is returned. Undefined if another signed intent of the account holds the nonce.
+   * others meanwhile, nothing is added and its intent is returned. Undefined if another intent of the account holds the
+   * nonce, `signed` or `mined`.
    */
   saveAttempt(id: string, nonce: number, attempt: Attempt, known: readonly Attempt[]): Promise<Intent | undefined>;
   markMined(id: string, hash: string): Promise<void>;

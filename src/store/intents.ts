@@ -82,7 +82,7 @@ export class Intents {
   /**
    * Keeps a signed version; must be called before it is sent. With `known`, the versions its signer knew of, nothing is kept if
    * another process has added one or begun the intent afresh. Returns the intent as it is stored then; undefined, and nothing is
-   * kept, if another signed intent of the account holds the nonce.
+   * kept, if another intent of the account holds the nonce, `signed` or `mined`.
    */
   saveAttempt(id: string, nonce: number, attempt: Attempt, known?: readonly Attempt[]): Promise<Intent | undefined> {
     return inTransaction(this.db, async (tx) => {
@@ -92,7 +92,8 @@ export class Intents {
       const intent = open.find((other) => other.id === id) ?? (await intents.get(id));
       if (known && !isOpenWith(intent, known)) return intent;
       const isOwn = intent.state === 'signed' && intent.nonce === nonce;
-      if (!isOwn && open.some((other) => other.state === 'signed' && other.nonce === nonce)) return undefined;
+      const isHeld = (other: Intent) => other.state !== 'created' && other.nonce === nonce;
+      if (!isOwn && [...open, ...(await intents.listMined(stored.account))].some(isHeld)) return undefined;
       const attempts_json = JSON.stringify([...intent.attempts, attempt]);
       await tx.updateTable('intents').set({ state: 'signed', nonce, attempts_json }).where('id', '=', id).execute();
       return intents.get(id);

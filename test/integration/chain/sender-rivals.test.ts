@@ -172,22 +172,28 @@ describe('two processes of one account that share its store', () => {
     expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
   });
 
-  test('when one begins and ends an act after the other counted, that does not take the same nonce', async () => {
-    const before = await count();
-    const first = await open(stores[0].intents);
-    let sent: Promise<unknown> | undefined;
-    const meet = async () => {
-      sent ??= first.send(deposit(0));
-      await sent;
-    };
-    await (await open(stores[1].intents, {}, counting(meet))).send(deposit(1));
-    expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
-    const mined = await stores[0].intents.listMinedFrom(me(), before);
-    expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
-      [before, 1],
-      [before + 1, 1],
-    ]);
-  });
+  test.each([
+    ['counted', (meet: Meet) => open(stores[1].intents, {}, counting(meet))],
+    ['counted, and before it signed', (meet: Meet) => open(meeting(stores[1].intents, meet))],
+  ])(
+    'when one begins and ends an act after the other %s, that does not take the same nonce',
+    async (_when, openLate) => {
+      const before = await count();
+      const first = await open(stores[0].intents);
+      let sent: Promise<unknown> | undefined;
+      const late = await openLate(async () => {
+        sent ??= first.send(deposit(0));
+        await sent;
+      });
+      await late.send(deposit(1));
+      expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
+      const mined = await stores[0].intents.listMinedFrom(me(), before);
+      expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
+        [before, 1],
+        [before + 1, 1],
+      ]);
+    },
+  );
 
   test('when both follow the same stuck act, its fee is raised step by step and not twice at once', async () => {
     await provider().send('evm_setAutomine', [false]);

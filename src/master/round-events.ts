@@ -138,7 +138,8 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
 
 /** A cut in mid-transfer is not the worker's fault: it will come back and commit again. */
 function onCollectFailed(job: JobContext, lease: LiveLease, error: unknown): void {
-  if (job.signal.aborted) return;
+  // Whoever lost the lease meanwhile does not get it back; whoever is back with it commits again.
+  if (job.signal.aborted || lease.state !== 'collecting') return;
   const isCut = errorCode(error).startsWith('link/');
   job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
   if (isCut) {

@@ -46,6 +46,7 @@ function openRound() {
     desk,
     fetches,
     verdicts: () => sent.filter(({ type }) => type === 'update.verdict'),
+    unsettled: () => round.unsettled(),
     handle,
     commit: () => handle({ type: 'message', worker, message: commit('a') }),
     async takeCollected() {
@@ -71,6 +72,17 @@ test('when the worker is gone before its update is fetched: it may come back wit
   await turn();
   expect(round.lease).toMatchObject({ state: 'running', awaySinceMs: 1000 });
   expect(round.verdicts()).toEqual([]);
+});
+
+test('when the worker gives the lease up before its fetch is cut: it stays lost', async () => {
+  const round = openRound();
+  await round.commit();
+  const failed = { type: 'lease.failed', leaseId: 'a', code: 'train/oom', reason: 'out of memory' } as const;
+  await round.handle({ type: 'message', worker, message: failed });
+  round.fetches[0]?.reject(cut('replaced'));
+  await turn();
+  expect(round.lease.state).toBe('lost');
+  expect(round.unsettled()).toEqual([]);
 });
 
 test('when the worker is back before the fetch that its going cut has ended: its second commit counts', async () => {

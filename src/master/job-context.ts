@@ -17,7 +17,8 @@ export type JobEvent =
   | { type: 'away'; worker: Address }
   | { type: 'expelled'; worker: Address }
   | { type: 'message'; worker: Address; message: WorkerMessage }
-  | { type: 'collected'; leaseId: string; verdict: Verdict };
+  /** `commit`: which one of the lease's, counted from 1. */
+  | { type: 'collected'; leaseId: string; commit: number; verdict: Verdict };
 
 /** The gate's word on an update. */
 export type Verdict =

@@ -24,7 +24,7 @@ export async function handleEvent(job: JobContext, round: RoundState | undefined
     case 'message':
       return onMessage(job, round, event.worker, event.message);
     case 'collected':
-      return onCollected(job, round, event.leaseId, event.verdict);
+      return onCollected(job, round, event);
     default:
       never(event);
   }
@@ -94,12 +94,10 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
   lease.state = 'collecting';
   const number = (lease.commits ?? 0) + 1;
   lease.commits = number;
-  void collect(job, lease, commit).then(
-    (verdict) => job.mailbox.push({ type: 'collected', leaseId: lease.leaseId, verdict }),
-    (error) => {
-      if (lease.commits === number) onCollectFailed(job, lease, error);
-    },
-  );
+  const { leaseId } = lease;
+  void collect(job, lease, commit)
+    .catch((error) => onCollectFailed(job, lease, number, error))
+    .then((verdict) => verdict && job.mailbox.push({ type: 'collected', leaseId, commit: number, verdict }));
 }
 
 /** Fetches an update and passes it through the gate. */
@@ -136,33 +134,31 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   return { accepted: true, update: commit.update.sha256, loss, seconds };
 }
 
-/** A cut in mid-transfer is not the worker's fault: it will come back and commit again. */
-function onCollectFailed(job: JobContext, lease: LiveLease, error: unknown): void {
-  // Whoever lost the lease meanwhile does not get it back; whoever is back with it commits again.
-  if (job.signal.aborted || lease.state !== 'collecting') return;
+/** No verdict follows a cut in mid-transfer, which is not the worker's fault: it will come back and commit again. */
+function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, error: unknown): Verdict | undefined {
+  if (job.signal.aborted || !isCollecting(lease, commit)) return undefined;
   const isCut = errorCode(error).startsWith('link/');
   job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
   if (isCut) {
     lease.state = 'running';
     if (!job.deps.hub.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
-    return;
+    return undefined;
   }
-  const verdict: Verdict = {
-    accepted: false,
-    reason: describeError(error),
-    isFault: errorCode(error) === 'blobs/hash-mismatch',
-  };
-  job.mailbox.push({ type: 'collected', leaseId: lease.leaseId, verdict });
+  return { accepted: false, reason: describeError(error), isFault: errorCode(error) === 'blobs/hash-mismatch' };
+}
+
+/** Whoever lost the lease meanwhile does not get it back, and what became of a commit says nothing of the next. */
+function isCollecting(lease: LiveLease, commit: number): boolean {
+  return lease.state === 'collecting' && lease.commits === commit;
 }
 
 async function onCollected(
   job: JobContext,
   round: RoundState | undefined,
-  leaseId: string,
-  verdict: Verdict,
+  { leaseId, commit, verdict }: Extract<JobEvent, { type: 'collected' }>,
 ): Promise<void> {
   const lease = round?.leases.get(leaseId);
-  if (!round || !lease || lease.state !== 'collecting') return;
+  if (!round || !lease || !isCollecting(lease, commit)) return;
   if (verdict.accepted) {
     round.markReady(lease, verdict.update, verdict.loss, job.deps.clock.now());
     return sendVerdict(job, lease.worker, leaseId);

@@ -1,4 +1,5 @@
 import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
+import { AppError } from '../../../src/lib/errors';
 import { silentLogger } from '../../../src/lib/logger';
 import { Mailbox } from '../../../src/lib/mailbox';
 import { cut } from '../../../src/link/errors';
@@ -18,7 +19,7 @@ function openRound() {
   round.add(lease);
   const sent: MasterMessageIn[] = [];
   const fetches: { resolve(): void; reject(error: Error): void }[] = [];
-  const desk = { isThere: true };
+  const desk = { isThere: true, isSound: true };
   const pull = () => new Promise<void>((resolve, reject) => void fetches.push({ resolve, reject }));
   const mailbox = new Mailbox<JobEvent>();
   const job = {
@@ -27,14 +28,17 @@ function openRound() {
     mailbox,
     members: new Map(),
     signal: new AbortController().signal,
-    coordinator: { run: async () => ({ ok: true }) },
+    coordinator: { run: async () => ({ ok: desk.isSound }) },
     deps: {
       hub: {
         peer: () => (desk.isThere ? { pull } : undefined),
         send: (_worker: Address, message: MasterMessageIn) => void sent.push(message),
         recordSpeed: () => undefined,
       },
-      store: { ledger: { commit: async () => 'committed', release: async () => undefined } },
+      store: {
+        ledger: { commit: async () => 'committed', release: async () => undefined },
+        workers: { addStrike: async () => 1 },
+      },
       blobs: { path: () => 'update' },
       clock: { now: () => 1000 },
       logger: silentLogger,
@@ -49,6 +53,7 @@ function openRound() {
     unsettled: () => round.unsettled(),
     handle,
     commit: () => handle({ type: 'message', worker, message: commit('a') }),
+    comeBack: () => handle({ type: 'join', worker, held: { jobId: job.jobId, leaseId: 'a' } }),
     async takeCollected() {
       const event = await mailbox.next(1000, job.signal);
       if (event) await handle(event);
@@ -88,7 +93,7 @@ test('when the worker gives the lease up before its fetch is cut: it stays lost'
 test('when the worker is back before the fetch that its going cut has ended: its second commit counts', async () => {
   const round = openRound();
   await round.commit();
-  await round.handle({ type: 'join', worker, held: { jobId: JobId.parse(`0x${'2'.repeat(32)}`), leaseId: 'a' } });
+  await round.comeBack();
   await round.commit();
   round.fetches[0]?.reject(cut('replaced'));
   await turn();
@@ -97,4 +102,44 @@ test('when the worker is back before the fetch that its going cut has ended: its
   await round.takeCollected();
   expect(round.lease.state).toBe('ready');
   expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+});
+
+test('when the first commit was judged while the second was waiting: only the second one’s verdict counts', async () => {
+  const round = openRound();
+  await round.commit();
+  round.desk.isSound = false;
+  round.fetches[0]?.resolve();
+  await turn();
+  await round.comeBack();
+  await round.commit();
+  await round.takeCollected();
+  expect(round.lease.state).toBe('collecting');
+  expect(round.verdicts()).toEqual([]);
+  round.desk.isSound = true;
+  round.fetches[1]?.resolve();
+  await round.takeCollected();
+  expect(round.lease.state).toBe('ready');
+  expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+});
+
+test('when the fetch of the first commit failed while the second was waiting: the second one’s goes on', async () => {
+  const round = openRound();
+  await round.commit();
+  round.fetches[0]?.reject(new AppError({ code: 'blobs/hash-mismatch' }, 'The update is another one.'));
+  await turn();
+  await round.comeBack();
+  await round.commit();
+  await round.takeCollected();
+  expect(round.lease.state).toBe('collecting');
+  expect(round.verdicts()).toEqual([]);
+});
+
+test('when an update is not what was promised: rejected, and its lease is lost', async () => {
+  const round = openRound();
+  await round.commit();
+  round.fetches[0]?.reject(new AppError({ code: 'blobs/hash-mismatch' }, 'The update is another one.'));
+  await turn();
+  await round.takeCollected();
+  expect(round.lease.state).toBe('lost');
+  expect(round.verdicts()).toMatchObject([{ accepted: false, reason: 'The update is another one.' }]);
 });

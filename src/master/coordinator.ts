@@ -18,12 +18,16 @@ export interface CoordinatorDeps {
   openChild(spec: TrainerSpec): Promise<CoordinatorChild>;
 }
 
+/** Asked for something after the job was over. */
+export type CoordinatorError = { code: 'job/over'; jobId: string };
+
 /**
  * The job's Python child on the master: prepares, cuts, inspects, folds, evaluates, exports. Every command is a function of
- * files, so a child that dies is replaced and the command given again, once.
+ * files, so a child that dies is replaced and the command given again, once. After it was disposed it starts none.
  */
 export class Coordinator implements AsyncDisposable {
   private child: Promise<CoordinatorChild> | undefined;
+  private closing = false;
 
   constructor(
     private readonly options: {
@@ -36,6 +40,7 @@ export class Coordinator implements AsyncDisposable {
     private readonly deps: CoordinatorDeps,
   ) {}
 
+  /** Throws what the child answers, `runner/child-crashed` when the second child dies too, `job/over` after it was disposed. */
   async run<T extends TrainerEvent['type']>(
     command: WithoutId<z.input<typeof CoordinateCommand>>,
     answer: T,
@@ -44,7 +49,8 @@ export class Coordinator implements AsyncDisposable {
     try {
       return await (await child).run(command, answer);
     } catch (error) {
-      if (errorCode(error) !== 'runner/child-crashed') throw error;
+      // A command may still be running when the job ends; its child then dies of our own hand.
+      if (this.closing || errorCode(error) !== 'runner/child-crashed') throw error;
       this.deps.logger.warn('Python child died; starting another', { command: command.type }, error);
       await this.close(child);
       return (await this.open()).run(command, answer);
@@ -52,10 +58,18 @@ export class Coordinator implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.closing = true;
     await this.close(this.child);
   }
 
   private open(): Promise<CoordinatorChild> {
+    if (this.closing) {
+      const { jobId } = this.options;
+      throw new AppError<CoordinatorError>(
+        { code: 'job/over', jobId },
+        `Job ${jobId} is over; it starts no Python child.`,
+      );
+    }
     this.child ??= this.deps.openChild({ kind: 'coordinate', ...this.options });
     return this.child;
   }

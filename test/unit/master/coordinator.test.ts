@@ -8,7 +8,7 @@ const crash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python c
 const inspect = { type: 'inspect', update: 'update' } as const;
 
 /** A coordinator whose children take a turn for each command; of the first ones so many die of it. */
-function openCoordinator(deaths: number) {
+function openCoordinator(deaths: number, onChildClosed: () => void = () => undefined) {
   const children: { isOpen: boolean }[] = [];
   const openChild = async (): Promise<CoordinatorChild> => {
     const isDoomed = children.length < deaths;
@@ -22,6 +22,7 @@ function openCoordinator(deaths: number) {
       },
       async [Symbol.asyncDispose]() {
         child.isOpen = false;
+        onChildClosed();
       },
     };
   };
@@ -44,5 +45,28 @@ describe('Coordinator', () => {
     const { coordinator, children } = openCoordinator(2);
     await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'runner/child-crashed' });
     expect(children).toHaveLength(2);
+  });
+
+  test('when disposed in mid-command: the child that ends by that is not replaced', async () => {
+    const { coordinator, children } = openCoordinator(0);
+    const inspected = coordinator.run(inspect, 'inspected');
+    const outcome = expect(inspected).rejects.toMatchObject({ code: 'runner/child-crashed' });
+    await turn();
+    await coordinator[Symbol.asyncDispose]();
+    await outcome;
+    expect(children.map(({ isOpen }) => isOpen)).toEqual([false]);
+  });
+
+  test('when disposed while a dead child is put away: no other is started', async () => {
+    const { coordinator, children } = openCoordinator(1, () => void coordinator[Symbol.asyncDispose]());
+    await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'job/over' });
+    expect(children.map(({ isOpen }) => isOpen)).toEqual([false]);
+  });
+
+  test('throws job/over after it was disposed, and starts no child', async () => {
+    const { coordinator, children } = openCoordinator(0);
+    await coordinator[Symbol.asyncDispose]();
+    await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'job/over' });
+    expect(children).toEqual([]);
   });
 });

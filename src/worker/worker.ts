@@ -174,6 +174,7 @@ class LeaseWorker implements Worker {
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
+      if (this.closing) return;
       this.deps.logger.error('This worker cannot do the job', { jobId }, error);
       this.take({ type: 'open-failed', jobId, code: errorCode(error), reason: describeError(error) });
     }

@@ -194,18 +194,21 @@ describe('openWorker', () => {
     expect(desk.children.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
   });
 
-  test('when disposed while it opens a job: the child that ends by that is not started again', async () => {
+  test('when disposed while it opens a job: the child that ends by that is neither started again nor an error', async () => {
     let stopped: PromiseLike<void> | undefined;
     const onChild = (child: FakeTrainer, number: number) => {
       if (number === 1) return;
       Object.assign(child, { ready: child.ended.then((error) => Promise.reject(error)) });
       setImmediate(() => (stopped ??= desk.worker[Symbol.asyncDispose]()));
     };
-    await using desk = await openDesk({ onChild });
+    const errors: string[] = [];
+    const logger = { ...silentLogger, error: (message: string) => errors.push(message) };
+    await using desk = await openDesk({ onChild, logger: { ...logger, child: () => logger } as Logger });
     desk.worker.onMessage(openJob('2'));
     await until(() => stopped);
     await stopped;
     expect(desk.children).toHaveLength(2);
+    expect(errors).toEqual([]);
   });
 
   test('when a lease is named like a path: nothing is written outside the job', async () => {

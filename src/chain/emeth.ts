@@ -67,8 +67,8 @@ export interface Emeth {
   estimateWithdrawWei(to: Address, amountWei: bigint, collected?: Collected): Promise<bigint>;
   /** Brings another account's signed withdrawal, for its tip. */
   relay(withdrawal: SignedWithdrawal): Promise<{ hash: string }>;
-  /** Undefined when this account has begun to bring it before. */
-  estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint | undefined>;
+  /** 0 when this account has brought it before. */
+  estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint>;
 }
 
 /** A part of a verified job's pay that nobody has credited yet. */
@@ -139,7 +139,7 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
     relay: (withdrawal) => sender.send(relayed(chain.core, withdrawal)),
     estimateRelayWei: async (withdrawal) => {
       const relay = relayed(chain.core, withdrawal);
-      return (await sender.hasBegun(relay.key)) ? undefined : sender.estimateWei(relay);
+      return (await sender.hasSigned(relay.key)) ? 0n : sender.estimateWei(relay);
     },
   };
 }
@@ -155,11 +155,11 @@ function withdrawalData(to: Address, amountWei: bigint, { claims = [], sweeps = 
   return collecting.length === 0 ? withdrawal : encode('multicall', [[...collecting, withdrawal]]);
 }
 
-/** One act for each signature: it is good only once. */
+/** One act for each content, for its signature is good only once. */
 function relayed(core: Address, withdrawal: SignedWithdrawal): { key: string; to: Address; data: string } {
   const { account, to, amountWei, tipWei, deadline, signature } = withdrawal;
   const data = encode('withdrawWithSig', [account, to, amountWei, tipWei, deadline, signature]);
-  return { key: `relay:${keccak256(signature)}`, to: core, data };
+  return { key: `relay:${keccak256(data)}`, to: core, data };
 }
 
 async function request(

@@ -1,8 +1,9 @@
 import { Transaction } from 'ethers';
 import type { Address } from '../domain/ids';
+import type { Attempt } from '../domain/intent';
 import { AppError } from '../lib/errors';
 import type { Chain } from './client';
-import type { Act, Attempt } from './intents';
+import type { Act } from './intents';
 import { explainFailure, noFunds } from './revert';
 
 /** What a transaction may use and pay, in wei per gas. */

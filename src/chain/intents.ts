@@ -1,46 +1,19 @@
 import { Transaction } from 'ethers';
 import type { Address } from '../domain/ids';
-
-/** One signed version of a transaction; a later version has the same nonce and a higher fee, or a new nonce. */
-export interface Attempt {
-  hash: string;
-  /** The signed bytes, in hex. */
-  raw: string;
-  maxFeePerGas: string;
-  maxPriorityFeePerGas: string;
-  atMs: number;
-}
-
-/** Something an account means to do on chain, once. */
-export interface Intent {
-  id: string;
-  /** Names the act, e.g. `0x…:submit`; unique for the account. */
-  key: string;
-  /** A reorganisation can turn `mined` into `signed` again; `final` stays. */
-  state: 'created' | 'signed' | 'mined' | 'final' | 'failed';
-  to: Address;
-  data: string;
-  valueWei: bigint;
-  nonce?: number | undefined;
-  attempts: Attempt[];
-  minedHash?: string | undefined;
-  /** Why it failed. */
-  reason?: string | undefined;
-}
-
-export type NewIntent = Pick<Intent, 'key' | 'to' | 'data' | 'valueWei'> & { account: Address };
+import type { Attempt, Intent, NewIntent } from '../domain/intent';
 
 /** What the sender remembers across crashes. */
 export interface IntentStore {
   /** The intent of this account and key, made if it is new; one that failed begins afresh with the new content. */
   begin(intent: NewIntent): Promise<Intent>;
+  find(account: Address, key: string): Promise<Intent | undefined>;
   /** How many of the account's keys begin with `start`. */
   countLike(account: Address, start: string): Promise<number>;
   get(id: string): Promise<Intent>;
   /**
    * Adds a signed version and returns the intent. `known` are the versions that the signer had seen: where another process has stored
    * others meanwhile, nothing is added and its intent is returned. Undefined if another intent of the account holds the
-   * nonce, `signed` or `mined`.
+   * nonce (`holdsNonce`).
    */
   saveAttempt(id: string, nonce: number, attempt: Attempt, known: readonly Attempt[]): Promise<Intent | undefined>;
   markMined(id: string, hash: string): Promise<void>;
@@ -102,9 +75,4 @@ export async function beginAgain(intents: IntentStore, wanted: NewIntent): Promi
 /** Whether two acts would do the same. */
 function isSameAct(a: Act, b: Act): boolean {
   return a.to.toLowerCase() === b.to.toLowerCase() && a.data === b.data && a.value === b.value;
-}
-
-/** Whether both have the same signed versions. */
-export function haveSameVersions(a: readonly Attempt[], b: readonly Attempt[]): boolean {
-  return a.length === b.length && a.at(-1)?.hash === b.at(-1)?.hash;
 }

@@ -1,10 +1,11 @@
 import type { TransactionReceipt } from 'ethers';
 import type { Address } from '../domain/ids';
+import type { Attempt, Intent } from '../domain/intent';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Chain } from './client';
 import type { Finality } from './finality';
-import type { Attempt, Intent, IntentStore } from './intents';
+import type { IntentStore } from './intents';
 
 interface MinedDeps {
   chain: Chain;

@@ -1,7 +1,8 @@
 import type { Address } from '../domain/ids';
+import type { Intent } from '../domain/intent';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
-import type { Intent, IntentStore } from './intents';
+import type { IntentStore } from './intents';
 
 /** A signed act that can be mined only after those of lower nonces. */
 export interface WaitsBehind {

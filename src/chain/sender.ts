@@ -1,5 +1,6 @@
 import type { TransactionReceipt } from 'ethers';
 import type { Address } from '../domain/ids';
+import { type Attempt, haveSameVersions, type Intent } from '../domain/intent';
 import type { Clock } from '../lib/clock';
 import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
@@ -7,17 +8,7 @@ import { type Broadcast, openBroadcast } from './broadcast';
 import type { Chain } from './client';
 import { Fees, type Price } from './fees';
 import type { Finality } from './finality';
-import {
-  type Act,
-  type Attempt,
-  beginAgain,
-  haveSameVersions,
-  type Intent,
-  type IntentStore,
-  lastAttempt,
-  requestedAct,
-  signedAct,
-} from './intents';
+import { type Act, beginAgain, type IntentStore, lastAttempt, requestedAct, signedAct } from './intents';
 import { MinedWatch } from './mined';
 import { isFiller, NonceGaps, type WaitsBehind } from './nonce-gaps';
 import { openQueue } from './queue';
@@ -42,8 +33,8 @@ export interface Sender {
   readonly address: Address;
   /** Sends, once, and waits until it is mined. Throws `chain/reverted` with the contract's own reason. */
   send(request: SendRequest): Promise<{ hash: string }>;
-  /** Whether the account has begun this act before. To send it again then waits for the first, and costs nothing more. */
-  hasBegun(key: string): Promise<boolean>;
+  /** Whether the act is signed, mined or final already. To send it again then signs nothing, but waits for its outcome. */
+  hasSigned(key: string): Promise<boolean>;
   /** What sending would cost, in wei, without sending it. */
   estimateWei(request: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint>;
   /** Waits until the act that `send` gave this hash for is final. It may end under another hash, which is returned. */
@@ -175,8 +166,9 @@ class TransactionSender implements Sender {
     }
   }
 
-  async hasBegun(key: string): Promise<boolean> {
-    return (await this.deps.intents.countLike(this.address, key)) > 0;
+  async hasSigned(key: string): Promise<boolean> {
+    const { state = 'created' } = (await this.deps.intents.find(this.address, key)) ?? {};
+    return state !== 'created' && state !== 'failed';
   }
 
   estimateWei({ to, data, valueWei }: Pick<SendRequest, 'to' | 'data' | 'valueWei'>): Promise<bigint> {
@@ -191,6 +183,7 @@ class TransactionSender implements Sender {
     const pending = await this.deps.intents.listPending(this.address);
     if (pending.length > 0) onWait();
     await Promise.all(pending.map((intent) => this.takeUp(intent)));
+    this.deps.signal.throwIfAborted();
   }
 
   keep(): Promise<void> {
@@ -215,7 +208,9 @@ class TransactionSender implements Sender {
 
   /** Stores the intent, and signs it unless it is signed already. */
   private async begin({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
-    const { intents } = this.deps;
+    const { intents, signal } = this.deps;
+    // Nobody is asked to wait any more, so nobody would learn of it.
+    signal.throwIfAborted();
     await this.lookBack(key);
     const wanted = { account: this.address, key, to, data, valueWei };
     const intent = await (repeatable ? beginAgain(intents, wanted) : intents.begin(wanted));

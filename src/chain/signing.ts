@@ -1,8 +1,9 @@
 import { Transaction } from 'ethers';
+import { holdsNonce, type Intent } from '../domain/intent';
 import type { Clock } from '../lib/clock';
 import type { Chain } from './client';
 import type { Price } from './fees';
-import type { Act, Intent, IntentStore } from './intents';
+import type { Act, IntentStore } from './intents';
 import type { Wallet } from './wallet';
 
 interface SigningDeps {
@@ -44,13 +45,15 @@ export class Signing {
     return intents.saveAttempt(intent.id, nonce, attempt, intent.attempts);
   }
 
-  /** The chain's count of mined transactions, or one past our own highest that is under way or, newer than that count, mined. */
+  /** The chain's count of mined transactions, or one past the highest nonce that an act of ours holds. */
   private async nextNonce(): Promise<number> {
-    const { intents, wallet } = this.deps;
+    const { intents, wallet, clock } = this.deps;
+    const atMs = clock.now();
     // In this order: an act that another process signs, or notes as mined, meanwhile is in at least one of the answers.
     const pending = await intents.listPending(wallet.address);
     const count = await this.minedCount();
-    const mined = await intents.listMined(wallet.address);
-    return Math.max(count, ...[...pending, ...mined].map(({ nonce = -1 }) => nonce + 1));
+    const mined = await intents.listMinedFrom(wallet.address, count);
+    const held = [...pending, ...mined].filter((intent) => holdsNonce(intent, atMs));
+    return Math.max(count, ...held.map(({ nonce = -1 }) => nonce + 1));
   }
 }

@@ -46,7 +46,7 @@ export async function relaySigned(
 ): Promise<void> {
   const withdrawal = await readJsonFile('--relay', file, SignedWithdrawalFile);
   const gasWei = await emeth.estimateRelayWei(withdrawal);
-  talk(gasWei === undefined ? 'It was brought before.' : `It costs about ${formatEth(gasWei)} of gas.`);
+  talk(gasWei === 0n ? 'It was brought before; nothing more is sent.' : `It costs about ${formatEth(gasWei)} of gas.`);
   const { hash } = options.dryRun ? { hash: undefined } : await sender.settle((await emeth.relay(withdrawal)).hash);
   if (options.json) return printJson({ ...withdrawal, gasWei, hash, sent: hash !== undefined });
   printLines(

@@ -1,38 +1,21 @@
 import { type Kysely, MysqlAdapter, type Selectable } from 'kysely';
 import { z } from 'zod';
 import { Address } from '../domain/ids';
+import { type Attempt, haveSameVersions, holdsNonce, type Intent, type NewIntent } from '../domain/intent';
 import type { Clock } from '../lib/clock';
 import { isDuplicate } from './jobs';
 import { type IntentsTable, type Tables, textToWei, weiToText } from './schema';
 import { inTransaction } from './transactions';
 
-const Attempt = z.object({
-  hash: z.string(),
-  /** The signed transaction, ready to be sent again. */
-  raw: z.string(),
-  maxFeePerGas: z.string(),
-  maxPriorityFeePerGas: z.string(),
-  atMs: z.int(),
-});
-export type Attempt = z.infer<typeof Attempt>;
-
-/** Something an account means to do on chain, once; every signed version of it is kept before it is sent. */
-export interface Intent {
-  id: string;
-  account: Address;
-  /** Names the act, e.g. `0x…:submit`; unique for the account. */
-  key: string;
-  state: 'created' | 'signed' | 'mined' | 'final' | 'failed';
-  to: Address;
-  data: string;
-  valueWei: bigint;
-  nonce?: number | undefined;
-  attempts: Attempt[];
-  minedHash?: string | undefined;
-  reason?: string | undefined;
-}
-
-export type NewIntent = Pick<Intent, 'account' | 'key' | 'to' | 'data' | 'valueWei'>;
+const Attempts = z.array(
+  z.object({
+    hash: z.string(),
+    raw: z.string(),
+    maxFeePerGas: z.string(),
+    maxPriorityFeePerGas: z.string(),
+    atMs: z.int(),
+  }),
+);
 
 /** What the transaction sender remembers. */
 export class Intents {
@@ -75,6 +58,12 @@ export class Intents {
     return Number(count);
   }
 
+  async find(account: Address, key: string): Promise<Intent | undefined> {
+    const rows = this.db.selectFrom('intents').selectAll().where('account', '=', account).where('intent_key', '=', key);
+    const row = await rows.executeTakeFirst();
+    return row && parseIntent(row);
+  }
+
   async get(id: string): Promise<Intent> {
     return parseIntent(await this.db.selectFrom('intents').selectAll().where('id', '=', id).executeTakeFirstOrThrow());
   }
@@ -82,7 +71,7 @@ export class Intents {
   /**
    * Keeps a signed version; must be called before it is sent. With `known`, the versions its signer knew of, nothing is kept if
    * another process has added one or begun the intent afresh. Returns the intent as it is stored then; undefined, and nothing is
-   * kept, if another intent of the account holds the nonce, `signed` or `mined`.
+   * kept, if another intent of the account holds the nonce (`holdsNonce`).
    */
   saveAttempt(id: string, nonce: number, attempt: Attempt, known?: readonly Attempt[]): Promise<Intent | undefined> {
     return inTransaction(this.db, async (tx) => {
@@ -92,8 +81,9 @@ export class Intents {
       const intent = open.find((other) => other.id === id) ?? (await intents.get(id));
       if (known && !isOpenWith(intent, known)) return intent;
       const isOwn = intent.state === 'signed' && intent.nonce === nonce;
-      const isHeld = (other: Intent) => other.state !== 'created' && other.nonce === nonce;
-      if (!isOwn && [...open, ...(await intents.listMined(stored.account))].some(isHeld)) return undefined;
+      const others = [...open, ...(await intents.listMinedFrom(stored.account, nonce))];
+      const isHeld = others.some((other) => other.nonce === nonce && holdsNonce(other, attempt.atMs));
+      if (!isOwn && isHeld) return undefined;
       const attempts_json = JSON.stringify([...intent.attempts, attempt]);
       await tx.updateTable('intents').set({ state: 'signed', nonce, attempts_json }).where('id', '=', id).execute();
       return intents.get(id);
@@ -191,7 +181,7 @@ export class Intents {
 /** Whether the intent is open and has just these versions. */
 function isOpenWith({ state, attempts }: Intent, known: readonly Attempt[]): boolean {
   const isOpen = state === 'created' || state === 'signed';
-  return isOpen && attempts.length === known.length && attempts.at(-1)?.hash === known.at(-1)?.hash;
+  return isOpen && haveSameVersions(attempts, known);
 }
 
 function parseIntent(row: Selectable<IntentsTable>): Intent {
@@ -204,7 +194,7 @@ function parseIntent(row: Selectable<IntentsTable>): Intent {
     data: row.data,
     valueWei: textToWei(row.value_wei),
     nonce: row.nonce ?? undefined,
-    attempts: z.array(Attempt).parse(JSON.parse(row.attempts_json)),
+    attempts: Attempts.parse(JSON.parse(row.attempts_json)),
     minedHash: row.mined_hash ?? undefined,
     reason: row.reason ?? undefined,
   };

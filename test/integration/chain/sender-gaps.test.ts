@@ -91,6 +91,7 @@ interface Parts {
   intents?: IntentStore;
   clock?: typeof systemClock;
   logger?: Logger;
+  signal?: AbortSignal;
 }
 
 async function open(options: SenderOptions = {}, parts: Parts = {}) {
@@ -122,6 +123,16 @@ describe('gaps of nonces', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 4, 15n]);
     // At once: a command would end here.
     expect(await pending()).toEqual([]);
+  });
+
+  test('when it is stopped while it catches up, it does not go on', async () => {
+    await signAndDie(['a', 'b'], () => false);
+    const stop = new AbortController();
+    const sender = await open({}, { chain: lossy(() => false).chain, signal: stop.signal });
+    const stopped = new Error('stopped');
+    await expect(sender.catchUp(() => stop.abort(stopped))).rejects.toBe(stopped);
+    await expect(sender.send(transfer('c'))).rejects.toBe(stopped);
+    expect(await pending()).toHaveLength(2);
   });
 
   test('when there are no funds to use a left-out nonce up, those behind it wait for some', async () => {
@@ -196,6 +207,16 @@ describe('gaps of nonces', () => {
     expect((await received()) - had).toBe(3n);
     const { hash } = await (await open()).send(transfer('a'));
     expect((await provider().getTransactionReceipt(hash))?.status).toBe(1);
+  });
+
+  test('when the chain was started anew under old data, nothing waits for what was done on the old one, or does it again', async () => {
+    const [before, had] = [await count(), await received()];
+    const fork = await provider().send('evm_snapshot', []);
+    const old = await open({}, { clock: { ...systemClock, now: () => Date.now() - 120_000 } });
+    for (const key of ['a', 'b']) await old.send(transfer(key));
+    await provider().send('evm_revert', [fork]);
+    await (await open()).send(transfer('c'));
+    expect([await count(), (await received()) - had, await pending()]).toEqual([before + 1, 4n, []]);
   });
 
   test('when many wait, only the first is replaced: the others are not stuck but behind it', async () => {

@@ -1,6 +1,6 @@
 import { Transaction } from 'ethers';
 import type { IntentStore } from '../../../src/chain/intents';
-import { openSender, type SenderOptions } from '../../../src/chain/sender';
+import { openSender, type Sender, type SenderOptions } from '../../../src/chain/sender';
 import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import { devKeys } from '../../../src/runner/anvil';
@@ -172,17 +172,27 @@ describe('two processes of one account that share its store', () => {
     expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
   });
 
+  const lateOnes = {
+    counted: (meet: Meet) => open(stores[1].intents, {}, counting(meet)),
+    'counted, and before it signed': (meet: Meet) => open(meeting(stores[1].intents, meet)),
+  };
+  const ends = {
+    mined: (sender: Sender) => sender.send(deposit(0)),
+    final: async (sender: Sender) => sender.settle((await sender.send(deposit(0))).hash),
+  };
   test.each([
-    ['counted', (meet: Meet) => open(stores[1].intents, {}, counting(meet))],
-    ['counted, and before it signed', (meet: Meet) => open(meeting(stores[1].intents, meet))],
-  ])(
-    'when one begins and ends an act after the other %s, that does not take the same nonce',
-    async (_when, openLate) => {
+    ['counted', 'mined'],
+    ['counted', 'final'],
+    ['counted, and before it signed', 'mined'],
+    ['counted, and before it signed', 'final'],
+  ] as const)(
+    'when one begins an act after the other %s, and has it %s, that does not take the same nonce',
+    async (when, end) => {
       const before = await count();
-      const first = await open(stores[0].intents);
+      const first = await open(stores[0].intents, { finality: { confirmations: 0, preferTag: false } });
       let sent: Promise<unknown> | undefined;
-      const late = await openLate(async () => {
-        sent ??= first.send(deposit(0));
+      const late = await lateOnes[when](async () => {
+        sent ??= ends[end](first);
         await sent;
       });
       await late.send(deposit(1));

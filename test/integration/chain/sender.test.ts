@@ -62,8 +62,9 @@ describe('sender', () => {
     const request = { key: 'once', to: rig.wallet.address, data: '0x', valueWei: 1n };
     const before = await rig.chain.provider.getTransactionCount(rig.wallet.address);
     const first = await rig.sender().send(request);
-    const second = await rig.sender().send(request);
-    expect(second).toEqual(first);
+    const again = rig.sender();
+    expect(await again.hasSigned('once')).toBe(true);
+    expect(await again.send(request)).toEqual(first);
     expect(await rig.chain.provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);
   });
 
@@ -87,6 +88,7 @@ describe('sender', () => {
       detail: { reason: 'EmethCore_WrongState' },
     });
     await expect(emeth.cancel(missing)).rejects.toMatchObject({ code: 'chain/reverted' });
+    expect(await rig.sender().hasSigned(`${missing}:cancel`)).toBe(false);
     expect(await rig.chain.provider.getTransactionCount(rig.wallet.address)).toBe(before);
   });
 

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { Wallet } from 'ethers';
 import { Address, JobId } from '../../../src/domain/ids';
 import { devKeys } from '../../../src/runner/anvil';
@@ -181,7 +181,12 @@ test('withdraw --sign, --relay: an account without coin gets its credit, who bri
   const brought = await client.run('withdraw', '--relay', client.file('mine.json'));
   expect(BigInt(String((await asNode('node')).tokenWei)) - before).toBe(19n * EMT);
   expect(BigInt((await client.run('node')).creditWei ?? '') - creditBefore).toBe(EMT);
-  expect((await client.run('withdraw', '--relay', client.file('mine.json'))).hash).toBe(brought.hash);
+  const again = await client.run('withdraw', '--relay', client.file('mine.json'));
+  expect(again).toEqual({ ...brought, gasWei: '0' });
+  const edited = { ...JSON.parse(await readFile(client.file('mine.json'), 'utf8')), tipWei: String(2n * EMT) };
+  await writeFile(client.file('edited.json'), JSON.stringify(edited));
+  const refusal = await client.runFailing('withdraw', '--relay', client.file('edited.json'));
+  expect(refusal.message).toContain('EmethCore_WrongSignature');
   const asOther = await client.as(otherKey);
   const late = asOther('withdraw', '--relay', client.file('mine.json'));
   await expect(late).rejects.toThrow('EmethCore_WrongSignature');

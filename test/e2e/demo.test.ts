@@ -68,7 +68,7 @@ test('Ctrl-C in mid-training leaves no process behind', async () => {
   expect(children.length).toBeGreaterThanOrEqual(7); // anvil, four roles, and their Python children
 
   terminal.type('\x03');
-  expect(await terminal.exited).not.toBe(0);
+  expect(await terminal.exited).toBe(130);
   for (const pid of [...started, ...children]) await waitUntilGone(pid);
 });
 

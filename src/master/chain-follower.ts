@@ -4,8 +4,8 @@ import type { ChainNote } from '../store/jobs';
 import type { Store } from '../store/open';
 
 /**
- * Writes events into the queue, in the chain's order. Repeating it changes nothing, so a batch may be handed over again after a
- * crash or a reorg. Returns what they mean for jobs, in the same order.
+ * Writes events into the queue, in the chain's order. A batch may be handed over again after a crash or a reorg: see
+ * `Jobs.applyChain`. Returns what they mean for jobs, in the same order.
  */
 export async function applyEvents(store: Store, events: readonly CoreEvent[]): Promise<ChainMove[]> {
   const notes = events.flatMap((event) => noteOf(event) ?? []);

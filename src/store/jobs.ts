@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { type Insertable, type Kysely, MysqlAdapter, type Selectable, type Updateable } from 'kysely';
 import { z } from 'zod';
 import { Address, JobId, Sha256, Wei } from '../domain/ids';
@@ -86,15 +87,10 @@ export class Jobs {
     private readonly clock: Clock,
   ) {}
 
-  /** Adds a job to the queue; a job already known stays as it is. Returns whether it was new. */
-  async saveRequested(job: NewJob): Promise<boolean> {
-    const added = await this.applyChain([{ jobId: job.id, state: 'REQUESTED', request: job }]);
-    return added.length > 0;
-  }
-
   /**
    * Notes what the chain says of jobs, in its order. A request adds a job unless it is known; all else about an unknown job says
-   * nothing to us. Repeating it changes nothing. Returns the jobs that were new.
+   * nothing to us. Told again what it was told last, it writes nothing, except that a job which a master has put back into the
+   * queue meanwhile leaves it again. Returns the jobs that were new.
    */
   applyChain(notes: readonly ChainNote[]): Promise<JobId[]> {
     return inTransaction(this.db, async (tx) => {
@@ -121,7 +117,7 @@ export class Jobs {
       const before = known.get(id);
       const { after, request, moves } = follow(before, notes);
       history.push(...moves.map((move) => ({ job_id: id, ...move, at_ms: atMs })));
-      if (!after || after === before) continue;
+      if (!after || isDeepStrictEqual(after, before)) continue;
       if (request) added.push({ ...newRow(request), ...after, created_at_ms: atMs, updated_at_ms: atMs });
       else
         await tx

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { openMasterStore } from '../../../src/commands/open-store';
 import { Address, JobId } from '../../../src/domain/ids';
 import { builtCli, runInProcess } from '../../support/cli';
+import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
 import { openTerminal } from '../../support/terminal';
 
@@ -19,7 +20,7 @@ async function openQueueDir() {
   const scratch = await openScratch();
   await writeFile(scratch.file('master.json'), JSON.stringify(config));
   await using store = await openMasterStore({}, scratch.file('data'));
-  await store.jobs.saveRequested({
+  await requestJob(store, {
     id: jobId,
     requester: Address.parse(`0x${'11'.repeat(20)}`),
     dataset: 'sha256:x',

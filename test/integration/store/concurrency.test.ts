@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
 import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
 import { startMariadb, type TestServer } from '../../support/mariadb';
+import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
 
 jest.setTimeout(120_000);
@@ -47,7 +48,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s, four stores at once', (kind) =>
   });
 
   test('each of 200 jobs is saved once, claimed once, and has its whole history', async () => {
-    const saved = await Promise.all(count(400).map((i) => store(i).jobs.saveRequested(newJob(1 + (i >> 1)))));
+    const saved = await Promise.all(count(400).map((i) => requestJob(store(i), newJob(1 + (i >> 1)))));
     expect(saved.filter(Boolean)).toHaveLength(200);
     const won = await Promise.all(
       count(800).map((i) => store(i).jobs.claim(jobId(1 + (i >> 2)), address(1 + (i % 4)))),

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
 import { openStore, resetStore, type Store, type StoreOptions } from '../../../src/store/open';
 import { startMariadb, type TestServer } from '../../support/mariadb';
+import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
 
 jest.setTimeout(120_000);
@@ -51,8 +52,8 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
 
   describe('jobs', () => {
     test('default: what is saved is found again, after reopening too; saving twice changes nothing', async () => {
-      expect(await store.jobs.saveRequested(newJob(1, 2n ** 96n))).toBe(true);
-      expect(await store.jobs.saveRequested({ ...newJob(1), dataset: 'other' })).toBe(false);
+      expect(await requestJob(store, newJob(1, 2n ** 96n))).toBe(true);
+      expect(await requestJob(store, { ...newJob(1), dataset: 'other' })).toBe(false);
       const found = await store.jobs.find(jobId(1));
       expect(found).toMatchObject({ ...newJob(1, 2n ** 96n), state: 'queued', chainState: 'REQUESTED' });
       await store[Symbol.asyncDispose]();
@@ -61,7 +62,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     });
 
     test('lists best paid first, whatever the number of digits, by page', async () => {
-      for (const [n, fee] of [5n, 1000n, 99n, 10n ** 30n].entries()) await store.jobs.saveRequested(newJob(n + 1, fee));
+      for (const [n, fee] of [5n, 1000n, 99n, 10n ** 30n].entries()) await requestJob(store, newJob(n + 1, fee));
       const fees = (await store.jobs.list({ states: ['queued'] })).map((job) => job.feeWei);
       expect(fees).toEqual([10n ** 30n, 1000n, 99n, 5n]);
       expect((await store.jobs.list({ limit: 2, offset: 1 })).map((job) => job.feeWei)).toEqual([1000n, 99n]);
@@ -69,7 +70,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
 
     test('when four masters claim the same jobs at once, each job has exactly one owner', async () => {
       const jobs = Array.from({ length: 60 }, (_, i) => i + 1);
-      for (const n of jobs) await store.jobs.saveRequested(newJob(n));
+      for (const n of jobs) await requestJob(store, newJob(n));
       const stores = await Promise.all([1, 2, 3, 4].map(() => openStore(options)));
       const won = await Promise.all(
         stores.map(async (own, master) => {
@@ -85,7 +86,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     });
 
     test('moves only from the state named, only along the table, and keeps the history and the facts', async () => {
-      await store.jobs.saveRequested(newJob(1));
+      await requestJob(store, newJob(1));
       await store.jobs.claim(jobId(1), address(9));
       const result = {
         manifest: sha(1),
@@ -113,8 +114,8 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     });
 
     test('follows the chain: a job that ended or was taken leaves the queue, and an end is never left', async () => {
-      await store.jobs.saveRequested(newJob(1));
-      await store.jobs.saveRequested(newJob(2));
+      await requestJob(store, newJob(1));
+      await requestJob(store, newJob(2));
       await store.jobs.applyChain([{ jobId: jobId(1), state: 'PROCESSING', node: address(5) }]);
       expect(await store.jobs.find(jobId(1))).toMatchObject({
         state: 'skipped',
@@ -218,7 +219,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
 
   test('a transaction keeps all or nothing, cursor and effects together', async () => {
     const failing = store.transaction(async (tx) => {
-      await tx.jobs.saveRequested(newJob(1));
+      await requestJob(tx, newJob(1));
       await tx.cursors.save('reader', { number: 5, hash: '0xaa' });
       throw new Error('power cut');
     });
@@ -226,7 +227,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     expect(await store.jobs.find(jobId(1))).toBeUndefined();
     expect(await store.cursors.find('reader')).toBeUndefined();
     await store.transaction(async (tx) => {
-      await tx.jobs.saveRequested(newJob(1));
+      await requestJob(tx, newJob(1));
       await tx.cursors.save('reader', { number: 5, hash: '0xaa' });
     });
     await store.cursors.save('reader', { number: 6, hash: '0xbb' });
@@ -269,7 +270,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
   });
 
   test('reset empties everything', async () => {
-    await store.jobs.saveRequested(newJob(1));
+    await requestJob(store, newJob(1));
     await store[Symbol.asyncDispose]();
     await resetStore(options);
     store = await openStore(options);

@@ -1,6 +1,9 @@
+import Database from 'better-sqlite3';
 import fc from 'fast-check';
+import { createConnection } from 'mysql2/promise';
 import type { CoreEvent } from '../../../src/chain/events';
 import { Address, JobId } from '../../../src/domain/ids';
+import { systemClock } from '../../../src/lib/clock';
 import { applyEvents } from '../../../src/master/chain-follower';
 import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
 import { startMariadb, type TestServer } from '../../support/mariadb';
@@ -43,6 +46,23 @@ const paid = (n: number): CoreEvent => ({
   index: 0,
   amountWei: 1n,
 });
+
+/** The queue's rows as they lie in the database. */
+async function readRows(options: StoreOptions): Promise<unknown[]> {
+  const queries = ['select * from jobs order by id', 'select * from job_events order by id'];
+  if (options.kind === 'sqlite') {
+    const db = new Database(options.path, { readonly: true });
+    const rows = queries.map((query) => db.prepare(query).all());
+    db.close();
+    return rows;
+  }
+  const { kind: _, ...where } = options;
+  const connection = await createConnection(where);
+  const rows: unknown[] = [];
+  for (const query of queries) rows.push((await connection.query(query))[0]);
+  await connection.end();
+  return rows;
+}
 
 let server: TestServer;
 beforeAll(async () => {
@@ -156,6 +176,20 @@ describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) =>
     expect(await store.jobs.list({ states: ['skipped'] })).toHaveLength(250);
     for (const n of [1, 100, 101, 200, 250]) {
       expect((await historyOf(n)).map(([state]) => state)).toEqual(['queued', 'skipped']);
+    }
+  });
+
+  test('a range told again, however much later, writes nothing', async () => {
+    let nowMs = 1000;
+    await using later = await openStore(options, { ...systemClock, now: () => nowMs++ });
+    const kept = [request(1), request(2), request(3), request(4), taken(1), ended(2, 'JobCanceled')];
+    // The last leaves its job in the state that the range found it in.
+    const range = [taken(3), declined(3, true)];
+    for (const events of [kept, range]) {
+      await applyEvents(later, events);
+      const rows = await readRows(options);
+      await applyEvents(later, events);
+      expect(await readRows(options)).toEqual(rows);
     }
   });
 

@@ -67,19 +67,30 @@ export class TentativeReader {
     return path;
   }
 
-  /** Lengthens the path towards the head; the events on the way. */
+  /** Lengthens the path towards the head, by one block at least; the events on the way. */
   private async readOn(path: ChainCursor[], from: number, head: Block): Promise<CoreEvent[]> {
     const events: CoreEvent[] = [];
     const to = Math.min(head.number, from + MAX_BLOCKS - 1);
     for (let number = from; number <= to; number += 1) {
-      const block = number === head.number ? head : await this.deps.reader.source.block(number);
-      const parent = path.at(-1);
-      if (parent && block.parentHash !== parent.hash) {
-        throw new Disagreement(`Block ${number} was replaced while it was read`);
+      try {
+        events.push(...(await this.readOne(path, number, head)));
+      } catch (error) {
+        if (number === from) throw error;
+        // A node that troubles every longer reading would hold us up for ever if what is read did not count.
+        break;
       }
-      events.push(...(await this.deps.reader.blockEvents(block)));
-      path.push({ number, hash: block.hash });
     }
+    return events;
+  }
+
+  /** Lengthens the path by a block; its events. */
+  private async readOne(path: ChainCursor[], number: number, head: Block): Promise<readonly CoreEvent[]> {
+    const block = number === head.number ? head : await this.deps.reader.source.block(number);
+    const parent = path.at(-1);
+    if (parent && block.parentHash !== parent.hash)
+      throw new Disagreement(`Block ${number} was replaced while it was read`);
+    const events = await this.deps.reader.blockEvents(block);
+    path.push({ number, hash: block.hash });
     return events;
   }
 }

@@ -28,20 +28,16 @@ afterAll(async () => {
   await escrow[Symbol.asyncDispose]();
 });
 
-const open = (...nodes: LyingNode[]) => openFor(50, ...nodes);
+const open = (...nodes: LyingNode[]) => openFor({ answerMs: 500, recoverMs: 50 }, ...nodes);
 
-/** Longer than a few blocks take to read: if one that lies for ever is asked again in the midst of them each time, that never ends. */
-const LONG_MS = 15_000;
+/**
+ * A node in trouble is left alone for longer than a few blocks take to read: if one that lies for ever were asked again in the midst
+ * of them each time, that would never end. So it must not seem to be in trouble before it lies, however slow the machine.
+ */
+const PATIENT = { answerMs: 30_000, recoverMs: 15_000 };
 
-/** The nodes' chain; one that is in trouble is left alone for so long. */
-const openFor = (recoverMs: number, ...nodes: LyingNode[]) =>
-  openChain({
-    endpoint: nodes.map(({ url }) => url),
-    core: escrow.core,
-    token: escrow.token,
-    answerMs: 500,
-    recoverMs,
-  });
+const openFor = (patience: { answerMs: number; recoverMs: number }, ...nodes: LyingNode[]) =>
+  openChain({ endpoint: nodes.map(({ url }) => url), core: escrow.core, token: escrow.token, ...patience });
 
 const aboutLogs: readonly Lie[] = [
   'empty',
@@ -264,7 +260,8 @@ describe('two endpoints, the first of which', () => {
     'is %s from some time on for ever: the second is read',
     async (lie) => {
       await makeEvents();
-      await using proxied = await openFor(LONG_MS, first, second);
+      const patience = lie === 'hanging' ? { ...PATIENT, answerMs: 5000 } : PATIENT;
+      await using proxied = await openFor(patience, first, second);
       // The block that `wrong-hash` lies about must be the reader's last final one.
       const reader = new ChainReader(proxied).startTentative({ confirmations: lie === 'wrong-hash' ? 0 : 1 });
       await untilHead(reader);
@@ -279,7 +276,7 @@ describe('two endpoints, the first of which', () => {
   );
 
   test('is behind by a few blocks: the second reading waits for it or does without', async () => {
-    await using proxied = await openFor(LONG_MS, second, first);
+    await using proxied = await openFor(PATIENT, second, first);
     const reader = new ChainReader(proxied).start();
     await makeEvents();
     await untilHead(reader);

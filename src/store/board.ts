@@ -3,7 +3,7 @@ import { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { inParts, isDuplicate } from './jobs';
 import { type BoardJobsTable, type ChainEventsTable, type Tables, textToWei, weiToText } from './schema';
-import { inTransaction, lockBoard } from './transactions';
+import { inTransaction, lockChainNews } from './transactions';
 
 /** One event of a job, as it is kept. */
 export interface IndexedEvent {
@@ -69,7 +69,7 @@ export class Board {
     isFinal: boolean,
   ): Promise<void> {
     return inTransaction(this.db, async (tx) => {
-      await lockBoard(tx);
+      await lockChainNews(tx);
       const lost = await tx
         .selectFrom('chain_events')
         .select('job_id')

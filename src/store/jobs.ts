@@ -7,7 +7,7 @@ import type { Share } from '../domain/shares';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import { type JobEventsTable, type JobsTable, type Tables, textToWei, weiToText } from './schema';
-import { inTransaction, lockBoard } from './transactions';
+import { inTransaction, lockChainNews } from './transactions';
 
 /** What a job's run will submit, kept from export to pay. */
 export interface StoredResult {
@@ -94,8 +94,7 @@ export class Jobs {
    */
   applyChain(notes: readonly ChainNote[]): Promise<JobId[]> {
     return inTransaction(this.db, async (tx) => {
-      // Masters that share a database tell the same at the same time.
-      await lockBoard(tx);
+      await lockChainNews(tx);
       const byJob = new Map<JobId, ChainNote[]>(notes.map(({ jobId }) => [jobId, []]));
       for (const note of notes) byJob.get(note.jobId)?.push(note);
       const added: JobId[] = [];

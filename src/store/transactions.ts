@@ -22,10 +22,10 @@ export async function inTransaction<T>(db: Kysely<Tables>, work: (tx: Kysely<Tab
 }
 
 /**
- * Makes this transaction the only one that changes the index of the chain's events, until it ends: masters that share a database
- * tell the same at the same time. A transaction of SQLite holds the write lock from its beginning.
+ * Makes this transaction the only one that writes what the chain told, into the index or the queue, until it ends: masters that share a
+ * database tell the same at the same time. A transaction of SQLite holds the write lock from its beginning.
  */
-export async function lockBoard(tx: Kysely<Tables>): Promise<void> {
+export async function lockChainNews(tx: Kysely<Tables>): Promise<void> {
   if (!(tx.getExecutor().adapter instanceof MysqlAdapter)) return;
   await tx.selectFrom('cursors').select('id').where('id', '=', 'lock:board').forUpdate().execute();
 }

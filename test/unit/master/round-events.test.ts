@@ -61,6 +61,14 @@ function openRound() {
   };
 }
 
+/** Ends the fetch of this commit, which is then the one that counts. */
+async function expectAccepted(round: ReturnType<typeof openRound>, commit: number): Promise<void> {
+  round.fetches[commit]?.resolve();
+  await round.takeCollected();
+  expect(round.lease.state).toBe('ready');
+  expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+}
+
 test('default: what is committed is fetched and accepted', async () => {
   const round = openRound();
   await round.commit();
@@ -98,10 +106,7 @@ test('when the worker is back before the fetch that its going cut has ended: its
   round.fetches[0]?.reject(cut('replaced'));
   await turn();
   expect(round.lease.state).toBe('collecting');
-  round.fetches[1]?.resolve();
-  await round.takeCollected();
-  expect(round.lease.state).toBe('ready');
-  expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+  await expectAccepted(round, 1);
 });
 
 test('when the first commit was judged while the second was waiting: only the second one’s verdict counts', async () => {
@@ -116,10 +121,7 @@ test('when the first commit was judged while the second was waiting: only the se
   expect(round.lease.state).toBe('collecting');
   expect(round.verdicts()).toEqual([]);
   round.desk.isSound = true;
-  round.fetches[1]?.resolve();
-  await round.takeCollected();
-  expect(round.lease.state).toBe('ready');
-  expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+  await expectAccepted(round, 1);
 });
 
 test('when the fetch of the first commit failed while the second was waiting: the second one’s goes on', async () => {

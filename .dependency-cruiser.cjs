@@ -1,15 +1,19 @@
 /**
  * The layers of src/: each imports only what stands to its left.
  *
- *     lib ← domain ← protocol, config ← store chain blobs link runner http ← master worker verifier board admin storage demo ← commands ← cli
+ *     lib ← domain ← protocol, config ← store chain blobs link runner http terminal ← fleet
+ *         ← master worker verifier board admin storage demo ← app ← commands ← cli
  *
  * Rooms of one layer never import each other. What a room needs of another it declares as its own `deps` type. Types
  * count like values, except for features: they may name the types of the adapters they are given.
  */
 const lower = ['lib', 'domain'];
 const contracts = ['protocol', 'config'];
-const adapters = ['store', 'chain', 'blobs', 'link', 'runner', 'http'];
+const adapters = ['store', 'chain', 'blobs', 'link', 'runner', 'http', 'terminal'];
 const features = ['master', 'worker', 'verifier', 'board', 'admin', 'storage', 'demo'];
+
+/** Folders of commands, by noun. None imports another. */
+const commandGroups = ['roles', 'jobs', 'nodes', 'money', 'setup'];
 
 const layer = (room, allowed) => ({
   name: `layer-${room}`,
@@ -26,6 +30,14 @@ const only = (name, packages, rooms) => ({
   severity: 'error',
   from: { path: '^src/', pathNot: `^src/(${rooms})/` },
   to: { path: packages },
+});
+/** A folder inside a room, and the folders beside it that it may import. */
+const group = (room, name, allowed) => ({
+  name: `group-${room}-${name}`,
+  comment: `src/${room}/${name} may import of src/${room} only: itself${allowed.map((other) => `, ${other}`).join('')}`,
+  severity: 'error',
+  from: { path: `^src/${room}/${name}/` },
+  to: { path: `^src/${room}/`, pathNot: `^src/${room}/(${[name, ...allowed].join('|')})/` },
 });
 const npm = (names) => `(^|/)node_modules/(${names})/`;
 
@@ -45,7 +57,10 @@ module.exports = {
     layer('domain', ['lib']),
     ...contracts.map((room) => layer(room, lower)),
     ...adapters.map((room) => layer(room, [...lower, ...contracts])),
-    ...features.map((room) => layer(room, [...lower, ...contracts, ...adapters])),
+    layer('fleet', [...lower, ...contracts, ...adapters]),
+    ...features.map((room) => layer(room, [...lower, ...contracts, ...adapters, 'fleet'])),
+    layer('app', [...lower, ...contracts, ...adapters, 'fleet', ...features]),
+    ...commandGroups.map((name) => group('commands', name, [])),
     only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain'),
     only('ws-in-link', npm('ws'), 'link'),
     only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store'),

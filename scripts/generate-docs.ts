@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildProgram } from '../src/cli';
-import { renderCommands } from '../src/commands/reference';
 import { renderReference } from '../src/config/reference';
 import { exampleValues, renderConfig } from '../src/config/template';
+import { renderCommands } from '../src/terminal/reference';
 
 const root = join(__dirname, '..');
 writeFileSync(join(root, 'docs', 'configuration.md'), renderReference());

@@ -44,7 +44,7 @@ test('a job that cannot be trained is not taken, with a reason anyone can read, 
 
 /** Requests through the client library, past the command line's checks. */
 async function requestDirectly(dir: string, configPath: string, dataset: string, params: string): Promise<JobId> {
-  const { openAccount } = await import('../../src/commands/account.js');
+  const { openAccount } = await import('../../src/app/account.js');
   await using account = await openAccount({ config: configPath, dataDir: `${dir}/requester` });
   const deadlineMs = (await account.chain.nowMs()) + 3_600_000;
   const { jobId } = await account.emeth.request({ dataset, params, feeWei: 10n ** 18n, fuelLimit: 1000n, deadlineMs });

@@ -1,0 +1,72 @@
+import { callAdmin } from '../admin/client';
+import type { JobId } from '../domain/ids';
+import { AppError, errorCode } from '../lib/errors';
+import type { JobDetails, JobView } from '../protocol/admin';
+import type { CommonOptions } from '../terminal/options';
+import { loadRole } from './context';
+import { openMasterStore } from './open-store';
+
+export interface QueueOptions extends CommonOptions {
+  url?: string | undefined;
+}
+
+/** A master's queue, as commands read it. */
+export interface Queue extends AsyncDisposable {
+  list(): Promise<JobView[]>;
+  /** Throws `job/not-found`. */
+  find(jobId: JobId): Promise<JobDetails>;
+}
+
+/** Asks the running master, which knows live figures; when none runs on this machine, reads its database. */
+export async function openQueue(options: QueueOptions): Promise<Queue> {
+  if (options.url) return remoteQueue(options.url);
+  const context = await loadRole('master', options);
+  if (await isRunning(context.config.my_url)) return remoteQueue(context.config.my_url);
+  return storedQueue(context.config, context.dataDir);
+}
+
+async function isRunning(url: string): Promise<boolean> {
+  try {
+    await callAdmin(url, 'status', undefined);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function remoteQueue(url: string): Queue {
+  return {
+    list: async () => (await callAdmin(url, 'jobs', undefined)) as JobView[],
+    find: (jobId) =>
+      callAdmin(url, 'job', { jobId }).catch((error) => {
+        throw errorCode(error) === 'rpc/not-found' ? unknownJob(jobId, error) : error;
+      }) as Promise<JobDetails>,
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+async function storedQueue(...[config, dataDir]: Parameters<typeof openMasterStore>): Promise<Queue> {
+  const { describeJob, viewJob } = await import('../master/status.js');
+  const { WorkerHub } = await import('../master/worker-hub.js');
+  const { silentLogger } = await import('../lib/logger.js');
+  const { systemClock } = await import('../lib/clock.js');
+  const store = await openMasterStore(config, dataDir);
+  // Nobody is connected to a master that does not run.
+  const nobody = new WorkerHub({ logger: silentLogger, clock: systemClock, onIdle() {}, findDesk: () => undefined });
+  return {
+    async list() {
+      const rows = await store.jobs.list({ limit: 1000 });
+      return rows.map((row) => viewJob(row, undefined, nobody, systemClock.now()));
+    },
+    async find(jobId) {
+      const row = await store.jobs.find(jobId);
+      if (!row) throw unknownJob(jobId);
+      return describeJob(store, row, undefined, nobody, systemClock.now());
+    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}
+
+function unknownJob(jobId: JobId, cause?: unknown): AppError {
+  return new AppError({ code: 'job/not-found', jobId }, `No job ${jobId} is in this master's queue.`, { cause });
+}

@@ -1,0 +1,59 @@
+import type { Chain } from '../chain/client';
+import type { RegisteredNode, Registry } from '../chain/registry';
+import { formatEmt } from '../domain/emt';
+import type { Address } from '../domain/ids';
+import { AppError } from '../lib/errors';
+import type { Account } from './account';
+
+export type RegistryError =
+  | { code: 'registry/none'; contract: Address }
+  | { code: 'registry/unknown-node'; node: Address };
+
+/** The registry of the configured escrow. Throws `registry/none` where anybody may take jobs. */
+export async function requireRegistry(chain: Chain): Promise<Registry> {
+  const { openRegistry } = await import('../chain/registry.js');
+  const registry = await openRegistry(chain);
+  if (registry) return registry;
+  throw new AppError<RegistryError>(
+    { code: 'registry/none', contract: chain.core },
+    `The escrow ${chain.core} has no node registry; any account may take jobs there.`,
+  );
+}
+
+/** The node's entry. Throws `registry/unknown-node`. */
+export async function requireNode(registry: Registry, node: Address): Promise<RegisteredNode> {
+  const found = await registry.find(node);
+  if (found) return found;
+  throw new AppError<RegistryError>(
+    { code: 'registry/unknown-node', node },
+    `${node} is not registered; \`emeth register-node\` does that.`,
+  );
+}
+
+/** The node a command is about: the one named, else the account of the configuration. */
+export async function nodeOrOwn(text: string | undefined, account: Pick<Account, 'wallet'>): Promise<Address> {
+  return text === undefined ? account.wallet.address : parseNamed(text);
+}
+
+/** `parseAddress`, loaded only by a command that runs. */
+export async function parseNamed(text: string): Promise<Address> {
+  const { parseAddress } = await import('../terminal/arguments.js');
+  return parseAddress(text);
+}
+
+/** A node's entry for people. */
+export function describeNode(node: RegisteredNode): string[] {
+  const when = (ms: number) => new Date(ms).toISOString();
+  return [
+    `node          ${node.node}`,
+    `status        ${node.status}${node.unbondsAtMs ? `, stake free from ${when(node.unbondsAtMs)}` : ''}`,
+    `organisation  ${node.organisation}`,
+    `operator      ${node.operator}`,
+    `payout        ${node.payout}`,
+    ...(node.nextPayout
+      ? [`next payout   ${node.nextPayout.payout}, to be confirmed by it from ${when(node.nextPayout.opensAtMs)}`]
+      : []),
+    `stake         ${formatEmt(node.stakeWei)}`,
+    `capability    ${node.computeUnits} compute units${node.capabilityUri ? `, ${node.capabilityUri} (${node.capabilityHash})` : ''}`,
+  ];
+}

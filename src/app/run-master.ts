@@ -1,0 +1,142 @@
+import { join } from 'node:path';
+import { BlobStore } from '../blobs/blob-store';
+import { datasetSize, fetchDataset } from '../blobs/dataset';
+import { RemoteBlobs } from '../blobs/remote-blobs';
+import { indexFinal, indexTentative } from '../board/indexer';
+import { watchSizes } from '../board/sizes';
+import { type Chain, openChain } from '../chain/client';
+import { type Emeth, openEmeth } from '../chain/emeth';
+import { payAll } from '../chain/pay';
+import { buildPayouts } from '../chain/payouts';
+import { openSender } from '../chain/sender';
+import { openWallet, recoverTyped, type Wallet } from '../chain/wallet';
+import { watchChain } from '../chain/watcher';
+import { listenAddress, storageAddress } from '../config/derived';
+import type { MasterConfig } from '../config/schema';
+import type { Address } from '../domain/ids';
+import { ipGuard } from '../http/ip-guard';
+import { openHttp } from '../http/server';
+import { systemClock as clock } from '../lib/clock';
+import { version } from '../lib/version';
+import { openLinkServer } from '../link/server';
+import { openMaster } from '../master/master';
+import type { MasterChain, MasterStorage } from '../master/ports';
+import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
+import { findPython } from '../runner/python';
+import { openTrainer } from '../runner/trainer';
+import { lockDataDir } from '../store/lock';
+import type { CommonOptions } from '../terminal/options';
+import { loadRole, openRoleLogger, stopSignal } from './context';
+import { keyOf } from './keys';
+import { mountMaster } from './master-routes';
+import { takeOpenJobs } from './open-jobs';
+import { openMasterStore } from './open-store';
+import { finalityOf, jobRules } from './role-settings';
+import { untilAllEnd } from './until-all-end';
+
+/** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
+export async function runMaster(options: CommonOptions): Promise<void> {
+  const context = await loadRole('master', options);
+  const { config, dataDir } = context;
+  const logger = await openRoleLogger('master', context, options);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stopSignal(), stop.signal]);
+
+  await using _lock = await lockDataDir(dataDir);
+  const python = await findPython(config.python);
+  const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
+  await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
+  const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
+  await using store = await openMasterStore(config, dataDir);
+  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const finality = finalityOf(config, chain.chainId);
+  const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
+  await sender.resume();
+
+  const master = openMaster(jobRules(config, dataDir), {
+    store,
+    blobs,
+    wallet,
+    clock,
+    logger,
+    signal,
+    chain: masterChain(chain, openEmeth(chain, sender, wallet)),
+    storage: masterStorage(config, blobs, wallet),
+    index: indexFinal,
+    openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),
+  });
+  await using http = await openHttp(
+    listenAddress(config),
+    (app) =>
+      mountMaster(app, { config, chain, wallet, blobs, store, cursorId: master.cursorId, admin: master.admin, logger }),
+    { logger },
+  );
+  await using _link = openLinkServer(
+    { server: http.server, path: '/link', chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
+    {
+      wallet,
+      recoverTyped,
+      blobs,
+      isAllowedIp: ipGuard(config.worker_whitelist),
+      isBlocked: (worker: Address) => store.workers.isBlocked(worker),
+      handlers: master.link,
+      logger,
+      clock,
+    },
+  );
+  logger.info('Master ready', { address: wallet.address, url: config.my_url, port: http.port, chainId: chain.chainId });
+  if (!(await chain.isActive(wallet.address))) {
+    logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', {
+      address: wallet.address,
+    });
+  }
+  const isFresh = (await master.loadCursors()).final === undefined;
+  if (config.board_url && isFresh) await takeOpenJobs(config.board_url, { chain, store, logger, signal });
+  const watching = watchChain(
+    { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
+    {
+      chain,
+      clock,
+      logger,
+      loadCursors: master.loadCursors,
+      onTentative: (batch) => indexTentative(store, master.cursorId, batch),
+      onFinal: master.applyEvents,
+    },
+    signal,
+  );
+  const sizing = { storageApi: storageAddress(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
+  const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
+  await untilAllEnd([master.run(), watching, sizes, sender.keep()], stop);
+  logger.info('Master stopped');
+}
+
+function masterChain(chain: Chain, emeth: Emeth): MasterChain {
+  return {
+    chainId: chain.chainId,
+    contract: chain.core,
+    job: (jobId) => chain.job(jobId),
+    process: async (jobId) => void (await emeth.process(jobId)),
+    decline: async (jobId) => void (await emeth.decline(jobId)),
+    submit: async (jobId, { resultHash, payoutRoot, fuelUsed, reference }) =>
+      void (await emeth.submit({ jobId, resultHash, payoutRoot }, fuelUsed, reference)),
+    unwind: async (jobId) => void (await emeth.unwind(jobId)),
+    finalize: async (jobId) => void (await emeth.finalize(jobId)),
+    payWorkers: (jobId, resultHash, shares) => payAll(chain, emeth, { jobId, resultHash, shares }),
+    payoutRoot: (shares) => buildPayouts(shares).root,
+  };
+}
+
+function masterStorage(config: MasterConfig, blobs: BlobStore, wallet: Wallet): MasterStorage {
+  const storageApi = storageAddress(config);
+  const options = { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
+  return {
+    size: (reference) => datasetSize(reference, blobs, options),
+    fetch: (reference, signal) => fetchDataset(reference, blobs, options, { signal }),
+    async publish(names, signal) {
+      if (config.storageApi === undefined) return; // our own storage serves our own blobs
+      const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
+      const storage = new RemoteBlobs(storageApi);
+      for (const name of names) await storage.upload(name, blobs, wallet.address, sign, { signal });
+    },
+  };
+}

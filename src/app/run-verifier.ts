@@ -1,0 +1,145 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BlobStore } from '../blobs/blob-store';
+import { fetchDataset } from '../blobs/dataset';
+import { RemoteBlobs } from '../blobs/remote-blobs';
+import { type Chain, openChain } from '../chain/client';
+import { openEmeth } from '../chain/emeth';
+import { buildPayouts } from '../chain/payouts';
+import { openSender } from '../chain/sender';
+import { openWallet } from '../chain/wallet';
+import { watchChain } from '../chain/watcher';
+import type { VerifierConfig } from '../config/schema';
+import type { JobId } from '../domain/ids';
+import type { ChainState } from '../domain/job';
+import { systemClock as clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import { applyEvents } from '../master/chain-follower';
+import { findPython } from '../runner/python';
+import { openTrainer } from '../runner/trainer';
+import type { JobRow } from '../store/jobs';
+import { lockDataDir } from '../store/lock';
+import { openStore } from '../store/open';
+import type { CommonOptions } from '../terminal/options';
+import type { SubmittedJob } from '../verifier/checks';
+import type { JudgeDeps } from '../verifier/judge';
+import { openVerifier } from '../verifier/verifier';
+import { findSubmission } from './chain-job';
+import { loadRole, openRoleLogger, stopSignal } from './context';
+import { keyOf } from './keys';
+import { storeOptions } from './open-store';
+import { finalityOf, threadsOf } from './role-settings';
+import { untilAllEnd } from './until-all-end';
+
+/** Runs a verifier until Ctrl-C: opens everything top to bottom, closes it in reverse. */
+export async function runVerifier(options: CommonOptions): Promise<void> {
+  const context = await loadRole('verifier', options);
+  const { config, dataDir } = context;
+  const logger = await openRoleLogger('verifier', context, options);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stopSignal(), stop.signal]);
+
+  await using _lock = await lockDataDir(dataDir);
+  const python = await findPython(config.python);
+  const { storageApi, endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
+  await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
+  const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
+  await using store = await openStore(storeOptions({}, dataDir));
+  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const storage = new RemoteBlobs(storageApi);
+  const finality = finalityOf(config, chain.chainId);
+  const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
+  await sender.resume();
+  const emeth = openEmeth(chain, sender, wallet);
+
+  /** One result is judged at a time: once it is settled, nothing that was fetched for it is needed. */
+  const forget = () => rm(blobs.dir, { recursive: true, force: true });
+  const verifier = openVerifier(
+    { dataDir, tolerance: config.tolerance },
+    {
+      path: (sha256) => blobs.path(sha256),
+      fetch: (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }),
+      fetchDataset: (reference) =>
+        fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
+      evaluate: (job) => evaluate(config, python.path, job, logger),
+      payoutRoot: (shares) => buildPayouts(shares).root,
+      isSubmitted: async (jobId) => awaitsVerdict((await chain.job(jobId)).state),
+      async accept(job) {
+        await emeth.verify(job);
+        await forget();
+      },
+      async reject(job, reasonHash) {
+        await emeth.rejectResult(job, reasonHash);
+        await forget();
+      },
+      clock,
+      logger,
+      signal,
+    },
+  );
+  logger.info('Verifier ready', { address: wallet.address, chainId: chain.chainId, storageApi });
+  const cursorId = `${chain.chainId}:${chain.core}:verifier`;
+  const tell = async (jobId: JobId) => {
+    const row = await store.jobs.find(jobId);
+    const job = row && (await describeSubmission(chain, row));
+    if (job) verifier.onSubmitted(job);
+  };
+  // Submitted and not judged when we last ended.
+  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await tell(row.id);
+  const watching = watchChain(
+    { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
+    {
+      chain,
+      clock,
+      logger,
+      loadCursors: () => store.cursors.findPair(cursorId),
+      async onFinal(events, cursor) {
+        await store.transaction(async (tx) => {
+          await applyEvents(tx, events);
+          await tx.cursors.save(cursorId, cursor);
+        });
+        for (const event of events)
+          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await tell(event.jobId);
+      },
+    },
+    signal,
+  );
+  await untilAllEnd([verifier.run(), watching, sender.keep()], stop);
+  logger.info('Verifier stopped');
+}
+
+/** A verdict may still be given: a challenged result can only be settled by verifiers. */
+function awaitsVerdict(state: ChainState): boolean {
+  return state === 'SUBMITTED' || state === 'DISPUTED';
+}
+
+/** What the chain says of a submitted job; undefined when it is not submitted any more. */
+async function describeSubmission(chain: Chain, row: JobRow): Promise<SubmittedJob | undefined> {
+  const submitted = await findSubmission(chain, row.id);
+  if (!submitted || !awaitsVerdict((await chain.job(row.id)).state)) return undefined;
+  const { jobId, node, resultHash, payoutRoot, fuelUsed } = submitted;
+  const { dataset, params, feeWei, fuelLimit } = row;
+  const { chainId, core: contract } = chain;
+  return { jobId, chainId, contract, node, dataset, params, feeWei, fuelLimit, resultHash, payoutRoot, fuelUsed };
+}
+
+/** Has a Python child of its own prepare the data and evaluate the model. */
+async function evaluate(
+  config: VerifierConfig,
+  python: string,
+  job: Parameters<JudgeDeps['evaluate']>[0],
+  logger: Logger,
+): ReturnType<JudgeDeps['evaluate']> {
+  const { jobId, params, workDir } = job;
+  const { device, maxDatasetBytes: maxBytes } = config;
+  const threads = threadsOf(config);
+  await using child = openTrainer({ kind: 'coordinate', device, threads, workDir, jobId, params }, { python, logger });
+  const {
+    type: _type,
+    id: _id,
+    ...prepared
+  } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
+  const model = { directory: job.directory };
+  const { loss } = await child.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
+  return { prepared, loss };
+}

@@ -1,0 +1,94 @@
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BlobStore } from '../blobs/blob-store';
+import { datasetSize } from '../blobs/dataset';
+import { RemoteBlobs } from '../blobs/remote-blobs';
+import type { Wallet } from '../chain/wallet';
+import { Sha256 } from '../domain/ids';
+import { AppError } from '../lib/errors';
+import { Manifest } from '../protocol/manifest';
+import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
+import { openProgress } from '../terminal/print';
+import type { Account } from './account';
+
+export type StorageError = { code: 'config/no-storage' } | { code: 'result/bad-manifest'; sha256: string };
+
+/** A storage API as requesters use it; transfers show their progress and go on where they were cut. */
+export interface Storage {
+  /** Bytes of a data set; 0 when its server does not say. */
+  sizeOf(reference: string): Promise<number>;
+  upload(path: string, wallet: Wallet): Promise<void>;
+  /** Writes a checked blob to a file. */
+  fetchTo(sha256: string, path: string, label: string): Promise<void>;
+  manifest(sha256: string): Promise<Manifest>;
+}
+
+const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
+
+/** The storage of the options or the configuration. What is under way is kept in the data directory. */
+export function openStorage(
+  { config, dataDir }: Pick<Account, 'config' | 'dataDir'>,
+  options: { storage?: string | undefined },
+  signal: AbortSignal,
+): Storage {
+  const storageApi = options.storage ?? config.storageApi;
+  if (!storageApi) {
+    const sentence = 'No storage is known; set storageApi in the configuration or name one with --storage.';
+    throw new AppError<StorageError>({ code: 'config/no-storage' }, sentence);
+  }
+  const remote = new RemoteBlobs(storageApi);
+  // Not a role's own blobs: ours are removed as soon as they have arrived.
+  const passing = new BlobStore(join(dataDir, 'transfers'));
+  const download = (sha256: Sha256, label: string, maxBytes: number) =>
+    withProgress(label, (onProgress) => remote.download(sha256, passing, maxBytes, { signal, onProgress }));
+
+  return {
+    sizeOf: (reference) =>
+      datasetSize(reference, passing, { storageApi, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: true }),
+    async upload(path, wallet) {
+      const { sha256 } = await passing.add(path, { move: false });
+      const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
+      await withProgress('upload', (onProgress) =>
+        remote.upload(sha256, passing, wallet.address, sign, { signal, onProgress }),
+      );
+      await passing.remove(sha256);
+    },
+    async fetchTo(name, path, label) {
+      const sha256 = Sha256.parse(name);
+      await download(sha256, label, Number.MAX_SAFE_INTEGER);
+      await copyFile(passing.path(sha256), path);
+      await passing.remove(sha256);
+    },
+    async manifest(name) {
+      const sha256 = Sha256.parse(name);
+      await download(sha256, 'manifest', MAX_MANIFEST_BYTES);
+      const manifest = await readManifest(passing, sha256);
+      await passing.remove(sha256);
+      return manifest;
+    },
+  };
+}
+
+async function readManifest(blobs: BlobStore, sha256: Sha256): Promise<Manifest> {
+  try {
+    return Manifest.parse(JSON.parse(await readFile(blobs.path(sha256), 'utf8')));
+  } catch (cause) {
+    throw new AppError<StorageError>(
+      { code: 'result/bad-manifest', sha256 },
+      `The result ${sha256} is not a manifest; the node submitted something else.`,
+      { cause },
+    );
+  }
+}
+
+async function withProgress<T>(
+  label: string,
+  work: (onProgress: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
+  const progress = openProgress(label);
+  try {
+    return await work(progress.update);
+  } finally {
+    progress.end();
+  }
+}

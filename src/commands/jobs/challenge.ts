@@ -1,0 +1,51 @@
+import type { Command } from 'commander';
+import { formatEmt } from '../../domain/emt';
+import type { JobId } from '../../domain/ids';
+import { type ChainState, isTerminal } from '../../domain/job';
+import { AppError } from '../../lib/errors';
+import { type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines, talk } from '../../terminal/print';
+
+export type ChallengeError = { code: 'challenge/ended'; jobId: JobId; state: ChainState };
+
+interface ChallengeOptions extends CommonOptions {
+  dryRun?: boolean | undefined;
+}
+
+export function registerChallenge(program: Command): void {
+  program
+    .command('challenge')
+    .description('dispute a submitted result with a bond; it is lost if the verifiers find the result good')
+    .argument('<id>', 'job id')
+    .option('--dry-run', 'only show the bond')
+    .addHelpText('after', example('emeth challenge 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9 --dry-run'))
+    .action(challenge);
+}
+
+async function challenge(id: string, options: ChallengeOptions): Promise<void> {
+  const { openAccount } = await import('../../app/account.js');
+  const { parseJobId } = await import('../../terminal/arguments.js');
+  const { requireJob } = await import('../../app/chain-job.js');
+  const jobId = parseJobId(id);
+  await using account = await openAccount(options);
+  const { state: before } = await requireJob(account.chain, jobId);
+  requireOpen(jobId, before);
+  const bondWei = await account.chain.bondOf(jobId);
+  if (options.dryRun) {
+    if (options.json) return printJson({ jobId, state: before, bondWei, sent: false });
+    return talk(`The bond would be ${formatEmt(bondWei)}.`);
+  }
+  const { hash } = await account.emeth.challenge(jobId, bondWei);
+  const { state } = await account.chain.job(jobId);
+  if (options.json) return printJson({ jobId, state, bondWei, hash, sent: true });
+  printLines(`${jobId} is ${state}, with a bond of ${formatEmt(bondWei)}.`);
+}
+
+/** Of a job that ended the contract remembers too little to say a bond, and there is nothing left to dispute. */
+function requireOpen(jobId: JobId, state: ChainState): void {
+  if (!isTerminal(state)) return;
+  throw new AppError<ChallengeError>(
+    { code: 'challenge/ended', jobId, state },
+    `The job ${jobId} has ended: it is ${state}; only a submitted result can be challenged.`,
+  );
+}

@@ -1,0 +1,68 @@
+import type { Command } from 'commander';
+import type { QueueOptions } from '../../app/queue';
+import { formatEmt } from '../../domain/emt';
+import type { JobDetails } from '../../protocol/admin';
+import { example } from '../../terminal/options';
+import { printJson, printLines } from '../../terminal/print';
+
+export function registerJob(program: Command): void {
+  program
+    .command('job')
+    .description("show one job: state, history, rounds, and the ledger's audit")
+    .argument('<id>', 'job id')
+    .option('--url <url>', 'ask the master at this address (default: my_url, else its database)')
+    .addHelpText('after', example('emeth job 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9 --json'))
+    .action(job);
+}
+
+async function job(id: string, options: QueueOptions): Promise<void> {
+  const { parseJobId } = await import('../../terminal/arguments.js');
+  const { openQueue } = await import('../../app/queue.js');
+  const jobId = parseJobId(id);
+  await using queue = await openQueue(options);
+  const details = await queue.find(jobId);
+  if (options.json) return printJson(details);
+  printLines(...describe(details));
+}
+
+function describe(job: JobDetails): string[] {
+  const lines: [string, string | undefined][] = [
+    ['job', job.jobId],
+    ['state', `${job.state} (on chain: ${job.chainState})`],
+    ['reason', job.reason],
+    ['requester', job.requester],
+    ['dataset', job.dataset],
+    ['fee', formatEmt(BigInt(job.feeWei))],
+    ['deadline', new Date(job.deadlineMs).toISOString()],
+    ['progress', describeProgress(job)],
+    ['ledger', describeLedger(job)],
+    ['workers', job.workers.map((worker) => worker.address).join(' ')],
+  ];
+  const facts = lines.filter(([, text]) => text).map(([name, text]) => `${name.padEnd(10)} ${text}`);
+  const rounds = job.rounds.map(describeRound);
+  const history = job.history.map(
+    ({ state, atMs, reason }) => `${new Date(atMs).toISOString()}  ${state}${reason ? `  ${reason}` : ''}`,
+  );
+  return [...facts, ...section('rounds', rounds), ...section('history', history)];
+}
+
+function describeProgress({ progress }: JobDetails): string | undefined {
+  if (!progress) return undefined;
+  const eta = progress.etaSeconds === undefined ? '' : `, ${progress.etaSeconds} s left`;
+  return `${progress.mergedBlocks} of ${progress.totalBlocks} blocks, round ${progress.round}${eta}`;
+}
+
+function describeLedger({ ledger }: JobDetails): string | undefined {
+  if (!ledger) return undefined;
+  const { blocks, epochs, minMerged, maxMerged } = ledger;
+  return `${blocks} blocks over ${epochs} epochs; each merged ${minMerged} to ${maxMerged} times`;
+}
+
+function describeRound({ round, state, updates, validationLoss }: JobDetails['rounds'][number]): string {
+  const loss = validationLoss === undefined ? '' : `  validation loss ${validationLoss.toFixed(4)}`;
+  return `${String(round).padStart(4)}  ${state}  ${updates} updates${loss}`;
+}
+
+function section(title: string, lines: string[]): string[] {
+  return lines.length > 0 ? ['', title, ...lines] : [];
+}

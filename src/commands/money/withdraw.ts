@@ -1,0 +1,207 @@
+import type { Command } from 'commander';
+import type { Account } from '../../app/account';
+import type { Claim } from '../../chain/emeth';
+import type { Rewards, SlotReward } from '../../chain/rewards';
+import type { Sweep, WithdrawalPart } from '../../chain/withdrawal-parts';
+import { formatEmt, formatEth } from '../../domain/emt';
+import type { Address } from '../../domain/ids';
+import { AppError } from '../../lib/errors';
+import { amount, type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines, talk } from '../../terminal/print';
+
+interface WithdrawOptions extends CommonOptions {
+  to?: string | undefined;
+  dryRun?: boolean | undefined;
+  wait: boolean;
+  sweep?: string[] | undefined;
+  storage?: string | undefined;
+  sign?: boolean | undefined;
+  tip?: bigint | undefined;
+  relay?: string | undefined;
+}
+
+/** All that an account can take out now, and how. */
+interface Plan {
+  account: Address;
+  to: Address;
+  creditWei: bigint;
+  /** Pay of verified jobs that has to be claimed first. */
+  claims: Claim[];
+  /** This node's jobs with pay that nobody claimed in time. */
+  sweeps: Sweep[];
+  /** Rewards of closed days; they go to the node's payout wallet. */
+  slots: SlotReward[];
+  rewards: Rewards | undefined;
+  /** The transactions to the escrow, for pay and credit, and the days of those to the reward pool. */
+  parts: WithdrawalPart[];
+  slotParts: number[][];
+}
+
+export function registerWithdraw(program: Command): void {
+  program
+    .command('withdraw')
+    .description(
+      'take out all that is owed to this account: credit, pay that was not claimed yet, rewards of past days',
+    )
+    .option('--to <address>', "who receives it (default: a registered node's payout wallet, else the account itself)")
+    .option('--storage <url>', 'where the results of jobs with unclaimed pay are (default: storageApi)')
+    .option('--sweep <job...>', 'of these jobs of this node, also what their workers did not claim in time')
+    .option('--dry-run', 'only show what would be moved, and what it would cost')
+    .option('--no-wait', 'return when it is mined; otherwise when no reorganisation can take it back (`confirmations`)')
+    .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to bring')
+    .option('--tip <amount>', 'with --sign: what whoever brings it gets of the credit (default: nothing)', amount)
+    .option('--relay <file>', 'bring a withdrawal that another account signed')
+    .addHelpText(
+      'after',
+      example(
+        'emeth withdraw --dry-run',
+        'emeth withdraw --config config/worker.json --to 0x90f79bf6eb2c4f870365e785982e1f101e93b906',
+        'emeth withdraw --config config/worker.json --sign --tip 0.1emt > mine.json',
+        'emeth withdraw --config config/master.json --relay mine.json',
+      ),
+    )
+    .action(withdraw);
+}
+
+async function withdraw(options: WithdrawOptions): Promise<void> {
+  requireOneAct(options);
+  const { openAccount } = await import('../../app/account.js');
+  const { relaySigned, signCredit } = await import('./withdraw-signed.js');
+  await using account = await openAccount(options);
+  if (options.relay !== undefined) return await relaySigned(account, options.relay, options);
+  const to = await receiverOf(account, options);
+  if (options.sign) return await signCredit(account, to, options.tip ?? 0n);
+  const hashes: string[] = [];
+  await lookAgain(() => takeOut(account, to, hashes, options));
+}
+
+/**
+ * What an earlier run left under way, or a master that pays its workers, may be faster than we are: then the contract refuses what we
+ * meant to do, and what is left is known after another look.
+ */
+async function lookAgain(act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'chain/reverted') throw error;
+    talk(`${error.message} Looking again at what is owed.`);
+    await act();
+  }
+}
+
+async function takeOut(account: Account, to: Address, hashes: string[], options: WithdrawOptions): Promise<void> {
+  // What an earlier run left under way may be what we would plan.
+  await account.sender.catchUp(() => talk('Waiting until earlier transactions of this account are mined.'));
+  const plan = await makePlan(account, to, options);
+  const gasWei = await estimate(account, plan);
+  const isAnything = amountWeiOf(plan) + rewardWeiOf(plan) > 0n;
+  if (!options.json) printLines(...describe(plan));
+  talk(isAnything ? `It costs about ${formatEth(gasWei)} of gas.` : 'There is nothing to withdraw.');
+  if (isAnything && !options.dryRun) await carryOut(account, plan, hashes, options);
+  const creditAfter = await account.chain.credit(plan.account);
+  if (options.json)
+    return printJson({ ...factsOf(plan), gasWei, creditAfter, hash: hashes[0], hashes, sent: hashes.length > 0 });
+  if (hashes.length > 0) printLines(`in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
+}
+
+function requireOneAct({ sign, relay, tip, dryRun }: WithdrawOptions): void {
+  const refuse = (problem: string) => new AppError({ code: 'usage/two-acts' }, problem);
+  if (sign && relay !== undefined) throw refuse('--sign and --relay are two acts of two accounts; name one of them.');
+  if (tip !== undefined && !sign) throw refuse('--tip is what a signed withdrawal offers; name it with --sign.');
+  if (sign && dryRun) throw refuse('--sign sends nothing anyway; leave --dry-run out.');
+}
+
+/** Who gets the tokens: whom the caller names, else the node's payout wallet, else the account. */
+async function receiverOf(account: Account, options: WithdrawOptions): Promise<Address> {
+  const { openRegistry } = await import('../../chain/registry.js');
+  const { parseAddress } = await import('../../terminal/arguments.js');
+  if (options.to !== undefined) return parseAddress(options.to);
+  const node = await (await openRegistry(account.chain))?.find(account.emeth.address);
+  return node?.payout ?? account.emeth.address;
+}
+
+async function makePlan(account: Account, to: Address, options: WithdrawOptions): Promise<Plan> {
+  const { openRewards } = await import('../../chain/rewards.js');
+  const { findPendingPay, findUnclaimed } = await import('./pending-pay.js');
+  const { chain, emeth } = account;
+  const { cutSlots, cutWithdrawal } = await import('../../chain/withdrawal-parts.js');
+  const rewards = await openRewards(chain);
+  const creditWei = await chain.credit(emeth.address);
+  const claims = await findPendingPay(account, options);
+  const sweeps = await findUnclaimed(account, options.sweep ?? []);
+  const slots = (await rewards?.unclaimed(emeth.address)) ?? [];
+  const parts = cutWithdrawal(creditWei, claims, sweeps);
+  const slotParts = cutSlots(slots.map(({ slot }) => slot));
+  return { account: emeth.address, to, creditWei, claims, sweeps, slots, rewards, parts, slotParts };
+}
+
+/**
+ * One transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out what it collects, so that a run
+ * that was cut short leaves the parts after it as they were.
+ */
+async function carryOut(
+  { emeth, sender }: Account,
+  plan: Plan,
+  hashes: string[],
+  { wait }: WithdrawOptions,
+): Promise<void> {
+  for (const { amountWei, collected } of plan.parts)
+    hashes.push((await emeth.withdraw(plan.to, amountWei, collected)).hash);
+  for (const slots of plan.slotParts) if (plan.rewards) hashes.push((await plan.rewards.claim(sender, slots)).hash);
+  if (!wait) return;
+  talk(`Mined in ${hashes.join(', ')}; waiting until it is final. To stop waiting loses nothing.`);
+  const settled = await Promise.all(hashes.map((hash) => sender.settle(hash)));
+  hashes.splice(0, hashes.length, ...settled.map(({ hash }) => hash));
+}
+
+async function estimate({ emeth, sender }: Account, plan: Plan): Promise<bigint> {
+  let gasWei = 0n;
+  for (const { amountWei, collected } of plan.parts)
+    gasWei += await emeth.estimateWithdrawWei(plan.to, amountWei, collected);
+  for (const slots of plan.slotParts) gasWei += (await plan.rewards?.estimateClaimWei(sender, slots)) ?? 0n;
+  return gasWei;
+}
+
+function factsOf(plan: Plan): object {
+  return {
+    account: plan.account,
+    to: plan.to,
+    amountWei: amountWeiOf(plan),
+    creditBefore: plan.creditWei,
+    claims: plan.claims.map(({ ref, share }) => ({ jobId: ref.jobId, amountWei: share.amountWei })),
+    sweeps: plan.sweeps,
+    slots: plan.slots,
+    rewardWei: rewardWeiOf(plan),
+  };
+}
+
+function describe(plan: Plan): string[] {
+  const [claimedWei, sweptWei] = [claimedWeiOf(plan), sweptWeiOf(plan)];
+  return [
+    `credit   ${formatEmt(plan.creditWei)} to ${plan.to}`,
+    ...(claimedWei > 0n
+      ? [`pay      ${formatEmt(claimedWei)} of ${plan.claims.length} jobs, claimed and moved along`]
+      : []),
+    ...(sweptWei > 0n ? [`swept    ${formatEmt(sweptWei)} that workers of ${plan.sweeps.length} jobs left`] : []),
+    ...(plan.slots.length > 0
+      ? [`rewards  ${formatEmt(rewardWeiOf(plan))} of ${plan.slots.length} days, to the payout wallet`]
+      : []),
+  ];
+}
+
+/** What the escrow pays out: the credit, and the claims and sweeps that become credit first. Rewards come from the pool. */
+function amountWeiOf(plan: Plan): bigint {
+  return plan.creditWei + claimedWeiOf(plan) + sweptWeiOf(plan);
+}
+
+function claimedWeiOf({ claims }: Plan): bigint {
+  return claims.reduce((sum, { share }) => sum + share.amountWei, 0n);
+}
+
+function sweptWeiOf({ sweeps }: Plan): bigint {
+  return sweeps.reduce((sum, { amountWei }) => sum + amountWei, 0n);
+}
+
+function rewardWeiOf({ slots }: Plan): bigint {
+  return slots.reduce((sum, { amountWei }) => sum + amountWei, 0n);
+}

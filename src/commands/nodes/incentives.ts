@@ -1,0 +1,87 @@
+import type { Command } from 'commander';
+import type { Chain } from '../../chain/client';
+import type { SlotReward } from '../../chain/rewards';
+import { formatEmt } from '../../domain/emt';
+import type { Address, JobId } from '../../domain/ids';
+import type { ChainState } from '../../domain/job';
+import { type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines } from '../../terminal/print';
+
+/** What a node has earned, has at stake in jobs, and may still take. */
+export interface Incentives {
+  creditWei: bigint;
+  lockedDepositsWei: bigint;
+  /** Rewards of closed days that wait to be claimed. */
+  unclaimedSlots: SlotReward[];
+  unclaimedWei: bigint;
+  /** Jobs it took, by where they stand. */
+  jobs: Partial<Record<ChainState, number>>;
+}
+
+interface IncentiveOptions extends CommonOptions {
+  nodeAddr: string;
+}
+
+export function registerQueryNodeIncentive(program: Command): void {
+  program
+    .command('query-node-incentive')
+    .description("show a node's credit, its deposits in running jobs, and slot rewards it has not claimed")
+    .requiredOption('--node-addr <address>', 'the node, with or without 0x')
+    .addHelpText('after', example('emeth query-node-incentive --node-addr 0x90f79bf6eb2c4f870365e785982e1f101e93b906'))
+    .action(queryNodeIncentive);
+}
+
+async function queryNodeIncentive(options: IncentiveOptions): Promise<void> {
+  const { openReader } = await import('../../app/account.js');
+  const { parseNamed } = await import('../../app/registry.js');
+  const node = await parseNamed(options.nodeAddr);
+  await using reader = await openReader(options);
+  const incentives = await readIncentives(reader.chain, node, reader.config.fromBlock);
+  if (options.json) return printJson({ node, ...incentives });
+  printLines(`node       ${node}`, ...describeIncentives(incentives));
+}
+
+/** Reads all of it from the chain, from `fromBlock` on. */
+export async function readIncentives(chain: Chain, node: Address, fromBlock: number): Promise<Incentives> {
+  const { openRewards } = await import('../../chain/rewards.js');
+  const { jobsTakenBy } = await import('../../chain/node-history.js');
+  const rewards = await openRewards(chain);
+  const states = await statesOf(chain, await jobsTakenBy(chain, node, fromBlock));
+  const unclaimedSlots = (await rewards?.unclaimed(node)) ?? [];
+  return {
+    creditWei: await chain.credit(node),
+    lockedDepositsWei: (await rewards?.lockedDeposits(node, [...states.keys()])) ?? 0n,
+    unclaimedSlots,
+    unclaimedWei: unclaimedSlots.reduce((sum, { amountWei }) => sum + amountWei, 0n),
+    jobs: count([...states.values()]),
+  };
+}
+
+/** Incentives for people. */
+export function describeIncentives(incentives: Incentives): string[] {
+  const { unclaimedSlots, jobs } = incentives;
+  const counts = Object.entries(jobs).map(([state, number]) => `${number} ${state}`);
+  return [
+    `credit     ${formatEmt(incentives.creditWei)}   (move it with: emeth withdraw)`,
+    `deposits   ${formatEmt(incentives.lockedDepositsWei)} in jobs that run or wait for their verdict`,
+    `rewards    ${formatEmt(incentives.unclaimedWei)} unclaimed, of ${unclaimedSlots.length} days`,
+    ...unclaimedSlots.map(({ slot, amountWei }) => `  ${dayOf(slot)}  ${formatEmt(amountWei)}`),
+    `jobs       ${counts.length > 0 ? counts.join(', ') : 'none'}`,
+  ];
+}
+
+function dayOf(slot: number): string {
+  return new Date(slot * 86_400_000).toISOString().slice(0, 10);
+}
+
+async function statesOf(chain: Chain, jobIds: readonly JobId[]): Promise<Map<JobId, ChainState>> {
+  const states = new Map<JobId, ChainState>();
+  for (const jobId of jobIds) states.set(jobId, (await chain.job(jobId)).state);
+  return states;
+}
+
+function count(states: readonly ChainState[]): Incentives['jobs'] {
+  const counts: Incentives['jobs'] = {};
+  for (const state of states) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
+}

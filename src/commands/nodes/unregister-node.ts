@@ -1,0 +1,64 @@
+import type { Command } from 'commander';
+import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
+import type { Operator } from '../../chain/operator';
+import type { RegisteredNode } from '../../chain/registry';
+import { formatEmt } from '../../domain/emt';
+import { type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines } from '../../terminal/print';
+
+interface UnregisterOptions extends CommonOptions {
+  nodeAddr?: string | undefined;
+  undo?: boolean | undefined;
+}
+
+/** What the command did, or found it has to wait for. */
+interface Outcome {
+  did: 'deactivated' | 'waits' | 'stake-withdrawn' | 'reactivated';
+  hash?: string | undefined;
+}
+
+export function registerUnregisterNode(program: Command): void {
+  program
+    .command('unregister-node')
+    .description('take a node out of service; run it again once the unbonding time is over to take the stake out')
+    .option('--node-addr <address>', 'the node (default: the account of the configuration)')
+    .option('--undo', 'put a node that is unbonding back into service')
+    .addHelpText('after', example('emeth unregister-node', 'emeth unregister-node --undo'))
+    .action(unregisterNode);
+}
+
+async function unregisterNode(options: UnregisterOptions): Promise<void> {
+  const { openAccount } = await import('../../app/account.js');
+  const { openOperator } = await import('../../chain/operator.js');
+  await using account = await openAccount(options);
+  const { chain } = account;
+  const registry = await requireRegistry(chain);
+  const node = await requireNode(registry, await nodeOrOwn(options.nodeAddr, account));
+  const operator = openOperator(chain, registry, account.sender);
+  const outcome = options.undo ? await undo(operator, node) : await goOn(operator, node, await chain.nowMs());
+  const after = await registry.find(node.node);
+  if (options.json) return printJson({ ...outcome, node: node.node, stakeWei: node.stakeWei, ...after });
+  printLines(inWords(outcome, node, after));
+}
+
+async function goOn(
+  operator: Operator,
+  { node, status, unbondsAtMs = 0 }: RegisteredNode,
+  nowMs: number,
+): Promise<Outcome> {
+  if (status === 'ACTIVE') return { did: 'deactivated', ...(await operator.deactivate(node)) };
+  if (nowMs < unbondsAtMs) return { did: 'waits' };
+  return { did: 'stake-withdrawn', ...(await operator.withdrawStake(node)) };
+}
+
+async function undo(operator: Operator, { node }: RegisteredNode): Promise<Outcome> {
+  return { did: 'reactivated', ...(await operator.reactivate(node)) };
+}
+
+function inWords({ did }: Outcome, { node, stakeWei }: RegisteredNode, after: RegisteredNode | undefined): string {
+  if (did === 'reactivated') return `${node} takes jobs again.`;
+  if (did === 'stake-withdrawn')
+    return `${node} is not registered any more; ${formatEmt(stakeWei)} went to its operator.`;
+  const day = new Date(after?.unbondsAtMs ?? 0).toISOString();
+  return `${node} takes no more jobs. Run this again from ${day} on to take out ${formatEmt(stakeWei)}.`;
+}

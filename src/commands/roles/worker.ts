@@ -1,0 +1,134 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { loadRole, openRoleLogger, type RoleContext, stopSignal } from '../../app/context';
+import type { WorkerConfig } from '../../config/schema';
+import type { Clock } from '../../lib/clock';
+import type { Logger } from '../../lib/logger';
+import type { TrainerSpec } from '../../protocol/trainer';
+import { type CommonOptions, example } from '../../terminal/options';
+
+export function registerWorker(program: Command): void {
+  program
+    .command('worker')
+    .description('train for a master: dial in, take leases, send updates')
+    .addHelpText(
+      'after',
+      example('emeth worker', 'emeth worker --config config/worker.json --data-dir /var/lib/emeth/worker'),
+    )
+    .action(worker);
+}
+
+interface Tools {
+  clock: Clock;
+  logger: Logger;
+  signal: AbortSignal;
+}
+
+async function worker(options: CommonOptions): Promise<void> {
+  const context = await loadRole('worker', options);
+  const logger = await openRoleLogger('worker', context, options);
+  const signal = stopSignal();
+  const { systemClock: clock } = await import('../../lib/clock.js');
+  const { lockDataDir } = await import('../../store/lock.js');
+
+  await using _lock = await lockDataDir(context.dataDir);
+  const tools = { clock, logger, signal };
+  const chainId = await findChain(context.config, tools).catch((error) => {
+    if (!signal.aborted) throw error;
+  });
+  if (chainId !== undefined) await work(context, chainId, tools);
+  logger.info('Worker stopped');
+}
+
+/** Works until the signal; closing ends the link, then the child. */
+async function work(context: RoleContext<'worker'>, chainId: number, tools: Tools): Promise<void> {
+  const { config, dataDir } = context;
+  const { clock, logger, signal } = tools;
+  const { BlobStore } = await import('../../blobs/blob-store.js');
+  const { openWallet, recoverTyped } = await import('../../chain/wallet.js');
+  const { version } = await import('../../lib/version.js');
+  const { openLinkClient } = await import('../../link/client.js');
+  const { openWorker } = await import('../../worker/worker.js');
+  const { openPin } = await import('../../worker/pin.js');
+  const { ReceiptBook } = await import('../../worker/receipts.js');
+  const { keyOrNew } = await import('../../app/keys.js');
+
+  const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
+  using machine = await openMachine(context, logger);
+  const { device, devices, processes, threads, powerCapacity, openChild } = machine;
+  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const book = { worker: wallet.address, chainId, recoverTyped, logger };
+  const receipts = new ReceiptBook(join(dataDir, 'receipts.jsonl'), book);
+  const { microBatch, timeout, masterAddress } = config;
+
+  await using worker = await openWorker(
+    { dataDir, device, threads, processes, microBatch, timeout },
+    {
+      pull: (blob, pullOptions) => link.pull(blob, pullOptions),
+      send: (message) => link.send(message),
+      ...{ blobs, receipts, openChild, clock, logger },
+    },
+  );
+  await using link = openLinkClient(
+    { url: linkUrl(config.master_node_url), chainId, masterAddress, version },
+    {
+      offer: () => ({ devices, powerCapacity, held: worker.held() }),
+      pinned: openPin(dataDir),
+      handlers: worker,
+      ...{ wallet, recoverTyped, blobs, logger, clock },
+    },
+  );
+  logger.info('Worker ready', {
+    address: wallet.address,
+    gflops: Math.round(powerCapacity),
+    device,
+    threads: threads(),
+  });
+  if (!signal.aborted) await new Promise((stop) => signal.addEventListener('abort', stop, { once: true }));
+  logger.info('Stopping', { state: worker.state.kind });
+}
+
+/** Python and what it computes on, checked and measured before the master hears of us. */
+async function openMachine({ config, dataDir }: RoleContext<'worker'>, logger: Logger) {
+  const { openCoreShare } = await import('../../runner/core-share.js');
+  const { findPython } = await import('../../runner/python.js');
+  const { openTrainer } = await import('../../runner/trainer.js');
+  const { listDevices } = await import('../../worker/devices.js');
+  const { measureSpeed } = await import('../../worker/speed.js');
+  const { device } = config;
+  const python = await findPython(config.python);
+  const devices = listDevices(device, python);
+  const cores = openCoreShare();
+  const processes = device === 'cuda' ? devices.length : 1;
+  const threads = () => config.threads || Math.max(1, Math.floor(cores.threads() / processes));
+  const openChild = (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
+  const measured = { dataDir, device, devices, threads: threads() };
+  const powerCapacity = config.powerCapacity ?? (await measureSpeed(measured, { openChild, logger }));
+  const end = () => cores[Symbol.dispose]();
+  return { device, devices, processes, threads, powerCapacity, openChild, [Symbol.dispose]: end };
+}
+
+const MASTER_RETRY_MS = 2000;
+
+/** The chain the master works on: needed to sign for it. Waits for a master that does not run yet. */
+async function findChain(config: WorkerConfig, { clock, logger, signal }: Tools): Promise<number> {
+  if (config.chainId !== undefined) return config.chainId;
+  const url = new URL('/healthz', config.master_node_url);
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) });
+      const { chainId } = (await response.json()) as { chainId?: unknown };
+      if (typeof chainId === 'number') return chainId;
+      throw new Error('the answer is not a master’s');
+    } catch (error) {
+      if (isFirst) logger.warn('Master does not answer yet; waiting for it', { url: config.master_node_url }, error);
+      await clock.sleep(MASTER_RETRY_MS, signal);
+    }
+  }
+}
+
+function linkUrl(masterUrl: string): string {
+  const url = new URL('/link', masterUrl);
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}

@@ -1,0 +1,64 @@
+import type { Command } from 'commander';
+import { AppError } from '../../lib/errors';
+import type { Store, StoreOptions } from '../../store/open';
+import { type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines, talk } from '../../terminal/print';
+
+interface DbInitOptions extends CommonOptions {
+  yes?: boolean | undefined;
+}
+
+const CONFIRMATION = 'drop';
+
+export function registerDbInit(program: Command): void {
+  program
+    .command('db-init')
+    .description("create the queue's tables; a queue that exists is dropped, after asking")
+    .option('--yes', 'drop without asking')
+    .addHelpText('after', example('emeth db-init --config config/master.json'))
+    .action(dbInit);
+}
+
+async function dbInit(options: DbInitOptions): Promise<void> {
+  const { loadRole } = await import('../../app/context.js');
+  const { openMasterStore, storeOptions } = await import('../../app/open-store.js');
+  const { config, dataDir } = await loadRole('master', options);
+  const target = storeOptions(config, dataDir);
+  const where = describeTarget(target);
+
+  const jobs = await countJobs(await openMasterStore(config, dataDir));
+  if (jobs > 0) {
+    if (!options.yes) await confirm(where, jobs);
+    const { resetStore } = await import('../../store/open.js');
+    await resetStore(target);
+  }
+  if (options.json) return printJson({ database: where, dropped: jobs });
+  printLines(
+    jobs > 0 ? `Dropped ${jobs} jobs and made the tables of ${where} anew.` : `The tables of ${where} are ready.`,
+  );
+}
+
+async function countJobs(store: Store): Promise<number> {
+  await using open = store;
+  return (await open.jobs.list({})).length;
+}
+
+/** Throws unless a person at a terminal types the word. */
+async function confirm(where: string, jobs: number): Promise<void> {
+  const question = `${where} holds ${jobs} jobs. Their state and history will be lost for ever.`;
+  if (!process.stdin.isTTY) {
+    throw new AppError({ code: 'usage/needs-yes' }, `${question} Nobody is here to ask; add --yes to drop them.`);
+  }
+  const { createInterface } = await import('node:readline/promises');
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  talk(question);
+  const answer = await terminal.question(`Type "${CONFIRMATION}" to go on: `);
+  terminal.close();
+  if (answer.trim() !== CONFIRMATION) {
+    throw new AppError({ code: 'usage/not-confirmed' }, 'Nothing was dropped.');
+  }
+}
+
+function describeTarget(target: StoreOptions): string {
+  return target.kind === 'sqlite' ? target.path : `${target.user}@${target.host}:${target.port}/${target.database}`;
+}

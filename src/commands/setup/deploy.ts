@@ -1,0 +1,207 @@
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { Deployment, DeploymentPlan, Places } from '../../chain/deploy';
+import type { Deployer } from '../../chain/deployer';
+import type { Address } from '../../domain/ids';
+import { AppError } from '../../lib/errors';
+import { type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines, talk } from '../../terminal/print';
+
+export type DeployUsageError =
+  | { code: 'usage/fund-without-dev' }
+  | { code: 'usage/no-key' }
+  | { code: 'usage/other-deployment'; path: string }
+  | { code: 'usage/unfinished-deployment'; path: string };
+
+interface DeployCommandOptions extends CommonOptions {
+  endpoint: string[];
+  privateKeyFile?: string | undefined;
+  verifier: string[];
+  holder?: string | undefined;
+  admin?: string | undefined;
+  network: string;
+  force?: boolean | undefined;
+  dev?: boolean | undefined;
+  fund: string[];
+}
+
+interface Files {
+  /** Where the network's contracts are, for configurations to name. */
+  network: string;
+  /** There from before the first transaction until `network` is written. */
+  unfinished: string;
+}
+
+const COIN = 10n ** 18n;
+
+export function registerDeploy(program: Command): void {
+  program
+    .command('deploy')
+    .description(
+      'deploy token, escrow, node registry and reward pool, check code, roles and links, and note where they are',
+    )
+    .requiredOption('--endpoint <url...>', 'JSON-RPC address of the Ethereum node, or several of one chain', addHttpUrl)
+    .option('--private-key-file <file>', 'key of the deploying account, readable by you alone')
+    .option('--dev', "use the development chain's first account instead of a key of yours")
+    .option('--verifier <address...>', 'accounts that may verify results', [])
+    .option('--holder <address>', 'gets the whole first supply of EMT (default: the deploying account)')
+    .option('--admin <address>', 'administrator of the contract (default: the deploying account)')
+    .option('--fund <address...>', 'with --dev: gives each of them 10 coins for gas and 1000 EMT', [])
+    .option('--network <name>', 'written to config/networks/<name>.json', networkName, 'local')
+    .option('--force', 'although that file names another deployment, or an earlier run was interrupted')
+    .addHelpText(
+      'after',
+      example(
+        'emeth deploy --endpoint http://127.0.0.1:8545 --dev --verifier 0x90f7… --fund 0x90f7… 0x15d3…',
+        'emeth deploy --endpoint https://rpc.example.org --private-key-file deployer.key --verifier 0x… --network main',
+      ),
+    )
+    .action(deploy);
+}
+
+async function deploy(options: DeployCommandOptions): Promise<void> {
+  const { openDeployer } = await import('../../chain/deployer.js');
+  const { fundAccounts } = await import('../../chain/faucet.js');
+  const source = await keySource(options);
+  const accounts = await accountsOf(options);
+  const deployer = await openDeployer(options.endpoint, source);
+  try {
+    const files = filesOf(options.network);
+    const deployment = await deployInto(files, deployer, accounts, options);
+    const gifts = accounts.funded.map((to) => ({ to, ethWei: 10n * COIN, emtWei: 1000n * COIN }));
+    const [endpoint = ''] = options.endpoint;
+    if (gifts.length > 0) await fundAccounts(endpoint, source, deployment.tokenContractAddress, gifts);
+    if (options.json) return printJson({ ...deployment, network: files.network });
+    talk(`Deployed by ${deployer.address}; written to ${files.network}.`);
+    printLines(...Object.entries(deployment).map(([name, value]) => `${name.padEnd(27)}${value}`));
+  } finally {
+    deployer.close();
+  }
+}
+
+/** Deploys and writes it down, unless that would make the file name other contracts than it does. */
+async function deployInto(
+  files: Files,
+  { address, signer }: Deployer,
+  { holder = address, admin = address, verifiers }: Accounts,
+  options: DeployCommandOptions,
+): Promise<Deployment> {
+  const { default: writeFile } = await import('write-file-atomic');
+  const { deployContracts, planDeployment } = await import('../../chain/deploy.js');
+  const plan = await planDeployment(signer);
+  const endpoint = options.endpoint.length === 1 ? options.endpoint[0] : options.endpoint;
+  if (!options.force) await requireFree(files, { endpoint, ...plan.places }, signer);
+  await mkdir(join('config', 'networks'), { recursive: true });
+  await writeFile(files.unfinished, toText(plan));
+  const deployment = await deployContracts(signer, { holder, admin, verifiers }, plan);
+  await writeFile(files.network, toText({ endpoint, ...deployment }));
+  await rm(files.unfinished);
+  return deployment;
+}
+
+/** Throws `usage/other-deployment` and `usage/unfinished-deployment`. */
+async function requireFree(files: Files, planned: object, signer: Deployer['signer']): Promise<void> {
+  const known = await readObject(files.network);
+  // A development chain that was started anew has the same contracts at the same places.
+  const isSame = Object.entries(planned).every(
+    ([key, value]) => JSON.stringify(known?.[key]) === JSON.stringify(value),
+  );
+  if (known && !isSame) throw otherDeployment(files.network, known);
+  const unfinished = (await readObject(files.unfinished)) as Partial<DeploymentPlan> | undefined;
+  if (unfinished && (await mayHaveBegun(unfinished.places, signer)))
+    throw unfinishedDeployment(files.unfinished, unfinished);
+}
+
+/** False where nothing of it got as far as the chain. */
+async function mayHaveBegun(places: Partial<Places> | undefined, { provider }: Deployer['signer']): Promise<boolean> {
+  const { chainId, tokenContractAddress } = places ?? {};
+  if (tokenContractAddress === undefined || BigInt(chainId ?? 0) !== (await provider?.getNetwork())?.chainId)
+    return true;
+  return (await provider?.getCode(tokenContractAddress)) !== '0x';
+}
+
+/** Undefined where there is no such file; what is no JSON object is an empty one. */
+async function readObject(path: string): Promise<Record<string, unknown> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return { ...(JSON.parse(text) as object | null) } as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+function otherDeployment(path: string, { emethContractAddress = 'none', chainId = '?' }: Record<string, unknown>) {
+  return new AppError<DeployUsageError>(
+    { code: 'usage/other-deployment', path },
+    `${path} names another deployment (escrow ${emethContractAddress} on chain ${chainId}); choose another --network, or replace it with --force.`,
+  );
+}
+
+function unfinishedDeployment(path: string, { deployer, places }: Partial<DeploymentPlan>) {
+  return new AppError<DeployUsageError>(
+    { code: 'usage/unfinished-deployment', path },
+    `An earlier deployment by ${deployer} on chain ${places?.chainId} was interrupted (${path}). What it left on the chain is of no use and does no harm; deploy anew with --force.`,
+  );
+}
+
+function filesOf(network: string): Files {
+  const path = (ending: string) => join('config', 'networks', `${network}${ending}`);
+  // No network can be called that: names have no dot.
+  return { network: path('.json'), unfinished: path('.unfinished.json') };
+}
+
+function toText(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+interface Accounts {
+  holder?: Address | undefined;
+  admin?: Address | undefined;
+  verifiers: Address[];
+  funded: Address[];
+}
+
+async function accountsOf({ holder, admin, verifier, fund }: DeployCommandOptions): Promise<Accounts> {
+  const { parseNamed } = await import('../../app/registry.js');
+  return {
+    holder: holder === undefined ? undefined : await parseNamed(holder),
+    admin: admin === undefined ? undefined : await parseNamed(admin),
+    verifiers: await Promise.all(verifier.map(parseNamed)),
+    funded: await Promise.all(fund.map(parseNamed)),
+  };
+}
+
+async function keySource(options: DeployCommandOptions) {
+  if (options.fund.length > 0 && !options.dev) {
+    throw new AppError<DeployUsageError>(
+      { code: 'usage/fund-without-dev' },
+      '--fund gives away the development account’s money; add --dev.',
+    );
+  }
+  const { devKeys } = await import('../../runner/anvil.js');
+  if (options.privateKeyFile !== undefined) return { privateKeyFile: options.privateKeyFile };
+  if (options.dev) return { privateKey: devKeys[0] };
+  throw new AppError<DeployUsageError>(
+    { code: 'usage/no-key' },
+    'Name the deploying account by --private-key-file, or use --dev on a development chain.',
+  );
+}
+
+/** As a configuration's `network` may be called; it becomes the name of a file. */
+function networkName(text: string): string {
+  if (/^[\w-]{1,64}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be a name of letters, digits, - and _.');
+}
+
+/** As a configuration's `endpoint`. */
+function addHttpUrl(text: string, before: string[] = []): string[] {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return [...before, text];
+  throw new InvalidArgumentError('It must be an http:// or https:// address.');
+}

@@ -1,0 +1,42 @@
+import type { Chain, ChainOptions } from '../../chain/client';
+import type { Address } from '../../domain/ids';
+import { AppError } from '../../lib/errors';
+import { attempt, type Check } from './doctor-checks';
+
+/** The Ethereum node and what lies on its chain; for a node's own account also whether it may take jobs. */
+export async function checkChain(options: ChainOptions, node: Address | undefined): Promise<Check[]> {
+  const { openChain } = await import('../../chain/client.js');
+  let chain: Chain | undefined;
+  const check = await attempt('chain', 'node and both contracts', async () => {
+    chain = await openChain(options);
+    return `chain ${chain.chainId}, block ${await chain.headBlock()}`;
+  });
+  if (!chain) return [check];
+  await using opened = chain;
+  return [check, await checkCode(opened), ...(node ? [await checkNodeEntry(opened, node)] : [])];
+}
+
+/** Calls to a contract of another version are refused at best. */
+async function checkCode(chain: Chain): Promise<Check> {
+  const { isOurCode } = await import('../../chain/deploy.js');
+  return attempt('contracts', "this version's code", async () => {
+    for (const name of ['core', 'token'] as const) {
+      if (isOurCode(name, await chain.provider.getCode(chain[name]))) continue;
+      throw new AppError(
+        { code: 'doctor/other-code', address: chain[name] },
+        `The code at ${chain[name]} is not this version's; use the version that deployed it, or deploy anew.`,
+      );
+    }
+    return 'as compiled here';
+  });
+}
+
+async function checkNodeEntry(chain: Chain, node: Address): Promise<Check> {
+  return attempt('registry', 'an active node', async () => {
+    if (await chain.isActive(node)) return `${node} may take jobs`;
+    throw new AppError(
+      { code: 'doctor/not-active', node },
+      `${node} is not an active node; register it with \`emeth register-node\`.`,
+    );
+  });
+}

@@ -1,0 +1,175 @@
+import { statfs } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { availableParallelism, freemem } from 'node:os';
+import { dirname } from 'node:path';
+import { AppError, describeError, errorCode } from '../../lib/errors';
+import type { Python } from '../../runner/python';
+import { formatBytes } from '../../terminal/print';
+
+/** One thing a role needs, and whether it is there. */
+export interface Check {
+  name: string;
+  /** `warning`: works, but something will be slow or may fail later. */
+  status: 'ok' | 'warning' | 'failed';
+  value: string;
+  needed: string;
+  /** For programs: an error's code, or `ok`. */
+  code: string;
+  remedy?: string | undefined;
+}
+
+/** Below the first a role cannot work, below the second it should not. */
+const DISK_BYTES = { least: 1e9, good: 5e9 };
+const MIN_MEMORY_BYTES = 2e9;
+/** A link's challenge lives for a minute, and a job's deadline is a time of day. */
+const MAX_SKEW_MS = 30_000;
+const ANSWER_MS = 10_000;
+
+export function checkNode(): Check {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const check = { name: 'node', value: process.versions.node, needed: '20.19 or newer' };
+  if (major > 20 || (major === 20 && minor >= 19)) return ok(check);
+  return { ...check, status: 'failed', code: 'doctor/old-node', remedy: 'Install Node 20.19 or newer.' };
+}
+
+/** Python, and what PyTorch computes on. */
+export async function checkPython(configured: string | undefined): Promise<{ check: Check; python?: Python }> {
+  const { findPython } = await import('../../runner/python.js');
+  let python: Python | undefined;
+  const check = await attempt('python', 'Python ≥ 3.10 with PyTorch', async () => {
+    python = await findPython(configured);
+    return `${python.path} ${python.version}, torch ${python.torch}`;
+  });
+  return python ? { check, python } : { check };
+}
+
+/** The devices PyTorch finds; failed when the configured one is not among them. */
+export async function checkDevice(device: string | undefined, python: Python): Promise<Check> {
+  const { listDevices } = await import('../../worker/devices.js');
+  const needed = device ?? 'any; a GPU is faster';
+  return attempt('device', needed, async () => {
+    const devices = listDevices(device ?? (python.cudaDevices.length > 0 ? 'cuda' : 'cpu'), python);
+    return devices.map(({ name, memoryBytes }) => `${name}, ${formatBytes(memoryBytes)}`).join('; ');
+  });
+}
+
+export function checkCores(): Check {
+  return ok({ name: 'cores', value: String(availableParallelism()), needed: '1 per worker' });
+}
+
+export function checkMemory(): Check {
+  const bytes = freemem();
+  const needed = `${formatBytes(MIN_MEMORY_BYTES)} free`;
+  const check = { name: 'memory', value: `${formatBytes(bytes)} free`, needed };
+  if (bytes >= MIN_MEMORY_BYTES) return ok(check);
+  const remedy = 'End other programs, or train smaller models.';
+  return { ...check, status: 'warning', code: 'doctor/low-memory', remedy };
+}
+
+/** Room where the role keeps its state. */
+export async function checkDisk(dataDir: string): Promise<Check> {
+  const { bavail, bsize } = await statfsOfNearest(dataDir);
+  const bytes = bavail * bsize;
+  const needed = `${formatBytes(DISK_BYTES.good)} free`;
+  const check = { name: 'disk', value: `${formatBytes(bytes)} free for ${dataDir}`, needed };
+  if (bytes >= DISK_BYTES.good) return ok(check);
+  const status = bytes >= DISK_BYTES.least ? 'warning' : 'failed';
+  return { ...check, status, code: 'doctor/low-disk', remedy: 'Make room, or choose another --data-dir.' };
+}
+
+/** Whether a server answers, and whether its clock and ours agree: all HTTP servers tell the time. */
+export async function checkUrl(name: string, url: string): Promise<Check[]> {
+  let skewMs = 0;
+  const check = await attempt(name, 'an answer over HTTP', async () => {
+    const startedMs = Date.now();
+    const { status, headers } = await ask(url);
+    const tookMs = Date.now() - startedMs;
+    const theirs = Date.parse(headers.get('date') ?? '');
+    // Theirs is cut to whole seconds, and was taken on the way.
+    if (!Number.isNaN(theirs)) skewMs = Math.max(0, Math.abs(startedMs - theirs) - 1000 - tookMs);
+    if (status >= 500) throw new AppError({ code: 'doctor/unwell' }, `${url} answers with status ${status}.`);
+    return `${url} answers in ${tookMs} ms`;
+  });
+  if (check.status !== 'ok') return [check];
+  const value = `${Math.round(skewMs / 1000)} s from the ${name}'s`;
+  const clock = { name: 'clock', value, needed: `≤ ${MAX_SKEW_MS / 1000} s` };
+  if (skewMs <= MAX_SKEW_MS) return [check, ok(clock)];
+  const remedy = "Set this machine's clock, e.g. with NTP.";
+  return [check, { ...clock, status: 'failed', code: 'doctor/clock-skew', remedy }];
+}
+
+async function ask(url: string): Promise<Response> {
+  try {
+    return await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
+  } catch (error) {
+    // fetch itself only says that it failed; the reason is in its cause.
+    const reason = errorCode((error as Error).cause ?? error);
+    throw new AppError(
+      { code: 'doctor/unreachable', url, reason },
+      `${url} does not answer (${reason}); correct the address, or start what should be there.`,
+    );
+  }
+}
+
+/** The address a master listens on is free, or one of ours has it already. */
+export async function checkPort({ host, port }: { host: string; port: number }): Promise<Check> {
+  return attempt('port', 'free, or our own master', async () => {
+    if (await isFree(host, port)) return `${host}:${port} is free`;
+    const own = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}/healthz`;
+    const answer = await fetch(own, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => undefined);
+    if (answer?.ok) return `a master is running on ${host}:${port}`;
+    throw new AppError(
+      { code: 'doctor/port-in-use' },
+      `Another program listens on ${host}:${port}; end it, or set listen.`,
+    );
+  });
+}
+
+/** A database server that takes connections; its tables are the business of \`emeth db-init\`. */
+export async function checkDatabase({ host, port }: { host: string; port: number }): Promise<Check> {
+  return attempt('database', 'a server that takes connections', async () => {
+    await new Promise<void>((resolve, reject) => {
+      const socket = connect({ host, port, timeout: ANSWER_MS });
+      socket.once('timeout', () => socket.destroy(new Error(`${host}:${port} does not answer`)));
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.destroy();
+        resolve();
+      });
+    });
+    return `${host}:${port} takes connections`;
+  });
+}
+
+/** Runs a check that throws what is wrong. */
+export async function attempt(name: string, needed: string, work: () => Promise<string>): Promise<Check> {
+  try {
+    return ok({ name, value: await work(), needed });
+  } catch (error) {
+    const remedy = describeError(error);
+    return { name, status: 'failed', value: 'not usable', needed, code: errorCode(error), remedy };
+  }
+}
+
+function ok(check: Pick<Check, 'name' | 'value' | 'needed'>): Check {
+  return { ...check, status: 'ok', code: 'ok' };
+}
+
+/** A data directory is made at the first start; until then its parent tells. */
+async function statfsOfNearest(dir: string): Promise<{ bavail: number; bsize: number }> {
+  try {
+    return await statfs(dir);
+  } catch (error) {
+    if (dirname(dir) === dir) throw error;
+    return statfsOfNearest(dirname(dir));
+  }
+}
+
+function isFree(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, host, () => server.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,127 @@
+import type { Command } from 'commander';
+import type { RoleContext } from '../../app/context';
+import type { Role, RoleConfig } from '../../config/schema';
+import { Address } from '../../domain/ids';
+import { AppError } from '../../lib/errors';
+import { type CommonOptions, example } from '../../terminal/options';
+import { printJson, printLines } from '../../terminal/print';
+import type { Check } from './doctor-checks';
+
+export type DoctorError = { code: 'doctor/failed'; failed: string[] };
+
+export function registerDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('look whether everything a role needs is there: Python, PyTorch, GPU, disk, chain, contracts, storage')
+    .addHelpText('after', example('emeth doctor', 'emeth doctor --config config/worker.json --json'))
+    .action(doctor);
+}
+
+async function doctor(options: CommonOptions): Promise<void> {
+  const checks = await examine(options);
+  if (options.json) printJson(checks);
+  else await printChecks(checks);
+  const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name);
+  if (failed.length === 0) return;
+  throw new AppError<DoctorError>(
+    { code: 'doctor/failed', failed },
+    `Not everything is in order: ${failed.join(', ')}.`,
+  );
+}
+
+/** This machine first, then what the configuration names; without one, the machine alone. */
+async function examine(options: CommonOptions): Promise<Check[]> {
+  const { resolve } = await import('node:path');
+  const { checkCores, checkDevice, checkDisk, checkMemory, checkNode, checkPython } = await import(
+    './doctor-checks.js'
+  );
+  const { check: settings, context } = await readSettings(options);
+  const compute = context && 'device' in context.config ? context.config : undefined;
+  const { check: python, python: found } = await checkPython(compute?.python);
+  return [
+    checkNode(),
+    python,
+    ...(found ? [await checkDevice(compute?.device, found)] : []),
+    checkCores(),
+    checkMemory(),
+    await checkDisk(context?.dataDir ?? resolve(options.dataDir ?? 'data')),
+    settings,
+    ...(context ? await checkSettings(context) : []),
+  ];
+}
+
+/** The configuration there is: that of `--config`, or of any role in config/. */
+async function readSettings(options: CommonOptions): Promise<{ check: Check; context?: RoleContext<Role> }> {
+  const { existsSync } = await import('node:fs');
+  const { defaultConfigPath, loadRole } = await import('../../app/context.js');
+  const { roleOfFile } = await import('../../config/load.js');
+  const { attempt } = await import('./doctor-checks.js');
+  const path = options.config ?? defaultConfigPath('client');
+  if (options.config === undefined && !existsSync(path)) {
+    const remedy = 'Write one with `emeth init <role>`, or name yours with --config.';
+    const missing = { name: 'config', value: `no ${path}`, needed: 'a configuration', code: 'config/missing', remedy };
+    return { check: { ...missing, status: 'warning' } };
+  }
+  let context: RoleContext<Role> | undefined;
+  const check = await attempt('config', 'valid settings', async () => {
+    const role = roleOfFile(path);
+    context = await loadRole(role, { ...options, config: path });
+    return `${path} (${role})`;
+  });
+  return context ? { check, context } : { check };
+}
+
+/** What the settings name is there and answers. */
+async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Check[]> {
+  const { attempt, checkDatabase, checkPort, checkUrl } = await import('./doctor-checks.js');
+  const { checkChain } = await import('./doctor-chain.js');
+  const { endpoint, emethContractAddress: core, tokenContractAddress: token, chainId } = config;
+  // A board has no account.
+  const isBoard = 'listen' in config && !('min_fee' in config);
+  const key = isBoard
+    ? undefined
+    : await attempt('key', 'an account only you can read', () => readAccount(config, dataDir));
+  const checks = key ? [key] : [];
+  if (endpoint && core && token) {
+    const node = 'my_url' in config && key?.status === 'ok' ? Address.parse(key.value) : undefined;
+    checks.push(...(await checkChain({ endpoint, core, token, chainId }, node)));
+  }
+  if ('master_node_url' in config) {
+    checks.push(...(await checkUrl('master', new URL('/healthz', config.master_node_url).href)));
+  }
+  if ('storageApi' in config && config.storageApi) checks.push(...(await checkUrl('storage', config.storageApi)));
+  if ('listen' in config) {
+    const { listenAddress } = await import('../../config/derived.js');
+    checks.push(await checkPort(listenAddress(config)));
+    if (config.external_db) checks.push(await checkDatabase(config.external_db));
+  }
+  return checks;
+}
+
+/** The role's address; a worker without a key gets one at its first start. */
+async function readAccount(config: RoleConfig<Exclude<Role, 'board'>>, dataDir: string): Promise<string> {
+  const { openWallet } = await import('../../chain/wallet.js');
+  const { keyOf } = await import('../../app/keys.js');
+  const { errorCode } = await import('../../lib/errors.js');
+  try {
+    return (await openWallet(keyOf(config, dataDir), config.chainId ?? 1)).address;
+  } catch (error) {
+    if ('master_node_url' in config && errorCode(error) === 'config/no-key') return 'made at the first start';
+    throw error;
+  }
+}
+
+async function printChecks(checks: readonly Check[]): Promise<void> {
+  const { default: Table } = await import('cli-table3');
+  const table = new Table({
+    head: ['', 'what', 'found', 'needed', 'code', 'remedy'],
+    style: { head: [], border: [] },
+    wordWrap: true,
+    colWidths: [3, 10, 34, 24, 21, 40],
+  });
+  const signs = { ok: '✓', warning: '!', failed: '✗' } as const;
+  for (const { status, name, value, needed, code, remedy } of checks) {
+    table.push([signs[status], name, value, needed, code, remedy ?? '']);
+  }
+  printLines(table.toString());
+}

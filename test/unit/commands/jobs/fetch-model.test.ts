@@ -1,0 +1,40 @@
+import { readdir, writeFile } from 'node:fs/promises';
+import { fetchModel } from '../../../../src/commands/jobs/fetch-model';
+import type { Manifest } from '../../../../src/protocol/manifest';
+import { openScratch } from '../../../support/scratch';
+
+const manifest = {
+  model: [
+    { name: 'config.json', sha256: 'aa', bytes: 1 },
+    { name: 'model.safetensors', sha256: 'bb', bytes: 1 },
+  ],
+} as unknown as Manifest;
+
+describe('fetchModel', () => {
+  test('default', async () => {
+    await using scratch = await openScratch();
+    const source = { fetchTo: (sha256: string, path: string) => writeFile(path, sha256) };
+    await fetchModel(manifest, scratch.file('model'), source);
+    expect(await readdir(scratch.path)).toEqual(['model']);
+    expect((await readdir(scratch.file('model'))).sort()).toEqual(['config.json', 'model.safetensors']);
+  });
+
+  test('survives a failing file without leaving anything behind', async () => {
+    await using scratch = await openScratch();
+    const source = {
+      async fetchTo(sha256: string, path: string) {
+        if (sha256 === 'bb') throw new Error('cut');
+        await writeFile(path, sha256);
+      },
+    };
+    await expect(fetchModel(manifest, scratch.file('model'), source)).rejects.toThrow('cut');
+    expect(await readdir(scratch.path)).toEqual([]);
+  });
+
+  test('throws files/exists before it fetches', async () => {
+    await using scratch = await openScratch();
+    await writeFile(scratch.file('model'), 'mine');
+    const source = { fetchTo: () => Promise.reject(new Error('fetched')) };
+    await expect(fetchModel(manifest, scratch.file('model'), source)).rejects.toThrow(/left as it is/);
+  });
+});

@@ -1,0 +1,53 @@
+import { CommanderError } from 'commander';
+import { AppError } from '../../../src/lib/errors';
+import { exitCodeOf, reportError } from '../../../src/terminal/exit';
+
+const error = (code: string) => new AppError({ code }, `Something about ${code}.`);
+
+describe('exitCodeOf', () => {
+  test.each([
+    ['config/invalid', 2],
+    ['config/missing', 2],
+    ['usage/bad-argument', 2],
+    ['files/exists', 2],
+    ['wallet/bad-key', 2],
+    ['job/not-found', 3],
+    ['registry/unknown-node', 3],
+    ['rpc/not-found', 3],
+    ['blobs/missing', 3],
+    ['config/exposed-secret', 4],
+    ['rpc/refused', 4],
+    ['wallet/exposed', 4],
+    ['wallet/wrong-password', 4],
+    ['registry/other-owner', 4],
+    ['chain/unreachable', 5],
+    ['chain/reverted', 5],
+    ['store/unreachable', 1],
+    ['runner/no-python', 1],
+  ])('when %s', (code, status) => {
+    expect(exitCodeOf(error(code))).toBe(status);
+  });
+
+  test('when anything else was thrown', () => {
+    expect(exitCodeOf(new Error('x'))).toBe(1);
+    expect(exitCodeOf('x')).toBe(1);
+  });
+  test('when it was stopped, and a library says so in its own words', () =>
+    expect(exitCodeOf(new Error('aborted', { cause: error('stopped') }))).toBe(130));
+  test('when help was shown', () => expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', ''))).toBe(0));
+  test('when an option is unknown', () =>
+    expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2));
+});
+
+describe('reportError', () => {
+  test('default', () => expect(reportError(error('a/b'), false)).toBe('emeth: Something about a/b.'));
+  test('when it was stopped, and a library says so in its own words', () =>
+    expect(reportError(new Error('aborted', { cause: error('stopped') }), false)).toBe(
+      'emeth: Something about stopped.',
+    ));
+  test('when a program reads', () => {
+    expect(JSON.parse(reportError(error('a/b'), true) ?? '')).toEqual({
+      error: { code: 'a/b', message: 'Something about a/b.' },
+    });
+  });
+});

@@ -1,0 +1,42 @@
+import fc from 'fast-check';
+import { formatEmt } from '../../../src/domain/emt';
+import { amount, wholeNumber } from '../../../src/terminal/options';
+import { formatBytes } from '../../../src/terminal/print';
+
+describe('amount', () => {
+  test.each([
+    ['0', 0n],
+    ['20', 20n],
+    ['20emt', 20_000_000_000_000_000_000n],
+    ['0.5EMT', 500_000_000_000_000_000n],
+    ['1.000000000000000001emt', 1_000_000_000_000_000_001n],
+  ])('when %s', (text, wei) => expect(amount(text)).toBe(wei));
+
+  test.each(['', '-1', '1.5', 'emt', '1 emt', '0x10', '1.0000000000000000001emt'])('throws for %j', (text) => {
+    expect(() => amount(text)).toThrow(/wei in digits/);
+  });
+
+  test('given what formatEmt shows: the same amount', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 10n ** 30n }), (wei) => {
+        expect(amount(formatEmt(wei).replace(' ', ''))).toBe(wei);
+      }),
+    );
+  });
+});
+
+describe('wholeNumber', () => {
+  test('default', () => expect(wholeNumber(1)('12')).toBe(12));
+  test.each(['0', '-1', '1.5', 'x', ''])('throws for %j', (text) =>
+    expect(() => wholeNumber(1)(text)).toThrow(/whole number/),
+  );
+});
+
+describe('formatBytes', () => {
+  test.each([
+    [0, '0 B'],
+    [999, '999 B'],
+    [1_234_567, '1.2 MB'],
+    [5e15, '5000.0 TB'],
+  ])('when %d', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+});

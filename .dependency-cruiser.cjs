@@ -14,6 +14,15 @@ const features = ['master', 'worker', 'verifier', 'board', 'admin', 'storage', '
 
 /** Folders of commands, by noun. None imports another. */
 const commandGroups = ['roles', 'jobs', 'nodes', 'money', 'setup'];
+/** Folders of `chain`, each with those it may import. The generated ABIs are for all. */
+const chainGroups = {
+  contract: [],
+  rpc: ['contract'],
+  reading: ['contract', 'rpc'],
+  sending: ['contract', 'rpc'],
+  deploy: ['contract', 'rpc', 'sending'],
+  acts: ['contract', 'rpc', 'sending'],
+};
 
 const layer = (room, allowed) => ({
   name: `layer-${room}`,
@@ -61,6 +70,7 @@ module.exports = {
     ...features.map((room) => layer(room, [...lower, ...contracts, ...adapters, 'fleet'])),
     layer('app', [...lower, ...contracts, ...adapters, 'fleet', ...features]),
     ...commandGroups.map((name) => group('commands', name, [])),
+    ...Object.entries(chainGroups).map(([name, allowed]) => group('chain', name, [...allowed, 'generated'])),
     only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain'),
     only('ws-in-link', npm('ws'), 'link'),
     only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store'),

@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
 import { WebSocket, WebSocketServer } from 'ws';
 import { BlobStore } from '../../src/blobs/blob-store';
-import { openWallet, recoverTyped } from '../../src/chain/wallet';
+import { openWallet, recoverTyped } from '../../src/chain/sending/wallet';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { openLinkClient } from '../../src/link/client';

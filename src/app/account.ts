@@ -1,8 +1,8 @@
 import { join } from 'node:path';
-import type { Chain } from '../chain/client';
-import type { Emeth } from '../chain/emeth';
-import type { Sender } from '../chain/sender';
-import type { Wallet } from '../chain/wallet';
+import type { Emeth } from '../chain/acts/emeth';
+import type { Chain } from '../chain/rpc/client';
+import type { Sender } from '../chain/sending/sender';
+import type { Wallet } from '../chain/sending/wallet';
 import type { Role, RoleConfig } from '../config/schema';
 import type { Logger } from '../lib/logger';
 import type { CommonOptions } from '../terminal/options';
@@ -29,13 +29,13 @@ export interface Account extends AsyncDisposable {
  * daemon of the same account agrees with us on nonces.
  */
 export async function openAccount(options: CommonOptions): Promise<Account> {
-  const { openEmeth } = await import('../chain/emeth.js');
-  const { openSender } = await import('../chain/sender.js');
+  const { openEmeth } = await import('../chain/acts/emeth.js');
+  const { openSender } = await import('../chain/sending/sender.js');
   const { openStore } = await import('../store/open.js');
   const { systemClock } = await import('../lib/clock.js');
   const client = await openReader(options);
   const { chain, config, dataDir } = client;
-  const { openWallet } = await import('../chain/wallet.js');
+  const { openWallet } = await import('../chain/sending/wallet.js');
   await using stack = cleanup(chain);
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   const store = await openStore(storeOptions({ external_db: await databaseOf(options) }, dataDir));
@@ -65,7 +65,7 @@ export async function openAccount(options: CommonOptions): Promise<Account> {
 export async function openReader(
   options: CommonOptions,
 ): Promise<AsyncDisposable & Pick<Account, 'config' | 'dataDir' | 'chain'>> {
-  const { openChain } = await import('../chain/client.js');
+  const { openChain } = await import('../chain/rpc/client.js');
   const { config, dataDir } = await loadRole('client', withHome(options, await homeRole(options)));
   const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
   const chain = await openChain({ endpoint, chainId, core, token });

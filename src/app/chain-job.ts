@@ -1,5 +1,5 @@
-import type { Chain, ChainJob } from '../chain/client';
-import type { CoreEvent } from '../chain/events';
+import type { CoreEvent } from '../chain/contract/events';
+import type { Chain, ChainJob } from '../chain/rpc/client';
 import type { JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 

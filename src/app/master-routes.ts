@@ -1,8 +1,8 @@
 import { type AdminDeps, adminRoutes } from '../admin/rpc';
 import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
-import type { Chain } from '../chain/client';
-import { recoverTyped, type Wallet } from '../chain/wallet';
+import type { Chain } from '../chain/rpc/client';
+import { recoverTyped, type Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/schema';
 import { ipGuard } from '../http/ip-guard';
 import type { HttpServer } from '../http/server';

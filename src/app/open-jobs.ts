@@ -1,6 +1,6 @@
 import { fetchOpenJobs } from '../board/client';
-import type { Chain } from '../chain/client';
-import { requestsIn } from '../chain/requests';
+import { requestsIn } from '../chain/acts/requests';
+import type { Chain } from '../chain/rpc/client';
 import type { Logger } from '../lib/logger';
 import { applyEvents } from '../master/chain-follower';
 import type { Store } from '../store/open';

@@ -1,5 +1,5 @@
-import type { Chain } from '../chain/client';
-import type { RegisteredNode, Registry } from '../chain/registry';
+import type { RegisteredNode, Registry } from '../chain/acts/registry';
+import type { Chain } from '../chain/rpc/client';
 import { formatEmt } from '../domain/emt';
 import type { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
@@ -11,7 +11,7 @@ export type RegistryError =
 
 /** The registry of the configured escrow. Throws `registry/none` where anybody may take jobs. */
 export async function requireRegistry(chain: Chain): Promise<Registry> {
-  const { openRegistry } = await import('../chain/registry.js');
+  const { openRegistry } = await import('../chain/acts/registry.js');
   const registry = await openRegistry(chain);
   if (registry) return registry;
   throw new AppError<RegistryError>(

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { Finality } from '../chain/finality';
+import type { Finality } from '../chain/rpc/finality';
 import type { MasterConfig } from '../config/schema';
 import type { SchedulerOptions } from '../master/scheduler';
 

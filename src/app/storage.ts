@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
-import type { Wallet } from '../chain/wallet';
+import type { Wallet } from '../chain/sending/wallet';
 import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { Manifest } from '../protocol/manifest';

@@ -1,4 +1,4 @@
-import type { CoreEvent } from '../chain/events';
+import type { CoreEvent } from '../chain/contract/events';
 import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { AppError, describeError } from '../lib/errors';

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deployContracts } from '../chain/deploy';
-import { openDeployer } from '../chain/deployer';
-import { fundAccounts } from '../chain/faucet';
-import { newAccount } from '../chain/wallet';
+import { deployContracts } from '../chain/deploy/deploy';
+import { openDeployer } from '../chain/deploy/deployer';
+import { fundAccounts } from '../chain/deploy/faucet';
+import { newAccount } from '../chain/sending/wallet';
 import type { Address } from '../domain/ids';
 import { devKeys } from '../runner/anvil';
 

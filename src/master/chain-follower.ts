@@ -1,5 +1,5 @@
-import type { CoreEvent } from '../chain/events';
-import { type ChainMove, moveOf } from '../chain/moves';
+import type { CoreEvent } from '../chain/contract/events';
+import { type ChainMove, moveOf } from '../chain/contract/moves';
 import type { ChainNote } from '../store/jobs';
 import type { Store } from '../store/open';
 

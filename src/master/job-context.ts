@@ -1,5 +1,5 @@
 import type { BlobStore } from '../blobs/blob-store';
-import type { Wallet } from '../chain/wallet';
+import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
 import type { Clock } from '../lib/clock';

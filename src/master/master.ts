@@ -1,5 +1,5 @@
-import type { CoreEvent } from '../chain/events';
-import type { ChainCursor } from '../chain/final-reader';
+import type { CoreEvent } from '../chain/contract/events';
+import type { ChainCursor } from '../chain/reading/final-reader';
 import type { Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';

@@ -1,6 +1,6 @@
 import { id, JsonRpcProvider, parseEther, Wallet } from 'ethers';
-import { openChain } from '../../src/chain/client';
-import { deployContracts } from '../../src/chain/deploy';
+import { deployContracts } from '../../src/chain/deploy/deploy';
+import { openChain } from '../../src/chain/rpc/client';
 import { Address } from '../../src/domain/ids';
 import { type Anvil, devKeys, startAnvil } from '../../src/runner/anvil';
 import { coreInterface } from '../support/escrow';

@@ -1,5 +1,5 @@
 import { concat, id, parseEther, Signature, Wallet, ZeroAddress } from 'ethers';
-import { defaultTerms } from '../../src/chain/deploy';
+import { defaultTerms } from '../../src/chain/deploy/deploy';
 import { devKeys } from '../../src/runner/anvil';
 import {
   changes,

@@ -1,5 +1,5 @@
 import { parseEther, Wallet } from 'ethers';
-import { buildPayouts } from '../../src/chain/payouts';
+import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { Address } from '../../src/domain/ids';
 import { devKeys } from '../../src/runner/anvil';
 import {

@@ -1,8 +1,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fundAccounts } from '../../src/chain/faucet';
-import { requestsIn } from '../../src/chain/requests';
-import { newAccount } from '../../src/chain/wallet';
+import { requestsIn } from '../../src/chain/acts/requests';
+import { fundAccounts } from '../../src/chain/deploy/faucet';
+import { newAccount } from '../../src/chain/sending/wallet';
 import { openAdminClient, waitFor } from '../../src/demo/follow';
 import type { Party } from '../../src/demo/parties';
 import type { JobId } from '../../src/domain/ids';

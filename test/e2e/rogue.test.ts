@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { BlobStore } from '../../src/blobs/blob-store';
-import { newAccount, openWallet, recoverTyped } from '../../src/chain/wallet';
+import { newAccount, openWallet, recoverTyped } from '../../src/chain/sending/wallet';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { version } from '../../src/lib/version';

@@ -1,8 +1,8 @@
 import type { Express } from 'express';
 import { takeOpenJobs } from '../../src/app/open-jobs';
 import { fetchBoardPage, fetchOpenJobs, printable } from '../../src/board/client';
-import { openChain } from '../../src/chain/client';
-import { requestsIn } from '../../src/chain/requests';
+import { requestsIn } from '../../src/chain/acts/requests';
+import { openChain } from '../../src/chain/rpc/client';
 import type { JobId } from '../../src/domain/ids';
 import { openHttp } from '../../src/http/server';
 import { silentLogger as logger } from '../../src/lib/logger';

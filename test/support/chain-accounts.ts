@@ -1,8 +1,8 @@
-import { type Chain, openChain } from '../../src/chain/client';
-import { type Emeth, openEmeth } from '../../src/chain/emeth';
-import type { IntentStore } from '../../src/chain/intents';
-import { openSender, type Sender, type SenderOptions } from '../../src/chain/sender';
-import { openWallet, type Wallet } from '../../src/chain/wallet';
+import { type Emeth, openEmeth } from '../../src/chain/acts/emeth';
+import { type Chain, openChain } from '../../src/chain/rpc/client';
+import type { IntentStore } from '../../src/chain/sending/intents';
+import { openSender, type Sender, type SenderOptions } from '../../src/chain/sending/sender';
+import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { devKeys } from '../../src/runner/anvil';

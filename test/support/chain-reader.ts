@@ -1,7 +1,7 @@
-import type { Chain } from '../../src/chain/client';
-import type { CoreEvent } from '../../src/chain/events';
-import type { ChainCursor } from '../../src/chain/final-reader';
-import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/watcher';
+import type { CoreEvent } from '../../src/chain/contract/events';
+import type { ChainCursor } from '../../src/chain/reading/final-reader';
+import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/reading/watcher';
+import type { Chain } from '../../src/chain/rpc/client';
 import { systemClock } from '../../src/lib/clock';
 import { type Logger, silentLogger } from '../../src/lib/logger';
 

@@ -1,5 +1,5 @@
 import { concat, id, JsonRpcSigner, MaxUint256, Signature, ZeroAddress, ZeroHash } from 'ethers';
-import { defaultTerms } from '../../src/chain/deploy';
+import { defaultTerms } from '../../src/chain/deploy/deploy';
 import {
   type ContractName,
   commitmentOf,

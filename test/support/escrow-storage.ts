@@ -1,6 +1,6 @@
 import { AbiCoder, getAddress, id, keccak256, type Result, toBeHex, ZeroHash } from 'ethers';
-import { nodeStatuses } from '../../src/chain/registry';
 import { chainStates } from '../../src/domain/job';
+import { nodeStatuses } from '../../src/domain/node';
 import { coreInterface, type Escrow, resultHash, roles } from './escrow';
 import type { EscrowModel, StoredJob } from './escrow-model';
 import type { RegistryModel } from './registry-model';

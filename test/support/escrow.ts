@@ -10,12 +10,12 @@ import {
   zeroPadBytes,
 } from 'ethers';
 import { Pool } from 'undici';
-import { defaultTerms, deployContracts } from '../../src/chain/deploy';
+import { buildPayouts } from '../../src/chain/acts/payouts';
+import { defaultTerms, deployContracts } from '../../src/chain/deploy/deploy';
 import { emethCoreAbi } from '../../src/chain/generated/emeth-core';
 import { emethTokenAbi } from '../../src/chain/generated/emeth-token';
 import { nodeRegistryAbi } from '../../src/chain/generated/node-registry';
 import { rewardPoolAbi } from '../../src/chain/generated/reward-pool';
-import { buildPayouts } from '../../src/chain/payouts';
 import { Address } from '../../src/domain/ids';
 import { type ChainState, chainStates } from '../../src/domain/job';
 import { startAnvil } from '../../src/runner/anvil';

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Signature, Wallet } from 'ethers';
-import { buildPayouts } from '../../src/chain/payouts';
+import { buildPayouts } from '../../src/chain/acts/payouts';
 import { devKeys } from '../../src/runner/anvil';
 import {
   afterVerdict,

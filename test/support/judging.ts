@@ -1,5 +1,5 @@
 import { BlobStore } from '../../src/blobs/blob-store';
-import { buildPayouts } from '../../src/chain/payouts';
+import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { Sha256 } from '../../src/domain/ids';
 import { AppError } from '../../src/lib/errors';
 import { canonicalJson, sha256 } from '../../src/lib/hash';

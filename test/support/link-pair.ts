@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BlobStore } from '../../src/blobs/blob-store';
-import { openWallet, recoverTyped, type Wallet } from '../../src/chain/wallet';
+import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
 import { type Logger, silentLogger } from '../../src/lib/logger';

@@ -1,4 +1,4 @@
-import { buildPayouts } from '../../src/chain/payouts';
+import { buildPayouts } from '../../src/chain/acts/payouts';
 import { Address, JobId } from '../../src/domain/ids';
 import { earnedWei, shareOut } from '../../src/domain/shares';
 import { canonicalJson, sha256 } from '../../src/lib/hash';

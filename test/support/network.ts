@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Chain, openChain } from '../../src/chain/client';
+import { type Chain, openChain } from '../../src/chain/rpc/client';
 import { openAdminClient, waitFor } from '../../src/demo/follow';
 import { makeParties, type Parties, type Party } from '../../src/demo/parties';
 import { JobId } from '../../src/domain/ids';

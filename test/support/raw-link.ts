@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
-import type { Wallet } from '../../src/chain/wallet';
+import type { Wallet } from '../../src/chain/sending/wallet';
 import { type Challenge, newNonce, signHello, type UnsignedHello, type Welcome } from '../../src/link/handshake';
 import { ephemeralKey, Opener, Sealer } from '../../src/link/seal';
 import { SUBPROTOCOL } from '../../src/protocol/link';

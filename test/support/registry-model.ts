@@ -1,7 +1,7 @@
 import { ZeroAddress, ZeroHash } from 'ethers';
 import type { NodeRegistryEvents } from '../../src/chain/generated/node-registry';
 import type { RewardPoolEvents } from '../../src/chain/generated/reward-pool';
-import type { NodeStatus } from '../../src/chain/registry';
+import type { NodeStatus } from '../../src/domain/node';
 import type { TimedEvent } from './chain-log';
 
 /** A node as `nodeOf` shows it, but for its operator, who is the owner of its organisation. */

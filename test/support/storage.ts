@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
-import { openWallet, recoverTyped, type Wallet } from '../../src/chain/wallet';
+import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import { openHttp } from '../../src/http/server';
 import { silentLogger } from '../../src/lib/logger';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';

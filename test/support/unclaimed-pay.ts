@@ -1,7 +1,7 @@
 import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ResultRef } from '../../src/chain/emeth';
-import { buildPayouts } from '../../src/chain/payouts';
+import type { ResultRef } from '../../src/chain/acts/emeth';
+import { buildPayouts } from '../../src/chain/acts/payouts';
 import { type Address, JobId, type Sha256 } from '../../src/domain/ids';
 import type { Share } from '../../src/domain/shares';
 import { canonicalJson } from '../../src/lib/hash';

@@ -1,6 +1,6 @@
 import type { BlobStore } from '../../src/blobs/blob-store';
 import { BlobStore as Blobs } from '../../src/blobs/blob-store';
-import { recoverTyped } from '../../src/chain/wallet';
+import { recoverTyped } from '../../src/chain/sending/wallet';
 import type { JobId, Sha256 } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Emeth } from '../../chain/emeth';
+import type { Emeth } from '../../chain/acts/emeth';
 import type { JobId } from '../../domain/ids';
 import type { ChainState } from '../../domain/job';
 import { type CommonOptions, example } from '../../terminal/options';

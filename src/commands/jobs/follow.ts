@@ -1,5 +1,5 @@
 import { requireJob } from '../../app/chain-job';
-import type { Chain } from '../../chain/client';
+import type { Chain } from '../../chain/rpc/client';
 import type { JobId } from '../../domain/ids';
 import { type ChainState, isTerminal } from '../../domain/job';
 import { systemClock } from '../../lib/clock';

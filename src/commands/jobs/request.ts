@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Account } from '../../app/account';
-import type { JobRequest } from '../../chain/emeth';
+import type { JobRequest } from '../../chain/acts/emeth';
 import { formatEmt } from '../../domain/emt';
 import { amount, type CommonOptions, example } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { Account } from '../../app/account';
-import type { Chain } from '../../chain/client';
+import type { Chain } from '../../chain/rpc/client';
 import type { JobId } from '../../domain/ids';
 import { isTerminal } from '../../domain/job';
 import { AppError } from '../../lib/errors';

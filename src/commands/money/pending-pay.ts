@@ -4,9 +4,9 @@ import { z } from 'zod';
 import type { Account } from '../../app/account';
 import { findSubmission } from '../../app/chain-job';
 import { openStorage } from '../../app/storage';
-import type { ChainJob } from '../../chain/client';
-import type { Claim } from '../../chain/emeth';
-import type { Sweep } from '../../chain/withdrawal-parts';
+import type { Claim } from '../../chain/acts/emeth';
+import type { Sweep } from '../../chain/acts/withdrawal-parts';
+import type { ChainJob } from '../../chain/rpc/client';
 import { type Address, JobId } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { readJsonLines } from '../../lib/json-lines';
@@ -77,7 +77,7 @@ async function jobsWithReceipts(dataDir: string): Promise<Set<JobId>> {
 }
 
 async function claimsOf(jobId: JobId, account: Account, options: { storage?: string | undefined }): Promise<Claim[]> {
-  const { buildPayouts } = await import('../../chain/payouts.js');
+  const { buildPayouts } = await import('../../chain/acts/payouts.js');
   const { chain, emeth, signal } = account;
   const submission = await findSubmission(chain, jobId);
   if (!submission) return [];

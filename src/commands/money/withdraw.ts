@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import type { Account } from '../../app/account';
-import type { Claim } from '../../chain/emeth';
-import type { Rewards, SlotReward } from '../../chain/rewards';
-import type { Sweep, WithdrawalPart } from '../../chain/withdrawal-parts';
+import type { Claim } from '../../chain/acts/emeth';
+import type { Rewards, SlotReward } from '../../chain/acts/rewards';
+import type { Sweep, WithdrawalPart } from '../../chain/acts/withdrawal-parts';
 import { formatEmt, formatEth } from '../../domain/emt';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
@@ -113,7 +113,7 @@ function requireOneAct({ sign, relay, tip, dryRun }: WithdrawOptions): void {
 
 /** Who gets the tokens: whom the caller names, else the node's payout wallet, else the account. */
 async function receiverOf(account: Account, options: WithdrawOptions): Promise<Address> {
-  const { openRegistry } = await import('../../chain/registry.js');
+  const { openRegistry } = await import('../../chain/acts/registry.js');
   const { parseAddress } = await import('../../terminal/arguments.js');
   if (options.to !== undefined) return parseAddress(options.to);
   const node = await (await openRegistry(account.chain))?.find(account.emeth.address);
@@ -121,10 +121,10 @@ async function receiverOf(account: Account, options: WithdrawOptions): Promise<A
 }
 
 async function makePlan(account: Account, to: Address, options: WithdrawOptions): Promise<Plan> {
-  const { openRewards } = await import('../../chain/rewards.js');
+  const { openRewards } = await import('../../chain/acts/rewards.js');
   const { findPendingPay, findUnclaimed } = await import('./pending-pay.js');
   const { chain, emeth } = account;
-  const { cutSlots, cutWithdrawal } = await import('../../chain/withdrawal-parts.js');
+  const { cutSlots, cutWithdrawal } = await import('../../chain/acts/withdrawal-parts.js');
   const rewards = await openRewards(chain);
   const creditWei = await chain.credit(emeth.address);
   const claims = await findPendingPay(account, options);

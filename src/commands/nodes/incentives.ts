@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import type { Chain } from '../../chain/client';
-import type { SlotReward } from '../../chain/rewards';
+import type { SlotReward } from '../../chain/acts/rewards';
+import type { Chain } from '../../chain/rpc/client';
 import { formatEmt } from '../../domain/emt';
 import type { Address, JobId } from '../../domain/ids';
 import type { ChainState } from '../../domain/job';
@@ -43,8 +43,8 @@ async function queryNodeIncentive(options: IncentiveOptions): Promise<void> {
 
 /** Reads all of it from the chain, from `fromBlock` on. */
 export async function readIncentives(chain: Chain, node: Address, fromBlock: number): Promise<Incentives> {
-  const { openRewards } = await import('../../chain/rewards.js');
-  const { jobsTakenBy } = await import('../../chain/node-history.js');
+  const { openRewards } = await import('../../chain/acts/rewards.js');
+  const { jobsTakenBy } = await import('../../chain/reading/node-history.js');
   const rewards = await openRewards(chain);
   const states = await statesOf(chain, await jobsTakenBy(chain, node, fromBlock));
   const unclaimedSlots = (await rewards?.unclaimed(node)) ?? [];

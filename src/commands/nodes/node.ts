@@ -17,7 +17,7 @@ export function registerNode(program: Command): void {
 
 async function node(text: string | undefined, options: CommonOptions): Promise<void> {
   const { openReader } = await import('../../app/account.js');
-  const { openRegistry } = await import('../../chain/registry.js');
+  const { openRegistry } = await import('../../chain/acts/registry.js');
   const { parseAddress } = await import('../../terminal/arguments.js');
   const given = text === undefined ? undefined : parseAddress(text);
   await using reader = await openReader(options);
@@ -42,7 +42,7 @@ async function node(text: string | undefined, options: CommonOptions): Promise<v
 }
 
 async function ownAddress({ config, dataDir, chain }: Pick<Account, 'config' | 'dataDir' | 'chain'>): Promise<Address> {
-  const { openWallet } = await import('../../chain/wallet.js');
+  const { openWallet } = await import('../../chain/sending/wallet.js');
   const { keyOf } = await import('../../app/keys.js');
   return (await openWallet(keyOf(config, dataDir), chain.chainId)).address;
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { describeNode, nodeOrOwn, parseNamed, requireNode, requireRegistry } from '../../app/registry';
-import type { Operator } from '../../chain/operator';
+import type { Operator } from '../../chain/acts/operator';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { type CommonOptions, example } from '../../terminal/options';
@@ -33,7 +33,7 @@ export function registerPayout(program: Command): void {
 
 async function payout(options: PayoutOptions): Promise<void> {
   const { openAccount } = await import('../../app/account.js');
-  const { openOperator } = await import('../../chain/operator.js');
+  const { openOperator } = await import('../../chain/acts/operator.js');
   const to = options.to === undefined ? undefined : await parseNamed(options.to);
   await using account = await openAccount(options);
   const registry = await requireRegistry(account.chain);

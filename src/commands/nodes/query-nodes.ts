@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { describeNode, parseNamed, requireNode, requireRegistry } from '../../app/registry';
-import type { RegisteredNode } from '../../chain/registry';
+import type { RegisteredNode } from '../../chain/acts/registry';
 import { formatEmt } from '../../domain/emt';
 import { type CommonOptions, example, wholeNumber } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import type { Account } from '../../app/account';
 import { describeNode, nodeOrOwn, parseNamed, requireNode, requireRegistry } from '../../app/registry';
-import type { Enrolment } from '../../chain/operator';
-import type { RegisteredNode, Registry } from '../../chain/registry';
+import type { Enrolment } from '../../chain/acts/operator';
+import type { RegisteredNode, Registry } from '../../chain/acts/registry';
 import { formatEmt } from '../../domain/emt';
 import { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
@@ -102,7 +102,7 @@ async function enter(
   enrolment: Enrolment,
   options: RegisterOptions,
 ): Promise<void> {
-  const { openOperator } = await import('../../chain/operator.js');
+  const { openOperator } = await import('../../chain/acts/operator.js');
   const stakeWei = options.stake ?? (await registry.minStakeWei());
   await requireEnterable(registry, enrolment, stakeWei);
   const { deadline, signature } = await consentOf(enrolment, account, registry, options);
@@ -120,7 +120,7 @@ async function enter(
 
 /** Throws `usage/bad-enrolment` for what no registry takes, whoever signs and brings it. */
 async function readEnrolment(account: Account, options: RegisterOptions): Promise<Enrolment> {
-  const { enrolmentLimits } = await import('../../chain/operator.js');
+  const { enrolmentLimits } = await import('../../chain/acts/operator.js');
   const enrolment = {
     node: await nodeOrOwn(options.nodeAddr, account),
     organisation: options.organization,
@@ -195,7 +195,7 @@ async function requireGas({ chain: { provider }, sender: { address } }: Account)
   const { maxFeePerGas, gasPrice } = await provider.getFeeData();
   const needWei = REGISTRATION_GAS * (maxFeePerGas ?? gasPrice ?? 0n);
   if ((await provider.getBalance(address)) >= needWei) return;
-  const { noFunds } = await import('../../chain/revert.js');
+  const { noFunds } = await import('../../chain/sending/revert.js');
   throw noFunds(address, 'register-node');
 }
 
@@ -209,7 +209,7 @@ async function hashOf(file: string | undefined): Promise<string> {
 }
 
 async function printSigned(account: Account, registry: Registry, enrolment: Enrolment, by: string): Promise<void> {
-  const { signEnrolment } = await import('../../chain/operator.js');
+  const { signEnrolment } = await import('../../chain/acts/operator.js');
   const signature = await signEnrolment(account.wallet, registry, enrolment, await parseNamed(by));
   printJson({ ...enrolment, signature });
   talk('Signed for a day. The operator brings it with --enrolment.');
@@ -232,7 +232,7 @@ async function consentOf(
   registry: Registry,
   { enrolment: file }: RegisterOptions,
 ): Promise<Consent> {
-  const { isSignedByNode } = await import('../../chain/operator.js');
+  const { isSignedByNode } = await import('../../chain/acts/operator.js');
   const { node } = enrolment;
   if (node === wallet.address) return { deadline: enrolment.deadline };
   if (file === undefined) {

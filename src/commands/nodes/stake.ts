@@ -21,7 +21,7 @@ export function registerStake(program: Command): void {
 
 async function stake(options: StakeOptions): Promise<void> {
   const { openAccount } = await import('../../app/account.js');
-  const { openOperator } = await import('../../chain/operator.js');
+  const { openOperator } = await import('../../chain/acts/operator.js');
   await using account = await openAccount(options);
   const registry = await requireRegistry(account.chain);
   const { node, stakeWei: stakeBefore } = await requireNode(registry, await nodeOrOwn(options.nodeAddr, account));

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
-import type { Operator } from '../../chain/operator';
-import type { RegisteredNode } from '../../chain/registry';
+import type { Operator } from '../../chain/acts/operator';
+import type { RegisteredNode } from '../../chain/acts/registry';
 import { formatEmt } from '../../domain/emt';
 import { type CommonOptions, example } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
@@ -29,7 +29,7 @@ export function registerUnregisterNode(program: Command): void {
 
 async function unregisterNode(options: UnregisterOptions): Promise<void> {
   const { openAccount } = await import('../../app/account.js');
-  const { openOperator } = await import('../../chain/operator.js');
+  const { openOperator } = await import('../../chain/acts/operator.js');
   await using account = await openAccount(options);
   const { chain } = account;
   const registry = await requireRegistry(chain);

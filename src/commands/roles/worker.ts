@@ -45,7 +45,7 @@ async function work(context: RoleContext<'worker'>, chainId: number, tools: Tool
   const { config, dataDir } = context;
   const { clock, logger, signal } = tools;
   const { BlobStore } = await import('../../blobs/blob-store.js');
-  const { openWallet, recoverTyped } = await import('../../chain/wallet.js');
+  const { openWallet, recoverTyped } = await import('../../chain/sending/wallet.js');
   const { version } = await import('../../lib/version.js');
   const { openLinkClient } = await import('../../link/client.js');
   const { openWorker } = await import('../../worker/worker.js');

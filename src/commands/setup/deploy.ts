@@ -1,8 +1,8 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Deployment, DeploymentPlan, Places } from '../../chain/deploy';
-import type { Deployer } from '../../chain/deployer';
+import type { Deployment, DeploymentPlan, Places } from '../../chain/deploy/deploy';
+import type { Deployer } from '../../chain/deploy/deployer';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { type CommonOptions, example } from '../../terminal/options';
@@ -61,8 +61,8 @@ export function registerDeploy(program: Command): void {
 }
 
 async function deploy(options: DeployCommandOptions): Promise<void> {
-  const { openDeployer } = await import('../../chain/deployer.js');
-  const { fundAccounts } = await import('../../chain/faucet.js');
+  const { openDeployer } = await import('../../chain/deploy/deployer.js');
+  const { fundAccounts } = await import('../../chain/deploy/faucet.js');
   const source = await keySource(options);
   const accounts = await accountsOf(options);
   const deployer = await openDeployer(options.endpoint, source);
@@ -88,7 +88,7 @@ async function deployInto(
   options: DeployCommandOptions,
 ): Promise<Deployment> {
   const { default: writeFile } = await import('write-file-atomic');
-  const { deployContracts, planDeployment } = await import('../../chain/deploy.js');
+  const { deployContracts, planDeployment } = await import('../../chain/deploy/deploy.js');
   const plan = await planDeployment(signer);
   const endpoint = options.endpoint.length === 1 ? options.endpoint[0] : options.endpoint;
   if (!options.force) await requireFree(files, { endpoint, ...plan.places }, signer);

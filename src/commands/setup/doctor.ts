@@ -100,7 +100,7 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
 
 /** The role's address; a worker without a key gets one at its first start. */
 async function readAccount(config: RoleConfig<Exclude<Role, 'board'>>, dataDir: string): Promise<string> {
-  const { openWallet } = await import('../../chain/wallet.js');
+  const { openWallet } = await import('../../chain/sending/wallet.js');
   const { keyOf } = await import('../../app/keys.js');
   const { errorCode } = await import('../../lib/errors.js');
   try {

@@ -26,7 +26,7 @@ async function init(role: Role, options: InitOptions): Promise<void> {
   const { basename, dirname, join } = await import('node:path');
   const { keyFileOf, renderConfig } = await import('../../config/template.js');
   const { createFiles } = await import('../../terminal/files.js');
-  const { newAccount } = await import('../../chain/wallet.js');
+  const { newAccount } = await import('../../chain/sending/wallet.js');
 
   const path = options.config ?? join('config', `${role}.json`);
   const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);

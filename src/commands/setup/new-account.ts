@@ -19,7 +19,7 @@ export function registerNewAccount(program: Command): void {
 }
 
 async function makeAccount(options: NewAccountOptions): Promise<void> {
-  const { newAccount } = await import('../../chain/wallet.js');
+  const { newAccount } = await import('../../chain/sending/wallet.js');
   const { createFiles } = await import('../../terminal/files.js');
   const { path: passwordPath, password, isNew } = await choosePassword(options);
   talk('Encrypting; this takes some seconds on purpose.');

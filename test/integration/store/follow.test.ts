@@ -1,7 +1,7 @@
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { createConnection } from 'mysql2/promise';
-import type { CoreEvent } from '../../../src/chain/events';
+import type { CoreEvent } from '../../../src/chain/contract/events';
 import { Address, JobId } from '../../../src/domain/ids';
 import { systemClock } from '../../../src/lib/clock';
 import { applyEvents } from '../../../src/master/chain-follower';

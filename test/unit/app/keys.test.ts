@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { keyOf, keyOrNew } from '../../../src/app/keys';
-import { openWallet } from '../../../src/chain/wallet';
+import { openWallet } from '../../../src/chain/sending/wallet';
 import { openScratch } from '../../support/scratch';
 
 const addressOf = async (source: ReturnType<typeof keyOf>) => (await openWallet(source, 1)).address;

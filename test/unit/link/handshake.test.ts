@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { recoverTyped } from '../../../src/chain/wallet';
+import { recoverTyped } from '../../../src/chain/sending/wallet';
 import type { Address } from '../../../src/domain/ids';
 import { errorCode } from '../../../src/lib/errors';
 import {

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { buildPayouts } from '../../../src/chain/payouts';
+import { buildPayouts } from '../../../src/chain/acts/payouts';
 import { Address } from '../../../src/domain/ids';
 import { shareOut } from '../../../src/domain/shares';
 import { canonicalJson, sha256 } from '../../../src/lib/hash';

@@ -7,7 +7,7 @@ import {vm} from "../Vm.sol";
 import {Stage} from "./Stage.sol";
 import {World} from "./World.sol";
 
-/// @notice The four contracts as `deployContracts` of src/chain/deploy.ts leaves them, an active node, and jobs in any state. The
+/// @notice The four contracts as `deployContracts` of src/chain/deploy/deploy.ts leaves them, an active node, and jobs in any state. The
 /// test contract itself is the administrator, holds the first supply, and is party to no job.
 /// @dev What takes long to compile is in `World`, which is compiled once and not again for each test contract.
 abstract contract Fixture is Stage {

@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { BlobStore } from '../../../../src/blobs/blob-store';
-import { recoverTyped } from '../../../../src/chain/wallet';
+import { recoverTyped } from '../../../../src/chain/sending/wallet';
 import type { JobId, Sha256 } from '../../../../src/domain/ids';
 import { type HttpServer, openHttp } from '../../../../src/http/server';
 import { canonicalJson, sha256 } from '../../../../src/lib/hash';

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { Wallet } from 'ethers';
-import { buildPayouts } from '../../../../src/chain/payouts';
+import { buildPayouts } from '../../../../src/chain/acts/payouts';
 import { Address, JobId } from '../../../../src/domain/ids';
 import { systemClock } from '../../../../src/lib/clock';
 import { devKeys } from '../../../../src/runner/anvil';

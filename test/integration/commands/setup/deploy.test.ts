@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
-import { minedReceipt, openDeployer } from '../../../../src/chain/deployer';
+import { minedReceipt, openDeployer } from '../../../../src/chain/deploy/deployer';
 import { devKeys, startAnvil } from '../../../../src/runner/anvil';
 import { runInProcess } from '../../../support/cli';
 import { openScratch } from '../../../support/scratch';

@@ -1,7 +1,7 @@
 import { createDecipheriv, scryptSync } from 'node:crypto';
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { keccak256, Wallet } from 'ethers';
-import { openWallet } from '../../../../src/chain/wallet';
+import { openWallet } from '../../../../src/chain/sending/wallet';
 import { runInProcess } from '../../../support/cli';
 import { openScratch } from '../../../support/scratch';
 

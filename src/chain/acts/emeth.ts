@@ -1,0 +1,220 @@
+import { concat, hexlify, Interface, isError, keccak256, randomBytes } from 'ethers';
+import { formatEmt } from '../../domain/emt';
+import type { Address, JobId } from '../../domain/ids';
+import type { Share } from '../../domain/shares';
+import { AppError } from '../../lib/errors';
+import { openQueue } from '../../lib/in-turn';
+import { coreInterface } from '../contract/events';
+import { emethTokenAbi } from '../generated/emeth-token';
+import type { Chain } from '../rpc/client';
+import type { Sender } from '../sending/sender';
+import type { Wallet } from '../sending/wallet';
+import { commitmentOf } from './attestations';
+import { signPermit } from './permit';
+import { requestsIn } from './requests';
+import type { SignedWithdrawal } from './withdrawal';
+
+const tokenInterface = new Interface(emethTokenAbi);
+
+export type EmethError = { code: 'chain/not-enough-tokens'; account: Address; haveWei: bigint; needWei: bigint };
+
+export interface JobRequest {
+  dataset: string;
+  params: string;
+  feeWei: bigint;
+  fuelLimit: bigint;
+  deadlineMs: number;
+}
+
+/** A submitted result, as every later call must name it. */
+export interface ResultRef {
+  jobId: JobId;
+  resultHash: string;
+  payoutRoot: string;
+}
+
+/** The contract's verbs for one account. Each is an intent of its own, so repeating a finished one changes nothing. */
+export interface Emeth {
+  readonly address: Address;
+  /** Requests a job; approves what credit does not cover. */
+  request(job: JobRequest): Promise<{ jobId: JobId; hash: string }>;
+  cancel(jobId: JobId): Promise<{ hash: string }>;
+  accept(jobId: JobId): Promise<{ hash: string }>;
+  /** Disputes a result, with a bond of `bondWei` from credit and tokens. */
+  challenge(jobId: JobId, bondWei: bigint): Promise<{ hash: string }>;
+  /** Takes a job, with a deposit as high as its fee. */
+  process(jobId: JobId): Promise<{ hash: string }>;
+  decline(jobId: JobId): Promise<{ hash: string }>;
+  submit(ref: ResultRef, fuelUsed: bigint, reference: string): Promise<{ hash: string }>;
+  finalize(jobId: JobId): Promise<{ hash: string }>;
+  /** Ends a dispute nobody decided in its window: everybody gets back what they put in. */
+  unwind(jobId: JobId): Promise<{ hash: string }>;
+  /** Ends a job nobody took before its deadline; anybody may. */
+  expire(jobId: JobId): Promise<{ hash: string }>;
+  /** Ends a job whose node missed the deadline; anybody may, and gets a tip. */
+  timeout(jobId: JobId): Promise<{ hash: string }>;
+  /** A verifier's word; with other verifiers' attestations (`sortAttestations`) where one is no quorum. */
+  verify(ref: ResultRef, attestations?: readonly string[]): Promise<{ hash: string }>;
+  rejectResult(ref: ResultRef, reasonHash: string, attestations?: readonly string[]): Promise<{ hash: string }>;
+  /** Credits everybody of a payout list of at most 16. */
+  payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<{ hash: string }>;
+  /** Credits payees by their proofs (`buildPayouts`), all of them or none. */
+  claim(claims: readonly Claim[]): Promise<{ hash: string }>;
+  /** Whether the contract would credit the claim now. */
+  canClaim(claim: Claim): Promise<boolean>;
+  /** Credits what is collected, if anything, and turns `amountWei` of the credit into tokens of `to`, in one transaction. */
+  withdraw(to: Address, amountWei: bigint, collected?: Collected): Promise<{ hash: string }>;
+  estimateWithdrawWei(to: Address, amountWei: bigint, collected?: Collected): Promise<bigint>;
+  /** Brings another account's signed withdrawal, for its tip. */
+  relay(withdrawal: SignedWithdrawal): Promise<{ hash: string }>;
+  /** 0 when this account has brought it before. */
+  estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint>;
+}
+
+/** A part of a verified job's pay that nobody has credited yet. */
+export interface Claim {
+  ref: ResultRef;
+  share: Share;
+  proof: readonly string[];
+}
+
+/** What becomes credit on the way of a withdrawal. */
+export interface Collected {
+  claims?: readonly Claim[] | undefined;
+  /** Jobs of this node with pay that nobody claimed in time. */
+  sweeps?: readonly JobId[] | undefined;
+}
+
+export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
+  const { address } = sender;
+  // Two acts that count on the same credit and allowance must not look at them at the same time.
+  const paying = openQueue();
+  const once = (jobId: JobId, method: string, ...args: unknown[]) =>
+    sender.send({ key: `${jobId}:${method}`, to: chain.core, data: encode(method, [jobId, ...args]) });
+  /** May follow itself, as a process after a decline. */
+  const again = (key: string, method: string, args: readonly unknown[]) =>
+    sender.send({ key, to: chain.core, data: encode(method, args), repeatable: true });
+
+  return {
+    address,
+    request: (job) => paying(() => request(chain, sender, wallet, job)),
+    cancel: (jobId) => once(jobId, 'cancel'),
+    accept: (jobId) => once(jobId, 'accept'),
+    challenge: (jobId, bondWei) =>
+      paying(async () => {
+        await fund(chain, sender, bondWei);
+        return once(jobId, 'challenge');
+      }),
+    process: (jobId) =>
+      paying(async () => {
+        await fund(chain, sender, (await chain.job(jobId)).feeWei);
+        return again(`${jobId}:process`, 'process', [jobId]);
+      }),
+    decline: (jobId) => again(`${jobId}:decline`, 'decline', [jobId]),
+    submit: ({ jobId, resultHash, payoutRoot }, fuelUsed, reference) =>
+      once(jobId, 'submit', resultHash, fuelUsed, payoutRoot, reference),
+    expire: (jobId) => once(jobId, 'expire'),
+    timeout: (jobId) => once(jobId, 'timeout'),
+    finalize: (jobId) => once(jobId, 'finalize'),
+    unwind: (jobId) => once(jobId, 'unwind'),
+    verify: (ref, attestations = []) => once(ref.jobId, 'verify', commitmentOf(ref), concat(attestations)),
+    rejectResult: (ref, reasonHash, attestations = []) =>
+      once(ref.jobId, 'rejectResult', commitmentOf(ref), reasonHash, concat(attestations)),
+    payWorkers: (jobId, resultHash, shares) => once(jobId, 'payWorkers', resultHash, shares.map(toPayee)),
+    claim: (claims) => again('claim', 'multicall', [claims.map(claimData)]),
+    canClaim: (claim) =>
+      chain.provider.call({ from: address, to: chain.core, data: claimData(claim) }).then(
+        () => true,
+        (error) => {
+          if (isError(error, 'CALL_EXCEPTION')) return false;
+          throw error;
+        },
+      ),
+    withdraw: (to, amountWei, collected = {}) => {
+      const data = withdrawalData(to, amountWei, collected);
+      return sender.send({ key: 'withdraw', to: chain.core, data, repeatable: true });
+    },
+    estimateWithdrawWei: (to, amountWei, collected = {}) =>
+      sender.estimateWei({ to: chain.core, data: withdrawalData(to, amountWei, collected) }),
+    relay: (withdrawal) => sender.send(relayed(chain.core, withdrawal)),
+    estimateRelayWei: async (withdrawal) => {
+      const relay = relayed(chain.core, withdrawal);
+      return (await sender.hasSigned(relay.key)) ? 0n : sender.estimateWei(relay);
+    },
+  };
+}
+
+function claimData({ ref, share, proof }: Claim): string {
+  const { index, worker, amountWei } = share;
+  return encode('claimPay', [ref.jobId, ref.resultHash, ref.payoutRoot, index, worker, amountWei, proof]);
+}
+
+function withdrawalData(to: Address, amountWei: bigint, { claims = [], sweeps = [] }: Collected): string {
+  const collecting = [...claims.map(claimData), ...sweeps.map((jobId) => encode('sweepUnclaimed', [jobId]))];
+  const withdrawal = encode('withdraw', [to, amountWei]);
+  return collecting.length === 0 ? withdrawal : encode('multicall', [[...collecting, withdrawal]]);
+}
+
+/** One act for each content, for its signature is good only once. */
+function relayed(core: Address, withdrawal: SignedWithdrawal): { key: string; to: Address; data: string } {
+  const { account, to, amountWei, tipWei, deadline, signature } = withdrawal;
+  const data = encode('withdrawWithSig', [account, to, amountWei, tipWei, deadline, signature]);
+  return { key: `relay:${keccak256(data)}`, to: core, data };
+}
+
+async function request(
+  chain: Chain,
+  sender: Sender,
+  wallet: Wallet,
+  job: JobRequest,
+): Promise<{ jobId: JobId; hash: string }> {
+  const { verifierWei, burnWei } = await chain.extraFees(job.feeWei);
+  const missingWei = await missing(chain, sender.address, job.feeWei + verifierWei + burnWei);
+  const isAllowed = (await chain.allowance(sender.address, chain.core)) >= missingWei;
+  const salt = hexlify(randomBytes(32));
+  const deadline = BigInt(Math.floor(job.deadlineMs / 1000));
+  const args = [job.dataset, job.params, job.feeWei, job.fuelLimit, deadline, salt];
+  const data = isAllowed
+    ? encode('request', args)
+    : encode('requestWithPermit', [...args, ...(await signPermit(chain, wallet, missingWei, deadline))]);
+  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data });
+  return { jobId: await jobOf(chain, hash), hash };
+}
+
+/** Makes sure the contract can collect `needWei` from credit and tokens. */
+async function fund(chain: Chain, sender: Sender, needWei: bigint): Promise<void> {
+  await approve(chain, sender, chain.core, await missing(chain, sender.address, needWei));
+}
+
+/** What credit does not cover. Throws `chain/not-enough-tokens` when the account's tokens do not either. */
+async function missing(chain: Chain, account: Address, needWei: bigint): Promise<bigint> {
+  const credit = await chain.credit(account);
+  const missingWei = needWei > credit ? needWei - credit : 0n;
+  const haveWei = await chain.tokenBalance(account);
+  if (haveWei >= missingWei) return missingWei;
+  throw new AppError<EmethError>(
+    { code: 'chain/not-enough-tokens', account, haveWei, needWei: missingWei },
+    `${account} has ${formatEmt(haveWei)} and needs ${formatEmt(missingWei)}; send it the difference.`,
+  );
+}
+
+/** Lets one of our contracts take so much of the sender's tokens; does nothing if it already may. */
+export async function approve(chain: Chain, sender: Sender, spender: Address, amountWei: bigint): Promise<void> {
+  if ((await chain.allowance(sender.address, spender)) >= amountWei) return;
+  const data = tokenInterface.encodeFunctionData('approve', [spender, amountWei]);
+  await sender.send({ key: 'approve', to: chain.token, data, repeatable: true });
+}
+
+function toPayee({ worker, amountWei }: Share): { worker: Address; amount: bigint } {
+  return { worker, amount: amountWei };
+}
+
+function encode(method: string, args: readonly unknown[]): string {
+  return coreInterface.encodeFunctionData(method, args);
+}
+
+async function jobOf(chain: Chain, hash: string): Promise<JobId> {
+  const [request] = await requestsIn(chain, hash);
+  if (request) return request.jobId;
+  throw new Error(`Transaction ${hash} requested no job`);
+}

@@ -1,0 +1,117 @@
+import { Interface, type Log } from 'ethers';
+import type { Address, JobId } from '../../domain/ids';
+import { emethCoreAbi } from '../generated/emeth-core';
+import { type ContractEvent, readEvent } from './event-reader';
+
+export const coreInterface = new Interface(emethCoreAbi);
+
+/** Where in the chain an event is. */
+export interface Place {
+  blockNumber: number;
+  blockHash: string;
+  txHash: string;
+  logIndex: number;
+}
+
+/** Events of jobs, in our words; the rest of the contract's events are nobody's business here yet. */
+export type CoreEvent = Place & { jobId: JobId } & (
+    | {
+        type: 'JobRequested';
+        requester: Address;
+        feeWei: bigint;
+        fuelLimit: bigint;
+        deadlineMs: number;
+        dataset: string;
+        params: string;
+      }
+    | { type: 'JobCanceled' | 'JobExpired' | 'JobTimedOut' | 'JobVerified' | 'JobRejected' | 'JobUnwound' }
+    | { type: 'JobChallenged'; challenger: Address }
+    | { type: 'JobProcessing'; node: Address }
+    | { type: 'JobDeclined'; node: Address; reopened: boolean }
+    | {
+        type: 'JobSubmitted';
+        node: Address;
+        resultHash: string;
+        payoutRoot: string;
+        fuelUsed: bigint;
+        payoutWei: bigint;
+        result: string;
+      }
+    | { type: 'WorkerPaid'; worker: Address; index: number; amountWei: bigint }
+  );
+
+/**
+ * The event in a log that ethers gave; undefined for one that is not about a job. Throws a `LogError` for a log that the contract
+ * cannot have written.
+ */
+export function decodeEvent(log: Log): CoreEvent | undefined {
+  const { blockNumber, blockHash, transactionHash: txHash, index: logIndex } = log;
+  const event = readEvent(log, { txHash, logIndex });
+  return event && translate(event, { blockNumber, blockHash, txHash, logIndex });
+}
+
+/**
+ * An event of the contract in our words; undefined for one that is not about a job. Ids and addresses are taken as they are: the
+ * reader gives them in our form, and to check them again takes three times as long as to read them.
+ */
+export function translate(event: ContractEvent, place: Place): CoreEvent | undefined {
+  switch (event.type) {
+    case 'JobRequested': {
+      const { requester, fee, fuelLimit, deadline, dataset, params } = event.args;
+      return {
+        ...base(event, place),
+        type: event.type,
+        requester: requester as Address,
+        feeWei: fee,
+        fuelLimit,
+        deadlineMs: Number(deadline) * 1000,
+        dataset,
+        params,
+      };
+    }
+    case 'JobProcessing':
+      return { ...base(event, place), type: event.type, node: event.args.node as Address };
+    case 'JobDeclined': {
+      const { node, reopened } = event.args;
+      return { ...base(event, place), type: event.type, node: node as Address, reopened };
+    }
+    case 'JobSubmitted': {
+      const { node, resultHash, payoutRoot, fuelUsed, payout, result } = event.args;
+      return {
+        ...base(event, place),
+        type: event.type,
+        node: node as Address,
+        resultHash,
+        payoutRoot,
+        fuelUsed,
+        payoutWei: payout,
+        result,
+      };
+    }
+    case 'JobChallenged':
+      return { ...base(event, place), type: event.type, challenger: event.args.challenger as Address };
+    case 'WorkerPaid': {
+      const { worker, index, amount } = event.args;
+      return {
+        ...base(event, place),
+        type: event.type,
+        worker: worker as Address,
+        index: Number(index),
+        amountWei: amount,
+      };
+    }
+    case 'JobCanceled':
+    case 'JobExpired':
+    case 'JobTimedOut':
+    case 'JobVerified':
+    case 'JobRejected':
+    case 'JobUnwound':
+      return { ...base(event, place), type: event.type };
+    default:
+      return undefined;
+  }
+}
+
+function base(event: { args: { jobId: string } }, place: Place): Place & { jobId: JobId } {
+  return { ...place, jobId: event.args.jobId as JobId };
+}

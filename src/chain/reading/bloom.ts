@@ -1,0 +1,31 @@
+import { getBytes, keccak256 } from 'ethers';
+import type { Address } from '../../domain/ids';
+
+const BITS = 2048;
+/** With as many bits set, one address in 64 seems to be there by chance. */
+const TELLING_BITS = BITS / 4;
+
+/** The bloom of a block's logs (Ethereum Yellow Paper, 4.4.3): 2048 bits of hex, three of which each log's address sets. */
+export type Bloom = string;
+
+/** Tells whether a block may hold logs of the address. "No" is certain, unless the bloom `isBlank`. */
+export function bloomFilter(address: Address): (bloom: Bloom) => boolean {
+  const digest = getBytes(keccak256(address));
+  const bits = [0, 2, 4].map((at) => (((digest[at] ?? 0) << 8) | (digest[at + 1] ?? 0)) & (BITS - 1));
+  return (bloom) => {
+    const bytes = getBytes(bloom);
+    return bits.every((bit) => (bytes[255 - (bit >> 3)] ?? 0) & (1 << (bit & 7)));
+  };
+}
+
+/** No logs, or a chain that fills in no bloom, which then says nothing. */
+export function isBlank(bloom: Bloom): boolean {
+  return /^0x0*$/.test(bloom);
+}
+
+/** So few bits are set that an address which seems to be there most likely is. */
+export function isTelling(bloom: Bloom): boolean {
+  let set = 0;
+  for (const byte of getBytes(bloom)) for (let rest = byte; rest > 0; rest &= rest - 1) set += 1;
+  return set <= TELLING_BITS;
+}

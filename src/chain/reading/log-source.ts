@@ -1,0 +1,235 @@
+import type { Address } from '../../domain/ids';
+import type { RawLog } from '../contract/logs';
+import { type Answer, type AskOptions, type EndpointPool, NoEndpointAnswers } from '../rpc/endpoints';
+import { RpcError } from '../rpc/rpc';
+
+/** The head of a block, as far as a reader needs it. */
+export interface Block {
+  number: number;
+  hash: string;
+  parentHash: string;
+  /** 256 bytes of hex: whose logs the block may hold. */
+  logsBloom: string;
+}
+
+export type NodeLog = RawLog & { removed?: boolean | undefined };
+
+/** Logs in order and without repetitions, and the number of the endpoint that gave them. */
+export interface Reading {
+  logs: NodeLog[];
+  by: number;
+}
+
+/** Two answers that should be the same differ, or one cannot be true. To ask again, or for less, may help. */
+export class Disagreement extends Error {
+  override readonly name = 'Disagreement';
+}
+
+/** The node does not know the block or its receipts yet. */
+export class NotReady extends Error {
+  override readonly name = 'NotReady';
+}
+
+type Nodes = Pick<EndpointPool, 'ask' | 'distrust' | 'size' | 'nameOf'>;
+
+const HEADERS_AT_ONCE = 8;
+const MAX_SILENCES = 20;
+
+/** Blocks and one contract's logs as nodes tell them. Refuses what cannot answer the question; `LogReader` checks whether it is true. */
+export class LogSource {
+  /** How many times in a row `unlessRefused` got no answer from any node. */
+  private silences = 0;
+
+  constructor(
+    private readonly nodes: Nodes,
+    readonly address: Address,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Number of the newest block, and which endpoint said so. */
+  async headNumber(options: AskOptions = {}): Promise<Answer<number>> {
+    const { result, by } = await this.ask<string>('eth_blockNumber', [], options);
+    return { result: requireNumber(result), by };
+  }
+
+  /** How many endpoints there are to ask. */
+  get nodeCount(): number {
+    return this.nodes.size;
+  }
+
+  async head(): Promise<Block> {
+    return parseBlock((await this.ask<RawBlock>('eth_getBlockByNumber', ['latest', false])).result);
+  }
+
+  /** The chain's own word for what is final; undefined where it has none. */
+  async finalizedNumber(): Promise<number | undefined> {
+    try {
+      const { result } = await this.ask<RawBlock | null>('eth_getBlockByNumber', ['finalized', false]);
+      return result ? parseBlock(result).number : undefined;
+    } catch (error) {
+      if (error instanceof RpcError) return undefined;
+      throw error;
+    }
+  }
+
+  /** Throws `NotReady` for one that the node does not know. */
+  async block(number: number): Promise<Block> {
+    return (await this.blockBy(number)).result;
+  }
+
+  async blockBy(number: number, options: AskOptions = {}): Promise<Answer<Block>> {
+    const { result, by } = await this.ask<RawBlock | null>('eth_getBlockByNumber', [toHex(number), false], options);
+    if (!result) throw new NotReady(`The node does not know block ${number} yet`);
+    const block = parseBlock(result);
+    if (block.number !== number) throw this.liar(by, `gave block ${block.number} for ${number}`);
+    return { result: block, by };
+  }
+
+  /** Throws unless the endpoint asked has this very block: one that is behind has no logs of it, and would seem to disagree. */
+  async requireSameBlock(block: Block, options: AskOptions): Promise<void> {
+    const { result, by } = await this.ask<RawBlock | null>(
+      'eth_getBlockByNumber',
+      [toHex(block.number), false],
+      options,
+    );
+    if (!result) {
+      this.distrust(by, `does not know block ${block.number} yet`);
+      throw new NotReady(`${this.nodes.nameOf(by)} does not know block ${block.number} yet`);
+    }
+    if (result.hash !== block.hash) throw new Disagreement(`Block ${block.number} is not the same at all endpoints`);
+  }
+
+  /** Has an endpoint that said something untrue asked last for a while. */
+  distrust(by: number, why: string): void {
+    this.nodes.distrust(by, why);
+  }
+
+  private ask<T>(method: string, params: readonly unknown[], options: AskOptions = {}): Promise<Answer<T>> {
+    return this.nodes.ask<T>(method, params, { ...options, signal: this.signal });
+  }
+
+  /** Of blocks [from, to]. */
+  async logsBetween(from: number, to: number, options: AskOptions = {}): Promise<Reading> {
+    const filter = { address: this.address, fromBlock: toHex(from), toBlock: toHex(to) };
+    return this.readLogs(filter, options, ({ blockNumber }) => {
+      const number = Number(blockNumber ?? Number.NaN);
+      return number >= from && number <= to;
+    });
+  }
+
+  async logsOf(blockHash: string, options: AskOptions = {}): Promise<Reading> {
+    return this.readLogs({ address: this.address, blockHash }, options, (log) => log.blockHash === blockHash);
+  }
+
+  private async readLogs(
+    filter: Record<string, string>,
+    options: AskOptions,
+    fits: (log: NodeLog) => boolean,
+  ): Promise<Reading> {
+    const { result, by } = await this.ask<NodeLog[] | null>('eth_getLogs', [filter], options);
+    if (!Array.isArray(result)) throw this.liar(by, 'gave no list of logs');
+    const strays = result.filter((log) => log.removed || !this.isOurs(log) || !fits(log));
+    if (strays.length > 0) throw this.liar(by, `gave ${strays.length} logs nobody asked for`);
+    return { logs: inOrder(result), by };
+  }
+
+  /** A log of the contract. */
+  isOurs({ address }: { address: string }): boolean {
+    return String(address).toLowerCase() === this.address;
+  }
+
+  /** For throwing. */
+  liar(by: number, what: string): Disagreement {
+    this.distrust(by, what);
+    return new Disagreement(`${this.nodes.nameOf(by)} ${what}`);
+  }
+
+  /** Heads of these blocks, in order. */
+  async blocks(numbers: readonly number[]): Promise<Block[]> {
+    const blocks: Block[] = [];
+    for (let i = 0; i < numbers.length; i += HEADERS_AT_ONCE) {
+      blocks.push(...(await Promise.all(numbers.slice(i, i + HEADERS_AT_ONCE).map((number) => this.block(number)))));
+    }
+    return blocks;
+  }
+
+  /** Heads of blocks [from, to], each the parent of the next. */
+  async chainOf(from: number, to: Block): Promise<Block[]> {
+    const blocks = [...(await this.blocks(Array.from({ length: to.number - from }, (_, i) => from + i))), to];
+    const broken = blocks.find((block, i) => i > 0 && block.parentHash !== blocks[i - 1]?.hash);
+    if (broken) throw new Disagreement(`Block ${broken.number} is not the child of the one before`);
+    return blocks;
+  }
+
+  /** How many logs of whichever contract the node's index has of the block; undefined where no node is willing to say. */
+  async anybodysLogs({ number }: Block): Promise<{ count: number; by: number } | undefined> {
+    const at = toHex(number);
+    const found = await this.unlessRefused<NodeLog[] | null>('eth_getLogs', [{ fromBlock: at, toBlock: at }]);
+    return found && Array.isArray(found.result) ? { count: found.result.length, by: found.by } : undefined;
+  }
+
+  /** All logs of the block, as its receipts have them; undefined where no node gives them. */
+  async receiptLogs({ number, hash }: Block): Promise<NodeLog[] | undefined> {
+    const found = await this.unlessRefused<Receipt[] | null>('eth_getBlockReceipts', [toHex(number)]);
+    if (!found) return undefined;
+    if (!found.result) throw new NotReady(`The node has no receipts of block ${number} yet`);
+    if (found.result.some(({ blockHash }) => blockHash !== hash)) {
+      throw new Disagreement(`Receipts of block ${number} are of another block of that number`);
+    }
+    return inOrder(found.result.flatMap(({ logs }) => logs));
+  }
+
+  /** Undefined where nodes have no such method or refuse it. Silence counts as that only when it lasts: a node may just be busy. */
+  private async unlessRefused<T>(method: string, params: readonly unknown[]): Promise<Answer<T> | undefined> {
+    try {
+      const answer = await this.ask<T>(method, params);
+      this.silences = 0;
+      return answer;
+    } catch (error) {
+      if (error instanceof RpcError) return undefined;
+      if (!(error instanceof NoEndpointAnswers)) throw error;
+      this.silences += 1;
+      if (this.silences <= MAX_SILENCES) throw error;
+      return undefined;
+    }
+  }
+}
+
+interface Receipt {
+  blockHash: string;
+  logs: NodeLog[];
+}
+
+interface RawBlock {
+  number: string;
+  hash: string;
+  parentHash: string;
+  logsBloom: string;
+}
+
+function parseBlock({ number, hash, parentHash, logsBloom }: RawBlock): Block {
+  return { number: requireNumber(number), hash, parentHash, logsBloom };
+}
+
+function requireNumber(hex: string): number {
+  const number = Number(hex);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new Disagreement(`The node says ${String(hex)} where a number should be`);
+}
+
+function toHex(number: number): string {
+  return `0x${number.toString(16)}`;
+}
+
+/** Sorted, and each once. */
+function inOrder(logs: readonly NodeLog[]): NodeLog[] {
+  const byIdentity = new Map(logs.map((log) => [identityOf(log), log]));
+  return [...byIdentity.values()].sort(
+    (a, b) => Number(a.blockNumber) - Number(b.blockNumber) || Number(a.logIndex) - Number(b.logIndex),
+  );
+}
+
+/** Same for two answers about one log. */
+export function identityOf({ blockHash, logIndex }: NodeLog): string {
+  return `${blockHash}:${Number(logIndex)}`;
+}

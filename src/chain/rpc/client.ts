@@ -1,0 +1,180 @@
+import { Contract, type EventFilter, type JsonRpcProvider, type Log } from 'ethers';
+import { Address, type JobId } from '../../domain/ids';
+import { type ChainState, chainStates } from '../../domain/job';
+import { AppError } from '../../lib/errors';
+import { type CoreEvent, coreInterface, decodeEvent } from '../contract/events';
+import { emethTokenAbi } from '../generated/emeth-token';
+import {
+  type EndpointDeps,
+  type EndpointError,
+  type EndpointOptions,
+  EndpointPool,
+  FailoverProvider,
+} from './endpoints';
+
+export type ChainError = EndpointError | { code: 'chain/no-code'; name: string; address: string };
+
+export interface ChainOptions extends EndpointOptions {
+  core: Address;
+  token: Address;
+}
+
+/** A job as the contract has it. */
+export interface ChainJob {
+  state: ChainState;
+  requester: Address;
+  node?: Address | undefined;
+  feeWei: bigint;
+  fuelLimit: bigint;
+  /** End of the present window: of work, of the verdict, of claiming. */
+  deadlineMs: number;
+  payoutWei: bigint;
+}
+
+/** Reads of one deployment. Open it with `openChain`. */
+export interface Chain extends AsyncDisposable {
+  readonly chainId: number;
+  readonly core: Address;
+  readonly token: Address;
+  readonly provider: JsonRpcProvider;
+  /** The nodes behind it, for whoever must know which of them said what. */
+  readonly endpoints: EndpointPool;
+  job(jobId: JobId): Promise<ChainJob>;
+  credit(account: Address): Promise<bigint>;
+  tokenBalance(account: Address): Promise<bigint>;
+  /** How much `spender` may take of the owner's tokens. */
+  allowance(owner: Address, spender: Address): Promise<bigint>;
+  /** What says which nodes may take jobs; undefined if any account may. */
+  registry(): Promise<Address | undefined>;
+  /** What mints slot rewards; undefined if nothing does. */
+  rewardPool(): Promise<Address | undefined>;
+  /** What a permit over the token's allowance is signed with: the token's name and the account's next number. */
+  permitFacts(owner: Address): Promise<{ name: string; nonce: bigint }>;
+  /** Number of the account's next withdrawal by signature. */
+  withdrawalNonce(account: Address): Promise<bigint>;
+  /** Whether a node may take jobs. */
+  isActive(node: Address): Promise<boolean>;
+  /** What challenging a job's result costs, in wei, while nobody is proved wrong. */
+  bondOf(jobId: JobId): Promise<bigint>;
+  /** What is locked on top of a fee: the verifier's part, and what the job will burn if all of its fee is paid out. In wei. */
+  extraFees(feeWei: bigint): Promise<{ verifierWei: bigint; burnWei: bigint }>;
+  /** What the chain's clock says, in Unix milliseconds. */
+  nowMs(): Promise<number>;
+  headBlock(): Promise<number>;
+  /** Events of the contract in blocks [from, to], in order. With a job id, only those of that job. */
+  events(from: number, to: number, jobId?: JobId): Promise<CoreEvent[]>;
+  blockHash(number: number): Promise<string | undefined>;
+}
+
+/**
+ * Connects to a deployment and makes sure it is the one that was meant, at every endpoint that answers. Throws a `ChainError`
+ * otherwise.
+ */
+export async function openChain(options: ChainOptions, deps: Partial<EndpointDeps> = {}): Promise<Chain> {
+  const provider = new FailoverProvider(await EndpointPool.open(options, deps));
+  try {
+    await requireCode(provider, 'emethContractAddress', options.core);
+    await requireCode(provider, 'tokenContractAddress', options.token);
+  } catch (error) {
+    provider.destroy();
+    throw error;
+  }
+  return bind(provider, options);
+}
+
+function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain {
+  const { endpoints } = provider;
+  const coreContract = new Contract(core, coreInterface, provider);
+  const tokenContract = new Contract(token, emethTokenAbi, provider);
+  const read = async (contract: Contract, method: string, ...args: unknown[]): Promise<unknown> =>
+    contract.getFunction(method).staticCall(...args);
+  return {
+    chainId: endpoints.chainId,
+    core,
+    token,
+    provider,
+    endpoints,
+    job: async (jobId) => parseJob((await read(coreContract, 'jobs', jobId)) as RawJob),
+    credit: async (account) => (await read(coreContract, 'credit', account)) as bigint,
+    tokenBalance: async (account) => (await read(tokenContract, 'balanceOf', account)) as bigint,
+    allowance: async (owner, spender) => (await read(tokenContract, 'allowance', owner, spender)) as bigint,
+    registry: async () => unlessZero(await read(coreContract, 'registry')),
+    rewardPool: async () => unlessZero(await read(tokenContract, 'rewardPool')),
+    permitFacts: async (owner) => ({
+      name: (await read(tokenContract, 'name')) as string,
+      nonce: (await read(tokenContract, 'nonces', owner)) as bigint,
+    }),
+    withdrawalNonce: async (account) => (await read(coreContract, 'nonces', account)) as bigint,
+    isActive: async (node) => (await read(coreContract, 'isActive', node)) as boolean,
+    async bondOf(jobId) {
+      const { fee, termsId } = (await read(coreContract, 'jobs', jobId)) as { fee: bigint; termsId: bigint };
+      const { penaltyBps } = (await read(coreContract, 'terms', termsId)) as { penaltyBps: bigint };
+      return (fee * penaltyBps) / 10_000n;
+    },
+    async extraFees(feeWei) {
+      const terms = await read(coreContract, 'terms', await read(coreContract, 'currentTerms'));
+      const { verifierBps, burnBps } = terms as { verifierBps: bigint; burnBps: bigint };
+      return { verifierWei: (feeWei * verifierBps) / 10_000n, burnWei: (feeWei * burnBps) / 10_000n };
+    },
+    async nowMs() {
+      return ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;
+    },
+    headBlock: () => provider.getBlockNumber(),
+    async events(from, to, jobId) {
+      const topics: EventFilter['topics'] = jobId ? [null, jobId.padEnd(66, '0')] : [];
+      const logs = await provider.getLogs({ address: core, fromBlock: from, toBlock: to, topics });
+      return logs.sort(byPlace).flatMap((log) => decodeEvent(log) ?? []);
+    },
+    blockHash: async (number) => (await provider.getBlock(number))?.hash ?? undefined,
+    async [Symbol.asyncDispose]() {
+      provider.destroy();
+    },
+  };
+}
+
+interface RawJob {
+  state: bigint;
+  requester: string;
+  node: string;
+  fee: bigint;
+  fuelLimit: bigint;
+  deadline: bigint;
+  payout: bigint;
+}
+
+function parseJob(raw: RawJob): ChainJob {
+  return {
+    state: chainStates[Number(raw.state)] ?? 'NONE',
+    requester: Address.parse(raw.requester),
+    node: unlessZero(raw.node),
+    feeWei: raw.fee,
+    fuelLimit: raw.fuelLimit,
+    deadlineMs: Number(raw.deadline) * 1000,
+    payoutWei: raw.payout,
+  };
+}
+
+/** An address as a contract gives it; undefined for zero, Solidity's word for none. */
+export function unlessZero(address: unknown): Address | undefined {
+  const parsed = Address.parse(address);
+  return /^0x0+$/.test(parsed) ? undefined : parsed;
+}
+
+function byPlace(a: Log, b: Log): number {
+  return a.blockNumber - b.blockNumber || a.index - b.index;
+}
+
+/** The chain of an endpoint. Throws `chain/unreachable` or, if another was expected, `chain/wrong-chain`. */
+export async function askChainId(options: Pick<EndpointOptions, 'endpoint' | 'chainId'>): Promise<number> {
+  const pool = await EndpointPool.open(options);
+  pool.close();
+  return pool.chainId;
+}
+
+async function requireCode(provider: JsonRpcProvider, name: string, address: Address): Promise<void> {
+  if ((await provider.getCode(address)) !== '0x') return;
+  throw new AppError<ChainError>(
+    { code: 'chain/no-code', name, address },
+    `There is no contract at ${address} (${name}) on this chain; correct the address, or run \`emeth deploy\`.`,
+  );
+}

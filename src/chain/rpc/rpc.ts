@@ -1,0 +1,135 @@
+import { describeError } from '../../lib/errors';
+
+export interface RpcPayload {
+  id: number;
+  jsonrpc: '2.0';
+  method: string;
+  params: readonly unknown[] | Record<string, unknown>;
+}
+
+/** What a node says to a question: a result or an error, both of which are answers. */
+export interface RpcAnswer {
+  id: number;
+  result?: unknown;
+  error?: { code: number; message: string; data?: unknown };
+}
+
+/** A node's own error, e.g. a refused range of blocks. */
+export class RpcError extends Error {
+  override readonly name = 'RpcError';
+
+  constructor(
+    readonly code: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/**
+ * What one endpoint has, and another one may not have. `busy` passes by itself (429, 5xx), `slow` gave no answer in time (or 504), `broken`
+ * no answer of use, `behind` does not know the block that was asked for.
+ */
+export class EndpointTrouble extends Error {
+  override readonly name = 'EndpointTrouble';
+  /** How long the endpoint wants to be left alone. */
+  readonly retryAfterMs: number | undefined;
+  /** The error a node that is behind answered with. */
+  readonly answer: RpcAnswer | undefined;
+
+  constructor(
+    readonly kind: 'busy' | 'slow' | 'broken' | 'behind',
+    message: string,
+    details: { cause?: unknown; retryAfterMs?: number | undefined; answer?: RpcAnswer | undefined } = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.retryAfterMs = details.retryAfterMs;
+    this.answer = details.answer;
+  }
+}
+
+const BEHIND = /header not found|unknown block|block not found|missing trie node|historical state|not (yet )?synced/i;
+const BUSY = /rate.?limit|too many requests|compute units|request count exceeded/i;
+
+/** Asks one endpoint once. Throws `EndpointTrouble` where there is no answer; the signal's reason when that aborts. */
+export async function postRpc(
+  url: string,
+  payload: RpcPayload,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<RpcAnswer> {
+  signal.throwIfAborted();
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const { target, headers } = splitCredentials(url);
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(target, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(payload),
+      signal: AbortSignal.any([signal, timeout]),
+    });
+    text = await response.text();
+  } catch (cause) {
+    signal.throwIfAborted();
+    if (timeout.aborted) throw new EndpointTrouble('slow', `no answer in ${timeoutMs} ms`, { cause });
+    throw new EndpointTrouble('broken', describeError(cause), { cause });
+  }
+  return readAnswer(response, text);
+}
+
+function readAnswer({ status, headers }: Response, text: string): RpcAnswer {
+  if (status === 504) throw new EndpointTrouble('slow', 'status 504');
+  if (status === 429 || status >= 500) {
+    const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
+    throw new EndpointTrouble('busy', `status ${status}`, { retryAfterMs });
+  }
+  const answer = parseAnswer(text);
+  if (!answer) throw new EndpointTrouble('broken', `status ${status} without a JSON-RPC answer`);
+  const { error } = answer;
+  if (!error) return answer;
+  if (error.code === 429 || BUSY.test(error.message)) throw new EndpointTrouble('busy', error.message, { answer });
+  if (BEHIND.test(error.message)) throw new EndpointTrouble('behind', error.message, { answer });
+  return answer;
+}
+
+function parseAnswer(text: string): RpcAnswer | undefined {
+  try {
+    const answer = JSON.parse(text) as Partial<RpcAnswer> | null;
+    if (typeof answer !== 'object' || answer === null) return undefined;
+    const isError = typeof answer.error?.message === 'string';
+    return isError || answer.result !== undefined ? (answer as RpcAnswer) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** `Retry-After` is seconds or a date. */
+function parseRetryAfter(value: string | null): number | undefined {
+  if (value === null) return undefined;
+  const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+/** fetch refuses user and password in an address. */
+function splitCredentials(url: string): { target: string; headers: Record<string, string> } {
+  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  const parsed = new URL(url);
+  if (!parsed.username && !parsed.password) return { target: url, headers };
+  const pair = `${decodeURIComponent(parsed.username)}:${decodeURIComponent(parsed.password)}`;
+  headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  parsed.username = '';
+  parsed.password = '';
+  return { target: parsed.href, headers };
+}
+
+/** Endpoints often carry an API key in user name, path or query; messages and logs get the host only. */
+export function hideSecrets(endpoint: string): string {
+  try {
+    const url = new URL(endpoint);
+    return `${url.protocol}//${url.host}`;
+  } catch {
+    return endpoint;
+  }
+}

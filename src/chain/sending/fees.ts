@@ -1,0 +1,73 @@
+import { Transaction } from 'ethers';
+import type { Address } from '../../domain/ids';
+import type { Attempt } from '../../domain/intent';
+import { AppError } from '../../lib/errors';
+import type { Chain } from '../rpc/client';
+import type { Act } from './intents';
+import { explainFailure, noFunds } from './revert';
+
+/** What a transaction may use and pay, in wei per gas. */
+export interface Price {
+  gasLimit: bigint;
+  maxFeePerGas: bigint;
+  maxPriorityFeePerGas: bigint;
+}
+
+const GWEI = 1_000_000_000n;
+
+/** Prices the transactions of one account; nothing pays more per gas than `maxFeePerGas`, in wei. */
+export class Fees {
+  constructor(
+    private readonly chain: Chain,
+    private readonly account: Address,
+    private readonly maxFeePerGas = 500n * GWEI,
+  ) {}
+
+  /** Simulates the act. Throws why it would be refused, or that the account cannot pay for it; `key` names it. */
+  async priceOf(act: Act, key: string): Promise<Price> {
+    const { provider } = this.chain;
+    try {
+      const gas = await provider.estimateGas({ from: this.account, ...act });
+      const price = { gasLimit: (gas * 6n) / 5n, ...(await this.current()) };
+      const needWei = act.value + price.gasLimit * price.maxFeePerGas;
+      if ((await provider.getBalance(this.account)) < needWei) throw noFunds(this.account, key);
+      return price;
+    } catch (error) {
+      throw error instanceof AppError ? error : explainFailure(error, key, this.account);
+    }
+  }
+
+  /** What the act would cost now, in wei. Throws why it would be refused. */
+  async costWei(act: Act): Promise<bigint> {
+    const { provider } = this.chain;
+    try {
+      const gas = await provider.estimateGas({ from: this.account, ...act });
+      const { maxFeePerGas: price, gasPrice } = await provider.getFeeData();
+      return gas * (price ?? gasPrice ?? 0n);
+    } catch (error) {
+      throw explainFailure(error, 'this', this.account);
+    }
+  }
+
+  /** ×1.125, more than any node asks of a replacement; undefined when the fee has reached its bound. */
+  raised({ raw, maxFeePerGas, maxPriorityFeePerGas }: Attempt): Price | undefined {
+    const raise = (fee: string) => this.capped((BigInt(fee) * 1125n) / 1000n + 1n);
+    const raised = raise(maxFeePerGas);
+    if (raised <= BigInt(maxFeePerGas)) return undefined;
+    const { gasLimit } = Transaction.from(raw);
+    return { gasLimit, maxFeePerGas: raised, maxPriorityFeePerGas: raise(maxPriorityFeePerGas) };
+  }
+
+  private async current(): Promise<Omit<Price, 'gasLimit'>> {
+    const fees = await this.chain.provider.getFeeData();
+    const priority = fees.maxPriorityFeePerGas ?? GWEI;
+    return {
+      maxFeePerGas: this.capped(fees.maxFeePerGas ?? 2n * GWEI + priority),
+      maxPriorityFeePerGas: this.capped(priority),
+    };
+  }
+
+  private capped(fee: bigint): bigint {
+    return fee < this.maxFeePerGas ? fee : this.maxFeePerGas;
+  }
+}

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { type Chain, openChain } from '../../../../src/chain/rpc/client';
+import { hideSecrets } from '../../../../src/chain/rpc/rpc';
+import type { JobId } from '../../../../src/domain/ids';
+import { Address } from '../../../../src/domain/ids';
+import { chainStates } from '../../../../src/domain/job';
+import { type Escrow, FEE, FUEL, openEscrow } from '../../../support/escrow';
+
+let escrow: Escrow;
+let chain: Chain;
+let endpoint: string;
+
+beforeAll(async () => {
+  escrow = await openEscrow();
+  endpoint = escrow.provider._getConnection().url;
+  chain = await openChain({ endpoint, core: escrow.core, token: escrow.token, chainId: 31337 });
+});
+
+beforeEach(() => escrow.reset());
+
+afterAll(async () => {
+  await chain[Symbol.asyncDispose]();
+  await escrow[Symbol.asyncDispose]();
+});
+
+const nobody = Address.parse(`0x${'12'.repeat(20)}`);
+const open = (change: Partial<Parameters<typeof openChain>[0]>) =>
+  openChain({ endpoint, core: escrow.core, token: escrow.token, ...change });
+
+/** A server that answers every question with the same words. */
+async function openServer(answer: string): Promise<AsyncDisposable & { url: string }> {
+  const server: Server = createServer((_request, response) => response.end(answer)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close').catch(() => undefined);
+    },
+  };
+}
+
+describe('openChain', () => {
+  test('default: knows which deployment it is', () => {
+    expect(chain).toMatchObject({ chainId: 31337, core: escrow.core, token: escrow.token });
+  });
+
+  test('throws chain/unreachable where nobody listens', async () => {
+    await expect(open({ endpoint: 'http://127.0.0.1:1' })).rejects.toMatchObject({
+      detail: { code: 'chain/unreachable', endpoint: 'http://127.0.0.1:1' },
+    });
+  });
+
+  test.each([
+    ['a page', '<html>It works!</html>'],
+    ['an error', '{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}'],
+    ['nothing of use', '{}'],
+  ])('throws chain/unreachable where the answer is %s', async (_name, answer) => {
+    await using server = await openServer(answer);
+    await expect(open({ endpoint: server.url })).rejects.toMatchObject({ code: 'chain/unreachable' });
+  });
+
+  test('throws chain/wrong-chain with both numbers', async () => {
+    await expect(open({ chainId: 1 })).rejects.toMatchObject({
+      detail: { code: 'chain/wrong-chain', chainId: 31337, expected: 1 },
+    });
+  });
+
+  test.each([
+    ['the escrow', 'core', 'emethContractAddress'],
+    ['the token', 'token', 'tokenContractAddress'],
+  ])('throws chain/no-code where %s is not', async (_name, option, name) => {
+    await expect(open({ [option]: nobody })).rejects.toMatchObject({
+      detail: { code: 'chain/no-code', name, address: nobody },
+      message: expect.stringContaining(nobody),
+    });
+  });
+
+  test('throws without the endpoint’s secrets', async () => {
+    const error = await open({ endpoint: 'http://127.0.0.1:1/v3/secret?key=secret' }).catch(
+      (thrown: unknown) => thrown,
+    );
+    expect(JSON.stringify([error, (error as Error).message])).not.toContain('secret');
+    expect(hideSecrets('https://me:secret@rpc.example.org/v3/secret')).toBe('https://rpc.example.org');
+  });
+});
+
+describe('chain', () => {
+  test('job: as the contract has it', async () => {
+    const jobId = (await escrow.jobIn('PROCESSING')) as JobId;
+    expect(await chain.job(jobId)).toMatchObject({
+      state: 'PROCESSING',
+      requester: escrow.address.requester,
+      node: escrow.address.node,
+      feeWei: FEE,
+      fuelLimit: FUEL,
+      payoutWei: 0n,
+    });
+  });
+
+  test.each(chainStates)('job: %s by its name', async (state) => {
+    expect((await chain.job((await escrow.jobIn(state)) as JobId)).state).toBe(state);
+  });
+
+  test('job: one that nobody took has no node', async () => {
+    expect((await chain.job((await escrow.jobIn('REQUESTED')) as JobId)).node).toBeUndefined();
+  });
+
+  test('credit, tokenBalance and allowance follow the token', async () => {
+    const { other } = escrow.address;
+    await escrow.sendToken('other', 'approve', escrow.core, 70n);
+    const before = await chain.tokenBalance(other);
+    await escrow.send('other', 'deposit', other, 30n);
+    expect(await chain.credit(other)).toBe(30n);
+    expect(await chain.allowance(other, escrow.core)).toBe(40n);
+    expect(await chain.tokenBalance(other)).toBe(before - 30n);
+  });
+
+  test('events: with a job’s id, only that job’s', async () => {
+    const first = (await escrow.jobIn('CANCELED')) as JobId;
+    await escrow.jobIn('CANCELED');
+    const head = await chain.headBlock();
+    const events = await chain.events(0, head, first);
+    expect(events.map(({ type, jobId }) => [type, jobId])).toEqual([
+      ['JobRequested', first],
+      ['JobCanceled', first],
+    ]);
+    expect(await chain.events(0, head)).toHaveLength(4);
+  });
+
+  test('extraFees, nowMs and blockHash tell what the chain says', async () => {
+    expect(await chain.extraFees(1000n)).toEqual({ verifierWei: 50n, burnWei: 50n });
+    const block = await escrow.provider.getBlock('latest');
+    expect(await chain.nowMs()).toBe((block?.timestamp ?? 0) * 1000);
+    expect(await chain.blockHash(block?.number ?? -1)).toBe(block?.hash);
+    expect(await chain.blockHash((block?.number ?? 0) + 1000)).toBeUndefined();
+  });
+});

@@ -1,0 +1,202 @@
+import { parseEther } from 'ethers';
+import { coreInterface } from '../../../../src/chain/contract/events';
+import type { JobId } from '../../../../src/domain/ids';
+import { systemClock } from '../../../../src/lib/clock';
+import { type ChainAccounts, openChainAccounts } from '../../../support/chain-accounts';
+import { until } from '../../../support/until';
+
+let accounts: ChainAccounts;
+
+beforeEach(async () => {
+  accounts = await openChainAccounts();
+});
+
+afterEach(() => accounts[Symbol.asyncDispose]());
+
+const provider = () => accounts.chain.provider;
+const countOf = (role: 'node' | 'challenger') =>
+  provider().getTransactionCount(accounts.escrow.address[role], 'latest');
+const pending = () => accounts.store.intents.listPending(accounts.escrow.address.node);
+/** Until the Ethereum node has a transaction of ours that it has not mined: what is signed and stored may be on its way still. */
+const untilInPool = () =>
+  until(
+    async () =>
+      (await provider().getTransactionCount(accounts.escrow.address.node, 'pending')) > (await countOf('node')),
+  );
+const transfer = (key: string) => ({ key, to: accounts.escrow.address.admin, data: '0x', valueWei: 1n });
+const call = (key: string, method: string, jobId: string) => ({
+  key,
+  to: accounts.chain.core,
+  data: coreInterface.encodeFunctionData(method, [jobId]),
+});
+
+type Provider = ReturnType<typeof provider>;
+
+/** Our chain through a connection that is asked about every call: `refuses` may break it. */
+function openFlaky(refuses: (method: string | symbol) => boolean) {
+  const flaky = new Proxy(provider(), {
+    get(target, name: keyof Provider) {
+      const member: unknown = target[name];
+      if (typeof member !== 'function') return member;
+      return (...args: unknown[]) => {
+        if (!refuses(name)) return member.apply(target, args);
+        return Promise.reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
+      };
+    },
+  });
+  return { ...accounts.chain, provider: flaky };
+}
+
+describe('sender', () => {
+  test('survives an outage of the node after signing: waits, and ends with one transaction', async () => {
+    const state = { isDown: false };
+    const chain = openFlaky(() => state.isDown);
+    await provider().send('evm_setAutomine', [false]);
+    const sending = (await accounts.senderOf('node', {}, { chain })).send(transfer('outage'));
+    await untilInPool();
+    state.isDown = true;
+    await systemClock.sleep(100);
+    await provider().send('evm_mine', []);
+    state.isDown = false;
+    const { hash } = await sending;
+    expect((await provider().getTransactionReceipt(hash))?.status).toBe(1);
+    expect(await countOf('node')).toBe((await provider().getTransaction(hash))!.nonce + 1);
+  });
+
+  test('throws chain/failed when the node is away before signing; the same key works later', async () => {
+    const state = { isDown: false };
+    const chain = openFlaky(() => state.isDown);
+    const sender = await accounts.senderOf('node', {}, { chain });
+    const before = await countOf('node');
+    state.isDown = true;
+    await expect(sender.send(transfer('early'))).rejects.toMatchObject({ code: 'chain/failed' });
+    expect(await pending()).toEqual([]);
+    state.isDown = false;
+    await sender.send(transfer('early'));
+    expect(await countOf('node')).toBe(before + 1);
+  });
+
+  test('throws chain/no-funds before anything is signed, and works once there are some', async () => {
+    const { escrow, senderOf } = accounts;
+    const sender = await senderOf('node');
+    const before = await countOf('node');
+    await provider().send('anvil_setBalance', [escrow.address.node, '0x10']);
+    await expect(sender.send(transfer('poor'))).rejects.toMatchObject({
+      detail: { code: 'chain/no-funds', account: escrow.address.node },
+    });
+    expect(await pending()).toEqual([]);
+    expect(await countOf('node')).toBe(before);
+    await provider().send('anvil_setBalance', [escrow.address.node, `0x${parseEther('1').toString(16)}`]);
+    await sender.send(transfer('poor'));
+    expect(await countOf('node')).toBe(before + 1);
+  });
+
+  test('throws chain/reverted when the chain changed between simulation and block, and the key may be tried again', async () => {
+    const { escrow, senderOf } = accounts;
+    await escrow.registerNode('challenger');
+    const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
+    await provider().send('evm_setAutomine', [false]);
+    const sending = (await senderOf('node')).send(call('taking', 'process', jobId));
+    const refused = expect(sending).rejects.toMatchObject({
+      detail: { code: 'chain/reverted', reason: 'EmethCore_WrongState', args: [jobId, '2', '1'], key: 'taking' },
+    });
+    await untilInPool();
+    // The other node pays more, so that its transaction comes first in the block.
+    const data = coreInterface.encodeFunctionData('process', [jobId]);
+    const rich = { from: escrow.address.challenger, to: escrow.core, data, maxPriorityFeePerGas: '0x174876e800' };
+    await provider().send('eth_sendTransaction', [{ ...rich, maxFeePerGas: '0x2e90edd000' }]);
+    await provider().send('evm_mine', []);
+    await refused;
+    expect((await accounts.chain.job(jobId)).node).toBe(escrow.address.challenger);
+
+    await provider().send('evm_setAutomine', [true]);
+    await escrow.send('challenger', 'decline', jobId);
+    await (await senderOf('node')).send(call('taking', 'process', jobId));
+    expect((await accounts.chain.job(jobId)).node).toBe(escrow.address.node);
+  });
+
+  test('when several wait for the same act, it is signed and replaced once', async () => {
+    const { senderOf } = accounts;
+    await provider().send('evm_setAutomine', [false]);
+    const sender = await senderOf('node', { stuckMs: 100 });
+    const sendings = [sender.send(transfer('same')), sender.send(transfer('same')), sender.send(transfer('same'))];
+    await until(async () => ((await pending())[0]?.attempts.length ?? 0) >= 3);
+    await provider().send('evm_mine', []);
+    const hashes = new Set((await Promise.all(sendings)).map(({ hash }) => hash));
+    expect(hashes.size).toBe(1);
+    expect((await provider().getBlock('latest'))?.transactions).toEqual([...hashes]);
+  });
+
+  test('when the fee has reached its bound, the same bytes are sent again instead', async () => {
+    const { senderOf } = accounts;
+    await provider().send('evm_setAutomine', [false]);
+    const { maxFeePerGas } = await provider().getFeeData();
+    const bound = (maxFeePerGas! * 12n) / 10n;
+    const sending = (await senderOf('node', { stuckMs: 20, maxFeePerGas: bound })).send(transfer('bound'));
+    await until(async () => ((await pending())[0]?.attempts.length ?? 0) >= 3);
+    await systemClock.sleep(100);
+    const { attempts = [] } = (await pending())[0] ?? {};
+    expect(attempts).toHaveLength(3);
+    expect(attempts.at(-1)?.maxFeePerGas).toBe(bound.toString());
+    await provider().send('evm_mine', []);
+    await sending;
+  });
+
+  test('when a repeatable act was under way before a crash, it is followed, not doubled', async () => {
+    const { escrow, senderOf } = accounts;
+    const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
+    const act = { ...call(`${jobId}:process`, 'process', jobId), repeatable: true };
+    await provider().send('evm_setAutomine', [false]);
+    const aborter = new AbortController();
+    const dead = (await senderOf('node', {}, { signal: aborter.signal })).send(act);
+    const died = expect(dead).rejects.toThrow('killed');
+    await until(async () => (await pending()).length === 1);
+    aborter.abort(new Error('killed'));
+    await died;
+
+    const again = (await senderOf('node')).send(act);
+    await provider().send('evm_mine', []);
+    const { hash } = await again;
+    expect((await provider().getBlock('latest'))?.transactions).toEqual([hash]);
+    expect(await pending()).toEqual([]);
+  });
+
+  test('when several transactions were under way before a crash, resume brings all of them to their end', async () => {
+    const { senderOf } = accounts;
+    const before = await countOf('node');
+    await provider().send('evm_setAutomine', [false]);
+    const aborter = new AbortController();
+    const sender = await senderOf('node', {}, { signal: aborter.signal });
+    const dead = Promise.allSettled(['a', 'b', 'c'].map((key) => sender.send(transfer(key))));
+    await until(async () => (await pending()).length === 3);
+    aborter.abort();
+    await dead;
+    // The node forgot them, as after its own restart.
+    for (const { attempts } of await pending()) {
+      await provider().send('anvil_dropTransaction', [attempts[0]?.hash]);
+    }
+    await provider().send('evm_setAutomine', [true]);
+    await (await senderOf('node')).resume();
+    await until(async () => (await pending()).length === 0);
+    expect(await countOf('node')).toBe(before + 3);
+  });
+
+  test('survives a nonce that somebody else used, unless the act is refused by now', async () => {
+    const { escrow, senderOf } = accounts;
+    const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
+    let isCut = false;
+    let isBack = false;
+    const chain = openFlaky((method) => {
+      isCut ||= method === 'send'; // the broadcast: from here on nothing leaves us
+      return isCut && !isBack;
+    });
+    const unsent = await senderOf('node', {}, { chain });
+    const sending = unsent.send(call('taking', 'process', jobId));
+    const refused = expect(sending).rejects.toMatchObject({ code: 'chain/reverted' });
+    await until(async () => isCut);
+    await escrow.send('node', 'process', jobId);
+    isBack = true;
+    await refused;
+    expect(await pending()).toEqual([]);
+  });
+});

@@ -1,0 +1,165 @@
+import { openSender, type SenderOptions } from '../../../../src/chain/sending/sender';
+import { systemClock } from '../../../../src/lib/clock';
+import { type Logger, silentLogger } from '../../../../src/lib/logger';
+import { type ChainAccounts, openChainAccounts, RECEIPT_LAG_MS } from '../../../support/chain-accounts';
+import { tokenInterface } from '../../../support/escrow';
+import { until } from '../../../support/until';
+
+let accounts: ChainAccounts;
+let closing: AbortController;
+
+beforeEach(async () => {
+  accounts = await openChainAccounts();
+  closing = new AbortController();
+  await mine(5);
+});
+
+afterEach(async () => {
+  closing.abort(new Error('over'));
+  await accounts[Symbol.asyncDispose]();
+});
+
+const provider = () => accounts.chain.provider;
+const me = () => accounts.escrow.address.node;
+const count = () => provider().getTransactionCount(me(), 'latest');
+const received = () => provider().getBalance(accounts.escrow.address.other);
+const transfer = (key: string) => ({ key, to: accounts.escrow.address.other, data: '0x', valueWei: 7n });
+const intentOf = (key: string) => accounts.store.intents.get(`${me()}:${key}`);
+const finality = { confirmations: 3 };
+
+async function mine(blocks: number): Promise<void> {
+  for (let i = 0; i < blocks; i += 1) await provider().send('evm_mine', []);
+}
+
+/** Takes the last block away, with what is in it. */
+async function reorganise(): Promise<void> {
+  const before = await count();
+  await provider().send('anvil_reorg', [1, []]);
+  expect(await count()).toBe(before - 1);
+}
+
+async function open(options: SenderOptions = {}, logger: Logger = silentLogger) {
+  const { chain, store, walletOf } = accounts;
+  const deps = { chain, intents: store.intents, clock: systemClock, logger, signal: closing.signal };
+  const usual = { pollMs: 10, resendMs: 50, receiptLagMs: RECEIPT_LAG_MS, lookBackMs: 10, finality };
+  return openSender({ ...usual, ...options }, { ...deps, wallet: await walletOf('node') });
+}
+
+describe('a reorganisation takes a mined act back', () => {
+  test('when the same is asked for again, it is sent again, once', async () => {
+    const [before, had] = [await count(), await received()];
+    const sender = await open();
+    await sender.send(transfer('a'));
+    await reorganise();
+    const { hash } = await sender.send(transfer('a'));
+    expect((await provider().getTransactionReceipt(hash))?.status).toBe(1);
+    expect([await count(), (await received()) - had]).toEqual([before + 1, 7n]);
+  });
+
+  test('when a repeatable act is asked for again, the one that was taken back is followed, not doubled', async () => {
+    const [before, had] = [await count(), await received()];
+    const sender = await open();
+    const first = await sender.send({ ...transfer('a'), repeatable: true });
+    await reorganise();
+    const again = await sender.send({ ...transfer('a'), repeatable: true });
+    expect(again).toEqual(first);
+    expect([await count(), (await received()) - had]).toEqual([before + 1, 7n]);
+    await sender.send({ ...transfer('a'), repeatable: true });
+    expect((await received()) - had).toBe(14n);
+  });
+
+  test.each(['this process', 'another process, later'])('when nobody asks, it is noticed by %s', async (who) => {
+    const [before, had] = [await count(), await received()];
+    const sender = await open();
+    await sender.send(transfer('a'));
+    await reorganise();
+    const keeping = (who === 'this process' ? sender : await open()).keep();
+    await until(async () => (await count()) === before + 1);
+    expect((await received()) - had).toBe(7n);
+    closing.abort(new Error('over'));
+    await keeping;
+  });
+
+  test('when the chain that came instead refuses it, it has failed, and whoever waits for its end is told', async () => {
+    const { escrow } = accounts;
+    const sender = await open();
+    const data = tokenInterface.encodeFunctionData('transfer', [escrow.address.other, 5n]);
+    const { hash } = await sender.send({ key: 'tokens', to: escrow.token, data });
+    await provider().send('evm_setAutomine', [false]);
+    await reorganise();
+    await provider().send('anvil_setCode', [escrow.token, '0x5f5ffd']);
+    await provider().send('evm_setAutomine', [true]);
+    await expect(sender.settle(hash)).rejects.toMatchObject({ code: 'chain/reverted' });
+    expect((await intentOf('tokens')).state).toBe('failed');
+  });
+});
+
+describe('what is mined becomes final', () => {
+  test('when enough blocks are on top, not before', async () => {
+    const sender = await open();
+    const { hash } = await sender.send(transfer('a'));
+    let isSettled = false;
+    const settling = sender.settle(hash).then((outcome) => {
+      isSettled = true;
+      return outcome;
+    });
+    await mine(2);
+    await systemClock.sleep(100);
+    expect([isSettled, (await intentOf('a')).state]).toEqual([false, 'mined']);
+    await mine(1);
+    expect(await settling).toEqual({ hash });
+    expect((await intentOf('a')).state).toBe('final');
+  });
+
+  test('when it was taken back on the way, it is sent again before', async () => {
+    const [before, had] = [await count(), await received()];
+    const sender = await open();
+    const { hash } = await sender.send(transfer('a'));
+    await reorganise();
+    const settling = sender.settle(hash);
+    await until(async () => (await count()) === before + 1);
+    await mine(3);
+    expect(await settling).toEqual({ hash });
+    expect((await received()) - had).toBe(7n);
+  });
+
+  test('when the chain says itself what is final, its word counts', async () => {
+    const sender = await open({ finality: { confirmations: 1, preferTag: true } });
+    const tagged = async () => (await provider().getBlock('finalized'))?.number ?? -1;
+    const { hash } = await sender.send(transfer('a'));
+    const block = (await provider().getTransactionReceipt(hash))?.blockNumber ?? 0;
+    const settling = sender.settle(hash);
+    await until(async () => {
+      await mine(10);
+      return (await intentOf('a')).state === 'final';
+    });
+    expect(await tagged()).toBeGreaterThanOrEqual(block);
+    await settling;
+  });
+
+  test('when the process that sent it died, one that keeps watch makes it final', async () => {
+    await (await open()).send(transfer('a'));
+    await mine(3);
+    const keeping = (await open()).keep();
+    await until(async () => (await intentOf('a')).state === 'final');
+    closing.abort(new Error('over'));
+    await keeping;
+  });
+
+  test('when the node is away for a while, the wait goes on', async () => {
+    const sender = await open();
+    const { hash } = await sender.send(transfer('a'));
+    let failures = 3;
+    const { getBlockNumber } = provider();
+    provider().getBlockNumber = async function flaky(this: unknown) {
+      if (failures > 0) {
+        failures -= 1;
+        throw new Error('connect ECONNREFUSED');
+      }
+      return getBlockNumber.call(provider());
+    };
+    await mine(3);
+    expect(await sender.settle(hash)).toEqual({ hash });
+    expect(failures).toBe(0);
+  });
+});

@@ -1,0 +1,43 @@
+import type { LogReader } from '../../../../src/chain/reading/log-reader';
+import { type Block, Disagreement } from '../../../../src/chain/reading/log-source';
+import { type TentativeBatch, TentativeReader } from '../../../../src/chain/reading/tentative-reader';
+import { silentLogger } from '../../../../src/lib/logger';
+
+const HEAD = 40;
+const hash = (number: number) => `0x${number}`;
+const block = (number: number) => ({ number, hash: hash(number), parentHash: hash(number - 1) }) as Block;
+
+/** A reader of blocks 0 to `HEAD`, of which `isTroubled` says by number and count of readings which cannot be read. */
+function openReader(isTroubled: (number: number, reading: number) => boolean) {
+  let readings = 0;
+  const batches: TentativeBatch[] = [];
+  const source = { head: async () => block(HEAD), block: async (number: number) => block(number) };
+  const blockEvents = async ({ number }: Block) => {
+    readings += 1;
+    if (isTroubled(number, readings)) throw new Disagreement(`Nodes do not agree about block ${number}`);
+    return [];
+  };
+  const tentative = new TentativeReader(undefined, 0, {
+    reader: { source, blockEvents } as unknown as LogReader,
+    logger: silentLogger,
+    checkFinal: async () => undefined,
+    onTentative: async (batch) => void batches.push(batch),
+  });
+  return { step: () => tentative.step(undefined), batches };
+}
+
+test('when a node troubles every longer reading: what was read before counts, and the head is reached', async () => {
+  const { step, batches } = openReader((_number, reading) => reading % 8 === 0);
+  const steps: unknown[] = [];
+  while (steps.at(-1) !== true && steps.length < 20) steps.push(await step().catch((error) => error));
+  expect(batches.map(({ from }) => from)).toEqual([0, 7, 14, 21, 28, 35]);
+  expect(batches.at(-1)?.cursor).toEqual({ number: HEAD, hash: hash(HEAD) });
+  expect(steps.filter((told) => told instanceof Disagreement)).toEqual([]);
+});
+
+test('throws what troubles the first block', async () => {
+  const { step, batches } = openReader((number) => number === 3);
+  expect(await step()).toBe(false);
+  await expect(step()).rejects.toThrow(Disagreement);
+  expect(batches.map(({ cursor }) => cursor.number)).toEqual([2]);
+});

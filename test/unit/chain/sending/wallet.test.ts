@@ -1,0 +1,122 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { Wallet as EthersWallet } from 'ethers';
+import { newAccount, openWallet, recoverTyped } from '../../../../src/chain/sending/wallet';
+import { devKeys } from '../../../../src/runner/anvil';
+import { openScratch } from '../../../support/scratch';
+
+const key = `0x${'11'.repeat(32)}`;
+const types = { Hello: [{ name: 'to', type: 'address' }] };
+const value = { to: `0x${'ab'.repeat(20)}` };
+
+/** Writes a file that only its owner may read. */
+async function secret(path: string, text: string): Promise<string> {
+  await writeFile(path, text, { mode: 0o600 });
+  return path;
+}
+
+describe('openWallet', () => {
+  test.each([
+    ['a key with 0x', key],
+    ['a key without 0x', key.slice(2)],
+  ])('default: %s', async (_name, privateKey) => {
+    const wallet = await openWallet({ privateKey }, 1);
+    expect(wallet.address).toBe(new EthersWallet(key).address.toLowerCase());
+  });
+
+  test('when the key is in a file, ignores what surrounds it', async () => {
+    await using scratch = await openScratch();
+    const privateKeyFile = await secret(scratch.file('key'), ` ${key}\n`);
+    const wallet = await openWallet({ privateKeyFile }, 1);
+    expect(wallet.address).toBe(new EthersWallet(key).address.toLowerCase());
+  });
+
+  test('when the key is in a keystore, opens it with its password only', async () => {
+    await using scratch = await openScratch();
+    const account = await newAccount('correct horse');
+    const keystore = await secret(scratch.file('account.json'), account.keystore ?? '');
+    const right = await secret(scratch.file('right'), 'correct horse\n');
+    const wrong = await secret(scratch.file('wrong'), 'battery staple\n');
+    const wallet = await openWallet({ keystore, passwordFile: right }, 1);
+    expect(wallet.address).toBe(account.address);
+    const opening = openWallet({ keystore, passwordFile: wrong }, 1);
+    await expect(opening).rejects.toMatchObject({ detail: { code: 'wallet/wrong-password', path: keystore } });
+  });
+
+  test.each([0o640, 0o604, 0o644])('throws wallet/exposed for a file of mode %i', async (mode) => {
+    await using scratch = await openScratch();
+    const privateKeyFile = await secret(scratch.file('key'), key);
+    await chmod(privateKeyFile, mode);
+    const opening = openWallet({ privateKeyFile }, 1);
+    await expect(opening).rejects.toMatchObject({
+      code: 'wallet/exposed',
+      message: expect.stringContaining('chmod 600'),
+    });
+  });
+
+  test('throws wallet/unreadable for a file that is not there', async () => {
+    const opening = openWallet({ privateKeyFile: '/nowhere/key' }, 1);
+    await expect(opening).rejects.toMatchObject({ detail: { code: 'wallet/unreadable', path: '/nowhere/key' } });
+  });
+
+  test.each(['', '0x12', 'zz'.repeat(32), '00'.repeat(32)])(
+    'throws wallet/bad-key for %j and does not repeat it',
+    async (bad) => {
+      const error = await openWallet({ privateKey: bad }, 1).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'wallet/bad-key' });
+      expect((error as Error).cause).toBeUndefined();
+      if (bad) expect(JSON.stringify([(error as Error).message, (error as Error).stack])).not.toContain(bad);
+    },
+  );
+
+  test.each([...devKeys])(
+    'throws wallet/public-key for a key everybody knows on a chain that counts',
+    async (privateKey) => {
+      await expect(openWallet({ privateKey }, 1)).rejects.toMatchObject({
+        detail: { code: 'wallet/public-key', chainId: 1 },
+      });
+      await expect(openWallet({ privateKey }, 31337)).resolves.toBeDefined();
+      await expect(openWallet({ privateKey }, 1337)).resolves.toBeDefined();
+    },
+  );
+});
+
+describe('signTyped and recoverTyped', () => {
+  test('default: the signer is recovered', async () => {
+    const wallet = await openWallet({ privateKey: key }, 5);
+    const signature = await wallet.signTyped('Emeth', types, value);
+    expect(recoverTyped(5, 'Emeth', types, value, signature)).toBe(wallet.address);
+  });
+
+  test.each([
+    ['another chain', 6, 'Emeth', value],
+    ['another domain', 5, 'Emath', value],
+    ['another value', 5, 'Emeth', { to: `0x${'ac'.repeat(20)}` }],
+  ])('when it is for %s, it is not the signer that is recovered', async (_name, chainId, domain, other) => {
+    const wallet = await openWallet({ privateKey: key }, 5);
+    const signature = await wallet.signTyped('Emeth', types, value);
+    expect(recoverTyped(chainId, domain, types, other, signature)).not.toBe(wallet.address);
+  });
+
+  test.each(['', '0x', 'nonsense', `0x${'ff'.repeat(65)}`])(
+    'when the signature is %j, nobody is recovered',
+    (signature) => {
+      expect(recoverTyped(5, 'Emeth', types, value, signature)).toBeUndefined();
+    },
+  );
+
+  test('when signed for a contract, it does not count without it', async () => {
+    const wallet = await openWallet({ privateKey: key }, 5);
+    const contract = { name: 'Emeth', address: wallet.address };
+    const signature = await wallet.signFor(contract, types, value);
+    expect(recoverTyped(5, 'Emeth', types, value, signature)).not.toBe(wallet.address);
+  });
+});
+
+describe('newAccount', () => {
+  test('default: a key that opens, never the same', async () => {
+    const [first, second] = [await newAccount(), await newAccount()];
+    expect((await openWallet({ privateKey: first.privateKey }, 1)).address).toBe(first.address);
+    expect(first.address).not.toBe(second.address);
+    expect(first.keystore).toBeUndefined();
+  });
+});

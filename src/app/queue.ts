@@ -47,7 +47,7 @@ function remoteQueue(url: string): Queue {
 
 async function storedQueue(...[config, dataDir]: Parameters<typeof openMasterStore>): Promise<Queue> {
   const { describeJob, viewJob } = await import('../master/status.js');
-  const { WorkerHub } = await import('../master/worker-hub.js');
+  const { WorkerHub } = await import('../fleet/worker-hub.js');
   const { silentLogger } = await import('../lib/logger.js');
   const { systemClock } = await import('../lib/clock.js');
   const store = await openMasterStore(config, dataDir);

@@ -2,6 +2,7 @@ import type { BlobStore } from '../blobs/blob-store';
 import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
+import type { WorkerHub } from '../fleet/worker-hub';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
@@ -9,7 +10,6 @@ import type { Offer, WorkerMessage } from '../protocol/link';
 import type { Store } from '../store/open';
 import type { Coordinator } from './coordinator';
 import type { JobPlan } from './plan';
-import type { WorkerHub } from './worker-hub';
 
 /** What reaches a job's one loop. */
 export type JobEvent =

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Address, JobId } from '../domain/ids';
 import { activeStates, type ChainState, isTerminal, type JobState } from '../domain/job';
 import { earnedWei } from '../domain/shares';
+import type { JobDesk } from '../fleet/worker-hub';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
 import type { Offer, WorkerMessage } from '../protocol/link';
@@ -14,7 +15,6 @@ import type { MasterChain, MasterStorage } from './ports';
 import { prepareJob, resolveParams } from './preparation';
 import { produceResult } from './result';
 import { trainJob } from './training';
-import type { JobDesk } from './worker-hub';
 
 type ActiveState = (typeof activeStates)[number];
 

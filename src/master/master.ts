@@ -1,6 +1,7 @@
 import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import type { Address, JobId } from '../domain/ids';
+import { WorkerHub } from '../fleet/worker-hub';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';
 import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
@@ -10,7 +11,6 @@ import { applyEvents as applyToQueue } from './chain-follower';
 import type { JobRunDeps } from './job-run';
 import { Scheduler, type SchedulerOptions } from './scheduler';
 import { describeJob, viewJob } from './status';
-import { WorkerHub } from './worker-hub';
 
 export interface Master {
   /** What the link hands over. */

@@ -1,9 +1,9 @@
+import type { WorkerHub } from '../fleet/worker-hub';
 import type { JobDetails, JobView } from '../protocol/admin';
 import type { JobRow } from '../store/jobs';
 import type { Store } from '../store/open';
 import type { JobRun } from './job-run';
 import { JobPlan } from './plan';
-import type { WorkerHub } from './worker-hub';
 
 /** The short view of a job, with live figures while this master works on it. */
 export function viewJob(row: JobRow, run: JobRun | undefined, hub: WorkerHub, nowMs: number): JobView {

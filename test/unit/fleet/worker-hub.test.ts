@@ -1,8 +1,8 @@
 import { Address, JobId } from '../../../src/domain/ids';
+import { type JobDesk, WorkerHub } from '../../../src/fleet/worker-hub';
 import { systemClock } from '../../../src/lib/clock';
 import { silentLogger } from '../../../src/lib/logger';
 import type { Peer } from '../../../src/link/server';
-import { type JobDesk, WorkerHub } from '../../../src/master/worker-hub';
 import type { MasterMessageIn, Offer } from '../../../src/protocol/link';
 
 const worker = Address.parse(`0x${'1'.repeat(40)}`);

@@ -11,11 +11,11 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { mutations } from './mutations';
-import { applyMutation, type Mutation } from './mutations/mutation';
-import { renderReport, renderTable } from './mutations/report';
-import { gate, isComplete, isFor, keyOf, phases, type Result, summarise } from './mutations/score';
-import { copyProject, type Phase, resetCopy, runForge, startCompiler } from './mutations/workshop';
+import { mutations } from '../test/contracts/mutations/all';
+import { applyMutation, type Mutation } from '../test/contracts/mutations/mutation';
+import { renderReport, renderTable } from '../test/contracts/mutations/report';
+import { gate, isComplete, isFor, keyOf, phases, type Result, summarise } from '../test/contracts/mutations/score';
+import { copyProject, type Phase, resetCopy, runForge, startCompiler } from '../test/contracts/mutations/workshop';
 
 const scratch = join(tmpdir(), 'emeth-mutants');
 const baseOf = (phase: Phase) => join(scratch, `base-${phase}`);

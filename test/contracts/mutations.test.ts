@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mutations } from '../../scripts/mutations';
-import { applyMutation, type Mutation } from '../../scripts/mutations/mutation';
-import { gate, isFor } from '../../scripts/mutations/score';
-import { reasons, unseen } from '../../scripts/mutations/unseen';
+import { mutations } from './mutations/all';
+import { applyMutation, type Mutation } from './mutations/mutation';
+import { gate, isFor } from './mutations/score';
+import { reasons, unseen } from './mutations/unseen';
 
 const sourcesDir = join(__dirname, '..', '..', 'src', 'contracts');
 const sourceOf = (file: string) => readFileSync(join(sourcesDir, file), 'utf8');

@@ -1,6 +1,6 @@
 /** What mutations came to: by the unit tests, by the invariants, and by both. */
 import { createHash } from 'node:crypto';
-import { mutations } from '../mutations';
+import { mutations } from './all';
 import type { Mutation } from './mutation';
 import type { Phase } from './workshop';
 

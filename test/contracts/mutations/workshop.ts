@@ -3,9 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findForge } from '../../test/support/forge';
+import { findForge } from '../../support/forge';
 
-const root = join(__dirname, '..', '..');
+const root = join(__dirname, '..', '..', '..');
 const copied = ['src/contracts', 'test/contracts/forge', 'foundry.toml'];
 const timeoutMs = 240_000;
 

@@ -77,7 +77,7 @@ export function renderReport(results: readonly Result[]): string {
   return `# Do the contracts' tests bite?
 
 \`npx ts-node scripts/mutate-contracts.ts\` makes one small mistake after another in a copy of the contracts and runs forge's tests over
-it: the unit tests, and apart from them the invariants. It writes this page; \`scripts/mutations/\` has the mistakes, each with what it
+it: the unit tests, and apart from them the invariants. It writes this page; \`test/contracts/mutations/\` has the mistakes, each with what it
 would do to whom.
 
 - Unit tests and invariants: ${scoreLine(summary)}. Gate: ${percent(gate)}.

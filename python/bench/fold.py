@@ -19,10 +19,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from emeth.codec import CHUNK, chunks, decode_chunk, encode_chunk, encode_file, write_theta
-from emeth.outer import fold
-from emeth.spec import Fold, OuterParams, WeightedUpdate
-from emeth.tensors import TensorSpec
+from emeth.files.codec import CHUNK, chunks, decode_chunk, encode_chunk, encode_file, write_theta
+from emeth.files.tensors import TensorSpec
+from emeth.rounds.outer import fold
+from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
 
 
 def seconds_of(work: Callable[[], object], repeats: int = 3) -> float:

@@ -20,11 +20,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from emeth.codec import read_theta, theta_layout, write_theta
-from emeth.model import build, count_parameters, initial_tensors, layout
-from emeth.parse import parse
-from emeth.spec import Params
-from emeth.tensors import TensorSpec, write_tensors
+from emeth.files.codec import read_theta, theta_layout, write_theta
+from emeth.files.tensors import TensorSpec, write_tensors
+from emeth.models.model import build, count_parameters, initial_tensors, layout
+from emeth.wire.parse import parse
+from emeth.wire.spec import Params
 from tests.child import Child, make_params, train_spec
 
 

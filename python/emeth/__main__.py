@@ -6,9 +6,9 @@ Exit status: 0 done, 64 bad spec, 75 try again later, anything else a crash.
 import os
 import sys
 
-from emeth.events import Failure, Inbox, InboxClosed, Outbox
-from emeth.parse import ParseError
-from emeth.spec import BenchSpec, CoordinateSpec, GenerateSpec, Spec, TrainSpec, parse_spec
+from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
+from emeth.wire.parse import ParseError
+from emeth.wire.spec import BenchSpec, CoordinateSpec, GenerateSpec, Spec, TrainSpec, parse_spec
 
 EXIT_BAD_SPEC = 64
 EXIT_TRY_LATER = 75
@@ -37,28 +37,28 @@ def main() -> int:
 
 def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
     """Hand over to the module that does this kind of work; PyTorch is imported only then."""
-    from emeth.device import set_up
+    from emeth.rounds.device import set_up
 
     set_up(spec)
     if isinstance(spec, TrainSpec) and spec.processes > 1:
-        from emeth import parallel
+        from emeth.rounds import parallel
 
         return parallel.run(spec, inbox)
     match spec:
         case TrainSpec():
-            from emeth import train
+            from emeth.rounds import train
 
             return train.run(spec, inbox, outbox)
         case CoordinateSpec():
-            from emeth import coordinate
+            from emeth.children import coordinate
 
             return coordinate.run(spec, inbox, outbox)
         case BenchSpec():
-            from emeth import bench
+            from emeth.children import bench
 
             return bench.run(spec, outbox)
         case GenerateSpec():
-            from emeth import generate
+            from emeth.children import generate
 
             return generate.run(spec, outbox)
 

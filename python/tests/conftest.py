@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import settings
 
-from emeth.codec import theta_layout
-from emeth.data import Corpus, prepare
-from emeth.model import layout
-from emeth.model_shape import Shape
-from emeth.parse import parse
-from emeth.spec import Params
-from emeth.tensors import FileRef, TensorSpec
+from emeth.data.data import Corpus, prepare
+from emeth.files.codec import theta_layout
+from emeth.files.tensors import FileRef, TensorSpec
+from emeth.models.model import layout
+from emeth.wire.model_shape import Shape
+from emeth.wire.parse import parse
+from emeth.wire.spec import Params
 from tests.child import make_params, sample_text
 
 torch.set_num_threads(1)
@@ -35,9 +35,9 @@ class Job:
 @pytest.fixture(scope="session")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """Prepared data and θ_0."""
-    from emeth.codec import raw
-    from emeth.model import initial_tensors
-    from emeth.tensors import write_tensors
+    from emeth.files.codec import raw
+    from emeth.files.tensors import write_tensors
+    from emeth.models.model import initial_tensors
 
     work_dir = tmp_path_factory.mktemp("job")
     dataset = work_dir / "data.txt"

@@ -24,9 +24,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from emeth.events import EVENTS_FD, Inbox, InboxClosed, Outbox
-from emeth.parse import camel
-from emeth.spec import TrainSpec, parse_spec
+from emeth.wire.events import EVENTS_FD, Inbox, InboxClosed, Outbox
+from emeth.wire.parse import camel
+from emeth.wire.spec import TrainSpec, parse_spec
 
 _SOCKET = "EMETH_RELAY_SOCKET"
 _SPEC = "EMETH_RELAY_SPEC"
@@ -55,7 +55,7 @@ def _start(spec: TrainSpec, path: str) -> subprocess.Popen[bytes]:
     if spec.threads > 0:
         environment["OMP_NUM_THREADS"] = str(spec.threads)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", str(spec.processes), "-m", "emeth.parallel"]
+    command += ["--nproc-per-node", str(spec.processes), "-m", "emeth.rounds.parallel"]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
 
 
@@ -169,8 +169,8 @@ class Processes:
 
 def main() -> None:
     """One process of the team."""
-    from emeth.device import set_up
-    from emeth.train import run as train
+    from emeth.rounds.device import set_up
+    from emeth.rounds.train import run as train
 
     spec = parse_spec(os.environ[_SPEC].encode())
     assert isinstance(spec, TrainSpec)  # noqa: S101 - the parent wrote it

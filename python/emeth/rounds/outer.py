@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emeth.codec import CHUNK, EncodedReader, EncodedWriter, chunks, encoded_layout, raw
-from emeth.spec import Fold, OuterParams
-from emeth.tensors import FileRef, Layout, TensorReader, TensorSpec, TensorWriter
+from emeth.files.codec import CHUNK, EncodedReader, EncodedWriter, chunks, encoded_layout, raw
+from emeth.files.tensors import FileRef, Layout, TensorReader, TensorSpec, TensorWriter
+from emeth.wire.spec import Fold, OuterParams
 
 # An update longer than this many times the median is scaled down to it.
 NORM_LIMIT = 3.0

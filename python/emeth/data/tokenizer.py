@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emeth.spec import BpeTokenizer, ByteTokenizer
+from emeth.wire.spec import BpeTokenizer, ByteTokenizer
 
 # uint8, uint16 or uint32: the smallest that holds the vocabulary.
 Tokens = NDArray[Any]

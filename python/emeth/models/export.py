@@ -4,13 +4,13 @@ import json
 import shutil
 from pathlib import Path
 
-from emeth.codec import theta_layout
-from emeth.events import Failure
-from emeth.model import layout
-from emeth.model_shape import Shape
-from emeth.spec import Export, Params
-from emeth.tensors import TensorReader, sha256_of
-from emeth.tokenizer import END_OF_TEXT, Bytes, Tokenizer
+from emeth.data.tokenizer import END_OF_TEXT, Bytes, Tokenizer
+from emeth.files.codec import theta_layout
+from emeth.files.tensors import TensorReader, sha256_of
+from emeth.models.model import layout
+from emeth.wire.events import Failure
+from emeth.wire.model_shape import Shape
+from emeth.wire.spec import Export, Params
 
 NAMES = ("README.md", "config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
 FILES = (*NAMES, "tokenizer_config.json")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from emeth.codec import CHUNK, EncodedReader, encode_file, read_theta, write_theta
-from emeth.outer import Folded, fold, robust_weights
-from emeth.spec import Fold, OuterParams, WeightedUpdate
-from emeth.tensors import TensorFileError, TensorReader, TensorSpec, sha256_of
+from emeth.files.codec import CHUNK, EncodedReader, encode_file, read_theta, write_theta
+from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, sha256_of
+from emeth.rounds.outer import Folded, fold, robust_weights
+from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
 
 LAYOUT = {
     "a": TensorSpec("F32", (7, 33)),

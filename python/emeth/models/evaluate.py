@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emeth.codec import raw, theta_layout
-from emeth.data import bytes_of
-from emeth.events import Failure, Inbox
-from emeth.model import Gpt, build, layout
-from emeth.model_shape import Shape
-from emeth.tensors import TensorReader
-from emeth.tokenizer import Tokens
+from emeth.data.data import bytes_of
+from emeth.data.tokenizer import Tokens
+from emeth.files.codec import raw, theta_layout
+from emeth.files.tensors import TensorReader
+from emeth.models.model import Gpt, build, layout
+from emeth.wire.events import Failure, Inbox
+from emeth.wire.model_shape import Shape
 
 # Tokens computed at once: enough to fill a core; and scores held at once (64 MiB), for large vocabularies.
 _BATCH_TOKENS = 8192

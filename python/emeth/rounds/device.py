@@ -2,8 +2,8 @@
 
 import torch
 
-from emeth.parse import ParseError
-from emeth.spec import Spec, TrainSpec
+from emeth.wire.parse import ParseError
+from emeth.wire.spec import Spec, TrainSpec
 
 
 def set_up(spec: Spec) -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from emeth.codec import read_theta
-from emeth.data import read_shard
-from emeth.model import build, count_parameters, initial_tensors
-from emeth.parse import parse
-from emeth.spec import InnerParams
-from emeth.train import learning_rate, make_optimiser, round_warmup
-from tests.child import Child, Json, make_params, train_spec
+from emeth.data.data import read_shard
+from emeth.files.codec import read_theta
+from emeth.models.model import build, count_parameters, initial_tensors
+from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
+from emeth.wire.parse import parse
+from emeth.wire.spec import InnerParams
+from tests.child import PYTHON_DIR, Child, Json, make_params, train_spec
 from tests.conftest import Job
 
 
@@ -149,8 +149,7 @@ def test_bf16_is_near_fp32(job: Job, plain: tuple[Path, Json], tmp_path: Path) -
 def test_heavy_libraries_stay_out() -> None:
     import subprocess
 
-    code = "import sys, emeth.train, emeth.coordinate; print({'transformers', 'tokenizers'} & set(sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, check=True, cwd=Path(__file__).parent.parent
-    )
+    modules = "emeth.rounds.train, emeth.children.coordinate"
+    code = f"import sys, {modules}; print({{'transformers', 'tokenizers'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=PYTHON_DIR)
     assert done.stdout.strip() == b"set()"

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from emeth.model_shape import Shape
-from emeth.philox import words
+from emeth.files.philox import words
+from emeth.wire.model_shape import Shape
 
 INIT_STD = 0.02
 

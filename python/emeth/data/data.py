@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emeth.events import Failure
-from emeth.parse import camel
-from emeth.philox import permutation
-from emeth.spec import Params
-from emeth.tensors import FileRef, TensorReader, TensorSpec, TensorWriter, write_tensors
-from emeth.tokenizer import Tokenizer, Tokens, load_tokenizer, make_tokenizer
+from emeth.data.tokenizer import Tokenizer, Tokens, load_tokenizer, make_tokenizer
+from emeth.files.philox import permutation
+from emeth.files.tensors import FileRef, TensorReader, TensorSpec, TensorWriter, write_tensors
+from emeth.wire.events import Failure
+from emeth.wire.parse import camel
+from emeth.wire.spec import Params
 
 # Where a text may be cut, best first. A cut lies after the separator.
 _SEPARATORS = (b"<|endoftext|>", b"\n\n\n", b"\n\n", b"\n", b" ")

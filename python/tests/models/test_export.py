@@ -4,15 +4,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from emeth.codec import raw, theta_layout
-from emeth.data import prepare
-from emeth.evaluate import load_model, read_shape
-from emeth.events import Failure
-from emeth.generate import continue_tokens
-from emeth.model import initial_tensors, layout
-from emeth.parse import parse
-from emeth.spec import GenerateSpec, Params
-from emeth.tensors import sha256_of, write_tensors
+from emeth.children.generate import continue_tokens
+from emeth.data.data import prepare
+from emeth.files.codec import raw, theta_layout
+from emeth.files.tensors import sha256_of, write_tensors
+from emeth.models.evaluate import load_model, read_shape
+from emeth.models.model import initial_tensors, layout
+from emeth.wire.events import Failure
+from emeth.wire.parse import parse
+from emeth.wire.spec import GenerateSpec, Params
 from tests.child import Child, Json, coordinate_spec, make_params, sample_text
 
 TOKENIZERS = {"byte": {"type": "byte"}, "bpe": {"type": "bpe", "vocabSize": 300}}

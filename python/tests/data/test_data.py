@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emeth.data import Corpus, merkle_root, prepare, read_shard, read_text, split_place
-from emeth.events import Failure
-from emeth.parse import parse
-from emeth.philox import permutation
-from emeth.spec import Params
+from emeth.data.data import Corpus, merkle_root, prepare, read_shard, read_text, split_place
+from emeth.files.philox import permutation
+from emeth.wire.events import Failure
+from emeth.wire.parse import parse
+from emeth.wire.spec import Params
 from tests.child import make_params, sample_text
 from tests.conftest import Job
 

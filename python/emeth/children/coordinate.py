@@ -5,16 +5,17 @@ from dataclasses import asdict
 
 import torch
 
-from emeth.codec import raw, theta_layout
-from emeth.data import Corpus, prepare
-from emeth.evaluate import evaluate, load_model, read_shape
-from emeth.events import Failure, Inbox, Outbox
-from emeth.export import export
-from emeth.model import count_parameters, initial_tensors, layout
-from emeth.model_shape import Shape
-from emeth.outer import fold, inspect_update
-from emeth.parse import ParseError
-from emeth.spec import (
+from emeth.data.data import Corpus, prepare
+from emeth.files.codec import raw, theta_layout
+from emeth.files.tensors import TensorFileError, TensorSpec, write_tensors
+from emeth.models.evaluate import evaluate, load_model, read_shape
+from emeth.models.export import export
+from emeth.models.model import count_parameters, initial_tensors, layout
+from emeth.rounds.outer import fold, inspect_update
+from emeth.wire.events import Failure, Inbox, Outbox
+from emeth.wire.model_shape import Shape
+from emeth.wire.parse import ParseError
+from emeth.wire.spec import (
     CoordinateCommand,
     CoordinateSpec,
     Cut,
@@ -28,7 +29,6 @@ from emeth.spec import (
     parse_coordinate_command,
     parse_json,
 )
-from emeth.tensors import TensorFileError, TensorSpec, write_tensors
 
 
 def run(spec: CoordinateSpec, inbox: Inbox, outbox: Outbox) -> None:

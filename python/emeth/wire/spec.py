@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from emeth.model_shape import Shape
-from emeth.parse import ParseError, Pattern, Range, parse
+from emeth.wire.model_shape import Shape
+from emeth.wire.parse import ParseError, Pattern, Range, parse
 
 Id = Annotated[int, Range(1)]
 Count = Annotated[int, Range(0)]

@@ -6,11 +6,11 @@ import time
 import torch
 from torch import nn
 
-from emeth.device import device_name
-from emeth.events import Outbox
-from emeth.model import Gpt, build, count_parameters, initial_tensors
-from emeth.model_shape import Shape
-from emeth.spec import BenchSpec
+from emeth.models.model import Gpt, build, count_parameters, initial_tensors
+from emeth.rounds.device import device_name
+from emeth.wire.events import Outbox
+from emeth.wire.model_shape import Shape
+from emeth.wire.spec import BenchSpec
 
 # Small enough that a core does many steps in a second, and large enough on a GPU to keep it busy.
 _CPU_SHAPE = Shape(layers=4, heads=4, width=128, context=128, vocab_size=256)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from emeth.tensors import FileRef, Layout, TensorFileError, TensorReader, TensorSpec, TensorWriter, write_tensors
+from emeth.files.tensors import FileRef, Layout, TensorFileError, TensorReader, TensorSpec, TensorWriter, write_tensors
 
 BLOCK = 256
 # 1 MiB of fp32; measured to be within 5 % of the best from 64 Ki to 512 Ki numbers.

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from emeth.evaluate import load_model, read_shape
-from emeth.events import Failure, Outbox
-from emeth.model import Gpt
-from emeth.spec import GenerateSpec
-from emeth.tensors import TensorFileError
-from emeth.tokenizer import END_OF_TEXT
+from emeth.data.tokenizer import END_OF_TEXT
+from emeth.files.tensors import TensorFileError
+from emeth.models.evaluate import load_model, read_shape
+from emeth.models.model import Gpt
+from emeth.wire.events import Failure, Outbox
+from emeth.wire.spec import GenerateSpec
 
 
 def run(spec: GenerateSpec, outbox: Outbox) -> None:

@@ -14,16 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emeth.codec import EncodedReader, chunks, encode_file, raw, read_theta, theta_layout
-from emeth.data import read_shard
-from emeth.events import Failure, Inbox, InboxClosed, Outbox
-from emeth.model import build, count_parameters, layout
-from emeth.parse import ParseError
-from emeth.philox import words
-from emeth.spec import DeltaTheta, InnerParams, RoundRun, TrainSpec, WholeTheta, parse_json, parse_train_command
-from emeth.team import CANCEL, CLOSE, GO, Solo, Team
-from emeth.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
-from emeth.tokenizer import Tokens
+from emeth.data.data import read_shard
+from emeth.data.tokenizer import Tokens
+from emeth.files.codec import EncodedReader, chunks, encode_file, raw, read_theta, theta_layout
+from emeth.files.philox import words
+from emeth.files.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
+from emeth.models.model import build, count_parameters, layout
+from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
+from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
+from emeth.wire.parse import ParseError
+from emeth.wire.spec import DeltaTheta, InnerParams, RoundRun, TrainSpec, WholeTheta, parse_json, parse_train_command
 
 # Steps over which the rate rises from nothing at the start of each round, while AdamW's moments are still guesses.
 ROUND_WARMUP_STEPS = 10

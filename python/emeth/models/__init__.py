@@ -1,0 +1,1 @@
+"""Models: their layers, their evaluation and their export."""

@@ -1,4 +1,4 @@
-import { earnedWei } from './shares';
+import { earnedWei, fuelOf } from './fuel';
 
 /** What is known of a job before any of its bytes are fetched. */
 export interface JobOffer {
@@ -52,8 +52,7 @@ export function estimateMs(work: WorkEstimate, capacity: Capacity): number {
 
 /** What a job pays if all its planned tokens are merged: never more than its fee. */
 export function expectedPayWei(job: JobOffer, tokens: number): bigint {
-  const fuel = BigInt(tokens) < job.fuelLimit ? BigInt(tokens) : job.fuelLimit;
-  return earnedWei(job.feeWei, fuel, job.fuelLimit);
+  return earnedWei(job.feeWei, fuelOf(tokens, job.fuelLimit), job.fuelLimit);
 }
 
 /** Why a job would not be taken now; undefined when it would. */

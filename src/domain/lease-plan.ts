@@ -1,4 +1,5 @@
 import type { Address } from './ids';
+import { byAddress } from './order';
 
 /** A worker's measured (or, before its first round, announced) speed in any unit common to all of them. */
 export type Speeds = ReadonlyMap<Address, number>;
@@ -9,7 +10,7 @@ export type Speeds = ReadonlyMap<Address, number>;
  * last one is not a stub. Workers whose share rounds to nothing are left out.
  */
 export function planLeases(speeds: Speeds, steps: number, availableBlocks: number): Map<Address, number> {
-  const workers = [...speeds].sort(([a], [b]) => (a < b ? -1 : 1));
+  const workers = [...speeds].sort(([a], [b]) => byAddress(a, b));
   const total = workers.reduce((sum, [, speed]) => sum + speed, 0);
   if (workers.length === 0 || availableBlocks <= 0 || total <= 0) return new Map();
 

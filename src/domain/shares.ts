@@ -1,4 +1,6 @@
+import { workerPoolOf } from './fuel';
 import type { Address } from './ids';
+import { byAddress } from './order';
 
 export interface Share {
   index: number;
@@ -6,13 +8,6 @@ export interface Share {
   amountWei: bigint;
   /** Tokens of this party merged into the model; 0 for the node's own leaf. */
   tokens: number;
-}
-
-/**
- * What the job pays: the part of the fee that the fuel used has earned, in wei, rounded down as the contract does.
- */
-export function earnedWei(feeWei: bigint, fuelUsed: bigint, fuelLimit: bigint): bigint {
-  return (feeWei * fuelUsed) / fuelLimit;
 }
 
 /**
@@ -27,9 +22,9 @@ export function shareOut(options: {
   tokens: ReadonlyMap<Address, number>;
 }): Share[] {
   const { payoutWei, node, commissionBps, tokens } = options;
-  const workers = [...tokens].filter(([, count]) => count > 0).sort(([a], [b]) => (a < b ? -1 : 1));
+  const workers = [...tokens].filter(([, count]) => count > 0).sort(([a], [b]) => byAddress(a, b));
   const totalTokens = workers.reduce((sum, [, count]) => sum + BigInt(count), 0n);
-  const pool = payoutWei - (payoutWei * BigInt(commissionBps)) / 10_000n;
+  const pool = workerPoolOf(payoutWei, commissionBps);
   const paid = workers.map(([worker, count], i) => ({
     index: i + 1,
     worker,

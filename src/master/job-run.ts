@@ -1,8 +1,8 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { earnedWei, fuelOf, workerPoolOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import { activeStates, type ChainState, isTerminal, type JobState } from '../domain/job';
-import { earnedWei } from '../domain/shares';
 import type { JobDesk } from '../fleet/worker-hub';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
@@ -255,11 +255,12 @@ export class JobRun implements JobDesk {
     const rounds = await store.rounds.list(this.jobId);
     await store.ledger.initialise(this.jobId, plan.totalBlocks);
     const left = plan.totalBlocks - (await store.ledger.merged(this.jobId));
-    const paid = earnedWei(this.row.feeWei, fuelOf(plan, this.row.fuelLimit), this.row.fuelLimit);
+    const fuel = fuelOf(BigInt(plan.totalBlocks) * BigInt(plan.prepared.blockTokens), this.row.fuelLimit);
+    const paid = earnedWei(this.row.feeWei, fuel, this.row.fuelLimit);
     this.context = {
       jobId: this.jobId,
       plan,
-      workerPoolWei: paid - (paid * BigInt(this.options.commissionBps)) / 10_000n,
+      workerPoolWei: workerPoolOf(paid, this.options.commissionBps),
       dir: this.dir,
       settings: this.options.settings,
       deadlineMs: this.row.deadlineMs,
@@ -299,11 +300,6 @@ export class JobRun implements JobDesk {
 
 function isActive(state: JobState): state is ActiveState {
   return (activeStates as readonly JobState[]).includes(state);
-}
-
-function fuelOf(plan: JobPlan, fuelLimit: bigint): bigint {
-  const planned = BigInt(plan.totalBlocks) * BigInt(plan.prepared.blockTokens);
-  return planned < fuelLimit ? planned : fuelLimit;
 }
 
 function endedOnChain(chainState: ChainState): AppError<JobRunError> {

@@ -1,4 +1,5 @@
 import type { Address } from '../domain/ids';
+import { byAddress } from '../domain/order';
 import type { JobContext } from './job-context';
 
 /** Has the worker get ready for the job; it answers `job.ready`. Repeating it to a ready worker changes nothing. */
@@ -19,7 +20,7 @@ export function readyMembers(job: JobContext): Address[] {
   return [...job.members]
     .filter(([worker, state]) => state === 'ready' && job.deps.hub.peer(worker))
     .map(([worker]) => worker)
-    .sort();
+    .sort(byAddress);
 }
 
 /** Connected members by state. */

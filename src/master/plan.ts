@@ -3,10 +3,7 @@ import { Sha256 } from '../domain/ids';
 import { ResolvedParams } from '../protocol/job-params';
 import { Prepared } from '../protocol/trainer';
 
-/**
- * What a master has settled about a job, kept with its row: enough to go on after a restart. Written when preparation
- * is done; the validation losses are added when they are known.
- */
+/** What preparation has settled about a job, kept with its row and never changed: enough to go on after a restart. */
 export const JobPlan = z.strictObject({
   dataset: z.strictObject({ reference: z.string(), sha256: Sha256, bytes: z.int().min(1) }),
   params: ResolvedParams,
@@ -19,8 +16,3 @@ export const JobPlan = z.strictObject({
   startLoss: z.number(),
 });
 export type JobPlan = z.infer<typeof JobPlan>;
-
-/** Blocks of a job: epochs may be fractional, but there is always at least one block. */
-export function countBlocks(epochs: number, epochBlocks: number): number {
-  return Math.max(1, Math.round(epochs * epochBlocks));
-}

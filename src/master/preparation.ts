@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobStore } from '../blobs/blob-store';
+import { countBlocks } from '../domain/fuel';
 import type { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { JobParams, MAX_PARAMS_BYTES, type ResolvedParams } from '../protocol/job-params';
 import type { Coordinator } from './coordinator';
-import { countBlocks, type JobPlan } from './plan';
+import type { JobPlan } from './plan';
 
 export type ParamsError = { code: 'params/invalid'; problem: string };
 

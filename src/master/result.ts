@@ -1,7 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, Sha256 } from '../domain/ids';
-import { earnedWei, type Share, shareOut } from '../domain/shares';
+import { inFoldOrder } from '../domain/order';
+import { type Share, shareOut } from '../domain/shares';
 import { canonicalJson } from '../lib/hash';
 import type { ManifestIn } from '../protocol/manifest';
 import type { StoredResult } from '../store/jobs';
@@ -30,7 +32,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
 
   const tokens = await store.rounds.tokensByWorker(job.jobId);
   const merged = [...tokens.values()].reduce((sum, count) => sum + count, 0);
-  const fuelUsed = BigInt(merged) < options.fuelLimit ? BigInt(merged) : options.fuelLimit;
+  const fuelUsed = fuelOf(merged, options.fuelLimit);
   const shares = shareOut({
     payoutWei: earnedWei(options.feeWei, fuelUsed, options.fuelLimit),
     node: wallet.address,
@@ -83,7 +85,7 @@ async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
       const leases = (await store.ledger.listLeases(job.jobId, round.round)).filter(
         (lease) => lease.state === 'merged',
       );
-      leases.sort((a, b) => (a.worker < b.worker ? -1 : a.worker > b.worker ? 1 : a.start - b.start));
+      leases.sort(inFoldOrder);
       return {
         round: round.round,
         theta: round.theta,

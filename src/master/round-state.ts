@@ -1,4 +1,5 @@
 import type { Address, Sha256 } from '../domain/ids';
+import { inFoldOrder } from '../domain/order';
 import { hasQuorum, type LeaseView, type RoundView } from '../domain/round';
 
 /** A lease of the open round: what the store knows of it, and where its worker is. */
@@ -46,11 +47,9 @@ export class RoundState {
     if (hasQuorum(this.view().leases)) this.quorumAtMs ??= nowMs;
   }
 
-  /** Leases whose updates will be folded, in fold order: by worker, so that anybody sums in the same order. */
+  /** Leases whose updates will be folded, in the order to sum them. */
   ready(): LiveLease[] {
-    return [...this.leases.values()]
-      .filter((lease) => lease.state === 'ready')
-      .sort((a, b) => (a.worker < b.worker ? -1 : a.worker > b.worker ? 1 : a.start - b.start));
+    return [...this.leases.values()].filter((lease) => lease.state === 'ready').sort(inFoldOrder);
   }
 
   unsettled(): LiveLease[] {

@@ -1,5 +1,6 @@
+import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
-import { earnedWei, type Share } from '../domain/shares';
+import type { Share } from '../domain/shares';
 import { canonicalJson, sha256 } from '../lib/hash';
 import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
@@ -136,7 +137,7 @@ function differs(asked: unknown, trained: unknown, path: string): string | undef
 
 function checkLedger(manifest: Manifest): Flaw | undefined {
   const { prepared, params, totalBlocks } = manifest;
-  if (totalBlocks !== Math.max(1, Math.round(params.epochs * prepared.epochBlocks))) {
+  if (totalBlocks !== countBlocks(params.epochs, prepared.epochBlocks)) {
     return flaw('ledger', `${totalBlocks} blocks are not ${params.epochs} epochs of ${prepared.epochBlocks}`);
   }
   const leases = manifest.rounds.flatMap((round) => round.leases).sort((a, b) => a.start - b.start);
@@ -162,7 +163,7 @@ function checkFuel(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const merged = manifest.rounds
     .flatMap((round) => round.leases)
     .reduce((sum, lease) => sum + BigInt(lease.tokens), 0n);
-  const fuel = merged < job.fuelLimit ? merged : job.fuelLimit;
+  const fuel = fuelOf(merged, job.fuelLimit);
   if (BigInt(manifest.fuelUsed) === fuel && job.fuelUsed === fuel) return undefined;
   return flaw(
     'fuel',

@@ -1,6 +1,7 @@
 import { buildPayouts } from '../../src/chain/acts/payouts';
+import { earnedWei } from '../../src/domain/fuel';
 import { Address, JobId } from '../../src/domain/ids';
-import { earnedWei, shareOut } from '../../src/domain/shares';
+import { shareOut } from '../../src/domain/shares';
 import { canonicalJson, sha256 } from '../../src/lib/hash';
 import type { ManifestIn } from '../../src/protocol/manifest';
 import type { SubmittedJob } from '../../src/verifier/checks';

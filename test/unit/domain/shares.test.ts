@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { Address } from '../../../src/domain/ids';
-import { earnedWei, shareOut } from '../../../src/domain/shares';
+import { shareOut } from '../../../src/domain/shares';
 
 const address = (n: number) => Address.parse(`0x${n.toString(16).padStart(40, '0')}`);
 const node = address(0xff);
@@ -36,9 +36,4 @@ describe('shareOut', () => {
       }),
     );
   });
-});
-
-test('earnedWei rounds down, and all fuel earns all of the fee', () => {
-  expect(earnedWei(10n, 1n, 3n)).toBe(3n);
-  expect(earnedWei(10n, 3n, 3n)).toBe(10n);
 });

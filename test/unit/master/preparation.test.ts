@@ -1,4 +1,3 @@
-import { countBlocks } from '../../../src/master/plan';
 import { resolveParams } from '../../../src/master/preparation';
 
 const defaults = { batch: 8, epochs: 2 };
@@ -27,8 +26,4 @@ describe('resolveParams', () => {
     expect(attempt).toThrow(expect.objectContaining({ code: 'params/invalid' }));
     expect(attempt).toThrow(reason);
   });
-});
-
-test('a job has at least one block, and epochs may be fractional', () => {
-  expect([countBlocks(2, 100), countBlocks(0.25, 100), countBlocks(0.001, 100)]).toEqual([200, 25, 1]);
 });

@@ -1,3 +1,9 @@
+/** A queue that turns the callbacks of many sources into the events of one loop. */
+import { type Clock, systemClock } from './clock';
+
+/** More than a timer of Node can wait; whoever waits longer looks again. */
+const MAX_WAIT_MS = 2 ** 31 - 1;
+
 /**
  * An unbounded queue with one reader: callbacks push, one loop takes. It turns events from many sources into one
  * sequence, so that the loop's state needs no locks.
@@ -5,6 +11,8 @@
 export class Mailbox<T> {
   private readonly items: T[] = [];
   private wake: (() => void) | undefined;
+
+  constructor(private readonly clock: Clock = systemClock) {}
 
   push(item: T): void {
     this.items.push(item);
@@ -19,17 +27,18 @@ export class Mailbox<T> {
     return this.items.shift();
   }
 
-  private arrival(waitMs: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        this.wake = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, Math.max(0, Math.min(waitMs, 2 ** 31 - 1)));
-      signal.addEventListener('abort', done, { once: true });
-      this.wake = done;
-    });
+  private async arrival(waitMs: number, signal: AbortSignal): Promise<void> {
+    const awake = new AbortController();
+    const wake = () => awake.abort();
+    this.wake = wake;
+    signal.addEventListener('abort', wake, { once: true });
+    try {
+      await this.clock.sleep(Math.max(0, Math.min(waitMs, MAX_WAIT_MS)), awake.signal);
+    } catch (error) {
+      if (!awake.signal.aborted) throw error;
+    } finally {
+      signal.removeEventListener('abort', wake);
+      this.wake = undefined;
+    }
   }
 }

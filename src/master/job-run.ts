@@ -45,7 +45,7 @@ const VERDICT_POLL_MS = 2000;
  */
 export class JobRun implements JobDesk {
   readonly jobId: JobId;
-  readonly mailbox = new Mailbox<JobEvent>();
+  readonly mailbox: Mailbox<JobEvent>;
   /** Workers that are not to be given this job. */
   readonly dismissed = new Set<Address>();
   readonly dir: string;
@@ -61,6 +61,7 @@ export class JobRun implements JobDesk {
     private readonly deps: JobRunDeps,
   ) {
     this.jobId = row.id;
+    this.mailbox = new Mailbox(deps.clock);
     this.dir = join(options.dataDir, 'jobs', row.id);
     this.signal = AbortSignal.any([deps.signal, this.aborter.signal]);
   }

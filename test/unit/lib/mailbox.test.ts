@@ -1,3 +1,4 @@
+import type { Clock } from '../../../src/lib/clock';
 import { Mailbox } from '../../../src/lib/mailbox';
 
 const never = new AbortController().signal;
@@ -18,6 +19,27 @@ test('a waiting reader is woken by a push', async () => {
 
 test('undefined when nothing came in time', async () => {
   expect(await new Mailbox().next(5, never)).toBeUndefined();
+});
+
+test('push while waiting: the wait ends and leaves no sleeper on the clock', async () => {
+  let sleepers = 0;
+  const clock: Clock = {
+    now: () => 0,
+    sleep: (_ms, signal) =>
+      new Promise((_resolve, reject) => {
+        sleepers += 1;
+        signal?.addEventListener('abort', () => {
+          sleepers -= 1;
+          reject(signal.reason);
+        });
+      }),
+  };
+  const box = new Mailbox<string>(clock);
+  const item = box.next(60_000, never);
+  expect(sleepers).toBe(1);
+  box.push('hello');
+  expect(await item).toBe('hello');
+  expect(sleepers).toBe(0);
 });
 
 test('throws the reason when the signal aborts', async () => {

@@ -1,4 +1,6 @@
-/** The contract's states, by its own numbers. */
+/** The states of a job, on chain and in a master's queue: each set is one transition table from which everything else follows. */
+
+/** The contract's states in the order of its enum: the index is the number on chain. */
 export const chainStates = [
   'NONE',
   'REQUESTED',
@@ -14,17 +16,37 @@ export const chainStates = [
 ] as const;
 export type ChainState = (typeof chainStates)[number];
 
+/** The moves the contract allows (docs/escrow.md has their calls and their money). */
+export const chainNext = {
+  NONE: ['REQUESTED'],
+  REQUESTED: ['PROCESSING', 'CANCELED', 'TIMEOUT'],
+  PROCESSING: ['SUBMITTED', 'REQUESTED', 'DECLINED', 'TIMEOUT'],
+  SUBMITTED: ['VERIFIED', 'FAILED', 'DISPUTED'],
+  DISPUTED: ['VERIFIED', 'FAILED', 'UNVERIFIED'],
+  VERIFIED: [],
+  CANCELED: [],
+  TIMEOUT: [],
+  FAILED: [],
+  DECLINED: [],
+  UNVERIFIED: [],
+} as const satisfies Record<ChainState, readonly ChainState[]>;
+
+/** True for a chain state that a job never leaves. */
+export function isTerminal(state: ChainState): boolean {
+  return chainNext[state].length === 0;
+}
+
 /**
- * What our own master is doing with a job. `queued` jobs are anybody's in a shared queue; every later state
- * belongs to the master that claimed the row.
+ * What a master is doing with a job. `queued` jobs belong to no master in a shared queue; every later state belongs to the
+ * master that claimed the row.
  *
  *     queued → claimed → preparing → training → exporting → submitting → submitted → verified
  *        ↓        ↓          ↓           ↓           ↓
- *     skipped ←───┴──────────┘       declining → declined        (any of ours) → failed
+ *     skipped ←───┴──────────┘       declining → declined        (any claimed state) → failed
  *
- * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`: looked at and not
- * taken, with a reason; it may be looked at again (`skipped → queued`). `declining`: taken on chain and given back.
- * `failed`: the chain ended the job without paying us (rejected, timed out, canceled, unverified).
+ * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`: considered and not
+ * taken, with a reason; it may be considered again (`skipped → queued`). `declining`: taken on chain and being given back.
+ * `failed`: the chain ended the job without paying this master (rejected, timed out, canceled, unverified).
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],
@@ -42,23 +64,21 @@ export const jobNext = {
 } as const satisfies Record<string, readonly string[]>;
 export type JobState = keyof typeof jobNext;
 
-/** States in which a master is working on a job and must resume it after a restart. */
-export const activeStates = [
-  'claimed',
-  'preparing',
-  'training',
-  'exporting',
-  'submitting',
-  'submitted',
-  'declining',
-] as const satisfies readonly JobState[];
+/** States in which no master works on a job: it waits to be claimed, or is over. */
+const idleStates = ['queued', 'skipped', 'verified', 'declined', 'failed'] as const satisfies readonly JobState[];
+
+/** A state in which a master is working on a job and must resume it after a restart. */
+export type ActiveState = Exclude<JobState, (typeof idleStates)[number]>;
+
+/** Narrows a state to those in which a master works on the job. */
+export function isActive(state: JobState): state is ActiveState {
+  return !(idleStates as readonly JobState[]).includes(state);
+}
+
+/** Every active state, in the order of the table. */
+export const activeStates: readonly ActiveState[] = (Object.keys(jobNext) as JobState[]).filter(isActive);
 
 /** True when the job may move from one state to the other. */
 export function canMove(from: JobState, to: JobState): boolean {
   return (jobNext[from] as readonly JobState[]).includes(to);
-}
-
-/** The chain states in which nothing more can happen to a job. */
-export function isTerminal(state: ChainState): boolean {
-  return ['VERIFIED', 'CANCELED', 'TIMEOUT', 'FAILED', 'DECLINED', 'UNVERIFIED'].includes(state);
 }

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { earnedWei, fuelOf, workerPoolOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
-import { activeStates, type ChainState, isTerminal, type JobState } from '../domain/job';
+import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
 import type { JobDesk } from '../fleet/worker-hub';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
@@ -15,8 +15,6 @@ import type { MasterChain, MasterStorage } from './ports';
 import { prepareJob, resolveParams } from './preparation';
 import { produceResult } from './result';
 import { trainJob } from './training';
-
-type ActiveState = (typeof activeStates)[number];
 
 export interface JobRunOptions {
   dataDir: string;
@@ -297,10 +295,6 @@ export class JobRun implements JobDesk {
     await rm(this.dir, { recursive: true, force: true });
     logger.info('Job files removed', { jobId: this.jobId, blobs: evidence.length });
   }
-}
-
-function isActive(state: JobState): state is ActiveState {
-  return (activeStates as readonly JobState[]).includes(state);
 }
 
 function endedOnChain(chainState: ChainState): AppError<JobRunError> {

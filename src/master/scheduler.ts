@@ -1,13 +1,14 @@
 import type { JobId } from '../domain/ids';
 import { activeStates } from '../domain/job';
 import {
+  byPay,
   chooseWorkers,
   countParameters,
   estimateTokens,
   type FeeRange,
   refuseJob,
   type WorkEstimate,
-} from '../domain/job-choice';
+} from '../domain/job-fit';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
@@ -78,7 +79,8 @@ export class Scheduler {
     this.shareWorkers();
     if (this.runs.size >= this.options.maxJobs || this.deps.hub.idle().length === 0) return;
     await this.requeue();
-    for (const row of await this.deps.store.jobs.list({ states: ['queued'], limit: 50 })) {
+    const queued = await this.deps.store.jobs.list({ states: ['queued'], limit: 50 });
+    for (const row of queued.sort(byPay)) {
       if (await this.consider(row)) return;
     }
   }

@@ -135,7 +135,10 @@ export class Jobs {
     return row && parseRow(row);
   }
 
-  /** Best paid first. */
+  /**
+   * Lists jobs in the order of `byPay` in `domain/job-fit.ts`: best paid first, then by id. The database has to sort by the
+   * same rule, or `limit` would cut off the wrong jobs.
+   */
   async list(filter: JobFilter = {}): Promise<JobRow[]> {
     let query = this.db.selectFrom('jobs').selectAll().orderBy('fee_wei', 'desc').orderBy('id');
     if (filter.states) query = query.where('state', 'in', [...filter.states]);

@@ -1,5 +1,5 @@
 import { id, parseEther } from 'ethers';
-import { type ChainState, chainStates } from '../../src/domain/job';
+import { type ChainState, chainNext, chainStates } from '../../src/domain/job';
 import {
   afterClaims,
   afterVerdict,
@@ -208,6 +208,13 @@ describe('pause', () => {
     expect(await escrow.refusal('node', 'process', jobId)).toBe('EmethCore_Paused');
     await expect(escrow.request()).rejects.toThrow('EmethCore_Paused');
   });
+});
+
+test('every move of the contract: the table of chain states has it, and no other', () => {
+  const request = { from: 'NONE', to: 'REQUESTED' };
+  const moves = [request, ...transitions].filter(({ from, to }) => from !== to).map(({ from, to }) => `${from} ${to}`);
+  const table = Object.entries(chainNext).flatMap(([from, next]) => next.map((to) => `${from} ${to}`));
+  expect(table.sort()).toEqual([...new Set(moves)].sort());
 });
 
 test.each(chainStates)('throws EmethCore_WrongState for every other call in %s', async (state) => {

@@ -1,4 +1,4 @@
-import { estimateTokens } from '../../domain/job-choice';
+import { estimateTokens } from '../../domain/job-fit';
 import { AppError } from '../../lib/errors';
 import { JobParams, MAX_PARAMS_BYTES } from '../../protocol/job-params';
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
+import { byPay } from '../../../src/domain/job-fit';
 import { openStore, resetStore, type Store, type StoreOptions } from '../../../src/store/open';
 import { startMariadb, type TestServer } from '../../support/mariadb';
 import { requestJob } from '../../support/request-job';
@@ -65,6 +66,9 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
       for (const [n, fee] of [5n, 1000n, 99n, 10n ** 30n].entries()) await requestJob(store, newJob(n + 1, fee));
       const fees = (await store.jobs.list({ states: ['queued'] })).map((job) => job.feeWei);
       expect(fees).toEqual([10n ** 30n, 1000n, 99n, 5n]);
+      await requestJob(store, newJob(9, 99n));
+      const rows = await store.jobs.list({});
+      expect(rows.map(({ id }) => id)).toEqual([...rows].sort(byPay).map(({ id }) => id));
       expect((await store.jobs.list({ limit: 2, offset: 1 })).map((job) => job.feeWei)).toEqual([1000n, 99n]);
     });
 

@@ -1,4 +1,6 @@
+/** Which job to take: the order in which jobs are considered, and whether one fits the master's fees, deadline and workers. */
 import { earnedWei, fuelOf } from './fuel';
+import type { JobId } from './ids';
 
 /** What is known of a job before any of its bytes are fetched. */
 export interface JobOffer {
@@ -7,13 +9,13 @@ export interface JobOffer {
   deadlineMs: number;
 }
 
-/** What the job will cost us, estimated from its parameters and the size of its data. */
+/** The work of a job, estimated from its parameters and the size of its data. */
 export interface WorkEstimate {
   tokens: number;
   parameters: number;
 }
 
-/** What we have: the speed of the workers that could be put to it. */
+/** The speed of the workers that a job could be given. */
 export interface Capacity {
   gflops: number;
 }
@@ -33,29 +35,36 @@ export type JobRefusal =
 const FIXED_MS = 60_000;
 const EFFICIENCY = 0.5;
 
-/** Tokens a data set of so many bytes will come to, before anyone has tokenised it. */
+/** Estimates the tokens of a data set by its size in bytes, before anything is tokenised. */
 export function estimateTokens(bytes: number, options: { epochs: number; validation: number; bpe: boolean }): number {
   const perByte = options.bpe ? 1 / 3.5 : 1;
   return Math.max(1, Math.round(bytes * perByte * (1 - options.validation) * options.epochs));
 }
 
-/** Parameters of a GPT-2 style model: attention and MLP weights, embeddings, positions. */
+/** Counts the parameters of a GPT-2 style model: attention and MLP weights, embeddings, positions. */
 export function countParameters(shape: { layers: number; width: number; context: number }, vocabSize: number): number {
   return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
 }
 
-/** Milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et al., 2001.08361). */
+/** Estimates the milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et al., 2001.08361). */
 export function estimateMs(work: WorkEstimate, capacity: Capacity): number {
   const flops = 6 * work.parameters * work.tokens;
   return FIXED_MS + (1000 * flops) / (capacity.gflops * 1e9 * EFFICIENCY);
 }
 
-/** What a job pays if all its planned tokens are merged: never more than its fee. */
+/** Computes what a job pays if all its planned tokens are merged: never more than its fee. */
 export function expectedPayWei(job: JobOffer, tokens: number): bigint {
   return earnedWei(job.feeWei, fuelOf(tokens, job.fuelLimit), job.fuelLimit);
 }
 
-/** Why a job would not be taken now; undefined when it would. */
+/** Sorts jobs as a master considers them: best paid first, then by id, so that masters on one queue agree. */
+export function byPay(a: { id: JobId; feeWei: bigint }, b: { id: JobId; feeWei: bigint }): number {
+  if (a.feeWei !== b.feeWei) return a.feeWei > b.feeWei ? -1 : 1;
+  if (a.id === b.id) return 0;
+  return a.id < b.id ? -1 : 1;
+}
+
+/** Returns why a job would not be taken now; undefined when it would. */
 export function refuseJob(
   job: JobOffer,
   work: WorkEstimate,
@@ -74,20 +83,20 @@ export function refuseJob(
 }
 
 /**
- * Which idle workers a job gets, fastest first: one for `1v1`; for `nvm` as many as the deadline needs, and all of them
- * when nobody else is waiting.
+ * Chooses the idle workers a job gets, fastest first: one for `1v1`; for `nvm` as many as the deadline needs, and all of
+ * them when no other job is waiting.
  */
 export function chooseWorkers<W extends { gflops: number }>(
   idle: readonly W[],
   options: { cooperative: '1v1' | 'nvm'; work: WorkEstimate; leftMs: number; othersWaiting: boolean },
 ): W[] {
-  const byspeed = [...idle].sort((a, b) => b.gflops - a.gflops);
-  if (options.cooperative === '1v1') return byspeed.slice(0, 1);
-  if (!options.othersWaiting) return byspeed;
+  const bySpeed = [...idle].sort((a, b) => b.gflops - a.gflops);
+  if (options.cooperative === '1v1') return bySpeed.slice(0, 1);
+  if (!options.othersWaiting) return bySpeed;
   let gflops = 0;
-  const enough = byspeed.findIndex((worker) => {
+  const enough = bySpeed.findIndex((worker) => {
     gflops += worker.gflops;
     return estimateMs(options.work, { gflops }) <= options.leftMs;
   });
-  return enough < 0 ? byspeed : byspeed.slice(0, enough + 1);
+  return enough < 0 ? bySpeed : bySpeed.slice(0, enough + 1);
 }

@@ -1,10 +1,14 @@
+/** Whether a job is taken, in which order, and with which workers. */
+import fc from 'fast-check';
+import { JobId } from '../../../src/domain/ids';
 import {
+  byPay,
   chooseWorkers,
   countParameters,
   estimateTokens,
   expectedPayWei,
   refuseJob,
-} from '../../../src/domain/job-choice';
+} from '../../../src/domain/job-fit';
 
 const EMT = 10n ** 18n;
 const work = { tokens: 1_000_000, parameters: 1_000_000 }; // 6e12 FLOP: 12 s at 1000 GFLOP/s and half efficiency
@@ -12,24 +16,24 @@ const fees = { minFeeWei: 10n * EMT, maxFeeWei: 30n * EMT };
 const job = { feeWei: 20n * EMT, fuelLimit: 1_000_000n, deadlineMs: 200_000 };
 
 describe('refuseJob', () => {
-  test('default: a job in the fee range that can be finished is not refused', () => {
+  test('in the fee range, enough capacity: not refused', () => {
     expect(refuseJob(job, work, fees, { gflops: 1000 }, 0)).toBeUndefined();
   });
-  test('when the fee is out of range', () => {
+  test('fee out of range: refused, too low or too high', () => {
     expect(refuseJob({ ...job, feeWei: 9n * EMT }, work, fees, { gflops: 1000 }, 0)?.code).toBe('job/fee-too-low');
     expect(refuseJob({ ...job, feeWei: 31n * EMT }, work, fees, { gflops: 1000 }, 0)?.code).toBe('job/fee-too-high');
   });
-  test('when a high fuel limit hides a low pay', () => {
+  test('high fuel limit, little work: refused for its low pay', () => {
     const bait = { ...job, fuelLimit: 4_000_000n };
     expect(expectedPayWei(bait, work.tokens)).toBe(5n * EMT);
     expect(refuseJob(bait, work, fees, { gflops: 1000 }, 0)?.code).toBe('job/fee-too-low');
   });
-  test('when the deadline is too near for the capacity', () => {
+  test('deadline too near for the capacity: refused', () => {
     expect(refuseJob(job, work, fees, { gflops: 1000 }, 199_000)?.code).toBe('job/not-enough-capacity');
     expect(refuseJob(job, work, fees, { gflops: 50 }, 0)?.code).toBe('job/not-enough-capacity');
     expect(refuseJob(job, work, fees, { gflops: 1000 }, 200_000)?.code).toBe('job/deadline-passed');
   });
-  test('when there are no workers at all', () => {
+  test('no workers: refused for want of capacity', () => {
     expect(refuseJob(job, work, fees, { gflops: 0 }, 0)?.code).toBe('job/not-enough-capacity');
   });
 });
@@ -38,19 +42,38 @@ describe('chooseWorkers', () => {
   const idle = [{ gflops: 10 }, { gflops: 30 }, { gflops: 20 }];
   const options = { cooperative: 'nvm' as const, work, leftMs: 1_000_000, othersWaiting: false };
 
-  test('default: all of them, fastest first', () => {
+  test('nvm, no other job: all of them, fastest first', () => {
     expect(chooseWorkers(idle, options).map((w) => w.gflops)).toEqual([30, 20, 10]);
   });
-  test('1v1 takes the fastest alone', () => {
+  test('1v1: the fastest alone', () => {
     expect(chooseWorkers(idle, { ...options, cooperative: '1v1' }).map((w) => w.gflops)).toEqual([30]);
   });
-  test('when others wait, as many as the deadline needs', () => {
+  test('nvm, others wait: as many as the deadline needs', () => {
     expect(chooseWorkers(idle, { ...options, othersWaiting: true }).length).toBe(1);
     expect(chooseWorkers(idle, { ...options, othersWaiting: true, leftMs: 330_000 }).length).toBe(2);
   });
 });
 
-test('estimates follow the shape of model and data', () => {
+describe('byPay', () => {
+  const offer = (n: number, feeWei: bigint) => ({ id: JobId.parse(`0x${n.toString(16).padStart(32, '0')}`), feeWei });
+
+  test('different fees: best paid first, whatever the number of digits', () => {
+    const [poor, rich, middling] = [offer(1, 9n), offer(2, 10n ** 30n), offer(3, 1000n)];
+    expect([poor, rich, middling].sort(byPay)).toEqual([rich, middling, poor]);
+  });
+
+  test('equal fees, any order: by id', () => {
+    const offers = fc.shuffledSubarray([1, 2, 3, 4].map((n) => offer(n, 7n)));
+    fc.assert(
+      fc.property(offers, (some) => {
+        const ids = [...some].sort(byPay).map(({ id }) => id);
+        expect(ids).toEqual(some.map(({ id }) => id).sort());
+      }),
+    );
+  });
+});
+
+test('estimates: they follow the shape of model and data', () => {
   expect(countParameters({ layers: 4, width: 128, context: 128 }, 256)).toBe(12 * 4 * 128 ** 2 + 384 * 128);
   expect(estimateTokens(1000, { epochs: 2, validation: 0.1, bpe: false })).toBe(1800);
   expect(estimateTokens(3500, { epochs: 1, validation: 0.5, bpe: true })).toBe(500);

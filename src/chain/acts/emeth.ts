@@ -3,7 +3,7 @@ import { formatEmt } from '../../domain/emt';
 import type { Address, JobId } from '../../domain/ids';
 import type { Share } from '../../domain/shares';
 import { AppError } from '../../lib/errors';
-import { openQueue } from '../../lib/in-turn';
+import { inTurn } from '../../lib/in-turn';
 import { coreInterface } from '../contract/events';
 import { emethTokenAbi } from '../generated/emeth-token';
 import type { Chain } from '../rpc/client';
@@ -88,7 +88,7 @@ export interface Collected {
 export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
   const { address } = sender;
   // Two acts that count on the same credit and allowance must not look at them at the same time.
-  const paying = openQueue();
+  const paying = inTurn();
   const once = (jobId: JobId, method: string, ...args: unknown[]) =>
     sender.send({ key: `${jobId}:${method}`, to: chain.core, data: encode(method, [jobId, ...args]) });
   /** May follow itself, as a process after a decline. */

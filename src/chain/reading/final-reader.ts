@@ -6,7 +6,7 @@ import type { Finality } from '../rpc/finality';
 import { RpcError } from '../rpc/rpc';
 import { NARROW_BLOCKS } from './log-evidence';
 import type { LogReader } from './log-reader';
-import { type Block, Disagreement, NotReady } from './log-source';
+import { type ChainHeader, Disagreement, NotReady } from './log-source';
 
 /** The last block that was read, and which block that was. */
 export interface ChainCursor {
@@ -137,7 +137,7 @@ export class FinalReader {
   }
 
   /** Undefined when the range was refused, and is narrower now. */
-  private async readRange(from: number, to: number): Promise<{ block: Block; events: CoreEvent[] } | undefined> {
+  private async readRange(from: number, to: number): Promise<{ block: ChainHeader; events: CoreEvent[] } | undefined> {
     const { reader, logger } = this.deps;
     const block = await reader.source.block(to);
     try {

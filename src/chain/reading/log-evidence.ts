@@ -1,5 +1,5 @@
 import { bloomFilter, isBlank, isTelling } from './bloom';
-import { type Block, Disagreement, identityOf, type LogSource, type NodeLog, NotReady } from './log-source';
+import { type ChainHeader, Disagreement, identityOf, type LogSource, type NodeLog, NotReady } from './log-source';
 
 /** In a range as narrow as this every block is looked at. */
 export const NARROW_BLOCKS = 64;
@@ -12,7 +12,7 @@ const MAX_KNOWN_EMPTY = 1000;
  * that they answer questions for logs from, so that a damaged index shows.
  */
 export class LogEvidence {
-  private readonly mayHoldOurs: (block: Block) => boolean;
+  private readonly mayHoldOurs: (block: ChainHeader) => boolean;
   /** A log of the contract that is certainly there: a node that does not find it has lost its index. */
   private witness: NodeLog | undefined;
   /** Hashes of blocks whose bloom allows logs of ours, but whose receipts have none. */
@@ -28,7 +28,7 @@ export class LogEvidence {
   }
 
   /** Whether the block certainly holds no log of ours; asks no node. */
-  isWithout(block: Block): boolean {
+  isWithout(block: ChainHeader): boolean {
     return this.knownEmpty.has(block.hash) || (!isBlank(block.logsBloom) && !this.mayHoldOurs(block));
   }
 
@@ -41,7 +41,7 @@ export class LogEvidence {
    * Throws `Disagreement` when logs of blocks [from, to] are missing or wrong. In a narrow range every block is checked. In a wide one it
    * is a matter of chance: missing logs show if a block of theirs is among those looked at, or if the index is lost altogether.
    */
-  async confirmRange(from: number, to: Block, logs: readonly NodeLog[]): Promise<void> {
+  async confirmRange(from: number, to: ChainHeader, logs: readonly NodeLog[]): Promise<void> {
     if (to.number - from < NARROW_BLOCKS) return this.confirmBlocks(from, to, logs);
     await this.spotCheck(from, to.number, logs);
     const last = logs.at(-1);
@@ -51,7 +51,7 @@ export class LogEvidence {
   }
 
   /** Throws `Disagreement` unless the logs are those of the block's receipts. */
-  async confirmBlock(block: Block, logs: readonly NodeLog[]): Promise<void> {
+  async confirmBlock(block: ChainHeader, logs: readonly NodeLog[]): Promise<void> {
     if (logs.some(({ blockHash }) => blockHash !== block.hash)) {
       throw new Disagreement(`Logs of block ${block.number} are of another block of that number`);
     }
@@ -63,7 +63,7 @@ export class LogEvidence {
     this.knownEmpty.add(block.hash);
   }
 
-  private async confirmBlocks(from: number, to: Block, logs: readonly NodeLog[]): Promise<void> {
+  private async confirmBlocks(from: number, to: ChainHeader, logs: readonly NodeLog[]): Promise<void> {
     for (const block of await this.source.chainOf(from, to)) {
       const own = logs.filter(({ blockNumber }) => Number(blockNumber) === block.number);
       if (own.length > 0 || this.mayHoldOurs(block)) await this.confirmBlock(block, own);
@@ -80,7 +80,7 @@ export class LogEvidence {
   }
 
   /** Throws when the node has receipts with logs of the block but finds no log of any contract: its index is behind, or lost. */
-  private async requireIndexed(block: Block): Promise<void> {
+  private async requireIndexed(block: ChainHeader): Promise<void> {
     const found = await this.source.anybodysLogs(block);
     if (!found || found.count > 0) return;
     const receipts = await this.source.receiptLogs(block);
@@ -104,7 +104,7 @@ export class LogEvidence {
     return logs?.at(-1);
   }
 
-  private async ourReceipts(block: Block): Promise<NodeLog[] | undefined> {
+  private async ourReceipts(block: ChainHeader): Promise<NodeLog[] | undefined> {
     const logs = await this.source.receiptLogs(block);
     return logs?.filter((log) => this.source.isOurs(log));
   }

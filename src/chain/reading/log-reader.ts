@@ -3,7 +3,7 @@ import { decodeLog } from '../contract/logs';
 import type { AskOptions } from '../rpc/endpoints';
 import { isBlank } from './bloom';
 import { LogEvidence, requireSame } from './log-evidence';
-import type { Block, LogSource, Reading } from './log-source';
+import type { ChainHeader, LogSource, Reading } from './log-source';
 
 /**
  * Reads the events of one contract from nodes that may lie: they leave logs out, repeat and mix them, or are behind. Each event has to be
@@ -21,7 +21,7 @@ export class LogReader {
   }
 
   /** Events of blocks [from, to], in order. Throws `Disagreement`; `RpcError` where the node refuses the range. */
-  async range(from: number, to: Block): Promise<CoreEvent[]> {
+  async range(from: number, to: ChainHeader): Promise<CoreEvent[]> {
     const first = await this.source.logsBetween(from, to.number);
     const others = { lastResort: [first.by] };
     if (this.source.nodeCount > 1) await this.source.requireSameBlock(to, others);
@@ -37,7 +37,7 @@ export class LogReader {
   }
 
   /** Events of one block, which need not be final. */
-  async blockEvents(block: Block): Promise<CoreEvent[]> {
+  async blockEvents(block: ChainHeader): Promise<CoreEvent[]> {
     if (this.evidence.isWithout(block)) return [];
     const first = await this.source.logsOf(block.hash);
     if (first.logs.length === 0 && isBlank(block.logsBloom)) return [];
@@ -52,7 +52,7 @@ export class LogReader {
    * Reads the range again in two parts that hold about as many logs each. A node that cuts its answers short, at a number of logs or at
    * their end, then gives other logs for the parts than for the whole.
    */
-  private async readInHalves(from: number, to: Block, first: Reading, options: AskOptions): Promise<Reading[]> {
+  private async readInHalves(from: number, to: ChainHeader, first: Reading, options: AskOptions): Promise<Reading[]> {
     if (from === to.number) return [await this.source.logsOf(to.hash, options)];
     const median = first.logs[Math.floor((first.logs.length - 1) / 2)];
     const middle = median ? Number(median.blockNumber) : Math.floor((from + to.number) / 2);

@@ -4,7 +4,7 @@ import { type Answer, type AskOptions, type EndpointPool, NoEndpointAnswers } fr
 import { RpcError } from '../rpc/rpc';
 
 /** The head of a block, as far as a reader needs it. */
-export interface Block {
+export interface ChainHeader {
   number: number;
   hash: string;
   parentHash: string;
@@ -57,15 +57,15 @@ export class LogSource {
     return this.nodes.size;
   }
 
-  async head(): Promise<Block> {
-    return parseBlock((await this.ask<RawBlock>('eth_getBlockByNumber', ['latest', false])).result);
+  async head(): Promise<ChainHeader> {
+    return parseHeader((await this.ask<RawHeader>('eth_getBlockByNumber', ['latest', false])).result);
   }
 
   /** The chain's own word for what is final; undefined where it has none. */
   async finalizedNumber(): Promise<number | undefined> {
     try {
-      const { result } = await this.ask<RawBlock | null>('eth_getBlockByNumber', ['finalized', false]);
-      return result ? parseBlock(result).number : undefined;
+      const { result } = await this.ask<RawHeader | null>('eth_getBlockByNumber', ['finalized', false]);
+      return result ? parseHeader(result).number : undefined;
     } catch (error) {
       if (error instanceof RpcError) return undefined;
       throw error;
@@ -73,21 +73,21 @@ export class LogSource {
   }
 
   /** Throws `NotReady` for one that the node does not know. */
-  async block(number: number): Promise<Block> {
+  async block(number: number): Promise<ChainHeader> {
     return (await this.blockBy(number)).result;
   }
 
-  async blockBy(number: number, options: AskOptions = {}): Promise<Answer<Block>> {
-    const { result, by } = await this.ask<RawBlock | null>('eth_getBlockByNumber', [toHex(number), false], options);
+  async blockBy(number: number, options: AskOptions = {}): Promise<Answer<ChainHeader>> {
+    const { result, by } = await this.ask<RawHeader | null>('eth_getBlockByNumber', [toHex(number), false], options);
     if (!result) throw new NotReady(`The node does not know block ${number} yet`);
-    const block = parseBlock(result);
+    const block = parseHeader(result);
     if (block.number !== number) throw this.liar(by, `gave block ${block.number} for ${number}`);
     return { result: block, by };
   }
 
   /** Throws unless the endpoint asked has this very block: one that is behind has no logs of it, and would seem to disagree. */
-  async requireSameBlock(block: Block, options: AskOptions): Promise<void> {
-    const { result, by } = await this.ask<RawBlock | null>(
+  async requireSameBlock(block: ChainHeader, options: AskOptions): Promise<void> {
+    const { result, by } = await this.ask<RawHeader | null>(
       'eth_getBlockByNumber',
       [toHex(block.number), false],
       options,
@@ -145,8 +145,8 @@ export class LogSource {
   }
 
   /** Heads of these blocks, in order. */
-  async blocks(numbers: readonly number[]): Promise<Block[]> {
-    const blocks: Block[] = [];
+  async blocks(numbers: readonly number[]): Promise<ChainHeader[]> {
+    const blocks: ChainHeader[] = [];
     for (let i = 0; i < numbers.length; i += HEADERS_AT_ONCE) {
       blocks.push(...(await Promise.all(numbers.slice(i, i + HEADERS_AT_ONCE).map((number) => this.block(number)))));
     }
@@ -154,7 +154,7 @@ export class LogSource {
   }
 
   /** Heads of blocks [from, to], each the parent of the next. */
-  async chainOf(from: number, to: Block): Promise<Block[]> {
+  async chainOf(from: number, to: ChainHeader): Promise<ChainHeader[]> {
     const blocks = [...(await this.blocks(Array.from({ length: to.number - from }, (_, i) => from + i))), to];
     const broken = blocks.find((block, i) => i > 0 && block.parentHash !== blocks[i - 1]?.hash);
     if (broken) throw new Disagreement(`Block ${broken.number} is not the child of the one before`);
@@ -162,14 +162,14 @@ export class LogSource {
   }
 
   /** How many logs of whichever contract the node's index has of the block; undefined where no node is willing to say. */
-  async anybodysLogs({ number }: Block): Promise<{ count: number; by: number } | undefined> {
+  async anybodysLogs({ number }: ChainHeader): Promise<{ count: number; by: number } | undefined> {
     const at = toHex(number);
     const found = await this.unlessRefused<NodeLog[] | null>('eth_getLogs', [{ fromBlock: at, toBlock: at }]);
     return found && Array.isArray(found.result) ? { count: found.result.length, by: found.by } : undefined;
   }
 
   /** All logs of the block, as its receipts have them; undefined where no node gives them. */
-  async receiptLogs({ number, hash }: Block): Promise<NodeLog[] | undefined> {
+  async receiptLogs({ number, hash }: ChainHeader): Promise<NodeLog[] | undefined> {
     const found = await this.unlessRefused<Receipt[] | null>('eth_getBlockReceipts', [toHex(number)]);
     if (!found) return undefined;
     if (!found.result) throw new NotReady(`The node has no receipts of block ${number} yet`);
@@ -200,14 +200,14 @@ interface Receipt {
   logs: NodeLog[];
 }
 
-interface RawBlock {
+interface RawHeader {
   number: string;
   hash: string;
   parentHash: string;
   logsBloom: string;
 }
 
-function parseBlock({ number, hash, parentHash, logsBloom }: RawBlock): Block {
+function parseHeader({ number, hash, parentHash, logsBloom }: RawHeader): ChainHeader {
   return { number: requireNumber(number), hash, parentHash, logsBloom };
 }
 

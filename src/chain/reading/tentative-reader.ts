@@ -2,7 +2,7 @@ import type { Logger } from '../../lib/logger';
 import type { CoreEvent } from '../contract/events';
 import type { ChainCursor } from './final-reader';
 import type { LogReader } from './log-reader';
-import { type Block, Disagreement } from './log-source';
+import { type ChainHeader, Disagreement } from './log-source';
 
 export interface TentativeBatch {
   /** All that was told before about this block and later ones is void. */
@@ -53,7 +53,7 @@ export class TentativeReader {
   }
 
   /** What of our path is still in the chain. */
-  private async walkBack(head: Block, final: ChainCursor | undefined): Promise<ChainCursor[]> {
+  private async walkBack(head: ChainHeader, final: ChainCursor | undefined): Promise<ChainCursor[]> {
     const path = [...this.path];
     for (let tip = path.at(-1); tip; tip = path.at(-1)) {
       const block = tip.number === head.number ? head : await this.deps.reader.source.block(tip.number);
@@ -68,7 +68,7 @@ export class TentativeReader {
   }
 
   /** Lengthens the path towards the head, by one block at least; the events on the way. */
-  private async readOn(path: ChainCursor[], from: number, head: Block): Promise<CoreEvent[]> {
+  private async readOn(path: ChainCursor[], from: number, head: ChainHeader): Promise<CoreEvent[]> {
     const events: CoreEvent[] = [];
     const to = Math.min(head.number, from + MAX_BLOCKS - 1);
     for (let number = from; number <= to; number += 1) {
@@ -84,7 +84,7 @@ export class TentativeReader {
   }
 
   /** Lengthens the path by a block; its events. */
-  private async readOne(path: ChainCursor[], number: number, head: Block): Promise<readonly CoreEvent[]> {
+  private async readOne(path: ChainCursor[], number: number, head: ChainHeader): Promise<readonly CoreEvent[]> {
     const block = number === head.number ? head : await this.deps.reader.source.block(number);
     const parent = path.at(-1);
     if (parent && block.parentHash !== parent.hash)

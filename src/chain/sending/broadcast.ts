@@ -1,6 +1,6 @@
 import { isError } from 'ethers';
 import { describeError } from '../../lib/errors';
-import { openQueue } from '../../lib/in-turn';
+import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 
@@ -13,7 +13,7 @@ const PROGRESS =
 
 /** Sends one at a time, in the order asked for: a node may refuse a nonce before it knows the one below it. */
 export function openBroadcast({ provider }: Pick<Chain, 'provider'>, logger: Logger): Broadcast {
-  const inOrder = openQueue();
+  const inOrder = inTurn();
   return async (raw, key) => {
     try {
       await inOrder(() => provider.send('eth_sendRawTransaction', [raw]));

@@ -3,7 +3,7 @@ import type { Address } from '../../domain/ids';
 import { type Attempt, haveSameVersions, type Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
 import { AppError, describeError } from '../../lib/errors';
-import { openQueue } from '../../lib/in-turn';
+import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 import type { Finality } from '../rpc/finality';
@@ -106,7 +106,7 @@ class TransactionSender implements Sender {
   private readonly fees: Fees;
   private readonly signing: Signing;
   /** One signature at a time, so that no two take the same nonce. */
-  private readonly exclusively = openQueue();
+  private readonly exclusively = inTurn();
   private readonly broadcast: Broadcast;
   /** What is waited for, by intent: a second caller joins the first, else both might replace the transaction. */
   private readonly followed = new Map<string, Promise<string>>();

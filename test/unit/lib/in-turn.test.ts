@@ -1,8 +1,8 @@
-import { openQueue } from '../../../src/lib/in-turn';
+import { inTurn } from '../../../src/lib/in-turn';
 
-describe('openQueue', () => {
+describe('inTurn', () => {
   test('default: one after another, in order, each with its own result', async () => {
-    const queue = openQueue();
+    const queue = inTurn();
     const said: string[] = [];
     const work = (name: string, turns: number) => async () => {
       said.push(`${name} begins`);
@@ -16,7 +16,7 @@ describe('openQueue', () => {
   });
 
   test('survives a failure: it is the failed one’s alone', async () => {
-    const queue = openQueue();
+    const queue = inTurn();
     const failed = queue(async () => {
       throw new Error('no');
     });

@@ -1,18 +1,18 @@
 import type { LogReader } from '../../../../src/chain/reading/log-reader';
-import { type Block, Disagreement } from '../../../../src/chain/reading/log-source';
+import { type ChainHeader, Disagreement } from '../../../../src/chain/reading/log-source';
 import { type TentativeBatch, TentativeReader } from '../../../../src/chain/reading/tentative-reader';
 import { silentLogger } from '../../../../src/lib/logger';
 
 const HEAD = 40;
 const hash = (number: number) => `0x${number}`;
-const block = (number: number) => ({ number, hash: hash(number), parentHash: hash(number - 1) }) as Block;
+const block = (number: number) => ({ number, hash: hash(number), parentHash: hash(number - 1) }) as ChainHeader;
 
 /** A reader of blocks 0 to `HEAD`, of which `isTroubled` says by number and count of readings which cannot be read. */
 function openReader(isTroubled: (number: number, reading: number) => boolean) {
   let readings = 0;
   const batches: TentativeBatch[] = [];
   const source = { head: async () => block(HEAD), block: async (number: number) => block(number) };
-  const blockEvents = async ({ number }: Block) => {
+  const blockEvents = async ({ number }: ChainHeader) => {
     readings += 1;
     if (isTroubled(number, readings)) throw new Disagreement(`Nodes do not agree about block ${number}`);
     return [];

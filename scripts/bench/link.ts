@@ -21,7 +21,8 @@ import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { openLinkClient } from '../../src/link/client';
 import { openLinkServer, type Peer } from '../../src/link/server';
-import { type BlobRef, CHUNK_BYTES } from '../../src/protocol/link';
+import type { BlobRef } from '../../src/protocol/blob-ref';
+import { CHUNK_BYTES } from '../../src/protocol/link';
 
 const MIB = 1024 * 1024;
 const CHAIN_ID = 31337;

@@ -1,6 +1,7 @@
 import { AppError } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
-import { type BlobRef, CHUNK_BYTES, TRANSFER_WINDOW_BYTES, type TransferMessageIn } from '../protocol/link';
+import type { BlobRef } from '../protocol/blob-ref';
+import { CHUNK_BYTES, TRANSFER_WINDOW_BYTES, type TransferMessageIn } from '../protocol/link';
 import { type LinkError, refusal } from './errors';
 import type { BlobPart } from './ports';
 

@@ -1,5 +1,6 @@
 import { AppError, describeError, errorCode } from '../lib/errors';
-import type { BlobRef, TransferMessage, TransferMessageIn } from '../protocol/link';
+import type { BlobRef } from '../protocol/blob-ref';
+import type { TransferMessage, TransferMessageIn } from '../protocol/link';
 import type { Credit } from './credit';
 import { type LinkError, refusal } from './errors';
 import { decodeChunk } from './frames';

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Address, Sha256 } from '../domain/ids';
 import { type Receipt, receiptTypes } from '../protocol/link';
 import { LINK_DOMAIN } from '../protocol/storage';
+import type { TrainedUpdate } from '../protocol/update';
 import type { JobContext } from './job-context';
 import { loseLease } from './leases';
 import type { LiveLease, RoundState } from './round-state';
@@ -31,7 +32,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
       type: 'fold',
       theta: blobs.path(round.theta),
       ...(outer ? { outer: blobs.path(outer) } : {}),
-      updates: ready.map((lease) => ({ path: blobs.path(requireUpdate(lease)), weight: tokensOf(job, lease) })),
+      updates: ready.map((lease) => ({ path: blobs.path(workOf(lease).update.sha256), weight: tokensOf(job, lease) })),
       scale,
       thetaOut: out('theta'),
       outerOut: out('outer'),
@@ -109,12 +110,12 @@ function tokensOf(job: JobContext, lease: LiveLease): number {
   return (lease.end - lease.start) * job.plan.prepared.blockTokens;
 }
 
-function requireUpdate(lease: LiveLease) {
-  if (!lease.update) throw new Error(`Lease ${lease.leaseId} is ready without an update`);
-  return lease.update;
+function workOf(lease: LiveLease): TrainedUpdate {
+  if (!lease.work) throw new Error(`Lease ${lease.leaseId} is ready without an update`);
+  return lease.work;
 }
 
 function weightedLoss(leases: readonly LiveLease[]): number {
   const blocks = leases.reduce((sum, lease) => sum + lease.end - lease.start, 0);
-  return leases.reduce((sum, lease) => sum + (lease.loss ?? 0) * (lease.end - lease.start), 0) / blocks;
+  return leases.reduce((sum, lease) => sum + workOf(lease).loss * (lease.end - lease.start), 0) / blocks;
 }

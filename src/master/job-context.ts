@@ -1,12 +1,13 @@
 import type { BlobStore } from '../blobs/blob-store';
 import type { Wallet } from '../chain/sending/wallet';
-import type { Address, JobId, Sha256 } from '../domain/ids';
+import type { Address, JobId } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
 import type { WorkerHub } from '../fleet/worker-hub';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
 import type { Offer, WorkerMessage } from '../protocol/link';
+import type { TrainedUpdate } from '../protocol/update';
 import type { Store } from '../store/open';
 import type { Coordinator } from './coordinator';
 import type { JobPlan } from './plan';
@@ -18,11 +19,11 @@ export type JobEvent =
   | { type: 'expelled'; worker: Address }
   | { type: 'message'; worker: Address; message: WorkerMessage }
   /** `commit`: which one of the lease's, counted from 1. */
-  | { type: 'collected'; leaseId: string; commit: number; verdict: Verdict };
+  | { type: 'collected'; leaseId: string; commit: number; verdict: UpdateVerdict };
 
 /** The gate's word on an update. */
-export type Verdict =
-  | { accepted: true; update: Sha256; loss: number; seconds: number }
+export type UpdateVerdict =
+  | { accepted: true; work: TrainedUpdate }
   | { accepted: false; reason: string; isFault: boolean };
 
 export interface RoundSettings extends RoundRules {

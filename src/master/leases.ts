@@ -50,8 +50,8 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
       awaySinceMs: nowMs + RESTART_GRACE_MS - job.settings.resumeMs,
     };
     round.add(lease);
-    if (row.state === 'committed' && row.update && (await blobs.stat(row.update))) {
-      round.markReady(lease, row.update, row.loss ?? Number.NaN, nowMs);
+    if (row.state === 'committed' && row.work && (await blobs.stat(row.work.update.sha256))) {
+      round.markReady(lease, row.work, nowMs);
     }
   }
   job.live.round = latest.round;

@@ -102,9 +102,8 @@ async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
 type LeaseRow = Awaited<ReturnType<JobContext['deps']['store']['ledger']['listLeases']>>[number];
 
 function leaseRecord(lease: LeaseRow): ManifestIn['rounds'][number]['leases'][number] {
-  const { worker, start, end, shard, update, endTheta, tokens, loss } = lease;
-  if (!shard || !update || !endTheta || !tokens || loss === undefined) {
-    throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
-  }
-  return { worker, start, end, shard, update, endTheta, tokens, loss };
+  const { worker, start, end, shard, work } = lease;
+  if (!shard || !work) throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
+  const { update, endTheta, tokens, loss } = work;
+  return { worker, start, end, shard, update: update.sha256, endTheta, tokens, loss };
 }

@@ -2,7 +2,7 @@ import type { Address } from '../domain/ids';
 import { describeError, errorCode, never } from '../lib/errors';
 import { cut } from '../link/errors';
 import type { WorkerMessage } from '../protocol/link';
-import type { JobContext, JobEvent, Verdict } from './job-context';
+import type { JobContext, JobEvent, UpdateVerdict } from './job-context';
 import { loseLease } from './leases';
 import { openMember } from './members';
 import type { LiveLease, RoundState } from './round-state';
@@ -101,7 +101,7 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
 }
 
 /** Fetches an update and passes it through the gate. */
-async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promise<Verdict> {
+async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promise<UpdateVerdict> {
   const { hub, blobs, store } = job.deps;
   const blocks = lease.end - lease.start;
   const tokens = blocks * job.plan.prepared.blockTokens;
@@ -118,24 +118,15 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
   if (!seen.ok) return fault(seen.reason ?? 'its update is not one of this model');
 
-  const { loss, lossCurve, seconds, endTheta } = commit;
-  const facts = {
-    update: commit.update.sha256,
-    bytes: commit.update.bytes,
-    tokens,
-    loss,
-    lossCurve,
-    seconds,
-    endTheta,
-  };
-  const outcome = await store.ledger.commit(lease.leaseId, lease.worker, facts);
+  const { type: _type, leaseId, ...work } = commit;
+  const outcome = await store.ledger.commit(leaseId, lease.worker, work);
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
-  hub.recordSpeed(lease.worker, blocks / Math.max(seconds, 1e-3));
-  return { accepted: true, update: commit.update.sha256, loss, seconds };
+  hub.recordSpeed(lease.worker, blocks / Math.max(work.seconds, 1e-3));
+  return { accepted: true, work };
 }
 
 /** No verdict follows a cut in mid-transfer, which is not the worker's fault: it will come back and commit again. */
-function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, error: unknown): Verdict | undefined {
+function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, error: unknown): UpdateVerdict | undefined {
   if (job.signal.aborted || !isCollecting(lease, commit)) return undefined;
   const isCut = errorCode(error).startsWith('link/');
   job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
@@ -160,7 +151,7 @@ async function onCollected(
   const lease = round?.leases.get(leaseId);
   if (!round || !lease || !isCollecting(lease, commit)) return;
   if (verdict.accepted) {
-    round.markReady(lease, verdict.update, verdict.loss, job.deps.clock.now());
+    round.markReady(lease, verdict.work, job.deps.clock.now());
     return sendVerdict(job, lease.worker, leaseId);
   }
   sendVerdict(job, lease.worker, leaseId, verdict.reason);
@@ -186,6 +177,6 @@ function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?:
   job.deps.hub.send(worker, { type: 'update.verdict', leaseId, accepted, ...(accepted ? {} : { reason }) });
 }
 
-function fault(reason: string): Verdict {
+function fault(reason: string): UpdateVerdict {
   return { accepted: false, reason, isFault: true };
 }

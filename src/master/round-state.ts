@@ -1,6 +1,7 @@
 import type { Address, Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
 import { hasQuorum, type LeaseView, type RoundView } from '../domain/round';
+import type { TrainedUpdate } from '../protocol/update';
 
 /** A lease of the open round: what the store knows of it, and where its worker is. */
 export interface LiveLease {
@@ -15,8 +16,7 @@ export interface LiveLease {
   commits?: number | undefined;
   awaySinceMs?: number | undefined;
   /** Set when `ready`. */
-  update?: Sha256 | undefined;
-  loss?: number | undefined;
+  work?: TrainedUpdate | undefined;
 }
 
 /** The open round in memory; every fact that must survive is in the store first. */
@@ -42,8 +42,8 @@ export class RoundState {
     );
   }
 
-  markReady(lease: LiveLease, update: Sha256, loss: number, nowMs: number): void {
-    Object.assign(lease, { state: 'ready', update, loss, awaySinceMs: undefined });
+  markReady(lease: LiveLease, work: TrainedUpdate, nowMs: number): void {
+    Object.assign(lease, { state: 'ready', work, awaySinceMs: undefined });
     if (hasQuorum(this.view().leases)) this.quorumAtMs ??= nowMs;
   }
 

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
+import { BlobRef } from './blob-ref';
 import { ResolvedParams } from './job-params';
+import { TrainedUpdate } from './update';
 
 /**
  * The wire between master and worker: one WebSocket, subprotocol `emeth.v1`. Text frames carry one JSON message of
@@ -20,8 +22,6 @@ export const CHALLENGE_TTL_MS = 60_000;
 export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
 
 const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
-const BlobRef = z.strictObject({ sha256: Sha256, bytes: z.int().min(0) });
-export type BlobRef = z.infer<typeof BlobRef>;
 
 export const Device = z.strictObject({
   name: z.string().max(200),
@@ -196,12 +196,7 @@ export const WorkerMessage = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('lease.commit'),
     leaseId: z.string().max(64),
-    update: BlobRef,
-    tokens: z.int().min(1),
-    loss: z.number(),
-    lossCurve: z.array(z.number()).max(16),
-    seconds: z.number().min(0),
-    endTheta: Sha256,
+    ...TrainedUpdate.shape,
   }),
   z.strictObject({
     type: z.literal('lease.failed'),

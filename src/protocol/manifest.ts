@@ -2,16 +2,15 @@ import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
 import { ResolvedParams } from './job-params';
 import { Prepared } from './trainer';
+import { TrainedUpdate } from './update';
 
 const Lease = z.strictObject({
   worker: Address,
   start: z.int().min(0),
   end: z.int().min(1),
   shard: Sha256,
+  ...TrainedUpdate.pick({ endTheta: true, tokens: true, loss: true }).shape,
   update: Sha256,
-  endTheta: Sha256,
-  tokens: z.int().min(1),
-  loss: z.number(),
 });
 
 /**

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
 import { ResolvedParams } from './job-params';
+import { TrainedUpdate } from './update';
 
 /**
  * The Python child: `python -m emeth`. The first line on its stdin is a `TrainerSpec`, every later line a
@@ -155,14 +156,8 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('round.done'),
     id: Id,
+    ...TrainedUpdate.shape,
     update: FileRef,
-    tokens: z.int().min(1),
-    /** Mean nats per token over the round, and at up to 16 evenly spaced points of it. */
-    loss: z.number(),
-    lossCurve: z.array(z.number()).max(16),
-    seconds: z.number(),
-    /** sha256 of θ_w (the weights after the last inner step, as a θ file): what an audit compares. */
-    endTheta: Sha256,
   }),
   z.object({ type: z.literal('prepared'), id: Id, ...Prepared.shape }),
   z.object({ type: z.literal('initialised'), id: Id, theta: FileRef, parameters: z.int() }),

@@ -2,6 +2,7 @@ import type { Kysely, Selectable } from 'kysely';
 import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { LedgerAudit } from '../protocol/admin';
+import { TrainedUpdate } from '../protocol/update';
 import type { LeasesTable, Tables } from './schema';
 import { inTransaction, lockLedger } from './transactions';
 
@@ -19,13 +20,8 @@ export interface LeaseRow {
   grantedAtMs: number;
   expiresAtMs: number;
   shard?: Sha256 | undefined;
-  update?: Sha256 | undefined;
-  updateBytes?: number | undefined;
-  tokens?: number | undefined;
-  loss?: number | undefined;
-  lossCurve?: number[] | undefined;
-  seconds?: number | undefined;
-  endTheta?: Sha256 | undefined;
+  /** What the worker committed. */
+  work?: TrainedUpdate | undefined;
   reason?: string | undefined;
 }
 
@@ -37,16 +33,6 @@ export interface Grant {
   /** At most so many blocks. */
   blocks: number;
   expiresAtMs: number;
-}
-
-export interface CommittedWork {
-  update: Sha256;
-  bytes: number;
-  tokens: number;
-  loss: number;
-  lossCurve: readonly number[];
-  seconds: number;
-  endTheta: Sha256;
 }
 
 /**
@@ -113,13 +99,13 @@ export class Ledger {
   }
 
   /** Notes a worker's finished work. `stale`: the lease is not this worker's any more; `duplicate`: it was noted before. */
-  async commit(leaseId: string, worker: Address, work: CommittedWork): Promise<'committed' | 'duplicate' | 'stale'> {
+  async commit(leaseId: string, worker: Address, work: TrainedUpdate): Promise<'committed' | 'duplicate' | 'stale'> {
     const { numUpdatedRows } = await this.db
       .updateTable('leases')
       .set({
         state: 'committed',
-        update_sha256: work.update,
-        update_bytes: work.bytes,
+        update_sha256: work.update.sha256,
+        update_bytes: work.update.bytes,
         tokens: work.tokens,
         loss: work.loss,
         loss_curve_json: JSON.stringify(work.lossCurve),
@@ -132,7 +118,7 @@ export class Ledger {
       .executeTakeFirst();
     if (numUpdatedRows === 1n) return 'committed';
     const lease = await this.findLease(leaseId);
-    const same = lease?.worker === worker && lease.update === work.update;
+    const same = lease?.worker === worker && lease.work?.update.sha256 === work.update.sha256;
     return same && lease.state !== 'released' ? 'duplicate' : 'stale';
   }
 
@@ -271,7 +257,6 @@ function newLease(grant: Grant, range: Range, grantedAtMs: number) {
 }
 
 function parseLease(row: Selectable<LeasesTable>): LeaseRow {
-  const sha = (text: string | null) => (text === null ? undefined : Sha256.parse(text));
   return {
     leaseId: row.id,
     jobId: JobId.parse(row.job_id),
@@ -282,16 +267,23 @@ function parseLease(row: Selectable<LeasesTable>): LeaseRow {
     state: row.state as LeaseState,
     grantedAtMs: row.granted_at_ms,
     expiresAtMs: row.expires_at_ms,
-    shard: sha(row.shard),
-    update: sha(row.update_sha256),
-    updateBytes: row.update_bytes ?? undefined,
-    tokens: row.tokens ?? undefined,
-    loss: row.loss ?? undefined,
-    lossCurve: row.loss_curve_json === null ? undefined : (JSON.parse(row.loss_curve_json) as number[]),
-    seconds: row.seconds ?? undefined,
-    endTheta: sha(row.end_theta),
+    shard: row.shard === null ? undefined : Sha256.parse(row.shard),
+    work: parseWork(row),
     reason: row.reason ?? undefined,
   };
+}
+
+/** Undefined until the lease is committed; a commit writes all of it at once. */
+function parseWork(row: Selectable<LeasesTable>): TrainedUpdate | undefined {
+  if (row.update_sha256 === null) return undefined;
+  return TrainedUpdate.parse({
+    update: { sha256: row.update_sha256, bytes: row.update_bytes },
+    tokens: row.tokens,
+    loss: row.loss,
+    lossCurve: JSON.parse(row.loss_curve_json ?? '[]'),
+    seconds: row.seconds,
+    endTheta: row.end_theta,
+  });
 }
 
 function extremes(counts: Uint16Array): { min: number; max: number } {

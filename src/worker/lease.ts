@@ -3,7 +3,7 @@ import type { Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import type { PullOptions } from '../link/ports';
-import type { BlobRef } from '../protocol/link';
+import type { BlobRef } from '../protocol/blob-ref';
 import type { TrainCommand } from '../protocol/trainer';
 import type { Progress } from '../runner/trainer';
 import type { JobChild, StuckError } from './job-child';

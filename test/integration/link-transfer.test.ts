@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import type { BlobStore } from '../../src/blobs/blob-store';
 import { errorCode } from '../../src/lib/errors';
-import type { BlobRef } from '../../src/protocol/link';
+import type { BlobRef } from '../../src/protocol/blob-ref';
 import { openChaosProxy } from '../support/chaos-proxy';
 import { openTestClient, openTestServer, type TestClient, type TestServer, until } from '../support/link-pair';
 

@@ -99,7 +99,8 @@ describe.each(['sqlite', 'mysql'] as const)('%s, four stores at once', (kind) =>
       for (const leaseId of leaseIds) {
         const lease = { leaseId, jobId: jobId(1), round, worker: address(1), blocks: 1, expiresAtMs: 1 };
         await store(1).ledger.grant(lease);
-        const work = { update: sha(1), bytes: 1, tokens: 1, loss: 1, lossCurve: [], seconds: 1, endTheta: sha(2) };
+        const update = { sha256: sha(1), bytes: 1 };
+        const work = { update, tokens: 1, loss: 1, lossCurve: [], seconds: 1, endTheta: sha(2) };
         await store(1).ledger.commit(leaseId, address(1), work);
       }
       const fold = { jobId: jobId(1), round, nextTheta: sha(2), delta: sha(3), outer: sha(4), scale: 1, receipts: [] };

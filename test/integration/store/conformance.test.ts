@@ -22,8 +22,7 @@ const newJob = (n: number, feeWei = BigInt(n)) => ({
   requestedBlock: 7,
 });
 const work = (n: number, tokens = 100) => ({
-  update: sha(n),
-  bytes: 10,
+  update: { sha256: sha(n), bytes: 10 },
   tokens,
   loss: 1.25,
   lossCurve: [2, 1.25],
@@ -199,7 +198,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
       });
       expect((await store.ledger.listLeases(jobId(1), 0)).find(({ leaseId }) => leaseId === 'a')).toMatchObject({
         state: 'merged',
-        ...{ loss: 1.25, lossCurve: [2, 1.25] },
+        work: work(1),
       });
       expect(await store.rounds.evidence(jobId(1))).toEqual(expect.arrayContaining([sha(1), sha(2), sha(3), sha(4)]));
     });

@@ -74,7 +74,7 @@ test('default: what is committed is fetched and accepted', async () => {
   await round.commit();
   round.fetches[0]?.resolve();
   await round.takeCollected();
-  expect(round.lease).toMatchObject({ state: 'ready', update: commit('a').update.sha256 });
+  expect(round.lease).toMatchObject({ state: 'ready', work: { update: commit('a').update } });
   expect(round.verdicts()).toMatchObject([{ accepted: true }]);
 });
 

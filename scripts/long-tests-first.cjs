@@ -1,7 +1,7 @@
 'use strict';
 /**
- * Jest's order, but for what takes longest: last of all it would run alone. Whole systems mostly wait and contracts mostly compute, so
- * they take turns.
+ * Jest's order, with the longest tests first: started last, they would run alone. End-to-end tests mostly wait and
+ * contract tests mostly compute, so the two alternate.
  */
 const Sequencer = require('@jest/test-sequencer').default;
 

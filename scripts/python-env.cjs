@@ -10,13 +10,13 @@ const venvPython = path.join(root, '.venv', isWindows ? 'Scripts' : 'bin', isWin
 const CPU_WHEELS = 'https://download.pytorch.org/whl/cpu';
 const PYPI = 'https://pypi.org/simple/pip/';
 const PROBE_MS = 3000;
-/** What each list of requirements is there for. */
+/** The packages that each list of requirements provides. */
 const imports = {
   'requirements.txt': 'torch, numpy, safetensors, tokenizers, transformers',
   'requirements-dev.txt': 'pytest, hypothesis, mypy',
 };
 
-/** The interpreter everything is to use. */
+/** The interpreter that every part uses. */
 function pythonPath() {
   return process.env.EMETH_PYTHON || venvPython;
 }
@@ -39,7 +39,7 @@ async function install(file) {
   await once(`pip ${file}`, { files: ['python/requirements.txt', requirements], output }, async () => {
     const args = ['-m', 'pip', 'install', '--disable-pip-version-check', '--progress-bar', 'off'];
     if (await useCpuWheels()) args.push('--extra-index-url', CPU_WHEELS);
-    // Behind a wall, with packages from elsewhere, pip would try each of them at PyPI for a quarter of a minute.
+    // Behind a firewall with a local index, pip would retry every package at PyPI for 15 seconds.
     if (!process.env.PIP_RETRIES && !(await canReach(PYPI))) args.push('--retries', '0');
     const remedy = 'Check the network (PyTorch is a large download), or set EMETH_PYTHON to a Python that has PyTorch.';
     await runQuietly(`Python packages (${file})`, venvPython, [...args, '-r', requirements], { remedy });
@@ -75,7 +75,7 @@ function checkGivenPython(python, requirements) {
   const file = requirements.find((name) => !tryPython(python, `import ${imports[name]}`));
   if (file) {
     const remedy = `Run: ${python} -m pip install -r python/${file}`;
-    throw new StepError(`EMETH_PYTHON=${python} lacks packages we need (${imports[file]}). ${remedy}`);
+    throw new StepError(`EMETH_PYTHON=${python} lacks packages (${imports[file]}). ${remedy}`);
   }
 }
 

@@ -1,5 +1,5 @@
 'use strict';
-/** `npm run <task>` for tasks that must work on a bare clone: sets up whatever is missing, then does the task. */
+/** `npm run <task>` for tasks that must work on a bare clone: sets up what is missing, then runs the task. */
 const fs = require('node:fs');
 const path = require('node:path');
 const { pythonPath } = require('./python-env.cjs');
@@ -24,6 +24,10 @@ const tasks = {
     await setup({ forTests: true });
     return require('./check.cjs').check();
   },
+  'check:quick': async () => {
+    await setup({ forTests: true });
+    return require('./check.cjs').check({ isQuick: true });
+  },
   test: async () => {
     await setup({ forTests: true });
     const status = await prepareDatabase();
@@ -31,7 +35,7 @@ const tasks = {
   },
 };
 
-/** The store's tests start a MariaDB or MySQL server of their own; here its program is found or installed. */
+/** Finds or installs the MariaDB or MySQL server program that the store's tests start. */
 function prepareDatabase() {
   const script = path.join(root, 'scripts', 'test-database.ts');
   return fs.existsSync(script) ? runLoudly(process.execPath, [bin('ts-node'), '--swc', script]) : 0;

@@ -1,5 +1,5 @@
 'use strict';
-/** Everything between a bare clone and a running system. Each step is skipped while its inputs have not changed. */
+/** Everything between a bare clone and a running system. Each step is skipped while its inputs are unchanged. */
 const fs = require('node:fs');
 const path = require('node:path');
 const { preparePython } = require('./python-env.cjs');
@@ -8,7 +8,7 @@ const { once, root, runQuietly, StepError } = require('./steps.cjs');
 const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
 const bin = (name) => path.join(root, 'node_modules', '.bin', name);
 
-/** Packages, build and Python. `forTests` adds what only tests and tools need. */
+/** Installs packages, builds, and prepares Python. `forTests` adds what only tests and tools need. */
 async function setup({ forTests }) {
   checkNode();
   await installPackages();
@@ -27,7 +27,7 @@ async function installPackages() {
   const facts = [process.versions.modules, process.platform, process.arch];
   await once('npm packages', { files: ['package-lock.json'], facts, output }, async () => {
     const isFresh = !fs.existsSync(path.join(root, output));
-    // Neither may rewrite the lock file, whatever this machine's registry offers.
+    // Neither rewrites the lock file, whatever the registry of this machine offers.
     const how = isFresh ? ['ci'] : ['install', '--no-save'];
     const args = [...how, '--no-audit', '--no-fund', '--loglevel=http'];
     const remedy =
@@ -44,7 +44,7 @@ async function build() {
   );
   const sources = ['src', 'src/chain/generated', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
   await once('build', { files: sources, output: 'dist/cli.js' }, async () => {
-    // Compiled beside and moved at the end: a build that fails leaves the old one, and no file of it is left over.
+    // Compiled beside and moved at the end: a failed build leaves the old one, a new one no stale files.
     const fresh = path.join(root, 'build');
     fs.rmSync(fresh, { recursive: true, force: true });
     await runQuietly('build', process.execPath, [bin('tsc'), '-p', 'tsconfig.build.json', '--outDir', 'build']);

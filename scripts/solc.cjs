@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 'use strict';
-/** npm's compiler behind the two options that forge asks of a native one. */
+/** npm's Solidity compiler, behind the two options that forge uses of a native one. */
 const { readFileSync } = require('node:fs');
 const solc = require('solc');
 

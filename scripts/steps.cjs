@@ -8,10 +8,10 @@ const path = require('node:path');
 const root = path.join(__dirname, '..');
 const stampDir = path.join(root, '.cache', 'setup');
 
-/** A failure already explained; nothing but its message is shown. */
+/** A failure that is already explained; only its message is shown. */
 class StepError extends Error {}
 
-/** sha256 over files, folders and facts: equal inputs need not be worked on twice. */
+/** sha256 over files, folders and facts; a step is skipped while it is unchanged. */
 function hashOf(files, facts) {
   const hash = createHash('sha256').update(JSON.stringify(facts));
   for (const file of files.flatMap(filesOf)) {
@@ -34,8 +34,8 @@ function filesOf(input) {
 }
 
 /**
- * Does a step unless its inputs are those of the last time and its output is still there. The stamp is written last, so a
- * step that was cut short is done again.
+ * Runs a step unless its inputs are unchanged and its output still exists. The stamp is written last, so an
+ * interrupted step runs again.
  */
 async function once(name, { files, facts = [], output }, work) {
   const stamp = path.join(stampDir, name.replaceAll(' ', '-'));
@@ -50,8 +50,8 @@ async function once(name, { files, facts = [], output }, work) {
 }
 
 /**
- * Runs a command quietly: one line that shows the time and the command's last word, all output in `.cache/setup/<name>.log`. When
- * it fails, the end of that output and the remedy are shown.
+ * Runs a command quietly: one line with the time and the command's latest output, everything in
+ * `.cache/setup/<name>.log`. On failure, shows the end of that output and the remedy.
  */
 function runQuietly(name, command, args, { remedy = '', env = {} } = {}) {
   fs.mkdirSync(stampDir, { recursive: true });
@@ -69,7 +69,7 @@ function runQuietly(name, command, args, { remedy = '', env = {} } = {}) {
     const onOutput = (data) => {
       log.write(data);
       tail = (tail + data).slice(-4000);
-      line.say(tail.trim().split('\n').at(-1) ?? '');
+      line.show(tail.trim().split('\n').at(-1) ?? '');
     };
     child.stdout.on('data', onOutput);
     child.stderr.on('data', onOutput);
@@ -88,17 +88,17 @@ function runQuietly(name, command, args, { remedy = '', env = {} } = {}) {
 function openLine(name) {
   const isLive = process.stderr.isTTY === true;
   const startedMs = Date.now();
-  let word = '';
+  let latest = '';
   const draw = () => {
     const seconds = Math.round((Date.now() - startedMs) / 1000);
-    const text = `… ${name} ${seconds} s  ${word}`.slice(0, (process.stderr.columns || 80) - 1);
+    const text = `… ${name} ${seconds} s  ${latest}`.slice(0, (process.stderr.columns || 80) - 1);
     process.stderr.write(`\r${text}\u001b[K`);
   };
   const timer = isLive ? setInterval(draw, 500) : undefined;
   if (!isLive) process.stderr.write(`… ${name}\n`);
   return {
-    say(text) {
-      word = text.replace(/[^\x20-\x7e]/g, '').trim();
+    show(text) {
+      latest = text.replace(/[^\x20-\x7e]/g, '').trim();
     },
     end(isDone, ms) {
       clearInterval(timer);
@@ -109,7 +109,7 @@ function openLine(name) {
   };
 }
 
-/** Runs a command with our own terminal; resolves with its exit status. Ctrl-C reaches it directly. */
+/** Runs a command on this terminal; resolves with its exit status. Ctrl-C reaches it directly. */
 function runLoudly(command, args, env = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio: 'inherit' });

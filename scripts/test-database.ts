@@ -1,6 +1,6 @@
 /**
- * Makes sure that the tests of the MySQL side find a server program: MariaDB or MySQL from the distribution. Installs MariaDB where
- * that can be done without asking (root on a Debian-like system).
+ * Makes sure that the MySQL tests find a server program: MariaDB or MySQL from the distribution. Installs MariaDB
+ * where no permission is needed (root on a Debian-like system).
  *
  *     npx ts-node scripts/test-database.ts
  */
@@ -27,7 +27,7 @@ function install(): void {
     execFileSync('apt-get', ['update', '-qq'], options);
     execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'mariadb-server'], options);
   } catch {
-    // What is missing is said above, once.
+    // `main` reports what is missing.
   }
 }
 

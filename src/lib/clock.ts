@@ -1,6 +1,7 @@
+/** Time as a dependency, so that tests need not sleep. */
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Time, injected wherever a decision depends on it, so that tests need not sleep. */
+/** What decides by the time takes it from here. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;

@@ -1,3 +1,4 @@
+/** The error class of the project, and what logs and terminals show of any thrown value. */
 /**
  * The one error class of the project. `detail` is the machine-readable part: a code of the form
  * `room/reason` and the values that failed; `message` is one sentence for a person that names the value
@@ -38,7 +39,7 @@ export function describeError(error: unknown): string {
   return parts.length > 0 ? parts.join(': ') : String(error);
 }
 
-/** Ends a switch over a closed union: a new member then shows itself at compile time. */
+/** Ends a switch over a closed union, so that a new member fails to compile until it is handled. */
 export function never(value: never): never {
   throw new Error(`Unreachable: ${JSON.stringify(value)}`);
 }

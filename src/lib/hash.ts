@@ -1,3 +1,4 @@
+/** sha256 of text, bytes and files, and JSON in the one form that is hashed. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';

@@ -1,9 +1,10 @@
+/** Reads a stream that carries one JSON value per line. */
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 
 /**
- * Parsed JSON values of a stream of lines. A line that is not JSON, or is longer than `maxBytes`, is handed to
- * `onBadLine` instead of ending the stream.
+ * Yields the parsed JSON values of a stream of lines. A line that is not JSON, or is longer than `maxBytes`,
+ * goes to `onBadLine` instead of ending the stream.
  */
 export async function* readJsonLines(
   stream: Readable,

@@ -1,11 +1,12 @@
+/** The logger that every process opens once: lines for people on stderr, JSON lines in a file. */
 import { createLogger, format, transports, type Logger as WinstonLogger } from 'winston';
 import { describeError, errorCode } from './errors';
 
 type LogFn = (message: string, fields?: Record<string, unknown>, error?: unknown) => void;
 
 /**
- * Constant messages, data in fields. `error`: somebody must act. `warn`: the node coped, but somebody should
- * know. `info`: a step of a job's life. `debug`: for whoever looks into a problem.
+ * Constant messages, data in fields. `error`: an operator must act. `warn`: the node coped, but an operator
+ * should know. `info`: a step in a job's life. `debug`: details for finding the cause of a problem.
  */
 export interface Logger {
   error: LogFn;
@@ -27,7 +28,7 @@ export interface LoggerOptions {
 // Field names whose values never reach a log. Keys are matched case-insensitively.
 const SECRET_FIELD = /private_?key|password|secret|mnemonic|passphrase|token$/i;
 
-/** Opens the process's logger: people's lines on stderr (stdout is for data), JSON lines in `file`. */
+/** Opens the process's logger: readable lines on stderr (stdout is for data), JSON lines in `file`. */
 export function openLogger(options: LoggerOptions): Logger {
   const winston = createLogger({
     level: options.level,
@@ -53,7 +54,7 @@ export function openLogger(options: LoggerOptions): Logger {
   return wrap(winston, options.fields ?? {});
 }
 
-/** A logger that says nothing, for tests and for commands that print their own lines. */
+/** A logger that writes nothing, for tests and for commands that print their own lines. */
 export const silentLogger: Logger = {
   error() {},
   warn() {},

@@ -1,7 +1,7 @@
 /** A queue that turns the callbacks of many sources into the events of one loop. */
 import { type Clock, systemClock } from './clock';
 
-/** More than a timer of Node can wait; whoever waits longer looks again. */
+/** The longest wait of a Node timer. A reader that waits longer gets `undefined` early and asks again. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /**

@@ -1,23 +1,24 @@
+/** Tests of the mailbox: order, waking, time-outs and abort. */
 import type { Clock } from '../../../src/lib/clock';
 import { Mailbox } from '../../../src/lib/mailbox';
 
 const never = new AbortController().signal;
 
-test('items come out in the order they were pushed', async () => {
+test('several pushes: items come out in the same order', async () => {
   const box = new Mailbox<number>();
   box.push(1);
   box.push(2);
   expect([await box.next(1000, never), await box.next(1000, never)]).toEqual([1, 2]);
 });
 
-test('a waiting reader is woken by a push', async () => {
+test('push while waiting: the reader gets the item', async () => {
   const box = new Mailbox<string>();
   const item = box.next(60_000, never);
   box.push('hello');
   expect(await item).toBe('hello');
 });
 
-test('undefined when nothing came in time', async () => {
+test('nothing in time: undefined', async () => {
   expect(await new Mailbox().next(5, never)).toBeUndefined();
 });
 
@@ -42,7 +43,7 @@ test('push while waiting: the wait ends and leaves no sleeper on the clock', asy
   expect(sleepers).toBe(0);
 });
 
-test('throws the reason when the signal aborts', async () => {
+test('signal aborts: throws its reason', async () => {
   const aborter = new AbortController();
   const item = new Mailbox().next(60_000, aborter.signal);
   aborter.abort(new Error('stop'));

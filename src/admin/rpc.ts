@@ -5,17 +5,7 @@ import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
-
-/** What the admin API can ask of a master. */
-export interface AdminDeps {
-  disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
-  allow(worker: Address): Promise<'allowed' | 'not exist'>;
-  workers(): Promise<WorkerView[]>;
-  jobs(): Promise<JobView[]>;
-  job(jobId: JobId): Promise<JobDetails>;
-  status(): Promise<NodeStatus>;
-}
+import type { AdminApi } from '../protocol/admin';
 
 export interface AdminOptions {
   isAllowedIp(ip: string): boolean;
@@ -37,15 +27,15 @@ const Job = z.strictObject({ jobId: JobId });
 const Nothing = z.union([z.undefined(), z.strictObject({}), z.tuple([])]);
 
 /** JSON-RPC 2.0 for operators, to be mounted at `/api/json-rpc`. Foreign addresses get 401 before anything is read. */
-export function adminRoutes(options: AdminOptions, deps: AdminDeps, logger: Logger): Router {
+export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Logger): Router {
   const server = new Server(
     {
-      disconnect: method(Worker, ({ workerAddress }) => deps.disconnect(workerAddress), logger),
-      allow: method(Worker, ({ workerAddress }) => deps.allow(workerAddress), logger),
-      workers: method(Nothing, () => deps.workers(), logger),
-      jobs: method(Nothing, () => deps.jobs(), logger),
-      job: method(Job, ({ jobId }) => deps.job(jobId), logger),
-      status: method(Nothing, () => deps.status(), logger),
+      disconnect: method(Worker, ({ workerAddress }) => master.disconnect(workerAddress), logger),
+      allow: method(Worker, ({ workerAddress }) => master.allow(workerAddress), logger),
+      workers: method(Nothing, () => master.workers(), logger),
+      jobs: method(Nothing, () => master.jobs(), logger),
+      job: method(Job, ({ jobId }) => master.job(jobId), logger),
+      status: method(Nothing, () => master.status(), logger),
     },
     { maxBatchLength: MAX_BATCH },
   );

@@ -1,4 +1,4 @@
-import { type AdminDeps, adminRoutes } from '../admin/rpc';
+import { adminRoutes } from '../admin/rpc';
 import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
 import type { Chain } from '../chain/rpc/client';
@@ -8,6 +8,7 @@ import { ipGuard } from '../http/ip-guard';
 import type { HttpServer } from '../http/server';
 import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
+import type { AdminApi } from '../protocol/admin';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { storageRoutes } from '../storage/routes';
 import type { Store } from '../store/open';
@@ -19,7 +20,7 @@ interface MasterRoutesDeps {
   blobs: BlobStore;
   store: Store;
   cursorId: string;
-  admin: AdminDeps;
+  admin: AdminApi;
   logger: Logger;
 }
 

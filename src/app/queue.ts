@@ -1,4 +1,4 @@
-import { callAdmin } from '../admin/client';
+import { openAdminClient } from '../admin/client';
 import type { JobId } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import type { JobDetails, JobView } from '../protocol/admin';
@@ -27,7 +27,7 @@ export async function openQueue(options: QueueOptions): Promise<Queue> {
 
 async function isRunning(url: string): Promise<boolean> {
   try {
-    await callAdmin(url, 'status', undefined);
+    await openAdminClient(url).call('status');
     return true;
   } catch {
     return false;
@@ -35,12 +35,13 @@ async function isRunning(url: string): Promise<boolean> {
 }
 
 function remoteQueue(url: string): Queue {
+  const admin = openAdminClient(url);
   return {
-    list: async () => (await callAdmin(url, 'jobs', undefined)) as JobView[],
+    list: () => admin.jobs(),
     find: (jobId) =>
-      callAdmin(url, 'job', { jobId }).catch((error) => {
+      admin.job(jobId).catch((error) => {
         throw errorCode(error) === 'rpc/not-found' ? unknownJob(jobId, error) : error;
-      }) as Promise<JobDetails>,
+      }),
     async [Symbol.asyncDispose]() {},
   };
 }

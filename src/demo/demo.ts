@@ -7,10 +7,10 @@ import { JobId } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import { freePort } from '../lib/free-port';
-import type { JobDetails } from '../protocol/admin';
+import type { AdminApi, JobDetails } from '../protocol/admin';
 import { startAnvil } from '../runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
-import { type FollowError, followJob, openAdminClient, waitFor } from './follow';
+import { type FollowError, followJob, waitFor } from './follow';
 import type { LiveView } from './live-view';
 import { makeParties, type Parties, type Party } from './parties';
 import { type Balance, type DemoSummary, ledgerOf } from './summary';
@@ -30,6 +30,8 @@ export interface DemoOptions {
 export interface DemoDeps {
   say(line: string): void;
   view: LiveView;
+  /** The admin API of the master at this address. */
+  openAdmin(masterUrl: string): Pick<AdminApi, 'workers' | 'job'>;
   signal: AbortSignal;
   /** Called at the end, with everything still running. */
   onDone(summary: DemoSummary, masterUrl: string): Promise<void>;
@@ -74,7 +76,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
 
   say(`Starting a master, ${options.workers} workers and a verifier`);
   await using roles = new RoleStack(options.dir);
-  const admin = openAdminClient(parties.masterUrl);
+  const admin = deps.openAdmin(parties.masterUrl);
   const wait = { limitMs: READY_MS, clock, signal };
   roles.start('master', parties.node);
   await waitFor('The master is not ready', () => roles.checked(() => isHealthy(parties.masterUrl)), wait);

@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
-import { JobDetails, WorkerView } from '../protocol/admin';
+import type { AdminApi, JobDetails } from '../protocol/admin';
 
 export type FollowError =
   | { code: 'demo/job-lost'; state: string; reason: string }
@@ -11,26 +10,6 @@ export type FollowError =
 
 const POLL_MS = 500;
 const ENDED = ['verified', 'failed', 'declined', 'skipped'];
-
-/** The master's admin API as the demo's watcher uses it. */
-export function openAdminClient(masterUrl: string) {
-  async function call(method: string, params?: object): Promise<unknown> {
-    const response = await fetch(`${masterUrl}/api/json-rpc`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, ...(params ? { params } : {}) }),
-      signal: AbortSignal.timeout(10_000),
-    });
-    const { result, error } = (await response.json()) as { result?: unknown; error?: { message: string } };
-    if (error) throw new Error(error.message);
-    return result;
-  }
-  return {
-    workers: async () => z.array(WorkerView).parse(await call('workers')),
-    job: async (jobId: JobId) => JobDetails.parse(await call('job', { jobId })),
-  };
-}
-type AdminClient = ReturnType<typeof openAdminClient>;
 
 /** Waits until `check` holds; throws `demo/not-ready` after `limitMs`. Errors of a check that is too early are waited out. */
 export async function waitFor(
@@ -53,7 +32,7 @@ export async function waitFor(
 
 /** Shows a job until it ends; returns its last state. Throws `demo/job-lost` when it ends unverified. */
 export async function followJob(
-  admin: AdminClient,
+  admin: Pick<AdminApi, 'job'>,
   jobId: JobId,
   deps: { clock: Clock; signal: AbortSignal; show(job: JobDetails): void; assertAlive(): void },
 ): Promise<JobDetails> {

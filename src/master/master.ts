@@ -1,10 +1,9 @@
 import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
-import type { Address, JobId } from '../domain/ids';
 import { WorkerHub } from '../fleet/worker-hub';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';
-import type { JobDetails, JobView, NodeStatus, WorkerView } from '../protocol/admin';
+import type { AdminApi } from '../protocol/admin';
 import type { WorkerMessage } from '../protocol/link';
 import type { Store } from '../store/open';
 import { applyEvents as applyToQueue } from './chain-follower';
@@ -27,17 +26,7 @@ export interface Master {
   loadCursors(): ReturnType<Store['cursors']['findPair']>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
-  readonly admin: MasterAdmin;
-}
-
-/** What an operator may ask and order. */
-export interface MasterAdmin {
-  disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
-  allow(worker: Address): Promise<'allowed' | 'not exist'>;
-  workers(): Promise<WorkerView[]>;
-  jobs(): Promise<JobView[]>;
-  job(jobId: JobId): Promise<JobDetails>;
-  status(): Promise<NodeStatus>;
+  readonly admin: AdminApi;
 }
 
 export type MasterError = { code: 'job/not-found'; jobId: string };
@@ -89,7 +78,7 @@ function openAdmin(
   { store, clock, wallet, chain }: Omit<JobRunDeps, 'hub'>,
   hub: WorkerHub,
   scheduler: Scheduler,
-): MasterAdmin {
+): AdminApi {
   const listJobs = async () => {
     const rows = await store.jobs.list({ limit: 1000 });
     return rows.map((row) => viewJob(row, scheduler.find(row.id), hub, clock.now()));

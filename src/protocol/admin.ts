@@ -1,7 +1,6 @@
+/** The admin API: its methods and their answers. Amounts are decimal strings of wei, times Unix milliseconds. */
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
-
-/** What the admin JSON-RPC answers about workers and jobs. Amounts are decimal strings of wei, times are Unix milliseconds. */
 
 export const WorkerView = z.object({
   address: Address,
@@ -66,11 +65,21 @@ export const JobDetails = JobView.extend({
 });
 export type JobDetails = z.infer<typeof JobDetails>;
 
-export const NodeStatus = z.object({
+export const MasterStatus = z.object({
   address: Address,
   chainId: z.int(),
   workers: z.int(),
   gflops: z.number(),
   jobs: z.array(JobView),
 });
-export type NodeStatus = z.infer<typeof NodeStatus>;
+export type MasterStatus = z.infer<typeof MasterStatus>;
+
+/** The methods an operator may call: the master implements them, `admin/rpc` serves them and `admin/client` calls them. */
+export interface AdminApi {
+  disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
+  allow(worker: Address): Promise<'allowed' | 'not exist'>;
+  workers(): Promise<WorkerView[]>;
+  jobs(): Promise<JobView[]>;
+  job(jobId: JobId): Promise<JobDetails>;
+  status(): Promise<MasterStatus>;
+}

@@ -1,9 +1,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openAdminClient } from '../../src/admin/client';
 import { requestsIn } from '../../src/chain/acts/requests';
 import { fundAccounts } from '../../src/chain/deploy/faucet';
 import { newAccount } from '../../src/chain/sending/wallet';
-import { openAdminClient, waitFor } from '../../src/demo/follow';
+import { waitFor } from '../../src/demo/follow';
 import type { Party } from '../../src/demo/parties';
 import type { JobId } from '../../src/domain/ids';
 import { systemClock as clock } from '../../src/lib/clock';

@@ -2,13 +2,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { openAdminClient } from '../../src/admin/client';
 import { type Chain, openChain } from '../../src/chain/rpc/client';
-import { openAdminClient, waitFor } from '../../src/demo/follow';
+import { waitFor } from '../../src/demo/follow';
 import { makeParties, type Parties, type Party } from '../../src/demo/parties';
 import { JobId } from '../../src/domain/ids';
 import { systemClock as clock } from '../../src/lib/clock';
 import { freePort } from '../../src/lib/free-port';
-import type { JobDetails } from '../../src/protocol/admin';
+import type { AdminApi, JobDetails } from '../../src/protocol/admin';
 import { startAnvil } from '../../src/runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../../src/runner/cli-process';
 import { builtCli } from './cli';
@@ -30,7 +31,7 @@ export interface Network extends AsyncDisposable {
   readonly dir: string;
   readonly parties: Parties;
   readonly chain: Chain;
-  readonly admin: ReturnType<typeof openAdminClient>;
+  readonly admin: AdminApi;
   readonly master: RoleProcess;
   readonly workers: RoleProcess[];
   /** Starts the master again, after it was killed. */

@@ -31,6 +31,7 @@ export function registerDemo(program: Command): void {
 
 async function demo(options: DemoCommandOptions): Promise<void> {
   const { default: writeFile } = await import('write-file-atomic');
+  const { openAdminClient } = await import('../../admin/client.js');
   const { runDemo } = await import('../../demo/demo.js');
   const { openLiveView } = await import('../../demo/live-view.js');
   const { findShortfalls } = await import('../../demo/summary.js');
@@ -48,6 +49,7 @@ async function demo(options: DemoCommandOptions): Promise<void> {
     {
       say: (line) => talk(`• ${line}`),
       view: openLiveView(process.stderr),
+      openAdmin: openAdminClient,
       signal,
       async onDone(summary, masterUrl) {
         showSummary(summary);

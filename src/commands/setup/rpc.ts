@@ -28,9 +28,9 @@ export function registerRpc(program: Command): void {
 }
 
 async function rpc(method: string, params: string | undefined, options: RpcOptions): Promise<void> {
-  const { callAdmin } = await import('../../admin/client.js');
+  const { openAdminClient } = await import('../../admin/client.js');
   const url = options.url ?? (await masterUrl(options));
-  printJson(await callAdmin(url, method, params === undefined ? undefined : parseParams(params)));
+  printJson(await openAdminClient(url).call(method, params === undefined ? undefined : parseParams(params)));
 }
 
 /** `my_url` of the master's configuration, for operators on its own machine. */

@@ -1,16 +1,16 @@
 import type { Express } from 'express';
-import { takeOpenJobs } from '../../src/app/open-jobs';
-import { fetchBoardPage, fetchOpenJobs, printable } from '../../src/board/client';
-import { requestsIn } from '../../src/chain/acts/requests';
-import { openChain } from '../../src/chain/rpc/client';
-import type { JobId } from '../../src/domain/ids';
-import { openHttp } from '../../src/http/server';
-import { silentLogger as logger } from '../../src/lib/logger';
-import type { BoardJobView } from '../../src/protocol/board';
-import { openStore } from '../../src/store/open';
-import { runInProcess } from '../support/cli';
-import { type Escrow, FEE, openEscrow } from '../support/escrow';
-import { openScratch } from '../support/scratch';
+import { takeOpenJobs } from '../../../src/app/open-jobs';
+import { fetchBoardPage, fetchOpenJobs, printable } from '../../../src/board/client';
+import { requestsIn } from '../../../src/chain/acts/requests';
+import { openChain } from '../../../src/chain/rpc/client';
+import type { JobId } from '../../../src/domain/ids';
+import { openHttp } from '../../../src/http/server';
+import { silentLogger as logger } from '../../../src/lib/logger';
+import type { BoardJobView } from '../../../src/protocol/board';
+import { openStore } from '../../../src/store/open';
+import { runInProcess } from '../../support/cli';
+import { type Escrow, FEE, openEscrow } from '../../support/escrow';
+import { openScratch } from '../../support/scratch';
 
 jest.setTimeout(60_000);
 

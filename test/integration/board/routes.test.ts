@@ -1,18 +1,18 @@
 import { readdir } from 'node:fs/promises';
-import { fetchBoardPage } from '../../src/board/client';
-import { indexFinal, indexTentative } from '../../src/board/indexer';
-import { boardRoutes } from '../../src/board/routes';
-import { watchChain } from '../../src/chain/reading/watcher';
-import { openChain } from '../../src/chain/rpc/client';
-import { openHttp } from '../../src/http/server';
-import { systemClock as clock } from '../../src/lib/clock';
-import { freePort } from '../../src/lib/free-port';
-import { silentLogger as logger } from '../../src/lib/logger';
-import { BoardHistory, BoardPage } from '../../src/protocol/board';
-import { openStore } from '../../src/store/open';
-import { runInProcess } from '../support/cli';
-import { type Escrow, openEscrow } from '../support/escrow';
-import { openScratch } from '../support/scratch';
+import { fetchBoardPage } from '../../../src/board/client';
+import { indexFinal, indexTentative } from '../../../src/board/indexer';
+import { boardRoutes } from '../../../src/board/routes';
+import { watchChain } from '../../../src/chain/reading/watcher';
+import { openChain } from '../../../src/chain/rpc/client';
+import { openHttp } from '../../../src/http/server';
+import { systemClock as clock } from '../../../src/lib/clock';
+import { freePort } from '../../../src/lib/free-port';
+import { silentLogger as logger } from '../../../src/lib/logger';
+import { BoardHistory, BoardPage } from '../../../src/protocol/board';
+import { openStore } from '../../../src/store/open';
+import { runInProcess } from '../../support/cli';
+import { type Escrow, openEscrow } from '../../support/escrow';
+import { openScratch } from '../../support/scratch';
 
 /** Less than a test may take, so that it can say what it waited for. */
 const LIMIT_MS = 50_000;

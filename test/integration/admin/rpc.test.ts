@@ -1,11 +1,12 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { type AdminDeps, adminRoutes } from '../../src/admin/rpc';
-import { Address, JobId } from '../../src/domain/ids';
-import { ipGuard } from '../../src/http/ip-guard';
-import { openHttp } from '../../src/http/server';
-import { AppError } from '../../src/lib/errors';
-import { silentLogger } from '../../src/lib/logger';
+import { adminRoutes } from '../../../src/admin/rpc';
+import { Address, JobId } from '../../../src/domain/ids';
+import { ipGuard } from '../../../src/http/ip-guard';
+import { openHttp } from '../../../src/http/server';
+import { AppError } from '../../../src/lib/errors';
+import { silentLogger } from '../../../src/lib/logger';
+import type { AdminApi } from '../../../src/protocol/admin';
 
 const ann = Address.parse(`0x${'Aa'.repeat(20)}`);
 const jobId = JobId.parse(`0x${'0b'.repeat(16)}`);
@@ -23,7 +24,7 @@ interface TestAdmin extends AsyncDisposable {
 /** A real admin API whose master knows one worker and one job. */
 async function openAdmin(whitelist = ['127.0.0.1']): Promise<TestAdmin> {
   const calls: string[] = [];
-  const deps: AdminDeps = {
+  const deps: AdminApi = {
     async disconnect(worker) {
       calls.push(`disconnect ${worker}`);
       return worker === ann ? 'disconnected' : 'not exist';

@@ -1,11 +1,11 @@
-import { watchSizes } from '../../src/board/sizes';
-import { Address, JobId } from '../../src/domain/ids';
-import { systemClock } from '../../src/lib/clock';
-import { silentLogger as logger } from '../../src/lib/logger';
-import type { IndexedEvent } from '../../src/store/board';
-import { openStore } from '../../src/store/open';
-import { autoClock } from '../support/auto-clock';
-import { openScratch } from '../support/scratch';
+import { watchSizes } from '../../../src/board/sizes';
+import { Address, JobId } from '../../../src/domain/ids';
+import { systemClock } from '../../../src/lib/clock';
+import { silentLogger as logger } from '../../../src/lib/logger';
+import type { IndexedEvent } from '../../../src/store/board';
+import { openStore } from '../../../src/store/open';
+import { autoClock } from '../../support/auto-clock';
+import { openScratch } from '../../support/scratch';
 
 /** Less than a test may take, so that a failure ends the loop as well as the test. */
 const LIMIT_MS = 50_000;

@@ -4,13 +4,13 @@ import type { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import { CHALLENGE_TTL_MS, MasterMessage, type Offer, type WorkerMessageIn } from '../protocol/link';
-import { Credit } from './credit';
 import { dialMaster, type ProvenMaster, refused } from './dial';
 import { cut, hasCode, type LinkError } from './errors';
 import { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, LinkWallet, PullOptions, RecoverTyped } from './ports';
 import { Session } from './session';
 import { whenClosed } from './socket';
+import { Window } from './window';
 
 /** What may be under way to a worker at most. */
 const POOL_BYTES = 32 * 1024 * 1024;
@@ -81,7 +81,7 @@ export function openLinkClient(options: LinkClientOptions, deps: LinkClientDeps)
 class MasterDialer implements LinkClient {
   private link: MasterLink | undefined;
   private waiting: (() => void)[] = [];
-  private readonly pool = new Credit(POOL_BYTES);
+  private readonly pool = new Window(POOL_BYTES);
   private readonly writers = new KeyedLock();
   private readonly closing = new AbortController();
   private readonly signal: AbortSignal;

@@ -25,10 +25,10 @@ export interface LinkBlobs {
   /** The blob's bytes from `offset` on. */
   openRead(sha256: Sha256, offset: number): Readable | Promise<Readable>;
   /** The unfinished file of a blob on its way in. One opener at a time. */
-  openPart(sha256: Sha256): Promise<BlobPart>;
+  openPart(sha256: Sha256): Promise<IncomingBlob>;
 }
 
-export interface BlobPart {
+export interface IncomingBlob {
   /** Bytes already there: where a cut transfer goes on. */
   readonly offset: number;
   append(chunk: Uint8Array): Promise<void>;

@@ -3,7 +3,7 @@ import { Mailbox } from '../lib/mailbox';
 import type { BlobRef } from '../protocol/blob-ref';
 import { CHUNK_BYTES, TRANSFER_WINDOW_BYTES, type TransferMessageIn } from '../protocol/link';
 import { type LinkError, refusal } from './errors';
-import type { BlobPart } from './ports';
+import type { IncomingBlob } from './ports';
 
 /** The window moves on in steps of this many bytes, so that tiny chunks do not cause a message each. */
 const GRANT_BYTES = 2 * CHUNK_BYTES;
@@ -32,7 +32,7 @@ export class Pull {
   constructor(
     private readonly transfer: number,
     private readonly blob: BlobRef,
-    private readonly part: BlobPart,
+    private readonly part: IncomingBlob,
     private readonly deps: PullDeps,
   ) {
     this.expected = part.offset;
@@ -63,8 +63,8 @@ export class Pull {
   async run(): Promise<void> {
     const { sha256, bytes } = this.blob;
     let written = this.part.offset;
-    const credit = this.granted - written;
-    this.deps.send({ type: 'blob.pull', transfer: this.transfer, sha256, bytes, offset: written, credit });
+    const window = this.granted - written;
+    this.deps.send({ type: 'blob.pull', transfer: this.transfer, sha256, bytes, offset: written, window });
     while (written < bytes) {
       const chunk = await this.inbox.next(this.deps.stallMs, this.deps.signal);
       if (!chunk) throw this.stalled(written);
@@ -80,7 +80,7 @@ export class Pull {
     const more = upTo - this.granted;
     if (more < GRANT_BYTES && (more === 0 || upTo < this.blob.bytes)) return;
     this.granted = upTo;
-    this.deps.send({ type: 'blob.credit', transfer: this.transfer, bytes: more });
+    this.deps.send({ type: 'blob.window', transfer: this.transfer, bytes: more });
   }
 
   private stalled(offset: number): AppError<LinkError> {

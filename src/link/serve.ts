@@ -1,8 +1,8 @@
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
 import { CHUNK_BYTES } from '../protocol/link';
-import { Credit } from './credit';
 import { encodeChunk } from './frames';
 import type { LinkBlobs } from './ports';
+import { Window } from './window';
 
 export type PullRequest = Extract<TransferMessage, { type: 'blob.pull' }>;
 
@@ -15,18 +15,18 @@ export interface ServeDeps {
 
 /** One blob on its way from us to the other side: never more under way than it granted, read from disk as a stream. */
 export class Serve {
-  private readonly credit: Credit;
+  private readonly window: Window;
   private readonly stop = new AbortController();
 
   constructor(
     private readonly request: PullRequest,
     private readonly deps: ServeDeps,
   ) {
-    this.credit = new Credit(request.credit);
+    this.window = new Window(request.window);
   }
 
   grant(bytes: number): void {
-    this.credit.give(bytes);
+    this.window.give(bytes);
   }
 
   cancel(reason: unknown): void {
@@ -59,7 +59,7 @@ export class Serve {
       for await (const data of file as AsyncIterable<Buffer>) {
         for (let at = 0; at < data.length; at += CHUNK_BYTES) {
           const piece = data.subarray(at, at + CHUNK_BYTES);
-          await this.credit.take(piece.length, signal);
+          await this.window.take(piece.length, signal);
           await this.deps.sendFrame(encodeChunk({ transfer, offset, bytes: piece }));
           offset += piece.length;
         }

@@ -7,12 +7,12 @@ import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import { type MasterMessageIn, type Offer, SUBPROTOCOL, WorkerMessage } from '../protocol/link';
 import { acceptWorker, type ProvenWorker } from './accept';
-import { Credit } from './credit';
 import { cut, hasCode, refusal } from './errors';
 import { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, LinkWallet, PullOptions, RecoverTyped } from './ports';
 import { Session } from './session';
 import { offersSubprotocol, SOCKET_OPTIONS, sendRefusal } from './socket';
+import { Window } from './window';
 
 /** What may be under way from all workers together, and so in our memory, at most. */
 const POOL_BYTES = 128 * 1024 * 1024;
@@ -79,13 +79,13 @@ export function openLinkServer(options: LinkServerOptions, deps: LinkServerDeps)
 }
 
 class WorkerGate implements LinkServer {
-  readonly peers = new Map<Address, Seat>();
+  readonly peers = new Map<Address, Connection>();
   private readonly sockets = new WebSocketServer({
     noServer: true,
     ...SOCKET_OPTIONS,
     handleProtocols: () => SUBPROTOCOL,
   });
-  private readonly pool = new Credit(POOL_BYTES);
+  private readonly pool = new Window(POOL_BYTES);
   private readonly writers = new KeyedLock();
   private readonly closing = new AbortController();
   private unproven = 0;
@@ -100,7 +100,7 @@ class WorkerGate implements LinkServer {
   async [Symbol.asyncDispose](): Promise<void> {
     this.options.server.off('upgrade', this.onUpgrade);
     this.closing.abort(cut('the master stops'));
-    for (const seat of [...this.peers.values()]) seat.worker.close('the master stops', 1001);
+    for (const connection of [...this.peers.values()]) connection.worker.close('the master stops', 1001);
     const open = [...this.sockets.clients];
     await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
   }
@@ -156,7 +156,7 @@ class WorkerGate implements LinkServer {
         { ...this.options, handshakeMs },
         { ...this.deps, signal: this.closing.signal },
       );
-      this.seat(socket, ip, proven);
+      this.connect(socket, ip, proven);
     } catch (error) {
       if (!hasCode(error, 'link/cut')) logger.warn('Refused a worker', { ip }, error);
       sendRefusal(socket, error);
@@ -165,7 +165,7 @@ class WorkerGate implements LinkServer {
     }
   }
 
-  private seat(socket: WebSocket, ip: string, proven: ProvenWorker): void {
+  private connect(socket: WebSocket, ip: string, proven: ProvenWorker): void {
     const { address } = proven;
     this.peers.get(address)?.worker.refuse(refusal('link/replaced', 'The same worker connected anew.'));
     const { handlers, blobs, logger, clock } = this.deps;
@@ -183,27 +183,27 @@ class WorkerGate implements LinkServer {
         pool: this.pool,
         writers: this.writers,
         logger: logger.child({ worker: address }),
-        onMessage: (message) => this.onMessage(seat, message as WorkerMessage),
+        onMessage: (message) => this.onMessage(connection, message as WorkerMessage),
         onEnd: (reason) => {
-          if (this.peers.get(address) === seat) this.peers.delete(address);
-          handlers.onClose(seat, reason);
+          if (this.peers.get(address) === connection) this.peers.delete(address);
+          handlers.onClose(connection, reason);
         },
       },
     );
-    const seat = new Seat(proven, ip, clock.now(), worker);
-    this.peers.set(address, seat);
-    handlers.onConnect(seat);
+    const connection = new Connection(proven, ip, clock.now(), worker);
+    this.peers.set(address, connection);
+    handlers.onConnect(connection);
   }
 
-  private onMessage(seat: Seat, message: WorkerMessage): void {
+  private onMessage(connection: Connection, message: WorkerMessage): void {
     if (message.type === 'pong') return;
-    if (message.type === 'bye') seat.worker.close(message.reason);
-    else if (message.type === 'hello') seat.worker.refuse(refusal('link/out-of-order', 'A second hello came.'));
-    else this.deps.handlers.onMessage(seat, message);
+    if (message.type === 'bye') connection.worker.close(message.reason);
+    else if (message.type === 'hello') connection.worker.refuse(refusal('link/out-of-order', 'A second hello came.'));
+    else this.deps.handlers.onMessage(connection, message);
   }
 }
 
-class Seat implements Peer {
+class Connection implements Peer {
   readonly address: Address;
   readonly offer: Offer;
   readonly session: string;

@@ -4,7 +4,6 @@ import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
-import type { Credit } from './credit';
 import { cut, refusal } from './errors';
 import type { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, PullOptions } from './ports';
@@ -12,6 +11,7 @@ import { Opener, Sealer } from './seal';
 import { type Frame, hangUp } from './socket';
 import { checkSize, parseMessage } from './text';
 import { Transfers } from './transfer';
+import type { Window } from './window';
 
 /** Beats without a sign of life until the other side counts as gone. */
 const MISSED_BEATS = 3;
@@ -36,7 +36,7 @@ export interface SessionOptions<Out> {
 
 export interface SessionDeps {
   blobs: LinkBlobs;
-  pool: Credit;
+  pool: Window;
   writers: KeyedLock;
   logger: Logger;
   /** A message that is no transfer. */

@@ -1,13 +1,13 @@
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { BlobRef } from '../protocol/blob-ref';
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
-import type { Credit } from './credit';
 import { type LinkError, refusal } from './errors';
 import { decodeChunk } from './frames';
 import type { KeyedLock } from './keyed-lock';
-import type { BlobPart, LinkBlobs, PullOptions } from './ports';
+import type { IncomingBlob, LinkBlobs, PullOptions } from './ports';
 import { Pull, windowOf } from './pull';
 import { type PullRequest, Serve } from './serve';
+import type { Window } from './window';
 
 /** Blobs the other side may pull at the same time. */
 const MAX_SERVES = 64;
@@ -18,7 +18,7 @@ export interface TransferDeps {
   send(message: TransferMessageIn): void;
   sendFrame(frame: Buffer): Promise<void>;
   /** Shared by all sockets of the process: bounds what is under way to us. */
-  pool: Credit;
+  pool: Window;
   /** Shared by all sockets of the process: a blob's part has one writer. */
   writers: KeyedLock;
 }
@@ -61,7 +61,7 @@ export class Transfers {
     switch (message.type) {
       case 'blob.pull':
         return this.serve(message);
-      case 'blob.credit':
+      case 'blob.window':
         return this.serves.get(message.transfer)?.grant(message.bytes);
       case 'blob.cancel':
         return this.serves.get(message.transfer)?.cancel(new Error(message.reason));
@@ -85,7 +85,7 @@ export class Transfers {
     for (const serve of this.serves.values()) serve.cancel(error);
   }
 
-  private async receive(blob: BlobRef, part: BlobPart, outer: AbortSignal, options: PullOptions): Promise<void> {
+  private async receive(blob: BlobRef, part: IncomingBlob, outer: AbortSignal, options: PullOptions): Promise<void> {
     const { pool, send } = this.deps;
     const window = windowOf(blob.bytes - part.offset);
     await pool.take(window, outer);
@@ -129,13 +129,13 @@ export class Transfers {
 }
 
 /** The part to go on with; one that is longer than the blob is begun anew. */
-async function openPart(blobs: LinkBlobs, blob: BlobRef): Promise<BlobPart> {
+async function openPart(blobs: LinkBlobs, blob: BlobRef): Promise<IncomingBlob> {
   const part = await blobs.openPart(blob.sha256);
   if (part.offset > blob.bytes) await part.discard();
   return part;
 }
 
-async function finish(part: BlobPart, blob: BlobRef): Promise<void> {
+async function finish(part: IncomingBlob, blob: BlobRef): Promise<void> {
   try {
     await part.finish();
   } catch (cause) {

@@ -97,11 +97,11 @@ const transferMessages = [
     bytes: z.int().min(1),
     /** Where the receiver's `.part` file ends. */
     offset: z.int().min(0),
-    /** Bytes the sender may send before it waits for more credit. */
-    credit: z.int().min(1),
+    /** Bytes the sender may send before it waits for the window to move on. */
+    window: z.int().min(1),
   }),
   /** Bytes the receiver has written to disk; the sender may send as many again. */
-  z.strictObject({ type: z.literal('blob.credit'), transfer: z.int().min(1), bytes: z.int().min(1) }),
+  z.strictObject({ type: z.literal('blob.window'), transfer: z.int().min(1), bytes: z.int().min(1) }),
   /** From the receiver: stop. */
   z.strictObject({ type: z.literal('blob.cancel'), transfer: z.int().min(1), reason: z.string().max(500) }),
   /** From the sender: I do not have it, or cannot read it. */

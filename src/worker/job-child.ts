@@ -5,7 +5,7 @@ import { AppError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
-import type { OpenJob } from './state';
+import type { OfferedJob } from './state';
 import { runWatched } from './watched';
 
 export type StuckError =
@@ -16,7 +16,7 @@ export type RoundDone = Extract<TrainerEvent, { type: 'round.done' }>;
 type RoundCommand = Omit<Extract<TrainCommand, { type: 'round.run' }>, 'id'>;
 
 export interface JobChildOptions {
-  job: OpenJob;
+  job: OfferedJob;
   /** The job's directory. */
   dir: string;
   device: string;

@@ -7,7 +7,7 @@ import type { BlobRef } from '../protocol/blob-ref';
 import type { TrainCommand } from '../protocol/trainer';
 import type { Progress } from '../runner/trainer';
 import type { JobChild, StuckError } from './job-child';
-import type { Commit, Grant } from './state';
+import type { Commit, OfferedLease } from './state';
 import { runWatched } from './watched';
 
 type ThetaSource = Extract<TrainCommand, { type: 'round.run' }>['theta'];
@@ -64,14 +64,14 @@ export class LeaseFiles {
 
 /** Does a lease from its data to its update: what is to be committed. Throws what went wrong; nothing is retried here. */
 export async function runLease(
-  lease: { grant: Grant; child: JobChild; files: LeaseFiles; dir: string; waitDataMs: number },
+  about: { lease: OfferedLease; child: JobChild; files: LeaseFiles; dir: string; waitDataMs: number },
   hooks: { signal: AbortSignal; onProgress(event: Progress): void },
 ): Promise<Commit> {
-  const { grant, child, files, dir, waitDataMs } = lease;
-  const { leaseId, round, start } = grant;
+  const { lease, child, files, dir, waitDataMs } = about;
+  const { leaseId, round, start } = lease;
   const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, hooks.signal);
-  const shard = await pull(grant.shard);
-  const theta = await bringTheta(grant, child.theta, pull);
+  const shard = await pull(lease.shard);
+  const theta = await bringTheta(lease, child.theta, pull);
   hooks.signal.throwIfAborted();
   const command = { type: 'round.run', round, start, shard, theta, out: join(dir, 'update.safetensors') } as const;
   const { update, tokens, loss, lossCurve, seconds, endTheta } = await child.runRound(command, hooks);
@@ -81,7 +81,7 @@ export async function runLease(
 
 /** The cheapest way to θ_r: the child has it, it is one step from what the child has, or all of it is brought. */
 async function bringTheta(
-  { theta, delta }: Grant,
+  { theta, delta }: OfferedLease,
   held: Sha256 | undefined,
   pull: (blob: BlobRef) => Promise<string>,
 ): Promise<ThetaSource> {

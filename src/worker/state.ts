@@ -2,13 +2,13 @@ import type { JobId } from '../domain/ids';
 import { never } from '../lib/errors';
 import type { MasterMessage, Offer, WorkerMessage, WorkerMessageIn } from '../protocol/link';
 
-export type OpenJob = Extract<MasterMessage, { type: 'job.open' }>;
-export type Grant = Extract<MasterMessage, { type: 'lease.grant' }>;
+export type OfferedJob = Extract<MasterMessage, { type: 'job.open' }>;
+export type OfferedLease = Extract<MasterMessage, { type: 'lease.grant' }>;
 export type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
 
 /** A job this worker was called to, and what was learnt about doing it here. */
-export interface Seat {
-  readonly job: OpenJob;
+export interface OpenJob {
+  readonly job: OfferedJob;
   /** Sequences computed at once; halved when the device has too little memory for them. */
   readonly microBatch: number;
   /** Leases given up in a row. */
@@ -27,9 +27,9 @@ export interface Seat {
  */
 export type WorkerState =
   | { readonly kind: 'free' }
-  | { readonly kind: 'opening' | 'ready'; readonly seat: Seat }
-  | { readonly kind: 'training'; readonly seat: Seat; readonly grant: Grant; readonly tried: Tried }
-  | { readonly kind: 'finished'; readonly seat: Seat; readonly grant: Grant; readonly commit: Commit };
+  | { readonly kind: 'opening' | 'ready'; readonly openJob: OpenJob }
+  | { readonly kind: 'training'; readonly openJob: OpenJob; readonly lease: OfferedLease; readonly tried: Tried }
+  | { readonly kind: 'finished'; readonly openJob: OpenJob; readonly lease: OfferedLease; readonly commit: Commit };
 
 /** What went wrong with the present lease so far. */
 export interface Tried {
@@ -51,9 +51,9 @@ export type WorkerEffect =
   | { type: 'send'; message: WorkerMessageIn }
   /** Send it, and wait for the verdict. */
   | { type: 'commit'; commit: Commit }
-  | { type: 'open'; job: OpenJob; microBatch: number }
+  | { type: 'open'; job: OfferedJob; microBatch: number }
   /** `restart`: with a new child. */
-  | { type: 'train'; job: OpenJob; grant: Grant; microBatch: number; restart: boolean }
+  | { type: 'train'; job: OfferedJob; lease: OfferedLease; microBatch: number; restart: boolean }
   | { type: 'cancel'; leaseId: string }
   /** Remove a lease's files and blobs. */
   | { type: 'forget'; leaseId: string }
@@ -95,7 +95,7 @@ export function advance(state: WorkerState, input: WorkerInput, microBatch: numb
 /** What a reconnecting worker tells the master it still has. */
 export function heldLease(state: WorkerState): Offer['held'] {
   if (state.kind !== 'training' && state.kind !== 'finished') return undefined;
-  const { jobId, leaseId } = state.grant;
+  const { jobId, leaseId } = state.lease;
   return state.kind === 'finished' ? { jobId, leaseId, update: state.commit.update } : { jobId, leaseId };
 }
 
@@ -116,20 +116,20 @@ function onMessage(state: WorkerState, message: MasterMessage, microBatch: numbe
 }
 
 /** The master repeats `job.open` whenever the worker comes back; that must not disturb what is going on. */
-function onOpen(state: WorkerState, job: OpenJob, wanted: number): Step {
+function onOpen(state: WorkerState, job: OfferedJob, wanted: number): Step {
   if (isIn(state, job.jobId)) {
     return stay(state, state.kind === 'opening' ? [] : [{ type: 'send', message: ready(job.jobId) }]);
   }
   const microBatch = Math.min(wanted, job.params.batch);
   return {
-    state: { kind: 'opening', seat: { job, microBatch, failedLeases: 0 } },
+    state: { kind: 'opening', openJob: { job, microBatch, failedLeases: 0 } },
     effects: [...leave(state), { type: 'open', job, microBatch }],
   };
 }
 
 function onOpened(state: WorkerState, jobId: JobId): Step {
   if (!isIn(state, jobId) || state.kind !== 'opening') return stay(state);
-  return { state: { kind: 'ready', seat: state.seat }, effects: [{ type: 'send', message: ready(jobId) }] };
+  return { state: { kind: 'ready', openJob: state.openJob }, effects: [{ type: 'send', message: ready(jobId) }] };
 }
 
 function onOpenFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 'open-failed' }>): Step {
@@ -139,8 +139,8 @@ function onOpenFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 
   return { state: { kind: 'free' }, effects: [told, ...leave(state)] };
 }
 
-function onGrant(state: WorkerState, grant: Grant): Step {
-  const { leaseId, jobId } = grant;
+function onGrant(state: WorkerState, lease: OfferedLease): Step {
+  const { leaseId, jobId } = lease;
   if (!isIn(state, jobId)) {
     const why = { code: 'worker/job-not-open', reason: `job ${jobId} is not open here` };
     return stay(state, [{ type: 'send', message: { type: 'lease.failed', leaseId, ...why } }]);
@@ -150,27 +150,30 @@ function onGrant(state: WorkerState, grant: Grant): Step {
     return stay(state, state.kind === 'finished' ? [{ type: 'commit', commit: state.commit }] : []);
   }
   // Who grants a new lease has given up on the old one.
-  const { seat } = state;
+  const { openJob } = state;
   return {
-    state: { kind: 'training', seat, grant, tried: { crashes: 0, ooms: 0 } },
-    effects: [...dropHeld(state), { type: 'train', job: seat.job, grant, microBatch: seat.microBatch, restart: false }],
+    state: { kind: 'training', openJob, lease, tried: { crashes: 0, ooms: 0 } },
+    effects: [
+      ...dropHeld(state),
+      { type: 'train', job: openJob.job, lease, microBatch: openJob.microBatch, restart: false },
+    ],
   };
 }
 
 function onTrained(state: WorkerState, commit: Commit): Step {
-  if (state.kind !== 'training' || state.grant.leaseId !== commit.leaseId) return stay(state);
-  const seat = { ...state.seat, failedLeases: 0 };
-  return { state: { kind: 'finished', seat, grant: state.grant, commit }, effects: [{ type: 'commit', commit }] };
+  if (state.kind !== 'training' || state.lease.leaseId !== commit.leaseId) return stay(state);
+  const openJob = { ...state.openJob, failedLeases: 0 };
+  return { state: { kind: 'finished', openJob, lease: state.lease, commit }, effects: [{ type: 'commit', commit }] };
 }
 
 function onRoundFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 'round-failed' }>): Step {
-  if (state.kind !== 'training' || state.grant.leaseId !== failure.leaseId) return stay(state);
-  const again = nextAttempt(state.tried, state.seat.microBatch, failure.code);
+  if (state.kind !== 'training' || state.lease.leaseId !== failure.leaseId) return stay(state);
+  const again = nextAttempt(state.tried, state.openJob.microBatch, failure.code);
   if (!again) return giveUp(state, failure);
-  const seat = { ...state.seat, microBatch: again.microBatch };
+  const openJob = { ...state.openJob, microBatch: again.microBatch };
   return {
-    state: { ...state, seat, tried: again.tried },
-    effects: [{ type: 'train', job: seat.job, grant: state.grant, microBatch: again.microBatch, restart: true }],
+    state: { ...state, openJob, tried: again.tried },
+    effects: [{ type: 'train', job: openJob.job, lease: state.lease, microBatch: again.microBatch, restart: true }],
   };
 }
 
@@ -193,12 +196,12 @@ function giveUp(
   failure: { leaseId: string; code: string; reason: string },
 ): Step {
   const { leaseId } = failure;
-  const seat = { ...state.seat, failedLeases: state.seat.failedLeases + 1 };
+  const openJob = { ...state.openJob, failedLeases: state.openJob.failedLeases + 1 };
   const told: WorkerEffect = { type: 'send', message: { type: 'lease.failed', leaseId, ...limit(failure) } };
-  if (seat.failedLeases < MAX_FAILED_LEASES) {
-    return { state: { kind: 'ready', seat }, effects: [told, { type: 'forget', leaseId }] };
+  if (openJob.failedLeases < MAX_FAILED_LEASES) {
+    return { state: { kind: 'ready', openJob }, effects: [told, { type: 'forget', leaseId }] };
   }
-  const { jobId } = seat.job;
+  const { jobId } = openJob.job;
   const parting: WorkerEffect = { type: 'send', message: { type: 'job.failed', jobId, ...limit(failure) } };
   return { state: { kind: 'free' }, effects: [told, parting, { type: 'forget', leaseId }, { type: 'close', jobId }] };
 }
@@ -206,22 +209,22 @@ function giveUp(
 /** The lease is settled, whichever way; a word about any other is an echo. */
 function dropLease(state: WorkerState, leaseId: string): Step {
   if (heldLease(state)?.leaseId !== leaseId || state.kind === 'free') return stay(state);
-  return { state: { kind: 'ready', seat: state.seat }, effects: dropHeld(state) };
+  return { state: { kind: 'ready', openJob: state.openJob }, effects: dropHeld(state) };
 }
 
 function dropHeld(state: WorkerState): WorkerEffect[] {
   if (state.kind !== 'training' && state.kind !== 'finished') return [];
-  const { leaseId } = state.grant;
+  const { leaseId } = state.lease;
   const forget: WorkerEffect = { type: 'forget', leaseId };
   return state.kind === 'training' ? [{ type: 'cancel', leaseId }, forget] : [forget];
 }
 
 function leave(state: WorkerState): WorkerEffect[] {
-  return state.kind === 'free' ? [] : [...dropHeld(state), { type: 'close', jobId: state.seat.job.jobId }];
+  return state.kind === 'free' ? [] : [...dropHeld(state), { type: 'close', jobId: state.openJob.job.jobId }];
 }
 
 function isIn(state: WorkerState, jobId: JobId): state is Exclude<WorkerState, { kind: 'free' }> {
-  return state.kind !== 'free' && state.seat.job.jobId === jobId;
+  return state.kind !== 'free' && state.openJob.job.jobId === jobId;
 }
 
 function stay(state: WorkerState, effects: WorkerEffect[] = []): Step {

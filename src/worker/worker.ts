@@ -16,9 +16,9 @@ import type { ReceiptBook } from './receipts';
 import {
   advance,
   type Commit,
-  type Grant,
   heldLease,
-  type OpenJob,
+  type OfferedJob,
+  type OfferedLease,
   type WorkerEffect,
   type WorkerInput,
   type WorkerState,
@@ -165,7 +165,7 @@ class LeaseWorker implements Worker {
     );
   }
 
-  private async open(job: OpenJob, microBatch: number): Promise<void> {
+  private async open(job: OfferedJob, microBatch: number): Promise<void> {
     if (this.closing) return;
     const { jobId } = job;
     const child = this.openJobChild(job);
@@ -191,7 +191,7 @@ class LeaseWorker implements Worker {
     }
   }
 
-  private openJobChild(job: OpenJob): JobChild {
+  private openJobChild(job: OfferedJob): JobChild {
     const { device, processes, threads, timeout } = this.options;
     const fixed = { device, processes, threads, idleMs: timeout.idle, learningMs: timeout.learning };
     const child = new JobChild({ job, dir: this.jobDir(job.jobId), ...fixed }, this.deps);
@@ -200,25 +200,28 @@ class LeaseWorker implements Worker {
   }
 
   private train(effect: Extract<WorkerEffect, { type: 'train' }>): void {
-    const { leaseId } = effect.grant;
-    const lease = this.leases.get(leaseId) ?? { files: new LeaseFiles(this.deps), controller: new AbortController() };
-    this.leases.set(leaseId, lease);
-    this.enqueue(() => this.runLease(effect, lease));
+    const { leaseId } = effect.lease;
+    const openLease = this.leases.get(leaseId) ?? {
+      files: new LeaseFiles(this.deps),
+      controller: new AbortController(),
+    };
+    this.leases.set(leaseId, openLease);
+    this.enqueue(() => this.runLease(effect, openLease));
   }
 
   private async runLease(
-    { grant, job, microBatch, restart }: Extract<WorkerEffect, { type: 'train' }>,
+    { lease, job, microBatch, restart }: Extract<WorkerEffect, { type: 'train' }>,
     { files, controller }: OpenLease,
   ): Promise<void> {
     const { signal } = controller;
-    const { leaseId, round } = grant;
+    const { leaseId, round } = lease;
     if (signal.aborted) return;
     const child = this.child?.job ?? this.openJobChild(job);
     try {
       if (restart) await child.close();
       await child.open(microBatch);
-      const about = { grant, child, files, dir: this.jobDir(job.jobId), waitDataMs: this.options.timeout.wait_data };
-      const commit = await runLease(about, { signal, onProgress: (event) => this.onProgress(grant, event) });
+      const about = { lease, child, files, dir: this.jobDir(job.jobId), waitDataMs: this.options.timeout.wait_data };
+      const commit = await runLease(about, { signal, onProgress: (event) => this.onProgress(lease, event) });
       logCommit(this.deps.logger, round, commit);
       this.take({ type: 'trained', commit });
     } catch (error) {
@@ -230,7 +233,7 @@ class LeaseWorker implements Worker {
     }
   }
 
-  private onProgress({ leaseId, round }: Grant, { step, steps, loss, tokensPerSecond }: Progress): void {
+  private onProgress({ leaseId, round }: OfferedLease, { step, steps, loss, tokensPerSecond }: Progress): void {
     this.deps.send({ type: 'lease.progress', leaseId, step, steps, loss, tokensPerSecond });
     this.deps.logger.debug('Training', { round, step, steps, loss, tokensPerSecond });
   }

@@ -6,9 +6,9 @@ import { silentLogger } from '../../src/lib/logger';
 import { version } from '../../src/lib/version';
 import { openLinkClient } from '../../src/link/client';
 import type { MasterMessage } from '../../src/protocol/link';
+import type { OfferedLease } from '../../src/worker/state';
 import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
 
-type Grant = Extract<MasterMessage, { type: 'lease.grant' }>;
 type Verdict = Extract<MasterMessage, { type: 'update.verdict' }>;
 
 test('updates that are NaN, cut short, or claim more than the lease are rejected and their blocks trained by others', async () => {
@@ -35,13 +35,13 @@ async function openRogue(network: Network) {
   const reasons: string[] = [];
   let isClosed = false;
 
-  async function cheat(grant: Grant): Promise<void> {
-    await link.pull(grant.theta);
-    const tokens = (grant.end - grant.start) * tinyParams.batch * tinyParams.model.context;
-    const update = await forge(grant);
+  async function cheat(lease: OfferedLease): Promise<void> {
+    await link.pull(lease.theta);
+    const tokens = (lease.end - lease.start) * tinyParams.batch * tinyParams.model.context;
+    const update = await forge(lease);
     const claim = reasons.length === 2 ? tokens + 1 : tokens;
-    const lies = { tokens: claim, loss: 0.1, lossCurve: [0.1], seconds: 1, endTheta: grant.theta.sha256 };
-    link.send({ type: 'lease.commit', leaseId: grant.leaseId, update, ...lies });
+    const lies = { tokens: claim, loss: 0.1, lossCurve: [0.1], seconds: 1, endTheta: lease.theta.sha256 };
+    link.send({ type: 'lease.commit', leaseId: lease.leaseId, update, ...lies });
   }
 
   function onVerdict({ accepted, reason = '' }: Verdict): void {
@@ -50,11 +50,11 @@ async function openRogue(network: Network) {
   }
 
   /** The weights as an update, every number NaN; the second time only half of the file. */
-  async function forge(grant: Grant) {
-    const bytes = await readFile(blobs.path(grant.theta.sha256));
+  async function forge(lease: OfferedLease) {
+    const bytes = await readFile(blobs.path(lease.theta.sha256));
     const body = 8 + Number(bytes.readBigUInt64LE(0));
     for (let place = body; place + 4 <= bytes.length; place += 4) bytes.writeFloatLE(Number.NaN, place);
-    const path = `${dir}/forged-${grant.leaseId}`;
+    const path = `${dir}/forged-${lease.leaseId}`;
     await writeFile(path, reasons.length === 1 ? bytes.subarray(0, bytes.length / 2) : bytes);
     return blobs.add(path, { move: true });
   }

@@ -167,7 +167,7 @@ describe('something that is no worker', () => {
     ['a job message', '{"type":"job.ready","jobId":"0x11111111111111111111111111111111"}', 'link/out-of-order', 1008],
     [
       'a pull',
-      { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 1, offset: 0, credit: 1 },
+      { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 1, offset: 0, window: 1 },
       'link/out-of-order',
       1008,
     ],
@@ -220,7 +220,7 @@ describe('something that is no worker', () => {
 });
 
 describe('a proven worker that misbehaves', () => {
-  const pull = { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 10, offset: 10, credit: 1 };
+  const pull = { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 10, offset: 10, window: 1 };
   test.each([
     ['no JSON', '{', 'link/malformed', 1008],
     ['an unknown type', { type: 'sudo' }, 'link/unknown-type', 1008],

@@ -1,5 +1,5 @@
 import type { Address, JobId, Sha256 } from '../../src/domain/ids';
-import type { Commit, Grant, OpenJob } from '../../src/worker/state';
+import type { Commit, OfferedJob, OfferedLease } from '../../src/worker/state';
 import { tinyParams } from './tiny-job';
 
 export const jobId = (digit: string) => `0x${digit.repeat(32)}` as JobId;
@@ -7,7 +7,7 @@ export const blobName = (digit: string) => digit.repeat(64) as Sha256;
 export const ourAddress = `0x${'ab'.repeat(20)}` as Address;
 
 /** Messages of a master as short as a test wants them. */
-export const openJob = (digit = '1'): OpenJob => ({
+export const openJob = (digit = '1'): OfferedJob => ({
   type: 'job.open',
   jobId: jobId(digit),
   params: tinyParams,
@@ -15,7 +15,7 @@ export const openJob = (digit = '1'): OpenJob => ({
   totalBlocks: 100,
 });
 
-export const grant = (leaseId: string, changes: Partial<Grant> = {}): Grant => ({
+export const grant = (leaseId: string, changes: Partial<OfferedLease> = {}): OfferedLease => ({
   type: 'lease.grant',
   jobId: jobId('1'),
   leaseId,

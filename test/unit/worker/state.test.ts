@@ -27,7 +27,7 @@ function brief(effect: WorkerEffect): string {
     case 'commit':
       return `commit ${effect.commit.leaseId}`;
     case 'train':
-      return `${effect.restart ? 'retrain' : 'train'} ${effect.grant.leaseId} by ${effect.microBatch}`;
+      return `${effect.restart ? 'retrain' : 'train'} ${effect.lease.leaseId} by ${effect.microBatch}`;
     case 'open':
       return 'open';
     case 'close':
@@ -130,7 +130,7 @@ describe('advance', () => {
       [cannot, 'free'],
     ]);
     const { effects } = advance(
-      { kind: 'opening', seat: { job: openJob(), microBatch: 4, failedLeases: 0 } },
+      { kind: 'opening', openJob: { job: openJob(), microBatch: 4, failedLeases: 0 } },
       cannot,
       8,
     );

@@ -7,7 +7,7 @@ interface Waiter {
  * An amount that is taken and given back; takers wait their turn. The sender of a blob takes from what its receiver
  * granted; a receiver takes every transfer's window from one pool, so that all of them together stay bounded.
  */
-export class Credit {
+export class Window {
   private readonly waiters: Waiter[] = [];
 
   constructor(private available: number) {}

@@ -1,12 +1,12 @@
-import { Credit } from '../../../src/link/credit';
+import { Window } from '../../../src/link/window';
 
 const always = new AbortController().signal;
 
 /** Takers that note when they got what they wanted. */
-function takers(credit: Credit) {
+function takers(window: Window) {
   const served: string[] = [];
   const take = (name: string, amount: number, signal = always) =>
-    credit.take(amount, signal).then(
+    window.take(amount, signal).then(
       () => void served.push(name),
       () => void served.push(`${name} gave up`),
     );
@@ -14,32 +14,32 @@ function takers(credit: Credit) {
 }
 
 test('default: what is there is taken at once, what is not is waited for', async () => {
-  const credit = new Credit(10);
-  const { served, take, settle } = takers(credit);
+  const window = new Window(10);
+  const { served, take, settle } = takers(window);
   void take('a', 6);
   void take('b', 6);
   await settle();
   expect(served).toEqual(['a']);
-  credit.give(2);
+  window.give(2);
   await settle();
   expect(served).toEqual(['a', 'b']);
 });
 
 test('when somebody wants much, those behind wait too', async () => {
-  const credit = new Credit(5);
-  const { served, take, settle } = takers(credit);
+  const window = new Window(5);
+  const { served, take, settle } = takers(window);
   void take('big', 9);
   void take('small', 1);
   await settle();
   expect(served).toEqual([]);
-  credit.give(5);
+  window.give(5);
   await settle();
   expect(served).toEqual(['big', 'small']);
 });
 
 test('when a waiter gives up, it took nothing and those behind go on', async () => {
-  const credit = new Credit(5);
-  const { served, take, settle } = takers(credit);
+  const window = new Window(5);
+  const { served, take, settle } = takers(window);
   const stop = new AbortController();
   void take('big', 9, stop.signal);
   void take('small', 5);

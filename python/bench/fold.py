@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from emeth.files.codec import CHUNK, chunks, decode_chunk, encode_chunk, encode_file, write_theta
 from emeth.files.tensors import TensorSpec
-from emeth.rounds.outer import fold
+from emeth.rounds.fold import fold
 from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
 
 

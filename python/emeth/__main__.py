@@ -1,4 +1,4 @@
-"""`python -m emeth`: a child process of an Emeth node. See `src/protocol/trainer.ts` for what it reads and says.
+"""`python -m emeth`: a child process of an Emeth node. See `src/protocol/trainer.ts` for what it reads and reports.
 
 Exit status: 0 done, 64 bad spec, 75 try again later, anything else a crash.
 """
@@ -15,7 +15,7 @@ EXIT_TRY_LATER = 75
 
 
 def main() -> int:
-    """Read the spec, do what it says, and turn the outcome into an exit status."""
+    """Read the spec, run it, and turn the outcome into an exit status."""
     try:
         outbox = Outbox()
     except OSError:
@@ -67,5 +67,5 @@ if __name__ == "__main__":
     status = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: a thread still reads stdin, and a shutdown in order would wait for it.
+    # Not sys.exit: a thread still reads stdin, and an orderly shutdown would wait for it.
     os._exit(status)

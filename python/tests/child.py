@@ -63,7 +63,7 @@ def train_spec(
 
 
 class Child:
-    """`python -m emeth` with stdin and descriptor 3 in our hands."""
+    """`python -m emeth` with stdin and descriptor 3 held by the test."""
 
     def __init__(self, spec: Json | str) -> None:
         read_end, write_end = os.pipe()

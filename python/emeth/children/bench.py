@@ -21,7 +21,7 @@ _SECONDS = 1.2
 
 
 def run(spec: BenchSpec, outbox: Outbox) -> None:
-    """Measure and say it."""
+    """Measure, and report the result."""
     outbox.emit("ready", device=spec.device, threads=torch.get_num_threads(), parameters=0)
     outbox.emit(
         "benched",
@@ -32,7 +32,7 @@ def run(spec: BenchSpec, outbox: Outbox) -> None:
 
 
 def measure(device: str, seconds: float) -> float:
-    """GFLOP/s of forward, backward and optimiser together, over about so many seconds."""
+    """GFLOP/s of forward, backward and optimiser together, over about the given number of seconds."""
     shape = _CPU_SHAPE if device == "cpu" else _CUDA_SHAPE
     model = build(shape, device)
     for (_, values), (_, weight) in zip(initial_tensors(shape, seed=0), sorted(model.named_parameters()), strict=True):

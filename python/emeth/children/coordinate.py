@@ -59,7 +59,7 @@ class Coordinator:
             return 0
 
     def answer(self, line: bytes) -> None:
-        """Do one command; whatever goes wrong with it is its answer."""
+        """Run one command; a failure becomes its answer."""
         value = parse_json(line)
         try:
             self._do(parse_coordinate_command(value))

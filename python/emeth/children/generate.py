@@ -15,7 +15,7 @@ from emeth.wire.spec import GenerateSpec
 
 
 def run(spec: GenerateSpec, outbox: Outbox) -> None:
-    """Continue the prompt; the text said includes it."""
+    """Continue the prompt; the reported text includes it."""
     from tokenizers import Tokenizer
 
     path = Path(spec.directory, "tokenizer.json")

@@ -25,7 +25,7 @@ from emeth.wire.spec import Params
 
 # Where a text may be cut, best first. A cut lies after the separator.
 _SEPARATORS = (b"<|endoftext|>", b"\n\n\n", b"\n\n", b"\n", b" ")
-# How far beyond the wished place a cut may lie, as a part of the held-out text.
+# How far beyond the wanted place a cut may lie, as a part of the held-out text.
 _CUT_SLACK = 0.25
 
 
@@ -69,21 +69,21 @@ def read_text(path: str, max_bytes: int) -> bytes:
 
 
 def split_place(text: bytes, validation: float) -> int:
-    """Where the held-out part begins: the first best boundary at or after the wished place."""
-    wished = round(len(text) * (1 - validation))
-    limit = wished + max(1, int((len(text) - wished) * _CUT_SLACK))
+    """Where the held-out part begins: the first best boundary at or after the wanted place."""
+    wanted = round(len(text) * (1 - validation))
+    limit = wanted + max(1, int((len(text) - wanted) * _CUT_SLACK))
     for separator in _SEPARATORS:
-        # A separator that ends exactly at the wished place is a boundary there.
-        found = text.find(separator, max(0, wished - len(separator)), limit)
+        # A separator that ends exactly at the wanted place is a boundary there.
+        found = text.find(separator, max(0, wanted - len(separator)), limit)
         if found >= 0:
             return found + len(separator)
-    while wished < len(text) and text[wished] & 0xC0 == 0x80:  # never inside a character
-        wished += 1
-    return wished
+    while wanted < len(text) and text[wanted] & 0xC0 == 0x80:  # never inside a character
+        wanted += 1
+    return wanted
 
 
 def prepare(params: Params, dataset: str, max_bytes: int, work_dir: str) -> Prepared:
-    """Check, tokenise and split a dataset; the same job and bytes are not worked through twice."""
+    """Check, tokenise and split a dataset; a second call for the same job and bytes reuses the files."""
     text = read_text(dataset, max_bytes)
     key = _key(params, text)
     done = _load_prepared(work_dir)
@@ -166,7 +166,7 @@ class Corpus:
         return writer.done()
 
     def validation(self, max_sequences: int) -> Tokens:
-        """Held-out sequences [n, context + 1]: all of them, or at most so many, spread evenly."""
+        """Held-out sequences [n, context + 1]: all of them, or at most `max_sequences`, spread evenly."""
         tokens = _read_part(f"{self._work_dir}/validation.safetensors")
         context, total = self._params.model.context, self.prepared.validation_sequences
         windows = np.lib.stride_tricks.sliding_window_view(tokens, context + 1)[::context][:total]

@@ -98,7 +98,7 @@ def make_tokenizer(params: ByteTokenizer | BpeTokenizer, train_text: bytes) -> T
 
 
 def load_tokenizer(params: ByteTokenizer | BpeTokenizer, path: str) -> Tokenizer:
-    """A tokenizer saved before."""
+    """Load a tokenizer that `save` wrote."""
     if isinstance(params, ByteTokenizer):
         return Bytes()
     from tokenizers import Tokenizer as Inner

@@ -34,7 +34,7 @@ def encoded_layout(codec: str, theta: Layout) -> dict[str, TensorSpec]:
 
 
 def encode_chunk(codec: str, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Payload and scales of consecutive numbers that begin at a block boundary; scales are empty but for int8."""
+    """Payload and scales of consecutive numbers that begin at a block boundary; scales are empty except for int8."""
     if codec == "int8":
         return _quantise(values)
     payload = values.to(torch.bfloat16 if codec == "bf16" else torch.float32)
@@ -42,7 +42,7 @@ def encode_chunk(codec: str, values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decode_chunk(codec: str, payload: Tensor, scales: Tensor, out: Tensor) -> None:
-    """Undo `encode_chunk` into `out`."""
+    """Decode what `encode_chunk` made, into `out`."""
     if codec != "int8":
         out.copy_(payload)
         return
@@ -80,7 +80,7 @@ def raw(tensor: Tensor) -> memoryview:
 
 
 def empty_payload(codec: str, count: int) -> Tensor:
-    """A buffer for the payload of so many numbers."""
+    """A buffer for the payload of `count` numbers."""
     dtypes = {"int8": torch.int8, "bf16": torch.bfloat16, "fp32": torch.float32}
     return torch.empty(count, dtype=dtypes[codec])
 

@@ -157,7 +157,7 @@ def hash_tensors(layout: Layout, buffers: Iterable[Any]) -> str:
 
 class TensorReader:
     """An open file whose header has been checked. Data are copied out of it piece by piece, never mapped: a file that
-    shrinks under us is an error instead of a crash, and resident memory stays what we allocated."""
+    shrinks while it is read is an error instead of a crash, and resident memory stays bounded."""
 
     def __init__(self, path: str, expected: Layout | None = None) -> None:
         self.path = path

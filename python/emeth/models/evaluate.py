@@ -23,7 +23,7 @@ _BATCH_SCORES = 2**24
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """Mean nats per token and per byte, over so many tokens."""
+    """Mean nats per token and per byte, and the number of tokens."""
 
     loss: float
     tokens: int

@@ -1,4 +1,4 @@
-"""The result of a job: a Hugging Face directory that `transformers` loads with no code of ours."""
+"""The result of a job: a Hugging Face directory that `transformers` loads without any code of this project."""
 
 import json
 import shutil

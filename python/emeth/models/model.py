@@ -122,7 +122,7 @@ class Gpt(nn.Module):
 
 
 def build(shape: Shape, device: torch.device | str = "cpu") -> Gpt:
-    """A model with its memory allocated and nothing in it yet."""
+    """A model with its memory allocated, not yet initialised."""
     with torch.device("meta"):
         model = Gpt(shape)
     return model.to_empty(device=device)

@@ -19,7 +19,7 @@ from emeth.files.tensors import FileRef, Layout, TensorReader, TensorSpec, Tenso
 from emeth.rounds.update_gate import inner_products, robust_weights
 from emeth.wire.spec import Fold, OuterParams
 
-# Norms of so many updates of earlier rounds join the median.
+# The norms of this many earlier updates join the median.
 NORM_MEMORY = 32
 
 

@@ -62,7 +62,7 @@ def _start(spec: TrainSpec, path: str) -> subprocess.Popen[bytes]:
 def _relay(server: socket.socket, inbox: Inbox, team: subprocess.Popen[bytes]) -> None:
     """Both directions at once; ends when stdin does, or when the processes end."""
     ended = threading.Event()
-    # A server that nobody will ever connect to is woken by its shutdown.
+    # Shutting the server down wakes an `accept` that no process will answer any more.
     waiter = threading.Thread(target=_shut_when_ended, args=(team, server), daemon=True)
     waiter.start()
     try:
@@ -102,7 +102,7 @@ def _pump_events(connection: socket.socket, ended: threading.Event) -> None:
 
 
 def _stop(team: subprocess.Popen[bytes]) -> None:
-    """The processes end by themselves once the socket is closed; these are the harder ways."""
+    """The processes end by themselves once the socket is closed; otherwise they are terminated, then killed."""
     ends: list[Callable[[], None]] = [lambda: None, team.terminate, team.kill]
     for end in ends:
         end()

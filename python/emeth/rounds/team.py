@@ -10,7 +10,7 @@ GO, CANCEL, CLOSE = 0, 1, 2
 
 
 class Team(Protocol):
-    """What the training loop asks of the processes beside it."""
+    """The processes that train together, as the training loop sees them."""
 
     rank: int
     size: int
@@ -24,11 +24,11 @@ class Team(Protocol):
         ...
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[object]:
-        """A context in which gradients are kept to oneself."""
+        """A context in which gradients stay in this process."""
         ...
 
     def rows(self, batch: int) -> tuple[slice, float]:
-        """Rows of a block that are this process's, and their weight: 0 for one that joins in only to keep step."""
+        """Rows of a block that are this process's, and their weight: 0 for a process that only keeps step."""
         ...
 
     def share(self, line: bytes | None) -> bytes:

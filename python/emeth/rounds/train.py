@@ -84,7 +84,7 @@ class Trainer:
         self._theta_sha256 = ""
 
     def say_ready(self) -> None:
-        """Tell the parent that commands may come."""
+        """Report to the parent that commands may be sent."""
         threads = torch.get_num_threads()
         self._emit("ready", device=str(self._device), threads=threads, parameters=self._num_parameters)
 
@@ -102,7 +102,7 @@ class Trainer:
         return line
 
     def answer(self, line: bytes) -> None:
-        """Do one command; whatever goes wrong with it is its answer."""
+        """Run one command; a failure becomes its answer."""
         value = parse_json(line)
         command_id = value.get("id") if isinstance(value, dict) else None
         if not isinstance(command_id, int):
@@ -204,7 +204,7 @@ class Trainer:
         if source.base != self._theta_sha256:
             held = self._theta_sha256 or "none"
             raise Failure("model/wrong-base", f"The delta is for θ {source.base}; this child holds {held}.")
-        # A delta that fails half-way must not leave a θ with a name it does not deserve.
+        # A delta that fails half-way must not leave a changed θ under the old hash.
         self._theta_sha256 = ""
         reader = EncodedReader(source.delta, self._params.codec, self._layout)
         try:
@@ -231,7 +231,7 @@ class Trainer:
         return encode_file(out, self._params.codec, self._layout, difference)
 
     def _stop_if_told(self, command_id: int) -> None:
-        """Between two steps: has the parent gone, or does it want this round no more?"""
+        """Between two steps: is the parent gone, or has it cancelled this round?"""
         order = GO
         if self._inbox is not None:
             order = self._order(self._inbox, command_id)

@@ -16,7 +16,7 @@ from emeth.files.tensors import Layout
 
 # An update longer than this many times the median is scaled down to it.
 NORM_LIMIT = 3.0
-# From so many updates on, those far from the others' centre are pulled towards it.
+# From this many updates on, those far from the others' centre are pulled towards it.
 CENTRED_FROM = 4
 _CENTRE_LIMIT = 1.25
 _CENTRE_STEPS = 5

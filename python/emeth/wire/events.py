@@ -21,7 +21,7 @@ class Failure(Exception):
 
 
 class InboxClosed(Exception):
-    """The parent closed our stdin: stop whatever is running and end."""
+    """The parent closed stdin: stop whatever is running and exit."""
 
 
 class Outbox:
@@ -32,7 +32,7 @@ class Outbox:
         self._fd = fd
 
     def emit(self, kind: str, **fields: object) -> None:
-        """Say something to the parent. Numbers must be finite: JSON has no NaN."""
+        """Send an event to the parent. Numbers must be finite: JSON has no NaN."""
         line = json.dumps({"type": kind, **fields}, allow_nan=False, separators=(",", ":")).encode() + b"\n"
         while line:
             line = line[os.write(self._fd, line) :]

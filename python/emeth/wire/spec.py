@@ -1,4 +1,4 @@
-"""What the parent says: specs and commands, mirroring `src/protocol/trainer.ts` and `src/protocol/job-params.ts`."""
+"""Specs and commands of the parent, mirroring `src/protocol/trainer.ts` and `src/protocol/job-params.ts`."""
 
 import json
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class OuterParams:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
-    """A job's parameters with nothing left open; the defaults are the parent's business."""
+    """A job's parameters with nothing left open; the parent applies the defaults."""
 
     program: Literal["lm"]
     model: ModelShape

@@ -1,3 +1,5 @@
+"""From a text to blocks: the held-out part, shards, and the order of blocks."""
+
 import itertools
 import json
 from pathlib import Path

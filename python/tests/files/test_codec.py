@@ -1,3 +1,5 @@
+"""Codecs and files of tensors: round trips, golden bytes, and what is refused."""
+
 import struct
 from pathlib import Path
 

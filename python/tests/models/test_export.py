@@ -1,3 +1,5 @@
+"""The exported directory, loaded by `transformers` and by the `generate` child."""
+
 import json
 from pathlib import Path
 

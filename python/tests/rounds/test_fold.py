@@ -1,3 +1,5 @@
+"""The fold against the same formulas in plain PyTorch, and the weights of deviating updates."""
+
 from pathlib import Path
 
 import numpy as np

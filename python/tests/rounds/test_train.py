@@ -1,3 +1,5 @@
+"""The inner loop: schedules, reproducibility, resumption, and two processes against one."""
+
 import sys
 from collections.abc import Iterator
 from pathlib import Path

@@ -2,8 +2,8 @@ import { fetchOpenJobs } from '../board/client';
 import { requestsIn } from '../chain/acts/requests';
 import type { Chain } from '../chain/rpc/client';
 import type { Logger } from '../lib/logger';
-import { applyEvents } from '../master/chain-follower';
 import type { Store } from '../store/open';
+import { applyEvents } from './chain-follower';
 
 /**
  * Puts the jobs that a board calls open into the queue, so that a fresh master need not read the chain's whole past before it sees

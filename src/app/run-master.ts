@@ -7,12 +7,15 @@ import { watchSizes } from '../board/sizes';
 import { type Emeth, openEmeth } from '../chain/acts/emeth';
 import { payAll } from '../chain/acts/pay';
 import { buildPayouts } from '../chain/acts/payouts';
+import type { CoreEvent } from '../chain/contract/events';
+import type { ChainCursor } from '../chain/reading/final-reader';
 import { watchChain } from '../chain/reading/watcher';
 import { type Chain, openChain } from '../chain/rpc/client';
 import { openSender } from '../chain/sending/sender';
 import { openWallet, recoverTyped, type Wallet } from '../chain/sending/wallet';
 import { listenAddress, storageAddress } from '../config/derived';
 import type { MasterConfig } from '../config/schema';
+import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
 import { ipGuard } from '../http/ip-guard';
 import { openHttp } from '../http/server';
@@ -25,7 +28,9 @@ import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
 import { lockDataDir } from '../store/lock';
+import type { Store } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
+import { applyEvents } from './chain-follower';
 import { loadRole, openRoleLogger, stopSignal } from './context';
 import { keyOf } from './keys';
 import { mountMaster } from './master-routes';
@@ -62,7 +67,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     signal,
     chain: masterChain(chain, openEmeth(chain, sender, wallet)),
     storage: masterStorage(config, blobs, wallet),
-    index: indexFinal,
+    record: recordFinal,
     openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),
   });
   await using http = await openHttp(
@@ -108,6 +113,13 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
   await untilAllEnd([master.run(), watching, sizes, sender.keep()], stop);
   logger.info('Master stopped');
+}
+
+/** Writes final events into the queue and into the board's index. */
+async function recordFinal(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<ChainMove[]> {
+  const moves = await applyEvents(tx, events);
+  await indexFinal(tx, events, cursor);
+  return moves;
 }
 
 function masterChain(chain: Chain, emeth: Emeth): MasterChain {

@@ -34,7 +34,7 @@ function toIndexed(event: CoreEvent): IndexedEvent {
     logIndex,
     state: move?.state,
     node: move?.node,
-    request: event.type === 'JobRequested' ? event : undefined,
+    request: move?.request,
     facts: Object.fromEntries(facts.map(([key, value]) => [key, String(value)])),
   };
 }

@@ -1,12 +1,12 @@
 import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
+import type { ChainMove } from '../domain/chain-move';
 import { WorkerHub } from '../fleet/worker-hub';
 import { AppError } from '../lib/errors';
 import type { Peer } from '../link/server';
 import type { AdminApi } from '../protocol/admin';
 import type { WorkerMessage } from '../protocol/link';
 import type { Store } from '../store/open';
-import { applyEvents as applyToQueue } from './chain-follower';
 import type { JobRunDeps } from './job-run';
 import { Scheduler, type SchedulerOptions } from './scheduler';
 import { describeJob, viewJob } from './status';
@@ -32,13 +32,13 @@ export interface Master {
 export type MasterError = { code: 'job/not-found'; jobId: string };
 
 interface MasterDeps extends Omit<JobRunDeps, 'hub'> {
-  /** Writes final events into whatever else keeps them, in the same transaction. */
-  index(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
+  /** Writes final events into the queue and whatever else keeps them, inside `tx`; returns the moves they stand for. */
+  record(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<readonly ChainMove[]>;
 }
 
 /** Puts the master together: hub, scheduler, chain follower and the operator's view of them. */
 export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master {
-  const { store, clock, logger, chain, wallet, index } = deps;
+  const { store, clock, logger, chain, wallet, record } = deps;
   // Masters that share a database read the chain each for itself.
   const cursorId = `${chain.chainId}:${chain.contract}:${wallet.address}`;
   const hub: WorkerHub = new WorkerHub({
@@ -63,10 +63,9 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
     loadCursors: () => store.cursors.findPair(cursorId),
     async applyEvents(events, cursor) {
       const moves = await store.transaction(async (tx) => {
-        const told = await applyToQueue(tx, events);
-        await index(tx, events, cursor);
+        const recorded = await record(tx, events, cursor);
         await tx.cursors.save(cursorId, cursor);
-        return told;
+        return recorded;
       });
       for (const move of moves) scheduler.find(move.jobId)?.onChainState(move.state, move.node);
     },

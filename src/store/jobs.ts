@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Insertable, type Kysely, MysqlAdapter, type Selectable, type Updateable } from 'kysely';
 import { z } from 'zod';
+import type { ChainMove, NewJob } from '../domain/chain-move';
 import { Address, JobId, Sha256, Wei } from '../domain/ids';
 import { type ChainState, canMove, isTerminal, type JobState } from '../domain/job';
 import type { Share } from '../domain/shares';
@@ -19,15 +20,7 @@ export interface StoredResult {
   blobs: Sha256[];
 }
 
-export interface JobRow {
-  id: JobId;
-  requester: Address;
-  dataset: string;
-  params: string;
-  feeWei: bigint;
-  fuelLimit: bigint;
-  deadlineMs: number;
-  requestedBlock: number;
+export interface JobRow extends NewJob {
   chainState: ChainState;
   /** The node that took it on chain. */
   node?: Address | undefined;
@@ -39,21 +32,6 @@ export interface JobRow {
   /** The master's plan; its shape is the master's business. */
   plan?: unknown;
   result?: StoredResult | undefined;
-}
-
-export type NewJob = Pick<
-  JobRow,
-  'id' | 'requester' | 'dataset' | 'params' | 'feeWei' | 'fuelLimit' | 'deadlineMs' | 'requestedBlock'
->;
-
-/** Where an event of the chain left its job. */
-export interface ChainNote {
-  jobId: JobId;
-  state: ChainState;
-  /** The node that took the job or submitted its result. */
-  node?: Address | undefined;
-  /** Of the request alone. */
-  request?: NewJob | undefined;
 }
 
 export interface JobFacts {
@@ -92,11 +70,11 @@ export class Jobs {
    * nothing to us. Told again what it was told last, it writes nothing, except that a job which a master has put back into the
    * queue meanwhile leaves it again. Returns the jobs that were new.
    */
-  applyChain(notes: readonly ChainNote[]): Promise<JobId[]> {
+  applyChain(moves: readonly ChainMove[]): Promise<JobId[]> {
     return inTransaction(this.db, async (tx) => {
       await lockChainNews(tx);
-      const byJob = new Map<JobId, ChainNote[]>(notes.map(({ jobId }) => [jobId, []]));
-      for (const note of notes) byJob.get(note.jobId)?.push(note);
+      const byJob = new Map<JobId, ChainMove[]>(moves.map(({ jobId }) => [jobId, []]));
+      for (const move of moves) byJob.get(move.jobId)?.push(move);
       const added: JobId[] = [];
       for (const part of inParts([...byJob])) added.push(...(await this.applyPart(tx, part)));
       return added;
@@ -104,7 +82,7 @@ export class Jobs {
   }
 
   /** Reading years of a chain is mostly new jobs: these take one statement, their history another. */
-  private async applyPart(tx: Kysely<Tables>, part: readonly [JobId, ChainNote[]][]): Promise<JobId[]> {
+  private async applyPart(tx: Kysely<Tables>, part: readonly [JobId, ChainMove[]][]): Promise<JobId[]> {
     const known = await lockFollowed(
       tx,
       part.map(([id]) => id),
@@ -112,10 +90,10 @@ export class Jobs {
     const atMs = this.clock.now();
     const added: Insertable<JobsTable>[] = [];
     const history: Insertable<JobEventsTable>[] = [];
-    for (const [id, notes] of part) {
+    for (const [id, moves] of part) {
       const before = known.get(id);
-      const { after, request, moves } = follow(before, notes);
-      history.push(...moves.map((move) => ({ job_id: id, ...move, at_ms: atMs })));
+      const { after, request, changes } = follow(before, moves);
+      history.push(...changes.map((change) => ({ job_id: id, ...change, at_ms: atMs })));
       if (!after || isDeepStrictEqual(after, before)) continue;
       if (request) added.push({ ...newRow(request), ...after, created_at_ms: atMs, updated_at_ms: atMs });
       else
@@ -218,25 +196,25 @@ async function lockFollowed(tx: Kysely<Tables>, ids: readonly JobId[]): Promise<
   return new Map(rows.map(({ id, ...followed }) => [id, followed]));
 }
 
-/** What a job's notes, oldest first, make of it: `request` if it is new, and the moves of its state for the history. */
-function follow(known: Followed | undefined, notes: readonly ChainNote[]) {
+/** Applies a job's chain moves, oldest first. Returns its new columns, the `request` of a new job, and its own changes of state. */
+function follow(known: Followed | undefined, moves: readonly ChainMove[]) {
   let after = known;
   let request: NewJob | undefined;
-  const moves: Pick<Followed, 'state' | 'reason'>[] = [];
-  for (const note of notes) {
+  const changes: Pick<Followed, 'state' | 'reason'>[] = [];
+  for (const move of moves) {
     const before = after;
-    if (after) after = followOne(after, note);
-    else if (note.request) {
-      request = note.request;
-      after = { chain_state: note.state, node: null, state: 'queued', reason: null };
+    if (after) after = followOne(after, move);
+    else if (move.request) {
+      request = move.request;
+      after = { chain_state: move.state, node: null, state: 'queued', reason: null };
     }
-    if (after && after.state !== before?.state) moves.push({ state: after.state, reason: after.reason });
+    if (after && after.state !== before?.state) changes.push({ state: after.state, reason: after.reason });
   }
-  return { after, request, moves };
+  return { after, request, changes };
 }
 
 /** An end is never left, and a job nobody of ours works on follows the chain: taken by another node or ended, it leaves the queue. */
-function followOne(job: Followed, { state, node, request }: ChainNote): Followed {
+function followOne(job: Followed, { state, node, request }: ChainMove): Followed {
   if (request || isTerminal(job.chain_state as ChainState)) return job;
   const told = { ...job, chain_state: state, node: node ?? job.node };
   const isIdle = job.state === 'queued' || job.state === 'skipped';

@@ -1,4 +1,4 @@
-import type { NewJob } from '../../src/store/jobs';
+import type { NewJob } from '../../src/domain/chain-move';
 import type { Store } from '../../src/store/open';
 
 /** Adds a job to the queue as the event of its request does. Returns whether it was new. */

@@ -1,20 +1,13 @@
-import type { Address, JobId } from '../../domain/ids';
-import type { ChainState } from '../../domain/job';
+/** The effect of each contract event on its job's state. */
+import type { ChainMove, NewJob } from '../../domain/chain-move';
 import type { CoreEvent } from './events';
 
-/** A job's change of state as the chain tells it. */
-export interface ChainMove {
-  jobId: JobId;
-  state: ChainState;
-  node?: Address | undefined;
-}
-
-/** Where an event leaves its job; undefined for one that changes no state. */
+/** Returns the state in which an event leaves its job; undefined for an event that changes no state. */
 export function moveOf(event: CoreEvent): ChainMove | undefined {
   const { jobId } = event;
   switch (event.type) {
     case 'JobRequested':
-      return { jobId, state: 'REQUESTED' };
+      return { jobId, state: 'REQUESTED', request: newJob(event) };
     case 'JobCanceled':
       return { jobId, state: 'CANCELED' };
     case 'JobExpired':
@@ -37,4 +30,9 @@ export function moveOf(event: CoreEvent): ChainMove | undefined {
     default:
       return undefined;
   }
+}
+
+function newJob(event: Extract<CoreEvent, { type: 'JobRequested' }>): NewJob {
+  const { jobId: id, requester, dataset, params, feeWei, fuelLimit, deadlineMs, blockNumber: requestedBlock } = event;
+  return { id, requester, dataset, params, feeWei, fuelLimit, deadlineMs, requestedBlock };
 }

@@ -1,10 +1,10 @@
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import { createConnection } from 'mysql2/promise';
+import { applyEvents } from '../../../src/app/chain-follower';
 import type { CoreEvent } from '../../../src/chain/contract/events';
 import { Address, JobId } from '../../../src/domain/ids';
 import { systemClock } from '../../../src/lib/clock';
-import { applyEvents } from '../../../src/master/chain-follower';
 import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
 import { startMariadb, type TestServer } from '../../support/mariadb';
 import { openScratch } from '../../support/scratch';

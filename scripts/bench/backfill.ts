@@ -19,7 +19,7 @@ import { indexFinal } from '../../src/board/indexer';
 import { type CoreEvent, coreInterface, decodeEvent } from '../../src/chain/contract/events';
 import { decodeLog, type RawLog } from '../../src/chain/contract/logs';
 import type { ChainCursor } from '../../src/chain/reading/final-reader';
-import { watchChain } from '../../src/chain/reading/watcher';
+import { watchChain } from '../../src/chain/reading/poll-loop';
 import { EndpointPool } from '../../src/chain/rpc/endpoints';
 import { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';

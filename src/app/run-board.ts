@@ -4,7 +4,7 @@ import { datasetSize } from '../blobs/dataset';
 import { indexFinal, indexTentative } from '../board/indexer';
 import { boardRoutes } from '../board/routes';
 import { watchSizes } from '../board/sizes';
-import { watchChain } from '../chain/reading/watcher';
+import { watchChain } from '../chain/reading/poll-loop';
 import { openChain } from '../chain/rpc/client';
 import { listenAddress } from '../config/derived';
 import { openHttp } from '../http/server';

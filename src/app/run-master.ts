@@ -9,7 +9,7 @@ import { payAll } from '../chain/acts/pay';
 import { buildPayouts } from '../chain/acts/payouts';
 import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
-import { watchChain } from '../chain/reading/watcher';
+import { watchChain } from '../chain/reading/poll-loop';
 import { type Chain, openChain } from '../chain/rpc/client';
 import { openSender } from '../chain/sending/sender';
 import { openWallet, recoverTyped, type Wallet } from '../chain/sending/wallet';

@@ -5,7 +5,7 @@ import { fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
 import { openEmeth } from '../chain/acts/emeth';
 import { buildPayouts } from '../chain/acts/payouts';
-import { watchChain } from '../chain/reading/watcher';
+import { watchChain } from '../chain/reading/poll-loop';
 import { type Chain, openChain } from '../chain/rpc/client';
 import { openSender } from '../chain/sending/sender';
 import { openWallet } from '../chain/sending/wallet';

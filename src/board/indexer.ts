@@ -1,7 +1,7 @@
 import type { CoreEvent } from '../chain/contract/events';
 import { moveOf } from '../chain/contract/moves';
 import type { ChainCursor } from '../chain/reading/final-reader';
-import type { TentativeBatch } from '../chain/reading/tentative-reader';
+import type { TentativeBatch } from '../chain/reading/reorg-reader';
 import type { IndexedEvent } from '../store/board';
 import type { Store } from '../store/open';
 

@@ -1,6 +1,6 @@
 import type { CoreEvent } from '../../src/chain/contract/events';
 import type { ChainCursor } from '../../src/chain/reading/final-reader';
-import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/reading/watcher';
+import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/reading/poll-loop';
 import type { Chain } from '../../src/chain/rpc/client';
 import { systemClock } from '../../src/lib/clock';
 import { type Logger, silentLogger } from '../../src/lib/logger';

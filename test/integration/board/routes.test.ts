@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { fetchBoardPage } from '../../../src/board/client';
 import { indexFinal, indexTentative } from '../../../src/board/indexer';
 import { boardRoutes } from '../../../src/board/routes';
-import { watchChain } from '../../../src/chain/reading/watcher';
+import { watchChain } from '../../../src/chain/reading/poll-loop';
 import { openChain } from '../../../src/chain/rpc/client';
 import { openHttp } from '../../../src/http/server';
 import { systemClock as clock } from '../../../src/lib/clock';

@@ -8,7 +8,7 @@ import { type Logger, silentLogger } from '../../../../src/lib/logger';
 import { devKeys } from '../../../../src/runner/anvil';
 import { ChainReader, until } from '../../../support/chain-reader';
 import { type Escrow, openEscrow } from '../../../support/escrow';
-import { type Lie, type LyingNode, openLyingNode } from '../../../support/lying-node';
+import { type Lie, type LyingNode, openLyingNode } from '../../../support/forging-node';
 
 let escrow: Escrow;
 let first: LyingNode;

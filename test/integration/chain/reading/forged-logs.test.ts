@@ -3,7 +3,7 @@ import { systemClock } from '../../../../src/lib/clock';
 import { silentLogger } from '../../../../src/lib/logger';
 import { ChainReader, until } from '../../../support/chain-reader';
 import { coreInterface, type Escrow, openEscrow } from '../../../support/escrow';
-import { type Lie, type LyingNode, openLyingNode, WIDE } from '../../../support/lying-node';
+import { type Lie, type LyingNode, openLyingNode, WIDE } from '../../../support/forging-node';
 
 let escrow: Escrow;
 let chain: Chain;

@@ -1,11 +1,15 @@
-import type { LogReader } from '../../../../src/chain/reading/log-reader';
 import { type ChainHeader, Disagreement } from '../../../../src/chain/reading/log-source';
-import { type TentativeBatch, TentativeReader } from '../../../../src/chain/reading/tentative-reader';
+import { ReorgReader, type TentativeBatch } from '../../../../src/chain/reading/reorg-reader';
 import { silentLogger } from '../../../../src/lib/logger';
 
 const HEAD = 40;
 const hash = (number: number) => `0x${number}`;
-const block = (number: number) => ({ number, hash: hash(number), parentHash: hash(number - 1) }) as ChainHeader;
+const block = (number: number): ChainHeader => ({
+  number,
+  hash: hash(number),
+  parentHash: hash(number - 1),
+  logsBloom: '0x',
+});
 
 /** A reader of blocks 0 to `HEAD`, of which `isTroubled` says by number and count of readings which cannot be read. */
 function openReader(isTroubled: (number: number, reading: number) => boolean) {
@@ -17,8 +21,8 @@ function openReader(isTroubled: (number: number, reading: number) => boolean) {
     if (isTroubled(number, readings)) throw new Disagreement(`Nodes do not agree about block ${number}`);
     return [];
   };
-  const tentative = new TentativeReader(undefined, 0, {
-    reader: { source, blockEvents } as unknown as LogReader,
+  const tentative = new ReorgReader(undefined, 0, {
+    reader: { source, blockEvents },
     logger: silentLogger,
     checkFinal: async () => undefined,
     onTentative: async (batch) => void batches.push(batch),

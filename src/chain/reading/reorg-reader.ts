@@ -2,7 +2,7 @@ import type { Logger } from '../../lib/logger';
 import type { CoreEvent } from '../contract/events';
 import type { ChainCursor } from './final-reader';
 import type { LogReader } from './log-reader';
-import { type ChainHeader, Disagreement } from './log-source';
+import { type ChainHeader, Disagreement, type LogSource } from './log-source';
 
 export interface TentativeBatch {
   /** All that was told before about this block and later ones is void. */
@@ -11,8 +11,8 @@ export interface TentativeBatch {
   cursor: ChainCursor;
 }
 
-interface TentativeDeps {
-  reader: LogReader;
+interface ReorgDeps {
+  reader: Pick<LogReader, 'blockEvents'> & { source: Pick<LogSource, 'head' | 'block'> };
   logger: Logger;
   /** Throws when our last final block is no longer in the chain. */
   checkFinal(): Promise<void>;
@@ -22,14 +22,14 @@ interface TentativeDeps {
 const MAX_BLOCKS = 64;
 
 /** Reads the blocks that are not final yet, one by one along their parents, and says from where on they were replaced. */
-export class TentativeReader {
+export class ReorgReader {
   /** Blocks we stand on, oldest first: the last final one, then those told about since we began. */
   private path: ChainCursor[];
 
   constructor(
     cursor: ChainCursor | undefined,
     private readonly fromBlock: number,
-    private readonly deps: TentativeDeps,
+    private readonly deps: ReorgDeps,
   ) {
     this.path = cursor ? [cursor] : [];
   }

@@ -4,7 +4,7 @@ import { silentLogger } from '../../../../src/lib/logger';
 import { openStore } from '../../../../src/store/open';
 import { ChainReader, until } from '../../../support/chain-reader';
 import { type Escrow, openEscrow } from '../../../support/escrow';
-import { openLyingNode } from '../../../support/lying-node';
+import { openLyingNode } from '../../../support/forging-node';
 import { openScratch } from '../../../support/scratch';
 
 let escrow: Escrow;

@@ -6,7 +6,7 @@ import type { Chain } from '../rpc/client';
 import { type ChainCursor, type FinalOptions, FinalReader } from './final-reader';
 import { LogReader } from './log-reader';
 import { LogSource } from './log-source';
-import { type TentativeBatch, TentativeReader } from './tentative-reader';
+import { ReorgReader, type TentativeBatch } from './reorg-reader';
 
 export interface WatcherOptions extends FinalOptions {
   pollMs: number;
@@ -75,6 +75,6 @@ async function openReaders(
   const final = new FinalReader(cursors.final, options, { reader, logger, onFinal });
   if (!onTentative) return () => final.step();
   const deps = { reader, logger, onTentative, checkFinal: () => final.checkCursor() };
-  const tentative = new TentativeReader(cursors.tentative, options.fromBlock ?? 0, deps);
+  const tentative = new ReorgReader(cursors.tentative, options.fromBlock ?? 0, deps);
   return async () => (await final.step()) && tentative.step(final.cursor);
 }

@@ -48,21 +48,19 @@ function remoteQueue(url: string): Queue {
 
 async function storedQueue(...[config, dataDir]: Parameters<typeof openMasterStore>): Promise<Queue> {
   const { describeJob, viewJob } = await import('../master/status.js');
-  const { WorkerHub } = await import('../fleet/worker-hub.js');
-  const { silentLogger } = await import('../lib/logger.js');
   const { systemClock } = await import('../lib/clock.js');
   const store = await openMasterStore(config, dataDir);
-  // Nobody is connected to a master that does not run.
-  const nobody = new WorkerHub({ logger: silentLogger, clock: systemClock, onIdle() {}, findDesk: () => undefined });
+  // A master that does not run has no workers.
+  const live = () => ({ workers: [], nowMs: systemClock.now() });
   return {
     async list() {
       const rows = await store.jobs.list({ limit: 1000 });
-      return rows.map((row) => viewJob(row, undefined, nobody, systemClock.now()));
+      return rows.map((row) => viewJob(row, live()));
     },
     async find(jobId) {
       const row = await store.jobs.find(jobId);
       if (!row) throw unknownJob(jobId);
-      return describeJob(store, row, undefined, nobody, systemClock.now());
+      return describeJob(store, row, live());
     },
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };

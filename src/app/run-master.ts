@@ -17,9 +17,11 @@ import { listenAddress, storageAddress } from '../config/derived';
 import type { MasterConfig } from '../config/schema';
 import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
+import { Fleet } from '../fleet/fleet';
 import { ipGuard } from '../http/ip-guard';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
 import { openLinkServer } from '../link/server';
 import { openMaster } from '../master/master';
@@ -58,9 +60,11 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
   await sender.resume();
 
+  const fleet = new Fleet({ logger });
   const master = openMaster(jobRules(config, dataDir), {
     store,
     blobs,
+    fleet,
     wallet,
     clock,
     logger,
@@ -84,17 +88,13 @@ export async function runMaster(options: CommonOptions): Promise<void> {
       blobs,
       isAllowedIp: ipGuard(config.worker_whitelist),
       isBlocked: (worker: Address) => store.workers.isBlocked(worker),
-      handlers: master.link,
+      handlers: fleet,
       logger,
       clock,
     },
   );
   logger.info('Master ready', { address: wallet.address, url: config.my_url, port: http.port, chainId: chain.chainId });
-  if (!(await chain.isActive(wallet.address))) {
-    logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', {
-      address: wallet.address,
-    });
-  }
+  await warnUnlessActive(chain, wallet.address, logger);
   const isFresh = (await master.loadCursors()).final === undefined;
   if (config.board_url && isFresh) await takeOpenJobs(config.board_url, { chain, store, logger, signal });
   const watching = watchChain(
@@ -120,6 +120,11 @@ async function recordFinal(tx: Store, events: readonly CoreEvent[], cursor: Chai
   const moves = await applyEvents(tx, events);
   await indexFinal(tx, events, cursor);
   return moves;
+}
+
+async function warnUnlessActive(chain: Chain, address: Address, logger: Logger): Promise<void> {
+  if (await chain.isActive(address)) return;
+  logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', { address });
 }
 
 function masterChain(chain: Chain, emeth: Emeth): MasterChain {

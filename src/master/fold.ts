@@ -54,7 +54,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
     receipts,
   });
   for (const { receipt, signature } of receipts) {
-    job.deps.hub.send(receipt.worker, {
+    job.deps.fleet.send(receipt.worker, {
       type: 'receipt',
       receipt: { ...receipt, expectedWei: receipt.expectedWei.toString() },
       signature,

@@ -2,7 +2,7 @@ import type { BlobStore } from '../blobs/blob-store';
 import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
-import type { WorkerHub } from '../fleet/worker-hub';
+import type { Fleet } from '../fleet/fleet';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
@@ -64,7 +64,7 @@ export interface JobContext {
   readonly deps: {
     store: Store;
     blobs: BlobStore;
-    hub: WorkerHub;
+    fleet: Fleet;
     wallet: Wallet;
     clock: Clock;
     logger: Logger;

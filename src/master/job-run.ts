@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { earnedWei, fuelOf, workerPoolOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
-import type { JobDesk } from '../fleet/worker-hub';
+import type { AssignmentEvents, JobAssignment } from '../fleet/assignment';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
 import type { Offer, WorkerMessage } from '../protocol/link';
@@ -41,8 +41,9 @@ const VERDICT_POLL_MS = 2000;
  * One job from claim to pay, as this master's part of `domain/job.ts`. Each step leaves its result in the store before the state
  * moves on, so a restarted master begins again with the step it was in.
  */
-export class JobRun implements JobDesk {
+export class JobRun implements AssignmentEvents {
   readonly jobId: JobId;
+  readonly assignment: JobAssignment;
   readonly mailbox: Mailbox<JobEvent>;
   /** Workers that are not to be given this job. */
   readonly dismissed = new Set<Address>();
@@ -59,6 +60,7 @@ export class JobRun implements JobDesk {
     private readonly deps: JobRunDeps,
   ) {
     this.jobId = row.id;
+    this.assignment = { kind: 'job', jobId: row.id, events: this };
     this.mailbox = new Mailbox(deps.clock);
     this.dir = join(options.dataDir, 'jobs', row.id);
     this.signal = AbortSignal.any([deps.signal, this.aborter.signal]);
@@ -112,7 +114,7 @@ export class JobRun implements JobDesk {
     } finally {
       await this.coordinator?.[Symbol.asyncDispose]();
       // When the master itself stops, the workers keep what they hold and come back with it.
-      if (!this.deps.signal.aborted) this.deps.hub.release(this.jobId, `the job is ${this.row.state}`);
+      if (!this.deps.signal.aborted) this.deps.fleet.release(this.assignment, `the job is ${this.row.state}`);
     }
     if (!isActive(this.row.state)) await this.cleanUp();
   }

@@ -13,10 +13,10 @@ const UNMEASURED_EFFICIENCY = 0.2;
 
 /** Opens the next round: leases blocks to every ready worker by its speed. Undefined when nobody could take any. */
 export async function grantRound(job: JobContext): Promise<RoundState | undefined> {
-  const { store, clock, hub, logger } = job.deps;
+  const { store, clock, fleet, logger } = job.deps;
   const workers = readyMembers(job);
   const available = await store.ledger.available(job.jobId);
-  const plan = planLeases(hub.speeds(workers), job.plan.params.round.steps, available);
+  const plan = planLeases(fleet.speeds(workers), job.plan.params.round.steps, available);
   if (plan.size === 0) return undefined;
 
   const latest = await store.rounds.latest(job.jobId);
@@ -63,12 +63,12 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
 export async function loseLease(job: JobContext, lease: LiveLease, reason: string): Promise<void> {
   lease.state = 'lost';
   await job.deps.store.ledger.release(lease.leaseId, reason);
-  job.deps.hub.send(lease.worker, { type: 'lease.revoke', leaseId: lease.leaseId, reason });
+  job.deps.fleet.send(lease.worker, { type: 'lease.revoke', leaseId: lease.leaseId, reason });
   job.deps.logger.info('Lease returned', { leaseId: lease.leaseId, worker: lease.worker, reason });
 }
 
 async function grantLease(job: JobContext, round: RoundState, worker: Address, blocks: number): Promise<void> {
-  const { store, blobs, hub, clock } = job.deps;
+  const { store, blobs, fleet, clock } = job.deps;
   const leaseId = `${round.round}-${randomBytes(8).toString('hex')}`;
   const range = await store.ledger.grant({
     leaseId,
@@ -87,7 +87,7 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
   await store.ledger.setShard(leaseId, shard.sha256);
 
   const grantedAtMs = clock.now();
-  const gone = hub.peer(worker) === undefined;
+  const gone = fleet.peer(worker) === undefined;
   round.add({
     leaseId,
     worker,
@@ -97,7 +97,7 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
     ...(gone ? { awaySinceMs: grantedAtMs } : {}),
   });
   const theta = await blobs.stat(round.theta);
-  hub.send(worker, {
+  fleet.send(worker, {
     type: 'lease.grant',
     jobId: job.jobId,
     leaseId,
@@ -121,9 +121,9 @@ async function deltaOf(job: JobContext, round: number) {
 
 /** Twice the time the blocks should take, never less than the configured least. */
 function leaseTime(job: JobContext, worker: Address, blocks: number): number {
-  const measured = job.deps.hub.measuredSpeed(worker);
+  const measured = job.deps.fleet.measuredSpeed(worker);
   const { blockTokens } = job.plan.prepared;
-  const gflops = job.deps.hub.speeds([worker]).get(worker) ?? 1;
+  const gflops = job.deps.fleet.speeds([worker]).get(worker) ?? 1;
   const expectedMs = measured
     ? (1000 * blocks) / measured
     : (1000 * blocks * blockTokens * 6 * job.plan.parameters) / (gflops * 1e9 * UNMEASURED_EFFICIENCY);

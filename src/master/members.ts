@@ -6,7 +6,7 @@ import type { JobContext } from './job-context';
 export function openMember(job: JobContext, worker: Address): void {
   const { params, prepared, totalBlocks } = job.plan;
   job.members.set(worker, 'opening');
-  job.deps.hub.send(worker, {
+  job.deps.fleet.send(worker, {
     type: 'job.open',
     jobId: job.jobId,
     params,
@@ -18,14 +18,14 @@ export function openMember(job: JobContext, worker: Address): void {
 /** Members that can take a lease now, in address order. */
 export function readyMembers(job: JobContext): Address[] {
   return [...job.members]
-    .filter(([worker, state]) => state === 'ready' && job.deps.hub.peer(worker))
+    .filter(([worker, state]) => state === 'ready' && job.deps.fleet.peer(worker))
     .map(([worker]) => worker)
     .sort(byAddress);
 }
 
 /** Connected members by state. */
 export function countMembers(job: JobContext): { ready: number; opening: number } {
-  const connected = [...job.members].filter(([worker]) => job.deps.hub.peer(worker));
+  const connected = [...job.members].filter(([worker]) => job.deps.fleet.peer(worker));
   const ready = connected.filter(([, state]) => state === 'ready').length;
   return { ready, opening: connected.length - ready };
 }

@@ -45,7 +45,7 @@ async function onJoin(
     await loseLease(job, lease, 'the worker came back without it');
   }
   if (held && held.leaseId !== lease?.leaseId) {
-    job.deps.hub.send(worker, { type: 'lease.revoke', leaseId: held.leaseId, reason: 'its round is closed' });
+    job.deps.fleet.send(worker, { type: 'lease.revoke', leaseId: held.leaseId, reason: 'its round is closed' });
   }
 }
 
@@ -80,7 +80,7 @@ async function onMessage(
       if (lease?.worker === worker && lease.state !== 'ready') await loseLease(job, lease, message.reason);
       return;
     }
-    default: // progress is shown by the hub; the rest is the link's own business
+    default: // progress is shown by the fleet; the rest is the link's own business
   }
 }
 
@@ -102,7 +102,7 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
 
 /** Fetches an update and passes it through the gate. */
 async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promise<UpdateVerdict> {
-  const { hub, blobs, store } = job.deps;
+  const { fleet, blobs, store } = job.deps;
   const blocks = lease.end - lease.start;
   const tokens = blocks * job.plan.prepared.blockTokens;
   if (commit.tokens !== tokens) return fault(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
@@ -111,7 +111,7 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   if (commit.update.bytes > maxBytes)
     return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
 
-  const peer = hub.peer(lease.worker);
+  const peer = fleet.peer(lease.worker);
   if (!peer) throw cut('the worker went away before its update was fetched');
   await peer.pull(commit.update, { signal: job.signal });
   const update = blobs.path(commit.update.sha256);
@@ -121,7 +121,7 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   const { type: _type, leaseId, ...work } = commit;
   const outcome = await store.ledger.commit(leaseId, lease.worker, work);
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
-  hub.recordSpeed(lease.worker, blocks / Math.max(work.seconds, 1e-3));
+  fleet.recordSpeed(lease.worker, blocks / Math.max(work.seconds, 1e-3));
   return { accepted: true, work };
 }
 
@@ -132,7 +132,7 @@ function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, erro
   job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
   if (isCut) {
     lease.state = 'running';
-    if (!job.deps.hub.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
+    if (!job.deps.fleet.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
     return undefined;
   }
   return { accepted: false, reason: describeError(error), isFault: errorCode(error) === 'blobs/hash-mismatch' };
@@ -169,12 +169,12 @@ async function strike(job: JobContext, worker: Address, reason: string): Promise
 function dismiss(job: JobContext, worker: Address, reason: string): void {
   job.members.delete(worker);
   job.dismissed.add(worker);
-  job.deps.hub.dismiss(worker, reason);
+  job.deps.fleet.dismiss(worker, reason);
 }
 
 function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?: string): void {
   const accepted = reason === undefined;
-  job.deps.hub.send(worker, { type: 'update.verdict', leaseId, accepted, ...(accepted ? {} : { reason }) });
+  job.deps.fleet.send(worker, { type: 'update.verdict', leaseId, accepted, ...(accepted ? {} : { reason }) });
 }
 
 function fault(reason: string): UpdateVerdict {

@@ -9,6 +9,8 @@ import {
   refuseJob,
   type WorkEstimate,
 } from '../domain/job-fit';
+import type { Assignment } from '../fleet/assignment';
+import type { FleetUser } from '../fleet/fleet';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
@@ -29,7 +31,7 @@ const SECOND_LOOK_MS = 15_000;
  * Chooses jobs and gives them workers: the best paid job that can be finished before its deadline with the workers at hand.
  * Each job runs by itself; one that fails harms no other.
  */
-export class Scheduler {
+export class Scheduler implements FleetUser {
   private readonly runs = new Map<JobId, { run: JobRun; done: Promise<void> }>();
   /** Jobs refused for want of capacity, and when to look again. */
   private readonly secondLook = new Map<JobId, number>();
@@ -55,29 +57,38 @@ export class Scheduler {
     return this.runs.get(jobId)?.run;
   }
 
-  /** Gives idle workers to the jobs that want some, the earliest deadline first. */
-  shareWorkers(): void {
-    const { hub, clock } = this.deps;
+  findAssignment({ jobId }: { jobId: JobId }): Assignment | undefined {
+    const run = this.find(jobId);
+    return run?.wantsWorkers ? run.assignment : undefined;
+  }
+
+  onIdle(): void {
+    this.shareWorkers();
+  }
+
+  /** Gives idle workers to the jobs that want some. */
+  private shareWorkers(): void {
+    const { fleet, clock } = this.deps;
     const wanting = [...this.runs.values()].map(({ run }) => run).filter((run) => run.wantsWorkers && run.plan);
     for (const run of wanting) {
       const plan = run.plan;
       if (!plan) continue;
-      const taken = hub.view().filter((worker) => worker.jobId === run.jobId).length;
+      const taken = fleet.view().filter((worker) => worker.jobId === run.jobId).length;
       if (this.options.cooperative === '1v1' && taken > 0) continue;
       const work = { parameters: plan.parameters, tokens: plan.totalBlocks * plan.prepared.blockTokens };
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
-      const idle = hub.idle().filter(({ address }) => !run.dismissed.has(address));
+      const idle = fleet.idle().filter(({ address }) => !run.dismissed.has(address));
       for (const worker of chooseWorkers(idle, { cooperative, work, leftMs, othersWaiting })) {
-        hub.assign(worker.address, run.jobId, run);
+        fleet.assign(worker.address, run.assignment);
       }
     }
   }
 
   private async tick(): Promise<void> {
     this.shareWorkers();
-    if (this.runs.size >= this.options.maxJobs || this.deps.hub.idle().length === 0) return;
+    if (this.runs.size >= this.options.maxJobs || this.deps.fleet.idle().length === 0) return;
     await this.requeue();
     const queued = await this.deps.store.jobs.list({ states: ['queued'], limit: 50 });
     for (const row of queued.sort(byPay)) {
@@ -87,12 +98,12 @@ export class Scheduler {
 
   /** Looks at one job of the queue; true when it was claimed. */
   private async consider(row: JobRow): Promise<boolean> {
-    const { store, wallet, hub, storage, clock, logger } = this.deps;
+    const { store, wallet, fleet, storage, clock, logger } = this.deps;
     let reason: string | undefined;
     try {
       const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
       const work = estimateWork(params, await storage.size(row.dataset));
-      const capacity = { gflops: hub.idle().reduce((sum, worker) => sum + worker.gflops, 0) };
+      const capacity = { gflops: fleet.idle().reduce((sum, worker) => sum + worker.gflops, 0) };
       const refusal = refuseJob(row, work, this.options, capacity, clock.now());
       if (refusal?.code === 'job/not-enough-capacity') this.secondLook.set(row.id, clock.now() + SECOND_LOOK_MS);
       reason = refusal && describeRefusal(refusal);

@@ -1,12 +1,18 @@
-import type { WorkerHub } from '../fleet/worker-hub';
-import type { JobDetails, JobView } from '../protocol/admin';
+import type { JobDetails, JobView, WorkerView } from '../protocol/admin';
 import type { JobRow } from '../store/jobs';
 import type { Store } from '../store/open';
 import type { JobRun } from './job-run';
 import { JobPlan } from './plan';
 
-/** The short view of a job, with live figures while this master works on it. */
-export function viewJob(row: JobRow, run: JobRun | undefined, hub: WorkerHub, nowMs: number): JobView {
+/** What is known of a job beyond the store; without a `run` it is not being worked on. */
+export interface LiveFacts {
+  run?: Pick<JobRun, 'jobId' | 'live' | 'plan'> | undefined;
+  workers: readonly WorkerView[];
+  nowMs: number;
+}
+
+/** Returns the short view of a job, with live figures while this master works on it. */
+export function viewJob(row: JobRow, live: LiveFacts): JobView {
   return {
     jobId: row.id,
     state: row.state,
@@ -16,18 +22,12 @@ export function viewJob(row: JobRow, run: JobRun | undefined, hub: WorkerHub, no
     dataset: row.dataset,
     feeWei: row.feeWei.toString(),
     deadlineMs: row.deadlineMs,
-    ...progressOf(run, hub, nowMs),
+    ...progressOf(live),
   };
 }
 
-/** Everything about one job, including the ledger audit: how often each block was merged. */
-export async function describeJob(
-  store: Store,
-  row: JobRow,
-  run: JobRun | undefined,
-  hub: WorkerHub,
-  nowMs: number,
-): Promise<JobDetails> {
+/** Returns everything about one job, including the ledger audit: how often each block was merged. */
+export async function describeJob(store: Store, row: JobRow, live: LiveFacts): Promise<JobDetails> {
   const plan = JobPlan.safeParse(row.plan).data;
   const [rounds, leases, history] = await Promise.all([
     store.rounds.list(row.id),
@@ -35,7 +35,7 @@ export async function describeJob(
     store.jobs.history(row.id),
   ]);
   return {
-    ...viewJob(row, run, hub, nowMs),
+    ...viewJob(row, live),
     ...(plan ? { ledger: await store.ledger.audit(row.id, plan.prepared.epochBlocks) } : {}),
     rounds: rounds.map(({ round, state, scale, validationLoss }) => ({
       round,
@@ -44,18 +44,18 @@ export async function describeJob(
       validationLoss,
       updates: leases.filter((lease) => lease.round === round && lease.state === 'merged').length,
     })),
-    workers: hub.view().filter((worker) => worker.jobId === row.id),
+    workers: live.workers.filter((worker) => worker.jobId === row.id),
     history,
   };
 }
 
-function progressOf(run: JobRun | undefined, hub: WorkerHub, nowMs: number): Pick<JobView, 'progress'> {
+function progressOf({ run, workers: all, nowMs }: LiveFacts): Pick<JobView, 'progress'> {
   const live = run?.live;
   if (!run || !live) return {};
   const { startedAtMs, mergedAtStart, mergedBlocks, totalBlocks } = live;
   const merged = mergedBlocks - mergedAtStart;
   const perBlockMs = merged > 0 ? (live.lastFoldMs - startedAtMs) / merged : undefined;
-  const workers = hub.view().filter((worker) => worker.jobId === run.jobId && worker.connected);
+  const workers = all.filter((worker) => worker.jobId === run.jobId && worker.connected);
   const etaMs = perBlockMs && Math.max(0, perBlockMs * (totalBlocks - mergedBlocks) - (nowMs - live.lastFoldMs));
   return {
     progress: {

@@ -30,7 +30,7 @@ function openRound() {
     signal: new AbortController().signal,
     coordinator: { run: async () => ({ ok: desk.isSound }) },
     deps: {
-      hub: {
+      fleet: {
         peer: () => (desk.isThere ? { pull } : undefined),
         send: (_worker: Address, message: MasterMessageIn) => void sent.push(message),
         recordSpeed: () => undefined,

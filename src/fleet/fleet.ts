@@ -1,0 +1,195 @@
+/** The connected workers and what each is assigned to: below the features, because all of them draw on the same workers. */
+import type { Address } from '../domain/ids';
+import { smoothSpeed } from '../domain/lease-plan';
+import type { Logger } from '../lib/logger';
+import type { LinkServerHandlers, Peer } from '../link/server';
+import type { WorkerView } from '../protocol/admin';
+import type { MasterMessageIn, Offer, WorkerMessage } from '../protocol/link';
+import { type Assignment, closingMessage } from './assignment';
+
+/** A feature that puts workers to use. Users are asked in the order in which they were added. */
+export interface FleetUser {
+  /** A worker became idle and may be assigned. */
+  onIdle(): void;
+  /**
+   * Returns the assignment that a connecting worker's lease belongs to; undefined when it is not this user's. Asked for a
+   * worker without an assignment, as all are after a restart of this process.
+   */
+  findAssignment(held: NonNullable<Offer['held']>): Assignment | undefined;
+}
+
+interface WorkerRecord {
+  address: Address;
+  /** Undefined while the worker is disconnected. */
+  peer?: Peer | undefined;
+  offer: Offer;
+  ip: string;
+  assignment?: Assignment | undefined;
+  /** Measured blocks per second in the present job; unknown before its first round. */
+  blocksPerSecond?: number | undefined;
+  live?: { step: number; steps: number; loss: number; tokensPerSecond: number } | undefined;
+}
+
+/**
+ * Knows every connected worker and its assignment. An assigned worker that disconnects keeps its assignment and finds it again
+ * on return; an idle one is forgotten.
+ */
+export class Fleet implements LinkServerHandlers {
+  private readonly workers = new Map<Address, WorkerRecord>();
+  private readonly users: FleetUser[] = [];
+
+  constructor(private readonly deps: { logger: Logger }) {}
+
+  addUser(user: FleetUser): void {
+    this.users.push(user);
+  }
+
+  onConnect(peer: Peer): void {
+    const { address, offer, ip } = peer;
+    const worker: WorkerRecord = this.workers.get(address) ?? { address, offer, ip };
+    Object.assign(worker, { peer, offer, ip });
+    this.workers.set(address, worker);
+    this.deps.logger.info('Worker connected', { worker: address, ip, gflops: offer.powerCapacity });
+
+    const { held } = offer;
+    if (held) worker.assignment ??= this.findAssignment(held);
+    if (worker.assignment) return worker.assignment.events.onJoin(address, held);
+    if (held) peer.send({ type: 'job.close', jobId: held.jobId, reason: 'this master is not working on that job' });
+    this.reportIdle();
+  }
+
+  onMessage(peer: Peer, message: WorkerMessage): void {
+    const worker = this.workers.get(peer.address);
+    if (!worker || worker.peer !== peer) return;
+    if (message.type === 'lease.progress') {
+      const { step, steps, loss, tokensPerSecond } = message;
+      worker.live = { step, steps, loss, tokensPerSecond };
+    }
+    worker.assignment?.events.onMessage(peer.address, message);
+  }
+
+  onClose(peer: Peer, reason: string): void {
+    const worker = this.workers.get(peer.address);
+    if (!worker || worker.peer !== peer) return; // already replaced by a newer connection
+    worker.peer = undefined;
+    worker.live = undefined;
+    this.deps.logger.info('Worker disconnected', { worker: peer.address, reason });
+    if (worker.assignment) worker.assignment.events.onAway(peer.address);
+    else this.workers.delete(peer.address);
+  }
+
+  /** Closes a worker's connection and ends its assignment; false when the address is unknown. */
+  expel(address: Address, reason: string): boolean {
+    const worker = this.workers.get(address);
+    if (!worker) return false;
+    const { peer, assignment } = worker;
+    worker.peer = undefined;
+    this.workers.delete(address);
+    assignment?.events.onExpelled(address);
+    peer?.close(reason);
+    return true;
+  }
+
+  /** Lists the connected workers without an assignment. */
+  idle(): { address: Address; gflops: number }[] {
+    return [...this.workers.values()]
+      .filter((worker) => worker.peer && !worker.assignment)
+      .map((worker) => ({ address: worker.address, gflops: worker.offer.powerCapacity }));
+  }
+
+  /** Sums the speed of all connected workers, in GFLOP/s. */
+  capacityGflops(): number {
+    return [...this.workers.values()].reduce((sum, { peer, offer }) => sum + (peer ? offer.powerCapacity : 0), 0);
+  }
+
+  /** Assigns an idle worker; does nothing when it is no longer idle. */
+  assign(address: Address, assignment: Assignment): void {
+    const worker = this.workers.get(address);
+    if (!worker?.peer || worker.assignment) return;
+    worker.assignment = assignment;
+    worker.blocksPerSecond = undefined;
+    assignment.events.onJoin(address, undefined);
+  }
+
+  /** Ends an assignment for all of its workers. */
+  release(assignment: Assignment, reason: string): void {
+    for (const worker of this.workers.values()) {
+      if (worker.assignment !== assignment) continue;
+      this.end(worker, assignment, reason);
+      if (!worker.peer) this.workers.delete(worker.address);
+    }
+    this.reportIdle();
+  }
+
+  /** Ends the assignment of one worker, which cannot do it. */
+  dismiss(address: Address, reason: string): void {
+    const worker = this.workers.get(address);
+    if (worker?.assignment) this.end(worker, worker.assignment, reason);
+  }
+
+  /** Returns the worker's connection; undefined while it is disconnected. */
+  peer(address: Address): Peer | undefined {
+    return this.workers.get(address)?.peer;
+  }
+
+  /** Sends a message, or drops it when the worker is disconnected. */
+  send(address: Address, message: MasterMessageIn): void {
+    this.workers.get(address)?.peer?.send(message);
+  }
+
+  /**
+   * Returns the speeds of the named workers, for sharing out a round: measured blocks per second when every one of them has been
+   * measured, announced GFLOP/s otherwise (the two units do not mix).
+   */
+  speeds(addresses: readonly Address[]): Map<Address, number> {
+    const workers = addresses.flatMap((address) => this.workers.get(address) ?? []);
+    const measured = workers.every((worker) => worker.blocksPerSecond !== undefined);
+    return new Map(
+      workers.map(({ address, blocksPerSecond, offer }) => [
+        address,
+        (measured && blocksPerSecond) || offer.powerCapacity,
+      ]),
+    );
+  }
+
+  /** Returns measured blocks per second; undefined before the worker's first round of the job. */
+  measuredSpeed(address: Address): number | undefined {
+    return this.workers.get(address)?.blocksPerSecond;
+  }
+
+  recordSpeed(address: Address, blocksPerSecond: number): void {
+    const worker = this.workers.get(address);
+    if (worker) worker.blocksPerSecond = smoothSpeed(worker.blocksPerSecond, blocksPerSecond);
+  }
+
+  /** Lists all known workers for people. */
+  view(): WorkerView[] {
+    return [...this.workers.values()].map(({ address, peer, ip, offer, assignment, live }) => ({
+      address,
+      connected: peer !== undefined,
+      ip,
+      gflops: offer.powerCapacity,
+      jobId: assignment?.kind === 'job' ? assignment.jobId : undefined,
+      ...live,
+    }));
+  }
+
+  private findAssignment(held: NonNullable<Offer['held']>): Assignment | undefined {
+    for (const user of this.users) {
+      const assignment = user.findAssignment(held);
+      if (assignment) return assignment;
+    }
+    return undefined;
+  }
+
+  private reportIdle(): void {
+    for (const user of this.users) user.onIdle();
+  }
+
+  private end(worker: WorkerRecord, assignment: Assignment, reason: string): void {
+    const message = closingMessage(assignment, reason);
+    if (message) worker.peer?.send(message);
+    worker.assignment = undefined;
+    worker.live = undefined;
+  }
+}

@@ -1,0 +1,162 @@
+/** Who is connected, who is assigned, and who hears of it. */
+import { Address, JobId } from '../../../src/domain/ids';
+import type { Assignment, AssignmentEvents } from '../../../src/fleet/assignment';
+import { Fleet } from '../../../src/fleet/fleet';
+import { silentLogger } from '../../../src/lib/logger';
+import type { Peer } from '../../../src/link/server';
+import type { MasterMessageIn, Offer } from '../../../src/protocol/link';
+
+const worker = Address.parse(`0x${'1'.repeat(40)}`);
+const jobId = JobId.parse(`0x${'2'.repeat(32)}`);
+
+/** A connection that remembers what was sent over it. */
+function peerOf(powerCapacity = 50, held?: Offer['held']) {
+  const sent: MasterMessageIn[] = [];
+  let closed: string | undefined;
+  const peer: Peer = {
+    address: worker,
+    offer: { version: '0', devices: [], powerCapacity, held },
+    ip: '127.0.0.1',
+    session: '',
+    connectedAtMs: 0,
+    send: (message) => void sent.push(message),
+    pull: async () => undefined,
+    close: (reason) => {
+      closed = reason;
+    },
+  };
+  return { peer, sent, closed: () => closed };
+}
+
+/** A fleet with one user, whose jobs' events are written down; it finds its assignment for a held lease if `finds`. */
+function openFleet({ finds = false } = {}) {
+  const events: string[] = [];
+  const heard: AssignmentEvents = {
+    onJoin: (_worker, held) => void events.push(held ? `join with ${held.leaseId}` : 'join'),
+    onMessage: (_worker, message) => void events.push(message.type),
+    onAway: () => void events.push('away'),
+    onExpelled: () => void events.push('expelled'),
+  };
+  const assignment: Assignment = { kind: 'job', jobId, events: heard };
+  const fleet = new Fleet({ logger: silentLogger });
+  fleet.addUser({
+    onIdle: () => void events.push('idle'),
+    findAssignment: () => (finds ? assignment : undefined),
+  });
+  return { fleet, assignment, events };
+}
+
+test('worker through a whole assignment: idle, assigned, kept while away, idle again', () => {
+  const { fleet, assignment, events } = openFleet();
+  const first = peerOf();
+  fleet.onConnect(first.peer);
+  expect(fleet.idle()).toEqual([{ address: worker, gflops: 50 }]);
+  fleet.assign(worker, assignment);
+  expect(fleet.idle()).toEqual([]);
+  fleet.onClose(first.peer, 'cut');
+  expect(fleet.view()).toMatchObject([{ connected: false, jobId }]);
+  fleet.onConnect(peerOf(50, { jobId, leaseId: 'a' }).peer);
+  fleet.release(assignment, 'done');
+  expect(events).toEqual(['idle', 'join', 'away', 'join with a', 'idle']);
+  expect(fleet.idle()).toHaveLength(1);
+});
+
+test('old connection closes after a new one opened: nothing happens', () => {
+  const { fleet, assignment, events } = openFleet();
+  const old = peerOf();
+  fleet.onConnect(old.peer);
+  fleet.assign(worker, assignment);
+  fleet.onConnect(peerOf().peer);
+  fleet.onClose(old.peer, 'replaced');
+  fleet.onMessage(old.peer, { type: 'job.ready', jobId });
+  expect(events).not.toContain('away');
+  expect(events).not.toContain('job.ready');
+  expect(fleet.view()).toMatchObject([{ connected: true }]);
+});
+
+test('held lease that no user knows: the worker drops its job and is idle', () => {
+  const { fleet } = openFleet();
+  const { peer, sent } = peerOf(50, { jobId, leaseId: 'a' });
+  fleet.onConnect(peer);
+  expect(sent).toMatchObject([{ type: 'job.close', jobId }]);
+  expect(fleet.idle()).toHaveLength(1);
+});
+
+test('held lease after a restart: the job gets its worker at once', () => {
+  const { fleet, events } = openFleet({ finds: true });
+  fleet.onConnect(peerOf(50, { jobId, leaseId: 'a' }).peer);
+  expect(events).toEqual(['join with a']);
+  expect(fleet.idle()).toEqual([]);
+});
+
+test('held lease, two users: the first that knows it gets the worker', () => {
+  const { fleet, events } = openFleet();
+  const second = openFleet();
+  fleet.addUser({ onIdle: () => undefined, findAssignment: () => second.assignment });
+  fleet.onConnect(peerOf(50, { jobId, leaseId: 'a' }).peer);
+  expect(events).toEqual([]);
+  expect(second.events).toEqual(['join with a']);
+});
+
+test('two users, an idle worker taken by the first: the second finds none', () => {
+  const fleet = new Fleet({ logger: silentLogger });
+  const { assignment } = openFleet();
+  const found: number[] = [];
+  fleet.addUser({ onIdle: () => fleet.assign(worker, assignment), findAssignment: () => undefined });
+  fleet.addUser({ onIdle: () => void found.push(fleet.idle().length), findAssignment: () => undefined });
+  fleet.onConnect(peerOf().peer);
+  expect(found).toEqual([0]);
+});
+
+test('release: only the workers of that assignment are told and freed', () => {
+  const { fleet, assignment } = openFleet();
+  const other = openFleet().assignment;
+  const { peer, sent } = peerOf();
+  fleet.onConnect(peer);
+  fleet.assign(worker, assignment);
+  fleet.release(other, 'done');
+  expect(sent).toEqual([]);
+  fleet.release(assignment, 'done');
+  expect(sent).toEqual([{ type: 'job.close', jobId, reason: 'done' }]);
+});
+
+test('release while the worker is away: it is forgotten', () => {
+  const { fleet, assignment } = openFleet();
+  const { peer } = peerOf();
+  fleet.onConnect(peer);
+  fleet.assign(worker, assignment);
+  fleet.onClose(peer, 'cut');
+  fleet.release(assignment, 'done');
+  expect(fleet.view()).toEqual([]);
+});
+
+test('assign a busy worker: it keeps its assignment', () => {
+  const { fleet, assignment, events } = openFleet();
+  const other = openFleet();
+  fleet.onConnect(peerOf().peer);
+  fleet.assign(worker, assignment);
+  fleet.assign(worker, other.assignment);
+  expect(other.events).toEqual([]);
+  expect(events).toEqual(['idle', 'join']);
+});
+
+test('expel: connection closed, assignment over, worker unknown', () => {
+  const { fleet, assignment, events } = openFleet();
+  const { peer, closed } = peerOf();
+  fleet.onConnect(peer);
+  fleet.assign(worker, assignment);
+  expect(fleet.expel(worker, 'out')).toBe(true);
+  expect(closed()).toBe('out');
+  expect(events).toContain('expelled');
+  expect(fleet.expel(worker, 'out')).toBe(false);
+});
+
+test('speeds: measured ones only when every worker has one', () => {
+  const { fleet, assignment } = openFleet();
+  fleet.onConnect(peerOf(50).peer);
+  fleet.assign(worker, assignment);
+  expect(fleet.speeds([worker]).get(worker)).toBe(50);
+  fleet.recordSpeed(worker, 3);
+  expect(fleet.speeds([worker]).get(worker)).toBe(3);
+  expect(fleet.measuredSpeed(worker)).toBe(3);
+});

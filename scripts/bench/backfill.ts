@@ -20,7 +20,7 @@ import { type CoreEvent, coreInterface, decodeEvent } from '../../src/chain/cont
 import { decodeLog, type RawLog } from '../../src/chain/contract/logs';
 import type { ChainCursor } from '../../src/chain/reading/final-reader';
 import { watchChain } from '../../src/chain/reading/poll-loop';
-import { EndpointPool } from '../../src/chain/rpc/endpoints';
+import { EndpointPool } from '../../src/chain/rpc/endpoint-pool';
 import { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';

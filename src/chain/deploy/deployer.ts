@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Signer, TransactionReceipt, TransactionResponse } from 'ethers';
 import { Address } from '../../domain/ids';
-import { EndpointPool, FailoverProvider } from '../rpc/endpoints';
+import { EndpointPool } from '../rpc/endpoint-pool';
+import { FailoverProvider } from '../rpc/failover-provider';
 import { type KeySource, openWallet } from '../sending/wallet';
 
 export interface Deployer {

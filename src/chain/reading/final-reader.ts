@@ -1,7 +1,7 @@
 import { AppError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import type { CoreEvent } from '../contract/events';
-import { NoEndpointAnswers } from '../rpc/endpoints';
+import { NoEndpointAnswers } from '../rpc/endpoint-pool';
 import type { Finality } from '../rpc/finality';
 import { RpcError } from '../rpc/rpc';
 import { NARROW_BLOCKS } from './log-evidence';

@@ -1,6 +1,6 @@
 import type { CoreEvent } from '../contract/events';
 import { decodeLog } from '../contract/logs';
-import type { AskOptions } from '../rpc/endpoints';
+import type { AskOptions } from '../rpc/endpoint-pool';
 import { isBlank } from './bloom';
 import { LogEvidence, requireSame } from './log-evidence';
 import type { ChainHeader, LogSource, Reading } from './log-source';

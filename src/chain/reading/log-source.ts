@@ -1,6 +1,6 @@
 import type { Address } from '../../domain/ids';
 import type { RawLog } from '../contract/logs';
-import { type Answer, type AskOptions, type EndpointPool, NoEndpointAnswers } from '../rpc/endpoints';
+import { type Answer, type AskOptions, type EndpointPool, NoEndpointAnswers } from '../rpc/endpoint-pool';
 import { RpcError } from '../rpc/rpc';
 
 /** The head of a block, as far as a reader needs it. */

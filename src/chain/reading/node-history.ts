@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Address, JobId } from '../../domain/ids';
 import { silentLogger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
-import { NoEndpointAnswers } from '../rpc/endpoints';
+import { NoEndpointAnswers } from '../rpc/endpoint-pool';
 import { FinalReader } from './final-reader';
 import { LogReader } from './log-reader';
 import { Disagreement, LogSource, NotReady } from './log-source';

@@ -4,13 +4,9 @@ import { type ChainState, chainStates } from '../../domain/job';
 import { AppError } from '../../lib/errors';
 import { type CoreEvent, coreInterface, decodeEvent } from '../contract/events';
 import { emethTokenAbi } from '../generated/emeth-token';
-import {
-  type EndpointDeps,
-  type EndpointError,
-  type EndpointOptions,
-  EndpointPool,
-  FailoverProvider,
-} from './endpoints';
+import type { EndpointDeps } from './endpoint';
+import { type EndpointError, type EndpointOptions, EndpointPool } from './endpoint-pool';
+import { FailoverProvider } from './failover-provider';
 
 export type ChainError = EndpointError | { code: 'chain/no-code'; name: string; address: string };
 

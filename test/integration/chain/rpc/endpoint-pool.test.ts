@@ -2,13 +2,15 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { Wallet } from 'ethers';
 import { askChainId, openChain } from '../../../../src/chain/rpc/client';
-import { EndpointPool, FailoverProvider } from '../../../../src/chain/rpc/endpoints';
+import { EndpointPool } from '../../../../src/chain/rpc/endpoint-pool';
+import { FailoverProvider } from '../../../../src/chain/rpc/failover-provider';
 import { systemClock } from '../../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../../src/lib/logger';
 import { devKeys } from '../../../../src/runner/anvil';
 import { ChainReader, until } from '../../../support/chain-reader';
 import { type Escrow, openEscrow } from '../../../support/escrow';
 import { type Lie, type LyingNode, openLyingNode } from '../../../support/forging-node';
+import { openStillClock } from '../../../support/still-clock';
 
 let escrow: Escrow;
 let first: LyingNode;
@@ -25,26 +27,6 @@ beforeEach(async () => {
 
 afterEach(() => Promise.all([first[Symbol.asyncDispose](), second[Symbol.asyncDispose]()]));
 afterAll(() => escrow[Symbol.asyncDispose]());
-
-/** A clock whose sleeps take no time but are remembered. */
-function openStillClock(onSleep: () => Promise<void> = async () => undefined) {
-  let nowMs = 1_000_000;
-  const slept: number[] = [];
-  return {
-    slept,
-    clock: {
-      now: () => nowMs,
-      async sleep(ms: number) {
-        slept.push(ms);
-        nowMs += ms;
-        await onSleep();
-      },
-    },
-    pass(ms: number) {
-      nowMs += ms;
-    },
-  };
-}
 
 /** Keeps every line that is a warning or worse. */
 function openNotes(): { logger: Logger; notes: string[] } {

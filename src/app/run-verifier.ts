@@ -134,11 +134,7 @@ async function evaluate(
   const { device, maxDatasetBytes: maxBytes } = config;
   const threads = threadsOf(config);
   await using child = openTrainer({ kind: 'coordinate', device, threads, workDir, jobId, params }, { python, logger });
-  const {
-    type: _type,
-    id: _id,
-    ...prepared
-  } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
+  const { prepared } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
   const model = { directory: job.directory };
   const { loss } = await child.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
   return { prepared, loss };

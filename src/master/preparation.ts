@@ -38,11 +38,7 @@ export async function prepareJob(options: {
 }): Promise<JobPlan> {
   const { coordinator, blobs, dir, params, dataset } = options;
   await mkdir(dir, { recursive: true });
-  const {
-    type: _type,
-    id: _id,
-    ...prepared
-  } = await coordinator.run(
+  const { prepared } = await coordinator.run(
     { type: 'prepare', dataset: blobs.path(dataset.sha256), maxBytes: options.maxBytes },
     'prepared',
   );

@@ -159,7 +159,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     ...TrainedUpdate.shape,
     update: FileRef,
   }),
-  z.object({ type: z.literal('prepared'), id: Id, ...Prepared.shape }),
+  z.object({ type: z.literal('prepared'), id: Id, prepared: Prepared }),
   z.object({ type: z.literal('initialised'), id: Id, theta: FileRef, parameters: z.int() }),
   z.object({ type: z.literal('cut'), id: Id, shard: FileRef, blocks: z.int() }),
   z.object({ type: z.literal('inspected'), id: Id, ok: z.boolean(), reason: z.string().optional(), norm: z.number() }),

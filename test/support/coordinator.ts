@@ -21,7 +21,7 @@ export async function openTestCoordinator(dir: string, params: ResolvedParams): 
   const child = openTrainer(spec, { python: testPython, logger: silentLogger });
   const dataset = join(dir, 'data.txt');
   await writeFile(dataset, tinyText(64));
-  const prepared = await child.run({ type: 'prepare', dataset, maxBytes: 1 << 20 }, 'prepared');
+  const { prepared } = await child.run({ type: 'prepare', dataset, maxBytes: 1 << 20 }, 'prepared');
   const { theta } = await child.run({ type: 'init', out: join(dir, 'theta0.safetensors') }, 'initialised');
   return {
     child,

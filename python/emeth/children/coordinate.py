@@ -98,7 +98,7 @@ class Coordinator:
     def _prepare(self, command: Prepare) -> None:
         self._corpus = None
         prepared = prepare(self._params, command.dataset, command.max_bytes, self._spec.work_dir)
-        self._outbox.emit("prepared", id=command.id, **prepared.json())
+        self._outbox.emit("prepared", id=command.id, prepared=prepared.json())
 
     def _init(self, command: Init) -> None:
         shape = self._shape()

@@ -62,8 +62,9 @@ def test_coordinate_answers_commands_one_by_one(tmp_path: Path) -> None:
         assert child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10)["code"] == "data/too-large"
         assert child.ask("nonsense")["code"] == "command/invalid"
         assert child.ask("cut", start=0)["code"] == "command/invalid"
-        prepared = child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10**6)
-        assert prepared["type"] == "prepared"
+        answer = child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10**6)
+        assert answer["type"] == "prepared"
+        prepared = answer["prepared"]
         assert prepared["blockTokens"] == 64
         initialised = child.ask("init", out=str(tmp_path / "theta0"))
         assert initialised["theta"]["bytes"] == (tmp_path / "theta0").stat().st_size

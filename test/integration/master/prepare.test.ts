@@ -1,0 +1,137 @@
+/** From a claimed job to its plan: what becomes of a job whose data, parameters or child make trouble. */
+import { PAID, playTimelines, TO_VERIFIED } from '../../support/master-rig-books';
+
+const done = { history: TO_VERIFIED, mined: PAID };
+const skipped = { history: 'queued claimed skipped', mined: '' };
+
+describe('nothing or one thing goes wrong', () => {
+  playTimelines([
+    { situation: 'nothing fails', outcome: 'trained, submitted and paid', ...done },
+    {
+      situation: 'two workers',
+      outcome: 'both are paid by their tokens',
+      options: { workers: 2 },
+      ...done,
+      check: (rig) =>
+        expect([...rig.chain.credits.keys()].sort()).toEqual([...rig.workers.map((w) => w.address), rig.node].sort()),
+    },
+    {
+      situation: 'fetching the data fails once',
+      outcome: 'fetched after 5 s',
+      given: (rig) => rig.fails('storage.fetch'),
+      ...done,
+      check: (rig) => expect(rig.faults.count('storage.fetch')).toBe(2),
+    },
+    {
+      situation: 'child dies while preparing',
+      outcome: 'another prepares',
+      given: (rig) => rig.childDies('prepare'),
+      ...done,
+      check: (rig) => expect(rig.children).toHaveLength(2),
+    },
+    {
+      situation: 'child dies of init twice',
+      outcome: 'the step is done again',
+      given: (rig) => rig.childDies('init', { times: 2 }),
+      ...done,
+      check: (rig) => expect(rig.faults.count('storage.fetch')).toBe(2),
+    },
+    {
+      situation: 'storing the plan fails once',
+      outcome: 'the plan is made again',
+      given: (rig) => rig.fails('jobs.move'),
+      ...done,
+    },
+  ]);
+});
+
+describe('something fails for long', () => {
+  playTimelines([
+    {
+      situation: 'fetching the data fails 4 times',
+      outcome: 'the fifth attempt goes on',
+      given: (rig) => rig.fails('storage.fetch', { times: 4 }),
+      ...done,
+    },
+    {
+      situation: 'fetching the data fails 5 times',
+      outcome: 'skipped, and never taken on chain',
+      given: (rig) => rig.fails('storage.fetch', { times: 5 }),
+      ...skipped,
+      reason: 'storage.fetch failed',
+    },
+    {
+      situation: 'every child dies of prepare',
+      outcome: 'skipped after 5 attempts, each with another child',
+      given: (rig) => rig.childDies('prepare', { times: 100 }),
+      ...skipped,
+      reason: 'The Python child ended',
+      check: (rig) => expect(rig.children).toHaveLength(6),
+    },
+    {
+      situation: 'data set is no text',
+      outcome: 'skipped at once',
+      given: (rig) => rig.fails('child.prepare', { code: 'data/not-text' }),
+      ...skipped,
+      check: (rig) => expect(rig.faults.count('child.prepare')).toBe(1),
+    },
+    {
+      situation: 'data set cannot be had',
+      outcome: 'skipped at once',
+      given: (rig) => rig.fails('storage.fetch', { code: 'dataset/missing' }),
+      ...skipped,
+      check: (rig) => expect(rig.faults.count('storage.fetch')).toBe(1),
+    },
+    {
+      situation: 'parameters are not JSON',
+      outcome: 'not even claimed',
+      options: { params: '{' },
+      history: 'queued skipped',
+      mined: '',
+      reason: 'not JSON',
+    },
+  ]);
+});
+
+describe('chain says otherwise', () => {
+  playTimelines([
+    {
+      situation: 'canceled before any worker came',
+      outcome: 'failed without being claimed',
+      options: { workers: 0 },
+      act: async (rig) => {
+        await rig.pass(5000);
+        rig.chain.end(rig.jobId, 'CANCELED');
+      },
+      history: 'queued failed',
+      mined: '',
+      reason: 'CANCELED',
+    },
+    {
+      situation: 'canceled while its data are fetched',
+      outcome: 'failed',
+      given: (rig) => {
+        rig.before('storage.fetch', () => rig.chain.end(rig.jobId, 'CANCELED'));
+        rig.fails('child.prepare');
+      },
+      history: 'queued claimed failed',
+      mined: '',
+      reason: 'CANCELED',
+    },
+  ]);
+});
+
+describe('killed', () => {
+  const points = ['jobs.claim', 'storage.fetch', 'child.prepare', 'child.init', 'child.evaluate', 'jobs.move'];
+  playTimelines(
+    points.flatMap((point) =>
+      (['before', 'after'] as const).map((moment) => ({
+        situation: `killed ${moment} ${point}`,
+        outcome: 'taken up and paid once',
+        given: (rig) => rig.killsAt(moment, point),
+        ...done,
+        starts: 2,
+      })),
+    ),
+  );
+});

@@ -1,0 +1,129 @@
+/** The master's Python child in a few lines: every answer is a function of files, as the real one's are. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AppError } from '../../src/lib/errors';
+import { sha256 } from '../../src/lib/hash';
+import type { CoordinatorChild } from '../../src/master/coordinator';
+import { CoordinateCommand, TrainerEvent, type TrainerSpec } from '../../src/protocol/trainer';
+
+type Command = CoordinateCommand;
+type Of<T extends Command['type']> = Extract<Command, { type: T }>;
+
+/** Tokens of a block: the batch of 4 of these jobs, times a context of 16. */
+export const BLOCK_TOKENS = 64;
+/** What an update begins with that the gate must refuse. */
+export const UNSOUND = 'unsound';
+const PREPARED_FILE = 'train.safetensors';
+
+export const childCrash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended (SIGKILL).');
+
+/** A child that takes no time. Killed, it crashes whatever it was asked. */
+export class PlayedChild implements CoordinatorChild {
+  isOpen = true;
+
+  constructor(
+    private readonly spec: TrainerSpec,
+    /** Blocks that a data set comes to. */
+    private readonly epochBlocks: number,
+    /** Meets each command with the fault that is planned for it. */
+    private readonly met: (command: string, answer: () => unknown) => unknown,
+  ) {}
+
+  run: CoordinatorChild['run'] = async (command, answer) => {
+    if (!this.isOpen) throw childCrash();
+    const parsed = CoordinateCommand.parse({ ...command, id: 1 });
+    const event = TrainerEvent.parse(await this.met(command.type, () => this.answer(parsed)));
+    if (!this.isOpen) throw childCrash();
+    if (event.type !== answer) throw new Error(`A ${event.type} was no answer to ${command.type}`);
+    return event as never;
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.isOpen = false;
+  }
+
+  private async answer(command: Command): Promise<object> {
+    return { id: 1, ...(await this.facts(command)) };
+  }
+
+  private async facts(command: Command): Promise<object> {
+    switch (command.type) {
+      case 'prepare':
+        return this.prepare(command);
+      case 'init':
+        return { type: 'initialised', theta: await writeTensor(command.out, 'theta 0'), parameters: 1000 };
+      case 'cut': {
+        const data = await this.readPrepared();
+        const shard = await writeTensor(command.out, `${data} ${command.start}-${command.end}`);
+        return { type: 'cut', shard, blocks: command.end - command.start };
+      }
+      case 'inspect': {
+        const isSound = !(await readFile(command.update, 'utf8')).startsWith(UNSOUND);
+        return { type: 'inspected', ok: isSound, norm: 1, ...(isSound ? {} : { reason: 'it is not finite' }) };
+      }
+      case 'fold':
+        return fold(command);
+      case 'evaluate': {
+        await this.readPrepared();
+        if ('theta' in command.model) await readFile(command.model.theta);
+        return { type: 'evaluated', loss: 5, tokens: 64, lossPerByte: 5 };
+      }
+      case 'export':
+        return exportModel(command);
+    }
+  }
+
+  private async prepare({ dataset }: Of<'prepare'>): Promise<object> {
+    const text = await readFile(dataset, 'utf8');
+    await writeFile(join(this.spec.workDir, PREPARED_FILE), text);
+    return {
+      type: 'prepared',
+      vocabSize: 256,
+      epochBlocks: this.epochBlocks,
+      blockTokens: BLOCK_TOKENS,
+      trainTokens: this.epochBlocks * BLOCK_TOKENS,
+      validationTokens: 64,
+      validationSequences: 4,
+      dataRoot: sha256(text),
+    };
+  }
+
+  /** What `prepare` wrote, be it of an earlier child. */
+  private readPrepared(): Promise<string> {
+    return readFile(join(this.spec.workDir, PREPARED_FILE), 'utf8');
+  }
+}
+
+/** The next weights name everything they were made of, so that the same fold gives the same bytes. */
+async function fold({ theta, outer, updates, scale, thetaOut, outerOut, deltaOut }: Of<'fold'>): Promise<object> {
+  const parts = await Promise.all([theta, ...(outer ? [outer] : []), ...updates.map(({ path }) => path)].map(readHash));
+  const sum = sha256(JSON.stringify([parts, updates.map(({ weight }) => weight), scale]));
+  return {
+    type: 'folded',
+    theta: await writeTensor(thetaOut, `theta ${sum}`),
+    outer: await writeTensor(outerOut, `outer ${sum}`),
+    delta: await writeTensor(deltaOut, `delta ${sum}`),
+    norms: updates.map(() => 1),
+    clips: updates.map(() => 1),
+  };
+}
+
+async function exportModel({ theta, directory }: Of<'export'>): Promise<object> {
+  const model = await writeTensor(join(directory, 'model.safetensors'), `model of ${await readHash(theta)}`);
+  const config = await writeTensor(join(directory, 'config.json'), '{}');
+  const files = [
+    { ...model, name: 'model.safetensors' },
+    { ...config, name: 'config.json' },
+  ];
+  return { type: 'exported', files: files.map(({ name, sha256: hash, bytes }) => ({ name, sha256: hash, bytes })) };
+}
+
+async function readHash(path: string): Promise<string> {
+  return sha256(await readFile(path));
+}
+
+/** The master never looks into a tensor, so any text does. */
+async function writeTensor(path: string, text: string): Promise<{ path: string; sha256: string; bytes: number }> {
+  await writeFile(path, text);
+  return { path, sha256: sha256(text), bytes: text.length };
+}

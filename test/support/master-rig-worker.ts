@@ -1,0 +1,208 @@
+/** A worker as a master under test sees it: a peer whose other end is the test. */
+import { Address, type JobId, type Sha256 } from '../../src/domain/ids';
+import { AppError } from '../../src/lib/errors';
+import { sha256 } from '../../src/lib/hash';
+import { cut } from '../../src/link/errors';
+import type { Peer } from '../../src/link/server';
+import type { Master } from '../../src/master/master';
+import type { BlobRef } from '../../src/protocol/blob-ref';
+import { MasterMessage, type Offer, type Receipt, WorkerMessage } from '../../src/protocol/link';
+import { BLOCK_TOKENS, UNSOUND } from './master-rig-child';
+import type { SteppedClock } from './stepped-clock';
+
+type Of<T extends MasterMessage['type']> = Extract<MasterMessage, { type: T }>;
+type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
+
+/** What a worker makes of a lease. */
+export type LeaseFate =
+  | 'trains'
+  /** Never answers. */
+  | 'is silent'
+  /** Gives the lease back. */
+  | 'fails'
+  | 'claims too many tokens'
+  | 'names too large an update'
+  /** Its update has another hash than it said. */
+  | 'sends other bytes'
+  /** The gate finds its update unsound. */
+  | 'sends garbage';
+
+/** What the worker needs of the master that lives now. */
+export interface MasterDoor {
+  link: Master['link'];
+  /** Puts an update into the master's blob store. */
+  receive(bytes: Buffer): Promise<void>;
+  /** The master's process was killed: nothing reaches it any more. */
+  isOver: boolean;
+}
+
+/** Milliseconds a lease is trained, and an update is on its way. */
+const TRAIN_MS = 10_000;
+const PULL_MS = 500;
+
+export class PlayedWorker {
+  readonly address: Address;
+  /** Everything the master sent, over all connections. */
+  readonly heard: MasterMessage[] = [];
+  /** How the next leases are met; then they are trained. */
+  readonly fates: LeaseFate[] = [];
+  trainMs = TRAIN_MS;
+  /** What it answers when a job is opened. */
+  opens: 'ready' | 'failed' | 'silent' = 'ready';
+  /** It left and does not come back. */
+  isGone = false;
+  /** Why the master hung up, if it did. */
+  refused: string | undefined;
+  private lease: { grant: Of<'lease.grant'>; commit?: Commit | undefined; work: AbortController } | undefined;
+  private readonly updates = new Map<string, Buffer>();
+  private connection: { peer: Peer; door: MasterDoor; socket: AbortController } | undefined;
+
+  constructor(
+    digit: number,
+    readonly gflops: number,
+    private readonly clock: SteppedClock,
+  ) {
+    this.address = Address.parse(`0x${String(digit).repeat(40)}`);
+  }
+
+  /** Dials the master, with what it holds of an earlier connection. */
+  connect(door: MasterDoor): void {
+    const socket = new AbortController();
+    const peer: Peer = {
+      address: this.address,
+      offer: this.offer(),
+      ip: '127.0.0.1',
+      session: `0x${'0'.repeat(64)}`,
+      connectedAtMs: this.clock.now(),
+      send: (message) => void this.onMessage(peer, MasterMessage.parse(message)),
+      pull: (blob) => this.upload(door, blob, socket.signal),
+      close: (reason) => {
+        this.refused = reason;
+        this.cut(reason);
+      },
+    };
+    this.connection = { peer, door, socket };
+    door.link.onConnect(peer);
+    const commit = this.lease?.commit;
+    if (commit) this.send(commit);
+  }
+
+  /** The socket ends. The worker keeps what it holds. */
+  cut(reason = 'the socket was cut'): void {
+    const { connection } = this;
+    this.connection = undefined;
+    connection?.socket.abort(cut(reason));
+    if (connection && !connection.door.isOver) connection.door.link.onClose(connection.peer, reason);
+  }
+
+  /** The process is killed and started again: nothing is left of its work. */
+  restart(door: MasterDoor): void {
+    this.drop();
+    this.cut();
+    this.connect(door);
+  }
+
+  /** Leaves for good. */
+  leave(): void {
+    this.isGone = true;
+    this.drop();
+    this.cut();
+  }
+
+  get isConnected(): boolean {
+    return this.connection !== undefined;
+  }
+  get holdsLease(): boolean {
+    return this.lease !== undefined;
+  }
+
+  heardOf<T extends MasterMessage['type']>(type: T): Of<T>[] {
+    return this.heard.filter((message): message is Of<T> => message.type === type);
+  }
+
+  get receipts(): Receipt[] {
+    return this.heardOf('receipt').map(({ receipt }) => receipt);
+  }
+
+  /** Says something to the master; nothing happens while there is no connection. */
+  send(message: WorkerMessage): void {
+    const { connection } = this;
+    if (!connection || connection.door.isOver) return;
+    connection.door.link.onMessage(connection.peer, WorkerMessage.parse(message));
+  }
+
+  private offer(): Offer {
+    const { lease } = this;
+    const update = lease?.commit ? { update: lease.commit.update } : {};
+    const held = lease && { jobId: lease.grant.jobId, leaseId: lease.grant.leaseId, ...update };
+    const devices = [{ name: 'test cpu', kind: 'cpu' as const, memoryBytes: 1 }];
+    return { version: '0.1.0', devices, powerCapacity: this.gflops, ...(held ? { held } : {}) };
+  }
+
+  private onMessage(peer: Peer, message: MasterMessage): void {
+    if (this.connection?.peer !== peer || this.connection.door.isOver) return;
+    this.heard.push(message);
+    if (message.type === 'job.open') void this.open(message.jobId);
+    if (message.type === 'lease.grant') void this.train(message);
+    const isOurs = 'leaseId' in message && message.leaseId === this.lease?.grant.leaseId;
+    const isOver = message.type === 'lease.revoke' || message.type === 'update.verdict';
+    if (message.type === 'job.close' || (isOurs && isOver)) this.drop();
+  }
+
+  private async open(jobId: JobId): Promise<void> {
+    await this.clock.sleep(100);
+    if (this.opens === 'ready') this.send({ type: 'job.ready', jobId });
+    if (this.opens === 'failed') this.send({ type: 'job.failed', jobId, code: 'train/oom', reason: 'out of memory' });
+  }
+
+  private async train(grant: Of<'lease.grant'>): Promise<void> {
+    this.drop();
+    const work = new AbortController();
+    const lease: PlayedWorker['lease'] = { grant, work };
+    this.lease = lease;
+    const fate = this.fates.shift() ?? 'trains';
+    if (fate === 'is silent') return;
+    await this.clock.sleep(this.trainMs, work.signal).catch(() => undefined);
+    if (work.signal.aborted) return;
+    const { leaseId } = grant;
+    if (fate === 'fails') {
+      this.drop();
+      return this.send({ type: 'lease.failed', leaseId, code: 'train/oom', reason: 'out of memory' });
+    }
+    lease.commit = this.commit(grant, fate);
+    this.send(lease.commit);
+  }
+
+  private commit({ leaseId, start, end, theta, shard }: Of<'lease.grant'>, fate: LeaseFate): Commit {
+    const text = `${fate === 'sends garbage' ? UNSOUND : 'update'} of ${this.address} ${theta.sha256} ${shard.sha256}`;
+    const bytes = Buffer.from(text);
+    const hash = sha256(bytes) as Sha256;
+    this.updates.set(hash, fate === 'sends other bytes' ? Buffer.from('other') : bytes);
+    const tokens = (end - start) * BLOCK_TOKENS;
+    return {
+      type: 'lease.commit',
+      leaseId,
+      update: { sha256: hash, bytes: fate === 'names too large an update' ? 1e9 : bytes.length },
+      tokens: fate === 'claims too many tokens' ? 2 * tokens : tokens,
+      loss: 5,
+      lossCurve: [5],
+      seconds: this.trainMs / 1000,
+      endTheta: sha256(`end ${text}`) as Sha256,
+    };
+  }
+
+  private async upload(door: MasterDoor, blob: BlobRef, socket: AbortSignal): Promise<void> {
+    await this.clock.sleep(PULL_MS, socket);
+    const bytes = this.updates.get(blob.sha256);
+    if (!bytes) throw new Error(`${this.address} has no blob ${blob.sha256}`);
+    if (sha256(bytes) !== blob.sha256) {
+      throw new AppError({ code: 'blobs/hash-mismatch' }, 'What arrived has another hash; it was thrown away.');
+    }
+    await door.receive(bytes);
+  }
+
+  private drop(): void {
+    this.lease?.work.abort();
+    this.lease = undefined;
+  }
+}

@@ -1,0 +1,388 @@
+/** A real master with a real database and real files, on a clock of the test; the test plays chain, workers and Python. */
+import { BlobStore } from '../../src/blobs/blob-store';
+import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
+import type { JobId } from '../../src/domain/ids';
+import { activeStates, type JobState } from '../../src/domain/job';
+import { AppError, describeError } from '../../src/lib/errors';
+import type { Logger } from '../../src/lib/logger';
+import { type Master, openMaster } from '../../src/master/master';
+import type { MasterStorage } from '../../src/master/ports';
+import type { SchedulerOptions } from '../../src/master/scheduler';
+import { openStore, type Store } from '../../src/store/open';
+import { PlayedChain } from './master-rig-chain';
+import { childCrash, PlayedChild } from './master-rig-child';
+import { type Fault, Faults, Lifetime } from './master-rig-faults';
+import { type MasterDoor, PlayedWorker } from './master-rig-worker';
+import { fastDir, openScratch } from './scratch';
+import { SteppedClock, settled } from './stepped-clock';
+import { tinyParams } from './tiny-job';
+import { jobId } from './worker-messages';
+
+export interface RigOptions {
+  /** Workers that connect when the master opens; default 1. */
+  workers?: number | undefined;
+  /** Blocks of the job: one worker trains 8 of them in a round. Default 16. */
+  blocks?: number | undefined;
+  /** The job's parameters as its requester wrote them. */
+  params?: string | undefined;
+  /** From the request to the deadline; default an hour. */
+  deadlineMs?: number | undefined;
+  master?: Partial<SchedulerOptions> | undefined;
+}
+
+/** One process of the master: from its start until it is stopped or killed. */
+interface Process {
+  life: Lifetime;
+  master: Master;
+  store: Store;
+  door: MasterDoor;
+  stop: AbortController;
+  running: Promise<unknown>;
+}
+
+const FEE_WEI = 10n ** 19n;
+const FUEL_LIMIT = 2000n;
+const DATA = Buffer.from('Call me Ishmael. '.repeat(40));
+const DEADLINE_MS = 3_600_000;
+/** No timeline takes longer, on the stepped clock. */
+const LIMIT_MS = 3 * DEADLINE_MS;
+const POLL_MS = 1000;
+const params = JSON.stringify({ ...tinyParams, round: { steps: 8 } });
+
+let wallet: Promise<Wallet> | undefined;
+
+export async function openMasterRig(options: RigOptions = {}): Promise<MasterRig> {
+  wallet ??= openWallet({ privateKey: '11'.repeat(32) }, 31337);
+  const scratch = await openScratch(fastDir());
+  const clock = new SteppedClock();
+  const store = await openStore({ kind: 'sqlite', path: scratch.file('master.sqlite') }, clock);
+  const rig = new MasterRig(options, { wallet: await wallet, scratch, clock, store });
+  await rig.start();
+  return rig;
+}
+
+export class MasterRig implements AsyncDisposable {
+  readonly jobId: JobId = jobId('7');
+  readonly faults = new Faults();
+  readonly chain: PlayedChain;
+  readonly workers: PlayedWorker[];
+  /** Python children, in the order they were started. */
+  readonly children: PlayedChild[] = [];
+  /** Names of the blobs that requesters can fetch. */
+  readonly published: string[] = [];
+  /** What the master logged as an error. */
+  readonly errors: string[] = [];
+  /** Warnings and what else may help to understand a failure. */
+  readonly log: string[] = [];
+  /** How often the master was started. */
+  starts = 0;
+  /** True while the master hears nothing of the chain's events. */
+  isDeaf = false;
+  private process: Process | undefined;
+
+  constructor(
+    private readonly options: RigOptions,
+    private readonly opened: {
+      wallet: Wallet;
+      scratch: Awaited<ReturnType<typeof openScratch>>;
+      clock: SteppedClock;
+      /** The test's own connection to the master's database. */
+      store: Store;
+    },
+  ) {
+    const { clock } = opened;
+    this.chain = new PlayedChain(opened.wallet.address, clock);
+    this.workers = Array.from({ length: options.workers ?? 1 }, (_, i) => new PlayedWorker(i + 1, 50, clock));
+  }
+
+  get clock(): SteppedClock {
+    return this.opened.clock;
+  }
+  get store(): Store {
+    return this.opened.store;
+  }
+  get node() {
+    return this.opened.wallet.address;
+  }
+  get worker(): PlayedWorker {
+    return this.workers[0]!;
+  }
+  get dataDir(): string {
+    return this.opened.scratch.path;
+  }
+  get blobs(): BlobStore {
+    return new BlobStore(this.opened.scratch.file('blobs'));
+  }
+  get master(): Master {
+    return this.now.master;
+  }
+  /** What workers dial. */
+  get door(): MasterDoor {
+    return this.now.door;
+  }
+
+  /** Starts a process of the master on what the last one left. Its workers dial in a second later. */
+  async start(): Promise<void> {
+    this.starts += 1;
+    const life = new Lifetime(this.faults);
+    const stop = new AbortController();
+    const { signal } = stop;
+    const store = await openStore({ kind: 'sqlite', path: this.opened.scratch.file('master.sqlite') }, this.clock);
+    const blobs = life.guard('blobs', this.blobs);
+    const master = openMaster(this.rules(), {
+      store: guardStore(store, life),
+      blobs,
+      wallet: this.opened.wallet,
+      clock: life.guard('clock', { now: () => this.clock.now(), sleep: sleepUntilKilled(this.clock, life) }),
+      logger: this.logger(life),
+      signal,
+      chain: life.guard('chain', this.chain),
+      storage: life.guard('storage', this.storage(blobs)),
+      index: async () => undefined,
+      openChild: async (spec) => {
+        const child = new PlayedChild(spec, this.options.blocks ?? 16, (command, answer) =>
+          life.call(`child.${command}`, answer),
+        );
+        life.signal.addEventListener('abort', () => void child[Symbol.asyncDispose]());
+        this.children.push(child);
+        return child;
+      },
+    });
+    const door: MasterDoor = {
+      link: master.link,
+      receive: async (bytes) => void (await this.blobs.addBytes(bytes)),
+      get isOver() {
+        return life.isOver || signal.aborted;
+      },
+    };
+    const running = Promise.allSettled([this.watch(master, life, signal), master.run()]);
+    this.process = { life, master, store, door, stop, running };
+    void this.connectWorkers(door);
+  }
+
+  /** Ends the master's process without any warning to it. */
+  kill(): void {
+    const { life, store } = this.now;
+    if (life.isOver) return;
+    life.kill();
+    void store[Symbol.asyncDispose]();
+    for (const worker of this.workers) worker.cut('the master was killed');
+  }
+
+  /** Ends the master's process as Ctrl-C does. */
+  async stop(): Promise<void> {
+    const { stop, running, store, life } = this.now;
+    let isOver = false;
+    void running.then(() => {
+      isOver = true;
+    });
+    stop.abort(new Error('The master stops.'));
+    for (const worker of this.workers) worker.cut('the master stops');
+    while (!isOver) {
+      await settled();
+      if (!isOver && !this.clock.step()) throw new Error(`The master does not stop. ${await this.describe()}`);
+    }
+    life.kill();
+    await store[Symbol.asyncDispose]();
+  }
+
+  /** Puts the job on the chain. */
+  request(): void {
+    const deadlineMs = this.clock.now() + (this.options.deadlineMs ?? DEADLINE_MS);
+    const text = this.options.params ?? params;
+    this.chain.request(this.jobId, { deadlineMs, feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT }, text);
+  }
+
+  /** Lets time pass until something is so. A master that was killed meanwhile is started again. */
+  async until(what: string, check: () => boolean | Promise<boolean>): Promise<void> {
+    const endMs = this.clock.now() + LIMIT_MS;
+    for (;;) {
+      await settled();
+      if (this.now.life.isOver) await this.start();
+      else if (await check()) return;
+      else if (this.clock.now() > endMs || !this.clock.step()) {
+        throw new Error(`It never came true that ${what}. ${await this.describe()}`);
+      }
+    }
+  }
+
+  /** Lets so much time pass. */
+  async pass(ms: number): Promise<void> {
+    let isOver = false;
+    void this.clock.sleep(ms).then(() => {
+      isOver = true;
+    });
+    await this.until(`${ms} ms have passed`, () => isOver);
+  }
+
+  async untilState(...states: JobState[]): Promise<void> {
+    await this.until(`the job is ${states.join(' or ')}`, async () => states.includes(await this.state()));
+  }
+
+  /** Requests the job, unless it was, and goes on until the master has no more to do for it. */
+  async finish(): Promise<void> {
+    if (!(await this.store.jobs.find(this.jobId))) this.request();
+    const busy: readonly JobState[] = [...activeStates, 'queued'];
+    await this.until('the job is over', async () => !busy.includes(await this.state()));
+    await settled();
+  }
+
+  /** Fails the next `times` calls of a port, the first `after` excepted, before they do anything. */
+  fails(call: string, plan: { code?: string; times?: number; after?: number } = {}): void {
+    const error = () => new AppError({ code: plan.code ?? 'test/fault' }, `${call} failed as the test wished.`);
+    this.faults.plan(call, () => Promise.reject(error()), plan);
+  }
+
+  /** Loses the answer of a call: what it does is done, but the master sees an error. */
+  losesAnswer(call: string): void {
+    this.faults.plan(call, async (proceed) => {
+      await proceed();
+      throw new AppError({ code: 'test/fault' }, `The answer of ${call} was lost as the test wished.`);
+    });
+  }
+
+  /** The Python child dies of the next `times` commands of a kind, the first `after` excepted. */
+  childDies(command: string, plan: { times?: number; after?: number } = {}): void {
+    const fault: Fault = async () => {
+      await this.children.at(-1)?.[Symbol.asyncDispose]();
+      throw childCrash();
+    };
+    this.faults.plan(`child.${command}`, fault, plan);
+  }
+
+  /** Kills the master just before it does something, or just after. */
+  killsAt(moment: 'before' | 'after', call: string, after = 0): void {
+    const fault: Fault = async (proceed) => {
+      if (moment === 'after') await proceed();
+      this.kill();
+    };
+    this.faults.plan(call, fault, { after });
+  }
+
+  /** Does something else just before a call goes on. */
+  before(call: string, act: () => void, after = 0): void {
+    const fault: Fault = (proceed) => {
+      act();
+      return proceed();
+    };
+    this.faults.plan(call, fault, { after });
+  }
+
+  /** What the test needs to see when an expectation fails. */
+  async describe(): Promise<string> {
+    const history = await this.store.jobs.history(this.jobId);
+    const lines = history.map(({ state, reason }) => (reason ? `${state} (${reason})` : state));
+    return [`History: ${lines.join(', ')}.`, `Mined: ${this.chain.mined.join(', ')}.`, ...this.log.slice(-20)].join(
+      '\n',
+    );
+  }
+
+  async state(): Promise<JobState> {
+    return (await this.store.jobs.find(this.jobId))?.state ?? 'queued';
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.now.life.isOver) await this.stop();
+    await settled();
+    await this.store[Symbol.asyncDispose]();
+    await this.opened.scratch[Symbol.asyncDispose]();
+  }
+
+  private get now(): Process {
+    if (!this.process) throw new Error('The master was not started');
+    return this.process;
+  }
+
+  private rules(): SchedulerOptions {
+    return {
+      dataDir: this.dataDir,
+      device: 'cpu',
+      threads: 1,
+      batchSize: 4,
+      epochs: 1,
+      maxDatasetBytes: 1 << 20,
+      commissionBps: 1000,
+      settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
+      minFeeWei: 1n,
+      maxFeeWei: 10n ** 30n,
+      cooperative: 'nvm',
+      maxJobs: 1,
+      ...this.options.master,
+    };
+  }
+
+  private storage(blobs: BlobStore): MasterStorage {
+    return {
+      size: async () => DATA.length,
+      async fetch(_reference, signal) {
+        signal.throwIfAborted();
+        return blobs.addBytes(DATA);
+      },
+      publish: async (names, signal) => {
+        signal.throwIfAborted();
+        for (const name of names) {
+          if (!(await this.blobs.stat(name))) throw new Error(`Blob ${name} is not there to be published`);
+        }
+        this.published.push(...names);
+      },
+    };
+  }
+
+  /** Hands over what becomes final, block by block, as the chain's watcher does. */
+  private async watch(master: Master, life: Lifetime, signal: AbortSignal): Promise<void> {
+    const sleep = sleepUntilKilled(this.clock, life);
+    let at = (await master.loadCursors()).final?.number ?? 0;
+    while (!signal.aborted && !life.isOver) {
+      const events = this.isDeaf ? [] : this.chain.eventsAfter(at);
+      const [event] = events;
+      if (event) {
+        at = event.blockNumber;
+        await master.applyEvents(events, { number: at, hash: event.blockHash });
+      } else await sleep(POLL_MS, signal).catch(() => undefined);
+    }
+  }
+
+  private async connectWorkers(door: MasterDoor): Promise<void> {
+    await this.clock.sleep(POLL_MS);
+    if (door.isOver) return;
+    for (const worker of this.workers) if (!worker.isConnected && !worker.isGone) worker.connect(door);
+  }
+
+  private logger(life: Lifetime): Logger {
+    const write = (level: string) => (message: string, fields?: object, error?: unknown) => {
+      if (life.isOver) return;
+      const facts = JSON.stringify({ ...fields, ...(error === undefined ? {} : { error: describeError(error) }) });
+      const line = `${level} ${message} ${facts}`;
+      this.log.push(line);
+      if (level === 'error') this.errors.push(line);
+    };
+    const logger: Logger = {
+      error: write('error'),
+      warn: write('warn'),
+      info: write('info'),
+      debug: write('debug'),
+      child: () => logger,
+    };
+    return logger;
+  }
+}
+
+/** The dead sleep on, but nobody has to wait for them. */
+function sleepUntilKilled(clock: SteppedClock, life: Lifetime) {
+  return (ms: number, signal?: AbortSignal) =>
+    clock.sleep(ms, signal ? AbortSignal.any([signal, life.signal]) : life.signal);
+}
+
+function guardStore(store: Store, life: Lifetime): Store {
+  return {
+    jobs: life.guard('jobs', store.jobs),
+    ledger: life.guard('ledger', store.ledger),
+    rounds: life.guard('rounds', store.rounds),
+    workers: life.guard('workers', store.workers),
+    cursors: life.guard('cursors', store.cursors),
+    intents: life.guard('intents', store.intents),
+    board: life.guard('board', store.board),
+    transaction: life.guard('store', store).transaction,
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  };
+}

@@ -76,8 +76,7 @@ export class PlayedChild implements CoordinatorChild {
   private async prepare({ dataset }: Of<'prepare'>): Promise<object> {
     const text = await readFile(dataset, 'utf8');
     await writeFile(join(this.spec.workDir, PREPARED_FILE), text);
-    return {
-      type: 'prepared',
+    const prepared = {
       vocabSize: 256,
       epochBlocks: this.epochBlocks,
       blockTokens: BLOCK_TOKENS,
@@ -86,6 +85,7 @@ export class PlayedChild implements CoordinatorChild {
       validationSequences: 4,
       dataRoot: sha256(text),
     };
+    return { type: 'prepared', prepared };
   }
 
   /** What `prepare` wrote, be it of an earlier child. */

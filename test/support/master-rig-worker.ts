@@ -3,8 +3,7 @@ import { Address, type JobId, type Sha256 } from '../../src/domain/ids';
 import { AppError } from '../../src/lib/errors';
 import { sha256 } from '../../src/lib/hash';
 import { cut } from '../../src/link/errors';
-import type { Peer } from '../../src/link/server';
-import type { Master } from '../../src/master/master';
+import type { LinkServerHandlers, Peer } from '../../src/link/server';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { MasterMessage, type Offer, type Receipt, WorkerMessage } from '../../src/protocol/link';
 import { BLOCK_TOKENS, UNSOUND } from './master-rig-child';
@@ -29,7 +28,7 @@ export type LeaseFate =
 
 /** What the worker needs of the master that lives now. */
 export interface MasterDoor {
-  link: Master['link'];
+  fleet: LinkServerHandlers;
   /** Puts an update into the master's blob store. */
   receive(bytes: Buffer): Promise<void>;
   /** The master's process was killed: nothing reaches it any more. */
@@ -82,7 +81,7 @@ export class PlayedWorker {
       },
     };
     this.connection = { peer, door, socket };
-    door.link.onConnect(peer);
+    door.fleet.onConnect(peer);
     const commit = this.lease?.commit;
     if (commit) this.send(commit);
   }
@@ -92,7 +91,7 @@ export class PlayedWorker {
     const { connection } = this;
     this.connection = undefined;
     connection?.socket.abort(cut(reason));
-    if (connection && !connection.door.isOver) connection.door.link.onClose(connection.peer, reason);
+    if (connection && !connection.door.isOver) connection.door.fleet.onClose(connection.peer, reason);
   }
 
   /** The process is killed and started again: nothing is left of its work. */
@@ -128,7 +127,7 @@ export class PlayedWorker {
   send(message: WorkerMessage): void {
     const { connection } = this;
     if (!connection || connection.door.isOver) return;
-    connection.door.link.onMessage(connection.peer, WorkerMessage.parse(message));
+    connection.door.fleet.onMessage(connection.peer, WorkerMessage.parse(message));
   }
 
   private offer(): Offer {

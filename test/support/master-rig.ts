@@ -4,6 +4,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
 import type { JobId } from '../../src/domain/ids';
 import { activeStates, type JobState } from '../../src/domain/job';
+import { Fleet } from '../../src/fleet/fleet';
 import { AppError, describeError } from '../../src/lib/errors';
 import type { Logger } from '../../src/lib/logger';
 import { type Master, openMaster } from '../../src/master/master';
@@ -130,7 +131,9 @@ export class MasterRig implements AsyncDisposable {
     const { signal } = stop;
     const store = await openStore({ kind: 'sqlite', path: this.opened.scratch.file('master.sqlite') }, this.clock);
     const blobs = life.guard('blobs', this.blobs);
+    const fleet = new Fleet({ logger: this.logger(life) });
     const master = openMaster(this.rules(), {
+      fleet,
       store: guardStore(store, life),
       blobs,
       wallet: this.opened.wallet,
@@ -150,7 +153,7 @@ export class MasterRig implements AsyncDisposable {
       },
     });
     const door: MasterDoor = {
-      link: master.link,
+      fleet,
       receive: async (bytes) => void (await this.blobs.addBytes(bytes)),
       get isOver() {
         return life.isOver || signal.aborted;

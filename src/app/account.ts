@@ -1,10 +1,13 @@
 import { join } from 'node:path';
-import type { Emeth } from '../chain/acts/emeth';
-import type { Chain } from '../chain/rpc/client';
-import type { Sender } from '../chain/sending/sender';
-import type { Wallet } from '../chain/sending/wallet';
+import { type Emeth, openEmeth } from '../chain/acts/emeth';
+import { type Chain, openChain } from '../chain/rpc/client';
+import { openSender, type Sender } from '../chain/sending/sender';
+import { openWallet, type Wallet } from '../chain/sending/wallet';
+import { roleOfFile } from '../config/load';
 import type { Role, RoleConfig } from '../config/schema';
+import { systemClock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import { openStore } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { defaultConfigPath, loadRole, openCommandLogger, stopSignal } from './context';
 import { keyOf } from './keys';
@@ -29,13 +32,8 @@ export interface Account extends AsyncDisposable {
  * daemon of the same account agrees with us on nonces.
  */
 export async function openAccount(options: CommonOptions): Promise<Account> {
-  const { openEmeth } = await import('../chain/acts/emeth.js');
-  const { openSender } = await import('../chain/sending/sender.js');
-  const { openStore } = await import('../store/open.js');
-  const { systemClock } = await import('../lib/clock.js');
   const client = await openReader(options);
   const { chain, config, dataDir } = client;
-  const { openWallet } = await import('../chain/sending/wallet.js');
   await using stack = cleanup(chain);
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   const store = await openStore(storeOptions({ external_db: await databaseOf(options) }, dataDir));
@@ -65,7 +63,6 @@ export async function openAccount(options: CommonOptions): Promise<Account> {
 export async function openReader(
   options: CommonOptions,
 ): Promise<AsyncDisposable & Pick<Account, 'config' | 'dataDir' | 'chain'>> {
-  const { openChain } = await import('../chain/rpc/client.js');
   const { config, dataDir } = await loadRole('client', withHome(options, await homeRole(options)));
   const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
   const chain = await openChain({ endpoint, chainId, core, token });
@@ -73,7 +70,6 @@ export async function openReader(
 }
 
 async function homeRole(options: CommonOptions): Promise<Role> {
-  const { roleOfFile } = await import('../config/load.js');
   return roleOfFile(options.config ?? defaultConfigPath('client'));
 }
 

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { loadConfig } from '../config/load';
 import type { Role, RoleConfig } from '../config/schema';
 import { AppError } from '../lib/errors';
-import type { Logger } from '../lib/logger';
+import { type Logger, openLogger } from '../lib/logger';
 import type { CommonOptions } from '../terminal/options';
 
 export type StoppedError = { code: 'stopped'; signal: NodeJS.Signals };
@@ -16,7 +18,6 @@ export interface RoleContext<R extends Role> {
 
 /** Reads and checks the role's configuration. Throws `config/…`. */
 export async function loadRole<R extends Role>(role: R, options: CommonOptions): Promise<RoleContext<R>> {
-  const { loadConfig } = await import('../config/load.js');
   const path = options.config ?? defaultConfigPath(role);
   const config = loadConfig(role, { path, isRequired: options.config !== undefined, env: process.env });
   return { config, dataDir: resolve(options.dataDir ?? join('data', role)) };
@@ -41,8 +42,6 @@ export async function openRoleLogger(
   { config, dataDir }: RoleContext<Role>,
   options: CommonOptions,
 ): Promise<Logger> {
-  const { mkdir } = await import('node:fs/promises');
-  const { openLogger } = await import('../lib/logger.js');
   await mkdir(join(dataDir, 'logs'), { recursive: true });
   const level = options.logLevel ?? config.logLevel;
   return openLogger({ level, file: join(dataDir, 'logs', `${role}.log`), fields: { role } });
@@ -50,7 +49,6 @@ export async function openRoleLogger(
 
 /** A one-shot command's logger: only warnings, on stderr, unless more is asked for. */
 export async function openCommandLogger(options: CommonOptions): Promise<Logger> {
-  const { openLogger } = await import('../lib/logger.js');
   return openLogger({ level: options.logLevel ?? 'warn' });
 }
 

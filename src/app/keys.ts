@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { KeySource } from '../chain/sending/wallet';
+import { type KeySource, newAccount } from '../chain/sending/wallet';
 import { AppError, errorCode } from '../lib/errors';
 
 export type KeyError = { code: 'config/no-key'; dataDir: string } | { code: 'config/no-password'; path: string };
@@ -50,7 +50,6 @@ function requirePassword(path: string, keystore: string): void {
 
 /** As `keyOf`; where there is none, an account is made in the data directory and used from then on. */
 export async function keyOrNew(config: KeySettings, dataDir: string): Promise<KeySource> {
-  const { newAccount } = await import('../chain/sending/wallet.js');
   try {
     return keyOf(config, dataDir);
   } catch (error) {

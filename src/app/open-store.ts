@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { MasterConfig } from '../config/schema';
-import type { Store, StoreOptions } from '../store/open';
+import { openStore, type Store, type StoreOptions } from '../store/open';
 
 /** Where a master keeps its queue: `external_db`, or a SQLite file in its data directory. */
 export function storeOptions(config: Pick<MasterConfig, 'external_db'>, dataDir: string): StoreOptions {
@@ -10,6 +10,5 @@ export function storeOptions(config: Pick<MasterConfig, 'external_db'>, dataDir:
 
 /** Opens the master's queue; it may be running meanwhile. */
 export async function openMasterStore(config: Pick<MasterConfig, 'external_db'>, dataDir: string): Promise<Store> {
-  const { openStore } = await import('../store/open.js');
   return openStore(storeOptions(config, dataDir));
 }

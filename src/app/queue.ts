@@ -1,6 +1,8 @@
 import { openAdminClient } from '../admin/client';
 import type { JobId } from '../domain/ids';
+import { systemClock } from '../lib/clock';
 import { AppError, errorCode } from '../lib/errors';
+import { describeJob, viewJob } from '../master/status';
 import type { JobDetails, JobView } from '../protocol/admin';
 import type { CommonOptions } from '../terminal/options';
 import { loadRole } from './context';
@@ -47,8 +49,6 @@ function remoteQueue(url: string): Queue {
 }
 
 async function storedQueue(...[config, dataDir]: Parameters<typeof openMasterStore>): Promise<Queue> {
-  const { describeJob, viewJob } = await import('../master/status.js');
-  const { systemClock } = await import('../lib/clock.js');
   const store = await openMasterStore(config, dataDir);
   // A master that does not run has no workers.
   const live = () => ({ workers: [], nowMs: systemClock.now() });

@@ -1,8 +1,9 @@
-import type { RegisteredNode, Registry } from '../chain/acts/registry';
+import { openRegistry, type RegisteredNode, type Registry } from '../chain/acts/registry';
 import type { Chain } from '../chain/rpc/client';
 import { formatEmt } from '../domain/emt';
 import type { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
+import { parseAddress } from '../terminal/arguments';
 import type { Account } from './account';
 
 export type RegistryError =
@@ -11,7 +12,6 @@ export type RegistryError =
 
 /** The registry of the configured escrow. Throws `registry/none` where anybody may take jobs. */
 export async function requireRegistry(chain: Chain): Promise<Registry> {
-  const { openRegistry } = await import('../chain/acts/registry.js');
   const registry = await openRegistry(chain);
   if (registry) return registry;
   throw new AppError<RegistryError>(
@@ -31,14 +31,8 @@ export async function requireNode(registry: Registry, node: Address): Promise<Re
 }
 
 /** The node a command is about: the one named, else the account of the configuration. */
-export async function nodeOrOwn(text: string | undefined, account: Pick<Account, 'wallet'>): Promise<Address> {
-  return text === undefined ? account.wallet.address : parseNamed(text);
-}
-
-/** `parseAddress`, loaded only by a command that runs. */
-export async function parseNamed(text: string): Promise<Address> {
-  const { parseAddress } = await import('../terminal/arguments.js');
-  return parseAddress(text);
+export function nodeOrOwn(text: string | undefined, account: Pick<Account, 'wallet'>): Address {
+  return text === undefined ? account.wallet.address : parseAddress(text);
 }
 
 /** A node's entry for people. */

@@ -45,6 +45,39 @@ export function amount(text: string): bigint {
   return unit ? BigInt(whole + part.padEnd(18, '0')) : BigInt(whole);
 }
 
+/** As `amount`, but not zero: a command that adds nothing would only cost gas. */
+export function positiveAmount(text: string): bigint {
+  const wei = amount(text);
+  if (wei > 0n) return wei;
+  throw new InvalidArgumentError('It must be more than nothing.');
+}
+
+/** Commander parser of a number from `min` to `max`. */
+export function numberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
+  };
+}
+
+/** Commander parser of an option that may be given several times. */
+export function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}
+
+/** As `collect`, for the addresses that a configuration's `endpoint` may hold. */
+export function collectUrl(text: string, before: string[] = []): string[] {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return [...before, text];
+  throw new InvalidArgumentError('It must be an http:// or https:// address.');
+}
+
+/** Commander parser of a configuration's `network`, which becomes the name of a file. */
+export function networkName(text: string): string {
+  if (/^[\w-]{1,64}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be a name of letters, digits, - and _.');
+}
+
 function parseLogLevel(text: string): (typeof logLevels)[number] {
   const level = logLevels.find((known) => known === text);
   if (!level) throw new InvalidArgumentError(`It must be one of ${logLevels.join(', ')}.`);

@@ -1,10 +1,11 @@
+/** The page of all commands, written from what their `--help` shows. */
 import type { Command } from 'commander';
 
 const head = `# Commands
 
 <!-- Written by \`npm run docs\` from src/cli.ts. Do not edit. -->
 
-\`node dist/cli.js <command>\`, or \`emeth <command>\` where the package is installed. Data goes to stdout, talk and errors to
+\`node dist/cli.js <command>\`, or \`emeth <command>\` where the package is installed. Data goes to stdout, messages and errors to
 stderr. With \`--json\`, errors are one JSON object \`{"error": {"code", "message"}}\`.
 
 | exit status | meaning |
@@ -18,15 +19,24 @@ stderr. With \`--json\`, errors are one JSON object \`{"error": {"code", "messag
 | 130 | stopped by Ctrl-C or a signal before it was done |
 `;
 
-/** The page of all commands, as Markdown: what \`--help\` shows. */
+/** Returns the page as Markdown, in the order and under the headings of the program's own help. */
 export function renderCommands(program: Command): string {
-  const sections = program.commands.map((command) => `## ${command.name()}\n\n\`\`\`\n${helpOf(command)}\n\`\`\`\n`);
-  return [head, ...sections].join('\n');
+  const headings = [...new Set(program.commands.map((command) => command.helpGroup()))];
+  const groups = headings.map((heading) => {
+    const commands = program.commands.filter((command) => command.helpGroup() === heading);
+    return [`## ${heading.replace(/:$/, '')}\n`, ...commands.map(renderCommand)].join('\n');
+  });
+  return [head, ...groups].join('\n');
+}
+
+function renderCommand(command: Command): string {
+  return `### ${command.name()}\n\n\`\`\`\n${helpOf(command)}\n\`\`\`\n`;
 }
 
 function helpOf(command: Command): string {
   let text = '';
-  // Fixed width: the page must not depend on the terminal it was made in. `outputHelp` includes the example, `helpInformation` does not.
+  // A fixed width, so that the page does not depend on the terminal it is made in. `outputHelp` includes the example,
+  // `helpInformation` does not.
   command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 110 });
   command.outputHelp();
   return text.trim();

@@ -1,3 +1,4 @@
+/** The command line in this process: its help, the page made of it, and how it refuses wrong usage. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildProgram } from '../../src/cli';
@@ -6,23 +7,42 @@ import { runInProcess } from '../support/cli';
 
 const commands = buildProgram().commands.map((command) => [command.name(), command] as const);
 
+/** Names that scripts and operators know: one may be added, none renamed. */
+const byAudience = {
+  requesters: ['request', 'result', 'generate', 'accept', 'cancel'],
+  'GPU owners': ['worker'],
+  operators: [
+    ...['master', 'verifier', 'board', 'joblist', 'job', 'decline'],
+    ...['register-node', 'unregister-node', 'stake', 'payout', 'deploy', 'rpc', 'db-init'],
+  ],
+  everybody: [
+    ...['demo', 'challenge', 'node', 'query-all-nodes', 'query-node', 'query-node-incentive'],
+    ...['withdraw', 'init', 'new-account', 'doctor'],
+  ],
+};
+
 describe('command line', () => {
-  test('docs/commands.md is up to date (npm run docs)', () => {
+  test('docs/commands.md: equals what npm run docs writes', () => {
     const page = readFileSync(join(__dirname, '..', '..', 'docs', 'commands.md'), 'utf8');
     expect(page).toBe(renderCommands(buildProgram()));
   });
 
-  test.each(commands)('%s --help shows an example and the common options', async (name) => {
+  test.each(commands)('%s --help: shows an example and the common options', async (name) => {
     const { status, out } = await runInProcess(name, '--help');
     expect(status).toBe(0);
     expect(out).toMatch(/Example:\n {2}\$ /);
     for (const option of ['--config', '--data-dir', '--json', '--log-level']) expect(out).toContain(option);
   });
 
-  test('when --help', async () => {
+  test('--help: every command stands under its audience', async () => {
     const { status, out } = await runInProcess('--help');
     expect(status).toBe(0);
-    for (const [name] of commands) expect(out).toContain(`  ${name} `);
+    const groups = out.split(/^For (.+):$/m).slice(1);
+    const shown = groups.flatMap((text, i) => {
+      const names = [...text.matchAll(/^ {2}(\w[\w-]*) /gm)].map(([, name]) => name);
+      return i % 2 === 1 ? [[groups[i - 1], names]] : [];
+    });
+    expect(Object.fromEntries(shown)).toEqual(byAudience);
   });
 
   test.each([
@@ -38,14 +58,14 @@ describe('command line', () => {
     ['a state that no job of a queue has', ['joblist', '--state', 'bla'], 'those are queued, skipped, claimed'],
     ['a model where there is none', ['generate', 'nomodel'], 'There is no directory nomodel'],
     ['a bad log level', ['joblist', '--log-level', 'loud'], 'one of error, warn, info, debug'],
-  ])('throws usage for %s', async (_name, argv, words) => {
+  ])('%s: ends with status 2 and one line', async (_name, argv, words) => {
     const { status, out, talk } = await runInProcess(...argv);
     expect({ status, out }).toEqual({ status: 2, out: '' });
     expect(talk).toContain(words);
     expect(talk.trim().split('\n')).toHaveLength(1);
   });
 
-  test('when --json: errors are JSON too, wherever it stands', async () => {
+  test('--json before or after the command: errors are JSON', async () => {
     for (const argv of [
       ['--json', 'job', 'x'],
       ['job', 'x', '--json'],

@@ -1,23 +1,13 @@
-import type { Command } from 'commander';
+import { openAccount } from '../../app/account';
+import { requireJob } from '../../app/chain-job';
 import type { Emeth } from '../../chain/acts/emeth';
 import type { JobId } from '../../domain/ids';
 import type { ChainState } from '../../domain/job';
-import { type CommonOptions, example } from '../../terminal/options';
+import { parseJobId } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-export function registerCancel(program: Command): void {
-  program
-    .command('cancel')
-    .description('take back a request nobody has taken, or one whose deadline has passed; the fee becomes credit again')
-    .argument('<id>', 'job id')
-    .addHelpText('after', example('emeth cancel 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9'))
-    .action(cancel);
-}
-
-async function cancel(id: string, options: CommonOptions): Promise<void> {
-  const { openAccount } = await import('../../app/account.js');
-  const { parseJobId } = await import('../../terminal/arguments.js');
-  const { requireJob } = await import('../../app/chain-job.js');
+export async function cancelJob(id: string, options: CommonOptions): Promise<void> {
   const jobId = parseJobId(id);
   await using account = await openAccount(options);
   const job = await requireJob(account.chain, jobId);

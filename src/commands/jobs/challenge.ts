@@ -1,9 +1,11 @@
-import type { Command } from 'commander';
+import { openAccount } from '../../app/account';
+import { requireJob } from '../../app/chain-job';
 import { formatEmt } from '../../domain/emt';
 import type { JobId } from '../../domain/ids';
 import { type ChainState, isTerminal } from '../../domain/job';
 import { AppError } from '../../lib/errors';
-import { type CommonOptions, example } from '../../terminal/options';
+import { parseJobId } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 export type ChallengeError = { code: 'challenge/ended'; jobId: JobId; state: ChainState };
@@ -12,20 +14,7 @@ interface ChallengeOptions extends CommonOptions {
   dryRun?: boolean | undefined;
 }
 
-export function registerChallenge(program: Command): void {
-  program
-    .command('challenge')
-    .description('dispute a submitted result with a bond; it is lost if the verifiers find the result good')
-    .argument('<id>', 'job id')
-    .option('--dry-run', 'only show the bond')
-    .addHelpText('after', example('emeth challenge 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9 --dry-run'))
-    .action(challenge);
-}
-
-async function challenge(id: string, options: ChallengeOptions): Promise<void> {
-  const { openAccount } = await import('../../app/account.js');
-  const { parseJobId } = await import('../../terminal/arguments.js');
-  const { requireJob } = await import('../../app/chain-job.js');
+export async function challengeResult(id: string, options: ChallengeOptions): Promise<void> {
   const jobId = parseJobId(id);
   await using account = await openAccount(options);
   const { state: before } = await requireJob(account.chain, jobId);

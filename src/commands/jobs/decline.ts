@@ -1,25 +1,16 @@
-import type { Command } from 'commander';
+import { openAccount } from '../../app/account';
+import { requireJob } from '../../app/chain-job';
+import { defaultConfigPath } from '../../app/context';
+import { openQueue } from '../../app/queue';
 import type { JobId } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
-import { type CommonOptions, example } from '../../terminal/options';
+import { parseJobId } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
 export type DeclineError = { code: 'usage/which-job'; jobs: JobId[] };
 
-export function registerDecline(program: Command): void {
-  program
-    .command('decline')
-    .description('give a job back that this master has taken; costs a small part of the deposit')
-    .argument('[id]', 'job id (default: the only one in work)')
-    .addHelpText('after', example('emeth decline', 'emeth decline 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9'))
-    .action(decline);
-}
-
-async function decline(id: string | undefined, options: CommonOptions): Promise<void> {
-  const { openAccount } = await import('../../app/account.js');
-  const { parseJobId } = await import('../../terminal/arguments.js');
-  const { requireJob } = await import('../../app/chain-job.js');
-  const { defaultConfigPath } = await import('../../app/context.js');
+export async function declineJob(id: string | undefined, options: CommonOptions): Promise<void> {
   const jobId = id === undefined ? await onlyJob(options) : parseJobId(id);
   // The node's own account, even where a requester's configuration lies beside it.
   await using account = await openAccount({ ...options, config: options.config ?? defaultConfigPath('master') });
@@ -31,7 +22,6 @@ async function decline(id: string | undefined, options: CommonOptions): Promise<
 }
 
 async function onlyJob(options: CommonOptions): Promise<JobId> {
-  const { openQueue } = await import('../../app/queue.js');
   await using queue = await openQueue(options);
   const jobs = (await queue.list()).filter((job) => job.chainState === 'PROCESSING');
   const [only] = jobs;

@@ -1,23 +1,10 @@
-import type { Command } from 'commander';
-import type { QueueOptions } from '../../app/queue';
+import { openQueue, type QueueOptions } from '../../app/queue';
 import { formatEmt } from '../../domain/emt';
 import type { JobDetails } from '../../protocol/admin';
-import { example } from '../../terminal/options';
+import { parseJobId } from '../../terminal/arguments';
 import { printJson, printLines } from '../../terminal/print';
 
-export function registerJob(program: Command): void {
-  program
-    .command('job')
-    .description("show one job: state, history, rounds, and the ledger's audit")
-    .argument('<id>', 'job id')
-    .option('--url <url>', 'ask the master at this address (default: my_url, else its database)')
-    .addHelpText('after', example('emeth job 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9 --json'))
-    .action(job);
-}
-
-async function job(id: string, options: QueueOptions): Promise<void> {
-  const { parseJobId } = await import('../../terminal/arguments.js');
-  const { openQueue } = await import('../../app/queue.js');
+export async function showJob(id: string, options: QueueOptions): Promise<void> {
   const jobId = parseJobId(id);
   await using queue = await openQueue(options);
   const details = await queue.find(jobId);

@@ -1,9 +1,12 @@
-import type { Command } from 'commander';
-import type { QueueOptions } from '../../app/queue';
+import Table from 'cli-table3';
+import { loadRole } from '../../app/context';
+import { openQueue, type QueueOptions } from '../../app/queue';
+import { fetchBoardPage, printable } from '../../board/client';
 import { formatEmt } from '../../domain/emt';
+import { AppError } from '../../lib/errors';
 import type { JobView } from '../../protocol/admin';
 import type { BoardJobView } from '../../protocol/board';
-import { example, wholeNumber } from '../../terminal/options';
+import { parseChainState, parseJobState } from '../../terminal/arguments';
 import { formatBytes, printJson, printLines, talk } from '../../terminal/print';
 
 interface ListOptions extends QueueOptions {
@@ -12,47 +15,24 @@ interface ListOptions extends QueueOptions {
   page: number;
 }
 
-export function registerJoblist(program: Command): void {
-  program
-    .command('joblist')
-    .description("list the jobs of this master's queue, or those on a board")
-    .option('--state <state>', 'only jobs in this state, e.g. training; of a board, e.g. REQUESTED')
-    .option('--url <url>', 'ask the master at this address (default: my_url, else its database)')
-    .option('--board [url]', 'ask a board instead (default: board_url of the configuration)')
-    .option('--page <n>', 'with --board: which page', wholeNumber(1), 1)
-    .addHelpText(
-      'after',
-      example(
-        'emeth joblist',
-        'emeth joblist --json --state training',
-        'emeth joblist --board http://127.0.0.1:3080 --state requested',
-      ),
-    )
-    .action(joblist);
-}
-
-async function joblist(options: ListOptions): Promise<void> {
+export async function listJobs(options: ListOptions): Promise<void> {
   if (options.board !== undefined) return listBoard(options);
-  const { parseJobState } = await import('../../terminal/arguments.js');
-  const { openQueue } = await import('../../app/queue.js');
   const state = options.state === undefined ? undefined : parseJobState(options.state);
   await using queue = await openQueue(options);
   const jobs = (await queue.list()).filter((job) => state === undefined || job.state === state);
   if (options.json) return printJson(jobs);
   if (jobs.length === 0) return talk(state === undefined ? 'The queue is empty.' : `No job of the queue is ${state}.`);
-  await printTable(['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'], jobs.map(row));
+  printTable(['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'], jobs.map(row));
 }
 
 async function listBoard(options: ListOptions): Promise<void> {
-  const { fetchBoardPage, printable } = await import('../../board/client.js');
-  const { parseChainState } = await import('../../terminal/arguments.js');
   const url = typeof options.board === 'string' ? options.board : await configuredBoard(options);
   const status = options.state === undefined ? undefined : parseChainState(options.state);
   const found = await fetchBoardPage(url, { status, page: options.page, sort: 'newest' });
   if (options.json) return printJson(found);
   const pages = Math.max(1, Math.ceil(found.total / found.pageSize));
   if (found.jobs.length === 0) return talk(`There are no such jobs on page ${found.page} of ${pages}.`);
-  await printTable(
+  printTable(
     ['job', 'state', 'fee', 'data', 'deadline', 'data set'],
     found.jobs.map((job) => boardRow({ ...job, dataset: printable(job.dataset) })),
   );
@@ -60,8 +40,6 @@ async function listBoard(options: ListOptions): Promise<void> {
 }
 
 async function configuredBoard(options: ListOptions): Promise<string> {
-  const { loadRole } = await import('../../app/context.js');
-  const { AppError } = await import('../../lib/errors.js');
   const { board_url: url } = (await loadRole('master', options)).config;
   if (url !== undefined) return url;
   throw new AppError(
@@ -70,8 +48,7 @@ async function configuredBoard(options: ListOptions): Promise<string> {
   );
 }
 
-async function printTable(head: string[], rows: string[][]): Promise<void> {
-  const { default: Table } = await import('cli-table3');
+function printTable(head: string[], rows: string[][]): void {
   const table = new Table({ head, style: { head: [], border: [] } });
   table.push(...rows);
   printLines(table.toString());

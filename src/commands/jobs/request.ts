@@ -1,9 +1,13 @@
-import type { Command } from 'commander';
-import type { Account } from '../../app/account';
+import { type Account, openAccount } from '../../app/account';
+import { openStorage } from '../../app/storage';
 import type { JobRequest } from '../../chain/acts/emeth';
 import { formatEmt } from '../../domain/emt';
-import { amount, type CommonOptions, example } from '../../terminal/options';
+import { readGiven } from '../../terminal/files';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
+import { locateDataset } from './dataset';
+import { followJob } from './follow';
+import { parseDeadline, parseParams, planFuel } from './request-plan';
 
 interface RequestOptions extends CommonOptions {
   dataset: string;
@@ -26,31 +30,7 @@ interface Quote {
   canPay: boolean;
 }
 
-export function registerRequest(program: Command): void {
-  program
-    .command('request')
-    .description('ask for a model to be trained: uploads the data and locks the fee in the contract')
-    .requiredOption('--dataset <file|ref>', 'a text file of yours (is uploaded), or sha256:…, https://…, file:…')
-    .requiredOption('--fee <amount>', 'what the finished job pays, in wei or as 20emt', amount)
-    .option('--params <json|@file>', 'what to train, as JSON', '{}')
-    .option('--deadline <span|date>', 'when it must be done: 90m, 2h, 3d or a date', '2h')
-    .option('--fuel-limit <tokens>', 'tokens the whole fee pays for (default: from size and parameters)', amount)
-    .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
-    .option('--dry-run', 'only show what would be requested and whether the account can pay')
-    .option('--wait', 'follow the job to its end; fails unless it is verified')
-    .addHelpText(
-      'after',
-      example(
-        'emeth request --dataset mobydick.txt --fee 20emt --deadline 1h --wait',
-        `emeth request --dataset book.txt --fee 20emt --params '{"epochs":2,"model":{"layers":6}}' --dry-run`,
-      ),
-    )
-    .action(request);
-}
-
-async function request(options: RequestOptions): Promise<void> {
-  const { openAccount } = await import('../../app/account.js');
-  const { followJob } = await import('./follow.js');
+export async function requestJob(options: RequestOptions): Promise<void> {
   await using account = await openAccount(options);
   const { job, upload } = await makePlan(account, options);
   const quote = await makeQuote(account, job);
@@ -69,10 +49,6 @@ async function makePlan(
   account: Account,
   options: RequestOptions,
 ): Promise<{ job: JobRequest; upload(): Promise<void> }> {
-  const { readGiven } = await import('../../terminal/files.js');
-  const { locateDataset } = await import('./dataset.js');
-  const { openStorage } = await import('../../app/storage.js');
-  const { parseDeadline, parseParams, planFuel } = await import('./request-plan.js');
   const { params: given } = options;
   const text = given.startsWith('@') ? (await readGiven('--params', given.slice(1))).toString('utf8') : given;
   const { params, text: paramsText } = parseParams(text);

@@ -1,12 +1,17 @@
-import type { Command } from 'commander';
-import type { Account } from '../../app/account';
+import { type Account, openReader } from '../../app/account';
+import { findSubmission, requireJob } from '../../app/chain-job';
+import { stopSignal } from '../../app/context';
+import { openStorage } from '../../app/storage';
 import type { Chain } from '../../chain/rpc/client';
 import type { JobId } from '../../domain/ids';
 import { isTerminal } from '../../domain/job';
 import { AppError } from '../../lib/errors';
 import type { Manifest } from '../../protocol/manifest';
-import { type CommonOptions, example } from '../../terminal/options';
+import { parseJobId } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { formatBytes, printJson, printLines, talk } from '../../terminal/print';
+import { fetchModel } from './fetch-model';
+import { followJob } from './follow';
 
 export type ResultError =
   | { code: 'result/not-found'; jobId: JobId; state: string }
@@ -18,25 +23,7 @@ interface ResultOptions extends CommonOptions {
   wait?: boolean | undefined;
 }
 
-export function registerResult(program: Command): void {
-  program
-    .command('result')
-    .description("fetch a job's trained model and check it against the chain, file by file")
-    .argument('<id>', 'job id')
-    .option('--out <dir>', 'where to put the model; must not exist (default: model-<id>)')
-    .option('--storage <url>', 'storage API to fetch from (default: storageApi of the configuration)')
-    .option('--wait', 'follow the job until it is verified, then fetch')
-    .addHelpText('after', example('emeth result 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9 --wait --out mymodel'))
-    .action(result);
-}
-
-async function result(id: string, options: ResultOptions): Promise<void> {
-  const { openReader } = await import('../../app/account.js');
-  const { parseJobId } = await import('../../terminal/arguments.js');
-  const { stopSignal } = await import('../../app/context.js');
-  const { followJob } = await import('./follow.js');
-  const { fetchModel } = await import('./fetch-model.js');
-  const { openStorage } = await import('../../app/storage.js');
+export async function fetchResult(id: string, options: ResultOptions): Promise<void> {
   const jobId = parseJobId(id);
   const signal = stopSignal();
   await using reader = await openReader(options);
@@ -74,7 +61,6 @@ async function result(id: string, options: ResultOptions): Promise<void> {
 
 /** The manifest's hash, as the node bound it to the job on chain. */
 async function submittedHash(chain: Chain, jobId: JobId): Promise<string> {
-  const { findSubmission, requireJob } = await import('../../app/chain-job.js');
   const { state } = await requireJob(chain, jobId);
   const submission = await findSubmission(chain, jobId);
   if (submission) return submission.resultHash.slice(2);

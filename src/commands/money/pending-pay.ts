@@ -5,6 +5,7 @@ import type { Account } from '../../app/account';
 import { findSubmission } from '../../app/chain-job';
 import { openStorage } from '../../app/storage';
 import type { Claim } from '../../chain/acts/emeth';
+import { buildPayouts } from '../../chain/acts/payouts';
 import type { Sweep } from '../../chain/acts/withdrawal-parts';
 import type { ChainJob } from '../../chain/rpc/client';
 import { type Address, JobId } from '../../domain/ids';
@@ -77,7 +78,6 @@ async function jobsWithReceipts(dataDir: string): Promise<Set<JobId>> {
 }
 
 async function claimsOf(jobId: JobId, account: Account, options: { storage?: string | undefined }): Promise<Claim[]> {
-  const { buildPayouts } = await import('../../chain/acts/payouts.js');
   const { chain, emeth, signal } = account;
   const submission = await findSubmission(chain, jobId);
   if (!submission) return [];

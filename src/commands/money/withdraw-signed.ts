@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Account } from '../../app/account';
+import { signWithdrawal } from '../../chain/acts/withdrawal';
 import { formatEmt, formatEth } from '../../domain/emt';
 import { Address, Wei } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
@@ -21,7 +22,6 @@ const SignedWithdrawalFile = z.strictObject({
 
 /** Prints a signed withdrawal of all credit. Claims need a transaction of their own before, so a signature covers the credit only. */
 export async function signCredit(account: Account, to: Address, tipWei: bigint): Promise<void> {
-  const { signWithdrawal } = await import('../../chain/acts/withdrawal.js');
   const creditWei = await account.chain.credit(account.emeth.address);
   if (creditWei <= tipWei) throw tooLittle(creditWei, tipWei);
   const deadline = Math.floor((await account.chain.nowMs()) / 1000) + GOOD_FOR_S;

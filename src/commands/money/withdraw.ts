@@ -1,13 +1,16 @@
-import type { Command } from 'commander';
-import type { Account } from '../../app/account';
+import { type Account, openAccount } from '../../app/account';
 import type { Claim } from '../../chain/acts/emeth';
-import type { Rewards, SlotReward } from '../../chain/acts/rewards';
-import type { Sweep, WithdrawalPart } from '../../chain/acts/withdrawal-parts';
+import { openRegistry } from '../../chain/acts/registry';
+import { openRewards, type Rewards, type SlotReward } from '../../chain/acts/rewards';
+import { cutSlots, cutWithdrawal, type Sweep, type WithdrawalPart } from '../../chain/acts/withdrawal-parts';
 import { formatEmt, formatEth } from '../../domain/emt';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
-import { amount, type CommonOptions, example } from '../../terminal/options';
+import { parseAddress } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
+import { findPendingPay, findUnclaimed } from './pending-pay';
+import { relaySigned, signCredit } from './withdraw-signed';
 
 interface WithdrawOptions extends CommonOptions {
   to?: string | undefined;
@@ -37,36 +40,8 @@ interface Plan {
   slotParts: number[][];
 }
 
-export function registerWithdraw(program: Command): void {
-  program
-    .command('withdraw')
-    .description(
-      'take out all that is owed to this account: credit, pay that was not claimed yet, rewards of past days',
-    )
-    .option('--to <address>', "who receives it (default: a registered node's payout wallet, else the account itself)")
-    .option('--storage <url>', 'where the results of jobs with unclaimed pay are (default: storageApi)')
-    .option('--sweep <job...>', 'of these jobs of this node, also what their workers did not claim in time')
-    .option('--dry-run', 'only show what would be moved, and what it would cost')
-    .option('--no-wait', 'return when it is mined; otherwise when no reorganisation can take it back (`confirmations`)')
-    .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to bring')
-    .option('--tip <amount>', 'with --sign: what whoever brings it gets of the credit (default: nothing)', amount)
-    .option('--relay <file>', 'bring a withdrawal that another account signed')
-    .addHelpText(
-      'after',
-      example(
-        'emeth withdraw --dry-run',
-        'emeth withdraw --config config/worker.json --to 0x90f79bf6eb2c4f870365e785982e1f101e93b906',
-        'emeth withdraw --config config/worker.json --sign --tip 0.1emt > mine.json',
-        'emeth withdraw --config config/master.json --relay mine.json',
-      ),
-    )
-    .action(withdraw);
-}
-
-async function withdraw(options: WithdrawOptions): Promise<void> {
+export async function withdraw(options: WithdrawOptions): Promise<void> {
   requireOneAct(options);
-  const { openAccount } = await import('../../app/account.js');
-  const { relaySigned, signCredit } = await import('./withdraw-signed.js');
   await using account = await openAccount(options);
   if (options.relay !== undefined) return await relaySigned(account, options.relay, options);
   const to = await receiverOf(account, options);
@@ -113,18 +88,13 @@ function requireOneAct({ sign, relay, tip, dryRun }: WithdrawOptions): void {
 
 /** Who gets the tokens: whom the caller names, else the node's payout wallet, else the account. */
 async function receiverOf(account: Account, options: WithdrawOptions): Promise<Address> {
-  const { openRegistry } = await import('../../chain/acts/registry.js');
-  const { parseAddress } = await import('../../terminal/arguments.js');
   if (options.to !== undefined) return parseAddress(options.to);
   const node = await (await openRegistry(account.chain))?.find(account.emeth.address);
   return node?.payout ?? account.emeth.address;
 }
 
 async function makePlan(account: Account, to: Address, options: WithdrawOptions): Promise<Plan> {
-  const { openRewards } = await import('../../chain/acts/rewards.js');
-  const { findPendingPay, findUnclaimed } = await import('./pending-pay.js');
   const { chain, emeth } = account;
-  const { cutSlots, cutWithdrawal } = await import('../../chain/acts/withdrawal-parts.js');
   const rewards = await openRewards(chain);
   const creditWei = await chain.credit(emeth.address);
   const claims = await findPendingPay(account, options);

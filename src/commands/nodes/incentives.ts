@@ -1,10 +1,12 @@
-import type { Command } from 'commander';
-import type { SlotReward } from '../../chain/acts/rewards';
+import { openReader } from '../../app/account';
+import { openRewards, type SlotReward } from '../../chain/acts/rewards';
+import { jobsTakenBy } from '../../chain/reading/node-history';
 import type { Chain } from '../../chain/rpc/client';
 import { formatEmt } from '../../domain/emt';
 import type { Address, JobId } from '../../domain/ids';
 import type { ChainState } from '../../domain/job';
-import { type CommonOptions, example } from '../../terminal/options';
+import { parseAddress } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
 /** What a node has earned, has at stake in jobs, and may still take. */
@@ -22,19 +24,8 @@ interface IncentiveOptions extends CommonOptions {
   nodeAddr: string;
 }
 
-export function registerQueryNodeIncentive(program: Command): void {
-  program
-    .command('query-node-incentive')
-    .description("show a node's credit, its deposits in running jobs, and slot rewards it has not claimed")
-    .requiredOption('--node-addr <address>', 'the node, with or without 0x')
-    .addHelpText('after', example('emeth query-node-incentive --node-addr 0x90f79bf6eb2c4f870365e785982e1f101e93b906'))
-    .action(queryNodeIncentive);
-}
-
-async function queryNodeIncentive(options: IncentiveOptions): Promise<void> {
-  const { openReader } = await import('../../app/account.js');
-  const { parseNamed } = await import('../../app/registry.js');
-  const node = await parseNamed(options.nodeAddr);
+export async function showIncentives(options: IncentiveOptions): Promise<void> {
+  const node = parseAddress(options.nodeAddr);
   await using reader = await openReader(options);
   const incentives = await readIncentives(reader.chain, node, reader.config.fromBlock);
   if (options.json) return printJson({ node, ...incentives });
@@ -43,8 +34,6 @@ async function queryNodeIncentive(options: IncentiveOptions): Promise<void> {
 
 /** Reads all of it from the chain, from `fromBlock` on. */
 export async function readIncentives(chain: Chain, node: Address, fromBlock: number): Promise<Incentives> {
-  const { openRewards } = await import('../../chain/acts/rewards.js');
-  const { jobsTakenBy } = await import('../../chain/reading/node-history.js');
   const rewards = await openRewards(chain);
   const states = await statesOf(chain, await jobsTakenBy(chain, node, fromBlock));
   const unclaimedSlots = (await rewards?.unclaimed(node)) ?? [];

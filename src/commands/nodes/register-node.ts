@@ -1,14 +1,22 @@
-import type { Command } from 'commander';
 import { z } from 'zod';
-import type { Account } from '../../app/account';
-import { describeNode, nodeOrOwn, parseNamed, requireNode, requireRegistry } from '../../app/registry';
-import type { Enrolment } from '../../chain/acts/operator';
+import { type Account, openAccount } from '../../app/account';
+import { describeNode, nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
+import {
+  type Enrolment,
+  enrolmentLimits,
+  isSignedByNode,
+  openOperator,
+  signEnrolment,
+} from '../../chain/acts/operator';
 import type { RegisteredNode, Registry } from '../../chain/acts/registry';
+import { noFunds } from '../../chain/sending/revert';
 import { formatEmt } from '../../domain/emt';
 import { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
+import { sha256 } from '../../lib/hash';
+import { parseAddress } from '../../terminal/arguments';
 import { parseObject, readGiven, readJsonFile } from '../../terminal/files';
-import { amount, type CommonOptions, example, wholeNumber } from '../../terminal/options';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 export type RegisterError =
@@ -52,34 +60,7 @@ const NO_ADDRESS = `0x${'0'.repeat(40)}`;
 const REGISTRATION_GAS = 650_000n;
 const SIGNATURE_S = 24 * 3600;
 
-export function registerRegisterNode(program: Command): void {
-  program
-    .command('register-node')
-    .description(
-      'enter a node into the registry, so that it may take jobs; its stake is locked until it is unregistered',
-    )
-    .requiredOption('--organization <name>', 'organisation the node belongs to; founded if there is none of that name')
-    .requiredOption('--wallet-account <address>', 'payout wallet: where slot rewards go; better not the node itself')
-    .option('--node-addr <address>', 'the node (default: the account of the configuration)')
-    .option('--stake <amount>', 'stake to lock, e.g. 10emt (default: the least there may be)', amount)
-    .option('--compute-units <n>', 'how much it can do, in units of your choice (default: 1)', wholeNumber(0))
-    .option('--capability-uri <url>', 'where a document says what the node has to offer')
-    .option('--capability-file <file>', 'that document, in JSON, whose sha256 goes into the registry')
-    .option('--sign <operator>', 'as the node: only sign its enrolment by that account, and print it as JSON')
-    .option('--enrolment <file>', 'as the operator: the JSON that the node has signed')
-    .addHelpText(
-      'after',
-      example(
-        'emeth register-node --organization acme --wallet-account 0x90f7…',
-        'emeth register-node --organization acme --wallet-account 0x90f7… --sign 0x3c44… --config config/master.json > node.json',
-        'emeth register-node --organization acme --wallet-account 0x90f7… --node-addr 0x15d3… --enrolment node.json',
-      ),
-    )
-    .action(registerNode);
-}
-
-async function registerNode(options: RegisterOptions): Promise<void> {
-  const { openAccount } = await import('../../app/account.js');
+export async function registerNode(options: RegisterOptions): Promise<void> {
   await using account = await openAccount(options);
   const registry = await requireRegistry(account.chain);
   const enrolment = await readEnrolment(account, options);
@@ -102,7 +83,6 @@ async function enter(
   enrolment: Enrolment,
   options: RegisterOptions,
 ): Promise<void> {
-  const { openOperator } = await import('../../chain/acts/operator.js');
   const stakeWei = options.stake ?? (await registry.minStakeWei());
   await requireEnterable(registry, enrolment, stakeWei);
   const { deadline, signature } = await consentOf(enrolment, account, registry, options);
@@ -120,11 +100,10 @@ async function enter(
 
 /** Throws `usage/bad-enrolment` for what no registry takes, whoever signs and brings it. */
 async function readEnrolment(account: Account, options: RegisterOptions): Promise<Enrolment> {
-  const { enrolmentLimits } = await import('../../chain/acts/operator.js');
   const enrolment = {
-    node: await nodeOrOwn(options.nodeAddr, account),
+    node: nodeOrOwn(options.nodeAddr, account),
     organisation: options.organization,
-    payout: await parseNamed(options.walletAccount),
+    payout: parseAddress(options.walletAccount),
     capabilityHash: await hashOf(options.capabilityFile),
     capabilityUri: options.capabilityUri ?? '',
     computeUnits: options.computeUnits ?? 1,
@@ -195,22 +174,19 @@ async function requireGas({ chain: { provider }, sender: { address } }: Account)
   const { maxFeePerGas, gasPrice } = await provider.getFeeData();
   const needWei = REGISTRATION_GAS * (maxFeePerGas ?? gasPrice ?? 0n);
   if ((await provider.getBalance(address)) >= needWei) return;
-  const { noFunds } = await import('../../chain/sending/revert.js');
   throw noFunds(address, 'register-node');
 }
 
 /** Of a document in JSON; zeros for none. Throws `usage/unreadable-file` and `usage/bad-file`. */
 async function hashOf(file: string | undefined): Promise<string> {
   if (file === undefined) return NO_HASH;
-  const { sha256 } = await import('../../lib/hash.js');
   const bytes = await readGiven('--capability-file', file);
   parseObject('--capability-file', file, bytes);
   return `0x${sha256(bytes)}`;
 }
 
 async function printSigned(account: Account, registry: Registry, enrolment: Enrolment, by: string): Promise<void> {
-  const { signEnrolment } = await import('../../chain/acts/operator.js');
-  const signature = await signEnrolment(account.wallet, registry, enrolment, await parseNamed(by));
+  const signature = await signEnrolment(account.wallet, registry, enrolment, parseAddress(by));
   printJson({ ...enrolment, signature });
   talk('Signed for a day. The operator brings it with --enrolment.');
 }
@@ -232,7 +208,6 @@ async function consentOf(
   registry: Registry,
   { enrolment: file }: RegisterOptions,
 ): Promise<Consent> {
-  const { isSignedByNode } = await import('../../chain/acts/operator.js');
   const { node } = enrolment;
   if (node === wallet.address) return { deadline: enrolment.deadline };
   if (file === undefined) {

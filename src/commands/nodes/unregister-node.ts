@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
+import { openAccount } from '../../app/account';
 import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
-import type { Operator } from '../../chain/acts/operator';
+import { type Operator, openOperator } from '../../chain/acts/operator';
 import type { RegisteredNode } from '../../chain/acts/registry';
 import { formatEmt } from '../../domain/emt';
-import { type CommonOptions, example } from '../../terminal/options';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
 interface UnregisterOptions extends CommonOptions {
@@ -17,23 +17,11 @@ interface Outcome {
   hash?: string | undefined;
 }
 
-export function registerUnregisterNode(program: Command): void {
-  program
-    .command('unregister-node')
-    .description('take a node out of service; run it again once the unbonding time is over to take the stake out')
-    .option('--node-addr <address>', 'the node (default: the account of the configuration)')
-    .option('--undo', 'put a node that is unbonding back into service')
-    .addHelpText('after', example('emeth unregister-node', 'emeth unregister-node --undo'))
-    .action(unregisterNode);
-}
-
-async function unregisterNode(options: UnregisterOptions): Promise<void> {
-  const { openAccount } = await import('../../app/account.js');
-  const { openOperator } = await import('../../chain/acts/operator.js');
+export async function unregisterNode(options: UnregisterOptions): Promise<void> {
   await using account = await openAccount(options);
   const { chain } = account;
   const registry = await requireRegistry(chain);
-  const node = await requireNode(registry, await nodeOrOwn(options.nodeAddr, account));
+  const node = await requireNode(registry, nodeOrOwn(options.nodeAddr, account));
   const operator = openOperator(chain, registry, account.sender);
   const outcome = options.undo ? await undo(operator, node) : await goOn(operator, node, await chain.nowMs());
   const after = await registry.find(node.node);

@@ -1,10 +1,15 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
-import type { DemoSummary } from '../../demo/summary';
+import writeFile from 'write-file-atomic';
+import { openAdminClient } from '../../admin/client';
+import { stopSignal } from '../../app/context';
+import { runDemo } from '../../demo/demo';
+import { openLiveView } from '../../demo/live-view';
+import { type DemoSummary, findShortfalls } from '../../demo/summary';
 import { formatEmt } from '../../domain/emt';
 import { AppError } from '../../lib/errors';
-import { example, wholeNumber } from '../../terminal/options';
+import { findPython } from '../../runner/python';
 import { printLines, talk } from '../../terminal/print';
+import { requireText } from '../../terminal/text-file';
 
 interface DemoCommandOptions {
   dataset?: string | undefined;
@@ -15,29 +20,7 @@ interface DemoCommandOptions {
   dataDir?: string | undefined;
 }
 
-export function registerDemo(program: Command): void {
-  program
-    .command('demo')
-    .description('run the whole system on this machine: chain, master, workers, verifier, one job from request to pay')
-    .option('--dataset <file>', 'a text of yours to train on (default: Moby-Dick)')
-    .option('--workers <n>', 'worker processes', wholeNumber(1), 2)
-    .option('--rounds <n>', 'rounds to train (default: two passes over the text)', wholeNumber(1))
-    .option('--keep', 'leave everything running at the end, until Ctrl-C')
-    .option('--json <file>', 'write the summary there as JSON')
-    .option('--data-dir <dir>', 'where everything is written (default: .demo)')
-    .addHelpText('after', example('npm run demo', 'npm run demo -- --rounds 6 --workers 3 --json summary.json'))
-    .action(demo);
-}
-
-async function demo(options: DemoCommandOptions): Promise<void> {
-  const { default: writeFile } = await import('write-file-atomic');
-  const { openAdminClient } = await import('../../admin/client.js');
-  const { runDemo } = await import('../../demo/demo.js');
-  const { openLiveView } = await import('../../demo/live-view.js');
-  const { findShortfalls } = await import('../../demo/summary.js');
-  const { findPython } = await import('../../runner/python.js');
-  const { stopSignal } = await import('../../app/context.js');
-  const { requireText } = await import('../../terminal/text-file.js');
+export async function demo(options: DemoCommandOptions): Promise<void> {
   if (options.dataset !== undefined) await requireText('--dataset', options.dataset);
   const signal = stopSignal();
   await findPython();

@@ -1,7 +1,9 @@
-import type { Command } from 'commander';
+import { createInterface } from 'node:readline/promises';
+import { loadRole } from '../../app/context';
+import { openMasterStore, storeOptions } from '../../app/open-store';
 import { AppError } from '../../lib/errors';
-import type { Store, StoreOptions } from '../../store/open';
-import { type CommonOptions, example } from '../../terminal/options';
+import { resetStore, type Store, type StoreOptions } from '../../store/open';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 interface DbInitOptions extends CommonOptions {
@@ -10,18 +12,7 @@ interface DbInitOptions extends CommonOptions {
 
 const CONFIRMATION = 'drop';
 
-export function registerDbInit(program: Command): void {
-  program
-    .command('db-init')
-    .description("create the queue's tables; a queue that exists is dropped, after asking")
-    .option('--yes', 'drop without asking')
-    .addHelpText('after', example('emeth db-init --config config/master.json'))
-    .action(dbInit);
-}
-
-async function dbInit(options: DbInitOptions): Promise<void> {
-  const { loadRole } = await import('../../app/context.js');
-  const { openMasterStore, storeOptions } = await import('../../app/open-store.js');
+export async function initDatabase(options: DbInitOptions): Promise<void> {
   const { config, dataDir } = await loadRole('master', options);
   const target = storeOptions(config, dataDir);
   const where = describeTarget(target);
@@ -29,7 +20,6 @@ async function dbInit(options: DbInitOptions): Promise<void> {
   const jobs = await countJobs(await openMasterStore(config, dataDir));
   if (jobs > 0) {
     if (!options.yes) await confirm(where, jobs);
-    const { resetStore } = await import('../../store/open.js');
     await resetStore(target);
   }
   if (options.json) return printJson({ database: where, dropped: jobs });
@@ -49,7 +39,6 @@ async function confirm(where: string, jobs: number): Promise<void> {
   if (!process.stdin.isTTY) {
     throw new AppError({ code: 'usage/needs-yes' }, `${question} Nobody is here to ask; add --yes to drop them.`);
   }
-  const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   talk(question);
   const answer = await terminal.question(`Type "${CONFIRMATION}" to go on: `);

@@ -1,11 +1,20 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
-import type { Deployment, DeploymentPlan, Places } from '../../chain/deploy/deploy';
-import type { Deployer } from '../../chain/deploy/deployer';
+import writeFile from 'write-file-atomic';
+import {
+  type Deployment,
+  type DeploymentPlan,
+  deployContracts,
+  type Places,
+  planDeployment,
+} from '../../chain/deploy/deploy';
+import { type Deployer, openDeployer } from '../../chain/deploy/deployer';
+import { fundAccounts } from '../../chain/deploy/faucet';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
-import { type CommonOptions, example } from '../../terminal/options';
+import { devKeys } from '../../runner/anvil';
+import { parseAddress } from '../../terminal/arguments';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 export type DeployUsageError =
@@ -35,36 +44,9 @@ interface Files {
 
 const COIN = 10n ** 18n;
 
-export function registerDeploy(program: Command): void {
-  program
-    .command('deploy')
-    .description(
-      'deploy token, escrow, node registry and reward pool, check code, roles and links, and note where they are',
-    )
-    .requiredOption('--endpoint <url...>', 'JSON-RPC address of the Ethereum node, or several of one chain', addHttpUrl)
-    .option('--private-key-file <file>', 'key of the deploying account, readable by you alone')
-    .option('--dev', "use the development chain's first account instead of a key of yours")
-    .option('--verifier <address...>', 'accounts that may verify results', [])
-    .option('--holder <address>', 'gets the whole first supply of EMT (default: the deploying account)')
-    .option('--admin <address>', 'administrator of the contract (default: the deploying account)')
-    .option('--fund <address...>', 'with --dev: gives each of them 10 coins for gas and 1000 EMT', [])
-    .option('--network <name>', 'written to config/networks/<name>.json', networkName, 'local')
-    .option('--force', 'although that file names another deployment, or an earlier run was interrupted')
-    .addHelpText(
-      'after',
-      example(
-        'emeth deploy --endpoint http://127.0.0.1:8545 --dev --verifier 0x90f7… --fund 0x90f7… 0x15d3…',
-        'emeth deploy --endpoint https://rpc.example.org --private-key-file deployer.key --verifier 0x… --network main',
-      ),
-    )
-    .action(deploy);
-}
-
-async function deploy(options: DeployCommandOptions): Promise<void> {
-  const { openDeployer } = await import('../../chain/deploy/deployer.js');
-  const { fundAccounts } = await import('../../chain/deploy/faucet.js');
-  const source = await keySource(options);
-  const accounts = await accountsOf(options);
+export async function deploy(options: DeployCommandOptions): Promise<void> {
+  const source = keySource(options);
+  const accounts = accountsOf(options);
   const deployer = await openDeployer(options.endpoint, source);
   try {
     const files = filesOf(options.network);
@@ -87,8 +69,6 @@ async function deployInto(
   { holder = address, admin = address, verifiers }: Accounts,
   options: DeployCommandOptions,
 ): Promise<Deployment> {
-  const { default: writeFile } = await import('write-file-atomic');
-  const { deployContracts, planDeployment } = await import('../../chain/deploy/deploy.js');
   const plan = await planDeployment(signer);
   const endpoint = options.endpoint.length === 1 ? options.endpoint[0] : options.endpoint;
   if (!options.force) await requireFree(files, { endpoint, ...plan.places }, signer);
@@ -168,40 +148,26 @@ interface Accounts {
   funded: Address[];
 }
 
-async function accountsOf({ holder, admin, verifier, fund }: DeployCommandOptions): Promise<Accounts> {
-  const { parseNamed } = await import('../../app/registry.js');
+function accountsOf({ holder, admin, verifier, fund }: DeployCommandOptions): Accounts {
   return {
-    holder: holder === undefined ? undefined : await parseNamed(holder),
-    admin: admin === undefined ? undefined : await parseNamed(admin),
-    verifiers: await Promise.all(verifier.map(parseNamed)),
-    funded: await Promise.all(fund.map(parseNamed)),
+    holder: holder === undefined ? undefined : parseAddress(holder),
+    admin: admin === undefined ? undefined : parseAddress(admin),
+    verifiers: verifier.map(parseAddress),
+    funded: fund.map(parseAddress),
   };
 }
 
-async function keySource(options: DeployCommandOptions) {
+function keySource(options: DeployCommandOptions) {
   if (options.fund.length > 0 && !options.dev) {
     throw new AppError<DeployUsageError>(
       { code: 'usage/fund-without-dev' },
       '--fund gives away the development account’s money; add --dev.',
     );
   }
-  const { devKeys } = await import('../../runner/anvil.js');
   if (options.privateKeyFile !== undefined) return { privateKeyFile: options.privateKeyFile };
   if (options.dev) return { privateKey: devKeys[0] };
   throw new AppError<DeployUsageError>(
     { code: 'usage/no-key' },
     'Name the deploying account by --private-key-file, or use --dev on a development chain.',
   );
-}
-
-/** As a configuration's `network` may be called; it becomes the name of a file. */
-function networkName(text: string): string {
-  if (/^[\w-]{1,64}$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be a name of letters, digits, - and _.');
-}
-
-/** As a configuration's `endpoint`. */
-function addHttpUrl(text: string, before: string[] = []): string[] {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return [...before, text];
-  throw new InvalidArgumentError('It must be an http:// or https:// address.');
 }

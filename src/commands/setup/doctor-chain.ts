@@ -1,11 +1,11 @@
-import type { Chain, ChainOptions } from '../../chain/rpc/client';
+import { isOurCode } from '../../chain/deploy/deploy';
+import { type Chain, type ChainOptions, openChain } from '../../chain/rpc/client';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { attempt, type Check } from './doctor-checks';
 
 /** The Ethereum node and what lies on its chain; for a node's own account also whether it may take jobs. */
 export async function checkChain(options: ChainOptions, node: Address | undefined): Promise<Check[]> {
-  const { openChain } = await import('../../chain/rpc/client.js');
   let chain: Chain | undefined;
   const check = await attempt('chain', 'node and both contracts', async () => {
     chain = await openChain(options);
@@ -18,7 +18,6 @@ export async function checkChain(options: ChainOptions, node: Address | undefine
 
 /** Calls to a contract of another version are refused at best. */
 async function checkCode(chain: Chain): Promise<Check> {
-  const { isOurCode } = await import('../../chain/deploy/deploy.js');
   return attempt('contracts', "this version's code", async () => {
     for (const name of ['core', 'token'] as const) {
       if (isOurCode(name, await chain.provider.getCode(chain[name]))) continue;

@@ -4,8 +4,9 @@ import { connect } from 'node:net';
 import { availableParallelism, freemem } from 'node:os';
 import { dirname } from 'node:path';
 import { AppError, describeError, errorCode } from '../../lib/errors';
-import type { Python } from '../../runner/python';
+import { findPython, type Python } from '../../runner/python';
 import { formatBytes } from '../../terminal/print';
+import { listDevices } from '../../worker/devices';
 
 /** One thing a role needs, and whether it is there. */
 export interface Check {
@@ -35,7 +36,6 @@ export function checkNode(): Check {
 
 /** Python, and what PyTorch computes on. */
 export async function checkPython(configured: string | undefined): Promise<{ check: Check; python?: Python }> {
-  const { findPython } = await import('../../runner/python.js');
   let python: Python | undefined;
   const check = await attempt('python', 'Python ≥ 3.10 with PyTorch', async () => {
     python = await findPython(configured);
@@ -46,7 +46,6 @@ export async function checkPython(configured: string | undefined): Promise<{ che
 
 /** The devices PyTorch finds; failed when the configured one is not among them. */
 export async function checkDevice(device: string | undefined, python: Python): Promise<Check> {
-  const { listDevices } = await import('../../worker/devices.js');
   const needed = device ?? 'any; a GPU is faster';
   return attempt('device', needed, async () => {
     const devices = listDevices(device ?? (python.cudaDevices.length > 0 ? 'cuda' : 'cpu'), python);

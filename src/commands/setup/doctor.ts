@@ -1,26 +1,37 @@
-import type { Command } from 'commander';
-import type { RoleContext } from '../../app/context';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import Table from 'cli-table3';
+import { defaultConfigPath, loadRole, type RoleContext } from '../../app/context';
+import { keyOf } from '../../app/keys';
+import { openWallet } from '../../chain/sending/wallet';
+import { listenAddress } from '../../config/derived';
+import { roleOfFile } from '../../config/load';
 import type { Role, RoleConfig } from '../../config/schema';
 import { Address } from '../../domain/ids';
-import { AppError } from '../../lib/errors';
-import { type CommonOptions, example } from '../../terminal/options';
+import { AppError, errorCode } from '../../lib/errors';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
-import type { Check } from './doctor-checks';
+import { checkChain } from './doctor-chain';
+import {
+  attempt,
+  type Check,
+  checkCores,
+  checkDatabase,
+  checkDevice,
+  checkDisk,
+  checkMemory,
+  checkNode,
+  checkPort,
+  checkPython,
+  checkUrl,
+} from './doctor-checks';
 
 export type DoctorError = { code: 'doctor/failed'; failed: string[] };
 
-export function registerDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .description('look whether everything a role needs is there: Python, PyTorch, GPU, disk, chain, contracts, storage')
-    .addHelpText('after', example('emeth doctor', 'emeth doctor --config config/worker.json --json'))
-    .action(doctor);
-}
-
-async function doctor(options: CommonOptions): Promise<void> {
-  const checks = await examine(options);
+export async function examine(options: CommonOptions): Promise<void> {
+  const checks = await runChecks(options);
   if (options.json) printJson(checks);
-  else await printChecks(checks);
+  else printChecks(checks);
   const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name);
   if (failed.length === 0) return;
   throw new AppError<DoctorError>(
@@ -30,11 +41,7 @@ async function doctor(options: CommonOptions): Promise<void> {
 }
 
 /** This machine first, then what the configuration names; without one, the machine alone. */
-async function examine(options: CommonOptions): Promise<Check[]> {
-  const { resolve } = await import('node:path');
-  const { checkCores, checkDevice, checkDisk, checkMemory, checkNode, checkPython } = await import(
-    './doctor-checks.js'
-  );
+async function runChecks(options: CommonOptions): Promise<Check[]> {
   const { check: settings, context } = await readSettings(options);
   const compute = context && 'device' in context.config ? context.config : undefined;
   const { check: python, python: found } = await checkPython(compute?.python);
@@ -52,10 +59,6 @@ async function examine(options: CommonOptions): Promise<Check[]> {
 
 /** The configuration there is: that of `--config`, or of any role in config/. */
 async function readSettings(options: CommonOptions): Promise<{ check: Check; context?: RoleContext<Role> }> {
-  const { existsSync } = await import('node:fs');
-  const { defaultConfigPath, loadRole } = await import('../../app/context.js');
-  const { roleOfFile } = await import('../../config/load.js');
-  const { attempt } = await import('./doctor-checks.js');
   const path = options.config ?? defaultConfigPath('client');
   if (options.config === undefined && !existsSync(path)) {
     const remedy = 'Write one with `emeth init <role>`, or name yours with --config.';
@@ -73,8 +76,6 @@ async function readSettings(options: CommonOptions): Promise<{ check: Check; con
 
 /** What the settings name is there and answers. */
 async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Check[]> {
-  const { attempt, checkDatabase, checkPort, checkUrl } = await import('./doctor-checks.js');
-  const { checkChain } = await import('./doctor-chain.js');
   const { endpoint, emethContractAddress: core, tokenContractAddress: token, chainId } = config;
   // A board has no account.
   const isBoard = 'listen' in config && !('min_fee' in config);
@@ -91,7 +92,6 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   }
   if ('storageApi' in config && config.storageApi) checks.push(...(await checkUrl('storage', config.storageApi)));
   if ('listen' in config) {
-    const { listenAddress } = await import('../../config/derived.js');
     checks.push(await checkPort(listenAddress(config)));
     if (config.external_db) checks.push(await checkDatabase(config.external_db));
   }
@@ -100,9 +100,6 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
 
 /** The role's address; a worker without a key gets one at its first start. */
 async function readAccount(config: RoleConfig<Exclude<Role, 'board'>>, dataDir: string): Promise<string> {
-  const { openWallet } = await import('../../chain/sending/wallet.js');
-  const { keyOf } = await import('../../app/keys.js');
-  const { errorCode } = await import('../../lib/errors.js');
   try {
     return (await openWallet(keyOf(config, dataDir), config.chainId ?? 1)).address;
   } catch (error) {
@@ -111,8 +108,7 @@ async function readAccount(config: RoleConfig<Exclude<Role, 'board'>>, dataDir: 
   }
 }
 
-async function printChecks(checks: readonly Check[]): Promise<void> {
-  const { default: Table } = await import('cli-table3');
+function printChecks(checks: readonly Check[]): void {
   const table = new Table({
     head: ['', 'what', 'found', 'needed', 'code', 'remedy'],
     style: { head: [], border: [] },

@@ -1,36 +1,25 @@
-import { Argument, type Command } from 'commander';
+import { basename, dirname, join } from 'node:path';
+import { closest } from 'fastest-levenshtein';
+import { newAccount } from '../../chain/sending/wallet';
+import { keysAt } from '../../config/describe';
+import { parseSetting } from '../../config/env';
 import type { Role } from '../../config/schema';
+import { keyFileOf, renderConfig } from '../../config/template';
 import { AppError } from '../../lib/errors';
-import { type CommonOptions, example } from '../../terminal/options';
+import { createFiles } from '../../terminal/files';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 export type InitError = { code: 'init/bad-setting'; setting: string };
 
 interface InitOptions extends CommonOptions {
-  set?: Record<string, unknown> | undefined;
+  set?: string[] | undefined;
 }
 
-export function registerInit(program: Command): void {
-  program
-    .command('init')
-    .description('write a configuration with every setting explained, and a new key beside it (a board needs none)')
-    .addArgument(
-      new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client', 'board']),
-    )
-    .option('--set <key=value>', 'give a setting its value (repeatable)', collectSetting)
-    .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
-    .action(init);
-}
-
-async function init(role: Role, options: InitOptions): Promise<void> {
-  const { basename, dirname, join } = await import('node:path');
-  const { keyFileOf, renderConfig } = await import('../../config/template.js');
-  const { createFiles } = await import('../../terminal/files.js');
-  const { newAccount } = await import('../../chain/sending/wallet.js');
-
+export async function initRole(role: Role, options: InitOptions): Promise<void> {
   const path = options.config ?? join('config', `${role}.json`);
   const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);
-  const known = await checkSettings(role, options.set ?? {});
+  const known = parseSettings(role, options.set ?? []);
   const keyFile = keyFileOf(role, basename(keyPath));
   const text = renderConfig(role, { ...known, ...keyFile });
   if (!keyFile.privateKeyFile) {
@@ -49,23 +38,14 @@ async function init(role: Role, options: InitOptions): Promise<void> {
   talk(`Look through ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
 }
 
-function collectSetting(text: string, settings: Record<string, unknown> = {}): Record<string, unknown> {
-  const [, key, value] = /^(\w+)=(.*)$/s.exec(text) ?? [];
-  if (key === undefined || value === undefined) {
-    throw badSetting(text, 'write it as key=value');
-  }
-  return { ...settings, [key]: value };
-}
-
-/** The given settings in their own types. Throws for keys the role does not have. */
-async function checkSettings(role: Role, given: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const { keysAt } = await import('../../config/describe.js');
-  const { parseSetting } = await import('../../config/env.js');
-  const { closest } = await import('fastest-levenshtein');
+/** `key=value` texts as settings in their own types. Throws `init/bad-setting` for keys the role does not have. */
+function parseSettings(role: Role, texts: readonly string[]): Record<string, unknown> {
   const known = keysAt(role, []);
-  const entries = Object.entries(given).map(([key, value]) => {
+  const entries = texts.map((text) => {
+    const [, key, value] = /^(\w+)=(.*)$/s.exec(text) ?? [];
+    if (key === undefined || value === undefined) throw badSetting(text, 'write it as key=value');
     if (!known.includes(key)) throw badSetting(key, `did you mean ${closest(key, known)}?`);
-    return [key, parseSetting(role, key, String(value))] as const;
+    return [key, parseSetting(role, key, value)] as const;
   });
   return Object.fromEntries(entries);
 }

@@ -1,6 +1,10 @@
-import type { Command } from 'commander';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { newAccount } from '../../chain/sending/wallet';
+import { assertPrivate } from '../../config/secrets';
 import { AppError } from '../../lib/errors';
-import { type CommonOptions, example } from '../../terminal/options';
+import { createFiles } from '../../terminal/files';
+import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 interface NewAccountOptions extends CommonOptions {
@@ -8,20 +12,8 @@ interface NewAccountOptions extends CommonOptions {
   passwordFile?: string | undefined;
 }
 
-export function registerNewAccount(program: Command): void {
-  program
-    .command('new-account')
-    .description('make an account: an encrypted key file (keystore v3)')
-    .option('--out <file>', 'where to write it; never overwritten', 'config/keystore.json')
-    .option('--password-file <file>', 'file with the password (default: one is made up and kept beside the keystore)')
-    .addHelpText('after', example('emeth new-account --out config/worker.keystore.json'))
-    .action(makeAccount);
-}
-
-async function makeAccount(options: NewAccountOptions): Promise<void> {
-  const { newAccount } = await import('../../chain/sending/wallet.js');
-  const { createFiles } = await import('../../terminal/files.js');
-  const { path: passwordPath, password, isNew } = await choosePassword(options);
+export async function makeAccount(options: NewAccountOptions): Promise<void> {
+  const { path: passwordPath, password, isNew } = choosePassword(options);
   talk('Encrypting; this takes some seconds on purpose.');
   const { address, keystore = '' } = await newAccount(password);
   await createFiles([
@@ -33,10 +25,7 @@ async function makeAccount(options: NewAccountOptions): Promise<void> {
   talk('Keep both files safe and apart; without them the account is lost. Name them as keystore and passwordFile.');
 }
 
-async function choosePassword({ passwordFile, out }: NewAccountOptions) {
-  const { existsSync, readFileSync } = await import('node:fs');
-  const { randomBytes } = await import('node:crypto');
-  const { assertPrivate } = await import('../../config/secrets.js');
+function choosePassword({ passwordFile, out }: NewAccountOptions) {
   if (passwordFile === undefined) {
     return {
       path: `${out.replace(/\.json$/, '')}.password`,

@@ -1,22 +1,24 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
-import { loadRole, openRoleLogger, type RoleContext, stopSignal } from '../../app/context';
-import type { WorkerConfig } from '../../config/schema';
-import type { Clock } from '../../lib/clock';
-import type { Logger } from '../../lib/logger';
-import type { TrainerSpec } from '../../protocol/trainer';
-import { type CommonOptions, example } from '../../terminal/options';
-
-export function registerWorker(program: Command): void {
-  program
-    .command('worker')
-    .description('train for a master: dial in, take leases, send updates')
-    .addHelpText(
-      'after',
-      example('emeth worker', 'emeth worker --config config/worker.json --data-dir /var/lib/emeth/worker'),
-    )
-    .action(worker);
-}
+import { BlobStore } from '../blobs/blob-store';
+import { openWallet, recoverTyped } from '../chain/sending/wallet';
+import type { WorkerConfig } from '../config/schema';
+import { type Clock, systemClock as clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import { version } from '../lib/version';
+import { openLinkClient } from '../link/client';
+import type { TrainerSpec } from '../protocol/trainer';
+import { openCoreShare } from '../runner/core-share';
+import { findPython } from '../runner/python';
+import { openTrainer } from '../runner/trainer';
+import { lockDataDir } from '../store/lock';
+import type { CommonOptions } from '../terminal/options';
+import { listDevices } from '../worker/devices';
+import { openPin } from '../worker/pin';
+import { ReceiptBook } from '../worker/receipts';
+import { measureSpeed } from '../worker/speed';
+import { openWorker } from '../worker/worker';
+import { loadRole, openRoleLogger, type RoleContext, stopSignal } from './context';
+import { keyOrNew } from './keys';
 
 interface Tools {
   clock: Clock;
@@ -24,12 +26,10 @@ interface Tools {
   signal: AbortSignal;
 }
 
-async function worker(options: CommonOptions): Promise<void> {
+export async function runWorker(options: CommonOptions): Promise<void> {
   const context = await loadRole('worker', options);
   const logger = await openRoleLogger('worker', context, options);
   const signal = stopSignal();
-  const { systemClock: clock } = await import('../../lib/clock.js');
-  const { lockDataDir } = await import('../../store/lock.js');
 
   await using _lock = await lockDataDir(context.dataDir);
   const tools = { clock, logger, signal };
@@ -44,14 +44,6 @@ async function worker(options: CommonOptions): Promise<void> {
 async function work(context: RoleContext<'worker'>, chainId: number, tools: Tools): Promise<void> {
   const { config, dataDir } = context;
   const { clock, logger, signal } = tools;
-  const { BlobStore } = await import('../../blobs/blob-store.js');
-  const { openWallet, recoverTyped } = await import('../../chain/sending/wallet.js');
-  const { version } = await import('../../lib/version.js');
-  const { openLinkClient } = await import('../../link/client.js');
-  const { openWorker } = await import('../../worker/worker.js');
-  const { openPin } = await import('../../worker/pin.js');
-  const { ReceiptBook } = await import('../../worker/receipts.js');
-  const { keyOrNew } = await import('../../app/keys.js');
 
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
   using machine = await openMachine(context, logger);
@@ -90,11 +82,6 @@ async function work(context: RoleContext<'worker'>, chainId: number, tools: Tool
 
 /** Python and what it computes on, checked and measured before the master hears of us. */
 async function openMachine({ config, dataDir }: RoleContext<'worker'>, logger: Logger) {
-  const { openCoreShare } = await import('../../runner/core-share.js');
-  const { findPython } = await import('../../runner/python.js');
-  const { openTrainer } = await import('../../runner/trainer.js');
-  const { listDevices } = await import('../../worker/devices.js');
-  const { measureSpeed } = await import('../../worker/speed.js');
   const { device } = config;
   const python = await findPython(config.python);
   const devices = listDevices(device, python);

@@ -1,0 +1,113 @@
+/** The commands about jobs: names, options and examples, light enough for every start of the CLI. */
+import { amount, example, numberBetween, wholeNumber } from '../../terminal/options';
+import { type CommandTable, lazily } from '../../terminal/registration';
+
+const JOB = '0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9';
+
+export const jobCommands: CommandTable = {
+  requesters: [
+    (program) =>
+      program
+        .command('request')
+        .description('ask for a model to be trained: uploads the data and locks the fee in the contract')
+        .requiredOption('--dataset <file|ref>', 'a text file of yours (is uploaded), or sha256:…, https://…, file:…')
+        .requiredOption('--fee <amount>', 'what the finished job pays, in wei or as 20emt', amount)
+        .option('--params <json|@file>', 'what to train, as JSON', '{}')
+        .option('--deadline <span|date>', 'when it must be done: 90m, 2h, 3d or a date', '2h')
+        .option('--fuel-limit <tokens>', 'tokens the whole fee pays for (default: from size and parameters)', amount)
+        .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
+        .option('--dry-run', 'only show what would be requested and whether the account can pay')
+        .option('--wait', 'follow the job to its end; fails unless it is verified')
+        .addHelpText(
+          'after',
+          example(
+            'emeth request --dataset mobydick.txt --fee 20emt --deadline 1h --wait',
+            `emeth request --dataset book.txt --fee 20emt --params '{"epochs":2,"model":{"layers":6}}' --dry-run`,
+          ),
+        )
+        .action(lazily(async () => (await import('./request.js')).requestJob)),
+    (program) =>
+      program
+        .command('result')
+        .description("fetch a job's trained model and check it against the chain, file by file")
+        .argument('<id>', 'job id')
+        .option('--out <dir>', 'where to put the model; must not exist (default: model-<id>)')
+        .option('--storage <url>', 'storage API to fetch from (default: storageApi of the configuration)')
+        .option('--wait', 'follow the job until it is verified, then fetch')
+        .addHelpText('after', example(`emeth result ${JOB} --wait --out mymodel`))
+        .action(lazily(async () => (await import('./result.js')).fetchResult)),
+    (program) =>
+      program
+        .command('generate')
+        .description('let a trained model write')
+        .argument('<dir>', 'directory of the model, as `emeth result` writes it')
+        .option('--prompt <text>', 'what it goes on from', '\n')
+        .option('--tokens <n>', 'most tokens to write', wholeNumber(1), 200)
+        .option('--temperature <t>', '0 takes the likeliest token, higher is bolder', numberBetween(0, 10), 0.8)
+        .option('--top-k <k>', 'choose among the k likeliest tokens; 0 among all', wholeNumber(0), 0)
+        .option('--seed <n>', 'the same seed writes the same text', wholeNumber(0), 0)
+        .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
+        .addHelpText('after', example('emeth generate .demo/model --prompt "The whale" --tokens 300'))
+        .action(lazily(async () => (await import('./generate.js')).generateText)),
+    (program) =>
+      program
+        .command('accept')
+        .description("as a job's requester: accept its result without waiting for verifiers, whose fee comes back")
+        .argument('<id>', 'job id')
+        .addHelpText('after', example(`emeth accept ${JOB}`))
+        .action(lazily(async () => (await import('./accept.js')).acceptResult)),
+    (program) =>
+      program
+        .command('cancel')
+        .description(
+          'take back a request nobody has taken, or one whose deadline has passed; the fee becomes credit again',
+        )
+        .argument('<id>', 'job id')
+        .addHelpText('after', example(`emeth cancel ${JOB}`))
+        .action(lazily(async () => (await import('./cancel.js')).cancelJob)),
+  ],
+  operators: [
+    (program) =>
+      program
+        .command('joblist')
+        .description("list the jobs of this master's queue, or those on a board")
+        .option('--state <state>', 'only jobs in this state, e.g. training; of a board, e.g. REQUESTED')
+        .option('--url <url>', 'ask the master at this address (default: my_url, else its database)')
+        .option('--board [url]', 'ask a board instead (default: board_url of the configuration)')
+        .option('--page <n>', 'with --board: which page', wholeNumber(1), 1)
+        .addHelpText(
+          'after',
+          example(
+            'emeth joblist',
+            'emeth joblist --json --state training',
+            'emeth joblist --board http://127.0.0.1:3080 --state requested',
+          ),
+        )
+        .action(lazily(async () => (await import('./joblist.js')).listJobs)),
+    (program) =>
+      program
+        .command('job')
+        .description("show one job: state, history, rounds, and the ledger's audit")
+        .argument('<id>', 'job id')
+        .option('--url <url>', 'ask the master at this address (default: my_url, else its database)')
+        .addHelpText('after', example(`emeth job ${JOB} --json`))
+        .action(lazily(async () => (await import('./job.js')).showJob)),
+    (program) =>
+      program
+        .command('decline')
+        .description('give a job back that this master has taken; costs a small part of the deposit')
+        .argument('[id]', 'job id (default: the only one in work)')
+        .addHelpText('after', example('emeth decline', `emeth decline ${JOB}`))
+        .action(lazily(async () => (await import('./decline.js')).declineJob)),
+  ],
+  everybody: [
+    (program) =>
+      program
+        .command('challenge')
+        .description('dispute a submitted result with a bond; it is lost if the verifiers find the result good')
+        .argument('<id>', 'job id')
+        .option('--dry-run', 'only show the bond')
+        .addHelpText('after', example(`emeth challenge ${JOB} --dry-run`))
+        .action(lazily(async () => (await import('./challenge.js')).challengeResult)),
+  ],
+};

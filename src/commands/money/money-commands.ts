@@ -1,0 +1,38 @@
+/** The commands that move money: names, options and examples, light enough for every start of the CLI. */
+import { amount, example } from '../../terminal/options';
+import { type CommandTable, lazily } from '../../terminal/registration';
+
+export const moneyCommands: CommandTable = {
+  everybody: [
+    (program) =>
+      program
+        .command('withdraw')
+        .description(
+          'take out all that is owed to this account: credit, pay that was not claimed yet, rewards of past days',
+        )
+        .option(
+          '--to <address>',
+          "who receives it (default: a registered node's payout wallet, else the account itself)",
+        )
+        .option('--storage <url>', 'where the results of jobs with unclaimed pay are (default: storageApi)')
+        .option('--sweep <job...>', 'of these jobs of this node, also what their workers did not claim in time')
+        .option('--dry-run', 'only show what would be moved, and what it would cost')
+        .option(
+          '--no-wait',
+          'return when it is mined; otherwise when no reorganisation can take it back (`confirmations`)',
+        )
+        .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to bring')
+        .option('--tip <amount>', 'with --sign: what whoever brings it gets of the credit (default: nothing)', amount)
+        .option('--relay <file>', 'bring a withdrawal that another account signed')
+        .addHelpText(
+          'after',
+          example(
+            'emeth withdraw --dry-run',
+            'emeth withdraw --config config/worker.json --to 0x90f79bf6eb2c4f870365e785982e1f101e93b906',
+            'emeth withdraw --config config/worker.json --sign --tip 0.1emt > mine.json',
+            'emeth withdraw --config config/master.json --relay mine.json',
+          ),
+        )
+        .action(lazily(async () => (await import('./withdraw.js')).withdraw)),
+  ],
+};

@@ -1,0 +1,69 @@
+/** The commands that run a role until Ctrl-C: names, options and examples, light enough for every start of the CLI. */
+import { example, wholeNumber } from '../../terminal/options';
+import { type CommandTable, lazily } from '../../terminal/registration';
+
+export const roleCommands: CommandTable = {
+  gpuOwners: [
+    (program) =>
+      program
+        .command('worker')
+        .description('train for a master: dial in, take leases, send updates')
+        .addHelpText(
+          'after',
+          example('emeth worker', 'emeth worker --config config/worker.json --data-dir /var/lib/emeth/worker'),
+        )
+        .action(lazily(async () => (await import('../../app/run-worker.js')).runWorker)),
+  ],
+  operators: [
+    (program) =>
+      program
+        .command('master')
+        .description('coordinate: take jobs from the chain and have workers train them')
+        .addHelpText(
+          'after',
+          example('emeth master', 'emeth master --config config/master.json --data-dir /var/lib/emeth/master'),
+        )
+        .action(lazily(async () => (await import('../../app/run-master.js')).runMaster)),
+    (program) =>
+      program
+        .command('verifier')
+        .description('check submitted results and attest or reject them')
+        .addHelpText(
+          'after',
+          example('emeth verifier', 'emeth verifier --config config/verifier.json --data-dir data/verifier'),
+        )
+        .action(lazily(async () => (await import('../../app/run-verifier.js')).runVerifier)),
+    (program) =>
+      program
+        .command('board')
+        .description('serve the public list of jobs, read from the chain, at /api/v1/jobs; needs no key')
+        .option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)')
+        .option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)', wholeNumber(0))
+        .addHelpText(
+          'after',
+          example(
+            'emeth init board --set network=local',
+            'emeth board',
+            'emeth board --host 0.0.0.0 --port 8080 --config config/client.json',
+            "curl 'http://127.0.0.1:3080/api/v1/jobs?status=REQUESTED&sort=fee&page=1'",
+          ),
+        )
+        .action(lazily(async () => (await import('../../app/run-board.js')).runBoard)),
+  ],
+  everybody: [
+    (program) =>
+      program
+        .command('demo')
+        .description(
+          'run the whole system on this machine: chain, master, workers, verifier, one job from request to pay',
+        )
+        .option('--dataset <file>', 'a text of yours to train on (default: Moby-Dick)')
+        .option('--workers <n>', 'worker processes', wholeNumber(1), 2)
+        .option('--rounds <n>', 'rounds to train (default: two passes over the text)', wholeNumber(1))
+        .option('--keep', 'leave everything running at the end, until Ctrl-C')
+        .option('--json <file>', 'write the summary there as JSON')
+        .option('--data-dir <dir>', 'where everything is written (default: .demo)')
+        .addHelpText('after', example('npm run demo', 'npm run demo -- --rounds 6 --workers 3 --json summary.json'))
+        .action(lazily(async () => (await import('./demo.js')).demo)),
+  ],
+};

@@ -1,0 +1,98 @@
+/** The commands that set things up and mend them: names, options and examples, light enough for every start of the CLI. */
+import { Argument } from 'commander';
+import { collect, collectUrl, example, networkName } from '../../terminal/options';
+import { type CommandTable, lazily } from '../../terminal/registration';
+
+export const setupCommands: CommandTable = {
+  operators: [
+    (program) =>
+      program
+        .command('deploy')
+        .description(
+          'deploy token, escrow, node registry and reward pool, check code, roles and links, and note where they are',
+        )
+        .requiredOption(
+          '--endpoint <url...>',
+          'JSON-RPC address of the Ethereum node, or several of one chain',
+          collectUrl,
+        )
+        .option('--private-key-file <file>', 'key of the deploying account, readable by you alone')
+        .option('--dev', "use the development chain's first account instead of a key of yours")
+        .option('--verifier <address...>', 'accounts that may verify results', [])
+        .option('--holder <address>', 'gets the whole first supply of EMT (default: the deploying account)')
+        .option('--admin <address>', 'administrator of the contract (default: the deploying account)')
+        .option('--fund <address...>', 'with --dev: gives each of them 10 coins for gas and 1000 EMT', [])
+        .option('--network <name>', 'written to config/networks/<name>.json', networkName, 'local')
+        .option('--force', 'although that file names another deployment, or an earlier run was interrupted')
+        .addHelpText(
+          'after',
+          example(
+            'emeth deploy --endpoint http://127.0.0.1:8545 --dev --verifier 0x90f7… --fund 0x90f7… 0x15d3…',
+            'emeth deploy --endpoint https://rpc.example.org --private-key-file deployer.key --verifier 0x… --network main',
+          ),
+        )
+        .action(lazily(async () => (await import('./deploy.js')).deploy)),
+    (program) =>
+      program
+        .command('rpc')
+        .description("ask or order a running master through its admin API; prints the answer's result")
+        .addArgument(
+          new Argument('<method>', 'what to ask or order').choices([
+            'status',
+            'workers',
+            'jobs',
+            'job',
+            'disconnect',
+            'allow',
+          ]),
+        )
+        .argument('[params]', 'parameters as JSON')
+        .option('--url <url>', "the master's address (default: my_url of the configuration)")
+        .addHelpText(
+          'after',
+          example(
+            'emeth rpc workers',
+            `emeth rpc disconnect '{"workerAddress":"0x90f79bf6eb2c4f870365e785982e1f101e93b906"}'`,
+          ),
+        )
+        .action(lazily(async () => (await import('./rpc.js')).callMaster)),
+    (program) =>
+      program
+        .command('db-init')
+        .description("create the queue's tables; a queue that exists is dropped, after asking")
+        .option('--yes', 'drop without asking')
+        .addHelpText('after', example('emeth db-init --config config/master.json'))
+        .action(lazily(async () => (await import('./db-init.js')).initDatabase)),
+  ],
+  everybody: [
+    (program) =>
+      program
+        .command('init')
+        .description('write a configuration with every setting explained, and a new key beside it (a board needs none)')
+        .addArgument(
+          new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client', 'board']),
+        )
+        .option('--set <key=value>', 'give a setting its value (repeatable)', collect)
+        .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
+        .action(lazily(async () => (await import('./init.js')).initRole)),
+    (program) =>
+      program
+        .command('new-account')
+        .description('make an account: an encrypted key file (keystore v3)')
+        .option('--out <file>', 'where to write it; never overwritten', 'config/keystore.json')
+        .option(
+          '--password-file <file>',
+          'file with the password (default: one is made up and kept beside the keystore)',
+        )
+        .addHelpText('after', example('emeth new-account --out config/worker.keystore.json'))
+        .action(lazily(async () => (await import('./new-account.js')).makeAccount)),
+    (program) =>
+      program
+        .command('doctor')
+        .description(
+          'look whether everything a role needs is there: Python, PyTorch, GPU, disk, chain, contracts, storage',
+        )
+        .addHelpText('after', example('emeth doctor', 'emeth doctor --config config/worker.json --json'))
+        .action(lazily(async () => (await import('./doctor.js')).examine)),
+  ],
+};

@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Finality } from '../chain/rpc/finality';
 import type { MasterConfig } from '../config/schema';
+import { minesOnDemand } from '../domain/dev-chain';
 import type { SchedulerOptions } from '../master/scheduler';
-
-const DEV_CHAIN = 31337;
 
 /**
  * When a block may be acted on. Unless the operator says so, it is the chain's own word, or two blocks on top where it has none; a
@@ -11,7 +10,7 @@ const DEV_CHAIN = 31337;
  */
 export function finalityOf({ confirmations }: { confirmations?: number | undefined }, chainId: number): Finality {
   if (confirmations !== undefined) return { confirmations, preferTag: false };
-  return chainId === DEV_CHAIN ? { confirmations: 0, preferTag: false } : { confirmations: 2, preferTag: true };
+  return minesOnDemand(chainId) ? { confirmations: 0, preferTag: false } : { confirmations: 2, preferTag: true };
 }
 
 /** CPU threads of a coordinating or verifying Python child: half the cores, so that local workers keep the others. */

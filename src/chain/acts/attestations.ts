@@ -1,5 +1,6 @@
 import { recoverAddress, solidityPackedKeccak256, TypedDataEncoder } from 'ethers';
-import type { Address, JobId } from '../../domain/ids';
+import { Address, type JobId } from '../../domain/ids';
+import { byAddress } from '../../domain/order';
 import type { Wallet } from '../sending/wallet';
 
 /** What a verifier says of a result. */
@@ -35,8 +36,8 @@ export function sortAttestations(
   const domain = { name: 'EmethCore', version: '1', chainId, verifyingContract: core };
   const digest = TypedDataEncoder.hash(domain, types, messageOf(attestation));
   return signatures
-    .map((signature) => ({ signature, signer: recoverAddress(digest, signature).toLowerCase() }))
-    .sort((a, b) => (a.signer < b.signer ? -1 : 1))
+    .map((signature) => ({ signature, signer: Address.parse(recoverAddress(digest, signature)) }))
+    .sort((a, b) => byAddress(a.signer, b.signer))
     .map(({ signature }) => signature);
 }
 

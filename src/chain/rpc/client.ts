@@ -1,4 +1,5 @@
 import { Contract, type EventFilter, type JsonRpcProvider, type Log } from 'ethers';
+import { partOf } from '../../domain/fuel';
 import { Address, type JobId } from '../../domain/ids';
 import { type ChainState, chainStates } from '../../domain/job';
 import { AppError } from '../../lib/errors';
@@ -105,12 +106,12 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
     async bondOf(jobId) {
       const { fee, termsId } = (await read(coreContract, 'jobs', jobId)) as { fee: bigint; termsId: bigint };
       const { penaltyBps } = (await read(coreContract, 'terms', termsId)) as { penaltyBps: bigint };
-      return (fee * penaltyBps) / 10_000n;
+      return partOf(fee, penaltyBps);
     },
     async extraFees(feeWei) {
       const terms = await read(coreContract, 'terms', await read(coreContract, 'currentTerms'));
       const { verifierBps, burnBps } = terms as { verifierBps: bigint; burnBps: bigint };
-      return { verifierWei: (feeWei * verifierBps) / 10_000n, burnWei: (feeWei * burnBps) / 10_000n };
+      return { verifierWei: partOf(feeWei, verifierBps), burnWei: partOf(feeWei, burnBps) };
     },
     async nowMs() {
       return ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { Wallet as EthersWallet, type Signer, type TypedDataField, verifyTypedData } from 'ethers';
+import { isDevChain } from '../../domain/dev-chain';
 import { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 
@@ -28,7 +29,6 @@ export type KeySource =
   | { privateKeyFile: string }
   | { keystore: string; passwordFile: string };
 
-const DEV_CHAINS: ReadonlySet<number> = new Set([31337, 1337]);
 /** Accounts of the mnemonic that anvil and Hardhat start with: everybody has their keys, and robots empty them within seconds. */
 const DEV_ACCOUNTS: ReadonlySet<string> = new Set([
   '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266',
@@ -48,7 +48,7 @@ const DEV_ACCOUNTS: ReadonlySet<string> = new Set([
 export async function openWallet(source: KeySource, chainId: number): Promise<Wallet> {
   const signer = await openSigner(source);
   const address = Address.parse(signer.address);
-  if (DEV_ACCOUNTS.has(address) && !DEV_CHAINS.has(chainId)) {
+  if (DEV_ACCOUNTS.has(address) && !isDevChain(chainId)) {
     throw new AppError<WalletError>(
       { code: 'wallet/public-key', address, chainId },
       `The key of ${address} is public and chain ${chainId} is no development chain; use an account of your own.`,

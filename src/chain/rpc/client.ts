@@ -9,7 +9,10 @@ import type { EndpointDeps } from './endpoint';
 import { type EndpointError, type EndpointOptions, EndpointPool } from './endpoint-pool';
 import { FailoverProvider } from './failover-provider';
 
-export type ChainError = EndpointError | { code: 'chain/no-code'; name: string; address: string };
+export type ChainError =
+  | EndpointError
+  | { code: 'chain/no-code'; name: string; address: string }
+  | { code: 'chain/unknown-state'; jobId: JobId; state: number };
 
 export interface ChainOptions extends EndpointOptions {
   core: Address;
@@ -91,7 +94,7 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
     token,
     provider,
     endpoints,
-    job: async (jobId) => parseJob((await read(coreContract, 'jobs', jobId)) as RawJob),
+    job: async (jobId) => parseJob(jobId, (await read(coreContract, 'jobs', jobId)) as RawJob),
     credit: async (account) => (await read(coreContract, 'credit', account)) as bigint,
     tokenBalance: async (account) => (await read(tokenContract, 'balanceOf', account)) as bigint,
     allowance: async (owner, spender) => (await read(tokenContract, 'allowance', owner, spender)) as bigint,
@@ -139,9 +142,9 @@ interface RawJob {
   payout: bigint;
 }
 
-function parseJob(raw: RawJob): ChainJob {
+function parseJob(jobId: JobId, raw: RawJob): ChainJob {
   return {
-    state: chainStates[Number(raw.state)] ?? 'NONE',
+    state: chainStates[Number(raw.state)] ?? unknownState(jobId, Number(raw.state)),
     requester: Address.parse(raw.requester),
     node: unlessZero(raw.node),
     feeWei: raw.fee,
@@ -149,6 +152,13 @@ function parseJob(raw: RawJob): ChainJob {
     deadlineMs: Number(raw.deadline) * 1000,
     payoutWei: raw.payout,
   };
+}
+
+function unknownState(jobId: JobId, state: number): never {
+  throw new AppError<ChainError>(
+    { code: 'chain/unknown-state', jobId, state },
+    `Job ${jobId} is in state ${state} on chain, which this version does not know; update Emeth Node.`,
+  );
 }
 
 /** An address as a contract gives it; undefined for zero, Solidity's word for none. */

@@ -5,7 +5,8 @@ import { hideSecrets } from '../../../../src/chain/rpc/rpc';
 import type { JobId } from '../../../../src/domain/ids';
 import { Address } from '../../../../src/domain/ids';
 import { chainStates } from '../../../../src/domain/job';
-import { type Escrow, FEE, FUEL, openEscrow } from '../../../support/escrow';
+import { coreInterface, type Escrow, FEE, FUEL, openEscrow } from '../../../support/escrow';
+import { openJsonServer } from '../../../support/json-server';
 
 let escrow: Escrow;
 let chain: Chain;
@@ -103,6 +104,23 @@ describe('chain', () => {
 
   test.each(chainStates)('job: %s by its name', async (state) => {
     expect((await chain.job((await escrow.jobIn(state)) as JobId)).state).toBe(state);
+  });
+
+  test('job in a state this version does not know: throws chain/unknown-state', async () => {
+    const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
+    const call = { to: escrow.core, data: coreInterface.encodeFunctionData('jobs', [jobId]) };
+    const [job] = coreInterface.decodeFunctionResult('jobs', await escrow.provider.send('eth_call', [call, 'latest']));
+    const newer = { ...job.toObject(), state: 99 };
+    await using node = await openJsonServer((method) => {
+      if (method === 'eth_chainId') return { body: { result: '0x7a69' } };
+      if (method === 'eth_getCode') return { body: { result: '0x01' } };
+      return { body: { result: coreInterface.encodeFunctionResult('jobs', [newer]) } };
+    });
+    await using other = await open({ endpoint: node.url });
+    await expect(other.job(jobId)).rejects.toMatchObject({
+      detail: { code: 'chain/unknown-state', jobId, state: 99 },
+      message: expect.stringContaining('99'),
+    });
   });
 
   test('job: one that nobody took has no node', async () => {

@@ -35,10 +35,24 @@ export type JobRefusal =
 const FIXED_MS = 60_000;
 const EFFICIENCY = 0.5;
 
-/** Estimates the tokens of a data set by its size in bytes, before anything is tokenised. */
-export function estimateTokens(bytes: number, options: { epochs: number; validation: number; bpe: boolean }): number {
-  const perByte = options.bpe ? 1 / 3.5 : 1;
-  return Math.max(1, Math.round(bytes * perByte * (1 - options.validation) * options.epochs));
+/** How a job turns text into tokens: one for each byte, or byte-pair encoding with a vocabulary of its own. */
+type Tokenizing = { type: 'byte' } | { type: 'bpe'; vocabSize: number };
+
+/** Tokens per byte of text, by tokenizer; byte-pair encoding makes one of about 3.5 bytes of English. */
+const TOKENS_PER_BYTE = { byte: 1, bpe: 1 / 3.5 } as const;
+
+/** Estimates the tokens a job trains on by the size of its data set in bytes, before anything is tokenised. */
+export function estimateTokens(
+  bytes: number,
+  job: { epochs: number; validation: number; tokenizer: Tokenizing },
+): number {
+  const tokens = bytes * TOKENS_PER_BYTE[job.tokenizer.type];
+  return Math.max(1, Math.round(tokens * (1 - job.validation) * job.epochs));
+}
+
+/** Returns how many different tokens there are. */
+export function vocabularyOf(tokenizer: Tokenizing): number {
+  return tokenizer.type === 'bpe' ? tokenizer.vocabSize : 256;
 }
 
 /** Counts the parameters of a GPT-2 style model: attention and MLP weights, embeddings, positions. */

@@ -1,37 +1,22 @@
-import type { BlobStore } from '../blobs/blob-store';
-import type { Wallet } from '../chain/sending/wallet';
+/** The training of one job in memory: what its rounds share from the first lease to the last fold. */
+import { earnedWei, fuelOf, workerPoolOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
-import type { Fleet } from '../fleet/fleet';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
-import type { Offer, WorkerMessage } from '../protocol/link';
-import type { TrainedUpdate } from '../protocol/update';
-import type { Store } from '../store/open';
+import type { JobRow } from '../store/jobs';
 import type { Coordinator } from './coordinator';
-import type { JobPlan } from './plan';
-
-/** What reaches a job's one loop. */
-export type JobEvent =
-  | { type: 'join'; worker: Address; held: Offer['held'] }
-  | { type: 'away'; worker: Address }
-  | { type: 'expelled'; worker: Address }
-  | { type: 'message'; worker: Address; message: WorkerMessage }
-  /** `commit`: which one of the lease's, counted from 1. */
-  | { type: 'collected'; leaseId: string; commit: number; verdict: UpdateVerdict };
-
-/** The gate's word on an update. */
-export type UpdateVerdict =
-  | { accepted: true; work: TrainedUpdate }
-  | { accepted: false; reason: string; isFault: boolean };
+import type { JobEvent } from './job-events';
+import { JobPlan } from './plan';
+import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
 
 export interface RoundSettings extends RoundRules {
-  /** Least time any lease gets. */
+  /** The least time that any lease gets. */
   leaseMs: number;
 }
 
-/** What the terminal and the admin API show of a job while it trains. */
+/** What terminal and admin API show of a job while it trains. */
 export interface LiveJob {
   startedAtMs: number;
   /** Blocks already merged then; not zero after a restart. */
@@ -44,11 +29,11 @@ export interface LiveJob {
   validationLoss?: number | undefined;
 }
 
-/** Everything the steps of one job share. */
+/** Everything the rounds of one job share. */
 export interface JobContext {
   readonly jobId: JobId;
   readonly plan: JobPlan;
-  /** The fee's part that goes to workers if all planned tokens are merged: what receipts promise. */
+  /** The part of the fee that workers get if all planned tokens are merged: what receipts promise. */
   readonly workerPoolWei: bigint;
   /** Where the Python child works: `<data-dir>/jobs/<id>`. */
   readonly dir: string;
@@ -56,17 +41,51 @@ export interface JobContext {
   readonly deadlineMs: number;
   readonly mailbox: Mailbox<JobEvent>;
   readonly members: Map<Address, 'opening' | 'ready'>;
-  /** Workers that cannot do this job, or did it badly: they are not asked again. */
+  /** Workers that cannot do this job, or did it badly; they are not given it again. */
   readonly dismissed: Set<Address>;
-  readonly coordinator: Coordinator;
+  readonly coordinator: Pick<Coordinator, 'run'>;
   readonly live: LiveJob;
   readonly signal: AbortSignal;
   readonly deps: {
-    store: Store;
-    blobs: BlobStore;
-    fleet: Fleet;
-    wallet: Wallet;
+    store: RoundStore;
+    blobs: JobBlobs;
+    fleet: JobFleet;
+    wallet: JobWallet;
     clock: Clock;
     logger: Logger;
+  };
+}
+
+interface Given extends Pick<JobContext, 'dir' | 'settings' | 'mailbox' | 'dismissed' | 'signal' | 'deps'> {
+  openCoordinator(params: JobPlan['params']): JobContext['coordinator'];
+}
+type Terms = Pick<JobRow, 'id' | 'feeWei' | 'fuelLimit' | 'deadlineMs' | 'plan'> & { commissionBps: number };
+
+/** Opens the training of a prepared job where the store left it; a job without a ledger gets one. */
+export async function openJobContext(terms: Terms, { openCoordinator, ...given }: Given): Promise<JobContext> {
+  const { id: jobId, feeWei, fuelLimit, deadlineMs, commissionBps } = terms;
+  const { ledger, rounds } = given.deps.store;
+  const plan = JobPlan.parse(terms.plan);
+  await ledger.initialise(jobId, plan.totalBlocks);
+  const mergedBlocks = await ledger.merged(jobId);
+  const { length: round } = await rounds.list(jobId);
+  const fuel = fuelOf(BigInt(plan.totalBlocks) * BigInt(plan.prepared.blockTokens), fuelLimit);
+  const nowMs = given.deps.clock.now();
+  return {
+    ...given,
+    jobId,
+    plan,
+    coordinator: openCoordinator(plan.params),
+    deadlineMs,
+    workerPoolWei: workerPoolOf(earnedWei(feeWei, fuel, fuelLimit), commissionBps),
+    members: new Map(),
+    live: {
+      startedAtMs: nowMs,
+      lastFoldMs: nowMs,
+      mergedAtStart: mergedBlocks,
+      round,
+      mergedBlocks,
+      totalBlocks: plan.totalBlocks,
+    },
   };
 }

@@ -2,11 +2,12 @@ import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import type { ChainMove } from '../domain/chain-move';
 import type { JobId } from '../domain/ids';
+import type { Fleet } from '../fleet/fleet';
 import { AppError } from '../lib/errors';
 import type { AdminApi, WorkerView } from '../protocol/admin';
 import type { Store } from '../store/open';
-import type { JobRunDeps } from './job-run';
-import { Scheduler, type SchedulerOptions } from './scheduler';
+import type { QueueFleet } from './ports';
+import { Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler';
 import { describeJob, viewJob } from './status';
 
 export interface Master {
@@ -23,7 +24,9 @@ export interface Master {
 
 export type MasterError = { code: 'job/not-found'; jobId: string };
 
-interface MasterDeps extends JobRunDeps {
+interface MasterDeps extends SchedulerDeps {
+  store: Store;
+  fleet: QueueFleet & Pick<Fleet, 'addUser' | 'expel' | 'capacityGflops'>;
   /** Writes final events into the queue and whatever else keeps them, inside `tx`; returns the moves they stand for. */
   record(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<readonly ChainMove[]>;
 }
@@ -52,7 +55,7 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
   };
 }
 
-function openAdmin({ store, clock, wallet, chain, fleet }: JobRunDeps, scheduler: Scheduler): AdminApi {
+function openAdmin({ store, clock, wallet, chain, fleet }: MasterDeps, scheduler: Scheduler): AdminApi {
   const liveOf = (jobId: JobId, workers: readonly WorkerView[]) => ({
     run: scheduler.find(jobId),
     workers,

@@ -1,34 +1,79 @@
+/** Everything outside `master/` that its jobs use, narrowed to what they use, so that a test can stand in for any of it. */
+import type { BlobStore } from '../blobs/blob-store';
+import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import type { Share } from '../domain/shares';
+import type { Fleet } from '../fleet/fleet';
+import type { Peer } from '../link/server';
+import type { Jobs } from '../store/jobs';
+import type { Ledger } from '../store/ledger';
+import type { Rounds } from '../store/rounds';
+import type { Workers } from '../store/workers';
 
 /** The contract as a master uses it. Every call is idempotent: repeating one that was already mined changes nothing. */
 export interface MasterChain {
   readonly chainId: number;
   readonly contract: Address;
   job(jobId: JobId): Promise<{ state: ChainState; node?: Address | undefined; deadlineMs: number }>;
-  /** Takes the job, locking our deposit. Throws `chain/reverted` when somebody else was faster. */
+  /** Takes the job, locking this node's deposit. Throws `chain/reverted` when another node was faster. */
   process(jobId: JobId): Promise<void>;
   decline(jobId: JobId): Promise<void>;
   submit(
     jobId: JobId,
     result: { resultHash: string; fuelUsed: bigint; payoutRoot: string; reference: string },
   ): Promise<void>;
-  /** Settles a result nobody judged in its window. */
+  /** Settles a result that got no verdict in its window. */
   finalize(jobId: JobId): Promise<void>;
-  /** Ends a dispute nobody decided in its window. */
+  /** Ends a dispute that was not decided in its window. */
   unwind(jobId: JobId): Promise<void>;
   /** Credits the node and every worker, unless that has been done. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<void>;
   payoutRoot(shares: readonly Share[]): string;
 }
 
-/** Data sets and results as a master uses them; `storageApi` may be its own or somebody else's. */
+/** Data sets and results as a master uses them; `storageApi` may be its own or another server's. */
 export interface MasterStorage {
-  /** Bytes of a data set, without fetching it. Throws `dataset/…` when it cannot be had. */
+  /** Returns the bytes of a data set, without fetching it. Throws `dataset/…` when it cannot be had. */
   size(reference: string): Promise<number>;
-  /** Brings a data set into our blob store, whole and checked. */
+  /** Brings a data set into the blob store, whole and checked. */
   fetch(reference: string, signal: AbortSignal): Promise<{ sha256: Sha256; bytes: number }>;
-  /** Makes our blobs reachable for requesters and verifiers. */
+  /** Makes blobs reachable for requesters and verifiers. */
   publish(blobs: readonly Sha256[], signal: AbortSignal): Promise<void>;
 }
+
+/** The tables a job's rounds are kept in. */
+export interface RoundStore {
+  readonly ledger: Pick<
+    Ledger,
+    'initialise' | 'available' | 'merged' | 'grant' | 'setShard' | 'commit' | 'release' | 'listLeases'
+  >;
+  readonly rounds: Pick<
+    Rounds,
+    'open' | 'find' | 'latest' | 'list' | 'fold' | 'setValidationLoss' | 'tokensByWorker' | 'evidence'
+  >;
+  readonly workers: Pick<Workers, 'addStrike'>;
+}
+
+/** The tables of one job's run: its rounds, and its row of the queue. */
+export interface JobStore extends RoundStore {
+  readonly jobs: Pick<Jobs, 'find' | 'move'>;
+}
+
+/** The tables of all jobs: what a run needs, and the choice of the next one. */
+export interface QueueStore extends JobStore {
+  readonly jobs: Pick<Jobs, 'find' | 'move' | 'list' | 'claim'>;
+}
+
+export type JobBlobs = Pick<BlobStore, 'path' | 'stat' | 'add' | 'addBytes' | 'remove'>;
+
+export type JobWallet = Pick<Wallet, 'address' | 'signTyped'>;
+
+/** The workers of one job. */
+export interface JobFleet
+  extends Pick<Fleet, 'send' | 'speeds' | 'measuredSpeed' | 'recordSpeed' | 'dismiss' | 'release'> {
+  peer(worker: Address): Pick<Peer, 'pull'> | undefined;
+}
+
+/** All workers: what a run needs, and the sharing out of idle ones. */
+export type QueueFleet = JobFleet & Pick<Fleet, 'idle' | 'view' | 'assign'>;

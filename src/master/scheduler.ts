@@ -7,6 +7,7 @@ import {
   estimateTokens,
   type FeeRange,
   refuseJob,
+  vocabularyOf,
   type WorkEstimate,
 } from '../domain/job-fit';
 import type { Assignment } from '../fleet/assignment';
@@ -14,13 +15,20 @@ import type { FleetUser } from '../fleet/fleet';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
-import { JobRun, type JobRunDeps, type JobRunOptions } from './job-run';
-import { resolveParams } from './preparation';
+import { JobRun } from './job-run';
+import { resolveParams } from './params';
+import type { QueueFleet, QueueStore } from './ports';
+import type { JobRunDeps, JobRunOptions } from './steps/step';
 
 export interface SchedulerOptions extends JobRunOptions, FeeRange {
   cooperative: '1v1' | 'nvm';
   /** Jobs worked on at the same time. */
   maxJobs: number;
+}
+
+export interface SchedulerDeps extends JobRunDeps {
+  store: QueueStore;
+  fleet: QueueFleet;
 }
 
 const TICK_MS = 1000;
@@ -38,7 +46,7 @@ export class Scheduler implements FleetUser {
 
   constructor(
     private readonly options: SchedulerOptions,
-    private readonly deps: JobRunDeps,
+    private readonly deps: SchedulerDeps,
   ) {}
 
   /** Takes up what this master was working on when it last ended; then goes on choosing until the signal. */
@@ -155,11 +163,9 @@ function describeRefusal(refusal: NonNullable<ReturnType<typeof refuseJob>>): st
 }
 
 function estimateWork(params: ResolvedParams, bytes: number): WorkEstimate {
-  const bpe = params.tokenizer.type === 'bpe';
-  const vocabSize = params.tokenizer.type === 'bpe' ? params.tokenizer.vocabSize : 256;
   return {
-    tokens: estimateTokens(bytes, { epochs: params.epochs, validation: params.validation, bpe }),
-    parameters: countParameters(params.model, vocabSize),
+    tokens: estimateTokens(bytes, params),
+    parameters: countParameters(params.model, vocabularyOf(params.tokenizer)),
   };
 }
 

@@ -18,7 +18,7 @@ export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
  * Trains a job to its end, round by round. Safe to call again after a crash: the open round is taken up where the store
  * left it.
  */
-export async function trainJob(job: JobContext): Promise<void> {
+export async function runRounds(job: JobContext): Promise<void> {
   let round = await resumeRound(job);
   let folded: FoldedRound | undefined;
   while (round || (await job.deps.store.ledger.available(job.jobId)) > 0) {

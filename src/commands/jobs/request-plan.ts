@@ -28,8 +28,7 @@ export function parseParams(text: string): { text: string; params: JobParams & {
 
 /** Tokens the job will merge at most, and so the fuel its whole fee pays for. */
 export function planFuel(bytes: number, params: JobParams & { epochs: number }): bigint {
-  const { epochs, validation, tokenizer } = params;
-  return BigInt(estimateTokens(bytes, { epochs, validation, bpe: tokenizer.type === 'bpe' }));
+  return BigInt(estimateTokens(bytes, params));
 }
 
 /** `90m`, `2h`, `3d` from now, or a date; in Unix milliseconds. */

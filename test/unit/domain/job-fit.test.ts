@@ -8,6 +8,7 @@ import {
   estimateTokens,
   expectedPayWei,
   refuseJob,
+  vocabularyOf,
 } from '../../../src/domain/job-fit';
 
 const EMT = 10n ** 18n;
@@ -75,6 +76,9 @@ describe('byPay', () => {
 
 test('estimates: they follow the shape of model and data', () => {
   expect(countParameters({ layers: 4, width: 128, context: 128 }, 256)).toBe(12 * 4 * 128 ** 2 + 384 * 128);
-  expect(estimateTokens(1000, { epochs: 2, validation: 0.1, bpe: false })).toBe(1800);
-  expect(estimateTokens(3500, { epochs: 1, validation: 0.5, bpe: true })).toBe(500);
+  expect(vocabularyOf({ type: 'byte' })).toBe(256);
+  expect(vocabularyOf({ type: 'bpe', vocabSize: 512 })).toBe(512);
+  expect(estimateTokens(1000, { epochs: 2, validation: 0.1, tokenizer: { type: 'byte' } })).toBe(1800);
+  const bpe = { type: 'bpe', vocabSize: 512 } as const;
+  expect(estimateTokens(3500, { epochs: 1, validation: 0.5, tokenizer: bpe })).toBe(500);
 });

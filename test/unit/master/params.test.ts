@@ -1,4 +1,4 @@
-import { resolveParams } from '../../../src/master/preparation';
+import { resolveParams } from '../../../src/master/params';
 
 const defaults = { batch: 8, epochs: 2 };
 

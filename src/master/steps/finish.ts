@@ -1,0 +1,28 @@
+/** exporting → submitting: makes model and manifest, and puts them where requester and verifiers find them. */
+import type { MasterChain, MasterStorage } from '../ports';
+import { produceResult } from '../result';
+import type { JobRunOptions, StepContext, StepResult } from './step';
+
+interface FinishContext extends Pick<StepContext, 'signal' | 'openContext'> {
+  readonly row: Pick<StepContext['row'], 'feeWei' | 'fuelLimit'>;
+  readonly options: Pick<JobRunOptions, 'commissionBps'>;
+  readonly deps: {
+    chain: Pick<MasterChain, 'chainId' | 'contract' | 'payoutRoot'>;
+    storage: Pick<MasterStorage, 'publish'>;
+  };
+}
+
+export async function finishJob(job: FinishContext): Promise<StepResult<'exporting'>> {
+  const { row, options, deps, signal } = job;
+  const { chain, storage } = deps;
+  const result = await produceResult(await job.openContext(), {
+    chainId: chain.chainId,
+    contract: chain.contract,
+    feeWei: row.feeWei,
+    fuelLimit: row.fuelLimit,
+    commissionBps: options.commissionBps,
+    payoutRoot: (shares) => chain.payoutRoot(shares),
+  });
+  await storage.publish(result.blobs, signal);
+  return { to: 'submitting', facts: { result } };
+}

@@ -1,0 +1,44 @@
+/** submitted → verified: waits for the verdict, then has the workers paid. */
+import { isTerminal } from '../../domain/job';
+import type { Clock } from '../../lib/clock';
+import type { Logger } from '../../lib/logger';
+import type { JobRow } from '../../store/jobs';
+import { endedOnChain } from '../failure';
+import type { MasterChain } from '../ports';
+import { resultOf, type StepResult } from './step';
+
+interface SettleContext {
+  readonly row: Pick<JobRow, 'id' | 'result'>;
+  readonly signal: AbortSignal;
+  readonly deps: {
+    chain: Pick<MasterChain, 'job' | 'finalize' | 'unwind' | 'payWorkers'>;
+    clock: Clock;
+    logger: Logger;
+  };
+}
+
+const VERDICT_POLL_MS = 2000;
+
+/** Throws `job/ended-on-chain` when the job ends without pay. */
+export async function settleJob(job: SettleContext): Promise<StepResult<'submitted'>> {
+  const { chain, clock, logger } = job.deps;
+  const jobId = job.row.id;
+  while (!(await isVerified(job))) await clock.sleep(VERDICT_POLL_MS, job.signal);
+  const { manifest, shares } = resultOf(job.row);
+  await chain.payWorkers(jobId, `0x${manifest}`, shares);
+  logger.info('Job verified and paid', { jobId });
+  return { to: 'verified' };
+}
+
+/** Looks once; asks the contract to settle a result or a dispute whose window has passed without a verdict. */
+async function isVerified({ row, deps: { chain, clock } }: SettleContext): Promise<boolean> {
+  const { state, deadlineMs } = await chain.job(row.id);
+  if (state === 'VERIFIED') return true;
+  if (isTerminal(state)) throw endedOnChain(state);
+  // Some slack, because a chain block's time may be behind this machine's.
+  if (clock.now() > deadlineMs + VERDICT_POLL_MS) {
+    if (state === 'SUBMITTED') await chain.finalize(row.id);
+    if (state === 'DISPUTED') await chain.unwind(row.id);
+  }
+  return false;
+}

@@ -1,0 +1,8 @@
+/** training → exporting: runs rounds until every block is merged. */
+import { runRounds } from '../training';
+import type { StepContext, StepResult } from './step';
+
+export async function trainJob(job: Pick<StepContext, 'openContext'>): Promise<StepResult<'training'>> {
+  await runRounds(await job.openContext());
+  return { to: 'exporting' };
+}

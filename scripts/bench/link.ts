@@ -1,6 +1,7 @@
+/** Measures how fast blobs move over the link, compared with its parts alone. */
 /**
- * How fast blobs move over the link, against what its parts allow. Everything runs in this one process on loopback, so both
- * ends share its thread; medians of three runs, taken in turns.
+ * Everything runs in this one process on loopback, so both ends share its thread. Reports medians of three
+ * interleaved runs.
  *
  *     npx ts-node --swc scripts/bench/link.ts [--mib 256] [--json]
  */
@@ -35,7 +36,7 @@ interface Ends extends AsyncDisposable {
   toWorker(blob: BlobRef): Promise<void>;
 }
 
-/** A master and a worker in this process, connected. */
+/** Connects a master and a worker in this process. */
 async function openEnds(dir: string): Promise<Ends> {
   const server = createServer();
   const [master, worker] = [new BlobStore(join(dir, 'master')), new BlobStore(join(dir, 'worker'))];
@@ -82,7 +83,9 @@ async function openEnds(dir: string): Promise<Ends> {
   };
 }
 
-/** Chunks over a bare WebSocket, neither hashed nor written; stops at a buffer of 1 MiB like the link does. */
+/**
+ * Sends chunks over a bare WebSocket, neither hashed nor written; waits at a buffer of 1 MiB like the link.
+ */
 async function streamBare(bytes: number, sender: 'server' | 'client'): Promise<void> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false });
   await once(server, 'listening');
@@ -107,7 +110,7 @@ async function streamBare(bytes: number, sender: 'server' | 'client'): Promise<v
   server.close();
 }
 
-/** What a local copy costs that hashes what it writes and makes it last. */
+/** Copies a file, hashing and syncing it as a transfer does. */
 async function copyAndHash(path: string, target: string): Promise<void> {
   const hash = createHash('sha256');
   const file = await open(target, 'w');

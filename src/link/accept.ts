@@ -1,3 +1,4 @@
+/** The master's side of the handshake: from an open socket to a proven worker, or a refusal. */
 import type { WebSocket } from 'ws';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
@@ -21,10 +22,11 @@ export interface AcceptDeps {
   recoverTyped: RecoverTyped;
   isBlocked(worker: Address): boolean | Promise<boolean>;
   clock: Clock;
-  /** Ends all handshakes. */
+  /** Aborts every handshake under way. */
   signal: AbortSignal;
 }
 
+/** A worker whose signature matched its address, with the keys of its session. */
 export interface ProvenWorker {
   address: Address;
   offer: Offer;
@@ -32,7 +34,7 @@ export interface ProvenWorker {
   keys: SessionKeys;
 }
 
-/** The master's side of the handshake. Resolves in the moment the welcome is sent; throws `link/…` for whom we do not let in. */
+/** Resolves as soon as the welcome is sent. Throws `link/…` when the worker is refused. */
 export async function acceptWorker(socket: WebSocket, options: AcceptOptions, deps: AcceptDeps): Promise<ProvenWorker> {
   const { chainId, version, heartbeatMs } = options;
   const { wallet } = deps;
@@ -54,7 +56,7 @@ export async function acceptWorker(socket: WebSocket, options: AcceptOptions, de
     const session = newNonce();
     const welcome = await signWelcome(wallet, challenge, hello, { type: 'welcome', session, heartbeatMs });
     if (deadline.signal.aborted) throw deadline.signal.reason;
-    if (greeting.end().length > 0) throw refusal('link/out-of-order', 'A message came before the welcome.');
+    if (greeting.end().length > 0) throw refusal('link/out-of-order', 'A message arrived before the welcome was sent.');
     socket.send(JSON.stringify(welcome));
     return { address: hello.worker, offer: hello.offer, session, keys };
   } finally {
@@ -64,7 +66,7 @@ export async function acceptWorker(socket: WebSocket, options: AcceptOptions, de
 }
 
 function expectHello(message: WorkerMessage): Hello {
-  if (message.type !== 'hello') throw refusal('link/out-of-order', `A ${message.type} came before the hello.`);
+  if (message.type !== 'hello') throw refusal('link/out-of-order', `${message.type} arrived before hello.`);
   return message;
 }
 

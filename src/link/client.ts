@@ -1,3 +1,4 @@
+/** The worker's side of the link: keeps one connection to the master and dials again whenever it is lost. */
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { AppError } from '../lib/errors';
@@ -12,13 +13,13 @@ import { Session } from './session';
 import { whenClosed } from './socket';
 import { Window } from './window';
 
-/** What may be under way to a worker at most. */
+/** Bytes of all transfers to this worker that may be in flight at once. */
 const POOL_BYTES = 32 * 1024 * 1024;
 const BACKOFF_MS = { first: 200, last: 15_000 };
 const REFUSED_PAUSE_MS = 30_000;
-/** A connection that held this long was a good one: the next pause is the first again. */
+/** After a connection that lasted this long, the pauses start from the shortest again. */
 const GOOD_CONNECTION_MS = 5_000;
-/** Clocks that differ by more make deadlines misleading. */
+/** A larger difference between the clocks makes deadlines misleading. */
 const MAX_SKEW_MS = 5_000;
 const MAX_CORRUPT = 3;
 
@@ -28,13 +29,13 @@ export interface LinkClientOptions {
   /** `ws://` or `wss://`, with the path `/link`. */
   url: string;
   chainId: number;
-  /** The only master we sign for. Without it the first master met is pinned. */
+  /** The only master to sign for. Without it, the first master met is pinned. */
   masterAddress?: Address | undefined;
-  /** Of this program. */
+  /** Version of this program. */
   version: string;
   /** Pauses between attempts: doubled from the first to the last, with jitter. Default 200 and 15,000. */
   backoffMs?: { first: number; last: number } | undefined;
-  /** Pause after a refusal. Default 30,000. */
+  /** Pause after a refusal, in milliseconds. Default 30,000. */
   refusedPauseMs?: number | undefined;
 }
 
@@ -42,9 +43,9 @@ export interface LinkClientDeps {
   wallet: LinkWallet;
   recoverTyped: RecoverTyped;
   blobs: LinkBlobs;
-  /** Asked at every connection, so that what we hold is told as it is now. `version` is filled in by the link. */
+  /** Called for every connection, so that the held lease is current. The link fills in `version`. */
   offer(): Omit<Offer, 'version'> | Promise<Omit<Offer, 'version'>>;
-  /** Remembers the first master met; unused when `masterAddress` is set. */
+  /** Persists the first master met; unused when `masterAddress` is set. */
   pinned: { load(): Promise<Address | undefined>; save(master: Address): Promise<void> };
   handlers: LinkClientHandlers;
   logger: Logger;
@@ -55,25 +56,26 @@ export interface LinkClientDeps {
 
 export interface LinkClientHandlers {
   onWelcome(master: { address: Address; session: string }): void;
-  /** Everything but heartbeats and transfers, which the link keeps to itself. */
+  /** Receives every message except heartbeats and transfers, which the link handles itself. */
   onMessage(message: MasterMessage): void;
-  /** `isOurs`: we end the link for good, and connect no more. */
-  onClose(reason: string, isOurs: boolean): void;
+  /** `isFinal`: this process ended the link and will not reconnect. */
+  onClose(reason: string, isFinal: boolean): void;
 }
 
-/** The worker's side of the link: always one socket, or on its way to one. */
+/** A link that is always connected or connecting, until it is disposed of. */
 export interface LinkClient extends AsyncDisposable {
   readonly connected: boolean;
-  /** False when there is no socket: say it again in `onWelcome` if it still matters. */
+  /** Returns false when not connected: send again from `onWelcome` if the message still matters. */
   send(message: WorkerMessageIn): boolean;
   /**
-   * Brings a blob of the master into our store, across as many connections as it takes. Rejects when the master does not
-   * have it (`link/unavailable`), when it arrives wrong three times (`link/corrupt`), or with the signal's reason.
+   * Fetches a blob from the master into this worker's store, across as many connections as it takes. Rejects
+   * when the master does not have it (`link/unavailable`), when its hash is wrong three times
+   * (`link/corrupt`), or with the signal's reason.
    */
   pull(blob: BlobRef, options?: PullOptions): Promise<void>;
 }
 
-/** Starts connecting at once and goes on until it is disposed of. */
+/** Starts connecting at once and keeps a connection until it is disposed of. */
 export function openLinkClient(options: LinkClientOptions, deps: LinkClientDeps): LinkClient {
   return new MasterDialer(options, deps);
 }
@@ -115,13 +117,13 @@ class MasterDialer implements LinkClient {
         if (hasCode(error, 'link/corrupt')) corrupt += 1;
         else if (!hasCode(error, 'link/cut') && !hasCode(error, 'link/stalled')) throw error;
         if (corrupt >= MAX_CORRUPT) throw error;
-        this.deps.logger.warn('A transfer goes on', { sha256: blob.sha256 }, error);
+        this.deps.logger.warn('Resuming a transfer', { sha256: blob.sha256 }, error);
       }
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.closing.abort(cut('the worker stops'));
+    this.closing.abort(cut('the worker is stopping'));
     await this.finished;
   }
 
@@ -135,7 +137,7 @@ class MasterDialer implements LinkClient {
     }
   }
 
-  /** One connection from the dial to its end, whatever that is. */
+  /** Runs one connection from the dial to its end. Never throws; returns which pause should follow. */
   private async connectOnce(): Promise<{ pause: 'short' | 'long'; lastedMs: number }> {
     const { logger, clock } = this.deps;
     let welcomedAtMs: number | undefined;
@@ -149,7 +151,7 @@ class MasterDialer implements LinkClient {
       if (this.signal.aborted) return { pause: 'short', lastedMs: 0 };
       const passes = ['link/cut', 'link/busy', 'link/unreachable'] as const;
       const isPassing = passes.some((code) => hasCode(error, code));
-      logger.warn(isPassing ? 'Not connected to the master' : 'The master and this worker do not agree', {}, error);
+      logger.warn(isPassing ? 'Not connected to the master' : 'The handshake with the master failed', {}, error);
       return { pause: isPassing ? 'short' : 'long', lastedMs: lastedMs() };
     }
   }
@@ -159,15 +161,16 @@ class MasterDialer implements LinkClient {
     const known = this.options.masterAddress ?? (await pinned.load());
     const proven = await dialMaster({ ...this.options, master: known }, { ...this.deps, signal: this.signal });
     if (!known) {
-      logger.info('From now on this worker works for this master only', { master: proven.address });
-      void pinned.save(proven.address).catch((error) => logger.error('The master could not be pinned', {}, error));
+      logger.info('Pinned the master; this worker will accept no other', { master: proven.address });
+      void pinned.save(proven.address).catch((error) => logger.error('Could not save the pinned master', {}, error));
     }
     const skewMs = proven.expiresAtMs - CHALLENGE_TTL_MS - clock.now();
-    if (Math.abs(skewMs) > MAX_SKEW_MS) logger.warn("This clock and the master's differ; set the time", { skewMs });
+    if (Math.abs(skewMs) > MAX_SKEW_MS)
+      logger.warn('The clocks of this machine and the master differ; set the time', { skewMs });
     return proven;
   }
 
-  /** Runs a session to its end; throws what the master refused us for. */
+  /** Runs a session to its end. Throws the reason if the master refused this worker. */
   private hold(master: ProvenMaster): Promise<void> {
     const { handlers, blobs, logger } = this.deps;
     return new Promise((resolve, reject) => {
@@ -220,11 +223,11 @@ class MasterDialer implements LinkClient {
   }
 
   private leave(link: MasterLink): void {
-    link.send({ type: 'bye', reason: 'the worker stops' });
-    link.close('the worker stops');
+    link.send({ type: 'bye', reason: 'the worker is stopping' });
+    link.close('the worker is stopping');
   }
 
-  /** The session there is, or the next one. */
+  /** Returns the present session, or waits for the next. */
   private async connection(signal: AbortSignal): Promise<MasterLink> {
     for (;;) {
       signal.throwIfAborted();
@@ -240,7 +243,10 @@ class MasterDialer implements LinkClient {
     }
   }
 
-  /** Doubled from attempt to attempt; half of it is chance, so that workers of a restarted master do not come in step. */
+  /**
+   * Doubles with every attempt; half is random, so that a restarted master's workers do not reconnect in
+   * step.
+   */
   private backoffMs(attempt: number): number {
     const { first, last } = this.options.backoffMs ?? BACKOFF_MS;
     return Math.min(last, first * 2 ** Math.max(0, attempt - 1)) * (0.5 + Math.random() / 2);

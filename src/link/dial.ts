@@ -1,3 +1,4 @@
+/** The worker's side of the handshake: one attempt to reach a master and to prove both addresses. */
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
@@ -25,7 +26,7 @@ export interface DialOptions {
   url: string;
   chainId: number;
   version: string;
-  /** The only master to sign for; any when there is none yet. */
+  /** The only master to sign for; undefined accepts any. */
   master: Address | undefined;
 }
 
@@ -36,19 +37,20 @@ export interface DialDeps {
   signal: AbortSignal;
 }
 
+/** A master whose welcome was signed by its address, and the socket to it. */
 export interface ProvenMaster {
   socket: WebSocket;
   address: Address;
   session: string;
   heartbeatMs: number;
   keys: SessionKeys;
-  /** The master's clock when it made the challenge, about; for a warning only. */
+  /** When the challenge expires by the master's clock; used only to warn of clock skew. */
   expiresAtMs: number;
-  /** What came right behind the welcome. */
+  /** Frames that arrived right after the welcome. */
   frames: readonly Frame[];
 }
 
-/** One attempt to reach the master and to convince each other. Throws `link/…`. */
+/** Connects once and runs the handshake. Throws `link/…`. */
 export async function dialMaster(options: DialOptions, deps: DialDeps): Promise<ProvenMaster> {
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(cut(`no welcome in ${HANDSHAKE_MS} ms`)), HANDSHAKE_MS);
@@ -103,7 +105,9 @@ function expect<T extends MasterMessage['type']>(type: T, message: MasterMessage
   return message as Extract<MasterMessage, { type: T }>;
 }
 
-/** What the other side's refusal becomes here. A master that stops or is full is only away for a moment. */
+/**
+ * Turns a refusal by the master into an error. A master that is stopping or full is only briefly unavailable.
+ */
 export function refused(code: string, reason: string): AppError<LinkError> {
   if (code === 'link/cut') return cut(reason);
   if (code === 'link/busy') return new AppError<LinkError>({ code }, reason);
@@ -117,7 +121,8 @@ function opened(socket: WebSocket, url: string, signal: AbortSignal): Promise<vo
   return new Promise((resolve, reject) => {
     const giveUp = () => reject(signal.reason);
     signal.addEventListener('abort', giveUp, { once: true });
-    // Stays for the socket's life: broken frames end in `close`, and without a listener they would end the process.
+    // Never removed: a broken frame also emits `close`, but an `error` without a listener would end the
+    // process.
     socket.on('error', (cause) => reject(unreachable(url, cause)));
     socket.once('open', () => {
       signal.removeEventListener('abort', giveUp);
@@ -129,7 +134,7 @@ function opened(socket: WebSocket, url: string, signal: AbortSignal): Promise<vo
   });
 }
 
-/** The reason that a master gives instead of a socket. */
+/** Reads the reason a master gave when it refused the upgrade. */
 async function readDenial(response: IncomingMessage): Promise<AppError<LinkError> | undefined> {
   try {
     let body = '';
@@ -137,7 +142,7 @@ async function readDenial(response: IncomingMessage): Promise<AppError<LinkError
     const denial = Denial.parse(JSON.parse(body));
     return denial.code === 'link/unreachable' ? undefined : refused(denial.code, denial.reason);
   } catch {
-    return undefined; // some other server's answer
+    return undefined; // the answer of some other server
   }
 }
 

@@ -1,6 +1,7 @@
+/** Every error code of the link, and the functions that make such errors. */
 import { AppError } from '../lib/errors';
 
-/** Why a frame or a handshake was not accepted: told to the other side before the socket is closed. */
+/** Why a frame or a handshake was refused; sent to the other side before the socket is closed. */
 export type RefusalCode =
   | 'link/bad-signature'
   | 'link/bad-seal'
@@ -25,7 +26,7 @@ export type RefusalCode =
 
 export type LinkError =
   | { code: RefusalCode }
-  /** The other side said so; its own code. */
+  /** The other side refused; `by` is its code. */
   | { code: 'link/refused'; by: string }
   | { code: 'link/busy' }
   | { code: 'link/unreachable'; url: string }
@@ -34,17 +35,17 @@ export type LinkError =
   | { code: 'link/corrupt'; sha256: string }
   | { code: 'link/stalled'; sha256: string; offset: number };
 
-/** What is thrown for a frame or a handshake that is not accepted. */
+/** The error to throw when a frame or a handshake is refused. */
 export function refusal(code: RefusalCode, reason: string, cause?: unknown): AppError<LinkError> {
   return new AppError<LinkError>({ code }, reason, { cause });
 }
 
-/** The socket ended; whatever was under way on it did not finish. */
+/** The error of everything that was in flight on a socket when it closed. */
 export function cut(reason: string, cause?: unknown): AppError<LinkError> {
   return new AppError<LinkError>({ code: 'link/cut', reason }, `The link was cut: ${reason}.`, { cause });
 }
 
-/** True for an error of the link with this code. */
+/** Whether this is an `AppError` with this code. */
 export function hasCode(error: unknown, code: LinkError['code']): boolean {
   return error instanceof AppError && error.code === code;
 }

@@ -1,9 +1,12 @@
+/** The binary frame that carries a piece of a blob, encoded and decoded. */
 import { CHUNK_BYTES } from '../protocol/link';
 
-/** A piece of a blob in a binary frame: [u8 kind = 1][u32 transfer][u64 offset][1 … CHUNK_BYTES bytes], big-endian. */
+/**
+ * A piece of a blob. As a frame: [u8 kind = 1][u32 transfer][u64 offset][1 … CHUNK_BYTES bytes], big-endian.
+ */
 export interface Chunk {
   transfer: number;
-  /** Where in the blob the bytes belong. */
+  /** Position of the first byte in the blob. */
   offset: number;
   bytes: Uint8Array;
 }
@@ -20,7 +23,7 @@ export function encodeChunk({ transfer, offset, bytes }: Chunk): Buffer {
   return frame;
 }
 
-/** Undefined for anything that `encodeChunk` would not have made. The bytes are a view of the frame. */
+/** Returns undefined for anything `encodeChunk` could not have made. The bytes are a view of the frame. */
 export function decodeChunk(frame: Buffer): Chunk | undefined {
   const length = frame.length - HEADER_BYTES;
   if (length < 1 || length > CHUNK_BYTES || frame.readUInt8(0) !== KIND_CHUNK) return undefined;

@@ -1,3 +1,4 @@
+/** The handshake's messages: how each is made, signed and checked. No sockets here. */
 import { randomBytes } from 'node:crypto';
 import type { Address, Bytes32 } from '../domain/ids';
 import { canonicalJson, sha256 } from '../lib/hash';
@@ -16,7 +17,7 @@ export function newNonce(): Bytes32 {
   return `0x${randomBytes(32).toString('hex')}`;
 }
 
-/** What a master sends first. Its nonce lives and dies with the socket, so a recorded hello fits no other. */
+/** The first message of a master. Its nonce belongs to one socket, so a recorded hello fits no other. */
 export function newChallenge(facts: {
   version: string;
   chainId: number;
@@ -28,37 +29,34 @@ export function newChallenge(facts: {
   return { type: 'challenge', ...rest, nonce: newNonce(), expiresAtMs: nowMs + CHALLENGE_TTL_MS };
 }
 
-/** The worker's check before it signs anything: this master, this chain, a version it understands. */
+/** The worker's check before it signs anything: the right master and chain, and a compatible version. */
 export function checkChallenge(
   challenge: Challenge,
-  ours: { chainId: number; version: string; master?: Address | undefined },
+  own: { chainId: number; version: string; master?: Address | undefined },
 ): void {
-  if (ours.master && challenge.master !== ours.master) {
+  if (own.master && challenge.master !== own.master) {
     throw refusal(
       'link/wrong-master',
-      `The master there is ${challenge.master}, not ${ours.master}; if the operator changed its key, set masterAddress.`,
+      `The master there is ${challenge.master}, not ${own.master}; if the operator changed its key, set masterAddress.`,
     );
   }
-  if (challenge.chainId !== ours.chainId) {
-    throw refusal(
-      'link/wrong-chain',
-      `The master works on chain ${challenge.chainId}, this worker on ${ours.chainId}.`,
-    );
+  if (challenge.chainId !== own.chainId) {
+    throw refusal('link/wrong-chain', `The master works on chain ${challenge.chainId}, this worker on ${own.chainId}.`);
   }
-  checkVersion(ours.version, challenge.version);
+  checkVersion(own.version, challenge.version);
 }
 
 export async function signHello(wallet: LinkWallet, challenge: Challenge, hello: UnsignedHello): Promise<Hello> {
   return { ...hello, signature: await wallet.signTyped(DOMAIN, helloTypes, helloValue(challenge, hello)) };
 }
 
-/** The master's check of who wants in. Throws `link/…`. */
+/** The master's check that the worker owns its address. Throws `link/…`. */
 export function checkHello(
   challenge: Challenge,
   hello: Hello,
   deps: { recoverTyped: RecoverTyped; nowMs: number },
 ): void {
-  if (deps.nowMs > challenge.expiresAtMs) throw refusal('link/expired', 'The answer to the challenge came too late.');
+  if (deps.nowMs > challenge.expiresAtMs) throw refusal('link/expired', 'The challenge was answered too late.');
   checkVersion(challenge.version, hello.offer.version);
   const value = helloValue(challenge, hello);
   const signer = deps.recoverTyped(challenge.chainId, DOMAIN, helloTypes, value, hello.signature);
@@ -80,7 +78,7 @@ export async function signWelcome(
   return { ...welcome, signature: await wallet.signTyped(DOMAIN, welcomeTypes, value) };
 }
 
-/** The worker's check that the master itself answered, now and to us. Throws `link/bad-signature`. */
+/** The worker's check that the master itself answered this very hello. Throws `link/bad-signature`. */
 export function checkWelcome(
   challenge: Challenge,
   hello: UnsignedHello,
@@ -94,10 +92,10 @@ export function checkWelcome(
   }
 }
 
-function checkVersion(ours: string, theirs: string): void {
+function checkVersion(own: string, other: string): void {
   const major = (version: string) => version.split('.')[0];
-  if (major(ours) !== major(theirs)) {
-    throw refusal('link/version', `Version ${theirs} does not work with version ${ours}; use the same major version.`);
+  if (major(own) !== major(other)) {
+    throw refusal('link/version', `Version ${other} does not work with version ${own}; use the same major version.`);
   }
 }
 

@@ -1,8 +1,12 @@
-/** One at a time per key; others wait in order of arrival. */
+/** A lock per key, so that each blob has one writer across all sockets of a process. */
+
+/** Runs one piece of work at a time per key; the others wait in order of arrival. */
 export class KeyedLock {
   private readonly tails = new Map<string, Promise<void>>();
 
-  /** Runs `work` when everybody before is done. An abort while waiting throws the signal's reason. */
+  /**
+   * Runs `work` after all earlier work of the key. Throws the signal's reason when it aborts during the wait.
+   */
   async run<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const before = this.tails.get(key) ?? Promise.resolve();
     let release = () => {};

@@ -1,16 +1,17 @@
+/** What the link needs of its surroundings: a wallet, a signature check and a blob store. */
 import type { Readable } from 'node:stream';
 import type { Address, Sha256 } from '../domain/ids';
 
-/** The account that proves who we are; `chain/wallet.ts` is one. */
+/** The account a side proves to own; see `chain/sending/wallet.ts`. */
 export interface LinkWallet {
   readonly address: Address;
-  /** EIP-712 over domain {name, version '1', chainId}. */
+  /** Signs EIP-712 typed data of the domain {name, version '1', chainId}. */
   signTyped(domain: string, types: TypedFields, value: object): Promise<string>;
 }
 
 export type TypedFields = Record<string, { name: string; type: string }[]>;
 
-/** Who signed; undefined for a signature that is none. */
+/** Returns the signer's address, or undefined for an invalid signature. */
 export type RecoverTyped = (
   chainId: number,
   domain: string,
@@ -19,29 +20,32 @@ export type RecoverTyped = (
   signature: string,
 ) => Address | undefined;
 
-/** Where blobs come from and go to; `blobs/blob-store.ts` is one. */
+/** The blob store of this side; see `blobs/blob-store.ts`. */
 export interface LinkBlobs {
   stat(sha256: Sha256): Promise<{ bytes: number } | undefined>;
-  /** The blob's bytes from `offset` on. */
+  /** Reads a blob from `offset` to its end. */
   openRead(sha256: Sha256, offset: number): Readable | Promise<Readable>;
-  /** The unfinished file of a blob on its way in. One opener at a time. */
+  /** Opens the partial file of an arriving blob. One opener at a time. */
   openPart(sha256: Sha256): Promise<IncomingBlob>;
 }
 
+/** The partial file of a blob that is being received. */
 export interface IncomingBlob {
-  /** Bytes already there: where a cut transfer goes on. */
+  /** Bytes already on disk: where an interrupted transfer resumes. */
   readonly offset: number;
   append(chunk: Uint8Array): Promise<void>;
-  /** Checks the hash and makes the part a blob. Throws `blobs/hash-mismatch`, and drops the bytes, when it is another. */
+  /**
+   * Turns the part into a blob. Throws `blobs/hash-mismatch`, and drops the bytes, when the hash is wrong.
+   */
   finish(): Promise<unknown>;
-  /** Drops what is there; `offset` is 0 again. */
+  /** Drops the bytes; `offset` is 0 again. */
   discard(): Promise<void>;
-  /** Lets go of the file; what is there stays for the next opener. */
+  /** Releases the file and keeps its bytes for the next opener. */
   close(): Promise<void>;
 }
 
 export interface PullOptions {
   signal?: AbortSignal | undefined;
-  /** Bytes on our disk so far. */
+  /** Called with the bytes on disk so far. */
   onProgress?: ((bytes: number) => void) | undefined;
 }

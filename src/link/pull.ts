@@ -1,3 +1,4 @@
+/** The receiving side of one transfer. */
 import { AppError } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
 import type { BlobRef } from '../protocol/blob-ref';
@@ -5,28 +6,28 @@ import { CHUNK_BYTES, TRANSFER_WINDOW_BYTES, type TransferMessageIn } from '../p
 import { type LinkError, refusal } from './errors';
 import type { IncomingBlob } from './ports';
 
-/** The window moves on in steps of this many bytes, so that tiny chunks do not cause a message each. */
+/** The window moves in steps of at least this many bytes, so that small chunks do not cost a message each. */
 const GRANT_BYTES = 2 * CHUNK_BYTES;
 
 export interface PullDeps {
   send(message: TransferMessageIn): void;
-  /** Milliseconds without a chunk until the pull gives up. */
+  /** Milliseconds without a chunk after which the pull fails. */
   stallMs: number;
   signal: AbortSignal;
   onProgress(bytes: number): void;
 }
 
-/** The window of a pull of this many bytes: what may be under way, and so in our memory, at most. */
+/** The window of a pull of this many bytes: how many may be in flight, and so in memory, at once. */
 export function windowOf(bytes: number): number {
   return Math.min(bytes, TRANSFER_WINDOW_BYTES);
 }
 
-/** One blob on its way to us over one socket, appended to its part as it comes. */
+/** One blob being received over one socket and appended to its part as it arrives. */
 export class Pull {
   private readonly inbox = new Mailbox<Uint8Array>();
-  /** Where the next chunk must begin. */
+  /** Offset at which the next chunk must start. */
   private expected: number;
-  /** The sender may send up to here. */
+  /** Offset up to which the sender may send. */
   private granted: number;
 
   constructor(
@@ -39,27 +40,24 @@ export class Pull {
     this.granted = part.offset + windowOf(blob.bytes - part.offset);
   }
 
-  /** Bytes that the sender may still send: they may be under way. */
-  get underWay(): number {
+  /** Bytes the sender may still send, or has sent already. */
+  get inFlight(): number {
     return this.granted - this.expected;
   }
 
-  /** Takes a chunk off the socket. Throws for one that was not granted or does not follow the one before. */
+  /** Takes a chunk from the socket. Throws when it exceeds the window or does not follow the previous one. */
   accept(offset: number, bytes: Uint8Array): void {
     if (offset !== this.expected) {
-      throw refusal(
-        'link/bad-frame',
-        `Transfer ${this.transfer} sent offset ${offset} where ${this.expected} follows.`,
-      );
+      throw refusal('link/bad-frame', `Transfer ${this.transfer} sent offset ${offset} instead of ${this.expected}.`);
     }
-    if (bytes.length > this.underWay) {
-      throw refusal('link/overrun', `Transfer ${this.transfer} sent more than it was granted.`);
+    if (bytes.length > this.inFlight) {
+      throw refusal('link/overrun', `Transfer ${this.transfer} sent more than its window allows.`);
     }
     this.expected += bytes.length;
     this.inbox.push(bytes);
   }
 
-  /** Resolves when all bytes are in the part. */
+  /** Requests the blob and resolves when all its bytes are in the part. */
   async run(): Promise<void> {
     const { sha256, bytes } = this.blob;
     let written = this.part.offset;
@@ -87,7 +85,7 @@ export class Pull {
     const { sha256 } = this.blob;
     return new AppError<LinkError>(
       { code: 'link/stalled', sha256, offset },
-      `No byte of blob ${sha256} came for ${this.deps.stallMs} ms after ${offset} of ${this.blob.bytes}.`,
+      `No byte of blob ${sha256} arrived for ${this.deps.stallMs} ms after ${offset} of ${this.blob.bytes}.`,
     );
   }
 }

@@ -1,3 +1,4 @@
+/** Authentication of the session's text frames: an X25519 key agreement and a counted MAC per frame. */
 import {
   createHmac,
   createPublicKey,
@@ -10,7 +11,7 @@ import type { Bytes32 } from '../domain/ids';
 
 const MAC_HEX = 32;
 
-/** The two directions of one session; each has a key and a count of its own. */
+/** The MAC keys of one session, one per direction. */
 export interface SessionKeys {
   toMaster: Buffer;
   toWorker: Buffer;
@@ -18,8 +19,8 @@ export interface SessionKeys {
 
 export interface EphemeralKey {
   readonly publicKey: Bytes32;
-  /** The session's keys. Throws for a public key that is no point or a weak one. */
-  agree(theirs: Bytes32, nonces: { master: Bytes32; worker: Bytes32 }): SessionKeys;
+  /** Derives the session's keys. Throws for a public key that is not a point or is weak. */
+  agree(other: Bytes32, nonces: { master: Bytes32; worker: Bytes32 }): SessionKeys;
 }
 
 /** A fresh X25519 key for one session. */
@@ -28,8 +29,8 @@ export function ephemeralKey(): EphemeralKey {
   const x = pair.publicKey.export({ format: 'jwk' }).x as string;
   return {
     publicKey: `0x${Buffer.from(x, 'base64url').toString('hex')}`,
-    agree(theirs, nonces) {
-      const jwk = { kty: 'OKP', crv: 'X25519', x: Buffer.from(theirs.slice(2), 'hex').toString('base64url') };
+    agree(other, nonces) {
+      const jwk = { kty: 'OKP', crv: 'X25519', x: Buffer.from(other.slice(2), 'hex').toString('base64url') };
       const publicKey = createPublicKey({ key: jwk, format: 'jwk' });
       const shared = diffieHellman({ privateKey: pair.privateKey, publicKey });
       const salt = Buffer.from(nonces.master.slice(2) + nonces.worker.slice(2), 'hex');
@@ -39,7 +40,7 @@ export function ephemeralKey(): EphemeralKey {
   };
 }
 
-/** Puts a MAC of the text and of how many went before it in front of the text. */
+/** Prefixes each text with a MAC over the text and the number of texts before it. */
 export class Sealer {
   private count = 0n;
 
@@ -50,7 +51,7 @@ export class Sealer {
   }
 }
 
-/** Undoes `Sealer`: changed, repeated, missing and reordered texts do not open. */
+/** Verifies what `Sealer` made: a changed, repeated, missing or reordered text does not open. */
 export class Opener {
   private count = 0n;
 

@@ -1,3 +1,4 @@
+/** The sending side of one transfer. */
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
 import { CHUNK_BYTES } from '../protocol/link';
 import { encodeChunk } from './frames';
@@ -8,12 +9,12 @@ export type PullRequest = Extract<TransferMessage, { type: 'blob.pull' }>;
 
 export interface ServeDeps {
   blobs: LinkBlobs;
-  /** Resolves when the socket wants more. */
+  /** Resolves when the socket can take more. */
   sendFrame(frame: Buffer): Promise<void>;
   send(message: TransferMessageIn): void;
 }
 
-/** One blob on its way from us to the other side: never more under way than it granted, read from disk as a stream. */
+/** One blob being sent, streamed from disk. Never has more in flight than the receiver's window allows. */
 export class Serve {
   private readonly window: Window;
   private readonly stop = new AbortController();
@@ -33,7 +34,7 @@ export class Serve {
     this.stop.abort(reason);
   }
 
-  /** Sends to the end. What goes wrong is told to the other side, unless it asked for the end itself. */
+  /** Sends the whole blob. Reports a failure to the receiver, unless the transfer was canceled. */
   async run(): Promise<void> {
     try {
       await this.stream();
@@ -48,12 +49,12 @@ export class Serve {
     const { sha256, bytes, transfer } = this.request;
     const { signal } = this.stop;
     const blob = await this.deps.blobs.stat(sha256);
-    if (!blob) throw new Error('there is no such blob here');
+    if (!blob) throw new Error('this blob is not stored here');
     if (blob.bytes !== bytes) throw new Error(`the blob has ${blob.bytes} bytes, not ${bytes}`);
 
     let offset = this.request.offset;
     const file = await this.deps.blobs.openRead(sha256, offset);
-    // A read error reaches the loop below; without a listener it would also end the process when the loop has left.
+    // The loop below sees read errors; one after its end would end the process if nothing listened.
     file.on('error', () => {});
     try {
       for await (const data of file as AsyncIterable<Buffer>) {

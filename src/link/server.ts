@@ -1,3 +1,4 @@
+/** The master's side of the link: lets workers in, one connection per address. */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -14,40 +15,41 @@ import { Session } from './session';
 import { offersSubprotocol, SOCKET_OPTIONS, sendRefusal } from './socket';
 import { Window } from './window';
 
-/** What may be under way from all workers together, and so in our memory, at most. */
+/** Bytes in flight from all workers together, and so in memory, at most. */
 const POOL_BYTES = 128 * 1024 * 1024;
 const HANDSHAKE_MS = 5_000;
 const MAX_UNPROVEN = 256;
 
-/** A worker that proved its address, as long as its socket lives. */
+/** A worker that proved its address, for as long as its socket is open. */
 export interface Peer {
   readonly address: Address;
   readonly offer: Offer;
   readonly ip: string;
   readonly session: string;
   readonly connectedAtMs: number;
-  /** Does nothing when the socket is gone; the worker's return tells the master. */
+  /** Does nothing when the socket is closed; a message that still matters is sent again on reconnect. */
   send(message: MasterMessageIn): void;
   /**
-   * Brings a blob of the worker into our store; resolves at once when it is there already. Rejects with `link/cut` when
-   * the socket goes; pulling again from the worker's next peer goes on where it stopped.
+   * Fetches a blob from the worker into the master's store; resolves at once when it is stored already.
+   * Rejects with `link/cut` when the socket closes; a pull from the worker's next connection resumes where it
+   * stopped.
    */
   pull(blob: BlobRef, options?: PullOptions): Promise<void>;
-  /** Tells the worker why and hangs up; it will try again after a longer pause. */
+  /** Sends the worker the reason and hangs up; the worker tries again after a longer pause. */
   close(reason: string): void;
 }
 
 export interface LinkServerOptions {
-  /** Upgrade requests on `path` are the link's; all others are refused. */
+  /** Upgrade requests for `path` belong to the link; all others are refused. */
   server: Server;
   path: string;
   chainId: number;
-  /** Of this program; another major version is refused. */
+  /** Version of this program; workers of another major version are refused. */
   version: string;
   heartbeatMs: number;
   /** Milliseconds from the TCP connection to a proven address. Default 5,000. */
   handshakeMs?: number | undefined;
-  /** Sockets that have not proved themselves yet. More are refused with 503. Default 256. */
+  /** Sockets in the middle of the handshake; more are refused with 503. Default 256. */
   maxUnproven?: number | undefined;
 }
 
@@ -64,7 +66,7 @@ export interface LinkServerDeps {
 
 export interface LinkServerHandlers {
   onConnect(peer: Peer): void;
-  /** Everything but heartbeats and transfers, which the link keeps to itself. */
+  /** Receives every message except heartbeats and transfers, which the link handles itself. */
   onMessage(peer: Peer, message: WorkerMessage): void;
   onClose(peer: Peer, reason: string): void;
 }
@@ -73,7 +75,7 @@ export interface LinkServer extends AsyncDisposable {
   readonly peers: ReadonlyMap<Address, Peer>;
 }
 
-/** Lets workers in on an HTTP server that somebody else listens with. Close it before that server. */
+/** Accepts workers on an HTTP server that the caller owns. Close the link before that server. */
 export function openLinkServer(options: LinkServerOptions, deps: LinkServerDeps): LinkServer {
   return new WorkerGate(options, deps);
 }
@@ -99,8 +101,8 @@ class WorkerGate implements LinkServer {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.options.server.off('upgrade', this.onUpgrade);
-    this.closing.abort(cut('the master stops'));
-    for (const connection of [...this.peers.values()]) connection.worker.close('the master stops', 1001);
+    this.closing.abort(cut('the master is stopping'));
+    for (const connection of [...this.peers.values()]) connection.worker.close('the master is stopping', 1001);
     const open = [...this.sockets.clients];
     await Promise.all(open.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
   }
@@ -123,13 +125,13 @@ class WorkerGate implements LinkServer {
 
   private deny(request: IncomingMessage, ip: string): Denial | undefined {
     if (request.url?.split('?')[0] !== this.options.path) {
-      return { status: '404 Not Found', code: 'link/unreachable', reason: 'There is no link at this path.' };
+      return { status: '404 Not Found', code: 'link/unreachable', reason: 'Workers do not connect at this path.' };
     }
     if (!this.deps.isAllowedIp(ip)) {
       return {
         status: '403 Forbidden',
         code: 'link/forbidden-ip',
-        reason: `The master's worker_whitelist does not name ${ip}.`,
+        reason: `The master's worker_whitelist does not include ${ip}.`,
       };
     }
     if (!offersSubprotocol(request.headers['sec-websocket-protocol'])) {
@@ -139,7 +141,7 @@ class WorkerGate implements LinkServer {
       return {
         status: '503 Service Unavailable',
         code: 'link/busy',
-        reason: 'Too many workers connect at once; try again.',
+        reason: 'Too many workers are connecting at once; try again.',
       };
     }
     return undefined;
@@ -147,7 +149,7 @@ class WorkerGate implements LinkServer {
 
   private async greet(socket: WebSocket, ip: string, release: () => void): Promise<void> {
     const { logger } = this.deps;
-    // Broken frames end in `close`; without a listener they would end the process.
+    // A broken frame also emits `close`, but an `error` without a listener would end the process.
     socket.on('error', (error) => logger.debug('A socket failed', { ip }, error));
     try {
       const handshakeMs = this.options.handshakeMs ?? HANDSHAKE_MS;
@@ -167,7 +169,7 @@ class WorkerGate implements LinkServer {
 
   private connect(socket: WebSocket, ip: string, proven: ProvenWorker): void {
     const { address } = proven;
-    this.peers.get(address)?.worker.refuse(refusal('link/replaced', 'The same worker connected anew.'));
+    this.peers.get(address)?.worker.refuse(refusal('link/replaced', 'The same worker connected again.'));
     const { handlers, blobs, logger, clock } = this.deps;
     const worker = new Session<MasterMessageIn>(
       {
@@ -198,11 +200,13 @@ class WorkerGate implements LinkServer {
   private onMessage(connection: Connection, message: WorkerMessage): void {
     if (message.type === 'pong') return;
     if (message.type === 'bye') connection.worker.close(message.reason);
-    else if (message.type === 'hello') connection.worker.refuse(refusal('link/out-of-order', 'A second hello came.'));
+    else if (message.type === 'hello')
+      connection.worker.refuse(refusal('link/out-of-order', 'A second hello arrived.'));
     else this.deps.handlers.onMessage(connection, message);
   }
 }
 
+/** A proven worker on its present socket. */
 class Connection implements Peer {
   readonly address: Address;
   readonly offer: Offer;
@@ -238,7 +242,7 @@ interface Denial {
   reason: string;
 }
 
-/** Answers an upgrade request with the reason as JSON, which our client reads. */
+/** Answers an upgrade request with the reason as JSON; `dial.ts` reads it. */
 function denyUpgrade(socket: Duplex, { status, code, reason }: Denial): void {
   const body = JSON.stringify({ code, reason });
   socket.on('error', () => {});

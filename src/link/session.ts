@@ -1,3 +1,4 @@
+/** A socket after the handshake, the same on both sides: framing, heartbeats, limits, transfers. */
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import { AppError, describeError } from '../lib/errors';
@@ -13,24 +14,24 @@ import { checkSize, parseMessage } from './text';
 import { Transfers } from './transfer';
 import type { Window } from './window';
 
-/** Beats without a sign of life until the other side counts as gone. */
+/** Heartbeats without any frame received after which the other side counts as gone. */
 const MISSED_BEATS = 3;
-/** A sender of chunks waits while this much is not on the wire yet. */
+/** Chunks wait while more than this is buffered in the socket. */
 const SEND_BUFFER_BYTES = 1024 * 1024;
-/** A reader that leaves this much unread is given up: messages, unlike chunks, cannot wait. */
+/** A peer that leaves this much unread is disconnected: messages, unlike chunks, cannot wait. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
-/** More is a flood. The fastest transfers cause 2,000 grants per second; chunks are bounded by those. */
+/** More is a flood. The fastest transfers cause 2,000 window messages per second; those bound the chunks. */
 const MESSAGES_PER_SECOND = 5_000;
 
 export interface SessionOptions<Out> {
   socket: WebSocket;
-  /** What the other side may say. */
+  /** Messages the other side may send. */
   schema: z.ZodType<{ type: string }>;
   keys: { incoming: Buffer; outgoing: Buffer };
   heartbeatMs: number;
-  /** Said at every beat; the side without one only listens. */
+  /** The message sent at every heartbeat; a side without one only listens. */
   beat?: (() => Out) | undefined;
-  /** The last words before we hang up on a fault of the other side. */
+  /** The last message before hanging up because of a fault of the other side. */
   farewell(code: string, reason: string): Out;
 }
 
@@ -39,13 +40,15 @@ export interface SessionDeps {
   pool: Window;
   writers: KeyedLock;
   logger: Logger;
-  /** A message that is no transfer. */
+  /** Receives every message that is not about a transfer. */
   onMessage(message: { type: string }): void;
-  /** Called once, whoever ended it. */
+  /** Called once, whichever side ended the session. */
   onEnd(reason: string): void;
 }
 
-/** A socket after the handshake: messages are checked at the door, silence is noticed, blobs move beside them. */
+/**
+ * One authenticated connection. Checks every message, notices silence, and moves blobs beside the messages.
+ */
 export class Session<Out extends { type: string }> {
   private readonly transfers: Transfers;
   private readonly sealer: Sealer;
@@ -72,12 +75,12 @@ export class Session<Out extends { type: string }> {
     socket.on('close', (code, reason) => this.end(reason.toString() || `closed with ${code}`));
   }
 
-  /** Frames that came while the handshake was being finished. */
+  /** Handles frames that arrived while the handshake was being finished. */
   replay(frames: readonly Frame[]): void {
     for (const frame of frames) this.onFrame(frame);
   }
 
-  /** False when the session is over. */
+  /** Returns false when the session is over. */
   send(message: Out): boolean {
     return this.sendText(message);
   }
@@ -86,14 +89,14 @@ export class Session<Out extends { type: string }> {
     return this.transfers.pull(blob, options);
   }
 
-  /** Hangs up; what is under way ends with `link/cut`. */
+  /** Hangs up; transfers in flight fail with `link/cut`. */
   close(reason: string, code = 1000): void {
     if (this.over) return;
     hangUp(this.options.socket, code, reason);
     this.end(reason);
   }
 
-  /** Tells the other side what it did wrong, or why it must go, and hangs up. */
+  /** Sends the other side the reason and hangs up. */
   refuse(error: AppError): void {
     this.send(this.options.farewell(error.code, error.message.slice(0, 500)));
     this.close(error.message, error.code === 'link/oversized' ? 1009 : 1008);
@@ -117,13 +120,13 @@ export class Session<Out extends { type: string }> {
     const perBeat = Math.ceil((MESSAGES_PER_SECOND * this.options.heartbeatMs) / 1000);
     if (++this.messages > perBeat + MESSAGES_PER_SECOND) throw refusal('link/flood', 'Too many messages.');
     const text = this.opener.open(data.toString());
-    if (text === undefined) throw refusal('link/bad-seal', 'The message was changed, repeated or lost on its way.');
+    if (text === undefined) throw refusal('link/bad-seal', 'The message was changed, repeated or lost in transit.');
     const message = parseMessage(this.options.schema, text);
     if (message.type.startsWith('blob.')) this.transfers.handle(message as TransferMessage);
     else this.handOver(message);
   }
 
-  /** A fault in what we do with a message is ours: it costs neither the socket nor the process. */
+  /** An error in this side's own handling of a message must end neither the socket nor the process. */
   private handOver(message: { type: string }): void {
     try {
       this.deps.onMessage(message);
@@ -136,7 +139,7 @@ export class Session<Out extends { type: string }> {
     this.messages = 0;
     if (++this.missed > MISSED_BEATS) {
       this.options.socket.terminate();
-      this.end(`no sign of life for ${MISSED_BEATS} beats of ${this.options.heartbeatMs} ms`);
+      this.end(`nothing received for ${MISSED_BEATS} heartbeats of ${this.options.heartbeatMs} ms`);
       return;
     }
     if (this.options.beat) this.send(this.options.beat());
@@ -147,7 +150,7 @@ export class Session<Out extends { type: string }> {
     if (this.over || socket.readyState !== socket.OPEN) return false;
     if (socket.bufferedAmount > MAX_BUFFERED_BYTES) {
       socket.terminate();
-      this.end('the other side does not read');
+      this.end('the other side is not reading');
       return false;
     }
     socket.send(this.sealer.seal(JSON.stringify(message)), () => {});
@@ -161,7 +164,7 @@ export class Session<Out extends { type: string }> {
       socket.send(frame, (error) => (error ? reject(cut(describeError(error), error)) : resolve()));
     });
     if (socket.bufferedAmount > SEND_BUFFER_BYTES) await sent;
-    else sent.catch(() => {}); // a failure closes the socket, and that ends the session
+    else sent.catch(() => {}); // a failure closes the socket, which ends the session
   }
 
   private end(reason: string): void {

@@ -1,3 +1,4 @@
+/** What both sides do with a bare socket: options, the frames of the handshake, closing. */
 import type { RawData, WebSocket } from 'ws';
 import type { z } from 'zod';
 import { AppError } from '../lib/errors';
@@ -5,14 +6,14 @@ import { CHUNK_BYTES, SUBPROTOCOL } from '../protocol/link';
 import { cut, refusal } from './errors';
 import { checkSize, parseMessage } from './text';
 
-/** How both sides set up ws: frames are bounded before they are read, and fragments cost memory. */
+/** Options of ws on both sides; they bound frames and fragments before anything is read. */
 export const SOCKET_OPTIONS = {
   maxPayload: 2 * CHUNK_BYTES,
   maxFragments: 64,
   perMessageDeflate: false,
 } as const;
 
-/** How long the other side may take to answer our close. */
+/** How long the other side may take to answer a close before the socket is terminated. */
 const CLOSE_MS = 1_000;
 
 export interface Frame {
@@ -20,14 +21,14 @@ export interface Frame {
   isBinary: boolean;
 }
 
-/** True when the header of an upgrade request names our subprotocol. */
+/** Whether the header of an upgrade request names this protocol. */
 export function offersSubprotocol(header: string | undefined): boolean {
   return (header ?? '').split(',').some((name) => name.trim() === SUBPROTOCOL);
 }
 
-/** Closes for sure: politely, and by force when the other side does not answer. */
+/** Closes the socket, by force if the other side does not answer the close. */
 export function hangUp(socket: WebSocket, code: number, reason: string): void {
-  // A close reason may have 123 bytes; what matters was said in a message before.
+  // A close reason holds at most 123 bytes; the full reason was sent as a message before.
   socket.close(
     code,
     Buffer.from(reason)
@@ -44,7 +45,7 @@ export function whenClosed(socket: WebSocket, go: () => void): void {
   else socket.once('close', go);
 }
 
-/** Tells a client why it is not let in, then closes. */
+/** Sends the client the reason of its refusal, then closes. */
 export function sendRefusal(socket: WebSocket, error: unknown): void {
   const code = error instanceof AppError ? error.code : 'link/malformed';
   const reason = error instanceof AppError ? error.message.slice(0, 500) : 'The handshake failed.';
@@ -52,7 +53,7 @@ export function sendRefusal(socket: WebSocket, error: unknown): void {
   hangUp(socket, code === 'link/oversized' ? 1009 : 1008, reason);
 }
 
-/** The frames of a socket one by one, until its session takes over. */
+/** Reads the frames of a socket one by one until its session takes over. */
 export class Greeting {
   private readonly frames: Frame[] = [];
   private wake: () => void = () => {};
@@ -68,7 +69,7 @@ export class Greeting {
     if (signal.aborted) this.onAbort();
   }
 
-  /** The next frame, which must be one of these messages. Throws `link/…`, or the signal's reason. */
+  /** Returns the next frame as a message of the schema. Throws `link/…`, or the signal's reason. */
   async next<T extends z.ZodType>(schema: T): Promise<z.output<T>> {
     while (this.frames.length === 0) {
       if (this.ended) throw this.ended;
@@ -77,12 +78,12 @@ export class Greeting {
       });
     }
     const frame = this.frames.shift() as Frame;
-    if (frame.isBinary) throw refusal('link/malformed', 'A binary frame came where the handshake stands.');
+    if (frame.isBinary) throw refusal('link/malformed', 'A binary frame arrived during the handshake.');
     checkSize(frame.data.length);
     return parseMessage(schema, frame.data.toString());
   }
 
-  /** Stops listening; gives the frames that came after the handshake. */
+  /** Stops listening and returns the frames that arrived after the handshake. */
   end(): Frame[] {
     this.socket.off('message', this.onMessage);
     this.socket.off('close', this.onClose);

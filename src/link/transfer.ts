@@ -1,3 +1,4 @@
+/** All transfers of one socket, in both directions. */
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { BlobRef } from '../protocol/blob-ref';
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
@@ -9,7 +10,7 @@ import { Pull, windowOf } from './pull';
 import { type PullRequest, Serve } from './serve';
 import type { Window } from './window';
 
-/** Blobs the other side may pull at the same time. */
+/** How many blobs the other side may pull at the same time. */
 const MAX_SERVES = 64;
 const STALL_MS = 60_000;
 
@@ -17,9 +18,9 @@ export interface TransferDeps {
   blobs: LinkBlobs;
   send(message: TransferMessageIn): void;
   sendFrame(frame: Buffer): Promise<void>;
-  /** Shared by all sockets of the process: bounds what is under way to us. */
+  /** Shared by all sockets of the process; bounds the bytes in flight to it. */
   pool: Window;
-  /** Shared by all sockets of the process: a blob's part has one writer. */
+  /** Shared by all sockets of the process; gives every part a single writer. */
   writers: KeyedLock;
 }
 
@@ -28,18 +29,18 @@ interface ActivePull {
   fail(reason: string): void;
 }
 
-/** All blobs on their way over one socket, in both directions. */
+/** The transfers under way on one socket. */
 export class Transfers {
   private lastId = 0;
   private readonly pulls = new Map<number, ActivePull>();
-  /** Bytes that may still come of pulls we gave up: id → bytes. */
+  /** Bytes that may still arrive for abandoned pulls, by transfer id. */
   private readonly late = new Map<number, number>();
   private readonly serves = new Map<number, Serve>();
   private readonly ended = new AbortController();
 
   constructor(private readonly deps: TransferDeps) {}
 
-  /** Brings a blob into our store. Nothing is sent for one that is there; a second pull of one blob waits for the first. */
+  /** Fetches a blob unless it is stored already. A second pull of the same blob waits for the first. */
   async pull(blob: BlobRef, options: PullOptions): Promise<void> {
     const { blobs, writers } = this.deps;
     const signals = options.signal ? [options.signal, this.ended.signal] : [this.ended.signal];
@@ -70,16 +71,16 @@ export class Transfers {
     }
   }
 
-  /** Takes a binary frame. Throws `link/bad-frame` or `link/overrun`. */
+  /** Handles a binary frame. Throws `link/bad-frame` or `link/overrun`. */
   handleFrame(frame: Buffer): void {
     const chunk = decodeChunk(frame);
-    if (!chunk) throw refusal('link/bad-frame', 'The binary frame is no chunk of a blob.');
+    if (!chunk) throw refusal('link/bad-frame', 'The binary frame is not a chunk of a blob.');
     const active = this.pulls.get(chunk.transfer);
     if (active) active.pull.accept(chunk.offset, chunk.bytes);
     else this.dropLate(chunk.transfer, chunk.bytes.length);
   }
 
-  /** The socket is gone: everything under way ends with this error. */
+  /** Fails every transfer with this error, because the socket is closed. */
   end(error: AppError<LinkError>): void {
     this.ended.abort(error);
     for (const serve of this.serves.values()) serve.cancel(error);
@@ -98,7 +99,7 @@ export class Transfers {
     try {
       await pull.run();
     } catch (error) {
-      if (pull.underWay > 0) this.late.set(id, pull.underWay);
+      if (pull.inFlight > 0) this.late.set(id, pull.inFlight);
       if (!this.ended.signal.aborted)
         send({ type: 'blob.cancel', transfer: id, reason: describeError(error).slice(0, 500) });
       throw error;
@@ -110,8 +111,8 @@ export class Transfers {
 
   private serve(request: PullRequest): void {
     const { transfer, offset, bytes } = request;
-    if (this.serves.has(transfer)) throw refusal('link/out-of-order', `Transfer ${transfer} is under way already.`);
-    if (offset >= bytes) throw refusal('link/invalid', `Transfer ${transfer} begins at ${offset} of ${bytes} bytes.`);
+    if (this.serves.has(transfer)) throw refusal('link/out-of-order', `Transfer ${transfer} already exists.`);
+    if (offset >= bytes) throw refusal('link/invalid', `Transfer ${transfer} starts at ${offset} of ${bytes} bytes.`);
     if (this.serves.size >= MAX_SERVES) {
       this.deps.send({ type: 'blob.failed', transfer, reason: `more than ${MAX_SERVES} transfers at once` });
       return;
@@ -123,12 +124,12 @@ export class Transfers {
 
   private dropLate(transfer: number, bytes: number): void {
     const left = (this.late.get(transfer) ?? 0) - bytes;
-    if (left < 0) throw refusal('link/bad-frame', `Nothing of transfer ${transfer} is expected.`);
+    if (left < 0) throw refusal('link/bad-frame', `No more bytes of transfer ${transfer} are expected.`);
     this.late.set(transfer, left);
   }
 }
 
-/** The part to go on with; one that is longer than the blob is begun anew. */
+/** Opens the part to continue; one that is longer than the blob starts again from 0. */
 async function openPart(blobs: LinkBlobs, blob: BlobRef): Promise<IncomingBlob> {
   const part = await blobs.openPart(blob.sha256);
   if (part.offset > blob.bytes) await part.discard();
@@ -142,7 +143,7 @@ async function finish(part: IncomingBlob, blob: BlobRef): Promise<void> {
     if (errorCode(cause) !== 'blobs/hash-mismatch') throw cause;
     throw new AppError<LinkError>(
       { code: 'link/corrupt', sha256: blob.sha256 },
-      `What came as blob ${blob.sha256} is not it.`,
+      `The bytes received as blob ${blob.sha256} have another hash.`,
       { cause },
     );
   }
@@ -151,6 +152,6 @@ async function finish(part: IncomingBlob, blob: BlobRef): Promise<void> {
 function unavailable(sha256: string, reason: string): AppError<LinkError> {
   return new AppError<LinkError>(
     { code: 'link/unavailable', sha256, reason },
-    `The other side does not send blob ${sha256}: ${reason}.`,
+    `The other side cannot send blob ${sha256}: ${reason}.`,
   );
 }

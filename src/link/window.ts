@@ -1,11 +1,14 @@
+/** Flow control of transfers: a budget of bytes that senders and receivers draw from. */
+
 interface Waiter {
   amount: number;
   go(): void;
 }
 
 /**
- * An amount that is taken and given back; takers wait their turn. The sender of a blob takes from what its receiver
- * granted; a receiver takes every transfer's window from one pool, so that all of them together stay bounded.
+ * A budget of bytes that is taken from and given back to; takers are served in order of arrival. The sender
+ * of a blob takes what its receiver has granted. A receiver takes the window of every transfer from one pool,
+ * which bounds all its transfers together.
  */
 export class Window {
   private readonly waiters: Waiter[] = [];
@@ -17,7 +20,10 @@ export class Window {
     while (this.waiters[0] && this.waiters[0].amount <= this.available) this.waiters.shift()?.go();
   }
 
-  /** Resolves once `amount` was taken. Throws the signal's reason when it aborts first; then nothing was taken. */
+  /**
+   * Resolves once `amount` is taken. Throws the signal's reason when that aborts first; nothing is taken
+   * then.
+   */
   async take(amount: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.waiters.length === 0 && amount <= this.available) this.available -= amount;
@@ -37,7 +43,7 @@ export class Window {
       const giveUp = () => {
         this.waiters.splice(this.waiters.indexOf(waiter), 1);
         reject(signal.reason);
-        this.give(0); // those behind may want less
+        this.give(0); // a later waiter may need less
       };
       signal.addEventListener('abort', giveUp, { once: true });
       this.waiters.push(waiter);

@@ -98,8 +98,8 @@ class LeaseWorker implements Worker {
     this.take({ type: 'message', message });
   };
 
-  readonly onClose: LinkClientHandlers['onClose'] = (reason, isOurs) => {
-    if (!this.closing && !isOurs)
+  readonly onClose: LinkClientHandlers['onClose'] = (reason, isFinal) => {
+    if (!this.closing && !isFinal)
       this.deps.logger.warn('The link was cut; connecting again', { reason, held: this.held()?.leaseId });
     // While nobody can answer, nobody is late.
     this.answer.abort();

@@ -1,3 +1,4 @@
+/** Handshakes over real sockets: the good one, and everything a stranger on either side may try. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -10,6 +11,7 @@ import { ephemeralKey } from '../../src/link/seal';
 import { MAX_CONTROL_BYTES, SUBPROTOCOL } from '../../src/protocol/link';
 import { newWallet, OFFER, openTestClient, openTestServer, type TestServer, until } from '../support/link-pair';
 import { openProvenLink, openRawLink, type RawLink } from '../support/raw-link';
+import { blobName } from '../support/worker-messages';
 
 const MIB = 1024 * 1024;
 
@@ -19,10 +21,12 @@ async function unsignedHello(worker: Address): Promise<UnsignedHello> {
 }
 
 async function challengeOf(link: RawLink): Promise<Challenge> {
-  return (await link.next()) as unknown as Challenge;
+  const message = await link.next();
+  if (message.type !== 'challenge') throw new Error(`${message.type} arrived instead of a challenge`);
+  return message;
 }
 
-test('default: master and worker prove themselves and talk', async () => {
+test('default: master and worker authenticate each other and exchange messages', async () => {
   await using server = await openTestServer();
   await using client = await openTestClient(server.url, { masterAddress: server.wallet.address });
   const peer = await server.peer(client.wallet.address);
@@ -35,8 +39,8 @@ test('default: master and worker prove themselves and talk', async () => {
   expect(client.pins).toEqual([]);
 });
 
-describe('a worker that is not who it says', () => {
-  test('wrong signature', async () => {
+describe('impersonating a worker', () => {
+  test('hello signed by another account: refused', async () => {
     await using server = await openTestServer();
     using link = await openRawLink(server.url);
     const challenge = await challengeOf(link);
@@ -46,7 +50,7 @@ describe('a worker that is not who it says', () => {
     expect(server.connects).toEqual([]);
   });
 
-  test('a recorded hello on another socket', async () => {
+  test('recorded hello on another socket: refused', async () => {
     await using server = await openTestServer();
     const wallet = await newWallet();
     using first = await openRawLink(server.url);
@@ -56,7 +60,7 @@ describe('a worker that is not who it says', () => {
     expect(await second.refused()).toEqual({ code: 'link/bad-signature', close: 1008 });
   });
 
-  test('a recorded hello on the same socket', async () => {
+  test('recorded hello on the same socket: fails the seal', async () => {
     await using server = await openTestServer();
     const wallet = await newWallet();
     using link = await openRawLink(server.url);
@@ -68,7 +72,7 @@ describe('a worker that is not who it says', () => {
     expect(server.logger.codes).toEqual(['link/bad-seal']);
   });
 
-  test('a hello made for another master', async () => {
+  test('hello made for another master: refused', async () => {
     await using server = await openTestServer();
     await using other = await openTestServer();
     const wallet = await newWallet();
@@ -78,7 +82,7 @@ describe('a worker that is not who it says', () => {
     expect((await link.refused()).code).toBe('link/bad-signature');
   });
 
-  test('an offer changed on its way', async () => {
+  test('offer changed in transit: refused', async () => {
     await using server = await openTestServer();
     const wallet = await newWallet();
     using link = await openRawLink(server.url);
@@ -87,7 +91,7 @@ describe('a worker that is not who it says', () => {
     expect((await link.refused()).code).toBe('link/bad-signature');
   });
 
-  test('an expired challenge', async () => {
+  test('challenge expired: refused', async () => {
     let nowMs = 1_700_000_000_000;
     const clock = { now: () => nowMs, sleep: async () => {} };
     await using server = await openTestServer({}, { clock });
@@ -99,14 +103,14 @@ describe('a worker that is not who it says', () => {
     expect((await link.refused()).code).toBe('link/expired');
   });
 
-  test('another major version', async () => {
+  test('another major version: refused', async () => {
     await using server = await openTestServer();
     await using client = await openTestClient(server.url, { version: '1.0.0' });
     await until(() => client.logger.codes.includes('link/version'));
     expect(server.connects).toEqual([]);
   });
 
-  test('a weak key', async () => {
+  test('weak session key: refused', async () => {
     await using server = await openTestServer();
     const wallet = await newWallet();
     using link = await openRawLink(server.url);
@@ -115,7 +119,7 @@ describe('a worker that is not who it says', () => {
     expect((await link.refused()).code).toBe('link/invalid');
   });
 
-  test('a blocked worker', async () => {
+  test('blocked worker: refused', async () => {
     const wallet = await newWallet();
     await using server = await openTestServer({}, { isBlocked: async (worker) => worker === wallet.address });
     await using client = await openTestClient(server.url, {}, { wallet });
@@ -124,34 +128,34 @@ describe('a worker that is not who it says', () => {
   });
 });
 
-describe('something that is no worker', () => {
-  test('a foreign address', async () => {
+describe('before the handshake', () => {
+  test('address outside the whitelist: refused', async () => {
     await using server = await openTestServer({}, { isAllowedIp: () => false });
     await using client = await openTestClient(server.url);
     await until(() => client.logger.codes.includes('link/forbidden-ip'));
   });
 
-  test.each(['emeth.v0', 'graphql-ws'])('the subprotocol %s', async (protocol) => {
+  test.each(['emeth.v0', 'graphql-ws'])('subprotocol %s: HTTP 400', async (protocol) => {
     await using server = await openTestServer();
     const socket = new WebSocket(server.url, protocol);
     const [error] = await once(socket, 'error').catch((thrown) => [thrown]);
     expect(String(error)).toContain('400');
   });
 
-  test('another path', async () => {
+  test('another path: HTTP 404', async () => {
     await using server = await openTestServer();
     const socket = new WebSocket(`${server.url}/../other`, SUBPROTOCOL);
     const [error] = await once(socket, 'error').catch((thrown) => [thrown]);
     expect(String(error)).toContain('404');
   });
 
-  test('one that says nothing', async () => {
+  test('silent client: refused after handshakeMs', async () => {
     await using server = await openTestServer({ handshakeMs: 50 });
     using link = await openRawLink(server.url);
     expect((await link.refused()).code).toBe('link/slow-handshake');
   });
 
-  test('more of them than may wait', async () => {
+  test('too many unproven sockets: the next is refused until one leaves', async () => {
     await using server = await openTestServer({ maxUnproven: 3, handshakeMs: 60_000 });
     using _a = await openRawLink(server.url);
     using _b = await openRawLink(server.url);
@@ -171,41 +175,41 @@ describe('something that is no worker', () => {
       'link/out-of-order',
       1008,
     ],
-    ['no JSON', '{"type":"hello"', 'link/malformed', 1008],
+    ['invalid JSON', '{"type":"hello"', 'link/malformed', 1008],
     ['an unknown type', '{"type":"sudo"}', 'link/unknown-type', 1008],
-    ['half a hello', '{"type":"hello"}', 'link/invalid', 1008],
+    ['an incomplete hello', '{"type":"hello"}', 'link/invalid', 1008],
     ['deep JSON', '['.repeat(50_000), 'link/malformed', 1008],
     ['a long text', 'x'.repeat(MAX_CONTROL_BYTES + 1), 'link/oversized', 1009],
     ['bytes', randomBytes(1000), 'link/malformed', 1008],
-  ])('%s before the hello', async (_name, frame, code, close) => {
+  ])('%s before the hello: refused', async (_name, frame, code, close) => {
     await using server = await openTestServer();
     using link = await openRawLink(server.url);
     link.send(frame);
     expect(await link.refused()).toEqual({ code, close });
   });
 
-  test('a frame larger than any', async () => {
+  test('frame above the limit: closed with 1009', async () => {
     await using server = await openTestServer();
     using link = await openRawLink(server.url);
     link.socket.send(Buffer.alloc(600_000));
     expect((await once(link.socket, 'close'))[0]).toBe(1009);
   });
 
-  test('a message in a thousand fragments', async () => {
+  test('message in a thousand fragments: closed with 1008', async () => {
     await using server = await openTestServer();
     using link = await openRawLink(server.url);
     for (let i = 0; i < 1000; i++) link.socket.send('[', { fin: false });
     expect((await once(link.socket, 'close'))[0]).toBe(1008);
   });
 
-  test('text that is no UTF-8', async () => {
+  test('text that is not UTF-8: closed with 1007', async () => {
     await using server = await openTestServer();
     using link = await openRawLink(server.url);
     link.socket.send(Buffer.from([0xff, 0xfe]), { binary: false });
     expect((await once(link.socket, 'close'))[0]).toBe(1007);
   });
 
-  test('bytes that are no WebSocket, at every length', async () => {
+  test('bytes that are not a WebSocket: the server survives every length', async () => {
     await using server = await openTestServer();
     for (let length = 0; length < 60; length++) {
       const socket = connect(server.port, '127.0.0.1');
@@ -219,19 +223,19 @@ describe('something that is no worker', () => {
   });
 });
 
-describe('a proven worker that misbehaves', () => {
+describe('misbehaving proven worker', () => {
   const pull = { type: 'blob.pull', transfer: 1, sha256: 'a'.repeat(64), bytes: 10, offset: 10, window: 1 };
   test.each([
-    ['no JSON', '{', 'link/malformed', 1008],
+    ['invalid JSON', '{', 'link/malformed', 1008],
     ['an unknown type', { type: 'sudo' }, 'link/unknown-type', 1008],
-    ['more fields than known', { type: 'job.ready', jobId: `0x${'1'.repeat(32)}`, extra: 1 }, 'link/invalid', 1008],
-    ['half a message', { type: 'job.ready' }, 'link/invalid', 1008],
+    ['an unknown field', { type: 'job.ready', jobId: `0x${'1'.repeat(32)}`, extra: 1 }, 'link/invalid', 1008],
+    ['an incomplete message', { type: 'job.ready' }, 'link/invalid', 1008],
     ['a pull beyond the end', pull, 'link/invalid', 1008],
     ['a long message', { type: 'bye', reason: 'x'.repeat(MAX_CONTROL_BYTES) }, 'link/oversized', 1009],
-  ])('%s', async (_name, message, code, close) => {
+  ])('proven worker sends %s: refused', async (_name, message, code, close) => {
     await using server = await openTestServer();
     using link = await openProvenLink(server.url, await newWallet());
-    link.say(message);
+    link.sendSealed(message);
     expect(await link.refused()).toEqual({ code, close });
     await until(() => server.closes.length === 1);
     expect(server.messages).toEqual([]);
@@ -239,16 +243,16 @@ describe('a proven worker that misbehaves', () => {
 
   test.each([
     ['garbage', randomBytes(100)],
-    ['a chunk nobody asked for', encodeChunk({ transfer: 1, offset: 0, bytes: Buffer.from('x') })],
+    ['an unrequested chunk', encodeChunk({ transfer: 1, offset: 0, bytes: Buffer.from('x') })],
     ['nothing', Buffer.alloc(0)],
-  ])('a binary frame with %s', async (_name, frame) => {
+  ])('binary frame with %s: refused', async (_name, frame) => {
     await using server = await openTestServer();
     using link = await openProvenLink(server.url, await newWallet());
     link.send(frame);
     expect(await link.refused()).toEqual({ code: 'link/bad-frame', close: 1008 });
   });
 
-  test('a message without its seal, or with an old one', async () => {
+  test('message without a seal: refused', async () => {
     await using server = await openTestServer();
     using link = await openProvenLink(server.url, await newWallet());
     link.send({ type: 'job.ready', jobId: `0x${'1'.repeat(32)}` });
@@ -256,13 +260,17 @@ describe('a proven worker that misbehaves', () => {
     expect(server.messages).toEqual([]);
   });
 
-  test('more bytes than were granted', async () => {
+  test('more bytes than the window allows: refused, and memory stays bounded', async () => {
     let seen = 0;
+    let freeDisk = () => {};
+    const busyDisk = new Promise<void>((resolve) => {
+      freeDisk = resolve;
+    });
     const part = {
       offset: 0,
       append: (chunk: Uint8Array) => {
         seen += chunk.length;
-        return seen < MIB ? Promise.resolve() : new Promise<void>((resolve) => setTimeout(resolve, 500));
+        return seen < MIB ? Promise.resolve() : busyDisk;
       },
       finish: async () => {},
       discard: async () => {},
@@ -273,18 +281,19 @@ describe('a proven worker that misbehaves', () => {
     const wallet = await newWallet();
     using link = await openProvenLink(server.url, wallet);
     const peer = await server.peer(wallet.address);
-    const pulled = peer.pull({ sha256: 'a'.repeat(64) as never, bytes: 64 * MIB }).catch((error) => error.code);
+    const pulled = peer.pull({ sha256: blobName('a'), bytes: 64 * MIB }).catch((error) => error.code);
     await link.next();
     const bytes = Buffer.alloc(MIB / 4);
     for (let offset = 0; offset < 8 * MIB; offset += bytes.length) {
       link.send(encodeChunk({ transfer: 1, offset, bytes }));
     }
     expect((await link.refused()).code).toBe('link/overrun');
+    freeDisk();
     expect(await pulled).toBe('link/cut');
     expect(seen).toBeLessThan(6 * MIB);
   });
 
-  test('a fault of ours in handling its message costs nothing', async () => {
+  test('error in the message handler: the connection stays', async () => {
     let calls = 0;
     const onMessage = () => {
       calls += 1;
@@ -300,8 +309,8 @@ describe('a proven worker that misbehaves', () => {
   });
 });
 
-describe('a master that is not who it says', () => {
-  test('when another master answers, the pinned worker signs nothing', async () => {
+describe('impersonating a master', () => {
+  test('another master than the configured one: the worker signs nothing', async () => {
     await using server = await openTestServer();
     await using client = await openTestClient(server.url, { masterAddress: (await newWallet()).address });
     await until(() => client.logger.codes.includes('link/wrong-master'));
@@ -309,7 +318,7 @@ describe('a master that is not who it says', () => {
     expect(server.connects).toEqual([]);
   });
 
-  test('the first master met is pinned; another at its place is refused', async () => {
+  test('another master than the pinned one: the worker signs nothing', async () => {
     const wallet = await newWallet();
     const pins: Address[] = [];
     const pinned = { load: async () => pins[0], save: async (master: Address) => void pins.push(master) };
@@ -325,17 +334,17 @@ describe('a master that is not who it says', () => {
     expect(impostor.connects).toEqual([]);
   });
 
-  test('when it is of another chain', async () => {
+  test('master of another chain: refused', async () => {
     await using server = await openTestServer({ chainId: 1 }, { wallet: await newWallet(1) });
     await using client = await openTestClient(server.url);
     await until(() => client.logger.codes.includes('link/wrong-chain'));
   });
 
   test.each([
-    ['its own welcome to the real one’s challenge', 'link/bad-signature'],
+    ['its own welcome to the real challenge', 'link/bad-signature'],
     ['a job before the welcome', 'link/out-of-order'],
-    ['no JSON', 'link/malformed'],
-  ])('when it sends %s', async (name, code) => {
+    ['invalid JSON', 'link/malformed'],
+  ])('master sends %s: refused', async (name, code) => {
     await using server = await openTestServer();
     await using relay = await openRelay(server, name);
     await using client = await openTestClient(relay.url, { masterAddress: server.wallet.address });
@@ -343,7 +352,7 @@ describe('a master that is not who it says', () => {
     expect(client.welcomes).toEqual([]);
   });
 
-  test('when somebody in the middle changes a message after the handshake', async () => {
+  test('message forged after the handshake: refused', async () => {
     await using server = await openTestServer();
     await using relay = await openRelay(server, 'a forged revoke');
     await using client = await openTestClient(relay.url, { masterAddress: server.wallet.address });
@@ -352,7 +361,7 @@ describe('a master that is not who it says', () => {
   });
 });
 
-/** A man in the middle: passes everything on, but for what it is told to replace. */
+/** A man in the middle that forwards everything except what `trick` makes it replace. */
 async function openRelay(server: TestServer, trick: string): Promise<AsyncDisposable & { url: string }> {
   const gate = new WebSocketServer({ port: 0, host: '127.0.0.1' });
   await once(gate, 'listening');
@@ -363,7 +372,7 @@ async function openRelay(server: TestServer, trick: string): Promise<AsyncDispos
       const text = data.toString();
       const isWelcome = text.includes('"welcome"');
       if (!isWelcome) return victim.send(text);
-      if (trick === 'no JSON') return victim.send('{');
+      if (trick === 'invalid JSON') return victim.send('{');
       if (trick === 'a job before the welcome') return victim.send('{"type":"ping","atMs":1}');
       if (trick === 'a forged revoke') {
         victim.send(text);

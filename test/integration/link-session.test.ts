@@ -1,12 +1,15 @@
+/** Life of a link after the handshake: heartbeats, cuts, replacement, floods, many workers. */
+import { JobId } from '../../src/domain/ids';
 import { AppError } from '../../src/lib/errors';
 import { openChaosProxy } from '../support/chaos-proxy';
 import { newWallet, OFFER, openTestClient, openTestServer, until } from '../support/link-pair';
 import { openProvenLink } from '../support/raw-link';
+import { blobName } from '../support/worker-messages';
 
 const JOB = `0x${'1'.repeat(32)}`;
 
-/** Beats that come when the test says so: a busy machine may be too slow for them. */
-function heldBeats() {
+/** Heartbeats under the test's control, because a busy machine may be too slow for real ones. */
+function controlHeartbeats() {
   const others = ['Date', 'hrtime', 'nextTick', 'performance', 'queueMicrotask', 'setImmediate', 'setTimeout'] as const;
   jest.useFakeTimers({ doNotFake: [...others] });
   return { pass: (ms: number) => jest.advanceTimersByTime(ms), [Symbol.dispose]: () => void jest.useRealTimers() };
@@ -30,8 +33,8 @@ async function openPair(heartbeatMs: number) {
   };
 }
 
-test('default: an idle link lives on heartbeats', async () => {
-  using beats = heldBeats();
+test('idle link: heartbeats keep it open', async () => {
+  using beats = controlHeartbeats();
   await using pair = await openPair(100);
   await until(() => pair.client.link.connected);
   for (let beat = 0; beat < 8; beat++) {
@@ -43,8 +46,8 @@ test('default: an idle link lives on heartbeats', async () => {
   expect(pair.client.closes).toEqual([]);
 });
 
-test('survives a cut: the worker comes back with what it holds now', async () => {
-  const held = { jobId: JOB as never, leaseId: 'lease-1' };
+test('cut: the worker reconnects and offers the lease it holds now', async () => {
+  const held = { jobId: JobId.parse(JOB), leaseId: 'lease-1' };
   await using server = await openTestServer();
   await using proxy = await openChaosProxy(server.port);
   let connections = 0;
@@ -59,7 +62,7 @@ test('survives a cut: the worker comes back with what it holds now', async () =>
   await until(() => client.welcomes.length === 2);
 });
 
-test('survives a restart of the master on the same port', async () => {
+test('master restarts on the same port: the worker reconnects', async () => {
   const wallet = await newWallet();
   await using proxy = await openChaosProxy(1);
   await using client = await openTestClient(`ws://127.0.0.1:${proxy.port}/link`);
@@ -73,19 +76,16 @@ test('survives a restart of the master on the same port', async () => {
   expect(client.link.send({ type: 'job.ready', jobId: JOB })).toBe(false);
 });
 
-test.each(['toServer', 'toClient'] as const)(
-  'when nothing comes %s any more, both notice and meet anew',
-  async (way) => {
-    await using pair = await openPair(100);
-    pair.proxy.set(way, { isSilent: true });
-    const { reason } = await until(() => pair.server.closes[0]);
-    expect(reason).toMatch(/no sign of life|closed with/);
-    pair.proxy.set(way, {});
-    await until(() => pair.server.link.peers.get(pair.client.wallet.address));
-  },
-);
+test.each(['toServer', 'toClient'] as const)('nothing arrives %s: both sides notice and reconnect', async (way) => {
+  await using pair = await openPair(100);
+  pair.proxy.set(way, { isSilent: true });
+  const { reason } = await until(() => pair.server.closes[0]);
+  expect(reason).toMatch(/nothing received for|closed with/);
+  pair.proxy.set(way, {});
+  await until(() => pair.server.link.peers.get(pair.client.wallet.address));
+});
 
-test('when a worker connects twice, the new connection takes the place of the old one', async () => {
+test('same worker connects twice: the new connection replaces the old one', async () => {
   await using server = await openTestServer();
   const wallet = await newWallet();
   using first = await openProvenLink(server.url, wallet);
@@ -97,7 +97,7 @@ test('when a worker connects twice, the new connection takes the place of the ol
   expect(server.link.peers.get(wallet.address)).not.toBe(old);
 });
 
-test('when the operator disconnects a worker, it hears why and waits before it comes back', async () => {
+test('operator disconnects a worker: it gets the reason and returns after a pause', async () => {
   await using server = await openTestServer();
   await using client = await openTestClient(server.url, { refusedPauseMs: 200 });
   (await server.peer(client.wallet.address)).close('maintenance');
@@ -106,17 +106,17 @@ test('when the operator disconnects a worker, it hears why and waits before it c
   await until(() => server.connects.length === 2);
 });
 
-test('when the worker stops, it says so', async () => {
+test('worker stops: the master gets the reason', async () => {
   await using server = await openTestServer();
   {
     await using client = await openTestClient(server.url);
     await server.peer(client.wallet.address);
     await until(() => client.link.connected);
   }
-  expect((await until(() => server.closes[0])).reason).toBe('the worker stops');
+  expect((await until(() => server.closes[0])).reason).toBe('the worker is stopping');
 });
 
-test('when its signal aborts, the worker hangs up and stays away', async () => {
+test('signal aborts: the worker hangs up and does not reconnect', async () => {
   await using server = await openTestServer();
   const stop = new AbortController();
   await using client = await openTestClient(server.url, {}, { signal: stop.signal });
@@ -124,16 +124,16 @@ test('when its signal aborts, the worker hangs up and stays away', async () => {
   stop.abort(new Error('stop'));
   await until(() => server.closes.length === 1);
   expect(client.link.connected).toBe(false);
-  await expect(client.link.pull({ sha256: 'a'.repeat(64) as never, bytes: 1 })).rejects.toThrow('stop');
+  await expect(client.link.pull({ sha256: blobName('a'), bytes: 1 })).rejects.toThrow('stop');
 });
 
-test('when a link ends, its handler hears whether we ended it', async () => {
+test('link ends: the handler gets whether it was ended for good', async () => {
   await using server = await openTestServer();
   const closes: boolean[] = [];
   const handlers = {
     onWelcome() {},
     onMessage() {},
-    onClose: (_reason: string, isOurs: boolean) => void closes.push(isOurs),
+    onClose: (_reason: string, isFinal: boolean) => void closes.push(isFinal),
   };
   {
     await using client = await openTestClient(server.url, {}, { handlers });
@@ -144,27 +144,27 @@ test('when a link ends, its handler hears whether we ended it', async () => {
   expect(closes).toEqual([false, true]);
 });
 
-test('when messages come far too fast, the flood ends the link', async () => {
-  using beats = heldBeats();
+test('flood of messages: the link is closed', async () => {
+  using beats = controlHeartbeats();
   await using server = await openTestServer({ heartbeatMs: 1_000 });
   using link = await openProvenLink(server.url, await newWallet());
-  const sayAll = async (count: number) => {
-    for (let i = 1; i < count; i++) link.say({ type: 'pong', atMs: i });
-    link.say({ type: 'job.ready', jobId: JOB });
+  const sendAll = async (count: number) => {
+    for (let i = 1; i < count; i++) link.sendSealed({ type: 'pong', atMs: i });
+    link.sendSealed({ type: 'job.ready', jobId: JOB });
     const heard = server.messages.length;
     await until(() => server.messages.length > heard || server.closes.length > 0);
   };
-  await sayAll(10_000);
+  await sendAll(10_000);
   beats.pass(1_000);
-  await sayAll(10_000);
+  await sendAll(10_000);
   expect(server.closes).toEqual([]);
-  link.say({ type: 'pong', atMs: 0 });
+  link.sendSealed({ type: 'pong', atMs: 0 });
   await until(() => server.closes.length === 1);
   expect(server.logger.codes).toEqual(['link/flood']);
 });
 
-test('when 200 workers connect at once, all get in', async () => {
-  // These links send no sign of life, and on a busy machine the last handshake may end long after the first.
+test('200 workers connect at once: all are accepted', async () => {
+  // These links send no heartbeats, and on a busy machine the last handshake may end long after the first.
   await using server = await openTestServer({ heartbeatMs: 60_000, handshakeMs: 60_000 });
   const links = await Promise.all(
     Array.from({ length: 200 }, async () => openProvenLink(server.url, await newWallet())),
@@ -176,7 +176,7 @@ test('when 200 workers connect at once, all get in', async () => {
   await until(() => server.link.peers.size === 0);
 });
 
-test('a pull without a socket waits for one', async () => {
+test('pull while disconnected: waits for a connection', async () => {
   await using server = await openTestServer();
   await using proxy = await openChaosProxy(server.port);
   proxy.refuse(true);
@@ -189,7 +189,7 @@ test('a pull without a socket waits for one', async () => {
   expect(await client.blobs.stat(blob.sha256)).toEqual({ bytes: 5 });
 });
 
-test('throws the disk’s error: a full disk is not tried again', async () => {
+test('disk full: the pull fails at once with that error', async () => {
   await using server = await openTestServer();
   const full = new AppError({ code: 'blobs/disk-full' }, 'The disk is full.');
   const blobs = {
@@ -199,7 +199,7 @@ test('throws the disk’s error: a full disk is not tried again', async () => {
     openPart: async () => Promise.reject(full),
   };
   await using client = await openTestClient(server.url, {}, { blobs });
-  await expect(client.link.pull({ sha256: 'a'.repeat(64) as never, bytes: 1 })).rejects.toBe(full);
+  await expect(client.link.pull({ sha256: blobName('a'), bytes: 1 })).rejects.toBe(full);
 });
 
 function never(): never {

@@ -1,3 +1,4 @@
+/** Transfers of blobs in both directions, through a proxy that cuts, slows and corrupts. */
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import type { BlobStore } from '../../src/blobs/blob-store';
@@ -8,7 +9,7 @@ import { openTestClient, openTestServer, type TestClient, type TestServer, until
 
 const MIB = 1024 * 1024;
 
-/** Both ends with a proxy between them, and a pull of either direction that starts again as its owner would. */
+/** A master's and a worker's link with a proxy between them. */
 async function openPair() {
   const server = await openTestServer();
   const proxy = await openChaosProxy(server.port);
@@ -25,7 +26,7 @@ async function openPair() {
   };
 }
 
-/** What a master does: it pulls from the worker's next peer when the one before went. */
+/** Pulls as a master does: again from the worker's next connection when one is lost. */
 async function pullAsMaster(server: TestServer, client: TestClient, blob: BlobRef): Promise<void> {
   for (;;) {
     const peer = await server.peer(client.wallet.address);
@@ -59,14 +60,14 @@ const directions = [
 describe.each(directions)('$name', ({ flow, from, to, pull }) => {
   const add = (store: BlobStore, bytes: number) => store.addBytes(randomBytes(bytes));
 
-  test.each([1, 13, 256 * 1024, 256 * 1024 + 1, 9 * MIB + 17])('default: %i bytes', async (bytes) => {
+  test.each([1, 13, 256 * 1024, 256 * 1024 + 1, 9 * MIB + 17])('blob of %i bytes: arrives whole', async (bytes) => {
     await using pair = await openPair();
     const blob = await add(from(pair), bytes);
     await pull(pair, blob);
     expect(await to(pair).stat(blob.sha256)).toEqual({ bytes });
   });
 
-  test('when the blob is there already, nothing is sent', async () => {
+  test('blob stored already: nothing is sent', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), MIB);
     await pull(pair, blob);
@@ -75,14 +76,14 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     expect(pair.proxy.passed[flow] - before).toBeLessThan(1000);
   });
 
-  test('when one blob is pulled five times at once, it is sent once', async () => {
+  test('five pulls of one blob at once: it is sent once', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), 3 * MIB);
     await Promise.all([1, 2, 3, 4, 5].map(() => pull(pair, blob)));
     expect(pair.proxy.passed[flow]).toBeLessThan(3.1 * MIB);
   });
 
-  test('survives cuts: goes on at its offset', async () => {
+  test('cuts: the transfer resumes at its offset', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), 20 * MIB);
     await connected(pair);
@@ -90,11 +91,11 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     await pull(pair, blob);
     expect(await to(pair).stat(blob.sha256)).toEqual({ bytes: blob.bytes });
     expect(pair.proxy.connections).toBeGreaterThanOrEqual(4);
-    // Only what was under way when a cut came, a window at most, is sent twice.
+    // Only what was in flight at a cut, at most a window, is sent twice.
     expect(pair.proxy.passed[flow]).toBeLessThan(blob.bytes + pair.proxy.connections * 4 * MIB);
   });
 
-  test('survives a link that is cut again and again after a few chunks', async () => {
+  test('cut after every few chunks: the transfer still ends', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), 4 * MIB);
     await connected(pair);
@@ -103,7 +104,7 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     expect(await to(pair).stat(blob.sha256)).toEqual({ bytes: blob.bytes });
   });
 
-  test('survives a restart of the receiver: goes on with the part on its disk', async () => {
+  test('receiver restarts: the transfer resumes from the part on disk', async () => {
     await using pair = await openPair();
     const bytes = randomBytes(8 * MIB);
     const blob = await from(pair).addBytes(bytes);
@@ -114,7 +115,7 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     expect(pair.proxy.passed[flow]).toBeLessThan(2.1 * MIB);
   });
 
-  test('survives latency and a slow line', async () => {
+  test('latency and a slow line: the blob arrives', async () => {
     await using pair = await openPair();
     pair.proxy.set(flow, { latencyMs: 20, bytesPerSecond: 20 * MIB });
     const blob = await add(from(pair), 2 * MIB);
@@ -122,20 +123,20 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     expect(await to(pair).stat(blob.sha256)).toEqual({ bytes: blob.bytes });
   });
 
-  test('throws link/unavailable for a blob that is not there', async () => {
+  test('sender lacks the blob: link/unavailable', async () => {
     await using pair = await openPair();
     const blob = await add(to(pair), 1000);
     await to(pair).remove(blob.sha256);
     await expect(pull(pair, blob)).rejects.toMatchObject({ detail: { code: 'link/unavailable' } });
   });
 
-  test('throws link/unavailable for a wrong length', async () => {
+  test('wrong length: link/unavailable', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), 1000);
     await expect(pull(pair, { ...blob, bytes: 999 })).rejects.toMatchObject({ detail: { code: 'link/unavailable' } });
   });
 
-  test('throws link/corrupt for a file that changed on the sender’s disk, and keeps nothing of it', async () => {
+  test('file changed on the sender’s disk: link/corrupt, and nothing is kept', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), 1000);
     await writeFile(from(pair).path(blob.sha256), randomBytes(1000));
@@ -146,7 +147,7 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     await part.close();
   });
 
-  test('survives a bit flipped on the way', async () => {
+  test('bit flipped in transit: the blob is sent again', async () => {
     await using pair = await openPair();
     const blob = await add(from(pair), 2 * MIB);
     await connected(pair);
@@ -155,7 +156,7 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
     await until(() => pair.proxy.passed[flow] > MIB + 300_000);
     pair.proxy.set(flow, {});
     await pulled.catch((error) => {
-      // A master asks its worker again; the worker's own pull does so by itself.
+      // A worker's pull retries by itself; a master has to pull again.
       expect(errorCode(error)).toBe('link/corrupt');
       return pull(pair, blob);
     });
@@ -164,7 +165,7 @@ describe.each(directions)('$name', ({ flow, from, to, pull }) => {
   });
 });
 
-test('a cancelled pull stops the sender and harms no other', async () => {
+test('canceled pull: the sender stops and other pulls go on', async () => {
   await using pair = await openPair();
   const { server: master, client, proxy } = pair;
   const [slow, other] = [
@@ -183,7 +184,7 @@ test('a cancelled pull stops the sender and harms no other', async () => {
   expect(proxy.connections).toBe(1);
 });
 
-test('a slow reader does not make the sender hold the blob in memory', async () => {
+test('slow reader: the sender does not hold the blob in memory', async () => {
   await using pair = await openPair();
   const { server: master, client, proxy } = pair;
   const blob = await master.blobs.addBytes(randomBytes(64 * MIB));
@@ -196,7 +197,7 @@ test('a slow reader does not make the sender hold the blob in memory', async () 
   const held = process.memoryUsage().arrayBuffers - before;
   stop.abort(new Error('seen enough'));
   await expect(pulled).rejects.toThrow('seen enough');
-  // Window, socket buffer and what the file stream read ahead, on both sides of this one process.
+  // The window, the socket buffer and the read-ahead of the file stream, for both sides in this one process.
   expect(held).toBeLessThan(32 * MIB);
 });
 

@@ -1,3 +1,4 @@
+/** Real links for tests: a master's and a worker's, each with its own wallet and blob store. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -28,20 +29,20 @@ export function newWallet(chainId = CHAIN_ID): Promise<Wallet> {
   return openWallet({ privateKey: randomBytes(32).toString('hex') }, chainId);
 }
 
-/** Less than a test may take, so that a failure ends the loop as well as the test. */
+/** Less than the timeout of a test, so that a failing test also ends the loop. */
 const LIMIT_MS = 50_000;
 
-/** Waits until something is so, and gives it. */
+/** Polls until the probe returns a value, and returns it. */
 export async function until<T>(probe: () => T | undefined | false): Promise<T> {
   for (const end = Date.now() + LIMIT_MS; ; ) {
     const value = probe();
     if (value !== undefined && value !== false) return value;
-    if (Date.now() > end) throw new Error(`It never came true: ${probe}`);
+    if (Date.now() > end) throw new Error(`Waited in vain for ${probe}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** A logger that keeps the codes of what it was told. */
+/** A logger that keeps the error codes of warnings and errors. */
 export function codeLogger(): Logger & { codes: string[] } {
   const codes: string[] = [];
   const log = (_message: string, _fields?: unknown, error?: unknown) => {
@@ -62,11 +63,11 @@ export interface TestServer extends AsyncDisposable {
   messages: { peer: Peer; message: WorkerMessage }[];
   connects: Peer[];
   closes: { peer: Peer; reason: string }[];
-  /** The worker's present socket. */
+  /** Waits for the worker's connection. */
   peer(worker: Address): Promise<Peer>;
 }
 
-/** A master's link on a free port with a blob store of its own. */
+/** Opens a master's link on a free port, with its own blob store. */
 export async function openTestServer(
   options: Partial<LinkServerOptions> = {},
   overrides: Partial<LinkServerDeps> & { wallet?: Wallet } = {},
@@ -131,7 +132,7 @@ export interface TestClient extends AsyncDisposable {
   pins: Address[];
 }
 
-/** A worker's link with a blob store of its own. It reconnects fast. */
+/** Opens a worker's link with its own blob store and short pauses between attempts. */
 export async function openTestClient(
   url: string,
   options: Partial<LinkClientOptions> = {},

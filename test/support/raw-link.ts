@@ -1,21 +1,22 @@
+/** The worker's end of a link without the link's code: a test decides every frame. */
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Wallet } from '../../src/chain/sending/wallet';
-import { type Challenge, newNonce, signHello, type UnsignedHello, type Welcome } from '../../src/link/handshake';
+import { newNonce, signHello, type UnsignedHello } from '../../src/link/handshake';
 import { ephemeralKey, Opener, Sealer } from '../../src/link/seal';
-import { SUBPROTOCOL } from '../../src/protocol/link';
+import { MasterMessage, SUBPROTOCOL } from '../../src/protocol/link';
 import { OFFER } from './link-pair';
 
-/** A WebSocket to a master that says exactly what a test wants it to say. */
+/** A WebSocket to a master that sends exactly what the test wants. */
 export interface RawLink extends Disposable {
   readonly socket: WebSocket;
-  /** Opens what comes; set after a handshake. */
+  /** Opens received texts; set after a handshake. */
   opener: Opener | undefined;
-  /** The next text frame as JSON; undefined when the socket closed. */
-  next(): Promise<{ type: string } & Record<string, unknown>>;
-  /** Sends text as it is, or a value as JSON. */
+  /** Returns the next message. Throws when the socket closed. */
+  next(): Promise<MasterMessage>;
+  /** Sends text and bytes unchanged, any other value as JSON. */
   send(value: unknown): void;
-  /** The code of the `refused` that ends this socket, and the close code. */
+  /** Waits for the `refused` that ends this socket; returns its code and the close code. */
   refused(): Promise<{ code: string; close: number }>;
 }
 
@@ -37,13 +38,13 @@ export async function openRawLink(url: string, protocol: string | string[] = SUB
     opener: undefined,
     async next() {
       while (texts.length === 0) {
-        if (socket.readyState === WebSocket.CLOSED) throw new Error('The socket closed without a word.');
+        if (socket.readyState === WebSocket.CLOSED) throw new Error('The socket closed without a message.');
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       }
       const text = texts.shift() as string;
-      return JSON.parse(link.opener ? (link.opener.open(text) ?? text) : text);
+      return MasterMessage.parse(JSON.parse(link.opener ? (link.opener.open(text) ?? text) : text));
     },
     send(value) {
       socket.send(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value));
@@ -51,7 +52,7 @@ export async function openRawLink(url: string, protocol: string | string[] = SUB
     async refused() {
       for (;;) {
         const message = await link.next();
-        if (message.type === 'refused') return { code: String(message['code']), close: await closed };
+        if (message.type === 'refused') return { code: message.code, close: await closed };
       }
     },
     [Symbol.dispose]: () => socket.terminate(),
@@ -59,10 +60,14 @@ export async function openRawLink(url: string, protocol: string | string[] = SUB
   return link;
 }
 
-/** A raw link that has shaken hands; `say` seals like a worker does. */
-export async function openProvenLink(url: string, wallet: Wallet): Promise<RawLink & { say(value: unknown): void }> {
+/** A raw link after a good handshake; `sendSealed` seals like a worker. */
+export async function openProvenLink(
+  url: string,
+  wallet: Wallet,
+): Promise<RawLink & { sendSealed(value: unknown): void }> {
   const link = await openRawLink(url);
-  const challenge = (await link.next()) as unknown as Challenge;
+  const challenge = await link.next();
+  if (challenge.type !== 'challenge') throw new Error(`No challenge: ${JSON.stringify(challenge)}`);
   const key = ephemeralKey();
   const hello: UnsignedHello = {
     type: 'hello',
@@ -72,11 +77,12 @@ export async function openProvenLink(url: string, wallet: Wallet): Promise<RawLi
     offer: { ...OFFER, version: '0.1.0' },
   };
   link.send(await signHello(wallet, challenge, hello));
-  const welcome = (await link.next()) as unknown as Welcome;
+  const welcome = await link.next();
   if (welcome.type !== 'welcome') throw new Error(`No welcome: ${JSON.stringify(welcome)}`);
   const keys = key.agree(challenge.key, { master: challenge.nonce, worker: hello.nonce });
   link.opener = new Opener(keys.toWorker);
   const sealer = new Sealer(keys.toMaster);
-  const say = (value: unknown) => link.send(sealer.seal(typeof value === 'string' ? value : JSON.stringify(value)));
-  return Object.assign(link, { say });
+  const sendSealed = (value: unknown) =>
+    link.send(sealer.seal(typeof value === 'string' ? value : JSON.stringify(value)));
+  return Object.assign(link, { sendSealed });
 }

@@ -1,3 +1,4 @@
+/** The handshake's checks without sockets: what each signature binds. */
 import fc from 'fast-check';
 import { recoverTyped } from '../../../src/chain/sending/wallet';
 import type { Address } from '../../../src/domain/ids';
@@ -16,6 +17,7 @@ import {
 } from '../../../src/link/handshake';
 import { CHALLENGE_TTL_MS } from '../../../src/protocol/link';
 import { CHAIN_ID, newWallet, OFFER } from '../../support/link-pair';
+import { jobId } from '../../support/worker-messages';
 
 const NOW = 1_700_000_000_000;
 const offer = { ...OFFER, version: '0.1.0' };
@@ -35,7 +37,7 @@ async function shakeHands() {
   return { master, worker, challenge, hello, welcome };
 }
 
-const verdict = (check: () => void) => {
+const outcome = (check: () => void) => {
   try {
     check();
     return 'accepted';
@@ -44,17 +46,17 @@ const verdict = (check: () => void) => {
   }
 };
 const onHello = (challenge: Challenge, hello: Hello, nowMs = NOW) =>
-  verdict(() => checkHello(challenge, hello, { recoverTyped, nowMs }));
+  outcome(() => checkHello(challenge, hello, { recoverTyped, nowMs }));
 const onWelcome = (challenge: Challenge, hello: Hello, welcome: Welcome) =>
-  verdict(() => checkWelcome(challenge, hello, welcome, recoverTyped));
+  outcome(() => checkWelcome(challenge, hello, welcome, recoverTyped));
 
-test('default: both accept each other', async () => {
+test('default: both sides accept each other', async () => {
   const { challenge, hello, welcome } = await shakeHands();
   expect(onHello(challenge, hello)).toBe('accepted');
   expect(onWelcome(challenge, hello, welcome)).toBe('accepted');
 });
 
-test('when any signed field of the hello is another, it is refused', async () => {
+test('any signed field of the hello changed: refused', async () => {
   const { challenge, hello } = await shakeHands();
   const stranger = (await newWallet()).address;
   const changes: Partial<Hello>[] = [
@@ -66,14 +68,14 @@ test('when any signed field of the hello is another, it is refused', async () =>
     { offer: { ...offer, powerCapacity: 11 } },
     { offer: { ...offer, version: '0.1.1' } },
     { offer: { ...offer, devices: [...offer.devices, ...offer.devices] } },
-    { offer: { ...offer, held: { jobId: `0x${'1'.repeat(32)}` as never, leaseId: 'x' } } },
+    { offer: { ...offer, held: { jobId: jobId('1'), leaseId: 'x' } } },
   ];
   for (const change of changes) {
     expect([change, onHello(challenge, { ...hello, ...change })]).toEqual([change, 'link/bad-signature']);
   }
 });
 
-test('when a hello was made for another challenge, it is refused: a recording fits nowhere', async () => {
+test('hello made for another challenge: refused', async () => {
   const { challenge, hello } = await shakeHands();
   const other = (await newWallet()).address;
   const changes: Partial<Challenge>[] = [
@@ -88,7 +90,7 @@ test('when a hello was made for another challenge, it is refused: a recording fi
   }
 });
 
-test('when one hex digit of the signature’s r or s is another, it is refused', async () => {
+test('one hex digit of the signature’s r or s changed: refused', async () => {
   const { challenge, hello } = await shakeHands();
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 129 }), fc.constantFrom(...'0123456789abcdef'), (at, digit) => {
@@ -100,13 +102,13 @@ test('when one hex digit of the signature’s r or s is another, it is refused',
   );
 });
 
-test('when the hello comes late, it is refused', async () => {
+test('hello after the challenge expired: refused', async () => {
   const { challenge, hello } = await shakeHands();
   expect(onHello(challenge, hello, NOW + CHALLENGE_TTL_MS)).toBe('accepted');
   expect(onHello(challenge, hello, NOW + CHALLENGE_TTL_MS + 1)).toBe('link/expired');
 });
 
-test('when a welcome was made for somebody else, or by somebody else, it is refused', async () => {
+test('welcome made for or by another party: refused', async () => {
   const { challenge, hello, welcome, worker } = await shakeHands();
   const other = await shakeHands();
   expect(onWelcome(challenge, other.hello, welcome)).toBe('link/bad-signature');
@@ -119,13 +121,13 @@ test('when a welcome was made for somebody else, or by somebody else, it is refu
 });
 
 test.each([
-  ['default', {}, 'accepted'],
-  ['when the pinned master is another', { master: `0x${'1'.repeat(40)}` as Address }, 'link/wrong-master'],
-  ['when the chain is another', { chainId: 1 }, 'link/wrong-chain'],
-  ['when the minor version is another', { version: '0.9.9' }, 'accepted'],
-  ['when the major version is another', { version: '1.0.0' }, 'link/version'],
-])('challenge: %s', async (_name, change, code) => {
+  ['the expected master', 'accepted', {}],
+  ['another master', 'link/wrong-master', { master: `0x${'1'.repeat(40)}` as Address }],
+  ['another chain', 'link/wrong-chain', { chainId: 1 }],
+  ['another minor version', 'accepted', { version: '0.9.9' }],
+  ['another major version', 'link/version', { version: '1.0.0' }],
+])('challenge of %s: %s', async (_name, code, change) => {
   const { challenge, master } = await shakeHands();
-  const ours = { chainId: CHAIN_ID, version: '0.1.0', master: master.address, ...change };
-  expect(verdict(() => checkChallenge(challenge, ours))).toBe(code);
+  const own = { chainId: CHAIN_ID, version: '0.1.0', master: master.address, ...change };
+  expect(outcome(() => checkChallenge(challenge, own))).toBe(code);
 });

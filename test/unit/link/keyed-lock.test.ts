@@ -1,9 +1,10 @@
+/** Order and failure of work that holds a lock per key. */
 import { KeyedLock } from '../../../src/link/keyed-lock';
 
 const always = new AbortController().signal;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('default: one at a time per key, in order; other keys do not wait', async () => {
+test('default: one at a time per key, in order, and other keys do not wait', async () => {
   const lock = new KeyedLock();
   const log: string[] = [];
   const work = (key: string, name: string) =>
@@ -17,7 +18,7 @@ test('default: one at a time per key, in order; other keys do not wait', async (
   expect(log.indexOf('c in')).toBe(1);
 });
 
-test('when the work fails, the next goes on', async () => {
+test('work fails: the next runs', async () => {
   const lock = new KeyedLock();
   const failed = lock.run('x', always, () => Promise.reject(new Error('no')));
   const next = lock.run('x', always, async () => 'yes');
@@ -25,7 +26,7 @@ test('when the work fails, the next goes on', async () => {
   expect(await next).toBe('yes');
 });
 
-test('when a waiter gives up, the next still waits for the first', async () => {
+test('waiter gives up: the next still waits for the first', async () => {
   const lock = new KeyedLock();
   const log: string[] = [];
   const stop = new AbortController();

@@ -1,3 +1,4 @@
+/** Key agreement and sealed texts, including every way to change one. */
 import fc from 'fast-check';
 import { newNonce } from '../../../src/link/handshake';
 import { ephemeralKey, Opener, Sealer } from '../../../src/link/seal';
@@ -11,23 +12,23 @@ test('default: both sides agree on two different keys', () => {
   expect(keys.toMaster.equals(keys.toWorker)).toBe(false);
 });
 
-test('when the nonces differ, so do the keys', () => {
+test('different nonces: different keys', () => {
   const [master, worker] = [ephemeralKey(), ephemeralKey()];
   const keys = master.agree(worker.publicKey, nonces);
   expect(worker.agree(master.publicKey, { ...nonces, worker: newNonce() })).not.toEqual(keys);
 });
 
-test('throws for a weak key', () => {
+test('weak key: throws', () => {
   expect(() => ephemeralKey().agree(`0x${'0'.repeat(64)}`, nonces)).toThrow();
 });
 
-test('default: texts open in order', () => {
+test('texts in order: they open', () => {
   const key = Buffer.alloc(32, 1);
   const [sealer, opener] = [new Sealer(key), new Opener(key)];
   for (const text of ['{}', '{"ä":1}', '']) expect(opener.open(sealer.seal(text))).toBe(text);
 });
 
-test('when a text is changed, repeated, left out or moved, it does not open', () => {
+test('text changed, repeated, missing or moved: it does not open', () => {
   const key = Buffer.alloc(32, 1);
   const sealed = () => {
     const sealer = new Sealer(key);

@@ -1,3 +1,4 @@
+/** Parsing of text frames, with malformed and hostile ones. */
 import fc from 'fast-check';
 import { errorCode } from '../../../src/lib/errors';
 import { checkSize, parseMessage } from '../../../src/link/text';
@@ -12,7 +13,7 @@ const codeOf = (work: () => unknown) => {
   }
 };
 
-test.each([
+const texts: [string, string][] = [
   ['{"type":"pong","atMs":1}', 'accepted'],
   ['{"type":"bye","reason":"[[[[[[[[[[[[[[[[[[[[{{{{"}', 'accepted'],
   ['{"type":"bye","reason":"quote \\" then [[[[[[[[[[[[[[[["}', 'accepted'],
@@ -32,16 +33,18 @@ test.each([
   ['{"type":"pong","atMs":1e999}', 'link/invalid'],
   [`{"type":"pong","atMs":${'['.repeat(100)}${']'.repeat(100)}}`, 'link/malformed'],
   ['['.repeat(100_000), 'link/malformed'],
-])('when %.60s comes: %s', (text, code) => {
+];
+
+test.each(texts.map(([text, code]) => [text.slice(0, 40), code, text]))('text %s: %s', (_start, code, text) => {
   expect(codeOf(() => parseMessage(WorkerMessage, text))).toBe(code);
 });
 
-test('throws link/oversized', () => {
+test('message above the limit: link/oversized', () => {
   expect(codeOf(() => checkSize(MAX_CONTROL_BYTES))).toBe('accepted');
   expect(codeOf(() => checkSize(MAX_CONTROL_BYTES + 1))).toBe('link/oversized');
 });
 
-test('survives any JSON and any text', () => {
+test('any text: parsed, or refused with a code', () => {
   const codes = ['accepted', 'link/malformed', 'link/unknown-type', 'link/invalid'];
   fc.assert(
     fc.property(fc.oneof(fc.json(), fc.string()), (text) => {

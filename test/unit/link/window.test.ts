@@ -1,8 +1,9 @@
+/** Order and limits of takers of a window. */
 import { Window } from '../../../src/link/window';
 
 const always = new AbortController().signal;
 
-/** Takers that note when they got what they wanted. */
+/** Takers that log when they are served. */
 function takers(window: Window) {
   const served: string[] = [];
   const take = (name: string, amount: number, signal = always) =>
@@ -13,7 +14,7 @@ function takers(window: Window) {
   return { served, take, settle: () => new Promise((resolve) => setImmediate(resolve)) };
 }
 
-test('default: what is there is taken at once, what is not is waited for', async () => {
+test('default: available bytes are taken at once, others are waited for', async () => {
   const window = new Window(10);
   const { served, take, settle } = takers(window);
   void take('a', 6);
@@ -25,7 +26,7 @@ test('default: what is there is taken at once, what is not is waited for', async
   expect(served).toEqual(['a', 'b']);
 });
 
-test('when somebody wants much, those behind wait too', async () => {
+test('large request waits: later requests wait behind it', async () => {
   const window = new Window(5);
   const { served, take, settle } = takers(window);
   void take('big', 9);
@@ -37,7 +38,7 @@ test('when somebody wants much, those behind wait too', async () => {
   expect(served).toEqual(['big', 'small']);
 });
 
-test('when a waiter gives up, it took nothing and those behind go on', async () => {
+test('waiter gives up: it takes nothing and later waiters are served', async () => {
   const window = new Window(5);
   const { served, take, settle } = takers(window);
   const stop = new AbortController();

@@ -1,9 +1,24 @@
 import { type Insertable, type Kysely, type Selectable, sql } from 'kysely';
 import { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
-import { inParts, isDuplicate } from './jobs';
-import { type BoardJobsTable, type ChainEventsTable, type Tables, textToWei, weiToText } from './schema';
+import type { BoardJobsTable, BoardTables, ChainEventsTable } from './board-schema';
+import { textToWei, weiToText } from './columns';
+import * as board from './migrations/0002-board';
+import * as boardOrder from './migrations/0003-board-order';
+import type { QueueTables } from './queue-schema';
+import { inParts, isDuplicate } from './statements';
+import type { TableGroup } from './table-group';
 import { inTransaction, lockChainNews } from './transactions';
+
+/** The board's own tables, and the cursors, which hold the row that writers lock. */
+type SeenTables = BoardTables & Pick<QueueTables, 'cursors'>;
+
+/** The board in the store. */
+export const boardTables = {
+  tables: { chain_events: true, board_jobs: true },
+  migrations: { '0002-board': board.up, '0003-board-order': boardOrder.up },
+  open: (db) => ({ board: new Board(db.withTables<SeenTables>()) }),
+} satisfies TableGroup<BoardTables>;
 
 /** One event of a job, as it is kept. */
 export interface IndexedEvent {
@@ -51,7 +66,7 @@ export interface BoardFilter {
 
 /** The chain's job events and what they add up to. Taking events back restores what was before. */
 export class Board {
-  constructor(private readonly db: Kysely<Tables>) {}
+  constructor(private readonly db: Kysely<SeenTables>) {}
 
   /** Replaces what was told about blocks ≥ `from` and is not final. */
   takeTentative(from: number, events: readonly IndexedEvent[]): Promise<void> {
@@ -152,7 +167,7 @@ const orders = {
 } as const;
 
 /** Many in one statement: reading years of a chain is mostly this. Those that were told before, ahead of a crash, stay as they are. */
-async function insertAll(tx: Kysely<Tables>, events: readonly IndexedEvent[], isFinal: boolean): Promise<void> {
+async function insertAll(tx: Kysely<SeenTables>, events: readonly IndexedEvent[], isFinal: boolean): Promise<void> {
   for (const part of inParts(events)) {
     const rows = part.map((event) => rowOf(event, isFinal));
     const areNew = await insertRows(tx, rows);
@@ -161,7 +176,7 @@ async function insertAll(tx: Kysely<Tables>, events: readonly IndexedEvent[], is
 }
 
 /** False, and nothing is inserted, if one of them is there already. */
-async function insertRows(tx: Kysely<Tables>, rows: Insertable<ChainEventsTable>[]): Promise<boolean> {
+async function insertRows(tx: Kysely<SeenTables>, rows: Insertable<ChainEventsTable>[]): Promise<boolean> {
   try {
     await tx.insertInto('chain_events').values(rows).execute();
     return true;
@@ -191,7 +206,7 @@ function rowOf(event: IndexedEvent, isFinal: boolean): Insertable<ChainEventsTab
 }
 
 /** The jobs' rows anew from their events; none for a job of which nothing is left. */
-async function rebuild(tx: Kysely<Tables>, jobIds: readonly JobId[]): Promise<void> {
+async function rebuild(tx: Kysely<SeenTables>, jobIds: readonly JobId[]): Promise<void> {
   for (const part of inParts(jobIds)) {
     const sizes = await tx
       .selectFrom('board_jobs')
@@ -237,7 +252,7 @@ function jobRowOf(
   };
 }
 
-function eventsOf(db: Kysely<Tables>, jobIds: readonly JobId[]): Promise<Selectable<ChainEventsTable>[]> {
+function eventsOf(db: Kysely<SeenTables>, jobIds: readonly JobId[]): Promise<Selectable<ChainEventsTable>[]> {
   return db
     .selectFrom('chain_events')
     .selectAll()

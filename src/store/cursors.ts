@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { Tables } from './schema';
+import type { QueueTables } from './queue-schema';
 
 /** How far a reader of the chain has come. */
 export interface Cursor {
@@ -9,7 +9,7 @@ export interface Cursor {
 
 /** Saved in the same transaction as what the blocks up to it caused. */
 export class Cursors {
-  constructor(private readonly db: Kysely<Tables>) {}
+  constructor(private readonly db: Kysely<Pick<QueueTables, 'cursors'>>) {}
 
   async find(id: string): Promise<Cursor | undefined> {
     const row = await this.db.selectFrom('cursors').selectAll().where('id', '=', id).executeTakeFirst();

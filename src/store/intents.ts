@@ -3,8 +3,9 @@ import { z } from 'zod';
 import { Address } from '../domain/ids';
 import { type Attempt, haveSameVersions, holdsNonce, type Intent, type NewIntent } from '../domain/intent';
 import type { Clock } from '../lib/clock';
-import { isDuplicate } from './jobs';
-import { type IntentsTable, type Tables, textToWei, weiToText } from './schema';
+import { textToWei, weiToText } from './columns';
+import type { IntentsTable, QueueTables } from './queue-schema';
+import { isDuplicate } from './statements';
 import { inTransaction } from './transactions';
 
 const Attempts = z.array(
@@ -20,7 +21,7 @@ const Attempts = z.array(
 /** What the transaction sender remembers. */
 export class Intents {
   constructor(
-    private readonly db: Kysely<Tables>,
+    private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 

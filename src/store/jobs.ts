@@ -7,7 +7,9 @@ import { type ChainState, canMove, isTerminal, type JobState } from '../domain/j
 import type { Share } from '../domain/shares';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
-import { type JobEventsTable, type JobsTable, type Tables, textToWei, weiToText } from './schema';
+import { textToWei, weiToText } from './columns';
+import type { JobEventsTable, JobsTable, QueueTables } from './queue-schema';
+import { inParts } from './statements';
 import { inTransaction, lockChainNews } from './transactions';
 
 /** What a job's run will submit, kept from export to pay. */
@@ -61,7 +63,7 @@ const Result = z.object({
 /** The queue: one row per job of the chain, and the history of its moves. */
 export class Jobs {
   constructor(
-    private readonly db: Kysely<Tables>,
+    private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 
@@ -82,7 +84,7 @@ export class Jobs {
   }
 
   /** Reading years of a chain is mostly new jobs: these take one statement, their history another. */
-  private async applyPart(tx: Kysely<Tables>, part: readonly [JobId, ChainMove[]][]): Promise<JobId[]> {
+  private async applyPart(tx: Kysely<QueueTables>, part: readonly [JobId, ChainMove[]][]): Promise<JobId[]> {
     const known = await lockFollowed(
       tx,
       part.map(([id]) => id),
@@ -174,7 +176,12 @@ export class Jobs {
     });
   }
 
-  private async record(tx: Kysely<Tables>, jobId: JobId, state: JobState, reason: string | undefined): Promise<void> {
+  private async record(
+    tx: Kysely<QueueTables>,
+    jobId: JobId,
+    state: JobState,
+    reason: string | undefined,
+  ): Promise<void> {
     await tx
       .insertInto('job_events')
       .values({ job_id: jobId, state, reason: reason ?? null, at_ms: this.clock.now() })
@@ -185,7 +192,7 @@ export class Jobs {
 type Followed = Pick<Selectable<JobsTable>, 'chain_state' | 'node' | 'state' | 'reason'>;
 
 /** What follows the chain of the jobs that are known. Until the transaction ends no master can claim or move them. */
-async function lockFollowed(tx: Kysely<Tables>, ids: readonly JobId[]): Promise<Map<string, Followed>> {
+async function lockFollowed(tx: Kysely<QueueTables>, ids: readonly JobId[]): Promise<Map<string, Followed>> {
   const query = tx
     .selectFrom('jobs')
     .select(['id', 'chain_state', 'node', 'state', 'reason'])
@@ -258,19 +265,4 @@ function parseRow(row: Selectable<JobsTable>): JobRow {
 
 function stringifyWei(value: unknown): string {
   return JSON.stringify(value, (_key, member: unknown) => (typeof member === 'bigint' ? member.toString() : member));
-}
-
-/** A unique key was already there, in the words of either database. */
-export function isDuplicate(error: unknown): boolean {
-  const code = (error as { code?: unknown }).code;
-  return code === 'ER_DUP_ENTRY' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY' || code === 'SQLITE_CONSTRAINT_UNIQUE';
-}
-
-/** At most some twenty columns each; SQLite takes some tens of thousands of values in a statement. */
-const ROWS_A_STATEMENT = 100;
-
-/** Few enough for one statement. */
-export function inParts<T>(all: readonly T[]): T[][] {
-  const count = Math.ceil(all.length / ROWS_A_STATEMENT);
-  return Array.from({ length: count }, (_, i) => all.slice(i * ROWS_A_STATEMENT, (i + 1) * ROWS_A_STATEMENT));
 }

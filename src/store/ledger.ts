@@ -3,7 +3,7 @@ import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { LedgerAudit } from '../protocol/admin';
 import { TrainedUpdate } from '../protocol/update';
-import type { LeasesTable, Tables } from './schema';
+import type { LeasesTable, QueueTables } from './queue-schema';
 import { inTransaction, lockLedger } from './transactions';
 
 export type LeaseState = 'leased' | 'committed' | 'released' | 'merged';
@@ -42,7 +42,7 @@ export interface Grant {
  */
 export class Ledger {
   constructor(
-    private readonly db: Kysely<Tables>,
+    private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 
@@ -221,7 +221,7 @@ interface Range {
 }
 type RangeState = { state: string; lease_id: string | null; round: number | null };
 
-async function setRange(tx: Kysely<Tables>, jobId: JobId, range: Range, state: RangeState): Promise<void> {
+async function setRange(tx: Kysely<QueueTables>, jobId: JobId, range: Range, state: RangeState): Promise<void> {
   await tx
     .updateTable('ledger')
     .set({ ...state, end_pos: range.end })
@@ -230,7 +230,7 @@ async function setRange(tx: Kysely<Tables>, jobId: JobId, range: Range, state: R
     .execute();
 }
 
-async function joinNeighbours(tx: Kysely<Tables>, jobId: JobId, range: Range): Promise<void> {
+async function joinNeighbours(tx: Kysely<QueueTables>, jobId: JobId, range: Range): Promise<void> {
   const available = tx.selectFrom('ledger').selectAll().where('job_id', '=', jobId).where('state', '=', 'AVAILABLE');
   const before = await available.where('end_pos', '=', range.start).executeTakeFirst();
   const after = await available.where('start_pos', '=', range.end).executeTakeFirst();

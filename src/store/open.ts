@@ -1,22 +1,23 @@
+/** Opens the store, SQLite or MySQL: connects, brings the tables up to date, and joins the groups' repositories. */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { type CreateTableBuilder, type Dialect, Kysely, type Migration, Migrator, MysqlDialect, sql } from 'kysely';
+import {
+  DEFAULT_MIGRATION_LOCK_TABLE,
+  DEFAULT_MIGRATION_TABLE,
+  type Dialect,
+  Kysely,
+  type Migration,
+  Migrator,
+  MysqlDialect,
+} from 'kysely';
 import { createPool } from 'mysql2';
 import { type Clock, systemClock } from '../lib/clock';
 import { AppError, describeError, errorCode } from '../lib/errors';
-import { Board } from './board';
-import { Cursors } from './cursors';
-import { Intents } from './intents';
-import { Jobs } from './jobs';
-import { Ledger } from './ledger';
-import * as queue from './migrations/0001-queue';
-import * as board from './migrations/0002-board';
-import * as boardOrder from './migrations/0003-board-order';
-import { Rounds } from './rounds';
-import type { Tables } from './schema';
+import { columnTypes } from './column-types';
 import { type SqliteError, sqliteDialect } from './sqlite';
+import { migrationsOf, openRepositories, type Repositories, type TableGroup, tablesOf } from './table-group';
+import { tableGroups } from './table-groups';
 import { inTransaction } from './transactions';
-import { Workers } from './workers';
 
 export type StoreOptions =
   | { kind: 'sqlite'; path: string }
@@ -30,55 +31,45 @@ export type StoreError =
   | { code: 'store/failed'; where: string }
   | SqliteError;
 
-/** All of a master's durable state. */
-export interface Store extends AsyncDisposable {
-  readonly jobs: Jobs;
-  readonly ledger: Ledger;
-  readonly rounds: Rounds;
-  readonly workers: Workers;
-  readonly cursors: Cursors;
-  readonly intents: Intents;
-  readonly board: Board;
-  /** Runs `work` on a store whose every change is kept or none is. */
-  transaction<T>(work: (tx: Store) => Promise<T>): Promise<T>;
-}
+/** The repositories of some table groups over one database. */
+export type StoreOf<G extends readonly TableGroup[]> = AsyncDisposable &
+  Repositories<G> & {
+    /** Runs `work` on a store whose every change is kept or none is. */
+    transaction<T>(work: (tx: StoreOf<G>) => Promise<T>): Promise<T>;
+  };
 
-const LATEST_SCHEMA = ['0001-queue', '0002-board', '0003-board-order'] as const;
+/** All durable state of a role. */
+export interface Store extends StoreOf<typeof tableGroups> {}
 
 /** Opens the database, creating or upgrading its tables. Throws a `StoreError` that names what is wrong with it. */
-export async function openStore(options: StoreOptions, clock: Clock = systemClock): Promise<Store> {
+export function openStore(options: StoreOptions, clock: Clock = systemClock): Promise<Store> {
+  return openStoreOf(tableGroups, options, clock);
+}
+
+/** `openStore` for a given list of table groups. */
+export async function openStoreOf<const G extends readonly TableGroup[]>(
+  groups: G,
+  options: StoreOptions,
+  clock: Clock = systemClock,
+): Promise<StoreOf<G>> {
   const db = await connect(options);
   try {
-    await migrate(db, options.kind);
+    await migrate(db, groups, options.kind);
   } catch (error) {
     await db.destroy().catch(() => undefined);
     throw explain(error, options);
   }
-  return bind(db, clock);
+  return bind(db, groups, clock);
 }
 
-/** Drops every table of ours, and makes them anew. */
-export async function resetStore(options: StoreOptions): Promise<void> {
+/** Drops every table of the groups; the next opening makes them anew. */
+export async function dropTables(options: StoreOptions, groups: readonly TableGroup[] = tableGroups): Promise<void> {
   const db = await connect(options);
   try {
-    const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-    const ours = new Set([
-      'jobs',
-      'job_events',
-      'ledger',
-      'leases',
-      'rounds',
-      'receipts',
-      'workers',
-      'cursors',
-      'intents',
-      'chain_events',
-      'board_jobs',
-    ]);
-    for (const { name } of tables) {
-      if (ours.has(name) || name.startsWith('kysely_migration')) await db.schema.dropTable(name).execute();
+    // First the record of what was migrated: if dropping is cut short, the next opening still makes what is missing.
+    for (const name of [DEFAULT_MIGRATION_TABLE, DEFAULT_MIGRATION_LOCK_TABLE, ...tablesOf(groups)]) {
+      await db.schema.dropTable(name).ifExists().execute();
     }
-    await migrate(db, options.kind);
   } catch (error) {
     throw explain(error, options);
   } finally {
@@ -86,23 +77,17 @@ export async function resetStore(options: StoreOptions): Promise<void> {
   }
 }
 
-function bind(db: Kysely<Tables>, clock: Clock): Store {
+function bind<G extends readonly TableGroup[]>(db: Kysely<unknown>, groups: G, clock: Clock): StoreOf<G> {
   return {
-    jobs: new Jobs(db, clock),
-    ledger: new Ledger(db, clock),
-    rounds: new Rounds(db, clock),
-    workers: new Workers(db, clock),
-    cursors: new Cursors(db),
-    intents: new Intents(db, clock),
-    board: new Board(db),
-    transaction: (work) => inTransaction(db, (tx) => work(bind(tx, clock))),
+    ...openRepositories(groups, db, clock),
+    transaction: (work) => inTransaction(db, (tx) => work(bind(tx, groups, clock))),
     [Symbol.asyncDispose]: () => db.destroy(),
   };
 }
 
-async function connect(options: StoreOptions): Promise<Kysely<Tables>> {
+async function connect(options: StoreOptions): Promise<Kysely<unknown>> {
   if (options.kind === 'sqlite') await mkdir(dirname(options.path), { recursive: true });
-  return new Kysely<Tables>({ dialect: options.kind === 'sqlite' ? sqliteDialect(options.path) : mysql(options) });
+  return new Kysely<unknown>({ dialect: options.kind === 'sqlite' ? sqliteDialect(options.path) : mysql(options) });
 }
 
 function mysql({ host, port, user, password, database }: Extract<StoreOptions, { kind: 'mysql' }>): Dialect {
@@ -119,26 +104,15 @@ function mysql({ host, port, user, password, database }: Extract<StoreOptions, {
   return new MysqlDialect({ pool });
 }
 
-async function migrate(db: Kysely<Tables>, kind: StoreOptions['kind']): Promise<void> {
-  const migrations: Record<(typeof LATEST_SCHEMA)[number], Migration> = {
-    '0001-queue': { up: (untyped) => queue.up(untyped, columnTypes(kind)) },
-    '0002-board': { up: (untyped) => board.up(untyped, columnTypes(kind)) },
-    '0003-board-order': { up: (untyped) => boardOrder.up(untyped) },
-  };
+async function migrate(db: Kysely<unknown>, groups: readonly TableGroup[], kind: StoreOptions['kind']): Promise<void> {
+  const types = columnTypes(kind);
+  const steps = Object.entries(migrationsOf(groups));
+  const migrations = Object.fromEntries(
+    steps.map(([name, up]): [string, Migration] => [name, { up: (untyped) => up(untyped, types) }]),
+  );
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
   if (error) throw error;
-}
-
-function columnTypes(kind: StoreOptions['kind']): queue.ColumnTypes {
-  const finishMysql = (builder: CreateTableBuilder<string>) =>
-    builder.modifyEnd(sql`engine=InnoDB default charset=utf8mb4 collate=utf8mb4_bin`);
-  return {
-    longText: kind === 'mysql' ? sql`longtext` : 'text',
-    autoIncrement: (builder) =>
-      builder.addColumn('id', kind === 'mysql' ? 'bigint' : 'integer', (c) => c.primaryKey().autoIncrement()),
-    finish: (builder) => (kind === 'mysql' ? finishMysql(builder) : builder),
-  };
 }
 
 function explain(error: unknown, options: StoreOptions): AppError {

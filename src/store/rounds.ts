@@ -2,8 +2,9 @@ import type { Kysely, Selectable } from 'kysely';
 import { Address, type JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
-import { isDuplicate } from './jobs';
-import { type RoundsTable, type Tables, weiToText } from './schema';
+import { weiToText } from './columns';
+import type { QueueTables, RoundsTable } from './queue-schema';
+import { isDuplicate } from './statements';
 import { inTransaction, lockLedger } from './transactions';
 
 export interface RoundRow {
@@ -42,7 +43,7 @@ export type RoundsError =
 /** The rounds of each job, and the receipts that came of them. */
 export class Rounds {
   constructor(
-    private readonly db: Kysely<Tables>,
+    private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 
@@ -122,7 +123,7 @@ export class Rounds {
     return [...new Set(names)].filter((name) => name !== null).map((name) => Sha256.parse(name));
   }
 
-  private async closeRound(tx: Kysely<Tables>, fold: Fold): Promise<void> {
+  private async closeRound(tx: Kysely<QueueTables>, fold: Fold): Promise<void> {
     const { jobId, round } = fold;
     const { numUpdatedRows } = await tx
       .updateTable('rounds')
@@ -146,7 +147,7 @@ export class Rounds {
   }
 }
 
-async function mergeLease(tx: Kysely<Tables>, { jobId, round }: Fold, leaseId: string): Promise<void> {
+async function mergeLease(tx: Kysely<QueueTables>, { jobId, round }: Fold, leaseId: string): Promise<void> {
   const { numUpdatedRows } = await tx
     .updateTable('leases')
     .set({ state: 'merged' })
@@ -169,7 +170,7 @@ async function mergeLease(tx: Kysely<Tables>, { jobId, round }: Fold, leaseId: s
     .execute();
 }
 
-async function saveReceipt(tx: Kysely<Tables>, { jobId, round }: Fold, signed: SignedReceipt): Promise<void> {
+async function saveReceipt(tx: Kysely<QueueTables>, { jobId, round }: Fold, signed: SignedReceipt): Promise<void> {
   const { worker, tokens, totalTokens, expectedWei } = signed.receipt;
   await tx
     .insertInto('receipts')

@@ -1,13 +1,13 @@
 import type { Kysely } from 'kysely';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
-import { isDuplicate } from './jobs';
-import type { Tables } from './schema';
+import type { QueueTables } from './queue-schema';
+import { isDuplicate } from './statements';
 
 /** What outlives a worker's connection: whether it may come, and its strikes. */
 export class Workers {
   constructor(
-    private readonly db: Kysely<Tables>,
+    private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 

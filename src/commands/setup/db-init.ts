@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { loadRole } from '../../app/context';
 import { openMasterStore, storeOptions } from '../../app/open-store';
 import { AppError } from '../../lib/errors';
-import { resetStore, type Store, type StoreOptions } from '../../store/open';
+import { dropTables, type Store, type StoreOptions } from '../../store/open';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
@@ -20,7 +20,9 @@ export async function initDatabase(options: DbInitOptions): Promise<void> {
   const jobs = await countJobs(await openMasterStore(config, dataDir));
   if (jobs > 0) {
     if (!options.yes) await confirm(where, jobs);
-    await resetStore(target);
+    await dropTables(target);
+    // Opening makes the tables anew.
+    await (await openMasterStore(config, dataDir))[Symbol.asyncDispose]();
   }
   if (options.json) return printJson({ database: where, dropped: jobs });
   printLines(

@@ -1,12 +1,5 @@
-import type { CreateTableBuilder, Kysely, RawBuilder } from 'kysely';
-
-/** Column types that the two databases name differently. */
-export interface ColumnTypes {
-  /** Text of any length, never indexed. */
-  longText: 'text' | RawBuilder<unknown>;
-  autoIncrement(builder: CreateTableBuilder<string>): CreateTableBuilder<string>;
-  finish(builder: CreateTableBuilder<string>): CreateTableBuilder<string>;
-}
+import type { CreateTableBuilder, Kysely } from 'kysely';
+import type { ColumnTypes } from '../column-types';
 
 const jobId = 'varchar(34)';
 const address = 'varchar(42)';

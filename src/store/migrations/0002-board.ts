@@ -1,5 +1,5 @@
 import type { CreateTableBuilder, Kysely } from 'kysely';
-import type { ColumnTypes } from './0001-queue';
+import type { ColumnTypes } from '../column-types';
 
 const jobId = 'varchar(34)';
 const address = 'varchar(42)';

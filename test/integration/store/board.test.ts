@@ -1,11 +1,8 @@
-import Database from 'better-sqlite3';
-import { createConnection } from 'mysql2/promise';
 import { Address, JobId } from '../../../src/domain/ids';
 import type { ChainState } from '../../../src/domain/job';
 import type { IndexedEvent } from '../../../src/store/board';
-import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
-import { startMariadb, type TestServer } from '../../support/mariadb';
-import { openScratch } from '../../support/scratch';
+import type { Store } from '../../../src/store/open';
+import { describeEachDatabase, runSql } from '../../support/each-database';
 
 jest.setTimeout(120_000);
 
@@ -41,24 +38,10 @@ function event(job: number, block: number, state: ChainState, changes: Partial<I
   };
 }
 
-let server: TestServer;
-beforeAll(async () => {
-  server = await startMariadb();
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
+describeEachDatabase('board', (database) => {
   let store: Store;
-  let options: StoreOptions;
-  let scratch: Awaited<ReturnType<typeof openScratch>>;
   beforeEach(async () => {
-    scratch = await openScratch();
-    options = kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase();
-    store = await openStore(options);
-  });
-  afterEach(async () => {
-    await store[Symbol.asyncDispose]();
-    await scratch[Symbol.asyncDispose]();
+    store = await database.open();
   });
 
   const stateOf = async (job: number) => {
@@ -161,7 +144,7 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
   });
 
   test('when masters that share the database tell it the same, each event is there once, and nothing is left behind', async () => {
-    const others = await Promise.all([1, 2, 3].map(() => openStore(options)));
+    const others = await Promise.all([1, 2, 3].map(() => database.open()));
     const tell = async (board: Store['board']) => {
       for (let block = 1; block <= 20; block += 1) {
         const batch = [event(block, block, 'REQUESTED'), event(100 + block, block, 'REQUESTED')];
@@ -172,7 +155,6 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
       await board.takeTentative(21, []);
     };
     await Promise.all([store, ...others].map(({ board }) => tell(board)));
-    for (const other of others) await other[Symbol.asyncDispose]();
     const { jobs, total } = await store.board.list({ sort: 'newest', limit: 100, offset: 0 });
     expect(total).toBe(40);
     expect(jobs.every(({ state, isFinal }) => state === 'REQUESTED' && isFinal)).toBe(true);
@@ -182,19 +164,19 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
   test('when the upgrade of the tables was cut in the middle, opening them again ends it and loses nothing', async () => {
     await store.board.takeFinal([event(1, 5, 'REQUESTED')], 5);
     await store[Symbol.asyncDispose]();
-    const onBoard = kind === 'mysql' ? ' on board_jobs' : ''; // SQLite knows an index by its name alone
+    const onBoard = database.kind === 'mysql' ? ' on board_jobs' : ''; // SQLite knows an index by its name alone
     for (const statement of [
       "delete from kysely_migration where name = '0003-board-order'",
       `drop index board_jobs_state_deadline${onBoard}`,
       `drop index board_jobs_fee${onBoard}`,
     ]) {
-      await runSql(options, statement);
+      await runSql(database.options, statement);
     }
-    store = await openStore(options);
+    store = await database.open();
     expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
     for (const name of ['board_jobs_state_deadline', 'board_jobs_fee']) {
       // Not toThrow: SQLite's errors may be of the realm of another test file, and no Error here.
-      const again = runSql(options, `create index ${name} on board_jobs (id)`);
+      const again = runSql(database.options, `create index ${name} on board_jobs (id)`);
       await expect(again).rejects.toMatchObject({ message: expect.stringContaining(name) });
     }
   });
@@ -221,22 +203,3 @@ describe.each(['sqlite', 'mysql'] as const)('board on %s', (kind) => {
     expect([total, jobs.map((job) => Number(job.jobId))]).toEqual([count - 1, [3, 2, 1]]);
   });
 });
-
-async function runSql(options: StoreOptions, statement: string): Promise<void> {
-  if (options.kind === 'sqlite') {
-    const database = new Database(options.path);
-    try {
-      database.exec(statement);
-    } finally {
-      database.close();
-    }
-    return;
-  }
-  const { kind: _, ...rest } = options;
-  const connection = await createConnection(rest);
-  try {
-    await connection.query(statement);
-  } finally {
-    await connection.end();
-  }
-}

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
-import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
-import { startMariadb, type TestServer } from '../../support/mariadb';
+import { openStore, type Store } from '../../../src/store/open';
+import { describeEachDatabase } from '../../support/each-database';
 import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
 
@@ -25,26 +25,12 @@ const newJob = (n: number) => ({
 });
 const count = (n: number) => Array.from({ length: n }, (_, i) => i);
 
-let server: TestServer;
-beforeAll(async () => {
-  server = await startMariadb();
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-describe.each(['sqlite', 'mysql'] as const)('%s, four stores at once', (kind) => {
-  let options: StoreOptions;
+describeEachDatabase('four stores at once', (database) => {
   let stores: Store[];
-  let scratch: Awaited<ReturnType<typeof openScratch>>;
   const store = (n: number) => stores[n % stores.length] as Store;
   beforeEach(async () => {
-    scratch = await openScratch();
-    options = kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase();
     // All four create the tables at the same time.
-    stores = await Promise.all(count(4).map(() => openStore(options)));
-  });
-  afterEach(async () => {
-    await Promise.all(stores.map((each) => each[Symbol.asyncDispose]()));
-    await scratch[Symbol.asyncDispose]();
+    stores = await Promise.all(count(4).map(() => database.open()));
   });
 
   test('each of 200 jobs is saved once, claimed once, and has its whole history', async () => {

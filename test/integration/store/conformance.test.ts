@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
 import { byPay } from '../../../src/domain/job-fit';
-import { openStore, resetStore, type Store, type StoreOptions } from '../../../src/store/open';
-import { startMariadb, type TestServer } from '../../support/mariadb';
+import { dropTables, type Store } from '../../../src/store/open';
+import { describeEachDatabase } from '../../support/each-database';
 import { requestJob } from '../../support/request-job';
-import { openScratch } from '../../support/scratch';
 
 jest.setTimeout(120_000);
 
@@ -30,24 +29,10 @@ const work = (n: number, tokens = 100) => ({
   endTheta: sha(n + 1),
 });
 
-let server: TestServer;
-beforeAll(async () => {
-  server = await startMariadb();
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
-  let options: StoreOptions;
+describeEachDatabase('store', (database) => {
   let store: Store;
-  let scratch: Awaited<ReturnType<typeof openScratch>>;
   beforeEach(async () => {
-    scratch = await openScratch();
-    options = kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase();
-    store = await openStore(options);
-  });
-  afterEach(async () => {
-    await store[Symbol.asyncDispose]();
-    await scratch[Symbol.asyncDispose]();
+    store = await database.open();
   });
 
   describe('jobs', () => {
@@ -57,7 +42,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
       const found = await store.jobs.find(jobId(1));
       expect(found).toMatchObject({ ...newJob(1, 2n ** 96n), state: 'queued', chainState: 'REQUESTED' });
       await store[Symbol.asyncDispose]();
-      store = await openStore(options);
+      store = await database.open();
       expect(await store.jobs.find(jobId(1))).toEqual(found);
     });
 
@@ -74,7 +59,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     test('when four masters claim the same jobs at once, each job has exactly one owner', async () => {
       const jobs = Array.from({ length: 60 }, (_, i) => i + 1);
       for (const n of jobs) await requestJob(store, newJob(n));
-      const stores = await Promise.all([1, 2, 3, 4].map(() => openStore(options)));
+      const stores = await Promise.all([1, 2, 3, 4].map(() => database.open()));
       const won = await Promise.all(
         stores.map(async (own, master) => {
           let count = 0;
@@ -82,7 +67,6 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
           return count;
         }),
       );
-      await Promise.all(stores.map((own) => own[Symbol.asyncDispose]()));
       expect(won.reduce((a, b) => a + b, 0)).toBe(jobs.length);
       const owners = (await store.jobs.list({ states: ['claimed'] })).map((job) => job.owner);
       expect(owners).toHaveLength(jobs.length);
@@ -215,7 +199,7 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
           const id = jobId(1000 + ++n);
           await runSteps(store, id, total, steps);
         }),
-        { numRuns: kind === 'sqlite' ? 25 : 12 },
+        { numRuns: database.kind === 'sqlite' ? 25 : 12 },
       );
     });
   });
@@ -272,23 +256,12 @@ describe.each(['sqlite', 'mysql'] as const)('%s', (kind) => {
     expect(await store.intents.listPending(address(1))).toEqual([]);
   });
 
-  test('reset empties everything', async () => {
+  test('dropTables: the next opening finds an empty store', async () => {
     await requestJob(store, newJob(1));
     await store[Symbol.asyncDispose]();
-    await resetStore(options);
-    store = await openStore(options);
+    await dropTables(database.options);
+    store = await database.open();
     expect(await store.jobs.list()).toEqual([]);
-  });
-});
-
-describe('errors', () => {
-  test('throws store/unreachable, store/access-denied and store/no-database, each with its remedy', async () => {
-    const good = await server.createDatabase();
-    await expect(openStore({ ...good, port: 1 })).rejects.toMatchObject({ code: 'store/unreachable' });
-    await expect(openStore({ ...good, password: 'wrong' })).rejects.toMatchObject({ code: 'store/access-denied' });
-    const missing = openStore({ ...good, user: 'root', password: '', database: 'nowhere' });
-    await expect(missing).rejects.toMatchObject({ code: 'store/no-database' });
-    await expect(openStore({ ...good, password: 'wrong' })).rejects.not.toThrow(/only for tests/);
   });
 });
 

@@ -2,10 +2,9 @@ import { spawn } from 'node:child_process';
 import { mkdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import Database from 'better-sqlite3';
-import { createConnection } from 'mysql2/promise';
 import { lockDataDir } from '../../../src/store/lock';
 import { openStore, type StoreOptions } from '../../../src/store/open';
+import { runSql } from '../../support/each-database';
 import { startMariadb } from '../../support/mariadb';
 import { openScratch } from '../../support/scratch';
 
@@ -18,9 +17,7 @@ describe('openStore', () => {
     await using scratch = await openScratch();
     const options: StoreOptions = { kind: 'sqlite', path: scratch.file('queue.sqlite') };
     await (await openStore(options))[Symbol.asyncDispose]();
-    const database = new Database(options.path);
-    database.exec(fromTheFuture);
-    database.close();
+    await runSql(options, fromTheFuture);
     await expect(openStore(options)).rejects.toMatchObject({ code: 'store/newer-schema' });
   });
 
@@ -28,11 +25,18 @@ describe('openStore', () => {
     await using server = await startMariadb();
     const options = await server.createDatabase();
     await (await openStore(options))[Symbol.asyncDispose]();
-    const { kind: _kind, ...login } = options;
-    const connection = await createConnection(login);
-    await connection.query(fromTheFuture);
-    await connection.end();
+    await runSql(options, fromTheFuture);
     await expect(openStore(options)).rejects.toMatchObject({ code: 'store/newer-schema' });
+  });
+
+  test('throws store/unreachable, store/access-denied and store/no-database, each with its remedy', async () => {
+    await using server = await startMariadb();
+    const good = await server.createDatabase();
+    await expect(openStore({ ...good, port: 1 })).rejects.toMatchObject({ code: 'store/unreachable' });
+    await expect(openStore({ ...good, password: 'wrong' })).rejects.toMatchObject({ code: 'store/access-denied' });
+    const missing = openStore({ ...good, user: 'root', password: '', database: 'nowhere' });
+    await expect(missing).rejects.toMatchObject({ code: 'store/no-database' });
+    await expect(openStore({ ...good, password: 'wrong' })).rejects.not.toThrow(/only for tests/);
   });
 
   test('throws store/failed for a file that is no database', async () => {

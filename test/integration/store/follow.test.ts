@@ -1,13 +1,10 @@
-import Database from 'better-sqlite3';
 import fc from 'fast-check';
-import { createConnection } from 'mysql2/promise';
 import { applyEvents } from '../../../src/app/chain-follower';
 import type { CoreEvent } from '../../../src/chain/contract/events';
 import { Address, JobId } from '../../../src/domain/ids';
 import { systemClock } from '../../../src/lib/clock';
-import { openStore, type Store, type StoreOptions } from '../../../src/store/open';
-import { startMariadb, type TestServer } from '../../support/mariadb';
-import { openScratch } from '../../support/scratch';
+import type { Store, StoreOptions } from '../../../src/store/open';
+import { describeEachDatabase, runSql } from '../../support/each-database';
 
 jest.setTimeout(120_000);
 
@@ -47,41 +44,16 @@ const paid = (n: number): CoreEvent => ({
   amountWei: 1n,
 });
 
-/** The queue's rows as they lie in the database. */
+/** The queue's rows as they are in the database. */
 async function readRows(options: StoreOptions): Promise<unknown[]> {
   const queries = ['select * from jobs order by id', 'select * from job_events order by id'];
-  if (options.kind === 'sqlite') {
-    const db = new Database(options.path, { readonly: true });
-    const rows = queries.map((query) => db.prepare(query).all());
-    db.close();
-    return rows;
-  }
-  const { kind: _, ...where } = options;
-  const connection = await createConnection(where);
-  const rows: unknown[] = [];
-  for (const query of queries) rows.push((await connection.query(query))[0]);
-  await connection.end();
-  return rows;
+  return Promise.all(queries.map((query) => runSql(options, query)));
 }
 
-let server: TestServer;
-beforeAll(async () => {
-  server = await startMariadb();
-});
-afterAll(() => server[Symbol.asyncDispose]());
-
-describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) => {
-  let options: StoreOptions;
+describeEachDatabase('events of one range', (database) => {
   let store: Store;
-  let scratch: Awaited<ReturnType<typeof openScratch>>;
   beforeEach(async () => {
-    scratch = await openScratch();
-    options = kind === 'sqlite' ? { kind, path: scratch.file('queue.sqlite') } : await server.createDatabase();
-    store = await openStore(options);
-  });
-  afterEach(async () => {
-    await store[Symbol.asyncDispose]();
-    await scratch[Symbol.asyncDispose]();
+    store = await database.open();
   });
 
   const historyOf = async (n: number) =>
@@ -181,38 +153,36 @@ describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) =>
 
   test('a range told again, however much later, writes nothing', async () => {
     let nowMs = 1000;
-    await using later = await openStore(options, { ...systemClock, now: () => nowMs++ });
+    const later = await database.open({ ...systemClock, now: () => nowMs++ });
     const kept = [request(1), request(2), request(3), request(4), taken(1), ended(2, 'JobCanceled')];
     // The last leaves its job in the state that the range found it in.
     const range = [taken(3), declined(3, true)];
     for (const events of [kept, range]) {
       await applyEvents(later, events);
-      const rows = await readRows(options);
+      const rows = await readRows(database.options);
       await applyEvents(later, events);
-      expect(await readRows(options)).toEqual(rows);
+      expect(await readRows(database.options)).toEqual(rows);
     }
   });
 
   test('masters that tell of the same new jobs at once add each once', async () => {
     const jobs = Array.from({ length: 40 }, (_, i) => i + 1);
-    const masters = await Promise.all([1, 2, 3].map(() => openStore(options)));
+    const masters = await Promise.all([1, 2, 3].map(() => database.open()));
     // One by one, so that they begin together each time.
     for (const n of jobs)
       await Promise.all(masters.map((each) => each.transaction((tx) => applyEvents(tx, [request(n)]))));
-    await Promise.all(masters.map((each) => each[Symbol.asyncDispose]()));
     for (const n of jobs) expect(await historyOf(n)).toEqual([['queued', undefined]]);
   });
 
   test('masters that tell the same at once, while jobs are claimed, tell it once and lose no claim', async () => {
     const jobs = Array.from({ length: 120 }, (_, i) => i + 1);
-    const masters = await Promise.all([1, 2, 3].map(() => openStore(options)));
+    const masters = await Promise.all([1, 2, 3].map(() => database.open()));
     await applyEvents(store, jobs.slice(0, 60).map(request));
     const range = jobs.flatMap((n) => [request(n), taken(n), ended(n, 'JobTimedOut')]);
     const claims = jobs.map((n) => store.jobs.claim(jobId(n), address(9)));
     const following = masters.map((each) => each.transaction((tx) => applyEvents(tx, range)));
     const won = await Promise.all(claims);
     await Promise.all(following);
-    await Promise.all(masters.map((each) => each[Symbol.asyncDispose]()));
     for (const [i, n] of jobs.entries()) {
       const job = await store.jobs.find(jobId(n));
       expect(job).toMatchObject({
@@ -261,7 +231,7 @@ describe.each(['sqlite', 'mysql'] as const)('events of one range, %s', (kind) =>
         expect(await outcome(steps)).toEqual(inOne);
         expect(await outcome(steps.map((each) => ({ ...each, cut: true })))).toEqual(inOne);
       }),
-      { numRuns: kind === 'sqlite' ? 60 : 25 },
+      { numRuns: database.kind === 'sqlite' ? 60 : 25 },
     );
   });
 });

@@ -1,11 +1,6 @@
-import type { ColumnType, Generated } from 'kysely';
-
-/*
- * The tables, as Kysely sees them. Ids are text, times integer milliseconds, amounts decimal text of wei padded to 78 digits
- * (a uint256 fits neither DECIMAL(65) nor SQLite's integers, and padded text sorts as numbers do). JSON is text.
- */
-
-type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>;
+/** The queue's tables, as Kysely sees them: jobs, their training and what a master remembers. */
+import type { Generated } from 'kysely';
+import type { Nullable } from './columns';
 
 export interface JobsTable {
   id: string;
@@ -120,41 +115,7 @@ export interface IntentsTable {
   created_at_ms: number;
 }
 
-/** Job events of the chain, as far as they were read. */
-export interface ChainEventsTable {
-  block_hash: string;
-  log_index: number;
-  block_number: number;
-  tx_hash: string;
-  job_id: string;
-  type: string;
-  /** Where the event left its job; null if it changed no state. */
-  state: Nullable<string>;
-  node: Nullable<string>;
-  facts_json: string;
-  is_final: number;
-}
-
-/** What the events of each job add up to. */
-export interface BoardJobsTable {
-  id: string;
-  state: string;
-  is_final: number;
-  requester: string;
-  node: Nullable<string>;
-  dataset: string;
-  dataset_bytes: Nullable<number>;
-  size_asked_at_ms: Nullable<number>;
-  params: string;
-  fee_wei: string;
-  fuel_limit: string;
-  deadline_ms: number;
-  requested_block: number;
-  updated_block: number;
-  tx_hash: string;
-}
-
-export interface Tables {
+export type QueueTables = {
   jobs: JobsTable;
   job_events: JobEventsTable;
   ledger: LedgerTable;
@@ -164,16 +125,4 @@ export interface Tables {
   workers: WorkersTable;
   cursors: CursorsTable;
   intents: IntentsTable;
-  chain_events: ChainEventsTable;
-  board_jobs: BoardJobsTable;
-}
-
-const WEI_DIGITS = 78;
-
-export function weiToText(wei: bigint): string {
-  return wei.toString().padStart(WEI_DIGITS, '0');
-}
-
-export function textToWei(text: string): bigint {
-  return BigInt(text);
-}
+};

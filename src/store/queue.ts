@@ -1,0 +1,36 @@
+/** The entry of the queue in the store: everything a master or verifier remembers of its jobs. */
+import { Cursors } from './cursors';
+import { Intents } from './intents';
+import { Jobs } from './jobs';
+import { Ledger } from './ledger';
+import * as queue from './migrations/0001-queue';
+import type { QueueTables } from './queue-schema';
+import { Rounds } from './rounds';
+import type { TableGroup } from './table-group';
+import { Workers } from './workers';
+
+export const queueTables = {
+  tables: {
+    jobs: true,
+    job_events: true,
+    ledger: true,
+    leases: true,
+    rounds: true,
+    receipts: true,
+    workers: true,
+    cursors: true,
+    intents: true,
+  },
+  migrations: { '0001-queue': queue.up },
+  open(untyped, clock) {
+    const db = untyped.withTables<QueueTables>();
+    return {
+      jobs: new Jobs(db, clock),
+      ledger: new Ledger(db, clock),
+      rounds: new Rounds(db, clock),
+      workers: new Workers(db, clock),
+      cursors: new Cursors(db),
+      intents: new Intents(db, clock),
+    };
+  },
+} satisfies TableGroup<QueueTables>;

@@ -8,6 +8,7 @@ import { describeError } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
 import type { JobFacts, JobRow } from '../store/jobs';
 import { Coordinator } from './coordinator';
+import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
 import { decideFailure, endedOnChain } from './failure';
 import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
@@ -80,11 +81,14 @@ export class JobRun {
     return this.context?.plan;
   }
 
-  /** Follows a move of the job on chain; one that ends this master's part in it stops the run. */
+  /**
+   * Follows a final move of the job on chain; one that ends this master's part in it stops the run. Moves become final some
+   * time after they happened: unless the move is the job's last, the chain is asked how things are now.
+   */
   onChainState(state: ChainState, node: Address | undefined): void {
-    const lost = state === 'PROCESSING' && node !== undefined && node !== this.deps.wallet.address;
-    const givenBack = state === 'REQUESTED' && !['claimed', 'preparing'].includes(this.row.state);
-    if ((isTerminal(state) && state !== 'VERIFIED') || lost || givenBack) this.aborter.abort(endedOnChain(state));
+    if (!this.isEndedBy({ state, node })) return;
+    if (isTerminal(state)) this.aborter.abort(endedOnChain(state));
+    else void this.checkChain();
   }
 
   /** Runs the job until this master's part in it is over, or the master stops. */
@@ -100,26 +104,60 @@ export class JobRun {
     if (!isActive(this.row.state)) await this.removeFiles();
   }
 
+  private isEndedBy(chain: ChainStanding): boolean {
+    const { state } = this.row;
+    return isActive(state) && endsWork(state, this.deps.wallet.address, chain);
+  }
+
+  /** Asks the chain until it answers; stops the run when the job is no longer this master's. */
+  private async checkChain(): Promise<void> {
+    const { chain, clock, logger } = this.deps;
+    while (!this.signal.aborted && isActive(this.row.state)) {
+      try {
+        const standing = await chain.job(this.jobId);
+        if (this.isEndedBy(standing)) this.aborter.abort(endedOnChain(standing.state));
+        return;
+      } catch (error) {
+        logger.warn('Chain cannot be asked about the job; asking again', { jobId: this.jobId }, error);
+        await clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
+      }
+    }
+  }
+
   private async attempt(state: ActiveState): Promise<void> {
+    const ended = this.aborter.signal;
     try {
+      ended.throwIfAborted();
       const { to, facts } = await steps[state](this.stepContext());
       await this.move(to, facts);
       this.attempts = 0;
     } catch (error) {
       this.deps.signal.throwIfAborted();
-      await this.onStepFailed(state, error);
+      await this.onStepFailed(state, ended.aborted ? ended.reason : error);
     }
   }
 
   private async onStepFailed(state: ActiveState, error: unknown): Promise<void> {
-    const { logger, clock, signal } = this.deps;
+    const { logger, clock } = this.deps;
     this.attempts += 1;
     const decision = decideFailure(state, error, this.attempts);
     if (decision.kind !== 'end') {
       logger.warn('Step failed', { jobId: this.jobId, state, attempt: this.attempts, next: decision.kind }, error);
     }
-    if (decision.kind === 'retry') return clock.sleep(RETRY_MS, signal);
-    await this.move(decision.to, { reason: describeError(error) });
+    if (decision.kind === 'retry') return clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
+    // A deposit that may be locked must not be forgotten.
+    const isLeft = decision.to !== 'skipped' || !(await this.mayBeTaken(state));
+    await this.move(isLeft ? decision.to : 'declining', { reason: describeError(error) });
+  }
+
+  /** False when this node has not taken the job on chain; true also when the chain does not answer. */
+  private async mayBeTaken(state: ActiveState): Promise<boolean> {
+    if (state === 'claimed') return false;
+    const { chain, wallet } = this.deps;
+    return chain.job(this.jobId).then(
+      (standing) => isTakenBy(wallet.address, standing),
+      () => true,
+    );
   }
 
   private async move(to: JobState, facts: JobFacts = {}): Promise<void> {

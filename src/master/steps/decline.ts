@@ -1,5 +1,6 @@
 /** declining → declined: gives a job back on chain, if this node still has it. */
 import type { JobId } from '../../domain/ids';
+import { isTakenBy, requireWork } from '../chain-standing';
 import type { JobWallet, MasterChain } from '../ports';
 import type { StepResult } from './step';
 
@@ -8,8 +9,10 @@ interface DeclineContext {
   readonly deps: { chain: Pick<MasterChain, 'job' | 'decline'>; wallet: Pick<JobWallet, 'address'> };
 }
 
+/** Throws `job/ended-on-chain` when the job ended before it could be given back. */
 export async function declineJob({ row, deps: { chain, wallet } }: DeclineContext): Promise<StepResult<'declining'>> {
-  const { state, node } = await chain.job(row.id);
-  if (state === 'PROCESSING' && node === wallet.address) await chain.decline(row.id);
+  const standing = await chain.job(row.id);
+  requireWork('declining', wallet.address, standing);
+  if (isTakenBy(wallet.address, standing)) await chain.decline(row.id);
   return { to: 'declined' };
 }

@@ -1,10 +1,9 @@
 /** submitted → verified: waits for the verdict, then has the workers paid. */
-import { isTerminal } from '../../domain/job';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import type { JobRow } from '../../store/jobs';
-import { endedOnChain } from '../failure';
-import type { MasterChain } from '../ports';
+import { requireWork } from '../chain-standing';
+import type { JobWallet, MasterChain } from '../ports';
 import { resultOf, type StepResult } from './step';
 
 interface SettleContext {
@@ -12,6 +11,7 @@ interface SettleContext {
   readonly signal: AbortSignal;
   readonly deps: {
     chain: Pick<MasterChain, 'job' | 'finalize' | 'unwind' | 'payWorkers'>;
+    wallet: Pick<JobWallet, 'address'>;
     clock: Clock;
     logger: Logger;
   };
@@ -31,10 +31,10 @@ export async function settleJob(job: SettleContext): Promise<StepResult<'submitt
 }
 
 /** Looks once; asks the contract to settle a result or a dispute whose window has passed without a verdict. */
-async function isVerified({ row, deps: { chain, clock } }: SettleContext): Promise<boolean> {
-  const { state, deadlineMs } = await chain.job(row.id);
+async function isVerified({ row, deps: { chain, wallet, clock } }: SettleContext): Promise<boolean> {
+  const { state, node, deadlineMs } = await chain.job(row.id);
+  requireWork('submitted', wallet.address, { state, node });
   if (state === 'VERIFIED') return true;
-  if (isTerminal(state)) throw endedOnChain(state);
   // Some slack, because a chain block's time may be behind this machine's.
   if (clock.now() > deadlineMs + VERDICT_POLL_MS) {
     if (state === 'SUBMITTED') await chain.finalize(row.id);

@@ -1,17 +1,21 @@
 /** submitting → submitted: commits to the result on chain. */
 import type { JobRow } from '../../store/jobs';
-import type { MasterChain } from '../ports';
+import { isTakenBy, requireWork } from '../chain-standing';
+import type { JobWallet, MasterChain } from '../ports';
 import { resultOf, type StepResult } from './step';
 
 interface SubmitContext {
   readonly row: Pick<JobRow, 'id' | 'result'>;
-  readonly deps: { chain: Pick<MasterChain, 'job' | 'submit'> };
+  readonly deps: { chain: Pick<MasterChain, 'job' | 'submit'>; wallet: Pick<JobWallet, 'address'> };
 }
 
-export async function submitJob({ row, deps: { chain } }: SubmitContext): Promise<StepResult<'submitting'>> {
+/** Throws `job/ended-on-chain` when the job is over or with another node. */
+export async function submitJob({ row, deps }: SubmitContext): Promise<StepResult<'submitting'>> {
+  const { chain, wallet } = deps;
   const { manifest, fuelUsed, payoutRoot } = resultOf(row);
-  const { state } = await chain.job(row.id);
-  if (state === 'PROCESSING') {
+  const standing = await chain.job(row.id);
+  requireWork('submitting', wallet.address, standing);
+  if (isTakenBy(wallet.address, standing)) {
     const resultHash = `0x${manifest}`;
     await chain.submit(row.id, { resultHash, fuelUsed, payoutRoot, reference: `sha256:${manifest}` });
   }

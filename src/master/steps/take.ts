@@ -1,5 +1,6 @@
 /** preparing → training: takes the job on chain, unless this node already has it. */
 import type { JobId } from '../../domain/ids';
+import { isTakenBy, requireWork } from '../chain-standing';
 import type { JobWallet, MasterChain } from '../ports';
 import type { StepResult } from './step';
 
@@ -8,9 +9,10 @@ interface TakeContext {
   readonly deps: { chain: Pick<MasterChain, 'job' | 'process'>; wallet: Pick<JobWallet, 'address'> };
 }
 
+/** Throws `job/ended-on-chain` when the job is no longer to be had. */
 export async function takeJob({ row, deps: { chain, wallet } }: TakeContext): Promise<StepResult<'preparing'>> {
-  const { state, node } = await chain.job(row.id);
-  const isTaken = state === 'PROCESSING' && node === wallet.address;
-  if (!isTaken) await chain.process(row.id);
+  const standing = await chain.job(row.id);
+  requireWork('preparing', wallet.address, standing);
+  if (!isTakenBy(wallet.address, standing)) await chain.process(row.id);
   return { to: 'training' };
 }

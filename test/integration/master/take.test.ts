@@ -1,0 +1,190 @@
+/** From the plan to the job taken on chain: `process()` locks a deposit, so it must not be lost sight of. */
+
+import { openMasterRig } from '../../support/master-rig';
+import { expectOutcome, PAID, playTimelines, TO_VERIFIED } from '../../support/master-rig-books';
+import { stranger } from '../../support/master-rig-chain';
+
+const done = { history: TO_VERIFIED, mined: PAID };
+const skipped = { history: 'queued claimed preparing skipped', mined: '' };
+const failed = { history: 'queued claimed preparing failed', mined: '' };
+const givenBack = { history: 'queued claimed preparing declining declined', mined: 'process decline' };
+
+describe('fails once', () => {
+  playTimelines([
+    {
+      situation: 'process fails once',
+      outcome: 'taken after 5 s',
+      given: (rig) => rig.fails('chain.process'),
+      ...done,
+    },
+    {
+      situation: 'answer of process is lost',
+      outcome: 'taken once',
+      given: (rig) => rig.losesAnswer('chain.process'),
+      ...done,
+      check: (rig) => expect(rig.faults.count('chain.process')).toBe(1),
+    },
+    {
+      situation: 'reading the chain fails once before process',
+      outcome: 'taken after 5 s',
+      given: (rig) => rig.fails('chain.job'),
+      ...done,
+    },
+    {
+      situation: 'storing that it is taken fails once',
+      outcome: 'taken once',
+      given: (rig) => rig.fails('jobs.move', { after: 1 }),
+      ...done,
+      check: (rig) => expect(rig.faults.count('chain.process')).toBe(1),
+    },
+  ]);
+});
+
+describe('fails for long', () => {
+  playTimelines([
+    {
+      situation: 'process fails 4 times',
+      outcome: 'the fifth attempt goes on',
+      given: (rig) => rig.fails('chain.process', { times: 4 }),
+      ...done,
+    },
+    {
+      situation: 'process fails 5 times',
+      outcome: 'skipped',
+      given: (rig) => rig.fails('chain.process', { times: 5 }),
+      ...skipped,
+      reason: 'chain.process failed',
+      check: (rig) => expect(rig.faults.count('chain.process')).toBe(5),
+    },
+    {
+      situation: 'process is mined, then the chain cannot be read 4 times',
+      outcome: 'given back, not forgotten',
+      given: (rig) => {
+        rig.losesAnswer('chain.process');
+        rig.fails('chain.job', { after: 1, times: 4 });
+      },
+      ...givenBack,
+    },
+    {
+      situation: 'process is mined, then the chain cannot be read for minutes',
+      outcome: 'given back when it can',
+      given: (rig) => {
+        rig.losesAnswer('chain.process');
+        rig.fails('chain.job', { after: 1, times: 40 });
+      },
+      ...givenBack,
+    },
+  ]);
+});
+
+describe('chain says otherwise', () => {
+  playTimelines([
+    {
+      situation: 'canceled before process, and the master hears it',
+      outcome: 'failed',
+      given: (rig) => rig.before('chain.process', () => rig.chain.end(rig.jobId, 'CANCELED')),
+      ...failed,
+      reason: 'CANCELED',
+    },
+    {
+      situation: 'canceled before process, and the master hears nothing',
+      outcome: 'refused, then failed',
+      given: (rig) => {
+        rig.before('chain.process', () => {
+          rig.isDeaf = true;
+          rig.chain.end(rig.jobId, 'CANCELED');
+        });
+      },
+      ...failed,
+      reason: 'CANCELED',
+    },
+    {
+      situation: 'another node was faster, and the master hears it',
+      outcome: 'failed',
+      given: (rig) => rig.before('chain.process', () => rig.chain.takenBy(rig.jobId, stranger)),
+      ...failed,
+      reason: 'PROCESSING',
+    },
+    {
+      situation: 'another node was faster, and the master hears nothing',
+      outcome: 'refused, then failed',
+      given: (rig) => {
+        rig.before('chain.process', () => {
+          rig.isDeaf = true;
+          rig.chain.takenBy(rig.jobId, stranger);
+        });
+      },
+      ...failed,
+      reason: 'PROCESSING',
+    },
+    {
+      situation: 'another node took it and gave it back before process',
+      outcome: 'taken all the same',
+      given: (rig) => {
+        rig.before('chain.process', () => {
+          rig.chain.takenBy(rig.jobId, stranger);
+          rig.chain.giveBack(rig.jobId);
+        });
+      },
+      ...done,
+    },
+  ]);
+});
+
+describe('killed', () => {
+  const points = ['chain.process', 'jobs.move'];
+  playTimelines(
+    points.flatMap((point) =>
+      (['before', 'after'] as const).map((moment) => ({
+        situation: `killed ${moment} ${point}`,
+        outcome: 'taken once and paid once',
+        given: (rig) => rig.killsAt(moment, point, point === 'jobs.move' ? 1 : 0),
+        ...done,
+        starts: 2,
+      })),
+    ),
+  );
+
+  playTimelines([
+    {
+      situation: 'killed after process, then the chain cannot be read 5 times',
+      outcome: 'given back, not forgotten',
+      given: (rig) => {
+        rig.killsAt('after', 'chain.process');
+        rig.fails('chain.job', { after: 1, times: 5 });
+      },
+      ...givenBack,
+      starts: 2,
+    },
+    {
+      situation: 'killed before process, canceled while down',
+      outcome: 'failed',
+      given: (rig) => {
+        rig.killsAt('before', 'chain.process');
+        rig.before('chain.job', () => rig.chain.end(rig.jobId, 'CANCELED'), 1);
+      },
+      ...failed,
+      starts: 2,
+      reason: 'CANCELED',
+    },
+    {
+      situation: 'killed before process, taken by another while down',
+      outcome: 'failed',
+      given: (rig) => {
+        rig.killsAt('before', 'chain.process');
+        rig.before('chain.job', () => rig.chain.takenBy(rig.jobId, stranger), 1);
+      },
+      ...failed,
+      starts: 2,
+      reason: 'PROCESSING',
+    },
+  ]);
+});
+
+test('killed 3 times around process: taken once and paid once', async () => {
+  await using rig = await openMasterRig();
+  rig.killsAt('before', 'chain.process');
+  rig.killsAt('after', 'chain.process');
+  rig.killsAt('before', 'jobs.move', 1);
+  await expectOutcome(rig, { ...done, starts: 4 });
+});

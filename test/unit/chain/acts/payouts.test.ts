@@ -1,3 +1,4 @@
+/** The payout tree checked against OpenZeppelin's own verification, over random lists of shares. */
 import { StandardMerkleTree } from '@openzeppelin/merkle-tree';
 import fc from 'fast-check';
 import { buildPayouts } from '../../../../src/chain/acts/payouts';
@@ -12,7 +13,7 @@ const shares = fc
   .map((list) => list.map((share, index) => ({ ...share, index })));
 
 describe('buildPayouts', () => {
-  test('every index has a proof of its own share, and of no greater one', () => {
+  test('any share list: each index proves its own share and no greater one', () => {
     fc.assert(
       fc.property(shares, (list) => {
         const { root, proofOf } = buildPayouts(list);
@@ -27,7 +28,7 @@ describe('buildPayouts', () => {
     );
   });
 
-  test('the root is bound to everybody and to every amount', () => {
+  test('a share removed or an amount raised: another root', () => {
     fc.assert(
       fc.property(shares, (list) => {
         const { root } = buildPayouts(list);

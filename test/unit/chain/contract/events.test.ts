@@ -1,16 +1,17 @@
-import { Interface, Log, type Provider, zeroPadValue } from 'ethers';
+/** The facts that each contract event decodes to, as one table. */
+import { AbstractProvider, Interface, Log, zeroPadValue } from 'ethers';
 import { coreInterface, decodeEvent } from '../../../../src/chain/contract/events';
 
 const jobId = `0x${'AB'.repeat(16)}`;
-const who = '0x90F79bf6EB2c4f870365E785982E1f101E93b906';
+const account = '0x90F79bf6EB2c4f870365E785982E1f101E93b906';
 const hash = `0x${'cd'.repeat(32)}`;
 
-/** A log as the node would give it. Fields that are not named are zero. */
+/** Returns a log in the form a node sends. Fields without a value are zero. */
 function logOf(abi: Interface, name: string, values: Record<string, unknown>): Log {
   const fragment = abi.getEvent(name);
   if (!fragment) throw new Error(name);
-  const strange = Object.keys(values).filter((key) => !fragment.inputs.some((input) => input.name === key));
-  if (strange.length > 0) throw new Error(`${name} has no ${strange}`);
+  const unknown = Object.keys(values).filter((key) => !fragment.inputs.some((input) => input.name === key));
+  if (unknown.length > 0) throw new Error(`${name} has no ${unknown}`);
   const { data, topics } = abi.encodeEventLog(
     fragment,
     fragment.inputs.map((input) => values[input.name] ?? zeroOf(input.type)),
@@ -23,7 +24,7 @@ function logOf(abi: Interface, name: string, values: Record<string, unknown>): L
     index: 3,
     removed: false,
   };
-  return new Log({ ...place, address: who, data, topics }, undefined as unknown as Provider);
+  return new Log({ ...place, address: account, data, topics }, new AbstractProvider(1));
 }
 
 function zeroOf(type: string): unknown {
@@ -34,13 +35,13 @@ function zeroOf(type: string): unknown {
 
 const decode = (name: string, values: Record<string, unknown>) => decodeEvent(logOf(coreInterface, name, values));
 const at = { jobId: jobId.toLowerCase(), blockNumber: 7, blockHash: hash, txHash: hash, logIndex: 3 };
-const lower = who.toLowerCase();
+const lower = account.toLowerCase();
 
 describe('decodeEvent', () => {
   test.each([
     [
       'JobRequested',
-      { requester: who, fee: 5n, fuelLimit: 1000, deadline: 1_700_000_000, dataset: 'sha256:aa', params: '{}' },
+      { requester: account, fee: 5n, fuelLimit: 1000, deadline: 1_700_000_000, dataset: 'sha256:aa', params: '{}' },
       {
         requester: lower,
         feeWei: 5n,
@@ -52,31 +53,31 @@ describe('decodeEvent', () => {
     ],
     ['JobCanceled', {}, {}],
     ['JobExpired', {}, {}],
-    ['JobProcessing', { node: who }, { node: lower }],
-    ['JobDeclined', { node: who, reopened: true }, { node: lower, reopened: true }],
+    ['JobProcessing', { node: account }, { node: lower }],
+    ['JobDeclined', { node: account, reopened: true }, { node: lower, reopened: true }],
     ['JobTimedOut', {}, {}],
     [
       'JobSubmitted',
-      { node: who, resultHash: hash, payoutRoot: hash, fuelUsed: 12, payout: 34n, result: 'sha256:bb' },
+      { node: account, resultHash: hash, payoutRoot: hash, fuelUsed: 12, payout: 34n, result: 'sha256:bb' },
       { node: lower, resultHash: hash, payoutRoot: hash, fuelUsed: 12n, payoutWei: 34n, result: 'sha256:bb' },
     ],
     ['JobVerified', {}, {}],
     ['JobRejected', {}, {}],
-    ['JobChallenged', { challenger: who }, { challenger: lower }],
+    ['JobChallenged', { challenger: account }, { challenger: lower }],
     ['JobUnwound', {}, {}],
-    ['WorkerPaid', { worker: who, index: 2, amount: 9n }, { worker: lower, index: 2, amountWei: 9n }],
+    ['WorkerPaid', { worker: account, index: 2, amount: 9n }, { worker: lower, index: 2, amountWei: 9n }],
   ])('default: %s', (name, values, facts) => {
     expect(decode(name, { jobId, ...values })).toMatchObject({ type: name, ...at, ...facts });
   });
 
   test.each([
-    ['Deposited', { account: who, from: who, amount: 1n }],
+    ['Deposited', { account: account, from: account, amount: 1n }],
     ['PausedChanged', { paused: true }],
-  ])('when it is %s, it is nothing of a job’s', (name, values) => {
+  ])('%s event: about no job, undefined', (name, values) => {
     expect(decode(name, values)).toBeUndefined();
   });
 
-  test('when it is no event of the contract at all, it is nothing', () => {
+  test('event of another contract: undefined', () => {
     const foreign = new Interface(['event Surprise(uint256 amount)']);
     expect(decodeEvent(logOf(foreign, 'Surprise', { amount: 1n }))).toBeUndefined();
   });

@@ -1,3 +1,4 @@
+/** Raw logs decoded without ethers: equal to what ethers reads, and refused when malformed. */
 import { Interface, type ParamType, toQuantity } from 'ethers';
 import fc from 'fast-check';
 import { readEvent } from '../../../../src/chain/contract/event-reader';
@@ -8,7 +9,7 @@ import { errorCode } from '../../../../src/lib/errors';
 
 const hash = `0x${'cd'.repeat(32)}`;
 const jobId = `0x${'ab'.repeat(16)}`;
-const who = `0x${'12'.repeat(20)}`;
+const account = `0x${'12'.repeat(20)}`;
 const place = { txHash: hash, logIndex: 3 };
 
 const names = emethCoreAbi.flatMap((item) => (item.type === 'event' ? [item.name] : []));
@@ -20,14 +21,14 @@ function eventOf(name: string) {
   return fragment;
 }
 
-/** A log as eth_getLogs answers it. */
+/** Returns a log in the form of an eth_getLogs answer. */
 function rawLog(name: string, values: readonly unknown[], abi = coreInterface): RawLog {
   const fragment = abi.getEvent(name);
   if (!fragment) throw new Error(name);
   const { data, topics } = abi.encodeEventLog(fragment, values);
   const at = { blockNumber: '0x7', blockHash: hash, transactionHash: hash, logIndex: '0x3' };
-  // What ethers' types say may be null never is: a topic of an indexed value.
-  return { ...at, address: who, data, topics: topics as string[] };
+  // ethers' types allow a null topic, but the topic of an indexed value never is.
+  return { ...at, address: account, data, topics: topics as string[] };
 }
 
 const bytesOf = (size: number) =>
@@ -50,7 +51,7 @@ const anyEvent = fc
     fc.tuple(...eventOf(name).inputs.map(anyOf)).map((values) => ({ name, values, log: rawLog(name, values) })),
   );
 
-/** How ethers reads it, with addresses as we write them. */
+/** Returns the event as ethers parses it, with addresses in lower case. */
 function asEthersReads(log: RawLog) {
   const parsed = coreInterface.parseLog(log);
   if (!parsed) throw new Error('ethers does not know the event');
@@ -61,7 +62,7 @@ function asEthersReads(log: RawLog) {
   return { type: parsed.name, args: Object.fromEntries(args) };
 }
 
-/** What becomes of a log: an event, nothing, or the code of the error. */
+/** Returns whether a log decodes to an event or to nothing, or the code of the error it is refused with. */
 function outcome(log: RawLog): string {
   try {
     return decodeLog(log) ? 'event' : 'nothing';
@@ -72,10 +73,10 @@ function outcome(log: RawLog): string {
 
 const replaceAt = (text: string, index: number, by: string) =>
   text.slice(0, index) + by + text.slice(index + by.length);
-const wordOf = (value: bigint) => value.toString(16).padStart(64, '0');
+const hexWordOf = (value: bigint) => value.toString(16).padStart(64, '0');
 
 describe('readEvent', () => {
-  test('reads every field as ethers does', () => {
+  test('any event: every field reads as ethers reads it', () => {
     fc.assert(
       fc.property(anyEvent, ({ log }) => {
         expect(readEvent(log, place)).toEqual(asEthersReads(log));
@@ -84,7 +85,7 @@ describe('readEvent', () => {
     );
   });
 
-  test.each(readable)('when it is %s, it is read whatever the highest and the lowest values', (name) => {
+  test.each(readable)('%s with extreme values: reads as ethers reads it', (name) => {
     const { inputs } = eventOf(name);
     for (const isHigh of [false, true]) {
       const log = rawLog(
@@ -95,7 +96,7 @@ describe('readEvent', () => {
     }
   });
 
-  test('when it carries a struct, it is left out', () => {
+  test('event with a struct: undefined', () => {
     const [terms] = coreInterface.getEvent('TermsChanged')?.inputs.slice(1) ?? [];
     const log = rawLog('TermsChanged', [1, terms?.components?.map(() => 1) ?? []]);
     expect(readEvent(log, place)).toBeUndefined();
@@ -130,45 +131,45 @@ describe('decodeLog', () => {
     });
   });
 
-  test('when the hex is in capitals, it is the same event', () => {
+  test('hex in capitals: the same event', () => {
     const upper = (hex: string) => `0x${hex.slice(2).toUpperCase()}`;
-    const log = rawLog('JobChallenged', [jobId, who, 2n ** 256n - 1n]);
-    const shouted = { ...log, data: upper(log.data), topics: log.topics.map(upper) };
-    expect(decodeLog(shouted)).toEqual(decodeLog(log));
+    const log = rawLog('JobChallenged', [jobId, account, 2n ** 256n - 1n]);
+    const capitals = { ...log, data: upper(log.data), topics: log.topics.map(upper) };
+    expect(decodeLog(capitals)).toEqual(decodeLog(log));
   });
 
-  test('when a requester wrote what is no UTF-8, it is replaced and not refused', () => {
+  test('invalid UTF-8 in a string: replaced, the log is not refused', () => {
     const log = submitted('aaaa');
     const data = log.data.replace('61616161', '61ff6180');
     expect(decodeLog({ ...log, data })).toMatchObject({ result: 'a\ufffda\ufffd' });
   });
 
-  test('when it is not about a job, it is nothing', () => {
-    expect(decodeLog(rawLog('Deposited', [who, who, 1n]))).toBeUndefined();
+  test('event about no job: undefined', () => {
+    expect(decodeLog(rawLog('Deposited', [account, account, 1n]))).toBeUndefined();
     expect(decodeLog(rawLog('Surprise', [1n], new Interface(['event Surprise(uint256 amount)'])))).toBeUndefined();
     expect(decodeLog({ ...canceled, topics: [] })).toBeUndefined();
   });
 
   test.each<[string, Partial<Record<keyof RawLog, unknown>>]>([
-    ['a pending one', { blockNumber: null }],
-    ['without a log index', { logIndex: undefined }],
-    ['with a log index of 2^64', { logIndex: toQuantity(2n ** 64n) }],
-    ['without a block hash', { blockHash: null }],
-    ['with half a transaction hash', { transactionHash: hash.slice(0, 34) }],
-    ['without topics', { topics: null }],
-    ['with topics that are numbers', { topics: [1, 2] }],
-    ['with a topic too many', { topics: [...canceled.topics, hash] }],
-    ['with a topic too few', { topics: canceled.topics.slice(0, 1) }],
-    ['with a job id of more than 16 bytes', { topics: [canceled.topics[0], hash] }],
-    ['without data', { data: '0x' }],
-    ['with data of half a word', { data: canceled.data.slice(0, -2) }],
-    ['with data that is no hex', { data: `${canceled.data.slice(0, -1)}g` }],
-    ['with no data field', { data: undefined }],
-  ])('when it is %s, it is refused', (_, changes) => {
+    ['a pending block', { blockNumber: null }],
+    ['no log index', { logIndex: undefined }],
+    ['a log index of 2^64', { logIndex: toQuantity(2n ** 64n) }],
+    ['no block hash', { blockHash: null }],
+    ['half a transaction hash', { transactionHash: hash.slice(0, 34) }],
+    ['no topics', { topics: null }],
+    ['numbers as topics', { topics: [1, 2] }],
+    ['a topic too many', { topics: [...canceled.topics, hash] }],
+    ['a topic too few', { topics: canceled.topics.slice(0, 1) }],
+    ['a job id of more than 16 bytes', { topics: [canceled.topics[0], hash] }],
+    ['empty data', { data: '0x' }],
+    ['data one byte short', { data: canceled.data.slice(0, -2) }],
+    ['data that is not hex', { data: `${canceled.data.slice(0, -1)}g` }],
+    ['no data field', { data: undefined }],
+  ])('log with %s: refused', (_, changes) => {
     expect(outcome({ ...canceled, ...changes } as RawLog)).toBe('chain/bad-log');
   });
 
-  test('when it is refused, the error names transaction and log', () => {
+  test('refused log: the error names its transaction and index', () => {
     expect(() => decodeLog({ ...canceled, data: '0x' })).toThrow(
       expect.objectContaining({ detail: { code: 'chain/bad-log', txHash: hash, logIndex: 3 } }),
     );
@@ -178,32 +179,29 @@ describe('decodeLog', () => {
     ['the head', 0n],
     ['the end', 2n ** 20n],
     ['the farthest', 2n ** 256n - 1n],
-  ])('when a string is said to be at %s, it is refused', (_, offset) => {
+  ])('string offset at %s: refused', (_, offset) => {
     const log = submitted('sha256:bb');
     const word = inputs.filter((input) => !input.indexed).findIndex(({ type }) => type === 'string');
-    expect(outcome({ ...log, data: replaceAt(log.data, 2 + 64 * word, wordOf(offset)) })).toBe('chain/bad-log');
+    expect(outcome({ ...log, data: replaceAt(log.data, 2 + 64 * word, hexWordOf(offset)) })).toBe('chain/bad-log');
   });
 
-  test.each([[33n], [2n ** 53n], [2n ** 256n - 1n]])(
-    'when a string is said to be %s bytes long, it is refused',
-    (length) => {
-      const log = submitted('sha256:bb');
-      expect(outcome({ ...log, data: replaceAt(log.data, log.data.length - 128, wordOf(length)) })).toBe(
-        'chain/bad-log',
-      );
-    },
-  );
+  test.each([[33n], [2n ** 53n], [2n ** 256n - 1n]])('string length of %s bytes: refused', (length) => {
+    const log = submitted('sha256:bb');
+    expect(outcome({ ...log, data: replaceAt(log.data, log.data.length - 128, hexWordOf(length)) })).toBe(
+      'chain/bad-log',
+    );
+  });
 
   test.each([
-    ['an address', 'RegistryChanged', [who]],
+    ['an address', 'RegistryChanged', [account]],
     ['a bool', 'PausedChanged', [true]],
     ['a number', 'DefaultAdminDelayChangeScheduled', [1n, 2n]],
-  ])('when %s is too wide, it is refused', (_, name, values) => {
+  ])('%s that is too wide: refused', (_, name, values) => {
     const log = rawLog(name, values);
     expect(outcome({ ...log, data: replaceAt(log.data, 2, 'ff') })).toBe('chain/bad-log');
   });
 
-  test('whatever is cut off or flipped, it is an event, nothing or refused', () => {
+  test('any cut or flipped bit: an event, undefined or chain/bad-log', () => {
     const damage = fc.record({
       cut: fc.double({ min: 0, max: 1, noNaN: true }),
       at: fc.nat(),

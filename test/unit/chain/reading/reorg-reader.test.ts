@@ -1,3 +1,4 @@
+/** The tentative reader over a source whose block reads sometimes fail, without nodes. */
 import { type ChainHeader, Disagreement } from '../../../../src/chain/reading/log-source';
 import { ReorgReader, type TentativeBatch } from '../../../../src/chain/reading/reorg-reader';
 import { silentLogger } from '../../../../src/lib/logger';
@@ -11,14 +12,14 @@ const block = (number: number): ChainHeader => ({
   logsBloom: '0x',
 });
 
-/** A reader of blocks 0 to `HEAD`, of which `isTroubled` says by number and count of readings which cannot be read. */
-function openReader(isTroubled: (number: number, reading: number) => boolean) {
+/** Opens a reader of blocks 0 to `HEAD`; `isUnreadable` decides by block number and count of readings which reads fail. */
+function openReader(isUnreadable: (number: number, reading: number) => boolean) {
   let readings = 0;
   const batches: TentativeBatch[] = [];
   const source = { head: async () => block(HEAD), block: async (number: number) => block(number) };
   const blockEvents = async ({ number }: ChainHeader) => {
     readings += 1;
-    if (isTroubled(number, readings)) throw new Disagreement(`Nodes do not agree about block ${number}`);
+    if (isUnreadable(number, readings)) throw new Disagreement(`Nodes do not agree about block ${number}`);
     return [];
   };
   const tentative = new ReorgReader(undefined, 0, {
@@ -30,16 +31,16 @@ function openReader(isTroubled: (number: number, reading: number) => boolean) {
   return { step: () => tentative.step(undefined), batches };
 }
 
-test('when a node troubles every longer reading: what was read before counts, and the head is reached', async () => {
+test('every longer reading fails: blocks read before count, the head is reached', async () => {
   const { step, batches } = openReader((_number, reading) => reading % 8 === 0);
   const steps: unknown[] = [];
   while (steps.at(-1) !== true && steps.length < 20) steps.push(await step().catch((error) => error));
   expect(batches.map(({ from }) => from)).toEqual([0, 7, 14, 21, 28, 35]);
   expect(batches.at(-1)?.cursor).toEqual({ number: HEAD, hash: hash(HEAD) });
-  expect(steps.filter((told) => told instanceof Disagreement)).toEqual([]);
+  expect(steps.filter((outcome) => outcome instanceof Disagreement)).toEqual([]);
 });
 
-test('throws what troubles the first block', async () => {
+test('first block unreadable: throws its error', async () => {
   const { step, batches } = openReader((number) => number === 3);
   expect(await step()).toBe(false);
   await expect(step()).rejects.toThrow(Disagreement);

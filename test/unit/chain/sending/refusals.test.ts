@@ -1,3 +1,4 @@
+/** The sentences for contract errors: one for every known error, with amounts and times spelled out. */
 import { type ErrorFragment, encodeBytes32String, Interface } from 'ethers';
 import { emethCoreAbi } from '../../../../src/chain/generated/emeth-core';
 import { emethTokenAbi } from '../../../../src/chain/generated/emeth-token';
@@ -15,15 +16,15 @@ const sample = (type: string) => {
   return type === 'bytes16' ? `0x${'cd'.repeat(16)}` : '1';
 };
 
-test.each(knownRefusals)('%s is an error of a contract, and its sentence is whole', (name) => {
+test.each(knownRefusals)('%s: an error of a contract, with a complete sentence', (name) => {
   const { inputs } = errors.get(name) ?? { inputs: undefined };
   expect(inputs).toBeDefined();
-  const said = refusalInWords(name, inputs?.map(({ type }) => sample(type)) ?? []);
-  expect(said).toContain(`(${name})`);
-  expect(said).not.toMatch(/undefined|NaN/);
+  const sentence = refusalInWords(name, inputs?.map(({ type }) => sample(type)) ?? []);
+  expect(sentence).toContain(`(${name})`);
+  expect(sentence).not.toMatch(/undefined|NaN/);
 });
 
-test('amounts are told in EMT and times as dates', () => {
+test('amounts and times: shown in EMT and as dates', () => {
   expect(refusalInWords('EmethCore_FeeTooLow', ['500000000000000000', '1000000000000000000'])).toBe(
     'a fee of 0.5 EMT is below the least of 1 EMT; offer more (EmethCore_FeeTooLow)',
   );
@@ -32,7 +33,7 @@ test('amounts are told in EMT and times as dates', () => {
   );
 });
 
-test('any other error is told by name and arguments', () => {
+test('any other error: shown by name and arguments', () => {
   expect(refusalInWords('Some_Other', ['1', '2'])).toBe('Some_Other(1, 2)');
   expect(refusalInWords('Some_Other', [])).toBe('Some_Other');
 });

@@ -1,3 +1,4 @@
+/** Keys from every source the configuration allows, and EIP-712 signatures recovered or refused. */
 import { chmod, writeFile } from 'node:fs/promises';
 import { Wallet as EthersWallet } from 'ethers';
 import { newAccount, openWallet, recoverTyped } from '../../../../src/chain/sending/wallet';
@@ -23,14 +24,14 @@ describe('openWallet', () => {
     expect(wallet.address).toBe(new EthersWallet(key).address.toLowerCase());
   });
 
-  test('when the key is in a file, ignores what surrounds it', async () => {
+  test('key in a file: surrounding whitespace is ignored', async () => {
     await using scratch = await openScratch();
     const privateKeyFile = await secret(scratch.file('key'), ` ${key}\n`);
     const wallet = await openWallet({ privateKeyFile }, 1);
     expect(wallet.address).toBe(new EthersWallet(key).address.toLowerCase());
   });
 
-  test('when the key is in a keystore, opens it with its password only', async () => {
+  test('key in a keystore: opens only with its password', async () => {
     await using scratch = await openScratch();
     const account = await newAccount('correct horse');
     const keystore = await secret(scratch.file('account.json'), account.keystore ?? '');
@@ -42,7 +43,7 @@ describe('openWallet', () => {
     await expect(opening).rejects.toMatchObject({ detail: { code: 'wallet/wrong-password', path: keystore } });
   });
 
-  test.each([0o640, 0o604, 0o644])('throws wallet/exposed for a file of mode %i', async (mode) => {
+  test.each([0o640, 0o604, 0o644])('key file of mode %i: throws wallet/exposed', async (mode) => {
     await using scratch = await openScratch();
     const privateKeyFile = await secret(scratch.file('key'), key);
     await chmod(privateKeyFile, mode);
@@ -53,13 +54,13 @@ describe('openWallet', () => {
     });
   });
 
-  test('throws wallet/unreadable for a file that is not there', async () => {
+  test('key file missing: throws wallet/unreadable', async () => {
     const opening = openWallet({ privateKeyFile: '/nowhere/key' }, 1);
     await expect(opening).rejects.toMatchObject({ detail: { code: 'wallet/unreadable', path: '/nowhere/key' } });
   });
 
   test.each(['', '0x12', 'zz'.repeat(32), '00'.repeat(32)])(
-    'throws wallet/bad-key for %j and does not repeat it',
+    'key %j: throws wallet/bad-key without repeating the key',
     async (bad) => {
       const error = await openWallet({ privateKey: bad }, 1).catch((thrown: unknown) => thrown);
       expect(error).toMatchObject({ code: 'wallet/bad-key' });
@@ -68,16 +69,13 @@ describe('openWallet', () => {
     },
   );
 
-  test.each([...devKeys])(
-    'throws wallet/public-key for a key everybody knows on a chain that counts',
-    async (privateKey) => {
-      await expect(openWallet({ privateKey }, 1)).rejects.toMatchObject({
-        detail: { code: 'wallet/public-key', chainId: 1 },
-      });
-      await expect(openWallet({ privateKey }, 31337)).resolves.toBeDefined();
-      await expect(openWallet({ privateKey }, 1337)).resolves.toBeDefined();
-    },
-  );
+  test.each([...devKeys])('development key on a real chain: throws wallet/public-key', async (privateKey) => {
+    await expect(openWallet({ privateKey }, 1)).rejects.toMatchObject({
+      detail: { code: 'wallet/public-key', chainId: 1 },
+    });
+    await expect(openWallet({ privateKey }, 31337)).resolves.toBeDefined();
+    await expect(openWallet({ privateKey }, 1337)).resolves.toBeDefined();
+  });
 });
 
 describe('signTyped and recoverTyped', () => {
@@ -91,20 +89,17 @@ describe('signTyped and recoverTyped', () => {
     ['another chain', 6, 'Emeth', value],
     ['another domain', 5, 'Emath', value],
     ['another value', 5, 'Emeth', { to: `0x${'ac'.repeat(20)}` }],
-  ])('when it is for %s, it is not the signer that is recovered', async (_name, chainId, domain, other) => {
+  ])('signature for %s: another address than the signer is recovered', async (_name, chainId, domain, other) => {
     const wallet = await openWallet({ privateKey: key }, 5);
     const signature = await wallet.signTyped('Emeth', types, value);
     expect(recoverTyped(chainId, domain, types, other, signature)).not.toBe(wallet.address);
   });
 
-  test.each(['', '0x', 'nonsense', `0x${'ff'.repeat(65)}`])(
-    'when the signature is %j, nobody is recovered',
-    (signature) => {
-      expect(recoverTyped(5, 'Emeth', types, value, signature)).toBeUndefined();
-    },
-  );
+  test.each(['', '0x', 'nonsense', `0x${'ff'.repeat(65)}`])('signature %j: undefined', (signature) => {
+    expect(recoverTyped(5, 'Emeth', types, value, signature)).toBeUndefined();
+  });
 
-  test('when signed for a contract, it does not count without it', async () => {
+  test('signature bound to a contract: does not count without the contract', async () => {
     const wallet = await openWallet({ privateKey: key }, 5);
     const contract = { name: 'Emeth', address: wallet.address };
     const signature = await wallet.signFor(contract, types, value);

@@ -1,148 +1,205 @@
-import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
+/** What becomes of an open round when its workers come, commit, fail or leave. */
 import { AppError } from '../../../src/lib/errors';
-import { silentLogger } from '../../../src/lib/logger';
-import { Mailbox } from '../../../src/lib/mailbox';
 import { cut } from '../../../src/link/errors';
+import type { Peer } from '../../../src/link/server';
 import type { JobContext } from '../../../src/master/job-context';
 import type { JobEvent } from '../../../src/master/job-events';
+import { grantRound } from '../../../src/master/leases';
 import { handleEvent } from '../../../src/master/round-events';
-import { type LiveLease, RoundState } from '../../../src/master/round-state';
-import type { MasterMessageIn } from '../../../src/protocol/link';
+import type { LiveLease, RoundState } from '../../../src/master/round-state';
+import type { MasterMessageIn, WorkerMessage } from '../../../src/protocol/link';
+import { BLOCK_TOKENS, UNSOUND } from '../../support/master-rig-child';
+import { settled } from '../../support/stepped-clock';
+import { openTestJob, type TestJob } from '../../support/test-job';
 import { commit } from '../../support/worker-messages';
 
-const worker = Address.parse(`0x${'1'.repeat(40)}`);
-const turn = () => new Promise((resolve) => setImmediate(resolve));
+type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
 
-/** A round with one lease of four blocks, whose update is fetched as the test says. */
-function openRound() {
-  const lease: LiveLease = { leaseId: 'a', worker, start: 0, end: 4, grantedAtMs: 0, state: 'running' };
-  const round = new RoundState(0, 'theta' as Sha256, 60_000);
-  round.add(lease);
-  const sent: MasterMessageIn[] = [];
-  const fetches: { resolve(): void; reject(error: Error): void }[] = [];
-  const desk = { isThere: true, isSound: true };
-  const pull = () => new Promise<void>((resolve, reject) => void fetches.push({ resolve, reject }));
-  const mailbox = new Mailbox<JobEvent>();
-  const job = {
-    jobId: JobId.parse(`0x${'2'.repeat(32)}`),
-    plan: { prepared: { blockTokens: 64 }, parameters: 1 },
-    mailbox,
-    members: new Map(),
-    signal: new AbortController().signal,
-    coordinator: { run: async () => ({ ok: desk.isSound }) },
-    deps: {
-      fleet: {
-        peer: () => (desk.isThere ? { pull } : undefined),
-        send: (_worker: Address, message: MasterMessageIn) => void sent.push(message),
-        recordSpeed: () => undefined,
-      },
-      store: {
-        ledger: { commit: async () => 'committed', release: async () => undefined },
-        workers: { addStrike: async () => 1 },
-      },
-      blobs: { path: () => 'update' },
-      clock: { now: () => 1000 },
-      logger: silentLogger,
-    },
-  } as unknown as JobContext;
-  const handle = (event: JobEvent) => handleEvent(job, round, event);
-  return {
-    lease,
-    desk,
-    fetches,
-    verdicts: () => sent.filter(({ type }) => type === 'update.verdict'),
-    unsettled: () => round.unsettled(),
-    handle,
-    commit: () => handle({ type: 'message', worker, message: commit('a') }),
-    comeBack: () => handle({ type: 'join', worker, held: { jobId: job.jobId, leaseId: 'a' } }),
-    async takeCollected() {
-      const event = await mailbox.next(1000, job.signal);
-      if (event) await handle(event);
-    },
+let rig: TestJob;
+let job: JobContext;
+let round: RoundState;
+let lease: LiveLease;
+let peer: Peer;
+let sent: MasterMessageIn[];
+/** Fetches of updates that the master has begun, each ended by the test. */
+let fetches: { resolve(): void; reject(error: Error): void }[];
+
+/** A round with one lease, whose worker does what the test says. */
+beforeEach(async () => {
+  rig = await openTestJob();
+  job = rig.job;
+  const [worker] = rig.workers;
+  worker!.fates.push('is silent');
+  await rig.gather();
+  round = (await grantRound(job))!;
+  lease = [...round.leases.values()][0]!;
+  worker!.leave();
+  sent = [];
+  fetches = [];
+  comeBack();
+  await handleNext();
+  await handleNext();
+});
+afterEach(() => rig[Symbol.asyncDispose]());
+
+const handle = (event: JobEvent) => handleEvent(job, round, event);
+const say = (message: WorkerMessage) => handle({ type: 'message', worker: lease.worker, message });
+async function handleNext(): Promise<void> {
+  const event = await job.mailbox.next(0, job.signal);
+  if (event) await handle(event);
+}
+
+/** The worker connects again, with the lease it holds. */
+function comeBack(holds = true): void {
+  const held = holds ? { jobId: job.jobId, leaseId: lease.leaseId } : undefined;
+  peer = {
+    address: lease.worker,
+    offer: { version: '0', devices: [], powerCapacity: 50, held },
+    ip: '127.0.0.1',
+    session: '',
+    connectedAtMs: 0,
+    send: (message) => void sent.push(message),
+    pull: () => new Promise((resolve, reject) => void fetches.push({ resolve, reject })),
+    close: () => undefined,
   };
+  rig.fleet.onConnect(peer);
 }
 
-/** Ends the fetch of this commit, which is then the one that counts. */
-async function expectAccepted(round: ReturnType<typeof openRound>, commit: number): Promise<void> {
-  round.fetches[commit]?.resolve();
-  await round.takeCollected();
-  expect(round.lease.state).toBe('ready');
-  expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+/** The worker commits an update of this text, which the master can fetch. */
+async function commits(text = 'update'): Promise<Commit> {
+  const update = await job.deps.blobs.addBytes(Buffer.from(text));
+  const message: Commit = { ...commit(lease.leaseId), update, tokens: (lease.end - lease.start) * BLOCK_TOKENS };
+  await say(message);
+  return message;
 }
 
-test('default: what is committed is fetched and accepted', async () => {
-  const round = openRound();
-  await round.commit();
-  round.fetches[0]?.resolve();
-  await round.takeCollected();
-  expect(round.lease).toMatchObject({ state: 'ready', work: { update: commit('a').update } });
-  expect(round.verdicts()).toMatchObject([{ accepted: true }]);
+const verdicts = () => sent.filter(({ type }) => type === 'update.verdict');
+
+test('update committed and fetched: accepted', async () => {
+  const message = await commits();
+  fetches[0]?.resolve();
+  await handleNext();
+  expect(lease).toMatchObject({ state: 'ready', work: { update: message.update } });
+  expect(verdicts()).toMatchObject([{ accepted: true }]);
 });
 
-test('when the worker is gone before its update is fetched: it may come back with it', async () => {
-  const round = openRound();
-  round.desk.isThere = false;
-  await round.commit();
-  await turn();
-  expect(round.lease).toMatchObject({ state: 'running', awaySinceMs: 1000 });
-  expect(round.verdicts()).toEqual([]);
+test('worker gone before the fetch: it may come back with its update', async () => {
+  rig.fleet.onClose(peer, 'cut');
+  await commits();
+  await settled();
+  expect(lease).toMatchObject({ state: 'running', awaySinceMs: job.deps.clock.now() });
+  expect(verdicts()).toEqual([]);
 });
 
-test('when the worker gives the lease up before its fetch is cut: it stays lost', async () => {
-  const round = openRound();
-  await round.commit();
-  const failed = { type: 'lease.failed', leaseId: 'a', code: 'train/oom', reason: 'out of memory' } as const;
-  await round.handle({ type: 'message', worker, message: failed });
-  round.fetches[0]?.reject(cut('replaced'));
-  await turn();
-  expect(round.lease.state).toBe('lost');
+test('lease given up during the fetch: it stays lost', async () => {
+  await commits();
+  await say({ type: 'lease.failed', leaseId: lease.leaseId, code: 'train/oom', reason: 'out of memory' });
+  fetches[0]?.reject(cut('replaced'));
+  await settled();
+  expect(lease.state).toBe('lost');
   expect(round.unsettled()).toEqual([]);
 });
 
-test('when the worker is back before the fetch that its going cut has ended: its second commit counts', async () => {
-  const round = openRound();
-  await round.commit();
-  await round.comeBack();
-  await round.commit();
-  round.fetches[0]?.reject(cut('replaced'));
-  await turn();
-  expect(round.lease.state).toBe('collecting');
-  await expectAccepted(round, 1);
+test('reconnect during fetch: second commit counts', async () => {
+  await commits();
+  comeBack();
+  await handleNext();
+  await commits();
+  fetches[0]?.reject(cut('replaced'));
+  await settled();
+  expect(lease.state).toBe('collecting');
+  fetches[1]?.resolve();
+  await handleNext();
+  expect(lease.state).toBe('ready');
+  expect(verdicts()).toMatchObject([{ accepted: true }]);
 });
 
-test('when the first commit was judged while the second was waiting: only the second one’s verdict counts', async () => {
-  const round = openRound();
-  await round.commit();
-  round.desk.isSound = false;
-  round.fetches[0]?.resolve();
-  await turn();
-  await round.comeBack();
-  await round.commit();
-  await round.takeCollected();
-  expect(round.lease.state).toBe('collecting');
-  expect(round.verdicts()).toEqual([]);
-  round.desk.isSound = true;
-  await expectAccepted(round, 1);
+test('first commit refused while the second waits: only the second verdict counts', async () => {
+  await commits(UNSOUND);
+  fetches[0]?.resolve();
+  await settled();
+  await handle({ type: 'join', worker: lease.worker, held: { jobId: job.jobId, leaseId: lease.leaseId } });
+  await commits();
+  await handleNext();
+  expect(lease.state).toBe('collecting');
+  expect(verdicts()).toEqual([]);
+  fetches[1]?.resolve();
+  await handleNext();
+  expect(lease.state).toBe('ready');
+  expect(verdicts()).toMatchObject([{ accepted: true }]);
 });
 
-test('when the fetch of the first commit failed while the second was waiting: the second one’s goes on', async () => {
-  const round = openRound();
-  await round.commit();
-  round.fetches[0]?.reject(new AppError({ code: 'blobs/hash-mismatch' }, 'The update is another one.'));
-  await turn();
-  await round.comeBack();
-  await round.commit();
-  await round.takeCollected();
-  expect(round.lease.state).toBe('collecting');
-  expect(round.verdicts()).toEqual([]);
+test('first fetch failed while the second waits: the second goes on', async () => {
+  await commits();
+  fetches[0]?.reject(new AppError({ code: 'blobs/hash-mismatch' }, 'The update is another one.'));
+  await settled();
+  await handle({ type: 'join', worker: lease.worker, held: { jobId: job.jobId, leaseId: lease.leaseId } });
+  await commits();
+  await handleNext();
+  expect(lease.state).toBe('collecting');
+  expect(verdicts()).toEqual([]);
 });
 
-test('when an update is not what was promised: rejected, and its lease is lost', async () => {
-  const round = openRound();
-  await round.commit();
-  round.fetches[0]?.reject(new AppError({ code: 'blobs/hash-mismatch' }, 'The update is another one.'));
-  await turn();
-  await round.takeCollected();
-  expect(round.lease.state).toBe('lost');
-  expect(round.verdicts()).toMatchObject([{ accepted: false, reason: 'The update is another one.' }]);
+test('update has another hash: rejected, lease lost, worker struck', async () => {
+  await commits();
+  fetches[0]?.reject(new AppError({ code: 'blobs/hash-mismatch' }, 'The update is another one.'));
+  await handleNext();
+  expect(lease.state).toBe('lost');
+  expect(verdicts()).toMatchObject([{ accepted: false, reason: 'The update is another one.' }]);
+  expect(await rig.store.workers.addStrike(lease.worker, 'another')).toBe(2);
+});
+
+test('third strike: the worker is taken off the job', async () => {
+  for (const reason of ['first', 'second']) await rig.store.workers.addStrike(lease.worker, reason);
+  await commits(UNSOUND);
+  fetches[0]?.resolve();
+  await handleNext();
+  expect(job.dismissed).toEqual(new Set([lease.worker]));
+  expect(job.members.has(lease.worker)).toBe(false);
+  expect(sent.at(-1)).toMatchObject({ type: 'job.close' });
+});
+
+test.each([
+  ['more tokens than the lease has', { tokens: 1 }, /claims 1 tokens/],
+  ['more bytes than the model has', { update: { ...commit('a').update, bytes: 1e9 } }, /has 1000000000 bytes/],
+])('commit claims %s: rejected without a fetch', async (_claim, changes, reason) => {
+  const tokens = (lease.end - lease.start) * BLOCK_TOKENS;
+  await say({ ...commit(lease.leaseId), tokens, ...changes });
+  await handleNext();
+  expect(fetches).toEqual([]);
+  expect(verdicts()).toMatchObject([{ accepted: false, reason: expect.stringMatching(reason) }]);
+});
+
+test('commit repeated after its verdict: the verdict is repeated', async () => {
+  await commits();
+  fetches[0]?.resolve();
+  await handleNext();
+  await commits();
+  expect(verdicts()).toMatchObject([{ accepted: true }, { accepted: true }]);
+  expect(fetches).toHaveLength(1);
+});
+
+test('commit for a lease of another round: refused', async () => {
+  await say(commit('unknown'));
+  expect(verdicts()).toMatchObject([{ accepted: false, reason: 'the round of this lease is closed' }]);
+});
+
+test('worker returns without its lease: the blocks go to others at once', async () => {
+  comeBack(false);
+  await handleNext();
+  expect(lease.state).toBe('lost');
+  expect(await rig.store.ledger.available(job.jobId)).toBe(16);
+});
+
+test('worker expelled: no member any more, its lease is lost', async () => {
+  rig.fleet.expel(lease.worker, 'out');
+  await handleNext();
+  expect(job.members.has(lease.worker)).toBe(false);
+  expect(lease.state).toBe('lost');
+});
+
+test('worker cannot do the job: dismissed, and not asked again', async () => {
+  await say({ type: 'job.failed', jobId: job.jobId, code: 'train/oom', reason: 'out of memory' });
+  expect(job.dismissed.has(lease.worker)).toBe(true);
+  expect(rig.fleet.idle()).toMatchObject([{ address: lease.worker }]);
 });

@@ -1,3 +1,4 @@
+/** Starts anvil, the local chain of the demo and the tests. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { AppError } from '../lib/errors';
 
-export type AnvilError = { code: 'runner/anvil-failed'; words: string };
+export type AnvilError = { code: 'runner/anvil-failed'; output: string };
 
 /** A throw-away Ethereum chain on loopback. */
 export interface Anvil extends AsyncDisposable {
@@ -14,7 +15,7 @@ export interface Anvil extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Keys of anvil's first accounts: public knowledge, good for a chain nobody else sees and for nothing else. */
+/** Keys of anvil's first accounts. They are public, so use them on a private chain only. */
 export const devKeys = [
   '0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80',
   '0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d',
@@ -24,7 +25,7 @@ export const devKeys = [
   '0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba',
 ] as const;
 
-/** The binary that npm installed for this platform. */
+/** Returns the path of the binary that npm installed for this platform. */
 function findAnvil(): string {
   const cpu = process.arch === 'arm64' ? 'arm64' : 'amd64';
   const name = `@foundry-rs/anvil-${process.platform}-${cpu}/package.json`;
@@ -37,12 +38,14 @@ function findAnvil(): string {
 }
 
 /**
- * A shell that runs its arguments and kills them when its stdin ends, which it does however our process ends: anvil by itself
- * would outlive us.
+ * A shell script that runs its arguments and kills them when its stdin ends. Stdin ends however this process
+ * ends; anvil started directly would outlive it.
  */
 const KEEPER = '"$@" & exec >/dev/null 2>&1; read -r line; kill -9 $!; wait';
 
-/** Starts anvil on a free port (or the one given); a block a transaction unless `blockTimeS` is set. */
+/**
+ * Starts anvil on a free port or the given one. Every transaction makes a block unless `blockTimeS` is set.
+ */
 export async function startAnvil(options: { port?: number; blockTimeS?: number } = {}): Promise<Anvil> {
   const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--no-cors'];
   if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS));
@@ -67,20 +70,20 @@ export async function startAnvil(options: { port?: number; blockTimeS?: number }
 }
 
 async function listeningPort(child: ChildProcess & { stdout: Readable; stderr: Readable }) {
-  const words: string[] = [];
-  const saidAll = finished(child.stderr).catch(() => undefined);
-  child.stderr.on('data', (chunk) => words.push(String(chunk)));
-  child.once('error', (error) => words.push(error.message));
+  const output: string[] = [];
+  const errorsRead = finished(child.stderr).catch(() => undefined);
+  child.stderr.on('data', (chunk) => output.push(String(chunk)));
+  child.once('error', (error) => output.push(error.message));
   for await (const line of createInterface({ input: child.stdout })) {
     const match = /Listening on 127\.0\.0\.1:(\d+)/.exec(line);
     if (match) return Number(match[1]);
-    words.push(line);
+    output.push(line);
   }
-  // The end of the one stream may be read before what came first on the other.
-  await saidAll;
-  const said = words.join('\n').trim().slice(-500);
+  // stdout may end before all of stderr is read.
+  await errorsRead;
+  const said = output.join('\n').trim().slice(-500);
   throw new AppError<AnvilError>(
-    { code: 'runner/anvil-failed', words: said },
+    { code: 'runner/anvil-failed', output: said },
     `The local chain did not start: ${said}`,
   );
 }

@@ -1,11 +1,12 @@
+/** The log file of a Python child, bounded in size. */
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 const MAX_BYTES = 1024 * 1024;
 
 /**
- * The file a child's own words go to, for whoever looks into a crash. A new child starts it afresh; beyond one megabyte it
- * stays as it is. A disk that takes no logs must not stop the work, so failures are ignored.
+ * Opens the file that keeps a child's output for the investigation of a crash. A new child overwrites it;
+ * output beyond one megabyte is dropped. Failures are ignored, because a full disk must not stop the work.
  */
 export function openChildLog(path: string): { write(line: string): void; close(): void } {
   let file: number | undefined;

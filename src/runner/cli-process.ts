@@ -1,3 +1,4 @@
+/** Runs this program's own CLI as separate processes: roles of the demo, single commands. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
@@ -9,7 +10,7 @@ type CliProcessError =
   | { code: 'runner/command-failed'; command: string; exitCode: number | null }
   | { code: 'runner/bad-answer'; command: string };
 
-/** A role of ours running as a process of its own. */
+/** A role of this program running as a separate process. */
 export interface RoleProcess extends AsyncDisposable {
   readonly name: string;
   readonly pid: number;
@@ -22,8 +23,8 @@ const STOP_GRACE_MS = 8000;
 const cliPath = join(__dirname, '..', '..', 'dist', 'cli.js');
 
 /**
- * Starts `emeth <args>` as a separate process whose output goes to `logFile`. Disposing asks it to end (SIGTERM) and insists
- * after eight seconds (SIGKILL).
+ * Starts `emeth <args>` as a separate process whose output goes to `logFile`. Disposing sends SIGTERM, and
+ * SIGKILL after eight seconds.
  */
 export function startRole(name: string, args: readonly string[], logFile: string): RoleProcess {
   const log = openSync(logFile, 'a');
@@ -43,12 +44,15 @@ export function startRole(name: string, args: readonly string[], logFile: string
   };
 }
 
-/** Runs `emeth <args> --json` to its end and returns what it printed. Throws `runner/command-failed` with its last words. */
+/**
+ * Runs `emeth <args> --json` and returns what it printed. Throws `runner/command-failed` with its last
+ * output.
+ */
 export async function runCommand(args: readonly string[], signal: AbortSignal): Promise<unknown> {
   const child = spawn(process.execPath, [cliPath, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'], signal });
   const ended = once(child, 'close').then(([code]) => code as number | null);
-  const [out, talk, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
-  if (exitCode !== 0) throw failed(args, exitCode, talk.trim().split('\n').slice(-5).join('\n'));
+  const [out, errors, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  if (exitCode !== 0) throw failed(args, exitCode, errors.trim().split('\n').slice(-5).join('\n'));
   try {
     return JSON.parse(out);
   } catch (cause) {
@@ -68,10 +72,10 @@ async function end(child: ChildProcess, exited: Promise<unknown>): Promise<void>
   clearTimeout(timer);
 }
 
-function failed(args: readonly string[], exitCode: number | null, words: string): AppError<CliProcessError> {
+function failed(args: readonly string[], exitCode: number | null, output: string): AppError<CliProcessError> {
   const command = args.join(' ');
   return new AppError(
     { code: 'runner/command-failed', command, exitCode },
-    `\`emeth ${command}\` ended with status ${exitCode}: ${words}`,
+    `\`emeth ${command}\` ended with status ${exitCode}: ${output}`,
   );
 }

@@ -1,16 +1,20 @@
+/** Divides the CPU cores of a machine among this program's computing processes. */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
-/** This process's place among those of ours that compute on this machine. */
+/** This process's entry in the register of processes that compute on this machine. */
 export interface CoreShare extends Disposable {
-  /** Cores for each of them, at least one: two processes with a thread per core each run many times slower than with half. */
+  /**
+   * Cores per process, at least one. Two processes with a thread per core each run many times slower than
+   * with half.
+   */
   threads(): number;
 }
 
 /**
- * Announces that this process computes. A file per process in a directory of the user's; those of processes that died do
- * not count.
+ * Registers this process as computing, by a file in a directory of the user. Files of dead processes do not
+ * count.
  */
 export function openCoreShare(dir = join(tmpdir(), `emeth-cores-${userInfo().uid}`)): CoreShare {
   const own = join(dir, String(process.pid));
@@ -18,7 +22,7 @@ export function openCoreShare(dir = join(tmpdir(), `emeth-cores-${userInfo().uid
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     writeFileSync(own, '');
   } catch {
-    // Without it we only count fewer neighbours.
+    // Without the file, other processes merely do not count this one.
   }
   return {
     threads: () => Math.max(1, Math.floor(availableParallelism() / Math.max(1, countLiving(dir)))),

@@ -1,3 +1,4 @@
+/** Finds a Python interpreter that can run the package in `python/`. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ export type PythonError =
   | { code: 'runner/old-python'; path: string; version: string }
   | { code: 'runner/no-torch'; path: string; missing: string };
 
-/** An interpreter that can run our Python package, and what it can compute on. */
+/** An interpreter that can run the Python package, and the GPUs it finds. */
 export interface Python {
   path: string;
   version: string;
@@ -46,8 +47,8 @@ const Facts = z.object({
 });
 
 /**
- * The interpreter to use: EMETH_PYTHON, the configured one, this project's .venv, then python3. Throws a `PythonError` with the
- * remedy when it is not there, too old, or lacks PyTorch.
+ * Returns the interpreter to use: EMETH_PYTHON, the configured one, this project's .venv, then python3.
+ * Throws a `PythonError` with the remedy when it does not exist, is too old, or lacks PyTorch.
  */
 export async function findPython(configured?: string): Promise<Python> {
   const venv = join(projectRoot, '.venv', 'bin', 'python');

@@ -1,3 +1,4 @@
+/** The Python child as an object: commands in, events out, and what it printed when it crashes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -13,9 +14,9 @@ import { openChildLog } from './child-log';
 import { pythonPackageDir } from './python';
 
 export type TrainerError =
-  | { code: 'runner/child-crashed'; exitCode: number | null; signal: string | null; words: string }
-  /** The child will not even start with this spec: a device that is not there, a directory that holds no model. */
-  | { code: 'runner/bad-spec'; words: string };
+  | { code: 'runner/child-crashed'; exitCode: number | null; signal: string | null; output: string }
+  /** The child cannot start with this spec: the device does not exist, or the directory holds no model. */
+  | { code: 'runner/bad-spec'; output: string };
 
 type Command = z.input<typeof TrainCommand> | z.input<typeof CoordinateCommand>;
 type WithoutId<C> = C extends { id: number } ? Omit<C, 'id'> : never;
@@ -25,24 +26,24 @@ export type Progress = Answer<'progress'>;
 /** A running Python child. */
 export interface Trainer extends AsyncDisposable {
   readonly pid: number;
-  /** Resolves when the child takes commands; rejects when it dies before. */
+  /** Resolves when the child accepts commands; rejects when it ends before. */
   readonly ready: Promise<Answer<'ready'>>;
-  /** Resolves when the child is gone, with why if it was not asked to go. */
+  /** Resolves when the child has ended, with the reason unless it was stopped. */
   readonly ended: Promise<AppError | undefined>;
   /**
-   * Gives a command and waits for the event that answers it. Throws the child's own refusal (its code), or
-   * `runner/child-crashed` with its last words.
+   * Sends a command and waits for the event that answers it. Throws the child's own error (its code), or
+   * `runner/child-crashed` with its last output.
    */
   run<T extends TrainerEvent['type']>(
     command: WithoutId<Command>,
     answer: T,
     onProgress?: (event: Progress) => void,
   ): Promise<Answer<T>>;
-  /** Gives up the round that is running; its `run` then throws `train/canceled`. */
+  /** Cancels the running round; its `run` then throws `train/canceled`. */
   cancel(): void;
-  /** Waits for an event that answers no command: of a benchmark or a generation. */
+  /** Waits for an event that answers no command, such as the result of a benchmark. */
   next<T extends TrainerEvent['type']>(type: T): Promise<Answer<T>>;
-  /** Ends the child at once, as if it had crashed: for one that is stuck. */
+  /** Kills a stuck child at once; it counts as crashed. */
   kill(): void;
 }
 
@@ -53,22 +54,29 @@ interface Waiter {
   onProgress?: ((event: Progress) => void) | undefined;
 }
 
-/** Milliseconds a child may take to end after its stdin has: half of it before SIGTERM, the rest before SIGKILL. */
+/**
+ * Milliseconds a child may take to end after its stdin is closed: half before SIGTERM, the rest before
+ * SIGKILL.
+ */
 const STOP_GRACE_MS = 5000;
-const LAST_WORDS = 20;
-/** How long what a dead child still had to say is waited for: a process it left behind may hold its pipes. */
-const LAST_WORDS_MS = 2000;
+/** Lines of output kept for the error. */
+const LAST_LINES = 20;
+/**
+ * How long to wait for the rest of a dead child's output: a process it left behind may hold the pipes open.
+ */
+const LAST_OUTPUT_MS = 2000;
 const BAD_SPEC = 64;
 
 /**
- * Starts `python -m emeth` with the spec on its stdin. Commands go to stdin, events come on file descriptor 3; stdout and stderr are
- * only logs. The child ends when its stdin closes, so it cannot outlive us even if we are killed.
+ * Starts `python -m emeth` with the spec on its stdin. Commands go to stdin, events arrive on file descriptor
+ * 3; stdout and stderr are only logs. The child ends when its stdin closes, so it cannot outlive this
+ * process.
  */
 export function openTrainer(spec: TrainerSpec, deps: { python: string; logger: Logger }): Trainer {
   const child = spawn(deps.python, ['-m', 'emeth'], {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     env: childEnvironment(spec.threads),
-    // Its own group, so that torchrun's processes end with it, and a Ctrl-C at the terminal reaches only us.
+    // A process group, so that torchrun's processes end with it, and Ctrl-C reaches only this process.
     detached: true,
   });
   return new PythonTrainer(child, spec, deps.logger);
@@ -79,12 +87,12 @@ class PythonTrainer implements Trainer {
   readonly ended: Promise<AppError | undefined>;
   private readonly waiters = new Map<number, Waiter>();
   private readonly typed: Waiter[] = [];
-  private readonly words: string[] = [];
+  private readonly output: string[] = [];
   private readonly input: Writable;
   private nextId = 1;
   private running: number | undefined;
   private stopping = false;
-  /** Why nothing can be asked of the child any more. */
+  /** Why the child ended, once it has. */
   private end: AppError<TrainerError> | undefined;
 
   constructor(
@@ -92,9 +100,9 @@ class PythonTrainer implements Trainer {
     spec: TrainerSpec,
     private readonly logger: Logger,
   ) {
-    const [stdin, stdout, stderr, events] = child.stdio as unknown as [Writable, Readable, Readable, Readable];
+    const [stdin, stdout, stderr, events] = child.stdio as [Writable, Readable, Readable, Readable, unknown];
     this.input = stdin;
-    // Writing to a child that just died is reported by its exit, not by the pipe.
+    // A write to a child that just died fails; its exit reports that, not the pipe.
     stdin.on('error', () => undefined);
     const log = openChildLog(join(spec.workDir, 'child.log'));
     const logs = [stdout, stderr].map((stream) => this.readLog(stream, log.write));
@@ -154,18 +162,18 @@ class PythonTrainer implements Trainer {
     if (this.input.writable) this.input.write(`${JSON.stringify(line)}\n`);
   }
 
-  /** To the whole group. */
+  /** Signals the whole process group. */
   private signal(name: NodeJS.Signals): void {
     if (this.child.pid === undefined) return;
     try {
       process.kill(-this.child.pid, name);
     } catch {
-      // it has ended meanwhile
+      // it has ended already
     }
   }
 
   private async readEvents(events: Readable): Promise<void> {
-    const onBadLine = (line: string) => this.logger.warn('Python child sent what is no event', { line });
+    const onBadLine = (line: string) => this.logger.warn('Python child sent an invalid event', { line });
     for await (const line of readJsonLines(events, onBadLine)) {
       const event = TrainerEvent.safeParse(line);
       if (event.success) this.onEvent(event.data);
@@ -197,10 +205,10 @@ class PythonTrainer implements Trainer {
       ([code, signal]) => ({ code, signal }) as ChildEnd,
       (failure: Error): ChildEnd => ({ code: null, signal: null, failure }),
     );
-    // Its helpers must not go on without it; only then do the pipes they share with it end.
+    // Its helper processes must end with it; only then do the pipes they share with it close.
     this.signal('SIGKILL');
-    if (!exit.failure) await Promise.race([read, delay(LAST_WORDS_MS, undefined, { ref: false })]);
-    this.end = toError(exit, this.words.join('\n'));
+    if (!exit.failure) await Promise.race([read, delay(LAST_OUTPUT_MS, undefined, { ref: false })]);
+    this.end = toError(exit, this.output.join('\n'));
     for (const waiter of [...this.waiters.values(), ...this.typed]) waiter.reject(this.end);
     this.waiters.clear();
     return this.stopping || exit.code === 0 ? undefined : this.end;
@@ -209,8 +217,8 @@ class PythonTrainer implements Trainer {
   private async readLog(stream: Readable, keep: (line: string) => void): Promise<void> {
     for await (const text of createInterface({ input: stream })) {
       const line = text.slice(0, 1000);
-      this.words.push(line);
-      if (this.words.length > LAST_WORDS) this.words.shift();
+      this.output.push(line);
+      if (this.output.length > LAST_LINES) this.output.shift();
       keep(line);
       this.logger.debug('Python', { line });
     }
@@ -220,22 +228,25 @@ class PythonTrainer implements Trainer {
 interface ChildEnd {
   code: number | null;
   signal: string | null;
-  /** It could not even be started. */
+  /** Why it could not be started. */
   failure?: Error | undefined;
 }
 
-function toError({ code, signal, failure }: ChildEnd, said: string): AppError<TrainerError> {
-  const words = failure?.message ?? said;
+function toError({ code, signal, failure }: ChildEnd, printed: string): AppError<TrainerError> {
+  const output = failure?.message ?? printed;
   if (code === BAD_SPEC) {
-    return new AppError({ code: 'runner/bad-spec', words }, words || 'The Python child refused its spec.');
+    return new AppError({ code: 'runner/bad-spec', output }, output || 'The Python child refused its spec.');
   }
   return new AppError(
-    { code: 'runner/child-crashed', exitCode: code, signal, words },
-    `The Python child ended (${signal ?? `status ${code}`})${words ? `: ${words}` : '.'}`,
+    { code: 'runner/child-crashed', exitCode: code, signal, output },
+    `The Python child ended (${signal ?? `status ${code}`})${output ? `: ${output}` : '.'}`,
   );
 }
 
-/** Our own settings may hold keys and passwords; the child needs none of them. */
+/**
+ * Returns the child's environment without EMETH_ settings, which may hold keys and passwords it does not
+ * need.
+ */
 function childEnvironment(threads: number): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('EMETH_'));
   const limits = threads > 0 ? { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) } : {};

@@ -1,3 +1,4 @@
+/** The devices a worker computes on, as it offers them to its master. */
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { AppError } from '../lib/errors';
 import type { Offer } from '../protocol/link';
@@ -5,7 +6,7 @@ import type { Python } from '../runner/python';
 
 export type DeviceError = { code: 'worker/no-gpu'; device: string; found: number };
 
-/** What this worker computes on, as it is told to the master. Throws `worker/no-gpu` when a configured GPU is not there. */
+/** Lists the devices this worker computes on. Throws `worker/no-gpu` when a configured GPU does not exist. */
 export function listDevices(device: string, python: Pick<Python, 'cudaDevices'>): Offer['devices'] {
   if (device === 'cpu') return [{ name: cpuName(), kind: 'cpu', memoryBytes: totalmem() }];
   const found = python.cudaDevices;
@@ -16,7 +17,7 @@ export function listDevices(device: string, python: Pick<Python, 'cudaDevices'>)
   }
   throw new AppError<DeviceError>(
     { code: 'worker/no-gpu', device, found: found.length },
-    `The device is set to ${device}, but PyTorch finds ${found.length} GPUs here; set device to cpu, or check the driver with nvidia-smi.`,
+    `The device is set to ${device}, but PyTorch finds ${found.length} GPUs; set device to cpu, or check the driver with nvidia-smi.`,
   );
 }
 

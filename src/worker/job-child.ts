@@ -1,3 +1,4 @@
+/** The Python child of one job: its start, its idle stop, its watch for stuck rounds. */
 import { mkdir } from 'node:fs/promises';
 import type { Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
@@ -22,9 +23,9 @@ export interface JobChildOptions {
   device: string;
   processes: number;
   threads(): number;
-  /** At rest for so long, the child is ended to free its memory. */
+  /** Milliseconds without work after which the child is stopped to free its memory. */
   idleMs: number;
-  /** Without any progress for so long, the child counts as stuck. */
+  /** Milliseconds without progress after which the child counts as stuck. */
   learningMs: number;
 }
 
@@ -34,15 +35,18 @@ export interface JobChildDeps {
   logger: Logger;
 }
 
-/** Errors after which the child still holds the θ it was given. */
+/** Errors after which the child still holds its θ. */
 const KEEPS_THETA = /^train\/(canceled|diverged)$/;
 
-/** The Python child of one job: started when needed, ended when it idles, replaced when it died. One caller at a time. */
+/**
+ * A Python child that starts when needed, stops when idle, and is replaced after a crash. One caller at a
+ * time.
+ */
 export class JobChild implements AsyncDisposable {
   private child: { trainer: Trainer; microBatch: number } | undefined;
   private holds: Sha256 | undefined;
   private idle: AbortController | undefined;
-  /** Why the last child is gone, when nobody asked it to go. */
+  /** Why the last child ended, if it was not stopped. */
   private death: Error | undefined;
 
   constructor(
@@ -50,19 +54,22 @@ export class JobChild implements AsyncDisposable {
     private readonly deps: JobChildDeps,
   ) {}
 
-  /** The weights the child has in memory; undefined when there are none, or no child. */
+  /** Hash of the weights the child has in memory; undefined without any, or without a child. */
   get theta(): Sha256 | undefined {
     return this.holds;
   }
 
-  /** Makes sure that a child with this micro-batch takes commands. It stays until `rest`, however long its data are on their way. */
+  /**
+   * Makes sure that a child with this micro-batch is running. It is not idle until `rest`, even while data
+   * are being fetched.
+   */
   async open(microBatch: number): Promise<void> {
     this.idle?.abort();
     if (this.child && this.child.microBatch !== microBatch) await this.close();
     if (!this.child) await this.start(microBatch);
   }
 
-  /** There is nothing to do for now. */
+  /** Declares the child idle; it is stopped after `idleMs` unless `open` is called. */
   rest(): void {
     if (!this.child) return;
     const idle = new AbortController();
@@ -70,16 +77,16 @@ export class JobChild implements AsyncDisposable {
     this.idle = idle;
     this.deps.clock.sleep(this.options.idleMs, idle.signal).then(
       () => {
-        this.deps.logger.info('Python child ended for want of work', { idleMs: this.options.idleMs });
+        this.deps.logger.info('Python child stopped (idle)', { idleMs: this.options.idleMs });
         return this.close();
       },
-      () => undefined, // there was work
+      () => undefined, // opened again
     );
   }
 
   /**
-   * Trains one round. An aborted signal cancels it; the child then throws `train/canceled` and lives on. Throws what a child died of
-   * since it was opened.
+   * Trains one round. An aborted signal cancels the round, which then throws `train/canceled`; the child goes
+   * on. If the child has died since it was opened, throws the reason.
    */
   async runRound(
     command: RoundCommand,
@@ -101,7 +108,7 @@ export class JobChild implements AsyncDisposable {
     }
   }
 
-  /** Ends the child; the next `open` starts another. */
+  /** Stops the child; the next `open` starts another. */
   async close(): Promise<void> {
     this.idle?.abort();
     const { child } = this;
@@ -160,7 +167,7 @@ export class JobChild implements AsyncDisposable {
         trainer.kill();
         return new AppError<StuckError>(
           { code: 'worker/learning-stuck', limitMs: learningMs },
-          `Training made no progress for ${learningMs} ms and was stopped; raise timeout.learning if this machine is that slow.`,
+          `Training made no progress for ${learningMs} ms and was stopped; raise timeout.learning if this machine is this slow.`,
         );
       },
     );

@@ -1,3 +1,4 @@
+/** The work of one lease: fetch shard and weights, train, store the update. */
 import { join } from 'node:path';
 import type { Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
@@ -12,7 +13,7 @@ import { runWatched } from './watched';
 
 type ThetaSource = Extract<TrainCommand, { type: 'round.run' }>['theta'];
 
-/** Blobs as a worker uses them; `blobs/blob-store.ts` has them. */
+/** The worker's blob store; see `blobs/blob-store.ts`. */
 export interface WorkerBlobs {
   path(sha256: Sha256): string;
   add(path: string, options: { move: boolean }): Promise<{ sha256: Sha256; bytes: number }>;
@@ -25,13 +26,13 @@ export interface LeaseDeps {
   clock: Clock;
 }
 
-/** What one lease has on disk, to be removed when it is settled. */
+/** The blobs one lease has on disk, to be removed when the lease is settled. */
 export class LeaseFiles {
   private readonly names = new Set<Sha256>();
 
   constructor(private readonly deps: LeaseDeps) {}
 
-  /** Brings a blob of the master here. Throws `worker/wait-data-stuck` when no byte comes for `limitMs`. */
+  /** Fetches a blob from the master. Throws `worker/wait-data-stuck` when no byte arrives for `limitMs`. */
   async pull(blob: BlobRef, limitMs: number, signal: AbortSignal): Promise<string> {
     this.names.add(blob.sha256);
     const stop = new AbortController();
@@ -62,7 +63,7 @@ export class LeaseFiles {
   }
 }
 
-/** Does a lease from its data to its update: what is to be committed. Throws what went wrong; nothing is retried here. */
+/** Carries out a lease and returns the commit to send. Throws on any failure; nothing is retried here. */
 export async function runLease(
   about: { lease: OfferedLease; child: JobChild; files: LeaseFiles; dir: string; waitDataMs: number },
   hooks: { signal: AbortSignal; onProgress(event: Progress): void },
@@ -71,7 +72,7 @@ export async function runLease(
   const { leaseId, round, start } = lease;
   const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, hooks.signal);
   const shard = await pull(lease.shard);
-  const theta = await bringTheta(lease, child.theta, pull);
+  const theta = await locateTheta(lease, child.theta, pull);
   hooks.signal.throwIfAborted();
   const command = { type: 'round.run', round, start, shard, theta, out: join(dir, 'update.safetensors') } as const;
   const { update, tokens, loss, lossCurve, seconds, endTheta } = await child.runRound(command, hooks);
@@ -79,14 +80,17 @@ export async function runLease(
   return { type: 'lease.commit', leaseId, update: { sha256, bytes }, tokens, loss, lossCurve, seconds, endTheta };
 }
 
-/** The cheapest way to θ_r: the child has it, it is one step from what the child has, or all of it is brought. */
-async function bringTheta(
+/**
+ * Gets θ_r the cheapest way: the child holds it, a delta leads to it from what the child holds, or all of it
+ * is fetched.
+ */
+async function locateTheta(
   { theta, delta }: OfferedLease,
   held: Sha256 | undefined,
   pull: (blob: BlobRef) => Promise<string>,
 ): Promise<ThetaSource> {
   const { sha256 } = theta;
-  // A child that holds θ knows it by its hash and opens no file.
+  // A child that already holds θ recognises the hash and opens no file.
   if (held === sha256) return { path: sha256, sha256 };
   if (delta && held === delta.base) return { delta: await pull(delta.blob), base: delta.base, sha256 };
   return { path: await pull(theta), sha256 };

@@ -1,9 +1,10 @@
+/** The pinned master: the first one this worker met, kept in its data directory. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import writeFile from 'write-file-atomic';
 import { Address } from '../domain/ids';
 
-/** The master this worker met first, kept in its data directory: from then on no other is accepted. */
+/** Opens the pin in the data directory. Once a master is saved, the link accepts no other. */
 export function openPin(dataDir: string): {
   load(): Promise<Address | undefined>;
   save(master: Address): Promise<void>;

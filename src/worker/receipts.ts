@@ -1,3 +1,4 @@
+/** The worker's file of signed receipts, its evidence of what the master owes. */
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Address } from '../domain/ids';
@@ -8,7 +9,7 @@ import { LINK_DOMAIN } from '../protocol/storage';
 
 type ReceiptMessage = Extract<MasterMessage, { type: 'receipt' }>;
 
-/** What a master signed to us after each round: one JSON line each in `receipts.jsonl`, enough to hold it to its word. */
+/** Receipts the master signed after each round, one JSON line each, enough to prove the pay it promised. */
 export class ReceiptBook {
   constructor(
     private readonly path: string,
@@ -20,12 +21,16 @@ export class ReceiptBook {
     },
   ) {}
 
-  /** Keeps a receipt that this master signed for us; anything else is reported and dropped. */
+  /** Stores a receipt that this master signed for this worker; logs and drops any other. */
   keep({ receipt, signature }: ReceiptMessage, master: Address): void {
     const { worker, chainId, recoverTyped, logger } = this.deps;
     const signer = recoverTyped(chainId, LINK_DOMAIN, receiptTypes, receipt, signature);
     if (signer !== master || receipt.worker !== worker) {
-      logger.warn('Receipt that its master did not sign for us', { master, signer, worker: receipt.worker });
+      logger.warn('Dropped a receipt that the master did not sign for this worker', {
+        master,
+        signer,
+        worker: receipt.worker,
+      });
       return;
     }
     mkdirSync(dirname(this.path), { recursive: true });

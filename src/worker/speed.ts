@@ -1,3 +1,4 @@
+/** The training speed a worker offers: measured once, then remembered. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import writeFile from 'write-file-atomic';
@@ -17,8 +18,8 @@ export interface SpeedOptions {
 }
 
 /**
- * Training speed of all these devices together, in GFLOP/s: measured once for every set of devices and threads, then
- * remembered in the data directory. Of several like GPUs one is measured.
+ * Returns the training speed of all these devices together in GFLOP/s. Measured once per set of devices and
+ * threads, then remembered in the data directory. Of several equal GPUs, one is measured.
  */
 export async function measureSpeed(
   { dataDir, device, devices, threads }: SpeedOptions,

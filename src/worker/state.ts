@@ -1,3 +1,4 @@
+/** The worker's behaviour as a pure state machine: messages and outcomes in, effects out. */
 import type { JobId } from '../domain/ids';
 import { never } from '../lib/errors';
 import type { MasterMessage, Offer, WorkerMessage, WorkerMessageIn } from '../protocol/link';
@@ -6,24 +7,25 @@ export type OfferedJob = Extract<MasterMessage, { type: 'job.open' }>;
 export type OfferedLease = Extract<MasterMessage, { type: 'lease.grant' }>;
 export type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
 
-/** A job this worker was called to, and what was learnt about doing it here. */
+/** The job this worker has open, and what it learnt about running it on this machine. */
 export interface OpenJob {
   readonly job: OfferedJob;
-  /** Sequences computed at once; halved when the device has too little memory for them. */
+  /** Sequences computed at once; halved when the device runs out of memory. */
   readonly microBatch: number;
-  /** Leases given up in a row. */
+  /** Leases that failed in a row. */
   readonly failedLeases: number;
 }
 
 /**
- * Where a worker stands. Every state but `free` also ends with `job.close`, or when another job is opened.
+ * The state of a worker. Every state but `free` also ends with `job.close`, or when another job is opened.
  *
  *     free ─job.open→ opening ─opened→ ready ─grant→ training ─trained→ finished
  *                                        ↑              │                  │
  *                                        └─revoked, failed for good        │
  *                                        └────verdict, revoked, unanswered─┘
  *
- * A cut of the link changes nothing: training goes on, and a finished round is committed again at the next welcome.
+ * A lost connection changes nothing: training goes on, and a finished round is committed again after
+ * reconnecting.
  */
 export type WorkerState =
   | { readonly kind: 'free' }
@@ -31,7 +33,7 @@ export type WorkerState =
   | { readonly kind: 'training'; readonly openJob: OpenJob; readonly lease: OfferedLease; readonly tried: Tried }
   | { readonly kind: 'finished'; readonly openJob: OpenJob; readonly lease: OfferedLease; readonly commit: Commit };
 
-/** What went wrong with the present lease so far. */
+/** Failed attempts at the present lease. */
 export interface Tried {
   readonly crashes: number;
   readonly ooms: number;
@@ -44,34 +46,35 @@ export type WorkerInput =
   | { type: 'open-failed'; jobId: JobId; code: string; reason: string }
   | { type: 'trained'; commit: Commit }
   | { type: 'round-failed'; leaseId: string; code: string; reason: string }
-  /** The master has not said a word about a commit for too long. */
+  /** The master has not answered a commit in time. */
   | { type: 'unanswered'; leaseId: string };
 
 export type WorkerEffect =
   | { type: 'send'; message: WorkerMessageIn }
-  /** Send it, and wait for the verdict. */
+  /** Send the commit and wait for its verdict. */
   | { type: 'commit'; commit: Commit }
   | { type: 'open'; job: OfferedJob; microBatch: number }
-  /** `restart`: with a new child. */
+  /** `restart`: train in a new child. */
   | { type: 'train'; job: OfferedJob; lease: OfferedLease; microBatch: number; restart: boolean }
   | { type: 'cancel'; leaseId: string }
   /** Remove a lease's files and blobs. */
   | { type: 'forget'; leaseId: string }
-  /** End the child and remove the job's files. */
+  /** Stop the child and remove the job's files. */
   | { type: 'close'; jobId: JobId };
 
-export interface Step {
+/** The next state and what to do on the way there. */
+export interface WorkerStep {
   state: WorkerState;
   effects: WorkerEffect[];
 }
 
-/** A worker on which so many leases in a row came to nothing is of no use to the job, and says so. */
+/** After this many failed leases in a row, a worker gives up the job and reports it. */
 const MAX_FAILED_LEASES = 3;
-/** The child is to blame, or the bytes it was given: a fresh one with fresh bytes may do better. */
+/** Failures of the child or of its input: a new child with the blobs fetched again may succeed. */
 const RESTARTABLE = /^(runner|model|data|worker)\//;
 
-/** The whole behaviour of a worker, as a function: what it does next and where it stands then. */
-export function advance(state: WorkerState, input: WorkerInput, microBatch: number): Step {
+/** Returns what a worker does after an input, and its state afterwards. */
+export function advance(state: WorkerState, input: WorkerInput, microBatch: number): WorkerStep {
   switch (input.type) {
     case 'message':
       return onMessage(state, input.message, microBatch);
@@ -92,14 +95,14 @@ export function advance(state: WorkerState, input: WorkerInput, microBatch: numb
   }
 }
 
-/** What a reconnecting worker tells the master it still has. */
+/** Returns the lease a reconnecting worker offers to go on with. */
 export function heldLease(state: WorkerState): Offer['held'] {
   if (state.kind !== 'training' && state.kind !== 'finished') return undefined;
   const { jobId, leaseId } = state.lease;
   return state.kind === 'finished' ? { jobId, leaseId, update: state.commit.update } : { jobId, leaseId };
 }
 
-function onMessage(state: WorkerState, message: MasterMessage, microBatch: number): Step {
+function onMessage(state: WorkerState, message: MasterMessage, microBatch: number): WorkerStep {
   switch (message.type) {
     case 'job.open':
       return onOpen(state, message, microBatch);
@@ -110,13 +113,13 @@ function onMessage(state: WorkerState, message: MasterMessage, microBatch: numbe
       return dropLease(state, message.leaseId);
     case 'job.close':
       return isIn(state, message.jobId) ? { state: { kind: 'free' }, effects: leave(state) } : stay(state);
-    default: // receipts are kept elsewhere; the rest is the link's own business
+    default: // worker.ts stores receipts, and the link handles the rest
       return stay(state);
   }
 }
 
-/** The master repeats `job.open` whenever the worker comes back; that must not disturb what is going on. */
-function onOpen(state: WorkerState, job: OfferedJob, wanted: number): Step {
+/** The master repeats `job.open` at every reconnect; that must not disturb a running job. */
+function onOpen(state: WorkerState, job: OfferedJob, wanted: number): WorkerStep {
   if (isIn(state, job.jobId)) {
     return stay(state, state.kind === 'opening' ? [] : [{ type: 'send', message: ready(job.jobId) }]);
   }
@@ -127,19 +130,19 @@ function onOpen(state: WorkerState, job: OfferedJob, wanted: number): Step {
   };
 }
 
-function onOpened(state: WorkerState, jobId: JobId): Step {
+function onOpened(state: WorkerState, jobId: JobId): WorkerStep {
   if (!isIn(state, jobId) || state.kind !== 'opening') return stay(state);
   return { state: { kind: 'ready', openJob: state.openJob }, effects: [{ type: 'send', message: ready(jobId) }] };
 }
 
-function onOpenFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 'open-failed' }>): Step {
+function onOpenFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 'open-failed' }>): WorkerStep {
   const { jobId, code, reason } = failure;
   if (!isIn(state, jobId)) return stay(state);
-  const told: WorkerEffect = { type: 'send', message: { type: 'job.failed', jobId, ...limit({ code, reason }) } };
-  return { state: { kind: 'free' }, effects: [told, ...leave(state)] };
+  const report: WorkerEffect = { type: 'send', message: { type: 'job.failed', jobId, ...limit({ code, reason }) } };
+  return { state: { kind: 'free' }, effects: [report, ...leave(state)] };
 }
 
-function onGrant(state: WorkerState, lease: OfferedLease): Step {
+function onGrant(state: WorkerState, lease: OfferedLease): WorkerStep {
   const { leaseId, jobId } = lease;
   if (!isIn(state, jobId)) {
     const why = { code: 'worker/job-not-open', reason: `job ${jobId} is not open here` };
@@ -149,7 +152,7 @@ function onGrant(state: WorkerState, lease: OfferedLease): Step {
   if (held?.leaseId === leaseId) {
     return stay(state, state.kind === 'finished' ? [{ type: 'commit', commit: state.commit }] : []);
   }
-  // Who grants a new lease has given up on the old one.
+  // A new grant replaces the old lease.
   const { openJob } = state;
   return {
     state: { kind: 'training', openJob, lease, tried: { crashes: 0, ooms: 0 } },
@@ -160,13 +163,13 @@ function onGrant(state: WorkerState, lease: OfferedLease): Step {
   };
 }
 
-function onTrained(state: WorkerState, commit: Commit): Step {
+function onTrained(state: WorkerState, commit: Commit): WorkerStep {
   if (state.kind !== 'training' || state.lease.leaseId !== commit.leaseId) return stay(state);
   const openJob = { ...state.openJob, failedLeases: 0 };
   return { state: { kind: 'finished', openJob, lease: state.lease, commit }, effects: [{ type: 'commit', commit }] };
 }
 
-function onRoundFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 'round-failed' }>): Step {
+function onRoundFailed(state: WorkerState, failure: Extract<WorkerInput, { type: 'round-failed' }>): WorkerStep {
   if (state.kind !== 'training' || state.lease.leaseId !== failure.leaseId) return stay(state);
   const again = nextAttempt(state.tried, state.openJob.microBatch, failure.code);
   if (!again) return giveUp(state, failure);
@@ -178,8 +181,8 @@ function onRoundFailed(state: WorkerState, failure: Extract<WorkerInput, { type:
 }
 
 /**
- * A round that failed is done once more from its start. Out of memory: the first time as it was (a neighbour may have taken the
- * memory), then with micro-batches of half the size, down to one.
+ * A failed round is trained once more from its start. After running out of memory it is repeated unchanged at
+ * first (another process may have held the memory), then with micro-batches of half the size, down to one.
  */
 function nextAttempt(tried: Tried, microBatch: number, code: string): { tried: Tried; microBatch: number } | undefined {
   if (code === 'train/oom') {
@@ -194,20 +197,20 @@ function nextAttempt(tried: Tried, microBatch: number, code: string): { tried: T
 function giveUp(
   state: Extract<WorkerState, { kind: 'training' }>,
   failure: { leaseId: string; code: string; reason: string },
-): Step {
+): WorkerStep {
   const { leaseId } = failure;
   const openJob = { ...state.openJob, failedLeases: state.openJob.failedLeases + 1 };
-  const told: WorkerEffect = { type: 'send', message: { type: 'lease.failed', leaseId, ...limit(failure) } };
+  const report: WorkerEffect = { type: 'send', message: { type: 'lease.failed', leaseId, ...limit(failure) } };
   if (openJob.failedLeases < MAX_FAILED_LEASES) {
-    return { state: { kind: 'ready', openJob }, effects: [told, { type: 'forget', leaseId }] };
+    return { state: { kind: 'ready', openJob }, effects: [report, { type: 'forget', leaseId }] };
   }
   const { jobId } = openJob.job;
   const parting: WorkerEffect = { type: 'send', message: { type: 'job.failed', jobId, ...limit(failure) } };
-  return { state: { kind: 'free' }, effects: [told, parting, { type: 'forget', leaseId }, { type: 'close', jobId }] };
+  return { state: { kind: 'free' }, effects: [report, parting, { type: 'forget', leaseId }, { type: 'close', jobId }] };
 }
 
-/** The lease is settled, whichever way; a word about any other is an echo. */
-function dropLease(state: WorkerState, leaseId: string): Step {
+/** Drops a settled lease. A message about any other lease is late and changes nothing. */
+function dropLease(state: WorkerState, leaseId: string): WorkerStep {
   if (heldLease(state)?.leaseId !== leaseId || state.kind === 'free') return stay(state);
   return { state: { kind: 'ready', openJob: state.openJob }, effects: dropHeld(state) };
 }
@@ -227,7 +230,7 @@ function isIn(state: WorkerState, jobId: JobId): state is Exclude<WorkerState, {
   return state.kind !== 'free' && state.openJob.job.jobId === jobId;
 }
 
-function stay(state: WorkerState, effects: WorkerEffect[] = []): Step {
+function stay(state: WorkerState, effects: WorkerEffect[] = []): WorkerStep {
   return { state, effects };
 }
 
@@ -235,7 +238,7 @@ function ready(jobId: JobId): WorkerMessageIn {
   return { type: 'job.ready', jobId };
 }
 
-/** As much as the wire takes. */
+/** Cuts code and reason to the lengths the protocol allows. */
 function limit(failure: { code: string; reason: string }): { code: string; reason: string } {
   return { code: failure.code.slice(0, 60), reason: failure.reason.slice(0, 500) };
 }

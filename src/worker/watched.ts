@@ -1,8 +1,9 @@
+/** A watchdog for work that must keep making progress. */
 import type { Clock } from '../lib/clock';
 
 /**
- * Runs work that must call `tick` at least every `limitMs`. When it does not, what `stalled` returns is thrown; `stalled` also
- * has to put an end to the work.
+ * Runs work that must call `tick` at least every `limitMs`. Otherwise throws the error that `stalled`
+ * returns; `stalled` must also stop the work.
  */
 export async function runWatched<T>(
   limitMs: number,

@@ -1,3 +1,4 @@
+/** The worker: carries out what its state machine decides, on whatever connection there is. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address, JobId } from '../domain/ids';
@@ -29,7 +30,7 @@ export interface WorkerOptions {
   device: string;
   /** Processes of the Python child: one for each GPU it uses. */
   processes: number;
-  /** CPU threads of each, asked when a child starts. */
+  /** CPU threads of each process; called when a child starts. */
   threads(): number;
   microBatch: number;
   /** Milliseconds; see the configuration. */
@@ -47,26 +48,32 @@ export interface WorkerDeps {
   logger: Logger;
 }
 
-/** A worker's dealings with its master, whatever connection they come over. Disposing ends the child. */
+/** A running worker, independent of any one connection. Disposing stops the child. */
 export interface Worker extends LinkClientHandlers, AsyncDisposable {
-  /** Where it stands, for whoever watches. */
+  /** The present state, for status and tests. */
   readonly state: WorkerState;
-  /** The lease we hold, for the next connection's offer. */
+  /** The lease to offer on the next connection. */
   held(): Offer['held'];
 }
 
-/** Starts with an empty desk: what a killed predecessor left is removed; its leases were given to others. */
+/**
+ * Opens a worker without leases. Files of a killed predecessor are removed, as its leases went to other
+ * workers.
+ */
 export async function openWorker(options: WorkerOptions, deps: WorkerDeps): Promise<Worker> {
   await rm(join(options.dataDir, 'jobs'), { recursive: true, force: true });
   return new LeaseWorker(options, deps);
 }
 
+/** A lease being worked on. */
 interface OpenLease {
   files: LeaseFiles;
   controller: AbortController;
 }
 
-/** Carries out what `advance` decides. Long work is done one piece after the other; its outcome is the next input. */
+/**
+ * Performs the effects of `advance`. Long work runs one piece after the other; its outcome is the next input.
+ */
 class LeaseWorker implements Worker {
   private now: WorkerState = { kind: 'free' };
   private child: { jobId: JobId; job: JobChild } | undefined;
@@ -100,8 +107,8 @@ class LeaseWorker implements Worker {
 
   readonly onClose: LinkClientHandlers['onClose'] = (reason, isFinal) => {
     if (!this.closing && !isFinal)
-      this.deps.logger.warn('The link was cut; connecting again', { reason, held: this.held()?.leaseId });
-    // While nobody can answer, nobody is late.
+      this.deps.logger.warn('Disconnected from the master; reconnecting', { reason, held: this.held()?.leaseId });
+    // The wait for a verdict starts again with the commit on the next connection.
     this.answer.abort();
   };
 
@@ -111,7 +118,7 @@ class LeaseWorker implements Worker {
     for (const lease of this.leases.values()) lease.controller.abort();
     await this.child?.job.close();
     await this.work;
-    // One may just have been starting.
+    // A child may have been starting meanwhile.
     await this.child?.job.close();
   }
 
@@ -149,7 +156,7 @@ class LeaseWorker implements Worker {
     this.work = this.work.then(task).catch((error) => this.deps.logger.error('A step of the worker failed', {}, error));
   }
 
-  /** Sends the commit; if the link is down, the next welcome does. */
+  /** Sends the commit. When the link is down, the next welcome makes the state machine send it again. */
   private commit(commit: Commit): void {
     this.answer.abort();
     if (!this.deps.send(commit)) return;
@@ -158,7 +165,7 @@ class LeaseWorker implements Worker {
     const { leaseId } = commit;
     this.deps.clock.sleep(this.options.timeout.checkpoint, answer.signal).then(
       () => {
-        this.deps.logger.warn('The master gave no verdict (timeout.checkpoint); the update is dropped', { leaseId });
+        this.deps.logger.warn('No verdict from the master (timeout.checkpoint); dropped the update', { leaseId });
         this.take({ type: 'unanswered', leaseId });
       },
       () => undefined, // answered, or the link is down
@@ -176,12 +183,12 @@ class LeaseWorker implements Worker {
       this.take({ type: 'opened', jobId });
     } catch (error) {
       if (this.closing) return;
-      this.deps.logger.error('This worker cannot do the job', { jobId }, error);
+      this.deps.logger.error('This worker cannot run the job', { jobId }, error);
       this.take({ type: 'open-failed', jobId, code: errorCode(error), reason: describeError(error) });
     }
   }
 
-  /** A child that dies while it starts gets a second chance: somebody may have needed its memory for a moment. */
+  /** Starts a crashed child a second time, as another process may have held its memory for a moment. */
   private async retryCrash(start: () => Promise<void>): Promise<void> {
     try {
       await start();
@@ -263,7 +270,7 @@ function logMessage(logger: Logger, message: MasterMessage): void {
     const { round, start, end, shard } = message;
     logger.info('Lease taken', { round, blocks: end - start, start, bytes: shard.bytes });
   } else if (message.type === 'lease.revoke') {
-    logger.info('Lease is over', { leaseId: message.leaseId, reason: message.reason });
+    logger.info('Lease revoked', { leaseId: message.leaseId, reason: message.reason });
   } else if (message.type === 'update.verdict' && !message.accepted) {
     logger.warn('Update rejected', { leaseId: message.leaseId, reason: message.reason });
   }

@@ -1,8 +1,9 @@
+/** Faults of the whole system: a worker and a master killed, a worker disconnected by the operator. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
 
-// 1,000 blocks of 4 × 32 tokens: some twenty rounds of two workers, so that a kill hits the middle of one of them.
+// 1,000 blocks of 4 × 32 tokens: about twenty rounds of two workers, so that a kill hits the middle of one.
 const TEXT = makeText(150_000);
 
 async function total(network: Network): Promise<bigint> {
@@ -16,11 +17,11 @@ async function total(network: Network): Promise<bigint> {
   return balances.reduce((sum, balance) => sum + balance, 0n);
 }
 
-test('survives kill -9 of a worker in mid-round: the job ends verified, each block merged once, everybody paid', async () => {
+test('worker killed in mid-round: verified, each block merged once, both workers paid', async () => {
   await using network = await startNetwork({ workers: 2 });
   const before = await total(network);
   const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
-  await network.until(jobId, 'No round is done by both', ({ rounds }) => rounds.some(({ updates }) => updates === 2));
+  await network.until(jobId, 'No round has two updates', ({ rounds }) => rounds.some(({ updates }) => updates === 2));
   const [victim] = network.workers;
   process.kill(victim?.pid ?? 0, 'SIGKILL');
 
@@ -37,10 +38,10 @@ test('survives kill -9 of a worker in mid-round: the job ends verified, each blo
   expect(await total(network)).toBe(before);
 });
 
-test('survives kill -9 of the master: the job goes on from its last folded round', async () => {
+test('master killed: the job resumes from its last folded round', async () => {
   await using network = await startNetwork({ workers: 2 });
   const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
-  await network.until(jobId, 'Round 3 does not begin', (job) => (job.progress?.round ?? 0) >= 3);
+  await network.until(jobId, 'Round 3 does not start', (job) => (job.progress?.round ?? 0) >= 3);
   process.kill(network.master.pid, 'SIGKILL');
   await network.master.exited;
   await network.restartMaster();
@@ -53,7 +54,7 @@ test('survives kill -9 of the master: the job goes on from its last folded round
   expect(resumed.progress?.mergedBlocks).toBeGreaterThan(0);
   const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
   expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
-  // Each state was entered once: the job was resumed, not begun again.
+  // Each state was entered once: the job was resumed, not started again.
   expect(job.history.map(({ state }) => state)).toEqual([
     'queued',
     'claimed',
@@ -66,10 +67,10 @@ test('survives kill -9 of the master: the job goes on from its last folded round
   ]);
 });
 
-test('when the operator disconnects a worker, its lease goes to the other and it stays out until allowed', async () => {
+test('operator disconnects a worker: the other gets its lease, it stays out', async () => {
   await using network = await startNetwork({ workers: 2 });
   const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
-  await network.until(jobId, 'Round 1 does not begin', (job) => (job.progress?.round ?? 0) >= 1);
+  await network.until(jobId, 'Round 1 does not start', (job) => (job.progress?.round ?? 0) >= 1);
   const [outcast] = network.parties.workers;
   const param = JSON.stringify({ workerAddress: outcast?.address });
   expect(await network.command(network.parties.node, 'rpc', 'disconnect', param)).toBe('disconnected');

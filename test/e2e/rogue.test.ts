@@ -1,3 +1,4 @@
+/** A cheating worker in a whole system. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { newAccount, openWallet, recoverTyped } from '../../src/chain/sending/wallet';
@@ -11,7 +12,7 @@ import { makeText, type Network, startNetwork, tinyParams } from '../support/net
 
 type Verdict = Extract<MasterMessage, { type: 'update.verdict' }>;
 
-test('updates that are NaN, cut short, or claim more than the lease are rejected and their blocks trained by others', async () => {
+test('NaN, truncated or inflated updates: rejected, and others train the blocks', async () => {
   await using network = await startNetwork({ workers: 1 });
   const params = { ...tinyParams, codec: 'fp32', epochs: 1.5 };
   await using rogue = await openRogue(network);
@@ -26,7 +27,7 @@ test('updates that are NaN, cut short, or claim more than the lease are rejected
   expect(await network.chain.credit(rogue.address)).toBe(0n);
 });
 
-/** A worker that proves its address properly and then cheats, three ways in turn. */
+/** Opens a worker that authenticates properly and then cheats in three ways in turn. */
 async function openRogue(network: Network) {
   const { chain, parties, dir } = network;
   const { privateKey } = await newAccount();
@@ -40,16 +41,16 @@ async function openRogue(network: Network) {
     const tokens = (lease.end - lease.start) * tinyParams.batch * tinyParams.model.context;
     const update = await forge(lease);
     const claim = reasons.length === 2 ? tokens + 1 : tokens;
-    const lies = { tokens: claim, loss: 0.1, lossCurve: [0.1], seconds: 1, endTheta: lease.theta.sha256 };
-    link.send({ type: 'lease.commit', leaseId: lease.leaseId, update, ...lies });
+    const claims = { tokens: claim, loss: 0.1, lossCurve: [0.1], seconds: 1, endTheta: lease.theta.sha256 };
+    link.send({ type: 'lease.commit', leaseId: lease.leaseId, update, ...claims });
   }
 
   function onVerdict({ accepted, reason = '' }: Verdict): void {
-    // What comes too late for its round is not looked at; the next lease is met with the same lie.
+    // An update too late for its round is not inspected; the next lease gets the same false one.
     if (!/round of this lease is closed/.test(reason)) reasons.push(accepted ? 'accepted' : reason);
   }
 
-  /** The weights as an update, every number NaN; the second time only half of the file. */
+  /** Makes an update from the weights with every number NaN; the second time, only half of the file. */
   async function forge(lease: OfferedLease) {
     const bytes = await readFile(blobs.path(lease.theta.sha256));
     const body = 8 + Number(bytes.readBigUInt64LE(0));

@@ -1,7 +1,8 @@
+/** A clock for tests in which sleeping takes no time. */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../src/lib/clock';
 
-/** A clock on which sleeping takes no time: whoever sleeps moves it on. */
+/** Returns a clock that a sleep moves forward at once. */
 export function autoClock(startMs = 1_000_000): Clock {
   let nowMs = startMs;
   return {

@@ -1,14 +1,15 @@
+/** A Python child without Python, whose rounds end as a test decides. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../src/lib/errors';
-import type { TrainerSpec } from '../../src/protocol/trainer';
+import type { TrainerEvent, TrainerSpec } from '../../src/protocol/trainer';
 import type { Trainer } from '../../src/runner/trainer';
 import { blobName } from './worker-messages';
 
-/** How a fake child meets its next round: it trains it, refuses it with a code, or hangs until killed or canceled. */
+/** What happens to the next round: it is trained, fails with a code, or hangs until killed or canceled. */
 export type Fate = 'trains' | 'hangs' | { code: string };
 
-/** A Python child of a few lines: as a worker sees it, without Python. */
+/** A Python child as a worker sees it. */
 export class FakeTrainer implements Trainer {
   readonly pid = 1;
   readonly ready = Promise.resolve({ type: 'ready' as const, device: 'cpu', threads: 1, parameters: 1 });
@@ -19,8 +20,10 @@ export class FakeTrainer implements Trainer {
 
   constructor(
     readonly spec: TrainerSpec,
-    /** Shared by all children of a test, each round takes the next. */
+    /** Shared by all children of a test; each round takes the next. */
     private readonly fates: Fate[],
+    /** Events that `next` returns. */
+    private readonly events: TrainerEvent[] = [],
   ) {
     this.ended = new Promise((resolve) => {
       this.end = resolve;
@@ -30,20 +33,23 @@ export class FakeTrainer implements Trainer {
   run: Trainer['run'] = async (_command, answer) => {
     const fate = this.fates.shift() ?? 'trains';
     if (fate === 'hangs') await new Promise((_, reject) => (this.stop = reject));
-    if (typeof fate === 'object') throw new AppError(fate, 'as the test wishes');
+    if (typeof fate === 'object') throw new AppError(fate, 'The test made this round fail.');
     const path = join(this.spec.workDir, 'update');
     await writeFile(path, 'an update');
     const facts = { tokens: 256, loss: 5, lossCurve: [5], seconds: 1, endTheta: blobName('d') };
-    return { type: answer, id: 1, update: { path, sha256: blobName('c'), bytes: 9 }, ...facts } as never;
+    const update = { path, sha256: blobName('c'), bytes: 9 };
+    const event: TrainerEvent = { type: 'round.done', id: 1, update, ...facts };
+    return as(answer, event);
   };
 
   cancel(): void {
     this.stop(new AppError({ code: 'train/canceled' }, 'The round was canceled.'));
   }
 
-  next(): Promise<never> {
-    return new Promise(() => undefined);
-  }
+  next: Trainer['next'] = async (type) => {
+    const event = this.events.find((one) => one.type === type);
+    return event ? as(type, event) : new Promise<never>(() => undefined);
+  };
 
   kill(): void {
     const crash = new AppError({ code: 'runner/child-crashed' }, 'The Python child ended (SIGKILL).');
@@ -55,4 +61,10 @@ export class FakeTrainer implements Trainer {
     this.isDisposed = true;
     this.kill();
   }
+}
+
+/** Narrows an event to the type a caller waits for. */
+function as<T extends TrainerEvent['type']>(type: T, event: TrainerEvent): Extract<TrainerEvent, { type: T }> {
+  if (event.type !== type) throw new Error(`This fake answers ${event.type}, not ${type}`);
+  return event as Extract<TrainerEvent, { type: T }>;
 }

@@ -1,3 +1,4 @@
+/** The manifest of an honest node and the job it was submitted for; tests of the verifier change it. */
 import { buildPayouts } from '../../src/chain/acts/payouts';
 import { earnedWei } from '../../src/domain/fuel';
 import { Address, JobId } from '../../src/domain/ids';
@@ -42,7 +43,7 @@ const round = (number: number, leases: ReturnType<typeof lease>[]) => ({
   leases,
 });
 
-/** The manifest of an honest node: ten blocks in two rounds by two workers. */
+/** Returns the manifest of an honest node: ten blocks in two rounds by two workers. */
 export function honestManifest(): ManifestIn {
   const tokens = new Map([
     [ann, 7 * BLOCK_TOKENS],
@@ -77,7 +78,10 @@ export function honestManifest(): ManifestIn {
   };
 }
 
-/** The job as the chain has it after `manifest` was submitted; the request itself is the honest one's, whatever the manifest claims. */
+/**
+ * Returns the job on chain after `manifest` was submitted; the request is the honest one whatever the
+ * manifest claims.
+ */
 export function submittedJob(manifest: unknown = honestManifest()): SubmittedJob {
   const honest = honestManifest();
   const claimed = manifest as ManifestIn;

@@ -1,7 +1,8 @@
+/** Whether a process is running, for tests that kill some. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** True for a process that runs; one that ended and was not yet collected by its parent does not. */
+/** Whether the process is running; a zombie, not yet collected by its parent, is not. */
 export function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -12,7 +13,7 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Resolves when the process has ended; the test's own timeout is the limit. */
+/** Resolves when the process has ended; limited by the timeout of the test. */
 export async function waitUntilGone(pid: number): Promise<void> {
   while (isRunning(pid)) await delay(20);
 }

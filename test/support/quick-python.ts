@@ -1,9 +1,10 @@
+/** An interpreter that skips the slow probe, for tests that start many processes. */
 import { writeFile } from 'node:fs/promises';
 import { testPython } from './tiny-job';
 
 /**
- * Writes an interpreter that says at once what it has: each of a network's processes would load PyTorch to find that out, and throw
- * it away again. Everything else is done by the real one.
+ * Writes a wrapper of the real interpreter that answers the probe at once. Otherwise every process of a
+ * network would load PyTorch just to report its version.
  */
 export async function writeQuickPython(path: string): Promise<string> {
   const facts = JSON.stringify({ version: '3.12.0', missing: '', torch: 'not asked', cudaDevices: [] });

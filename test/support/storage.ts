@@ -1,3 +1,4 @@
+/** A real storage API for tests, with one account that may upload and one that may not. */
 import { join } from 'node:path';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
@@ -15,16 +16,16 @@ export interface TestStorage extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly blobs: BlobStore;
-  /** A directory for the test's own files. */
+  /** A directory for files of the test. */
   readonly dir: string;
   readonly wallet: Wallet;
   readonly stranger: Wallet;
   readonly sign: SignUpload;
-  /** Moves the storage's clock. */
+  /** Moves the clock of the storage forward. */
   passTime(ms: number): void;
 }
 
-/** A real storage API on a free port; `wallet` may store there, `stranger` may not. */
+/** Opens a storage API on a free port; `wallet` may upload, `stranger` may not. */
 export async function openTestStorage(): Promise<TestStorage> {
   const scratch = await openScratch();
   const blobs = new BlobStore(scratch.file('blobs'));

@@ -1,7 +1,8 @@
+/** A job so small that a test can train it. */
 import { join } from 'node:path';
 import { type ResolvedParams, ResolvedParams as schema } from '../../src/protocol/job-params';
 
-/** A model and a data set small enough to be trained in the blink of an eye. */
+/** Parameters of a model that trains in milliseconds. */
 export const tinyParams: ResolvedParams = schema.parse({
   model: { layers: 1, heads: 2, width: 16, context: 16 },
   epochs: 1,
@@ -9,16 +10,16 @@ export const tinyParams: ResolvedParams = schema.parse({
   round: { steps: 4 },
 });
 
-/** The same data with a model of which a step takes some milliseconds, so that a test can step in. */
+/** The same with a model whose steps take some milliseconds, so that a test can interrupt a round. */
 export const slowParams: ResolvedParams = {
   ...tinyParams,
   model: { ...tinyParams.model, layers: 6, width: 64 },
 };
 
-/** The interpreter of this project. */
+/** The interpreter the tests run Python with. */
 export const testPython = process.env.EMETH_PYTHON ?? join(__dirname, '..', '..', '.venv', 'bin', 'python');
 
-/** About `kilobytes` of text in which there is something to learn. */
+/** Returns about `kilobytes` of text with a pattern to learn. */
 export function tinyText(kilobytes: number): string {
   const line = (i: number) => `Call number ${i} me Ishmael; some years ago, never mind how long precisely.\n`;
   return Array.from({ length: Math.ceil((kilobytes * 1024) / 70) }, (_, i) => line(i % 97)).join('');

@@ -1,12 +1,13 @@
+/** Waiting for an asynchronous check, for tests. */
 import { systemClock } from '../../src/lib/clock';
 
-/** Less than a test may take, so that a failure ends the loop as well as the test. */
+/** Less than the timeout of a test, so that a failing test also ends the loop. */
 const LIMIT_MS = 30_000;
 
-/** Waits until the check holds. */
+/** Polls until the check is true. */
 export async function until(check: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + LIMIT_MS; !(await check()); ) {
-    if (Date.now() > end) throw new Error('It never came true');
+    if (Date.now() > end) throw new Error('The check never became true');
     await systemClock.sleep(5);
   }
 }

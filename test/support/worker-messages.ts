@@ -1,12 +1,12 @@
+/** Short messages of a master and a worker, and names for their ids. */
 import type { Address, JobId, Sha256 } from '../../src/domain/ids';
 import type { Commit, OfferedJob, OfferedLease } from '../../src/worker/state';
 import { tinyParams } from './tiny-job';
 
 export const jobId = (digit: string) => `0x${digit.repeat(32)}` as JobId;
 export const blobName = (digit: string) => digit.repeat(64) as Sha256;
-export const ourAddress = `0x${'ab'.repeat(20)}` as Address;
+export const masterAddress = `0x${'ab'.repeat(20)}` as Address;
 
-/** Messages of a master as short as a test wants them. */
 export const openJob = (digit = '1'): OfferedJob => ({
   type: 'job.open',
   jobId: jobId(digit),

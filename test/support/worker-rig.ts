@@ -1,5 +1,5 @@
-import type { BlobStore } from '../../src/blobs/blob-store';
-import { BlobStore as Blobs } from '../../src/blobs/blob-store';
+/** A real worker with Python behind a real link; the test plays the master. */
+import { BlobStore } from '../../src/blobs/blob-store';
 import { recoverTyped } from '../../src/chain/sending/wallet';
 import type { JobId, Sha256 } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
@@ -19,7 +19,7 @@ import { jobId } from './worker-messages';
 
 type Of<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
-/** A real worker, link, blob store and Python; the test plays the master. */
+/** A worker and what the test needs to play its master. */
 export interface WorkerRig extends AsyncDisposable {
   server: TestServer;
   proxy: ChaosProxy;
@@ -30,15 +30,15 @@ export interface WorkerRig extends AsyncDisposable {
   /** Python children of the worker, in the order they were started. */
   children: Trainer[];
   send(message: MasterMessageIn): Promise<void>;
-  /** The next message of a kind that no call has returned yet. */
-  heard<T extends WorkerMessage['type']>(type: T): Promise<Of<T>>;
+  /** Waits for the next message of a type that no call has returned yet. */
+  received<T extends WorkerMessage['type']>(type: T): Promise<Of<T>>;
   open(): Promise<void>;
-  /** Leases blocks [start, end) from weights the coordinator has as a file. */
+  /** Grants a lease of blocks [start, end) from weights in a file of the coordinator. */
   lease(
     leaseId: string,
     range: { round: number; start: number; end: number; theta: FileOf; delta?: DeltaOf },
   ): Promise<void>;
-  /** Pulls an update, however many connections it takes. */
+  /** Pulls an update from the worker; returns its path. */
   pull(update: BlobRef): Promise<string>;
 }
 
@@ -51,7 +51,7 @@ type DeltaOf = FileOf & { base: string };
 
 const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
 
-/** The coordinator has the data and the weights, and may serve one rig after the other. */
+/** Opens a rig. The coordinator holds data and weights, and can be used by several rigs in turn. */
 export async function openWorkerRig(
   coordinator: TestCoordinator,
   timeout: Partial<WorkerOptions['timeout']> = {},
@@ -65,7 +65,7 @@ export async function openWorkerRig(
   const server = keep(await openTestServer());
   const proxy = keep(await openChaosProxy(server.port));
   const wallet = await newWallet();
-  const blobs = new Blobs(scratch.file('blobs'));
+  const blobs = new BlobStore(scratch.file('blobs'));
   const children: Trainer[] = [];
   const worker: Worker = keep(
     await openWorker(
@@ -121,8 +121,8 @@ export async function openWorkerRig(
   const returned = new Set<unknown>();
   const job = jobId('7');
   const send: WorkerRig['send'] = async (message) => (await server.peer(wallet.address)).send(message);
-  const heard = async <T extends WorkerMessage['type']>(type: T): Promise<Of<T>> => {
-    const found = await until(() => server.messages.find((said) => said.message.type === type && !returned.has(said)));
+  const received = async <T extends WorkerMessage['type']>(type: T): Promise<Of<T>> => {
+    const found = await until(() => server.messages.find((one) => one.message.type === type && !returned.has(one)));
     returned.add(found);
     return found.message as Of<T>;
   };
@@ -140,12 +140,12 @@ export async function openWorkerRig(
     job,
     children,
     send,
-    heard,
+    received,
     async open() {
       const { params, prepared } = coordinator;
       const { vocabSize, epochBlocks: totalBlocks } = prepared;
       await send({ type: 'job.open', jobId: job, params, vocabSize, totalBlocks });
-      await heard('job.ready');
+      await received('job.ready');
     },
     async lease(leaseId, { round, start, end, theta, delta }) {
       const shard = await blobOf(await coordinator.cut(start, end));

@@ -1,3 +1,4 @@
+/** The Python child for real: commands, failures, crashes, and its end with its parent. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -29,7 +30,7 @@ function trainSpec(workDir: string, changes: { totalBlocks?: number; device?: st
 }
 
 describe('openTrainer', () => {
-  test('default: prepares, cuts and trains a round', async () => {
+  test('default: a round is prepared, cut and trained', async () => {
     await using scratch = await openScratch();
     await using coordinator = await openTestCoordinator(scratch.path, tinyParams);
     const shard = await coordinator.cut(0, 6);
@@ -45,7 +46,7 @@ describe('openTrainer', () => {
     expect(seen).toMatchObject({ ok: true });
   });
 
-  test('throws the code of a child that says no, and the child lives on', async () => {
+  test('command fails: its code is thrown and the child goes on', async () => {
     await using scratch = await openScratch();
     await using trainer = openTrainer(trainSpec(scratch.path), deps);
     const theta = { path: scratch.file('none'), sha256: '0'.repeat(64) };
@@ -55,7 +56,7 @@ describe('openTrainer', () => {
     await expect(run()).rejects.toMatchObject({ detail: { code: 'model/bad-file' } });
   });
 
-  test('throws runner/child-crashed when the child is killed', async () => {
+  test('child killed: runner/child-crashed', async () => {
     await using scratch = await openScratch();
     const trainer = openTrainer(trainSpec(scratch.path), deps);
     await trainer.ready;
@@ -67,7 +68,7 @@ describe('openTrainer', () => {
     await trainer[Symbol.asyncDispose]();
   });
 
-  test('throws runner/bad-spec with the words of the child', async () => {
+  test('device does not exist: runner/bad-spec with the output of the child', async () => {
     await using scratch = await openScratch();
     await using trainer = openTrainer(trainSpec(scratch.path, { device: 'cuda:77' }), deps);
     await expect(trainer.ready).rejects.toMatchObject({
@@ -78,7 +79,7 @@ describe('openTrainer', () => {
     expect(readFileSync(join(scratch.path, 'child.log'), 'utf8')).toContain('cuda:77');
   });
 
-  test('throws runner/child-crashed when the interpreter is not there', async () => {
+  test('interpreter missing: runner/child-crashed', async () => {
     await using scratch = await openScratch();
     await using trainer = openTrainer(trainSpec(scratch.path), { ...deps, python: scratch.file('python') });
     await expect(trainer.ready).rejects.toMatchObject({
@@ -87,7 +88,7 @@ describe('openTrainer', () => {
     });
   });
 
-  test('when disposed: the child is gone, and it was no crash', async () => {
+  test('disposed: the child has ended without a crash', async () => {
     await using scratch = await openScratch();
     const trainer = openTrainer(trainSpec(scratch.path), deps);
     await trainer.ready;
@@ -97,7 +98,7 @@ describe('openTrainer', () => {
     expect(isRunning(pid)).toBe(false);
   });
 
-  test('survives nothing: the child ends with a parent that was killed', async () => {
+  test('parent killed: the child ends', async () => {
     await using scratch = await openScratch();
     const script = join(__dirname, '..', '..', 'fixtures', 'open-trainer.ts');
     const args = ['-r', 'ts-node/register/transpile-only', script, JSON.stringify(trainSpec(scratch.path)), testPython];

@@ -1,3 +1,4 @@
+/** The worker with real Python: cuts, crashes, revoked leases, receipts and what it leaves behind. */
 import { existsSync, readdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +11,7 @@ import { openScratch } from '../../support/scratch';
 import { slowParams } from '../../support/tiny-job';
 import { openWorkerRig, type WorkerRig } from '../../support/worker-rig';
 
-// Some start Python three times.
+// Some tests start Python three times.
 jest.setTimeout(120_000);
 
 let dir: Awaited<ReturnType<typeof openScratch>>;
@@ -41,36 +42,36 @@ async function fold(update: string, round: number) {
   );
 }
 
-/** A child that is in the middle of a round. */
+/** Waits until a child is in the middle of a round, and returns it. */
 async function midRound(rig: WorkerRig) {
-  await rig.heard('lease.progress');
+  await rig.received('lease.progress');
   const child = rig.children.at(-1);
   if (!child) throw new Error('no child was started');
   return child;
 }
 
 const LONG = { round: 0, start: 0, end: 300 };
-/** For a round that nobody sees the end of: however late the test comes, it comes in the middle. */
+/** A round so long that even a slow test interrupts it in the middle. */
 const LONGER = { round: 0, start: 0, end: 900 };
 
 describe('openWorker', () => {
-  test('default: two rounds with a cut in each, the second from a step', async () => {
+  test('two rounds with a cut in each: both committed, the second from a delta', async () => {
     await using rig = await openWorkerRig(coordinator);
     const { proxy, server } = rig;
     await rig.open();
     await rig.lease('a', { ...LONG, theta: coordinator.theta });
     const child = await midRound(rig);
-    // However long it takes to connect again, the round is not over by then.
+    // Stopped, the round cannot end before the worker has reconnected.
     process.kill(child.pid, 'SIGSTOP');
     proxy.cut();
     await until(() => server.connects.length >= 2);
     expect(server.connects.at(-1)?.offer.held).toEqual({ jobId: rig.job, leaseId: 'a' });
     process.kill(child.pid, 'SIGCONT');
 
-    const first = await rig.heard('lease.commit');
+    const first = await rig.received('lease.commit');
     expect(first).toMatchObject({ leaseId: 'a', tokens: 300 * 4 * 16 });
     proxy.cut();
-    const again = await rig.heard('lease.commit');
+    const again = await rig.received('lease.commit');
     expect(again).toEqual(first);
     expect(server.connects.at(-1)?.offer.held?.update).toEqual(first.update);
     const update = await rig.pull(first.update);
@@ -80,29 +81,29 @@ describe('openWorker', () => {
     const folded = await fold(update, 0);
     const delta = { ...folded.delta, base: coordinator.theta.sha256 };
     await rig.lease('b', { round: 1, start: 300, end: 310, theta: folded.theta, delta });
-    const second = await rig.heard('lease.commit');
+    const second = await rig.received('lease.commit');
     expect(second.leaseId).toBe('b');
-    // The whole weights never travelled again, and the child is the one of the first round.
+    // The whole weights were not sent again, and the child is still the first one.
     expect(await rig.blobs.stat(folded.theta.sha256)).toBeUndefined();
     expect(rig.children).toEqual([child]);
   });
 
-  test('survives kill -9 of the Python child: the round is done again from its start', async () => {
+  test('Python child killed: the round is trained again from its start', async () => {
     await using rig = await openWorkerRig(coordinator);
     await rig.open();
     await rig.lease('a', { ...LONG, theta: coordinator.theta });
     const child = await midRound(rig);
     process.kill(child.pid, 'SIGKILL');
-    const committed = await rig.heard('lease.commit');
+    const committed = await rig.received('lease.commit');
     expect(committed.tokens).toBe(300 * 4 * 16);
     expect(rig.children).toHaveLength(2);
-    // What the second child trained is what an undisturbed one would have.
+    // The second child trained the same as an undisturbed one.
     await rig.send({ type: 'update.verdict', leaseId: 'a', accepted: true });
     await rig.lease('b', { ...LONG, theta: coordinator.theta });
-    expect((await rig.heard('lease.commit')).endTheta).toBe(committed.endTheta);
+    expect((await rig.received('lease.commit')).endTheta).toBe(committed.endTheta);
   });
 
-  test('when the child crashes twice: the lease is given back with its last words', async () => {
+  test('child crashes twice: the lease fails', async () => {
     await using rig = await openWorkerRig(coordinator);
     await rig.open();
     await rig.lease('a', { ...LONGER, theta: coordinator.theta });
@@ -110,12 +111,12 @@ describe('openWorker', () => {
     await until(() => rig.children.length === 2);
     await rig.children[1]?.ready;
     process.kill(rig.children[1]?.pid ?? 0, 'SIGKILL');
-    expect(await rig.heard('lease.failed')).toMatchObject({ leaseId: 'a', code: 'runner/child-crashed' });
+    expect(await rig.received('lease.failed')).toMatchObject({ leaseId: 'a', code: 'runner/child-crashed' });
     await rig.lease('b', { round: 0, start: 0, end: 4, theta: coordinator.theta });
-    expect((await rig.heard('lease.commit')).leaseId).toBe('b');
+    expect((await rig.received('lease.commit')).leaseId).toBe('b');
   });
 
-  test('when the lease is revoked: the same child goes on with the next one, from the weights it holds', async () => {
+  test('lease revoked: the same child trains the next one from the weights it holds', async () => {
     await using rig = await openWorkerRig(coordinator);
     await rig.open();
     await rig.lease('a', { ...LONGER, theta: coordinator.theta });
@@ -123,11 +124,11 @@ describe('openWorker', () => {
     await rig.send({ type: 'lease.revoke', leaseId: 'a', reason: 'too slow' });
     await until(() => rig.worker.state.kind === 'ready');
     await rig.lease('b', { round: 0, start: 4, end: 8, theta: coordinator.theta });
-    expect((await rig.heard('lease.commit')).leaseId).toBe('b');
+    expect((await rig.received('lease.commit')).leaseId).toBe('b');
     expect(rig.children).toHaveLength(1);
   });
 
-  test('when the job is closed: child, files and blobs are gone', async () => {
+  test('job closed: child, files and blobs are gone', async () => {
     await using rig = await openWorkerRig(coordinator);
     await rig.open();
     await rig.lease('a', { ...LONGER, theta: coordinator.theta });
@@ -139,7 +140,7 @@ describe('openWorker', () => {
     expect(rig.worker.state.kind).toBe('free');
   });
 
-  test('when a receipt comes: it is kept if the master signed it', async () => {
+  test('receipts: only one the master signed is kept', async () => {
     await using rig = await openWorkerRig(coordinator);
     const { server } = rig;
     await until(() => server.connects.length > 0);
@@ -156,16 +157,16 @@ describe('openWorker', () => {
     ]);
   });
 
-  test('when there is no work for timeout.idle: the child ends, and the next lease starts another', async () => {
+  test('no work for timeout.idle: the child stops, and the next lease starts another', async () => {
     await using rig = await openWorkerRig(coordinator, { idle: 300 });
     await rig.open();
     await waitUntilGone(rig.children[0]!.pid);
     await rig.lease('a', { round: 0, start: 0, end: 4, theta: coordinator.theta });
-    expect((await rig.heard('lease.commit')).leaseId).toBe('a');
+    expect((await rig.received('lease.commit')).leaseId).toBe('a');
     expect(rig.children).toHaveLength(2);
   });
 
-  test('when disposed in mid-round: no child is left', async () => {
+  test('disposed in mid-round: no child is left', async () => {
     const rig = await openWorkerRig(coordinator);
     await rig.open();
     await rig.lease('a', { ...LONGER, theta: coordinator.theta });

@@ -1,3 +1,4 @@
+/** Which interpreter is chosen, and the errors for one that cannot run the package. */
 import { chmod, writeFile } from 'node:fs/promises';
 import { findPython } from '../../../src/runner/python';
 import { openScratch } from '../../support/scratch';
@@ -20,13 +21,13 @@ describe('findPython', () => {
     if (given) process.env.EMETH_PYTHON = given;
   });
 
-  test('default: the configured interpreter, with what it has', async () => {
+  test('configured interpreter: returned with the facts of its probe', async () => {
     const python = await findPython(testPython);
     expect(python).toMatchObject({ path: testPython, cudaDevices: expect.any(Array) });
     expect(python.torch).toMatch(/^\d+\.\d+/);
   });
 
-  test('when EMETH_PYTHON is set: it wins over the configuration', async () => {
+  test('EMETH_PYTHON set: it overrides the configuration', async () => {
     await using scratch = await openScratch();
     const path = await fakePython(scratch.file('python'), {});
     process.env.EMETH_PYTHON = path;
@@ -36,7 +37,7 @@ describe('findPython', () => {
   test.each([
     ['runner/no-torch', { missing: 'torch' }, 'npm run setup'],
     ['runner/old-python', { version: '3.9.18' }, '3.10 or newer'],
-  ])('throws %s', async (code, facts, remedy) => {
+  ])('interpreter with a problem: %s', async (code, facts, remedy) => {
     await using scratch = await openScratch();
     const path = await fakePython(scratch.file('python'), facts);
     await expect(findPython(path)).rejects.toMatchObject({
@@ -45,7 +46,7 @@ describe('findPython', () => {
     });
   });
 
-  test('throws runner/no-python', async () => {
+  test('interpreter missing: runner/no-python', async () => {
     await expect(findPython('/no/such/python')).rejects.toMatchObject({
       detail: { code: 'runner/no-python', tried: '/no/such/python' },
       message: expect.stringContaining('EMETH_PYTHON'),

@@ -1,3 +1,4 @@
+/** Which devices a worker offers for each setting. */
 import { listDevices } from '../../../src/worker/devices';
 
 const gpu = (name: string) => ({ name, memoryBytes: 8e9 });
@@ -8,17 +9,17 @@ describe('listDevices', () => {
     ['cuda', ['first', 'second']],
     ['cuda:0', ['first']],
     ['cuda:1', ['second']],
-  ])('default: %s', (device, names) => {
+  ])('device %s: the GPUs it names', (device, names) => {
     expect(listDevices(device, twoGpus)).toEqual(names.map((name) => ({ ...gpu(name), kind: 'cuda' })));
   });
 
-  test('when the device is the CPU: its name and the memory of the machine', () => {
+  test('device cpu: its name and the memory of the machine', () => {
     expect(listDevices('cpu', twoGpus)).toEqual([
       { name: expect.stringContaining('×'), kind: 'cpu', memoryBytes: expect.any(Number) },
     ]);
   });
 
-  test.each(['cuda', 'cuda:2'])('throws worker/no-gpu for %s', (device) => {
+  test.each(['cuda', 'cuda:2'])('device %s without such a GPU: worker/no-gpu', (device) => {
     const python = device === 'cuda' ? { cudaDevices: [] } : twoGpus;
     expect(() => listDevices(device, python)).toThrow(
       expect.objectContaining({ detail: expect.objectContaining({ code: 'worker/no-gpu', device }) }),

@@ -1,3 +1,4 @@
+/** When speed is measured, and when it is remembered. */
 import { writeFile } from 'node:fs/promises';
 import { silentLogger } from '../../../src/lib/logger';
 import type { TrainerSpec } from '../../../src/protocol/trainer';
@@ -8,20 +9,18 @@ import { openScratch } from '../../support/scratch';
 const cpu = { name: 'a cpu', kind: 'cpu' as const, memoryBytes: 1 };
 const gpu = { name: 'a gpu', kind: 'cuda' as const, memoryBytes: 1 };
 
-/** A benchmark that says 10 GFLOP/s and counts how often it was run. */
+/** A benchmark that reports 10 GFLOP/s and records how it was started. */
 function openBench() {
   const specs: TrainerSpec[] = [];
   const openChild = (spec: TrainerSpec) => {
     specs.push(spec);
-    const child = new FakeTrainer(spec, []);
-    child.next = async () => ({ type: 'benched', gflops: 10, deviceName: 'x', memoryBytes: 1 }) as never;
-    return child;
+    return new FakeTrainer(spec, [], [{ type: 'benched', gflops: 10, deviceName: 'x', memoryBytes: 1 }]);
   };
   return { specs, deps: { openChild, logger: silentLogger } };
 }
 
 describe('measureSpeed', () => {
-  test('default: measured once for a device and its threads', async () => {
+  test('default: measured once per device and number of threads', async () => {
     await using scratch = await openScratch();
     const { specs, deps } = openBench();
     const options = { dataDir: scratch.path, device: 'cpu', devices: [cpu], threads: 2 };
@@ -32,7 +31,7 @@ describe('measureSpeed', () => {
     expect(specs).toHaveLength(2);
   });
 
-  test('when there are several GPUs: one is measured and counts for all', async () => {
+  test('several GPUs: one is measured and counts for all', async () => {
     await using scratch = await openScratch();
     const { specs, deps } = openBench();
     const options = { dataDir: scratch.path, device: 'cuda', devices: [gpu, gpu, gpu], threads: 2 };
@@ -40,7 +39,7 @@ describe('measureSpeed', () => {
     expect(specs[0]?.device).toBe('cuda:0');
   });
 
-  test('survives a file that is damaged', async () => {
+  test('damaged file: measured again', async () => {
     await using scratch = await openScratch();
     await writeFile(scratch.file('speed.json'), '{"of":');
     const { deps } = openBench();

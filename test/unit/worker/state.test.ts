@@ -1,14 +1,15 @@
+/** The worker's state machine, as timelines of inputs with the effects after each. */
 import fc from 'fast-check';
 import type { MasterMessage } from '../../../src/protocol/link';
 import { advance, heldLease, type WorkerEffect, type WorkerInput, type WorkerState } from '../../../src/worker/state';
 import { commit, grant, jobId, openJob } from '../../support/worker-messages';
 
 const free = { kind: 'free' } as WorkerState;
-const say = (message: MasterMessage): WorkerInput => ({ type: 'message', message });
+const receive = (message: MasterMessage): WorkerInput => ({ type: 'message', message });
 const opened: WorkerInput = { type: 'opened', jobId: jobId('1') };
-const revoke = (leaseId: string) => say({ type: 'lease.revoke', leaseId, reason: 'over' });
-const verdict = (leaseId: string, accepted = true) => say({ type: 'update.verdict', leaseId, accepted });
-const close = (digit = '1') => say({ type: 'job.close', jobId: jobId(digit), reason: 'done' });
+const revoke = (leaseId: string) => receive({ type: 'lease.revoke', leaseId, reason: 'over' });
+const verdict = (leaseId: string, accepted = true) => receive({ type: 'update.verdict', leaseId, accepted });
+const close = (digit = '1') => receive({ type: 'job.close', jobId: jobId(digit), reason: 'done' });
 const trained = (leaseId: string): WorkerInput => ({ type: 'trained', commit: commit(leaseId) });
 const failed = (leaseId: string, code: string): WorkerInput => ({
   type: 'round-failed',
@@ -19,7 +20,7 @@ const failed = (leaseId: string, code: string): WorkerInput => ({
 const crashed = (leaseId: string) => failed(leaseId, 'runner/child-crashed');
 const oom = (leaseId: string) => failed(leaseId, 'train/oom');
 
-/** An effect in a word or two: `train a`, `send job.ready`. */
+/** Returns an effect in short: `train a`, `send job.ready`. */
 function brief(effect: WorkerEffect): string {
   switch (effect.type) {
     case 'send':
@@ -49,10 +50,10 @@ function play(rows: Row[], from: WorkerState = free): WorkerState {
 }
 
 const upToReady: Row[] = [
-  [say(openJob()), 'opening', 'open'],
+  [receive(openJob()), 'opening', 'open'],
   [opened, 'ready', 'send job.ready'],
 ];
-const upToTraining: Row[] = [...upToReady, [say(grant('a')), 'training', 'train a by 4']];
+const upToTraining: Row[] = [...upToReady, [receive(grant('a')), 'training', 'train a by 4']];
 const upToFinished: Row[] = [...upToTraining, [trained('a'), 'finished', 'commit a']];
 
 describe('advance', () => {
@@ -60,33 +61,33 @@ describe('advance', () => {
     play([
       ...upToFinished,
       [verdict('a'), 'ready', 'forget a'],
-      [say(grant('b', { round: 1 })), 'training', 'train b by 4'],
+      [receive(grant('b', { round: 1 })), 'training', 'train b by 4'],
       [trained('b'), 'finished', 'commit b'],
       [verdict('b', false), 'ready', 'forget b'],
       [close(), 'free', 'close'],
     ]);
   });
 
-  test('when the link is cut while training: nothing is disturbed', () => {
+  test('reconnect while training: training goes on', () => {
     const state = play([
       ...upToTraining,
       [{ type: 'welcome' }, 'training'],
-      [say(openJob()), 'training', 'send job.ready'],
+      [receive(openJob()), 'training', 'send job.ready'],
     ]);
     expect(heldLease(state)).toEqual({ jobId: jobId('1'), leaseId: 'a' });
   });
 
-  test('when the link is cut before the verdict: the update is held and committed again', () => {
+  test('reconnect before the verdict: the update is held and committed again', () => {
     const state = play([...upToFinished, [{ type: 'welcome' }, 'finished', 'commit a']]);
     expect(heldLease(state)).toEqual({ jobId: jobId('1'), leaseId: 'a', update: commit('a').update });
   });
 
-  test('when a grant is repeated: training goes on, a finished round is committed again', () => {
-    play([...upToTraining, [say(grant('a')), 'training']]);
-    play([...upToFinished, [say(grant('a')), 'finished', 'commit a']]);
+  test('repeated grant: training goes on, a finished round is committed again', () => {
+    play([...upToTraining, [receive(grant('a')), 'training']]);
+    play([...upToFinished, [receive(grant('a')), 'finished', 'commit a']]);
   });
 
-  test('when the lease is revoked: training is canceled and its late result means nothing', () => {
+  test('lease revoked: training is canceled and its late result is ignored', () => {
     play([
       ...upToTraining,
       [revoke('a'), 'ready', 'cancel a', 'forget a'],
@@ -95,29 +96,29 @@ describe('advance', () => {
     ]);
   });
 
-  test('when another lease comes: the old one is dropped', () => {
-    play([...upToTraining, [say(grant('b')), 'training', 'cancel a', 'forget a', 'train b by 4']]);
-    play([...upToFinished, [say(grant('b')), 'training', 'forget a', 'train b by 4']]);
+  test('new grant: the old lease is dropped', () => {
+    play([...upToTraining, [receive(grant('b')), 'training', 'cancel a', 'forget a', 'train b by 4']]);
+    play([...upToFinished, [receive(grant('b')), 'training', 'forget a', 'train b by 4']]);
   });
 
-  test('when words about another lease or job come: nothing', () => {
+  test('message about another lease or job: ignored', () => {
     play([...upToTraining, [revoke('z'), 'training'], [verdict('z'), 'training'], [close('2'), 'training']]);
   });
 
-  test('when another job is opened: the old one is left', () => {
+  test('another job is opened: the old one is closed', () => {
     play([
       ...upToTraining,
-      [say(openJob('2')), 'opening', 'cancel a', 'forget a', 'close', 'open'],
+      [receive(openJob('2')), 'opening', 'cancel a', 'forget a', 'close', 'open'],
       [opened, 'opening'],
     ]);
   });
 
-  test('when the job is not open here: the lease is given back', () => {
-    play([[say(grant('a')), 'free', 'send lease.failed']]);
-    play([...upToReady, [say(grant('a', { jobId: jobId('2') })), 'ready', 'send lease.failed']]);
+  test('lease of a job that is not open: it fails', () => {
+    play([[receive(grant('a')), 'free', 'send lease.failed']]);
+    play([...upToReady, [receive(grant('a', { jobId: jobId('2') })), 'ready', 'send lease.failed']]);
   });
 
-  test('when the child cannot be opened: the job is given back', () => {
+  test('child cannot be opened: the job fails', () => {
     const cannot = {
       type: 'open-failed',
       jobId: jobId('1'),
@@ -125,7 +126,7 @@ describe('advance', () => {
       reason: 'x'.repeat(900),
     } as const;
     play([
-      [say(openJob()), 'opening', 'open'],
+      [receive(openJob()), 'opening', 'open'],
       [cannot, 'free', 'send job.failed', 'close'],
       [cannot, 'free'],
     ]);
@@ -137,7 +138,7 @@ describe('advance', () => {
     expect(effects[0]).toMatchObject({ message: { code: 'runner/bad-spec', reason: 'x'.repeat(500) } });
   });
 
-  test('when the child crashes: once more from the start, then the lease is given back', () => {
+  test('child crashes twice: the round is repeated once, then the lease fails', () => {
     play([
       ...upToTraining,
       [crashed('a'), 'training', 'retrain a by 4'],
@@ -145,18 +146,18 @@ describe('advance', () => {
     ]);
   });
 
-  test('when it crashed once and then succeeded: the next round has its second chance again', () => {
+  test('crash, success, crash: the next round is repeated again', () => {
     play([
       ...upToTraining,
       [crashed('a'), 'training', 'retrain a by 4'],
       [trained('a'), 'finished', 'commit a'],
       [verdict('a'), 'ready', 'forget a'],
-      [say(grant('b')), 'training', 'train b by 4'],
+      [receive(grant('b')), 'training', 'train b by 4'],
       [crashed('b'), 'training', 'retrain b by 4'],
     ]);
   });
 
-  test('when the memory is too small: as it was, then halved down to one, and halved it stays', () => {
+  test('out of memory: repeated, then halved down to one, and kept for later rounds', () => {
     const state = play([
       ...upToTraining,
       [oom('a'), 'training', 'retrain a by 4'],
@@ -166,31 +167,34 @@ describe('advance', () => {
     play(
       [
         [oom('a'), 'ready', 'send lease.failed', 'forget a'],
-        [say(grant('b')), 'training', 'train b by 1'],
+        [receive(grant('b')), 'training', 'train b by 1'],
       ],
       state,
     );
   });
 
-  test.each(['train/diverged', 'link/unavailable', 'command/invalid'])('when %s: no second attempt helps', (code) => {
-    play([...upToTraining, [failed('a', code), 'ready', 'send lease.failed', 'forget a']]);
-  });
+  test.each(['train/diverged', 'link/unavailable', 'command/invalid'])(
+    '%s: the lease fails without a second attempt',
+    (code) => {
+      play([...upToTraining, [failed('a', code), 'ready', 'send lease.failed', 'forget a']]);
+    },
+  );
 
-  test('when three leases in a row come to nothing: the job is given back', () => {
+  test('three failed leases in a row: the job fails', () => {
     const giveUp = (id: string): Row[] => [
-      [say(grant(id)), 'training', `train ${id} by 4`],
+      [receive(grant(id)), 'training', `train ${id} by 4`],
       [failed(id, 'train/diverged'), 'ready', 'send lease.failed', `forget ${id}`],
     ];
     play([
       ...upToReady,
       ...giveUp('a'),
       ...giveUp('b'),
-      [say(grant('c')), 'training', 'train c by 4'],
+      [receive(grant('c')), 'training', 'train c by 4'],
       [failed('c', 'train/diverged'), 'free', 'send lease.failed', 'send job.failed', 'forget c', 'close'],
     ]);
   });
 
-  test('when no verdict ever comes: the update is dropped', () => {
+  test('no verdict: the update is dropped', () => {
     play([
       ...upToFinished,
       [{ type: 'unanswered', leaseId: 'z' }, 'finished'],
@@ -198,14 +202,14 @@ describe('advance', () => {
     ]);
   });
 
-  test('whatever comes in whatever order: every lease begun is forgotten, every job opened is closed, in that order', () => {
+  test('inputs in any order: every lease begun is forgotten, every job opened is closed', () => {
     const leases = ['a', 'b'];
     const inputs = fc.array(
       fc.constantFrom<WorkerInput>(
         ...['1', '2'].flatMap(
-          (digit) => [say(openJob(digit)), close(digit), { ...opened, jobId: jobId(digit) }] as WorkerInput[],
+          (digit) => [receive(openJob(digit)), close(digit), { ...opened, jobId: jobId(digit) }] as WorkerInput[],
         ),
-        ...leases.flatMap((id) => [say(grant(id)), trained(id), crashed(id), oom(id), revoke(id), verdict(id)]),
+        ...leases.flatMap((id) => [receive(grant(id)), trained(id), crashed(id), oom(id), revoke(id), verdict(id)]),
         { type: 'welcome' },
       ),
       { maxLength: 60 },

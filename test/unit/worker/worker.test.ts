@@ -1,3 +1,4 @@
+/** How the worker performs the effects of its state machine, with fake children and a fake link. */
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
@@ -7,19 +8,19 @@ import { openWorker, type WorkerOptions } from '../../../src/worker/worker';
 import { FakeTrainer, type Fate } from '../../support/fake-trainer';
 import { until } from '../../support/link-pair';
 import { openScratch } from '../../support/scratch';
-import { grant, openJob, ourAddress } from '../../support/worker-messages';
+import { grant, masterAddress, openJob } from '../../support/worker-messages';
 
 const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
 
-/** A worker whose children and link are a few lines each. */
-async function openDesk(
+/** Opens a worker whose children and link are fakes. */
+async function openFakeWorker(
   options: {
     fates?: Fate[];
     timeout?: Partial<WorkerOptions['timeout']>;
     isMasterSilent?: boolean;
-    /** Whatever comes about while data are on their way. */
+    /** Runs while a blob is being fetched. */
     meanwhile?: (child: FakeTrainer | undefined) => Promise<void>;
-    /** Called for every child when it is started, the first being number 1. */
+    /** Called for every child when it is started; the first has number 1. */
     onChild?: (child: FakeTrainer, number: number) => void;
     logger?: Logger;
   } = {},
@@ -58,17 +59,17 @@ async function openDesk(
       logger,
     },
   );
-  const heard = (type: WorkerMessageIn['type']) => until(() => sent.find((message) => message.type === type));
-  worker.onWelcome({ address: ourAddress, session: '' });
+  const received = (type: WorkerMessageIn['type']) => until(() => sent.find((message) => message.type === type));
+  worker.onWelcome({ address: masterAddress, session: '' });
   worker.onMessage(openJob());
-  await heard('job.ready');
+  await received('job.ready');
   return {
     worker,
     link,
     sent,
     pulls,
     children,
-    heard,
+    received,
     scratch,
     async [Symbol.asyncDispose]() {
       await worker[Symbol.asyncDispose]();
@@ -80,140 +81,140 @@ async function openDesk(
 const oom = { code: 'train/oom' };
 
 describe('openWorker', () => {
-  test('default: shard and weights are pulled, the round is trained and committed', async () => {
-    await using desk = await openDesk();
-    desk.worker.onMessage(grant('a'));
-    expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: 'a', update: { bytes: 9 }, tokens: 256 });
-    expect(desk.pulls).toEqual([grant('a').shard.sha256, grant('a').theta.sha256]);
+  test('default: shard and weights are fetched, the round is trained and committed', async () => {
+    await using rig = await openFakeWorker();
+    rig.worker.onMessage(grant('a'));
+    expect(await rig.received('lease.commit')).toMatchObject({ leaseId: 'a', update: { bytes: 9 }, tokens: 256 });
+    expect(rig.pulls).toEqual([grant('a').shard.sha256, grant('a').theta.sha256]);
   });
 
-  test('when the child ran out of memory twice: the third is given half the micro-batch', async () => {
-    await using desk = await openDesk({ fates: [oom, oom] });
-    desk.worker.onMessage(grant('a'));
-    await desk.heard('lease.commit');
-    expect(desk.children.map(({ spec }) => 'microBatch' in spec && spec.microBatch)).toEqual([4, 4, 2]);
-    expect(desk.children.map((child) => child.isDisposed)).toEqual([true, true, false]);
+  test('out of memory twice: the third child gets half the micro-batch', async () => {
+    await using rig = await openFakeWorker({ fates: [oom, oom] });
+    rig.worker.onMessage(grant('a'));
+    await rig.received('lease.commit');
+    expect(rig.children.map(({ spec }) => 'microBatch' in spec && spec.microBatch)).toEqual([4, 4, 2]);
+    expect(rig.children.map((child) => child.isDisposed)).toEqual([true, true, false]);
   });
 
-  test('when training makes no progress for timeout.learning: killed, tried again, given back', async () => {
-    await using desk = await openDesk({ fates: ['hangs', 'hangs'], timeout: { learning: 40 } });
-    desk.worker.onMessage(grant('a'));
-    expect(await desk.heard('lease.failed')).toMatchObject({
+  test('no progress for timeout.learning: killed, repeated once, then the lease fails', async () => {
+    await using rig = await openFakeWorker({ fates: ['hangs', 'hangs'], timeout: { learning: 40 } });
+    rig.worker.onMessage(grant('a'));
+    expect(await rig.received('lease.failed')).toMatchObject({
       code: 'worker/learning-stuck',
       reason: expect.stringContaining('timeout.learning'),
     });
-    expect(desk.children).toHaveLength(2);
+    expect(rig.children).toHaveLength(2);
   });
 
-  test('when no data come for timeout.wait_data: given back', async () => {
-    await using desk = await openDesk({ isMasterSilent: true, timeout: { wait_data: 40 } });
-    desk.worker.onMessage(grant('a'));
-    expect(await desk.heard('lease.failed')).toMatchObject({
+  test('no data for timeout.wait_data: the lease fails', async () => {
+    await using rig = await openFakeWorker({ isMasterSilent: true, timeout: { wait_data: 40 } });
+    rig.worker.onMessage(grant('a'));
+    expect(await rig.received('lease.failed')).toMatchObject({
       code: 'worker/wait-data-stuck',
       reason: expect.stringContaining('timeout.wait_data'),
     });
   });
 
-  test('when data take longer than timeout.idle: the child that waits for them is not idle', async () => {
+  test('fetch takes longer than timeout.idle: the waiting child is not idle', async () => {
     const waiting: (FakeTrainer | undefined)[] = [];
     const meanwhile = async (child?: FakeTrainer) => {
       waiting.push(child);
       await systemClock.sleep(100);
     };
-    await using desk = await openDesk({ meanwhile, timeout: { idle: 20 } });
-    desk.worker.onMessage(grant('a'));
-    await until(() => desk.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
-    expect(desk.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
-    // One may have ended, rightly, before the lease came.
-    expect(waiting).toEqual([desk.children.at(-1), desk.children.at(-1)]);
-    await until(() => desk.children.at(-1)?.isDisposed);
+    await using rig = await openFakeWorker({ meanwhile, timeout: { idle: 20 } });
+    rig.worker.onMessage(grant('a'));
+    await until(() => rig.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
+    expect(rig.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
+    // The first child may rightly have been stopped before the lease arrived.
+    expect(waiting).toEqual([rig.children.at(-1), rig.children.at(-1)]);
+    await until(() => rig.children.at(-1)?.isDisposed);
   });
 
-  test('when the child dies while data come: another one does the round', async () => {
+  test('child dies during a fetch: another one trains the round', async () => {
     const meanwhile = async (child?: FakeTrainer) => {
-      if (desk.children.length === 1) child?.kill();
+      if (rig.children.length === 1) child?.kill();
       await systemClock.sleep(1);
     };
-    await using desk = await openDesk({ meanwhile });
-    desk.worker.onMessage(grant('a'));
-    await until(() => desk.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
-    expect(desk.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
-    expect(desk.children).toHaveLength(2);
+    await using rig = await openFakeWorker({ meanwhile });
+    rig.worker.onMessage(grant('a'));
+    await until(() => rig.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
+    expect(rig.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
+    expect(rig.children).toHaveLength(2);
   });
 
-  test('when no verdict comes for timeout.checkpoint: the update is dropped', async () => {
-    await using desk = await openDesk({ timeout: { checkpoint: 40 } });
-    desk.worker.onMessage(grant('a'));
-    await desk.heard('lease.commit');
-    await until(() => desk.worker.state.kind === 'ready');
+  test('no verdict for timeout.checkpoint: the update is dropped', async () => {
+    await using rig = await openFakeWorker({ timeout: { checkpoint: 40 } });
+    rig.worker.onMessage(grant('a'));
+    await rig.received('lease.commit');
+    await until(() => rig.worker.state.kind === 'ready');
   });
 
-  test('when the link is down at the end of a round: the update is held and committed at the welcome', async () => {
-    await using desk = await openDesk({ timeout: { checkpoint: 40 } });
-    desk.link.isUp = false;
-    desk.worker.onClose('cut', false);
-    desk.worker.onMessage(grant('a'));
-    await until(() => desk.worker.state.kind === 'finished');
-    expect(desk.worker.held()).toMatchObject({ leaseId: 'a', update: { bytes: 9 } });
-    desk.link.isUp = true;
-    desk.worker.onWelcome({ address: ourAddress, session: '' });
-    await desk.heard('lease.commit');
+  test('round ends while disconnected: the update is committed at the welcome', async () => {
+    await using rig = await openFakeWorker({ timeout: { checkpoint: 40 } });
+    rig.link.isUp = false;
+    rig.worker.onClose('cut', false);
+    rig.worker.onMessage(grant('a'));
+    await until(() => rig.worker.state.kind === 'finished');
+    expect(rig.worker.held()).toMatchObject({ leaseId: 'a', update: { bytes: 9 } });
+    rig.link.isUp = true;
+    rig.worker.onWelcome({ address: masterAddress, session: '' });
+    await rig.received('lease.commit');
   });
 
-  test('warns of a link that was cut, and not of one that we end ourselves', async () => {
+  test('link ends: a warning, unless the worker ended it', async () => {
     const warnings: unknown[] = [];
     const logger = { ...silentLogger, warn: (message: string, fields?: object) => warnings.push({ message, fields }) };
-    await using desk = await openDesk({ logger: { ...logger, child: () => logger } as Logger });
-    desk.worker.onClose('the worker stops', true);
-    desk.worker.onClose('no heartbeat', false);
+    await using rig = await openFakeWorker({ logger: { ...logger, child: () => logger } as Logger });
+    rig.worker.onClose('the worker is stopping', true);
+    rig.worker.onClose('no heartbeat', false);
     expect(warnings).toEqual([
-      { message: 'The link was cut; connecting again', fields: { reason: 'no heartbeat', held: undefined } },
+      { message: 'Disconnected from the master; reconnecting', fields: { reason: 'no heartbeat', held: undefined } },
     ]);
   });
 
-  test('when a lease is revoked and another granted at once: only the second is committed', async () => {
-    await using desk = await openDesk({ fates: ['hangs'] });
-    desk.worker.onMessage(grant('a'));
-    await until(() => desk.pulls.length === 2);
-    desk.worker.onMessage({ type: 'lease.revoke', leaseId: 'a', reason: 'over' });
-    desk.worker.onMessage(grant('b'));
-    expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: 'b' });
-    expect(desk.sent.filter(({ type }) => type === 'lease.failed')).toEqual([]);
-    expect(desk.children).toHaveLength(1);
+  test('lease revoked and another granted at once: only the second is committed', async () => {
+    await using rig = await openFakeWorker({ fates: ['hangs'] });
+    rig.worker.onMessage(grant('a'));
+    await until(() => rig.pulls.length === 2);
+    rig.worker.onMessage({ type: 'lease.revoke', leaseId: 'a', reason: 'over' });
+    rig.worker.onMessage(grant('b'));
+    expect(await rig.received('lease.commit')).toMatchObject({ leaseId: 'b' });
+    expect(rig.sent.filter(({ type }) => type === 'lease.failed')).toEqual([]);
+    expect(rig.children).toHaveLength(1);
   });
 
-  test('when disposed while a child starts: none is left', async () => {
+  test('disposed while a child starts: no child is left', async () => {
     let stopped: PromiseLike<void> | undefined;
     const onChild = (_child: FakeTrainer, number: number) => {
-      if (number === 2) stopped = desk.worker[Symbol.asyncDispose]();
+      if (number === 2) stopped = rig.worker[Symbol.asyncDispose]();
     };
-    await using desk = await openDesk({ fates: [{ code: 'runner/odd' }], onChild });
-    desk.worker.onMessage(grant('a'));
+    await using rig = await openFakeWorker({ fates: [{ code: 'runner/odd' }], onChild });
+    rig.worker.onMessage(grant('a'));
     await until(() => stopped);
     await stopped;
-    expect(desk.children.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
+    expect(rig.children.map(({ isDisposed }) => isDisposed)).toEqual([true, true]);
   });
 
-  test('when disposed while it opens a job: the child that ends by that is neither started again nor an error', async () => {
+  test('disposed while opening a job: the child is not restarted, and no error is logged', async () => {
     let stopped: PromiseLike<void> | undefined;
     const onChild = (child: FakeTrainer, number: number) => {
       if (number === 1) return;
       Object.assign(child, { ready: child.ended.then((error) => Promise.reject(error)) });
-      setImmediate(() => (stopped ??= desk.worker[Symbol.asyncDispose]()));
+      setImmediate(() => (stopped ??= rig.worker[Symbol.asyncDispose]()));
     };
     const errors: string[] = [];
     const logger = { ...silentLogger, error: (message: string) => errors.push(message) };
-    await using desk = await openDesk({ onChild, logger: { ...logger, child: () => logger } as Logger });
-    desk.worker.onMessage(openJob('2'));
+    await using rig = await openFakeWorker({ onChild, logger: { ...logger, child: () => logger } as Logger });
+    rig.worker.onMessage(openJob('2'));
     await until(() => stopped);
     await stopped;
-    expect(desk.children).toHaveLength(2);
+    expect(rig.children).toHaveLength(2);
     expect(errors).toEqual([]);
   });
 
-  test('when a lease is named like a path: nothing is written outside the job', async () => {
-    await using desk = await openDesk();
-    desk.worker.onMessage(grant('../../../../tmp/evil'));
-    expect(await desk.heard('lease.commit')).toMatchObject({ leaseId: '../../../../tmp/evil' });
+  test('lease id that looks like a path: nothing is written outside the job', async () => {
+    await using rig = await openFakeWorker();
+    rig.worker.onMessage(grant('../../../../tmp/evil'));
+    expect(await rig.received('lease.commit')).toMatchObject({ leaseId: '../../../../tmp/evil' });
   });
 });

@@ -7,13 +7,23 @@
  * Rooms of one layer never import each other. What a room needs of another it declares as its own `deps` type. Types
  * count like values, except for features: they may name the types of the adapters they are given.
  */
+const { readdirSync } = require('node:fs');
+const { join } = require('node:path');
+
 const lower = ['lib', 'domain'];
 const contracts = ['protocol', 'config'];
 const adapters = ['store', 'chain', 'blobs', 'link', 'runner', 'http', 'terminal'];
-const features = ['master', 'worker', 'verifier', 'board', 'admin', 'storage', 'demo'];
-
+/** Rooms that hold no layer of their own: Solidity. */
+const others = ['contracts'];
+const foldersOf = (path) =>
+  readdirSync(join(__dirname, path), { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? entry.name : [],
+  );
+/** Every other folder of src is a feature; a new one needs no entry here. */
+const known = [...lower, ...contracts, ...adapters, ...others, 'fleet', 'app', 'commands'];
+const features = foldersOf('src').filter((room) => !known.includes(room));
 /** Folders of commands, by noun. None imports another. */
-const commandGroups = ['roles', 'jobs', 'nodes', 'money', 'setup'];
+const commandGroups = foldersOf('src/commands');
 /** Folders of `chain`, each with those it may import. The generated ABIs are for all. */
 const chainGroups = {
   contract: [],
@@ -32,12 +42,12 @@ const layer = (room, allowed) => ({
   to: { path: '^src/', pathNot: `^src/(${[room, ...allowed].join('|')})/` },
 });
 
-/** The named packages only in the named rooms; scripts and tests are free. */
+/** The named packages only in the named rooms or files; scripts and tests are free. */
 const only = (name, packages, rooms) => ({
   name,
   comment: `${packages} belongs to ${rooms}`,
   severity: 'error',
-  from: { path: '^src/', pathNot: `^src/(${rooms})/` },
+  from: { path: '^src/', pathNot: `^src/(${rooms})` },
   to: { path: packages },
 });
 /** A folder inside a room, and the folders beside it that it may import. */
@@ -71,12 +81,12 @@ module.exports = {
     layer('app', [...lower, ...contracts, ...adapters, 'fleet', ...features]),
     ...commandGroups.map((name) => group('commands', name, [])),
     ...Object.entries(chainGroups).map(([name, allowed]) => group('chain', name, [...allowed, 'generated'])),
-    only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain'),
-    only('ws-in-link', npm('ws'), 'link'),
-    only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store'),
-    only('processes-in-runner', '^(node:)?child_process$', 'runner'),
-    only('express-in-http', npm('express|helmet|express-rate-limit'), 'http|storage|admin|board'),
-    only('json-rpc-in-admin', npm('jayson'), 'admin'),
+    only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain/'),
+    only('ws-in-link', npm('ws'), 'link/'),
+    only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store/'),
+    only('processes-in-runner', '^(node:)?child_process$', 'runner/'),
+    only('express-in-routes', npm('express|helmet|express-rate-limit'), `http/|(${features.join('|')})/routes\\.ts$`),
+    only('json-rpc-in-admin', npm('jayson'), 'admin/'),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -1,4 +1,4 @@
-/** The admin API as its callers use it: commands, the demo and tests. The server half is `rpc.ts`. */
+/** The admin API as its callers use it: commands, the demo and tests. Its server is `routes.ts`. */
 import { z } from 'zod';
 import { AppError } from '../lib/errors';
 import { type AdminApi, JobDetails, JobView, MasterStatus, WorkerView } from '../protocol/admin';

@@ -1,16 +1,16 @@
-import { adminRoutes } from '../admin/rpc';
+/** The routes of a master as one list: a feature that serves HTTP on a master adds its entry here. */
+import { adminRoutes } from '../admin/routes';
 import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped, type Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/schema';
 import { ipGuard } from '../http/ip-guard';
-import type { HttpServer } from '../http/server';
+import { healthMount, type Mount } from '../http/mount';
 import type { Logger } from '../lib/logger';
-import { version } from '../lib/version';
 import type { AdminApi } from '../protocol/admin';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
-import { storageRoutes } from '../storage/routes';
+import { type StorageDeps, storageRoutes } from '../storage/routes';
 import type { Store } from '../store/open';
 
 interface MasterRoutesDeps {
@@ -24,28 +24,25 @@ interface MasterRoutesDeps {
   logger: Logger;
 }
 
-/** What a master serves over HTTP: liveness, the board, storage, admin. */
-export function mountMaster(app: HttpServer['app'], deps: MasterRoutesDeps): void {
-  const { config, chain, wallet, blobs, store, cursorId, admin, logger } = deps;
+export function masterRoutes({ config, admin, logger, store, cursorId, ...deps }: MasterRoutesDeps): readonly Mount[] {
   const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
-  app.get('/healthz', (_request, response) => {
-    response.json({ status: 'ok', version, chainId: chain.chainId, address: wallet.address });
-  });
-  app.use('/api/json-rpc', adminRoutes({ isAllowedIp, origins: [new URL(config.my_url).origin] }, admin, logger));
-  app.use('/api/v1', boardRoutes({ store, cursorId }));
-  app.use(
-    '/api/v1',
-    storageRoutes(
-      { maxUploadBytes: config.maxUploadBytes },
-      {
-        blobs,
-        nowMs: () => Date.now(),
-        recoverUpload: (upload, signature) =>
-          recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
-        // Requesters and nodes have money here; storage for everybody else would be storage for anything.
-        mayUpload: async (owner) =>
-          owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
-      },
-    ),
-  );
+  const origins = [new URL(config.my_url).origin];
+  const { maxUploadBytes } = config;
+  return [
+    healthMount({ chainId: deps.chain.chainId, address: deps.wallet.address }),
+    { path: '/api/json-rpc', router: adminRoutes({ isAllowedIp, origins }, admin, logger) },
+    { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
+    { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps(deps)) },
+  ];
+}
+
+function storageDeps({ blobs, chain, wallet }: Pick<MasterRoutesDeps, 'blobs' | 'chain' | 'wallet'>): StorageDeps {
+  return {
+    blobs,
+    nowMs: () => Date.now(),
+    recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
+    // Requesters and nodes have money here; storage for everybody else would be storage for anything.
+    mayUpload: async (owner) =>
+      owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
+  };
 }

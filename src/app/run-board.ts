@@ -7,9 +7,9 @@ import { watchSizes } from '../board/sizes';
 import { watchChain } from '../chain/reading/poll-loop';
 import { openChain } from '../chain/rpc/client';
 import { listenAddress } from '../config/derived';
+import { healthMount, mountAll } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
-import { version } from '../lib/version';
 import { lockDataDir } from '../store/lock';
 import { openStore } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
@@ -39,16 +39,12 @@ export async function runBoard(options: BoardOptions): Promise<void> {
   const cursorId = `${chain.chainId}:${chain.core}:board`;
   const listen = listenAddress(config);
   const host = options.host ?? listen.host;
-  await using http = await openHttp(
-    { host, port: options.port ?? listen.port },
-    (app) => {
-      app.get('/healthz', (_request, response) => {
-        response.json({ status: 'ok', version, chainId: chain.chainId });
-      });
-      app.use('/api/v1', boardRoutes({ store, cursorId }));
-    },
-    { logger },
-  );
+  const routes = [
+    healthMount({ chainId: chain.chainId }),
+    { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
+  ];
+  const place = { host, port: options.port ?? listen.port };
+  await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });
   logger.info('Board ready', { url: config.my_url, host, port: http.port, chainId: chain.chainId });
 
   const blobs = new BlobStore(join(dataDir, 'blobs'));

@@ -19,6 +19,7 @@ import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
 import { Fleet } from '../fleet/fleet';
 import { ipGuard } from '../http/ip-guard';
+import { mountAll } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
@@ -35,7 +36,7 @@ import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
 import { loadRole, openRoleLogger, stopSignal } from './context';
 import { keyOf } from './keys';
-import { mountMaster } from './master-routes';
+import { masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
 import { openMasterStore } from './open-store';
 import { finalityOf, jobRules } from './role-settings';
@@ -74,12 +75,9 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     record: recordFinal,
     openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),
   });
-  await using http = await openHttp(
-    listenAddress(config),
-    (app) =>
-      mountMaster(app, { config, chain, wallet, blobs, store, cursorId: master.cursorId, admin: master.admin, logger }),
-    { logger },
-  );
+  const { cursorId, admin } = master;
+  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, logger });
+  await using http = await openHttp(listenAddress(config), (app) => mountAll(app, routes), { logger });
   await using _link = openLinkServer(
     { server: http.server, path: '/link', chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
     {

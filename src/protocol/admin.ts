@@ -74,7 +74,7 @@ export const MasterStatus = z.object({
 });
 export type MasterStatus = z.infer<typeof MasterStatus>;
 
-/** The methods an operator may call: the master implements them, `admin/rpc` serves them and `admin/client` calls them. */
+/** The methods an operator may call: the master implements them, `admin/routes` serves them and `admin/client` calls them. */
 export interface AdminApi {
   disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
   allow(worker: Address): Promise<'allowed' | 'not exist'>;

@@ -1,6 +1,6 @@
 /** The admin client against the real admin API: what it sends, what it returns, and its errors. */
 import { openAdminClient } from '../../../src/admin/client';
-import { adminRoutes } from '../../../src/admin/rpc';
+import { adminRoutes } from '../../../src/admin/routes';
 import { Address, JobId } from '../../../src/domain/ids';
 import { openHttp } from '../../../src/http/server';
 import { AppError } from '../../../src/lib/errors';

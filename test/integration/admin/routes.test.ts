@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
-import { adminRoutes } from '../../../src/admin/rpc';
+import { adminRoutes } from '../../../src/admin/routes';
 import { Address, JobId } from '../../../src/domain/ids';
 import { ipGuard } from '../../../src/http/ip-guard';
 import { openHttp } from '../../../src/http/server';

@@ -1,0 +1,22 @@
+/** What a server serves, as a list: a feature with routes adds one entry to its role's list. */
+import { type Express, Router } from 'express';
+import { version } from '../lib/version';
+
+export interface Mount {
+  readonly path: string;
+  readonly router: Router;
+}
+
+/** Mounts the routers in the order of the list; of several with one path the first that answers wins. */
+export function mountAll(app: Express, mounts: readonly Mount[]): void {
+  for (const { path, router } of mounts) app.use(path, router);
+}
+
+/** `GET /healthz`: the process lives, its version, and the facts about it. */
+export function healthMount(facts: Readonly<Record<string, unknown>>): Mount {
+  const router = Router();
+  router.get('/', (_request, response) => {
+    response.json({ status: 'ok', version, ...facts });
+  });
+  return { path: '/healthz', router };
+}

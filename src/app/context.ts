@@ -1,29 +1,45 @@
+/** Which configuration and data directory a command works with, and the signal that stops it. */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { loadConfig } from '../config/load';
+import { loadConfig, roleOfFile } from '../config/load';
 import type { Role, RoleConfig } from '../config/schema';
 import { AppError } from '../lib/errors';
-import { type Logger, openLogger } from '../lib/logger';
 import type { CommonOptions } from '../terminal/options';
 
 export type StoppedError = { code: 'stopped'; signal: NodeJS.Signals };
 
-/** What a command knows of its role once the configuration is read. */
+/** A role's settings, and where it keeps its state. */
 export interface RoleContext<R extends Role> {
   config: RoleConfig<R>;
-  /** Absolute; everything the role keeps lies in it. */
+  /** Absolute; holds all state of the role. */
   dataDir: string;
 }
 
+/** Any role's configuration, read as a requester's. The data directory is that role's own. */
+export interface HomeContext extends RoleContext<'client'> {
+  /** The database of that role's store; undefined for SQLite. Throws `config/…`. */
+  database(): RoleConfig<'master'>['external_db'];
+}
+
 /** Reads and checks the role's configuration. Throws `config/…`. */
-export async function loadRole<R extends Role>(role: R, options: CommonOptions): Promise<RoleContext<R>> {
+export function loadRole<R extends Role>(role: R, options: CommonOptions): RoleContext<R> {
   const path = options.config ?? defaultConfigPath(role);
   const config = loadConfig(role, { path, isRequired: options.config !== undefined, env: process.env });
   return { config, dataDir: resolve(options.dataDir ?? join('data', role)) };
 }
 
-/** Whose configuration a role takes when it has none of its own. */
+/** Reads the configuration at hand, whichever role's it is, for a requester's command. Throws `config/…`. */
+export function loadHome(options: CommonOptions): HomeContext {
+  const config = options.config ?? defaultConfigPath('client');
+  const role = roleOfFile(config);
+  const home = loadRole('client', { ...options, dataDir: options.dataDir ?? join('data', role) });
+  return {
+    ...home,
+    database: () => (role === 'master' ? loadRole('master', { ...options, config }).config.external_db : undefined),
+  };
+}
+
+/** The roles whose configuration a role takes when it has none of its own. */
 const substitutes: Partial<Record<Role, readonly Role[]>> = {
   client: ['master', 'worker', 'verifier'],
   board: ['client'],
@@ -36,25 +52,9 @@ export function defaultConfigPath(role: Role): string {
   return paths.find((path) => existsSync(path)) ?? join('config', `${role}.json`);
 }
 
-/** A daemon's logger: people's lines on stderr, JSON lines in `<data-dir>/logs/<role>.log`. */
-export async function openRoleLogger(
-  role: Role,
-  { config, dataDir }: RoleContext<Role>,
-  options: CommonOptions,
-): Promise<Logger> {
-  await mkdir(join(dataDir, 'logs'), { recursive: true });
-  const level = options.logLevel ?? config.logLevel;
-  return openLogger({ level, file: join(dataDir, 'logs', `${role}.log`), fields: { role } });
-}
-
-/** A one-shot command's logger: only warnings, on stderr, unless more is asked for. */
-export async function openCommandLogger(options: CommonOptions): Promise<Logger> {
-  return openLogger({ level: options.logLevel ?? 'warn' });
-}
-
 /**
- * Aborts on the first SIGINT or SIGTERM, so that everything can be closed in order. The second one ends the process at once,
- * for whoever does not want to wait.
+ * Aborts on the first SIGINT or SIGTERM, so that everything can be closed in order. The second one ends the process at
+ * once, for operators who do not want to wait.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();

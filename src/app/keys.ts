@@ -7,7 +7,7 @@ import { AppError, errorCode } from '../lib/errors';
 export type KeyError = { code: 'config/no-key'; dataDir: string } | { code: 'config/no-password'; path: string };
 
 /** The settings of every role that say which account it is. */
-interface KeySettings {
+export interface KeySettings {
   privateKey?: string | undefined;
   privateKeyFile?: string | undefined;
   keystore?: string | undefined;

@@ -4,9 +4,10 @@ import { systemClock } from '../lib/clock';
 import { AppError, errorCode } from '../lib/errors';
 import { describeJob, viewJob } from '../master/status';
 import type { JobDetails, JobView } from '../protocol/admin';
+import { openStore } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { loadRole } from './context';
-import { openMasterStore } from './open-store';
+import { storeOptions } from './role-settings';
 
 export interface QueueOptions extends CommonOptions {
   url?: string | undefined;
@@ -22,7 +23,7 @@ export interface Queue extends AsyncDisposable {
 /** Asks the running master, which knows live figures; when none runs on this machine, reads its database. */
 export async function openQueue(options: QueueOptions): Promise<Queue> {
   if (options.url) return remoteQueue(options.url);
-  const context = await loadRole('master', options);
+  const context = loadRole('master', options);
   if (await isRunning(context.config.my_url)) return remoteQueue(context.config.my_url);
   return storedQueue(context.config, context.dataDir);
 }
@@ -48,8 +49,8 @@ function remoteQueue(url: string): Queue {
   };
 }
 
-async function storedQueue(...[config, dataDir]: Parameters<typeof openMasterStore>): Promise<Queue> {
-  const store = await openMasterStore(config, dataDir);
+async function storedQueue(...[config, dataDir]: Parameters<typeof storeOptions>): Promise<Queue> {
+  const store = await openStore(storeOptions(config, dataDir));
   // A master that does not run has no workers.
   const live = () => ({ workers: [], nowMs: systemClock.now() });
   return {

@@ -1,8 +1,12 @@
+/** What a role's settings mean to the parts that are opened with them. */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { ChainOptions } from '../chain/rpc/client';
 import type { Finality } from '../chain/rpc/finality';
-import type { MasterConfig } from '../config/schema';
+import type { ClientConfig, MasterConfig } from '../config/schema';
 import { minesOnDemand } from '../domain/dev-chain';
 import type { SchedulerOptions } from '../master/scheduler';
+import type { StoreOptions } from '../store/open';
 
 /**
  * When a block may be acted on. Unless the operator says so, it is the chain's own word, or two blocks on top where it has none; a
@@ -16,6 +20,20 @@ export function finalityOf({ confirmations }: { confirmations?: number | undefin
 /** CPU threads of a coordinating or verifying Python child: half the cores, so that local workers keep the others. */
 export function threadsOf(config: { threads: number }): number {
   return config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
+}
+
+type ChainSettings = Pick<ClientConfig, 'endpoint' | 'chainId' | 'emethContractAddress' | 'tokenContractAddress'>;
+
+/** The chain and the contracts that a role works with. */
+export function chainOptions(config: ChainSettings): ChainOptions {
+  const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
+  return { endpoint, chainId, core, token };
+}
+
+/** Where a role keeps its store: `external_db`, or a SQLite file in its data directory. */
+export function storeOptions(config: Pick<MasterConfig, 'external_db'>, dataDir: string): StoreOptions {
+  if (config.external_db) return { kind: 'mysql', ...config.external_db };
+  return { kind: 'sqlite', path: join(dataDir, 'queue.sqlite') };
 }
 
 /** The master's rules for jobs, from its configuration. */

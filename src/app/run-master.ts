@@ -4,15 +4,14 @@ import { datasetSize, fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
 import { indexFinal, indexTentative } from '../board/indexer';
 import { watchSizes } from '../board/sizes';
-import { type Emeth, openEmeth } from '../chain/acts/emeth';
+import type { Emeth } from '../chain/acts/emeth';
 import { payAll } from '../chain/acts/pay';
 import { buildPayouts } from '../chain/acts/payouts';
 import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import { watchChain } from '../chain/reading/poll-loop';
-import { type Chain, openChain } from '../chain/rpc/client';
-import { openSender } from '../chain/sending/sender';
-import { openWallet, recoverTyped, type Wallet } from '../chain/sending/wallet';
+import type { Chain } from '../chain/rpc/client';
+import { recoverTyped, type Wallet } from '../chain/sending/wallet';
 import { listenAddress, storageAddress } from '../config/derived';
 import type { MasterConfig } from '../config/schema';
 import type { ChainMove } from '../domain/chain-move';
@@ -30,36 +29,21 @@ import type { MasterChain, MasterStorage } from '../master/ports';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
-import { lockDataDir } from '../store/lock';
 import type { Store } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
-import { loadRole, openRoleLogger, stopSignal } from './context';
-import { keyOf } from './keys';
 import { masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
-import { openMasterStore } from './open-store';
-import { finalityOf, jobRules } from './role-settings';
+import { openSigningRole } from './open-role';
+import { jobRules } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runMaster(options: CommonOptions): Promise<void> {
-  const context = await loadRole('master', options);
-  const { config, dataDir } = context;
-  const logger = await openRoleLogger('master', context, options);
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stopSignal(), stop.signal]);
-
-  await using _lock = await lockDataDir(dataDir);
+  await using role = await openSigningRole('master', options);
+  const { config, dataDir, logger, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
   const python = await findPython(config.python);
-  const { endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
-  await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
-  const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
-  await using store = await openMasterStore(config, dataDir);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
-  const finality = finalityOf(config, chain.chainId);
-  const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
-  await sender.resume();
 
   const fleet = new Fleet({ logger });
   const master = openMaster(jobRules(config, dataDir), {
@@ -70,7 +54,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     clock,
     logger,
     signal,
-    chain: masterChain(chain, openEmeth(chain, sender, wallet)),
+    chain: masterChain(chain, emeth),
     storage: masterStorage(config, blobs, wallet),
     record: recordFinal,
     openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),

@@ -3,12 +3,9 @@ import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
-import { openEmeth } from '../chain/acts/emeth';
 import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
-import { type Chain, openChain } from '../chain/rpc/client';
-import { openSender } from '../chain/sending/sender';
-import { openWallet } from '../chain/sending/wallet';
+import type { Chain } from '../chain/rpc/client';
 import type { VerifierConfig } from '../config/schema';
 import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
@@ -17,40 +14,24 @@ import type { Logger } from '../lib/logger';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
 import type { JobRow } from '../store/jobs';
-import { lockDataDir } from '../store/lock';
-import { openStore } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import type { SubmittedJob } from '../verifier/checks';
 import type { JudgeDeps } from '../verifier/judge';
 import { openVerifier } from '../verifier/verifier';
 import { applyEvents } from './chain-follower';
 import { findSubmission } from './chain-job';
-import { loadRole, openRoleLogger, stopSignal } from './context';
-import { keyOf } from './keys';
-import { storeOptions } from './open-store';
-import { finalityOf, threadsOf } from './role-settings';
+import { openSigningRole } from './open-role';
+import { threadsOf } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 
 /** Runs a verifier until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runVerifier(options: CommonOptions): Promise<void> {
-  const context = await loadRole('verifier', options);
-  const { config, dataDir } = context;
-  const logger = await openRoleLogger('verifier', context, options);
-  const stop = new AbortController();
-  const signal = AbortSignal.any([stopSignal(), stop.signal]);
-
-  await using _lock = await lockDataDir(dataDir);
+  await using role = await openSigningRole('verifier', options);
+  const { config, dataDir, logger, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
+  const { storageApi } = config;
   const python = await findPython(config.python);
-  const { storageApi, endpoint, chainId, emethContractAddress: core, tokenContractAddress: token } = config;
-  await using chain = await openChain({ endpoint, chainId, core, token }, { logger });
-  const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
-  await using store = await openStore(storeOptions({}, dataDir));
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const storage = new RemoteBlobs(storageApi);
-  const finality = finalityOf(config, chain.chainId);
-  const sender = openSender({ finality }, { chain, wallet, intents: store.intents, clock, logger, signal });
-  await sender.resume();
-  const emeth = openEmeth(chain, sender, wallet);
 
   /** One result is judged at a time: once it is settled, nothing that was fetched for it is needed. */
   const forget = () => rm(blobs.dir, { recursive: true, force: true });

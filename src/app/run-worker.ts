@@ -1,52 +1,37 @@
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { openWallet, recoverTyped } from '../chain/sending/wallet';
-import type { WorkerConfig } from '../config/schema';
-import { type Clock, systemClock as clock } from '../lib/clock';
-import type { Logger } from '../lib/logger';
+import { systemClock as clock } from '../lib/clock';
 import { version } from '../lib/version';
 import { openLinkClient } from '../link/client';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openCoreShare } from '../runner/core-share';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
-import { lockDataDir } from '../store/lock';
 import type { CommonOptions } from '../terminal/options';
 import { listDevices } from '../worker/devices';
 import { openPin } from '../worker/pin';
 import { ReceiptBook } from '../worker/receipts';
 import { measureSpeed } from '../worker/speed';
 import { openWorker } from '../worker/worker';
-import { loadRole, openRoleLogger, type RoleContext, stopSignal } from './context';
 import { keyOrNew } from './keys';
+import { type OpenRole, openRole } from './open-role';
 
-interface Tools {
-  clock: Clock;
-  logger: Logger;
-  signal: AbortSignal;
-}
-
+/** Runs a worker until Ctrl-C. */
 export async function runWorker(options: CommonOptions): Promise<void> {
-  const context = await loadRole('worker', options);
-  const logger = await openRoleLogger('worker', context, options);
-  const signal = stopSignal();
-
-  await using _lock = await lockDataDir(context.dataDir);
-  const tools = { clock, logger, signal };
-  const chainId = await findChain(context.config, tools).catch((error) => {
-    if (!signal.aborted) throw error;
+  await using role = await openRole('worker', options);
+  const chainId = await findChain(role).catch((error) => {
+    if (!role.signal.aborted) throw error;
   });
-  if (chainId !== undefined) await work(context, chainId, tools);
-  logger.info('Worker stopped');
+  if (chainId !== undefined) await work(role, chainId);
+  role.logger.info('Worker stopped');
 }
 
 /** Works until the signal; closing ends the link, then the child. */
-async function work(context: RoleContext<'worker'>, chainId: number, tools: Tools): Promise<void> {
-  const { config, dataDir } = context;
-  const { clock, logger, signal } = tools;
-
+async function work(role: OpenRole<'worker'>, chainId: number): Promise<void> {
+  const { config, dataDir, logger, signal } = role;
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
-  using machine = await openMachine(context, logger);
+  using machine = await openMachine(role);
   const { device, devices, processes, threads, powerCapacity, openChild } = machine;
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const book = { worker: wallet.address, chainId, recoverTyped, logger };
@@ -81,7 +66,7 @@ async function work(context: RoleContext<'worker'>, chainId: number, tools: Tool
 }
 
 /** Python and what it computes on, checked and measured before the master hears of us. */
-async function openMachine({ config, dataDir }: RoleContext<'worker'>, logger: Logger) {
+async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
   const { device } = config;
   const python = await findPython(config.python);
   const devices = listDevices(device, python);
@@ -98,7 +83,7 @@ async function openMachine({ config, dataDir }: RoleContext<'worker'>, logger: L
 const MASTER_RETRY_MS = 2000;
 
 /** The chain the master works on: needed to sign for it. Waits for a master that does not run yet. */
-async function findChain(config: WorkerConfig, { clock, logger, signal }: Tools): Promise<number> {
+async function findChain({ config, logger, signal }: OpenRole<'worker'>): Promise<number> {
   if (config.chainId !== undefined) return config.chainId;
   const url = new URL('/healthz', config.master_node_url);
   for (let isFirst = true; ; isFirst = false) {

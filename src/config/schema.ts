@@ -310,7 +310,14 @@ export const roleSchemas = {
   board: BoardConfig,
 } as const;
 export type Role = keyof typeof roleSchemas;
-export type RoleConfig<R extends Role> = z.infer<(typeof roleSchemas)[R]>;
+interface RoleConfigs {
+  master: MasterConfig;
+  worker: WorkerConfig;
+  verifier: VerifierConfig;
+  client: ClientConfig;
+  board: BoardConfig;
+}
+export type RoleConfig<R extends Role> = RoleConfigs[R];
 
 interface KeySettings {
   privateKey?: string | undefined;

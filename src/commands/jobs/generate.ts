@@ -1,7 +1,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { openCommandLogger } from '../../app/context';
+import { openCommandLogger } from '../../app/account';
 import { AppError } from '../../lib/errors';
 import { findPython } from '../../runner/python';
 import { openTrainer } from '../../runner/trainer';
@@ -20,7 +20,7 @@ interface GenerateOptions extends CommonOptions {
 export async function generateText(dir: string, options: GenerateOptions): Promise<void> {
   await requireDirectory(dir);
   const python = await findPython();
-  const logger = await openCommandLogger(options);
+  const logger = openCommandLogger(options);
   const workDir = await mkdtemp(join(tmpdir(), 'emeth-generate-'));
   const { prompt, tokens: maxNewTokens, temperature, topK, seed, device } = options;
   try {

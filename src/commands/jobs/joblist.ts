@@ -40,7 +40,7 @@ async function listBoard(options: ListOptions): Promise<void> {
 }
 
 async function configuredBoard(options: ListOptions): Promise<string> {
-  const { board_url: url } = (await loadRole('master', options)).config;
+  const { board_url: url } = loadRole('master', options).config;
   if (url !== undefined) return url;
   throw new AppError(
     { code: 'config/no-board' },

@@ -1,8 +1,8 @@
 import { createInterface } from 'node:readline/promises';
 import { loadRole } from '../../app/context';
-import { openMasterStore, storeOptions } from '../../app/open-store';
+import { storeOptions } from '../../app/role-settings';
 import { AppError } from '../../lib/errors';
-import { dropTables, type Store, type StoreOptions } from '../../store/open';
+import { dropTables, openStore, type Store, type StoreOptions } from '../../store/open';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
@@ -13,16 +13,16 @@ interface DbInitOptions extends CommonOptions {
 const CONFIRMATION = 'drop';
 
 export async function initDatabase(options: DbInitOptions): Promise<void> {
-  const { config, dataDir } = await loadRole('master', options);
+  const { config, dataDir } = loadRole('master', options);
   const target = storeOptions(config, dataDir);
   const where = describeTarget(target);
 
-  const jobs = await countJobs(await openMasterStore(config, dataDir));
+  const jobs = await countJobs(await openStore(target));
   if (jobs > 0) {
     if (!options.yes) await confirm(where, jobs);
     await dropTables(target);
     // Opening makes the tables anew.
-    await (await openMasterStore(config, dataDir))[Symbol.asyncDispose]();
+    await (await openStore(target))[Symbol.asyncDispose]();
   }
   if (options.json) return printJson({ database: where, dropped: jobs });
   printLines(

@@ -68,7 +68,7 @@ async function readSettings(options: CommonOptions): Promise<{ check: Check; con
   let context: RoleContext<Role> | undefined;
   const check = await attempt('config', 'valid settings', async () => {
     const role = roleOfFile(path);
-    context = await loadRole(role, { ...options, config: path });
+    context = loadRole(role, { ...options, config: path });
     return `${path} (${role})`;
   });
   return context ? { check, context } : { check };

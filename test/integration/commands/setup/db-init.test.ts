@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import { openMasterStore } from '../../../../src/app/open-store';
+import { storeOptions } from '../../../../src/app/role-settings';
 import { Address, JobId } from '../../../../src/domain/ids';
+import { openStore } from '../../../../src/store/open';
 import { builtCli, runInProcess } from '../../../support/cli';
 import { requestJob } from '../../../support/request-job';
 import { openScratch } from '../../../support/scratch';
@@ -19,7 +20,7 @@ const jobId = JobId.parse(`0x${'ab'.repeat(16)}`);
 async function openQueueDir() {
   const scratch = await openScratch();
   await writeFile(scratch.file('master.json'), JSON.stringify(config));
-  await using store = await openMasterStore({}, scratch.file('data'));
+  await using store = await openStore(storeOptions({}, scratch.file('data')));
   await requestJob(store, {
     id: jobId,
     requester: Address.parse(`0x${'11'.repeat(20)}`),
@@ -35,7 +36,7 @@ async function openQueueDir() {
 }
 
 async function countJobs(dataDir: string): Promise<number> {
-  await using store = await openMasterStore({}, dataDir);
+  await using store = await openStore(storeOptions({}, dataDir));
   return (await store.jobs.list({})).length;
 }
 

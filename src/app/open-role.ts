@@ -1,0 +1,73 @@
+/** What a daemon opens before its own work: its settings and lock, then its chain, then an account that sends. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Chain, openChain } from '../chain/rpc/client';
+import type { Finality } from '../chain/rpc/finality';
+import type { Role } from '../config/schema';
+import { type Logger, openLogger } from '../lib/logger';
+import { lockDataDir } from '../store/lock';
+import type { CommonOptions } from '../terminal/options';
+import { loadRole, type RoleContext, stopSignal } from './context';
+import { Openings } from './openings';
+import { chainOptions, finalityOf } from './role-settings';
+import { openSigner, type Signer } from './signer';
+
+/** A running daemon's settings, and its data directory, which no other process may use meanwhile. */
+export interface OpenRole<R extends Role> extends RoleContext<R>, AsyncDisposable {
+  logger: Logger;
+  /** Stops the whole process; for `untilAllEnd`. */
+  stop: AbortController;
+  /** Aborts on Ctrl-C and on `stop`. */
+  signal: AbortSignal;
+}
+
+/** A daemon that reads the chain. */
+export interface ChainRole<R extends Role> extends OpenRole<R> {
+  chain: Chain;
+  finality: Finality;
+}
+
+/** Reads the role's configuration and takes its data directory. Throws `config/…` and `store/locked`. */
+export async function openRole<R extends Role>(role: R, options: CommonOptions): Promise<OpenRole<R>> {
+  const context = loadRole(role, options);
+  const logger = await openRoleLogger(role, context, options);
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stopSignal(), stop.signal]);
+  const lock = await lockDataDir(context.dataDir);
+  return { ...context, logger, stop, signal, [Symbol.asyncDispose]: () => lock[Symbol.asyncDispose]() };
+}
+
+/** As `openRole`, and connects to the configured chain. */
+export async function openChainRole<R extends 'master' | 'verifier' | 'board'>(
+  name: R,
+  options: CommonOptions,
+): Promise<ChainRole<R>> {
+  await using openings = new Openings();
+  const role = openings.add(await openRole(name, options));
+  const chain = openings.add(await openChain(chainOptions(role.config), { logger: role.logger }));
+  return { ...role, chain, finality: finalityOf(role.config, chain.chainId), ...openings.release() };
+}
+
+/** As `openChainRole`, with the role's account; transactions that an earlier process left under way are resumed. */
+export async function openSigningRole<R extends 'master' | 'verifier'>(
+  name: R,
+  options: CommonOptions,
+): Promise<ChainRole<R> & Signer> {
+  await using openings = new Openings();
+  const role = openings.add(await openChainRole(name, options));
+  const { external_db } = { external_db: undefined, ...role.config };
+  const signer = openings.add(await openSigner({ ...role, database: external_db }));
+  await signer.sender.resume();
+  return { ...role, ...signer, ...openings.release() };
+}
+
+/** A daemon's logger: lines for people on stderr, JSON lines in `<data-dir>/logs/<role>.log`. */
+async function openRoleLogger(
+  role: Role,
+  { config, dataDir }: RoleContext<Role>,
+  options: CommonOptions,
+): Promise<Logger> {
+  await mkdir(join(dataDir, 'logs'), { recursive: true });
+  const level = options.logLevel ?? config.logLevel;
+  return openLogger({ level, file: join(dataDir, 'logs', `${role}.log`), fields: { role } });
+}

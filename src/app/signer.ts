@@ -1,0 +1,43 @@
+/** An account that sends transactions, with the store that keeps them; daemons and one-shot commands open it alike. */
+import { type Emeth, openEmeth } from '../chain/acts/emeth';
+import type { Chain } from '../chain/rpc/client';
+import { openSender, type Sender } from '../chain/sending/sender';
+import { openWallet, type Wallet } from '../chain/sending/wallet';
+import type { MasterConfig } from '../config/schema';
+import { systemClock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
+import { openStore, type Store } from '../store/open';
+import { type KeySettings, keyOf } from './keys';
+import { finalityOf, storeOptions } from './role-settings';
+
+/** A key, what it may do on the contract, and where its transactions are kept until they are final. */
+export interface Signer extends AsyncDisposable {
+  wallet: Wallet;
+  store: Store;
+  sender: Sender;
+  emeth: Emeth;
+}
+
+export interface SignerDeps {
+  config: KeySettings & { confirmations?: number | undefined };
+  dataDir: string;
+  /** The role's own database; default: SQLite in the data directory. */
+  database: MasterConfig['external_db'];
+  chain: Chain;
+  logger: Logger;
+  signal: AbortSignal;
+}
+
+/** Opens the account and its store. Throws `config/no-key`, `wallet/…` and `store/…`. */
+export async function openSigner(deps: SignerDeps): Promise<Signer> {
+  const { config, dataDir, database, chain, logger, signal } = deps;
+  const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
+  const store = await openStore(storeOptions({ external_db: database }, dataDir));
+  const finality = finalityOf(config, chain.chainId);
+  const sender = openSender(
+    { finality },
+    { chain, wallet, intents: store.intents, clock: systemClock, logger, signal },
+  );
+  const emeth = openEmeth(chain, sender, wallet);
+  return { wallet, store, sender, emeth, [Symbol.asyncDispose]: () => store[Symbol.asyncDispose]() };
+}

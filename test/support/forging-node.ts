@@ -1,12 +1,14 @@
+/** An Ethereum node that leaves out, forges or refuses answers on command: a proxy before a real node. */
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /**
- * What a node may do wrong. The first lines concern logs; `lagging` ones know new blocks and not their logs, `holey` ones never heard of
- * half the blocks, `mute` ones are empty and do not answer questions for receipts at first. `wide-…` is how they refuse ranges of more than WIDE blocks.
+ * How a node fails. The first eight forge logs: `lagging` serves new blocks without their logs, `holey` omits the
+ * logs of every second block. `mute` returns no logs and at first does not answer requests for receipts. `wide-…`
+ * are the ways to refuse a range of more than WIDE blocks. `stale` stays at the present head.
  */
-export type Lie =
+export type NodeFault =
   | 'empty'
   | 'truncated'
   | 'duplicated'
@@ -29,10 +31,10 @@ export type Lie =
   | 'dead'
   | 'wrong-chain';
 
-/** More blocks than a node with a `wide-…` habit searches. */
+/** A node with a `wide-…` fault refuses ranges of more blocks than this. */
 export const WIDE = 30;
 
-interface Question {
+interface RpcRequest {
   id: number;
   method: string;
   params: unknown[];
@@ -44,44 +46,45 @@ interface Log {
   removed: boolean;
 }
 
-/** A real node behind a proxy that lies on command. */
-export interface LyingNode extends AsyncDisposable {
+/** A real node behind a proxy that forges its answers. */
+export interface ForgingNode extends AsyncDisposable {
   readonly url: string;
-  /** Methods it was asked for, in order. */
+  /** The method of every request, in order. */
   readonly asked: string[];
-  /** Every `eth_getLogs` it was asked for. */
+  /** The filter of every `eth_getLogs` request. */
   readonly filters: Record<string, string>[];
-  /** Answers that were not the truth, since the last command. */
-  readonly lies: number;
-  /** Lies from now on; tells the truth when it is called without. */
-  lie(lie?: Lie): Promise<void>;
+  /** Number of forged or refused answers since the last `setFault`. */
+  readonly faults: number;
+  /** Answers with this fault from now on, or correctly if there is none. */
+  setFault(fault?: NodeFault): Promise<void>;
 }
 
-export async function openLyingNode(target: string): Promise<LyingNode> {
-  let lie: Lie | undefined;
-  let lies = 0;
+export async function openForgingNode(target: string): Promise<ForgingNode> {
+  let fault: NodeFault | undefined;
+  let faults = 0;
   let oldHead = 0;
   const asked: string[] = [];
   const filters: Record<string, string>[] = [];
 
-  const tell = async (question: Question, response: ServerResponse) => {
-    asked.push(question.method);
-    if (question.method === 'eth_getLogs') filters.push(question.params[0] as Record<string, string>);
-    const isMute = lie === 'mute' && question.method === 'eth_getBlockReceipts' && countOf(asked, question.method) <= 8;
-    if (lie && (isTrouble(lie) || isRefused(lie, question) || isMute)) {
-      lies += 1;
-      makeTrouble(lie, question, response);
+  const respond = async (request: RpcRequest, response: ServerResponse) => {
+    const { id, method, params } = request;
+    asked.push(method);
+    if (method === 'eth_getLogs') filters.push(params[0] as Record<string, string>);
+    const isMute = fault === 'mute' && method === 'eth_getBlockReceipts' && countOf(asked, method) <= 8;
+    if (fault && (isOutage(fault) || isRefused(fault, request) || isMute)) {
+      faults += 1;
+      refuse(fault, request, response);
       return;
     }
-    const truth = await ask(target, question.method, question.params);
-    const answer = lie ? twist(lie, question, truth, oldHead) : truth;
-    if (JSON.stringify(answer) !== JSON.stringify(truth)) lies += 1;
-    response.end(JSON.stringify({ jsonrpc: '2.0', id: question.id, ...answer }));
+    const correct = await ask(target, method, params);
+    const answer = fault ? forge(fault, request, correct, oldHead) : correct;
+    if (JSON.stringify(answer) !== JSON.stringify(correct)) faults += 1;
+    response.end(JSON.stringify({ jsonrpc: '2.0', id, ...answer }));
   };
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    await tell(JSON.parse(Buffer.concat(chunks).toString()) as Question, response).catch(() => response.destroy());
+    await respond(JSON.parse(Buffer.concat(chunks).toString()) as RpcRequest, response).catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -89,13 +92,13 @@ export async function openLyingNode(target: string): Promise<LyingNode> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     asked,
     filters,
-    get lies() {
-      return lies;
+    get faults() {
+      return faults;
     },
-    async lie(next) {
+    async setFault(next) {
       oldHead = Number((await ask(target, 'eth_blockNumber', [])).result);
-      lie = next;
-      lies = 0;
+      fault = next;
+      faults = 0;
     },
     async [Symbol.asyncDispose]() {
       server.close();
@@ -122,67 +125,67 @@ async function ask(url: string, method: string, params: unknown[]): Promise<Answ
   return error === undefined ? { result } : { error };
 }
 
-const troubles = ['busy', 'failing', 'garbled', 'hanging', 'dead'] as const;
+const outages = ['busy', 'failing', 'garbled', 'hanging', 'dead'] as const;
 
-function isTrouble(lie: Lie): lie is (typeof troubles)[number] {
-  return (troubles as readonly Lie[]).includes(lie);
+function isOutage(fault: NodeFault): fault is (typeof outages)[number] {
+  return (outages as readonly NodeFault[]).includes(fault);
 }
 
-function isRefused(lie: Lie, { method, params }: Question): boolean {
-  if (!lie.startsWith('wide-') || method !== 'eth_getLogs') return false;
+function isRefused(fault: NodeFault, { method, params }: RpcRequest): boolean {
+  if (!fault.startsWith('wide-') || method !== 'eth_getLogs') return false;
   const { fromBlock, toBlock } = params[0] as { fromBlock?: string; toBlock?: string };
   return fromBlock !== undefined && Number(toBlock) - Number(fromBlock) >= WIDE;
 }
 
-function makeTrouble(lie: Lie, { id }: Question, response: ServerResponse): void {
-  if (lie === 'busy') response.writeHead(429, { 'retry-after': '1' }).end('slow down');
-  if (lie === 'failing') response.writeHead(500).end('oops');
-  if (lie === 'garbled') response.end('{"jsonrpc":"2.0","id":1,"result":[{"addr');
-  if (lie === 'dead' || lie === 'wide-cut' || lie === 'mute') response.destroy();
-  if (lie === 'wide-413') response.writeHead(413).end('too large');
-  if (lie === 'wide-504') response.writeHead(504).end('<html>Gateway Time-out</html>');
+function refuse(fault: NodeFault, { id }: RpcRequest, response: ServerResponse): void {
+  if (fault === 'busy') response.writeHead(429, { 'retry-after': '1' }).end('slow down');
+  if (fault === 'failing') response.writeHead(500).end('oops');
+  if (fault === 'garbled') response.end('{"jsonrpc":"2.0","id":1,"result":[{"addr');
+  if (fault === 'dead' || fault === 'wide-cut' || fault === 'mute') response.destroy();
+  if (fault === 'wide-413') response.writeHead(413).end('too large');
+  if (fault === 'wide-504') response.writeHead(504).end('<html>Gateway Time-out</html>');
   const error = { code: -32005, message: 'query returned more than 10000 results' };
-  if (lie === 'wide-error') response.end(JSON.stringify({ jsonrpc: '2.0', id, error }));
+  if (fault === 'wide-error') response.end(JSON.stringify({ jsonrpc: '2.0', id, error }));
 }
 
-function twist(lie: Lie, { method, params }: Question, truth: Answer, oldHead: number): Answer {
-  if (lie === 'wrong-chain') return method === 'eth_chainId' ? { result: '0x1' } : truth;
-  if (lie === 'stale') return age(method, params, truth, oldHead);
-  if (lie === 'wrong-hash') return falsify(method, params, truth, oldHead);
-  if (method !== 'eth_getLogs' || !Array.isArray(truth.result)) return truth;
-  return { result: twistLogs(lie, truth.result as Log[], oldHead) };
+function forge(fault: NodeFault, { method, params }: RpcRequest, correct: Answer, oldHead: number): Answer {
+  if (fault === 'wrong-chain') return method === 'eth_chainId' ? { result: '0x1' } : correct;
+  if (fault === 'stale') return forgetNewBlocks(method, params, correct, oldHead);
+  if (fault === 'wrong-hash') return replaceBlock(method, params, correct, oldHead);
+  if (method !== 'eth_getLogs' || !Array.isArray(correct.result)) return correct;
+  return { result: forgeLogs(fault, correct.result as Log[], oldHead) };
 }
 
-function twistLogs(lie: Lie, logs: Log[], oldHead: number): Log[] {
+function forgeLogs(fault: NodeFault, logs: Log[], oldHead: number): Log[] {
   const [first] = logs;
-  if (lie === 'empty' || lie === 'mute') return [];
-  if (lie === 'truncated') return logs.slice(0, -1);
-  if (lie === 'duplicated') return [...logs, ...logs];
-  if (lie === 'shuffled') return logs.toReversed();
-  if (lie === 'holey') return logs.filter(({ blockNumber }) => Number(blockNumber) % 2 === 1);
-  if (lie === 'lagging') return logs.filter(({ blockNumber }) => Number(blockNumber) <= oldHead);
-  if (lie === 'removed') return logs.map((log) => ({ ...log, removed: true }));
-  if (lie === 'strays' && first) {
+  if (fault === 'empty' || fault === 'mute') return [];
+  if (fault === 'truncated') return logs.slice(0, -1);
+  if (fault === 'duplicated') return [...logs, ...logs];
+  if (fault === 'shuffled') return logs.toReversed();
+  if (fault === 'holey') return logs.filter(({ blockNumber }) => Number(blockNumber) % 2 === 1);
+  if (fault === 'lagging') return logs.filter(({ blockNumber }) => Number(blockNumber) <= oldHead);
+  if (fault === 'removed') return logs.map((log) => ({ ...log, removed: true }));
+  if (fault === 'strays' && first) {
     return [...logs, { ...first, address: `0x${'12'.repeat(20)}` }, { ...first, blockNumber: '0xffffff' }];
   }
   return logs;
 }
 
-/** The node as it was at the old head. */
-function age(method: string, params: unknown[], truth: Answer, oldHead: number): Answer {
+/** Returns the answer that the node would have given at the old head. */
+function forgetNewBlocks(method: string, params: unknown[], correct: Answer, oldHead: number): Answer {
   if (method === 'eth_blockNumber') return { result: `0x${oldHead.toString(16)}` };
-  const isNewer = Number((truth.result as { number?: string } | null)?.number ?? 0) > oldHead;
+  const isNewer = Number((correct.result as { number?: string } | null)?.number ?? 0) > oldHead;
   if (method === 'eth_getBlockByNumber' && isNewer) {
     return params[0] === 'latest' ? { error: { code: -32000, message: 'header not found' } } : { result: null };
   }
-  const { blockNumber } = (truth.result ?? {}) as { blockNumber?: string };
+  const { blockNumber } = (correct.result ?? {}) as { blockNumber?: string };
   if (method === 'eth_getTransactionReceipt' && Number(blockNumber) > oldHead) return { result: null };
-  if (method !== 'eth_getLogs' || !Array.isArray(truth.result)) return truth;
-  return { result: twistLogs('lagging', truth.result as Log[], oldHead) };
+  if (method !== 'eth_getLogs' || !Array.isArray(correct.result)) return correct;
+  return { result: forgeLogs('lagging', correct.result as Log[], oldHead) };
 }
 
-/** Another block in the place of that at the old head. */
-function falsify(method: string, params: unknown[], truth: Answer, oldHead: number): Answer {
-  if (method !== 'eth_getBlockByNumber' || Number(params[0]) !== oldHead) return truth;
-  return { result: { ...(truth.result as object), hash: `0x${'66'.repeat(32)}` } };
+/** Replaces the hash of the block at the old head. */
+function replaceBlock(method: string, params: unknown[], correct: Answer, oldHead: number): Answer {
+  if (method !== 'eth_getBlockByNumber' || Number(params[0]) !== oldHead) return correct;
+  return { result: { ...(correct.result as object), hash: `0x${'66'.repeat(32)}` } };
 }

@@ -1,10 +1,11 @@
+/** The watcher on a real chain: final and tentative blocks, restarts, crashes and reorganisations. */
 import { type Chain, openChain } from '../../../../src/chain/rpc/client';
 import { systemClock } from '../../../../src/lib/clock';
 import { silentLogger } from '../../../../src/lib/logger';
 import { openStore } from '../../../../src/store/open';
 import { ChainReader, until } from '../../../support/chain-reader';
 import { type Escrow, openEscrow } from '../../../support/escrow';
-import { openLyingNode } from '../../../support/forging-node';
+import { openForgingNode } from '../../../support/forging-node';
 import { openScratch } from '../../../support/scratch';
 
 let escrow: Escrow;
@@ -23,7 +24,7 @@ afterAll(async () => {
 });
 
 describe('watchChain, final blocks', () => {
-  test('default: hands over every event once and in order, then follows the head', async () => {
+  test('default: every event once and in order, then the head is followed', async () => {
     const first = await escrow.request();
     const reader = new ChainReader(chain).start();
     await untilFinal(reader);
@@ -38,7 +39,7 @@ describe('watchChain, final blocks', () => {
     ]);
   });
 
-  test('when a cursor is there, goes on behind it', async () => {
+  test('existing cursor: reading continues after it', async () => {
     const before = new ChainReader(chain).start();
     await escrow.request();
     await untilFinal(before);
@@ -52,8 +53,8 @@ describe('watchChain, final blocks', () => {
     expect(after.finals.map(({ jobId }) => jobId)).toEqual([later]);
   });
 
-  test('when fromBlock is given, nothing older is asked for', async () => {
-    await using node = await openLyingNode(urlOf(escrow));
+  test('fromBlock: no older block is requested', async () => {
+    await using node = await openForgingNode(urlOf(escrow));
     await using proxied = await openAt(node.url);
     await escrow.request();
     const head = await chain.headBlock();
@@ -64,7 +65,7 @@ describe('watchChain, final blocks', () => {
     expect(node.filters.map(({ fromBlock }) => Number(fromBlock ?? head)).every((from) => from >= head)).toBe(true);
   });
 
-  test('when confirmations are wanted, leaves the newest blocks alone', async () => {
+  test('confirmations: the newest blocks are not read yet', async () => {
     await escrow.request();
     const head = await chain.headBlock();
     const reader = new ChainReader(chain).start({ confirmations: 2 });
@@ -76,7 +77,7 @@ describe('watchChain, final blocks', () => {
     expect(reader.finals).toHaveLength(1);
   });
 
-  test('when the chain says itself what is final, believes it rather than counting', async () => {
+  test('finalized tag: takes precedence over counting confirmations', async () => {
     await escrow.request();
     const tagged = Number(((await escrow.provider.send('eth_getBlockByNumber', ['finalized', false])) as Raw).number);
     const reader = new ChainReader(chain).start({ confirmations: 0, preferTag: true });
@@ -87,13 +88,13 @@ describe('watchChain, final blocks', () => {
     expect(tagged).toBeLessThan(await chain.headBlock());
   });
 
-  test('when started again in mid back-fill, skips and doubles nothing', async () => {
+  test('restarts in mid back-fill: no event is skipped or doubled', async () => {
     await using scratch = await openScratch();
     await using store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
     await scatter(4, 120);
     let batches = 0;
     const seen: string[] = [];
-    // Every process of ours dies after one batch, in every other case before the batch is kept.
+    // Each simulated process dies after one batch, every second time before the batch is stored.
     while ((await store.cursors.findPair('reader')).final?.number !== (await chain.headBlock())) {
       const dying = new AbortController();
       const reader = new ChainReader(chain).start(
@@ -113,10 +114,10 @@ describe('watchChain, final blocks', () => {
       await reader.stop();
     }
     expect(batches).toBeGreaterThan(2);
-    expect(seen).toEqual((await truth()).map(({ jobId }) => jobId));
+    expect(seen).toEqual((await expectedEvents()).map(({ jobId }) => jobId));
   });
 
-  test('survives a crash between reading and storing: the batch comes again', async () => {
+  test('crash between reading and storing: the batch comes again', async () => {
     await escrow.request();
     let crashes = 2;
     const reader = new ChainReader(chain, () => {
@@ -128,11 +129,11 @@ describe('watchChain, final blocks', () => {
     expect(reader.finals).toHaveLength(1);
   });
 
-  test('when the chain was reorganised beyond what was final, says so loudly and ends', async () => {
+  test('reorganisation beyond the final block: logs an error and ends', async () => {
     await mine(5);
     await escrow.request();
-    const said: string[] = [];
-    const logger = { ...silentLogger, error: (message: string) => void said.push(message) };
+    const errors: string[] = [];
+    const logger = { ...silentLogger, error: (message: string) => void errors.push(message) };
     const reader = new ChainReader(chain).start({}, {}, logger);
     await untilFinal(reader);
     await escrow.provider.send('anvil_reorg', [3, []]);
@@ -141,30 +142,30 @@ describe('watchChain, final blocks', () => {
       code: 'chain/reorg-beyond-final',
       message: expect.stringContaining('confirmations'),
     });
-    expect(said).toHaveLength(1);
+    expect(errors).toHaveLength(1);
     expect(reader.finals).toHaveLength(1);
   });
 
-  test('when the chain is shorter than what was read, waits and takes nothing back', async () => {
+  test('chain shorter than what was read: waits and takes nothing back', async () => {
     await scatter(2, 10);
     const reader = new ChainReader(chain).start();
     await untilFinal(reader);
     const { final } = reader;
     const reached = await chain.headBlock();
     await reader.stop();
-    await using node = await openLyingNode(urlOf(escrow));
-    await node.lie('stale');
+    await using node = await openForgingNode(urlOf(escrow));
+    await node.setFault('stale');
     await mine(5);
     await using proxied = await openAt(node.url);
     const behind = new ChainReader(proxied);
     behind.final = { number: reached + 5, hash: (await chain.blockHash(reached + 5)) ?? '' };
-    const warned: string[] = [];
-    const logger = { ...silentLogger, warn: (message: string) => void warned.push(message) };
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
     behind.start({}, {}, logger);
-    await until(() => warned.length > 0 && node.lies > 5);
-    expect(warned).toEqual(['Chain is shorter than what was read']);
+    await until(() => warnings.length > 0 && node.faults > 5);
+    expect(warnings).toEqual(['Chain is shorter than what was read']);
     expect(behind.final.number).toBe(reached + 5);
-    await node.lie();
+    await node.setFault();
     await escrow.request();
     await untilFinal(behind);
     await behind.stop();
@@ -172,7 +173,7 @@ describe('watchChain, final blocks', () => {
     expect(final?.number).toBe(reached);
   });
 
-  test('when stopped, ends without an error and reads no further', async () => {
+  test('stopped: ends without an error and reads no further', async () => {
     const reader = new ChainReader(chain).start();
     await untilFinal(reader);
     await reader.stop();
@@ -184,7 +185,7 @@ describe('watchChain, final blocks', () => {
 });
 
 describe('watchChain, tentative blocks', () => {
-  test('default: follows the head above the final block', async () => {
+  test('default: the head above the final block is followed', async () => {
     const first = await escrow.request();
     const reader = new ChainReader(chain).startTentative({ confirmations: 3 });
     await untilTentative(reader);
@@ -202,7 +203,7 @@ describe('watchChain, tentative blocks', () => {
   test.each([
     ['removes', false],
     ['moves', true],
-  ])('a reorganisation of ten blocks that %s an event: ends equal to a fresh scan', async (_name, moves) => {
+  ])('ten-block reorganisation that %s an event: ends equal to a fresh scan', async (_name, moves) => {
     const { deep, shallow } = await openFollowers();
     const jobId = await escrow.request();
     await mine(2);
@@ -220,13 +221,13 @@ describe('watchChain, tentative blocks', () => {
     expect(identities(deep)).toEqual(await freshScan());
     expect(identities(shallow)).toEqual(await freshScan());
     expect(typesOf(deep).filter((type) => type === 'JobProcessing')).toHaveLength(moves ? 1 : 0);
-    // anvil makes the same blocks again up to the first transaction that is missing.
+    // anvil reproduces the same blocks up to the first missing transaction.
     const fresh = await hashesFrom(forked + 1);
     expect(deep.announced[0]).toBe(forked + 1 + old.findIndex((hash, i) => hash !== fresh[i]));
     await stopBoth(deep, shallow);
   });
 
-  test('an event that is removed and then mined again is told again, once', async () => {
+  test('event removed and mined again: reported again, once', async () => {
     const { deep, shallow } = await openFollowers();
     const jobId = await escrow.request();
     await mine(12);
@@ -242,11 +243,11 @@ describe('watchChain, tentative blocks', () => {
     expect(identities(deep)).toEqual(await freshScan());
     await mine(12);
     await Promise.all([untilFinal(deep, (await chain.headBlock()) - 12), untilTentative(shallow)]);
-    expect(deep.finals).toEqual(await truth());
+    expect(deep.finals).toEqual(await expectedEvents());
     await stopBoth(deep, shallow);
   });
 
-  test('a follower with as many confirmations as a reorganisation is deep never sees it', async () => {
+  test('as many confirmations as a reorganisation is deep: it is never seen', async () => {
     await scatter(2, 12);
     const reader = new ChainReader(chain).start({ confirmations: 10 });
     const lost = await escrow.request();
@@ -257,17 +258,17 @@ describe('watchChain, tentative blocks', () => {
     await untilFinal(reader, (await chain.headBlock()) - 10);
     await reader.stop();
     expect(reader.finals.map(({ jobId }) => jobId)).not.toContain(lost);
-    expect(reader.finals).toEqual(await truth());
+    expect(reader.finals).toEqual(await expectedEvents());
   });
 
-  test('after a restart, takes back what was replaced meanwhile', async () => {
+  test('restart after a reorganisation: replaced blocks are taken back', async () => {
     await scatter(1, 12);
     await escrow.request();
     await mine(2);
     const before = new ChainReader(chain).startTentative({ confirmations: 8 });
     await untilTentative(before);
     await before.stop();
-    const told = before.events.length;
+    const countBefore = before.events.length;
     await escrow.provider.send('anvil_reorg', [4, []]);
     const found = await escrow.request();
     before.announced.length = 0;
@@ -275,12 +276,12 @@ describe('watchChain, tentative blocks', () => {
     again.startTentative({ confirmations: 8 });
     await untilTentative(again);
     await again.stop();
-    expect(told).toBe(2);
+    expect(countBefore).toBe(2);
     expect(again.announced[0]).toBe((again.final?.number ?? 0) + 1);
     expect(again.events.map(({ jobId }) => jobId)).toEqual([found]);
   });
 
-  test('after a restart, goes on where it was if nothing was replaced', async () => {
+  test('restart with nothing replaced: reading continues where it was', async () => {
     await scatter(1, 12);
     const before = new ChainReader(chain).startTentative({ confirmations: 8 });
     await untilTentative(before);
@@ -295,7 +296,7 @@ describe('watchChain, tentative blocks', () => {
   });
 });
 
-test('the store keeps a reader’s two cursors apart', async () => {
+test('final and tentative cursor of one reader: stored apart', async () => {
   await using scratch = await openScratch();
   await using store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
   expect(await store.cursors.findPair('reader')).toEqual({});
@@ -312,7 +313,7 @@ interface Raw {
   number: string;
 }
 
-/** One that reads all of a ten-block reorganisation again, and one that has nothing final for longer. */
+/** Opens a follower that rereads a whole ten-block reorganisation, and one whose blocks take longer to become final. */
 async function openFollowers() {
   await mine(12);
   const deep = new ChainReader(chain).startTentative({ confirmations: 11 });
@@ -331,7 +332,10 @@ async function stopBoth(...readers: ChainReader[]): Promise<void> {
   await Promise.all(readers.map((reader) => reader.stop()));
 }
 
-/** Transactions for `anvil_reorg`: those of the old blocks from `fork` on, the last one moved to block `place` of the new ones. */
+/**
+ * Returns transactions for `anvil_reorg`: those of the old blocks from `fork` on, with the last one moved to block
+ * `place` of the new ones, or left out.
+ */
 async function replay(fork: number, place: number | undefined): Promise<[string, number][]> {
   const head = await chain.headBlock();
   const found: [string, number][] = [];
@@ -349,11 +353,11 @@ const rawOf = (hash: string) => escrow.provider.send('eth_getRawTransactionByHas
 
 const typesOf = (reader: ChainReader) => reader.events.map(({ type }) => type);
 const identities = (reader: ChainReader) => reader.events.map(({ blockHash, logIndex }) => `${blockHash}:${logIndex}`);
-const truth = async () => chain.events(0, await chain.headBlock());
-const freshScan = async () => (await truth()).map(({ blockHash, logIndex }) => `${blockHash}:${logIndex}`);
+const expectedEvents = async () => chain.events(0, await chain.headBlock());
+const freshScan = async () => (await expectedEvents()).map(({ blockHash, logIndex }) => `${blockHash}:${logIndex}`);
 const mine = (blocks: number) => escrow.provider.send('anvil_mine', [`0x${blocks.toString(16)}`]);
 
-/** Jobs with so many blocks between them. */
+/** Requests jobs with `apart` blocks after each. */
 async function scatter(jobs: number, apart: number): Promise<void> {
   for (let i = 0; i < jobs; i += 1) {
     await escrow.request();
@@ -366,7 +370,7 @@ async function untilFinal(reader: ChainReader, block?: number): Promise<void> {
   await until(() => (reader.final?.number ?? -1) >= target);
 }
 
-/** Until the reader stands on the block that is the head now. */
+/** Waits until the reader has reached the present head. */
 async function untilTentative(reader: ChainReader): Promise<void> {
   const hash = await chain.blockHash(await chain.headBlock());
   await until(() => reader.tentative?.hash === hash || reader.final?.hash === hash);

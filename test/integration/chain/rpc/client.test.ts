@@ -1,3 +1,4 @@
+/** Opening a deployment and reading its jobs, balances and events from a real contract. */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type Chain, openChain } from '../../../../src/chain/rpc/client';
@@ -25,11 +26,11 @@ afterAll(async () => {
   await escrow[Symbol.asyncDispose]();
 });
 
-const nobody = Address.parse(`0x${'12'.repeat(20)}`);
+const unusedAddress = Address.parse(`0x${'12'.repeat(20)}`);
 const open = (change: Partial<Parameters<typeof openChain>[0]>) =>
   openChain({ endpoint, core: escrow.core, token: escrow.token, ...change });
 
-/** A server that answers every question with the same words. */
+/** Opens a server that answers every request with the same text. */
 async function openServer(answer: string): Promise<AsyncDisposable & { url: string }> {
   const server: Server = createServer((_request, response) => response.end(answer)).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -45,11 +46,11 @@ async function openServer(answer: string): Promise<AsyncDisposable & { url: stri
 }
 
 describe('openChain', () => {
-  test('default: knows which deployment it is', () => {
+  test('default: chain id and contract addresses are known', () => {
     expect(chain).toMatchObject({ chainId: 31337, core: escrow.core, token: escrow.token });
   });
 
-  test('throws chain/unreachable where nobody listens', async () => {
+  test('port without a server: throws chain/unreachable', async () => {
     await expect(open({ endpoint: 'http://127.0.0.1:1' })).rejects.toMatchObject({
       detail: { code: 'chain/unreachable', endpoint: 'http://127.0.0.1:1' },
     });
@@ -59,12 +60,12 @@ describe('openChain', () => {
     ['a page', '<html>It works!</html>'],
     ['an error', '{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"no"}}'],
     ['nothing of use', '{}'],
-  ])('throws chain/unreachable where the answer is %s', async (_name, answer) => {
+  ])('server that answers with %s: throws chain/unreachable', async (_name, answer) => {
     await using server = await openServer(answer);
     await expect(open({ endpoint: server.url })).rejects.toMatchObject({ code: 'chain/unreachable' });
   });
 
-  test('throws chain/wrong-chain with both numbers', async () => {
+  test('chain other than configured: throws chain/wrong-chain with both ids', async () => {
     await expect(open({ chainId: 1 })).rejects.toMatchObject({
       detail: { code: 'chain/wrong-chain', chainId: 31337, expected: 1 },
     });
@@ -73,14 +74,14 @@ describe('openChain', () => {
   test.each([
     ['the escrow', 'core', 'emethContractAddress'],
     ['the token', 'token', 'tokenContractAddress'],
-  ])('throws chain/no-code where %s is not', async (_name, option, name) => {
-    await expect(open({ [option]: nobody })).rejects.toMatchObject({
-      detail: { code: 'chain/no-code', name, address: nobody },
-      message: expect.stringContaining(nobody),
+  ])('no code at the address of %s: throws chain/no-code', async (_name, option, name) => {
+    await expect(open({ [option]: unusedAddress })).rejects.toMatchObject({
+      detail: { code: 'chain/no-code', name, address: unusedAddress },
+      message: expect.stringContaining(unusedAddress),
     });
   });
 
-  test('throws without the endpoint’s secrets', async () => {
+  test('secrets in the endpoint’s address: absent from the error', async () => {
     const error = await open({ endpoint: 'http://127.0.0.1:1/v3/secret?key=secret' }).catch(
       (thrown: unknown) => thrown,
     );
@@ -90,7 +91,7 @@ describe('openChain', () => {
 });
 
 describe('chain', () => {
-  test('job: as the contract has it', async () => {
+  test('job: the fields the contract stores', async () => {
     const jobId = (await escrow.jobIn('PROCESSING')) as JobId;
     expect(await chain.job(jobId)).toMatchObject({
       state: 'PROCESSING',
@@ -123,11 +124,11 @@ describe('chain', () => {
     });
   });
 
-  test('job: one that nobody took has no node', async () => {
+  test('job not taken yet: has no node', async () => {
     expect((await chain.job((await escrow.jobIn('REQUESTED')) as JobId)).node).toBeUndefined();
   });
 
-  test('credit, tokenBalance and allowance follow the token', async () => {
+  test('deposit: credit, tokenBalance and allowance follow', async () => {
     const { other } = escrow.address;
     await escrow.sendToken('other', 'approve', escrow.core, 70n);
     const before = await chain.tokenBalance(other);
@@ -137,7 +138,7 @@ describe('chain', () => {
     expect(await chain.tokenBalance(other)).toBe(before - 30n);
   });
 
-  test('events: with a job’s id, only that job’s', async () => {
+  test('events with a job id: only that job’s', async () => {
     const first = (await escrow.jobIn('CANCELED')) as JobId;
     await escrow.jobIn('CANCELED');
     const head = await chain.headBlock();
@@ -149,7 +150,7 @@ describe('chain', () => {
     expect(await chain.events(0, head)).toHaveLength(4);
   });
 
-  test('extraFees, nowMs and blockHash tell what the chain says', async () => {
+  test('extraFees, nowMs and blockHash: equal to the chain’s own values', async () => {
     expect(await chain.extraFees(1000n)).toEqual({ verifierWei: 50n, burnWei: 50n });
     const block = await escrow.provider.getBlock('latest');
     expect(await chain.nowMs()).toBe((block?.timestamp ?? 0) * 1000);

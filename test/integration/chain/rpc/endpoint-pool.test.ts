@@ -1,3 +1,4 @@
+/** Several endpoints used as one: failover, pauses, checks of the chain, and transactions sent to all. */
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { Wallet } from 'ethers';
@@ -9,12 +10,12 @@ import { type Logger, silentLogger } from '../../../../src/lib/logger';
 import { devKeys } from '../../../../src/runner/anvil';
 import { ChainReader, until } from '../../../support/chain-reader';
 import { type Escrow, openEscrow } from '../../../support/escrow';
-import { type Lie, type LyingNode, openLyingNode } from '../../../support/forging-node';
+import { type ForgingNode, type NodeFault, openForgingNode } from '../../../support/forging-node';
 import { openStillClock } from '../../../support/still-clock';
 
 let escrow: Escrow;
-let first: LyingNode;
-let second: LyingNode;
+let first: ForgingNode;
+let second: ForgingNode;
 
 beforeAll(async () => {
   escrow = await openEscrow();
@@ -22,24 +23,24 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   const { url } = escrow.provider._getConnection();
-  [first, second] = await Promise.all([openLyingNode(url), openLyingNode(url)]);
+  [first, second] = await Promise.all([openForgingNode(url), openForgingNode(url)]);
 });
 
 afterEach(() => Promise.all([first[Symbol.asyncDispose](), second[Symbol.asyncDispose]()]));
 afterAll(() => escrow[Symbol.asyncDispose]());
 
-/** Keeps every line that is a warning or worse. */
-function openNotes(): { logger: Logger; notes: string[] } {
-  const notes: string[] = [];
-  const note = (message: string, fields?: object, error?: unknown) =>
-    void notes.push(`${message} ${JSON.stringify(fields)} ${String(error)}`);
-  return { notes, logger: { ...silentLogger, warn: note, error: note } };
+/** Opens a logger that keeps every warning and error. */
+function openLogLines(): { logger: Logger; lines: string[] } {
+  const lines: string[] = [];
+  const keep = (message: string, fields?: object, error?: unknown) =>
+    void lines.push(`${message} ${JSON.stringify(fields)} ${String(error)}`);
+  return { lines, logger: { ...silentLogger, warn: keep, error: keep } };
 }
 
 type Deps = Parameters<typeof EndpointPool.open>[1];
 
-/** How long a node may take. One that hangs is waited for in vain; of any other a busy machine may make a slow one. */
-const patience = (lie: Lie) => (lie === 'hanging' ? 2000 : 30_000);
+/** Timeout of a request in ms: short where the node hangs, otherwise long enough for a busy machine. */
+const answerMsFor = (fault: NodeFault) => (fault === 'hanging' ? 2000 : 30_000);
 
 async function openPool(
   nodes: readonly string[],
@@ -51,109 +52,109 @@ async function openPool(
 }
 
 const headOf = async (pool: EndpointPool) => (await pool.ask<string>('eth_blockNumber', [])).by;
-const questions = (node: LyingNode) => node.asked.filter((method) => method !== 'eth_chainId');
+const requestsBeyondChainId = (node: ForgingNode) => node.asked.filter((method) => method !== 'eth_chainId');
 
 describe('several endpoints', () => {
-  test('default: the first is asked, the others are left alone', async () => {
+  test('default: the first is asked, the others are not', async () => {
     using pool = await openPool([first.url, second.url]);
     expect(await headOf(pool)).toBe(0);
-    expect(questions(second)).toEqual([]);
+    expect(requestsBeyondChainId(second)).toEqual([]);
   });
 
   test.each(['dead', 'failing', 'garbled', 'hanging', 'busy'] as const)(
-    'when the first is %s, the next one answers',
-    async (lie) => {
-      using pool = await openPool([first.url, second.url], {}, { answerMs: patience(lie) });
-      await first.lie(lie);
+    'first %s: the next one answers',
+    async (fault) => {
+      using pool = await openPool([first.url, second.url], {}, { answerMs: answerMsFor(fault) });
+      await first.setFault(fault);
       expect(await headOf(pool)).toBe(1);
-      expect(first.lies).toBe(1);
+      expect(first.faults).toBe(1);
     },
   );
 
-  test('one that failed is left alone for a while, and asked first again afterwards', async () => {
+  test('failed endpoint: unused for a while, then asked first again', async () => {
     const { clock, pass } = openStillClock();
     using pool = await openPool([first.url, second.url], { clock });
-    await first.lie('dead');
+    await first.setFault('dead');
     await headOf(pool);
-    await first.lie();
+    await first.setFault();
     expect(await headOf(pool)).toBe(1);
     pass(1001);
     expect(await headOf(pool)).toBe(0);
   });
 
-  test('one that fails again is left alone for longer', async () => {
+  test('second failure: unused for longer', async () => {
     const { clock, pass } = openStillClock();
     using pool = await openPool([first.url, second.url], { clock });
-    await first.lie('dead');
+    await first.setFault('dead');
     await headOf(pool);
     pass(1001);
     await headOf(pool);
-    await first.lie();
+    await first.setFault();
     pass(1001);
     expect(await headOf(pool)).toBe(1);
     pass(1001);
     expect(await headOf(pool)).toBe(0);
   });
 
-  test('one that does not know a block is not ill, but another one is asked', async () => {
+  test('block unknown to the first: another is asked, the first stays healthy', async () => {
     using pool = await openPool([first.url, second.url]);
-    await first.lie('stale');
+    await first.setFault('stale');
     await escrow.provider.send('anvil_mine', ['0x1']);
     expect((await pool.ask('eth_getBlockByNumber', ['latest', false])).by).toBe(1);
     expect(await headOf(pool)).toBe(0);
   });
 
-  test('a node’s own error is an answer: nobody else is asked', async () => {
+  test('error from the node itself: an answer, no other endpoint is asked', async () => {
     using pool = await openPool([first.url, second.url]);
     await expect(pool.ask('eth_unheardOf', [])).rejects.toMatchObject({ name: 'RpcError', code: -32601 });
-    expect(questions(second)).toEqual([]);
+    expect(requestsBeyondChainId(second)).toEqual([]);
   });
 
-  test('a revert reaches ethers as one', async () => {
+  test('revert: reaches ethers as CALL_EXCEPTION', async () => {
     await using chain = await openChain({ endpoint: [first.url, second.url], core: escrow.core, token: escrow.token });
     const call = escrow.provider.estimateGas({ to: escrow.core, data: '0xdeadbeef' });
     await expect(call).rejects.toMatchObject({ code: 'CALL_EXCEPTION' });
     await expect(chain.provider.estimateGas({ to: escrow.core, data: '0xdeadbeef' })).rejects.toMatchObject({
       code: 'CALL_EXCEPTION',
     });
-    expect(questions(second)).toEqual([]);
+    expect(requestsBeyondChainId(second)).toEqual([]);
   });
 
-  test('as a last resort, one is asked that was to be left out', async () => {
+  test('lastResort: asked only when no other endpoint answers', async () => {
     using pool = await openPool([first.url, second.url]);
     const lastResort = [0];
     expect((await pool.ask('eth_blockNumber', [], { lastResort })).by).toBe(1);
-    await second.lie('dead');
+    await second.setFault('dead');
     expect((await pool.ask('eth_blockNumber', [], { lastResort })).by).toBe(0);
   });
 
-  test('one that was distrusted is asked after the others for a while', async () => {
+  test('distrusted endpoint: asked after the others for a while', async () => {
     const { clock, pass } = openStillClock();
     using pool = await openPool([first.url, second.url], { clock });
-    pool.distrust(0, 'told of blocks that are not');
+    pool.distrust(0, 'returned blocks that do not exist');
     expect(await headOf(pool)).toBe(1);
     pass(1001);
     expect(await headOf(pool)).toBe(0);
   });
 
-  test('throws with all their reasons when none answers, without secrets', async () => {
-    const { logger, notes } = openNotes();
+  test('no endpoint answers: throws with every reason and no secrets', async () => {
+    const { logger, lines } = openLogLines();
     const secret = (url: string) => `${url.replace('http://', 'http://me:secret@')}/v3/secret?key=secret`;
     using pool = await openPool([secret(first.url), secret(second.url)], { logger });
-    await Promise.all([first.lie('dead'), second.lie('garbled')]);
+    await Promise.all([first.setFault('dead'), second.setFault('garbled')]);
     const error = await pool.ask('eth_blockNumber', []).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ name: 'NoEndpointAnswers', message: expect.stringContaining(first.url) });
     expect((error as Error).message).toContain(second.url);
-    expect(notes).toHaveLength(2);
-    expect([...notes, String(error)].join()).not.toContain('secret');
+    expect(lines).toHaveLength(2);
+    expect([...lines, String(error)].join()).not.toContain('secret');
   });
 
-  test('the watcher goes on when the first one dies in mid run', async () => {
+  test('first endpoint dies under a watcher: reading goes on', async () => {
     await using chain = await openChain({ endpoint: [first.url, second.url], core: escrow.core, token: escrow.token });
     const reader = new ChainReader(chain).start({ fromBlock: await chain.headBlock() });
     const before = await escrow.request();
     await until(() => reader.finals.length === 1);
-    await first.lie('dead');
+    await first.setFault('dead');
     const after = await escrow.request();
     await until(() => reader.finals.length === 2);
     await reader.stop();
@@ -161,94 +162,94 @@ describe('several endpoints', () => {
   });
 });
 
-describe('an endpoint that has enough of us', () => {
-  test('is left alone for as long as it says, then asked again', async () => {
-    const { clock, slept } = openStillClock(() => first.lie());
+describe('pauses', () => {
+  test('single endpoint asks for a pause: waits that long, then asks again', async () => {
+    const { clock, slept } = openStillClock(() => first.setFault());
     using pool = await openPool([first.url], { clock });
-    await first.lie('busy');
+    await first.setFault('busy');
     await headOf(pool);
     expect(slept).toHaveLength(1);
     expect(slept[0]).toBeGreaterThanOrEqual(1000);
   });
 
-  test('is not asked meanwhile, whoever asks', async () => {
+  test('pause with another endpoint there: not asked by any request', async () => {
     const { clock } = openStillClock();
     using pool = await openPool([first.url, second.url], { clock });
-    await first.lie('busy');
+    await first.setFault('busy');
     for (let i = 0; i < 3; i += 1) expect(await headOf(pool)).toBe(1);
-    expect(first.lies).toBe(1);
+    expect(first.faults).toBe(1);
   });
 
-  test('is given up after a few ever longer pauses', async () => {
+  test('failure after failure: given up after a few growing pauses', async () => {
     const { clock, slept } = openStillClock();
     using pool = await openPool([first.url], { clock });
-    await first.lie('failing');
+    await first.setFault('failing');
     await expect(pool.ask('eth_blockNumber', [])).rejects.toThrow('status 500');
-    expect(first.lies).toBe(5);
+    expect(first.faults).toBe(5);
     expect(slept).toHaveLength(4);
     expect(slept[3]).toBeGreaterThan((slept[0] ?? 0) * 2);
   });
 });
 
 describe('chains', () => {
-  test('throws chain/wrong-chain when an endpoint is of another chain than the first', async () => {
-    await second.lie('wrong-chain');
+  test('endpoints on different chains: throws chain/wrong-chain', async () => {
+    await second.setFault('wrong-chain');
     await expect(openPool([first.url, second.url])).rejects.toMatchObject({
       detail: { code: 'chain/wrong-chain', endpoint: second.url, chainId: 1, expected: 31337 },
     });
   });
 
-  test('throws chain/wrong-chain when any endpoint is not the configured one', async () => {
-    await first.lie('wrong-chain');
+  test('endpoint on another chain than configured: throws chain/wrong-chain', async () => {
+    await first.setFault('wrong-chain');
     await expect(openPool([first.url, second.url], {}, { chainId: 31337 })).rejects.toMatchObject({
       detail: { code: 'chain/wrong-chain', endpoint: first.url, chainId: 1, expected: 31337 },
       message: expect.stringContaining('configuration'),
     });
   });
 
-  test('throws chain/unreachable when nobody is there, naming all', async () => {
-    await Promise.all([first.lie('dead'), second.lie('dead')]);
+  test('no endpoint answers at start: throws chain/unreachable, naming all', async () => {
+    await Promise.all([first.setFault('dead'), second.setFault('dead')]);
     await expect(openPool([first.url, second.url])).rejects.toMatchObject({
       detail: { code: 'chain/unreachable', endpoint: `${first.url}, ${second.url}` },
     });
   });
 
-  test('one that is away at start is warned of, and used once it is there', async () => {
-    const { logger, notes } = openNotes();
-    await first.lie('dead');
+  test('endpoint away at start: warned of, and used once it answers', async () => {
+    const { logger, lines } = openLogLines();
+    await first.setFault('dead');
     using pool = await openPool([first.url, second.url], { logger });
-    expect(notes[0]).toContain('does not answer');
-    await first.lie();
+    expect(lines[0]).toContain('does not answer');
+    await first.setFault();
     expect(await headOf(pool)).toBe(0);
   });
 
-  test('one that turns up with another chain is dropped with a warning', async () => {
-    const { logger, notes } = openNotes();
+  test('late endpoint on another chain: dropped with a warning', async () => {
+    const { logger, lines } = openLogLines();
     const { clock, pass } = openStillClock();
-    await first.lie('dead');
+    await first.setFault('dead');
     using pool = await openPool([first.url, second.url], { logger, clock });
-    await first.lie('wrong-chain');
+    await first.setFault('wrong-chain');
     expect(await headOf(pool)).toBe(1);
-    expect(notes.at(-1)).toContain('another chain');
+    expect(lines.at(-1)).toContain('another chain');
     const asked = first.asked.length;
     pass(1_000_000);
-    await first.lie();
+    await first.setFault();
     expect(await headOf(pool)).toBe(1);
     expect(first.asked).toHaveLength(asked);
   });
 
-  test('one that comes back is asked for its chain before anything else', async () => {
+  test('endpoint that recovers: asked for its chain before anything else', async () => {
     const { clock, pass } = openStillClock();
     using pool = await openPool([first.url, second.url], { clock });
-    await first.lie('dead');
+    await first.setFault('dead');
     await headOf(pool);
-    await first.lie('wrong-chain');
+    await first.setFault('wrong-chain');
     pass(1001);
     expect(await headOf(pool)).toBe(1);
     expect(first.asked.at(-1)).toBe('eth_chainId');
   });
 
-  test('askChainId tells it of a single address too', async () => {
+  test('askChainId with a single address: its chain id', async () => {
     expect(await askChainId({ endpoint: first.url })).toBe(31337);
   });
 });
@@ -260,19 +261,19 @@ describe('transactions', () => {
     return wallet.signTransaction({ ...sent, nonce: (sent.nonce ?? 0) + nonceGap });
   }
 
-  /** anvil mines at once, but takes a transaction before it has. */
+  /** Waits for the receipt: anvil mines at once, but accepts a transaction slightly earlier. */
   async function untilMined(hash: string): Promise<void> {
     while (!(await escrow.provider.getTransactionReceipt(hash))) await systemClock.sleep(5);
   }
 
-  const sends = (node: LyingNode) => node.asked.filter((method) => method === 'eth_sendRawTransaction').length;
+  const sends = (node: ForgingNode) => node.asked.filter((method) => method === 'eth_sendRawTransaction').length;
 
-  async function openProvider(answerMs = patience('dead')) {
+  async function openProvider(answerMs = answerMsFor('dead')) {
     const provider = new FailoverProvider(await openPool([first.url, second.url], {}, { answerMs }));
     return Object.assign(provider, { [Symbol.dispose]: () => provider.destroy() });
   }
 
-  test('default: go to every endpoint; that the second knows one already does no harm', async () => {
+  test('default: sent to every endpoint, and harmless where already known', async () => {
     using provider = await openProvider();
     const raw = await sign();
     const hash = (await provider.send('eth_sendRawTransaction', [raw])) as string;
@@ -281,32 +282,32 @@ describe('transactions', () => {
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
   });
 
-  test.each(['dead', 'hanging', 'failing', 'busy'] as const)('reach the second when the first is %s', async (lie) => {
-    using provider = await openProvider(patience(lie));
-    await first.lie(lie);
+  test.each(['dead', 'hanging', 'failing', 'busy'] as const)('first %s: sent through the second', async (fault) => {
+    using provider = await openProvider(answerMsFor(fault));
+    await first.setFault(fault);
     const raw = await sign();
     const hash = (await provider.send('eth_sendRawTransaction', [raw])) as string;
     await untilMined(hash);
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
   });
 
-  test('are not held to be missing while another endpoint has the receipt', async () => {
+  test('receipt only at the second: found', async () => {
     using provider = await openProvider();
-    await first.lie('stale');
+    await first.setFault('stale');
     const hash = (await provider.send('eth_sendRawTransaction', [await sign()])) as string;
     await untilMined(hash);
     expect(await provider.getTransactionReceipt(hash)).toMatchObject({ status: 1 });
     expect(await provider.getTransactionReceipt(`0x${'12'.repeat(32)}`)).toBeNull();
   });
 
-  test('that every endpoint refuses end with the node’s own words', async () => {
+  test('refused by every endpoint: throws the node’s own error', async () => {
     using provider = await openProvider();
     const raw = await sign(-1);
     await expect(provider.send('eth_sendRawTransaction', [raw])).rejects.toMatchObject({ code: 'NONCE_EXPIRED' });
   });
 });
 
-test('user and password of an address go into a header, which fetch would refuse otherwise', async () => {
+test('user and password in a URL: sent as a header, since fetch refuses them', async () => {
   const seen: IncomingHttpHeaders[] = [];
   const server = createServer((request, response) => {
     seen.push(request.headers);
@@ -320,12 +321,12 @@ test('user and password of an address go into a header, which fetch would refuse
   server.closeAllConnections();
 });
 
-test('closing ends what is under way', async () => {
+test('close during a request: it ends with an error', async () => {
   const pool = await EndpointPool.open({ endpoint: first.url }, { clock: systemClock });
-  await first.lie('hanging');
+  await first.setFault('hanging');
   const asking = pool.ask('eth_blockNumber', []);
   asking.catch(() => undefined);
-  await until(() => first.lies > 0);
+  await until(() => first.faults > 0);
   pool.close();
   await expect(asking).rejects.toThrow('closed');
 });

@@ -1,4 +1,4 @@
-/** Health of one endpoint: failures, pauses, recovery and the check of its chain, without a pool around it. */
+/** Health of one endpoint without a pool around it: failures, pauses, recovery and the check of its chain. */
 import { Endpoint } from '../../../../src/chain/rpc/endpoint';
 import { EndpointTrouble } from '../../../../src/chain/rpc/rpc';
 import { silentLogger } from '../../../../src/lib/logger';
@@ -15,7 +15,7 @@ const signal = new AbortController().signal;
 let server: JsonServer;
 let time: StillClock;
 let endpoint: Endpoint;
-/** The answers from now on: to the question for the chain, and to every other. */
+/** The server's answers: to `eth_chainId`, and to every other method. */
 let chainId: string;
 let answer: Scripted;
 

@@ -4,7 +4,7 @@ import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped, type Wallet } from '../chain/sending/wallet';
-import type { MasterConfig } from '../config/schema';
+import type { MasterConfig } from '../config/roles/master';
 import { ipGuard } from '../http/ip-guard';
 import { healthMount, type Mount } from '../http/mount';
 import type { Logger } from '../lib/logger';

@@ -13,7 +13,7 @@ import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped, type Wallet } from '../chain/sending/wallet';
 import { listenAddress, storageAddress } from '../config/derived';
-import type { MasterConfig } from '../config/schema';
+import type { MasterConfig } from '../config/roles/master';
 import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
 import { Fleet } from '../fleet/fleet';

@@ -6,7 +6,7 @@ import { RemoteBlobs } from '../blobs/remote-blobs';
 import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
-import type { VerifierConfig } from '../config/schema';
+import type { VerifierConfig } from '../config/roles/verifier';
 import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';

@@ -3,7 +3,7 @@ import { type Emeth, openEmeth } from '../chain/acts/emeth';
 import type { Chain } from '../chain/rpc/client';
 import { openSender, type Sender } from '../chain/sending/sender';
 import { openWallet, type Wallet } from '../chain/sending/wallet';
-import type { MasterConfig } from '../config/schema';
+import type { MasterConfig } from '../config/roles/master';
 import { systemClock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import { openStore, type Store } from '../store/open';

@@ -1,4 +1,4 @@
-import type { MasterConfig } from './schema';
+import type { MasterConfig } from './roles/master';
 
 /** Where a master listens: `listen`, and where that is silent what `my_url` implies. */
 export function listenAddress(config: Pick<MasterConfig, 'my_url' | 'listen'>): { host: string; port: number } {

@@ -18,7 +18,7 @@ export function renderReference(): string {
 
 const head = `# Configuration
 
-<!-- Written by \`npm run docs\` from src/config/schema.ts. Do not edit. -->
+<!-- Written by \`npm run docs\` from src/config/roles. Do not edit. -->
 
 Every role reads one file: \`--config FILE\`, or \`config/<role>.json\`. It is JSON in which comments and trailing commas are
 allowed; \`emeth init <role>\` writes one with everything explained. An unknown key is an error, so a misspelt setting never

@@ -1,0 +1,20 @@
+/** What the operator of a board may set. */
+import { z } from 'zod';
+import { ChainKeys, ExternalDb, Listen, LogKeys } from '../setting-groups';
+import { httpUrl } from '../setting-types';
+
+export const BoardConfig = z.strictObject({
+  ...ChainKeys,
+  my_url: httpUrl
+    .default('http://127.0.0.1:3080')
+    .describe('Address at which everybody reaches this board. Its port is listened on.'),
+  listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
+  storageApi: httpUrl
+    .optional()
+    .describe('Storage to ask for the size of data sets. Default: such sizes are not shown.'),
+  external_db: ExternalDb.optional().describe(
+    'MySQL or MariaDB for the index. Default: a SQLite file in the data directory.',
+  ),
+  ...LogKeys,
+});
+export type BoardConfig = z.infer<typeof BoardConfig>;

@@ -1,0 +1,29 @@
+/** What a verifier may set. */
+import { z } from 'zod';
+import { ChainKeys, ComputeKeys, KeyKeys, LogKeys, oneKey } from '../setting-groups';
+import { httpUrl } from '../setting-types';
+
+export const VerifierConfig = z
+  .strictObject({
+    ...ChainKeys,
+    ...KeyKeys,
+    storageApi: httpUrl.meta({
+      description: 'Storage to fetch data sets and results from: that of the masters whose results are to be checked.',
+      examples: ['http://127.0.0.1:3000/api/v1'],
+    }),
+    ...ComputeKeys,
+    tolerance: z
+      .number()
+      .positive()
+      .max(10)
+      .default(0.01)
+      .describe('Largest difference, in nats per token, between the claimed loss and ours that is still accepted.'),
+    maxDatasetBytes: z
+      .int()
+      .min(1)
+      .default(2 ** 30)
+      .describe('Largest data set fetched, in bytes.'),
+    ...LogKeys,
+  })
+  .superRefine(oneKey);
+export type VerifierConfig = z.infer<typeof VerifierConfig>;

@@ -1,0 +1,57 @@
+/** What the owner of a GPU may set. */
+import { z } from 'zod';
+import { Address } from '../../domain/ids';
+import { atMostOneKey, ChainKeys, ComputeKeys, KeyKeys, LogKeys } from '../setting-groups';
+import { httpUrl, milliseconds } from '../setting-types';
+
+const Timeout = z.strictObject({
+  wait_data: milliseconds.default(300_000).describe('Waiting for the data of a lease.'),
+  idle: milliseconds.default(600_000).describe('Python process without work; it is then ended to free memory.'),
+  learning: milliseconds.default(60_000).describe('Training without any progress.'),
+  checkpoint: milliseconds.default(1_200_000).describe('Waiting for the master’s answer to a finished round.'),
+});
+
+export const WorkerConfig = z
+  .strictObject({
+    master_node_url: httpUrl.meta({
+      description: 'Address of the master to work for.',
+      examples: ['http://127.0.0.1:3000'],
+    }),
+    masterAddress: Address.optional().describe(
+      'The master’s account. If set, a master that cannot prove it is refused.',
+    ),
+    ...KeyKeys,
+    privateKey: KeyKeys.privateKey.describe(
+      'The account’s private key. Without any key an account is made at the first start and kept in the data directory.',
+    ),
+    my_url: httpUrl.optional().describe('Accepted for older configurations; workers dial out and need no address.'),
+    ...ComputeKeys,
+    powerCapacity: z
+      .number()
+      .positive()
+      .optional()
+      .describe('Speed to announce, in GFLOP/s. Default: measured at start.'),
+    microBatch: z
+      .int()
+      .min(1)
+      .max(4096)
+      .default(8)
+      .describe('Sequences computed at once. Smaller needs less memory, larger is faster on GPUs.'),
+    timeout: Timeout.prefault({}).describe('Milliseconds after which a phase counts as stuck.'),
+    ...optionalKeys(ChainKeys),
+    ...LogKeys,
+  })
+  .superRefine(atMostOneKey);
+export type WorkerConfig = z.infer<typeof WorkerConfig>;
+
+/** The chain's settings where a role can do without a chain: a worker needs one only to withdraw. */
+function optionalKeys(keys: typeof ChainKeys) {
+  const { endpoint, emethContractAddress, tokenContractAddress, ...rest } = keys;
+  const note = (text: string) => `${text} Needed for \`emeth withdraw\` only.`;
+  return {
+    endpoint: endpoint.optional().describe(note('JSON-RPC address of an Ethereum node, or a list of several.')),
+    emethContractAddress: emethContractAddress.optional().describe(note('Address of the EmethCore contract.')),
+    tokenContractAddress: tokenContractAddress.optional().describe(note('Address of the EMT token contract.')),
+    ...rest,
+  };
+}

@@ -1,0 +1,153 @@
+/** Settings that several roles share, with their defaults, limits and explanations. */
+import { z } from 'zod';
+import { Address } from '../domain/ids';
+import { httpUrl, milliseconds, port } from './setting-types';
+
+const endpoints = z
+  .union([httpUrl, z.array(httpUrl).min(1).max(16)])
+  .meta({ examples: ['http://127.0.0.1:8545'] })
+  .transform((value) => (typeof value !== 'string' && value.length === 1 ? (value[0] as string) : value));
+
+/** Where the chain and its contracts are, and how they are read. */
+export const ChainKeys = {
+  network: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, 'must be a name of letters, digits, - and _')
+    .optional()
+    .meta({
+      description:
+        'Name of a deployment: networks/<name>.json beside this file, as `emeth deploy` writes it, gives the settings of the chain that stand empty here.',
+      examples: ['local'],
+    }),
+  endpoint: endpoints.describe(
+    'JSON-RPC address of an Ethereum node, or a list of several: the first is asked first, the others when it is in trouble.',
+  ),
+  // The examples are where a fresh development chain puts the first two contracts of its first account.
+  emethContractAddress: Address.meta({
+    description: 'Address of the EmethCore contract.',
+    examples: ['0xe7f1725e7734ce288f8367e1bb143e90bb3f0512'],
+  }),
+  tokenContractAddress: Address.meta({
+    description: 'Address of the EMT token contract.',
+    examples: ['0x5fbdb2315678afecb367f032d93f642f64180aa3'],
+  }),
+  chainId: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({
+      description: 'Chain to insist on. If set, an endpoint of any other chain is refused at start.',
+      examples: [31337],
+    }),
+  confirmations: z
+    .int()
+    .min(0)
+    .max(1000)
+    .optional()
+    .describe(
+      'Blocks on top of a block before we act on it. More is safer against reorganisations and slower; 0 says that there are none. Default: what the chain itself calls final, 2 where it does not say, 0 on a development chain (31337).',
+    ),
+  fromBlock: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('Block of the deployment: nothing of ours is older, so reading begins there.'),
+  pollMs: milliseconds.default(4000).describe('Milliseconds between two looks at the chain.'),
+};
+
+/** The account. Exactly or at most one of the three, see `oneKey` and `atMostOneKey`. */
+export const KeyKeys = {
+  privateKey: z
+    .string()
+    .regex(/^(0x)?[0-9a-fA-F]{64}$/, 'must be 64 hex digits')
+    .optional()
+    .describe('The account’s private key itself. The file must then be readable by you alone (chmod 600).'),
+  privateKeyFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('File that holds the private key in hex, readable by you alone. Relative to this configuration file.'),
+  keystore: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Encrypted key file (keystore v3), as `emeth new-account` writes it. Needs `passwordFile`.'),
+  passwordFile: z.string().min(1).optional().describe('File with the keystore’s password, readable by you alone.'),
+};
+
+/** What PyTorch computes with. */
+export const ComputeKeys = {
+  device: z
+    .string()
+    .regex(/^(cpu|cuda|cuda:\d+)$/, 'must be cpu, cuda or cuda:n')
+    .default('cpu')
+    .describe('Where PyTorch computes: `cpu`, `cuda:n` for GPU n, or `cuda` for all GPUs of this machine.'),
+  python: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Python interpreter with PyTorch. Default: EMETH_PYTHON, then .venv/bin/python of this project.'),
+  threads: z
+    .int()
+    .min(0)
+    .max(1024)
+    .default(0)
+    .describe('CPU threads of the Python process. 0 shares the cores of this machine out among its processes.'),
+};
+
+export const LogKeys = {
+  logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('How much is logged.'),
+};
+
+/** A database server in place of SQLite. */
+export const ExternalDb = z.strictObject({
+  host: z.string().min(1).describe('Host name or address of the MySQL or MariaDB server.'),
+  port: port.default(3306).describe('Its port.'),
+  user: z.string().min(1).describe('User name.'),
+  password: z.string().default('').describe('Password. The file must then be readable by you alone (chmod 600).'),
+  database: z
+    .string()
+    .regex(/^[A-Za-z0-9_$-]{1,64}$/, 'must be a database name')
+    .describe('Database to use. It must exist; `emeth db-init` creates our tables.'),
+});
+
+/** What an HTTP server listens on. */
+export const Listen = z.strictObject({
+  host: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Interface to listen on. Default: 127.0.0.1 when my_url names this machine only, else all.'),
+  port: z.int().min(0).max(65_535).optional().describe('Port to listen on; 0 takes a free one. Default: my_url’s.'),
+});
+
+interface KeySettings {
+  privateKey?: string | undefined;
+  privateKeyFile?: string | undefined;
+  keystore?: string | undefined;
+  passwordFile?: string | undefined;
+}
+
+/** Refuses a configuration unless it names exactly one key. */
+export function oneKey(config: KeySettings, context: z.RefinementCtx): void {
+  atMostOneKey(config, context);
+  if (countKeys(config) === 0) {
+    const message = 'is missing: set one of privateKeyFile, keystore (with passwordFile) or privateKey';
+    context.addIssue({ code: 'custom', path: ['privateKeyFile'], message });
+  }
+}
+
+/** Refuses a configuration that names several keys, or a keystore without its password. */
+export function atMostOneKey(config: KeySettings, context: z.RefinementCtx): void {
+  if (countKeys(config) > 1) {
+    const message = 'only one of privateKey, privateKeyFile and keystore may be set';
+    context.addIssue({ code: 'custom', path: ['privateKey'], message });
+  }
+  if (config.keystore !== undefined && config.passwordFile === undefined) {
+    context.addIssue({ code: 'custom', path: ['passwordFile'], message: 'is needed to open the keystore' });
+  }
+}
+
+function countKeys(config: KeySettings): number {
+  return [config.privateKey, config.privateKeyFile, config.keystore].filter((key) => key !== undefined).length;
+}

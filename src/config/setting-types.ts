@@ -1,0 +1,27 @@
+/** Kinds of values that settings of several roles have. */
+import { isValid, isValidCIDR } from 'ipaddr.js';
+import { z } from 'zod';
+import { Wei } from '../domain/ids';
+
+/** The address of a server. */
+export const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' });
+/** A time that fits a timer. */
+export const milliseconds = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1);
+export const port = z.int().min(1).max(65_535);
+
+/** An amount with its default. */
+export const wei = (amount: string, text: string) =>
+  Wei.prefault(amount).describe(`${text}. Wei, as a string of digits in quotes.`);
+
+const isAllowEntry = (entry: string) => entry === '*' || isValid(entry) || isValidCIDR(entry);
+const AllowEntry = z.string().refine(isAllowEntry, { error: 'must be an IP address, a CIDR range or *' });
+/** IP addresses and ranges that may connect. */
+export const allowList = (entries: string[], text: string) =>
+  z
+    .union([AllowEntry, z.array(AllowEntry)])
+    .prefault(entries)
+    .transform((value) => (typeof value === 'string' ? [value] : value))
+    .describe(`${text} One address or a list; ranges such as 10.0.0.0/8 and * (everybody) are allowed.`);

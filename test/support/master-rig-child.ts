@@ -109,7 +109,8 @@ async function fold({ theta, outer, updates, scale, thetaOut, outerOut, deltaOut
 }
 
 async function exportModel({ theta, directory }: Of<'export'>): Promise<object> {
-  const model = await writeTensor(join(directory, 'model.safetensors'), `model of ${await readHash(theta)}`);
+  // As with the real child, the exported weights are θ itself.
+  const model = await writeTensor(join(directory, 'model.safetensors'), await readFile(theta, 'utf8'));
   const config = await writeTensor(join(directory, 'config.json'), '{}');
   const files = [
     { ...model, name: 'model.safetensors' },

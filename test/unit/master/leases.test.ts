@@ -1,0 +1,157 @@
+/** How a round's blocks get to its workers, come back, and survive a restart. */
+import { grantRound, loseLease, resumeRound } from '../../../src/master/leases';
+import type { LiveLease, RoundState } from '../../../src/master/round-state';
+import { openTestJob, type TestJob } from '../../support/test-job';
+import { blobName } from '../../support/worker-messages';
+
+let rig: TestJob | undefined;
+afterEach(() => rig?.[Symbol.asyncDispose]());
+
+/** A job whose workers are ready and train only when the test lets them. */
+async function openReady(workers: readonly number[], blocks = 16): Promise<TestJob> {
+  rig = await openTestJob({ workers, blocks });
+  await rig.gather();
+  return rig;
+}
+
+const ranges = (round: RoundState | undefined) =>
+  [...(round?.leases.values() ?? [])].map(({ start, end }) => [start, end]);
+const first = (round: RoundState | undefined): LiveLease => [...round!.leases.values()][0]!;
+
+describe('grantRound', () => {
+  test('two workers of unequal speed: blocks by speed, each block once', async () => {
+    const { job, workers } = await openReady([75, 25]);
+    const round = await grantRound(job);
+    expect(ranges(round)).toEqual([
+      [0, 6],
+      [6, 8],
+    ]);
+    expect([...round!.leases.values()].map(({ worker }) => worker)).toEqual(workers.map(({ address }) => address));
+    expect(await job.deps.store.ledger.available(job.jobId)).toBe(8);
+  });
+
+  test('granted lease: the worker is sent its shard, the weights and the time it has', async () => {
+    const { job, workers, blobs } = await openReady([50]);
+    const round = await grantRound(job);
+    const [grant] = workers[0]!.heardOf('lease.grant');
+    expect(grant).toMatchObject({ round: 0, start: 0, end: 4, deadlineMs: 60_000, leaseId: first(round).leaseId });
+    expect(grant!.theta.sha256).toBe(job.plan.theta0);
+    expect(grant).not.toHaveProperty('delta');
+    expect(await blobs.stat(grant!.shard.sha256)).toEqual({ bytes: grant!.shard.bytes });
+  });
+
+  test('slow workers: the deadline is twice what the round should take', async () => {
+    const { job, workers } = await openReady([1e-6]);
+    const round = await grantRound(job);
+    const flops = 4 * 64 * 6 * job.plan.parameters;
+    const expectedMs = (1000 * flops) / (1e-6 * 1e9 * 0.2);
+    expect(round!.deadlineMs - job.deps.clock.now()).toBe(Math.ceil(2 * expectedMs));
+    expect(workers[0]!.heardOf('lease.grant')[0]!.deadlineMs).toBe(Math.ceil(2 * expectedMs));
+  });
+
+  test('measured speed: it replaces the announced one in shares and deadline', async () => {
+    const { job, fleet, workers } = await openReady([75, 25]);
+    for (const [i, blocksPerSecond] of [0.01, 0.03].entries()) fleet.recordSpeed(workers[i]!.address, blocksPerSecond);
+    const round = await grantRound(job);
+    expect(ranges(round)).toEqual([
+      [0, 2],
+      [2, 8],
+    ]);
+    expect(round!.deadlineMs - job.deps.clock.now()).toBe(400_000);
+  });
+
+  test('no worker is ready: no round is opened', async () => {
+    const { job } = await openReady([50]);
+    job.members.clear();
+    expect(await grantRound(job)).toBeUndefined();
+    expect(await job.deps.store.rounds.latest(job.jobId)).toBeUndefined();
+  });
+
+  test('worker cut after the plan was made: its lease counts as away from the start', async () => {
+    const { job, workers } = await openReady([50]);
+    const [worker] = workers;
+    const { coordinator } = job;
+    const cutting: typeof job = {
+      ...job,
+      coordinator: {
+        run: (command, answer) => {
+          worker!.cut();
+          return coordinator.run(command, answer);
+        },
+      },
+    };
+    expect(first(await grantRound(cutting))).toMatchObject({ state: 'running', awaySinceMs: job.deps.clock.now() });
+  });
+
+  test('round after a fold: its number and weights follow, the step is offered too', async () => {
+    const { job, workers, blobs } = await openReady([50]);
+    const { store } = job.deps;
+    await store.rounds.open(job.jobId, 0, job.plan.theta0);
+    const { sha256: delta, bytes } = await blobs.addBytes(Buffer.from('the step'));
+    const nextTheta = blobName('e');
+    const fold = { jobId: job.jobId, round: 0, nextTheta, delta, outer: blobName('f'), scale: 1 };
+    await store.rounds.fold({ ...fold, leaseIds: [], receipts: [] });
+    const round = await grantRound(job);
+    expect(round).toMatchObject({ round: 1, theta: nextTheta });
+    expect(workers[0]!.heardOf('lease.grant')[0]!.delta).toEqual({
+      base: job.plan.theta0,
+      blob: { sha256: delta, bytes },
+    });
+  });
+});
+
+describe('loseLease', () => {
+  test('lease lost: blocks available again, worker told why', async () => {
+    const { job, workers } = await openReady([50]);
+    const lease = first(await grantRound(job));
+    await loseLease(job, lease, 'as the test wishes');
+    expect(lease.state).toBe('lost');
+    expect(await job.deps.store.ledger.available(job.jobId)).toBe(16);
+    expect(workers[0]!.heardOf('lease.revoke')).toEqual([
+      { type: 'lease.revoke', leaseId: lease.leaseId, reason: 'as the test wishes' },
+    ]);
+  });
+});
+
+describe('resumeRound', () => {
+  test('nothing was open: undefined', async () => {
+    const { job } = await openReady([50]);
+    expect(await resumeRound(job)).toBeUndefined();
+  });
+
+  test('leases of an open round: running, and away until their workers return', async () => {
+    const { job, reopen } = await openReady([75, 25]);
+    const round = await grantRound(job);
+    const resumed = await resumeRound(await reopen());
+    expect(ranges(resumed)).toEqual(ranges(round));
+    // 20 s to return: the rule allows 30 s of absence, so they count as away for 10 s already.
+    const awaySinceMs = job.deps.clock.now() - 10_000;
+    expect([...resumed!.leases.values()]).toMatchObject([{ awaySinceMs }, { awaySinceMs }]);
+  });
+
+  test('committed lease with its update there: ready to be folded', async () => {
+    const { job, reopen, until } = await openReady([50]);
+    const round = await grantRound(job);
+    await until(() => round!.ready().length === 1, round);
+    const [lease] = (await resumeRound(await reopen()))!.ready();
+    expect(lease).toMatchObject({ leaseId: first(round).leaseId, work: first(round).work });
+  });
+
+  test('committed lease whose update is gone: trained again', async () => {
+    const { job, reopen, until, blobs } = await openReady([50]);
+    const round = await grantRound(job);
+    await until(() => round!.ready().length === 1, round);
+    await blobs.remove(first(round).work!.update.sha256);
+    const resumed = await resumeRound(await reopen());
+    expect(resumed!.ready()).toEqual([]);
+    expect(resumed!.unsettled()).toHaveLength(1);
+  });
+
+  test('every lease was released: the round is leased again', async () => {
+    const { job, reopen } = await openReady([50]);
+    const round = await grantRound(job);
+    await loseLease(job, first(round), 'as the test wishes');
+    expect(await resumeRound(await reopen())).toBeUndefined();
+    expect((await grantRound(job))!.round).toBe(0);
+  });
+});

@@ -1,0 +1,87 @@
+/** The loop over a job's rounds: when the next one opens, and when the job is given up. */
+import type { JobContext } from '../../../src/master/job-context';
+import { runRounds } from '../../../src/master/training';
+import { letPass, openTestJob, type TestJob } from '../../support/test-job';
+
+let rig: TestJob | undefined;
+afterEach(() => rig?.[Symbol.asyncDispose]());
+
+/** Runs the rounds until they end, or throws what they threw. */
+async function finish({ clock }: TestJob, job: JobContext): Promise<void> {
+  let outcome: (() => void) | undefined;
+  void runRounds(job).then(
+    () => {
+      outcome = () => undefined;
+    },
+    (error: unknown) => {
+      outcome = () => {
+        throw error;
+      };
+    },
+  );
+  await letPass(clock, () => outcome !== undefined);
+  outcome?.();
+}
+
+test('two workers: rounds until every block is merged once', async () => {
+  rig = await openTestJob({ workers: [50, 50] });
+  for (const worker of rig.workers) rig.connect(worker);
+  await finish(rig, rig.job);
+  const { store } = rig;
+  expect(await store.ledger.audit(rig.job.jobId, 16)).toMatchObject({ minMerged: 1, maxMerged: 1 });
+  expect((await store.rounds.list(rig.job.jobId)).map(({ state }) => state)).toEqual(['folded', 'folded']);
+});
+
+test('every round but the last: evaluated while the next one trains', async () => {
+  rig = await openTestJob();
+  rig.connect(rig.workers[0]!);
+  await finish(rig, rig.job);
+  const losses = (await rig.store.rounds.list(rig.job.jobId)).map(({ validationLoss }) => validationLoss);
+  expect(losses).toEqual([5, 5, 5, undefined]);
+});
+
+test('one worker ready, another opening: the round waits for it', async () => {
+  rig = await openTestJob({ workers: [50, 50] });
+  for (const worker of rig.workers) rig.connect(worker);
+  await finish(rig, rig.job);
+  const [first] = rig.workers;
+  expect(first!.heardOf('lease.grant')[0]).toMatchObject({ round: 0, start: 0, end: 4 });
+});
+
+test('one worker ready, another never: the round opens without it after 20 s', async () => {
+  rig = await openTestJob({ workers: [50, 50] });
+  const { clock, job, workers } = rig;
+  workers[1]!.opens = 'silent';
+  const startedAtMs = clock.now();
+  for (const worker of workers) rig.connect(worker);
+  await finish(rig, job);
+  const [lease] = await rig.store.ledger.listLeases(job.jobId, 0);
+  expect(lease!.grantedAtMs - startedAtMs).toBeGreaterThanOrEqual(20_000);
+  expect(workers[1]!.heardOf('lease.grant')).toEqual([]);
+});
+
+test('every lease of a round fails: the same round is leased again', async () => {
+  rig = await openTestJob();
+  rig.workers[0]!.fates.push('fails');
+  rig.connect(rig.workers[0]!);
+  await finish(rig, rig.job);
+  const rounds = rig.workers[0]!.heardOf('lease.grant').map(({ round }) => round);
+  expect(rounds).toEqual([0, 0, 1, 2, 3]);
+});
+
+test('nobody comes until the deadline is near: throws job/deadline-near', async () => {
+  rig = await openTestJob({ deadlineMs: 600_000 });
+  const { job, clock } = rig;
+  await expect(finish(rig, job)).rejects.toMatchObject({ code: 'job/deadline-near' });
+  // Time is kept free for the last evaluation, export and submission.
+  expect(job.deadlineMs - clock.now()).toBe(45_000);
+});
+
+test('called again for a job that is trained: nothing is leased', async () => {
+  rig = await openTestJob();
+  rig.connect(rig.workers[0]!);
+  await finish(rig, rig.job);
+  const { length } = rig.workers[0]!.heardOf('lease.grant');
+  await finish(rig, await rig.reopen());
+  expect(rig.workers[0]!.heardOf('lease.grant')).toHaveLength(length);
+});

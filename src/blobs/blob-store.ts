@@ -1,3 +1,4 @@
+/** Blobs on disk: files named by their sha256, and the partial files of those still arriving. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
@@ -12,32 +13,34 @@ export type BlobError =
   | { code: 'blobs/busy'; sha256: string }
   | { code: 'blobs/disk-full'; path: string };
 
-/** A blob that is still arriving. What has been appended survives a cut and a restart. */
+/** The partial file of an arriving blob. Appended bytes survive an interruption and a restart. */
 export interface BlobPart {
-  /** Bytes that are there. */
+  /** Bytes on disk so far. */
   readonly offset: number;
   append(bytes: Uint8Array): Promise<void>;
-  /** Checks the hash and makes it a blob; throws `blobs/hash-mismatch`, and forgets the bytes, when it is another. */
+  /**
+   * Turns the part into a blob. Throws `blobs/hash-mismatch`, and drops the bytes, when the hash is wrong.
+   */
   finish(): Promise<void>;
-  /** Forgets what is there. */
+  /** Drops the bytes; `offset` is 0 again. */
   discard(): Promise<void>;
-  /** Lets go of it, keeping what is there for the next opener. */
+  /** Releases the file and keeps its bytes for the next opener. */
   close(): Promise<void>;
 }
 
 const READ_BYTES = 256 * 1024;
 
 /**
- * Files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while they arrive. A blob is there whole and
- * checked, or not at all.
+ * A directory of files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while they
+ * arrive. A blob exists whole and verified, or not at all.
  */
 export class BlobStore {
-  /** Each part that is open, with the promise of its closing. */
+  /** A promise of its closing for each open part. */
   private readonly openParts = new Map<Sha256, Promise<void>>();
 
   constructor(readonly dir: string) {}
 
-  /** Where a blob is, or would be. */
+  /** Returns the path a blob has, or would have. */
   path(sha: Sha256): string {
     return join(this.dir, sha.slice(0, 2), sha);
   }
@@ -47,17 +50,17 @@ export class BlobStore {
     return found && { bytes: found.size };
   }
 
-  /** Bytes of a blob's part that are there; nothing is created or held by asking. */
+  /** Returns the size of a blob's part, without creating or locking it. */
   async partBytes(sha: Sha256): Promise<number> {
     return (await stat(this.partPath(sha)).catch(() => undefined))?.size ?? 0;
   }
 
-  /** The bytes from `offset` on. */
+  /** Reads a blob from `offset` to its end. */
   openRead(sha: Sha256, offset = 0): Readable {
     return createReadStream(this.path(sha), { start: offset, highWaterMark: READ_BYTES });
   }
 
-  /** Takes a file in, by moving or copying it. Its name is found by hashing it. */
+  /** Adds a file by moving or copying it, under the hash of its bytes. */
   async add(path: string, options: { move: boolean }): Promise<{ sha256: Sha256; bytes: number }> {
     const name = (await sha256File(path)) as Sha256;
     if (!(await this.stat(name))) {
@@ -78,7 +81,7 @@ export class BlobStore {
     if (!this.openParts.has(sha)) await rm(this.partPath(sha), { force: true });
   }
 
-  /** Goes on with a blob where its part ends. One opener at a time; a second gets `blobs/busy`. */
+  /** Opens a blob's part to append to it. Throws `blobs/busy` while another opener has it. */
   async openPart(sha: Sha256): Promise<BlobPart> {
     if (this.openParts.has(sha)) {
       throw new AppError<BlobError>(
@@ -99,7 +102,7 @@ export class BlobStore {
     }
   }
 
-  /** Waits for whoever is bringing the same blob; undefined when it is there then. */
+  /** Like `openPart`, but waits for the other opener. Returns undefined if the blob exists by then. */
   async openPartInTurn(sha: Sha256): Promise<BlobPart | undefined> {
     for (;;) {
       if (await this.stat(sha)) return undefined;
@@ -135,7 +138,7 @@ export class BlobStore {
     }
   }
 
-  /** Writes a blob we have the bytes of. */
+  /** Writes a blob from bytes that are all at hand. */
   private async writeIn(name: Sha256, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> {
     const part = await this.openPartInTurn(name);
     if (!part) return;
@@ -161,7 +164,7 @@ class FilePart implements BlobPart {
     private written: number,
     private readonly release: () => void,
   ) {
-    // A part that begins at zero is hashed on its way; one that goes on is read once at its end.
+    // A part that starts at zero is hashed while it is written; a resumed one is read once at its end.
     if (written === 0) this.hash = createHash('sha256');
   }
 
@@ -186,7 +189,7 @@ class FilePart implements BlobPart {
       await this.discard();
       throw new AppError<BlobError>(
         { code: 'blobs/hash-mismatch', expected: this.name, actual },
-        `What arrived as blob ${this.name.slice(0, 12)}… has the hash ${actual.slice(0, 12)}…; it was thrown away.`,
+        `What arrived as blob ${this.name.slice(0, 12)}… has the hash ${actual.slice(0, 12)}…; it was deleted.`,
       );
     }
     await rename(this.partPath, this.finalPath);
@@ -207,7 +210,7 @@ class FilePart implements BlobPart {
   }
 }
 
-/** What is believed to be stored must survive a power cut: the file, and its name in the directory. */
+/** Syncs a file or directory to disk, so that a stored blob and its name survive a power cut. */
 async function syncFile(path: string, flags: 'r' | 'r+'): Promise<void> {
   const file = await open(path, flags);
   await file.sync().finally(() => file.close());

@@ -1,3 +1,4 @@
+/** Data sets by reference: where each kind is, how large it is, and how it gets into the blob store. */
 import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,30 +17,33 @@ export type DatasetError =
   | { code: 'dataset/hash-mismatch'; reference: string }
   | { code: 'dataset/forbidden-address'; reference: string; address: string };
 
-/** Where a data set is: `sha256:<hex>` in storage, `https://…` (with `#sha256=<hex>` to insist on its content), or `file:…`. */
+/**
+ * A parsed reference: `sha256:<hex>` in storage, `https://…` (with `#sha256=<hex>` to fix its content), or
+ * `file:…`.
+ */
 type Source =
   | { kind: 'storage'; sha256: Sha256 }
   | { kind: 'https'; url: URL; sha256?: Sha256 | undefined }
   | { kind: 'file'; path: string };
 
 export interface DatasetOptions {
-  /** Where `sha256:` references are fetched. */
+  /** The storage that `sha256:` references are fetched from. */
   storageApi: string;
   maxBytes: number;
-  /** `file:` is for data on our own machine only. */
+  /** Whether `file:` is allowed; it reads any file of this machine. */
   allowFiles: boolean;
   /** Exceptions to the rule that `https:` leads to public addresses only. */
   https?: HttpsRules | undefined;
 }
 
-/** Some servers refuse HEAD for what they have; only these two answers say that it is not there. */
+/** The only answers to HEAD that mean the data do not exist; some servers refuse HEAD in other ways. */
 const GONE = [404, 410];
-/** Also the longest reference: it is printed and logged. */
+/** What a reference may look like, and its greatest length: references are printed and logged. */
 const PRINTABLE = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,2000}$/u;
-/** How it shows that a file, or the way to a server, is not there. */
+/** Error codes that mean the file or the server cannot be reached. */
 const ABSENT = ['blobs/not-stored', 'https/failed', 'ECONNRESET', 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR'];
 
-/** Bytes of a data set without fetching it, as far as its place tells; 0 for an https server that does not say. */
+/** Returns the size of a data set without fetching it, or 0 if an https server does not report it. */
 export async function datasetSize(reference: string, blobs: BlobStore, options: DatasetOptions): Promise<number> {
   const source = parseReference(reference, options);
   return guarded(reference, options, async () => {
@@ -57,7 +61,10 @@ export async function datasetSize(reference: string, blobs: BlobStore, options: 
   });
 }
 
-/** Brings a data set into our store, whole, not empty, within the limit, and with the content its reference promises. */
+/**
+ * Fetches a data set into the blob store. Throws `dataset/…` when it is missing, empty, too large or not the
+ * promised one.
+ */
 export async function fetchDataset(
   reference: string,
   blobs: BlobStore,
@@ -74,7 +81,7 @@ export async function fetchDataset(
       case 'file':
         return takeFile(reference, source.path, blobs, options.maxBytes);
       case 'https':
-        return inTurn(reference, blobs, (path) => download(path, reference, source, blobs, options, remote));
+        return withTemporaryFile(reference, blobs, (path) => download(path, reference, source, blobs, options, remote));
     }
   });
   if (fetched.bytes === 0) throw empty(reference);
@@ -113,17 +120,24 @@ async function takeFile(reference: string, path: string, blobs: BlobStore, maxBy
   return blobs.add(path, { move: false });
 }
 
-/** The files that are being fetched into. */
-const underWay = new Map<string, Promise<void>>();
+/** Temporary files in use, each with the end of its use. */
+const inUse = new Map<string, Promise<void>>();
 
-/** Hands `work` a file beside the blobs. Its name is made of the reference, so that a later try takes its place; the same once more waits. */
-async function inTurn<T>(reference: string, blobs: BlobStore, work: (path: string) => Promise<T>): Promise<T> {
+/**
+ * Gives `work` the path of a temporary file beside the blobs. The name is derived from the reference, so that
+ * a later attempt overwrites what a crash left; concurrent fetches of one reference run one after the other.
+ */
+async function withTemporaryFile<T>(
+  reference: string,
+  blobs: BlobStore,
+  work: (path: string) => Promise<T>,
+): Promise<T> {
   const path = join(blobs.dir, `${sha256(reference)}.fetching`);
-  while (underWay.has(path)) await underWay.get(path);
+  while (inUse.has(path)) await inUse.get(path);
   const working = work(path).finally(() => rm(path, { force: true }));
-  underWay.set(
+  inUse.set(
     path,
-    Promise.allSettled([working]).then(() => void underWay.delete(path)),
+    Promise.allSettled([working]).then(() => void inUse.delete(path)),
   );
   return working;
 }
@@ -165,7 +179,7 @@ async function save(body: AsyncIterable<Uint8Array>, path: string, onBytes: (byt
   }
 }
 
-/** Gives everything that can go wrong on the way the words of a data set. */
+/** Runs `work` and turns the errors of storage, downloads and files into `dataset/…`. */
 async function guarded<T>(reference: string, { maxBytes }: DatasetOptions, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -187,7 +201,7 @@ async function guarded<T>(reference: string, { maxBytes }: DatasetOptions, work:
 function missing(reference: string, cause: unknown): AppError<DatasetError> {
   return new AppError(
     { code: 'dataset/missing', reference },
-    `The data set ${reference} cannot be had: ${describeError(cause)}`,
+    `The data set ${reference} cannot be fetched: ${describeError(cause)}`,
     { cause },
   );
 }
@@ -199,14 +213,14 @@ function empty(reference: string): AppError<DatasetError> {
 function tooLarge(reference: string, bytes: number, maxBytes: number): AppError<DatasetError> {
   return new AppError(
     { code: 'dataset/too-large', reference, bytes, maxBytes },
-    `The data set ${reference} has ${bytes} bytes; at most ${maxBytes} (maxDatasetBytes) are taken here.`,
+    `The data set ${reference} has ${bytes} bytes; the limit here is ${maxBytes} (maxDatasetBytes).`,
   );
 }
 
 function mismatch(reference: string): AppError<DatasetError> {
   return new AppError(
     { code: 'dataset/hash-mismatch', reference },
-    `What was fetched for ${reference} is not what its hash names.`,
+    `The data fetched for ${reference} do not have the hash it names.`,
   );
 }
 

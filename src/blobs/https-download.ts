@@ -1,3 +1,4 @@
+/** Requests to URLs that strangers wrote, kept away from private networks. */
 import { lookup } from 'node:dns';
 import ipaddr from 'ipaddr.js';
 import { Agent, type Dispatcher, request } from 'undici';
@@ -6,9 +7,9 @@ import { AppError, describeError } from '../lib/errors';
 export type HttpsError = { code: 'https/forbidden-address'; address: string } | { code: 'https/failed' };
 
 export interface HttpsRules {
-  /** Which addresses may be connected to. Default: public ones. */
+  /** Decides which addresses may be connected to. Default: public ones. */
   isAllowedAddress?: ((address: string) => boolean) | undefined;
-  /** Certificates to trust besides the usual ones, in PEM. */
+  /** Certificates to trust in addition to the usual ones, in PEM. */
   ca?: string | undefined;
 }
 
@@ -18,12 +19,13 @@ export interface HttpsOptions extends HttpsRules {
 }
 
 const MAX_REDIRECTS = 5;
-/** No transfer may take longer, however slowly its bytes trickle in. */
+/** The longest a transfer may take, however slowly its bytes arrive. */
 const MAX_MS = 2 * 3600_000;
 
 /**
- * Requests a URL that somebody else wrote, and hands its answer to `use`. The connection is pinned to an address that was checked to
- * be public, at every redirect, so that neither a name nor a redirect can reach into our own network (server-side request forgery).
+ * Requests an untrusted URL and passes the answer to `use`. At every redirect the connection is pinned to an
+ * address that was checked to be public, so that neither a name nor a redirect can reach into the private
+ * network (server-side request forgery).
  */
 export async function requestForeign<T>(
   url: URL,
@@ -31,7 +33,7 @@ export async function requestForeign<T>(
   use: (answer: Dispatcher.ResponseData) => Promise<T>,
 ): Promise<T> {
   const { method, isAllowedAddress = isPublic, ca } = options;
-  // Without keep-alive (`pipelining: 0`) each connection ends with its answer.
+  // Without keep-alive (`pipelining: 0`), every connection ends with its answer.
   const connect = { lookup: checkedLookup(isAllowedAddress), timeout: 10_000, ...(ca ? { ca } : {}) };
   await using agent = disposable(new Agent({ pipelining: 0, connect, headersTimeout: 30_000, bodyTimeout: 30_000 }));
   const timeout = AbortSignal.timeout(MAX_MS);
@@ -55,7 +57,10 @@ function disposable(it: Agent) {
   return { it, [Symbol.asyncDispose]: () => it.destroy() };
 }
 
-/** Names are resolved once; what was checked is what is connected to. A literal address is never looked up. */
+/**
+ * Checks scheme and literal addresses. Names are checked in the lookup, whose result is the address connected
+ * to.
+ */
 function assertAllowed(target: URL, isAllowedAddress: (address: string) => boolean): void {
   if (target.protocol !== 'https:') throw forbidden(target.protocol);
   const literal = target.hostname.replace(/^\[|\]$/g, '');
@@ -86,7 +91,7 @@ const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 function isPublic(address: string): boolean {
   if (!ipaddr.isValid(address)) return false;
   const parsed = ipaddr.process(address);
-  // `::/96` also counts as unicast, and holds all of IPv4.
+  // ipaddr.js also counts `::/96` as unicast, which embeds all of IPv4.
   const isGlobal = parsed instanceof ipaddr.IPv4 || parsed.match(GLOBAL_IPV6);
   return isGlobal && parsed.range() === 'unicast';
 }

@@ -1,3 +1,4 @@
+/** The client of the storage API: uploads and downloads that resume. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { Address, Sha256 } from '../domain/ids';
@@ -15,7 +16,7 @@ export interface RemoteOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Signs for one upload; see `protocol/storage.ts`. */
+/** Signs the permission for one upload; see `protocol/storage.ts`. */
 export type SignUpload = (upload: {
   owner: Address;
   blob: string;
@@ -23,31 +24,33 @@ export type SignUpload = (upload: {
   expiresAtMs: number;
 }) => Promise<string>;
 
-/** Failures in a row, without a byte of progress between them, after which a transfer is given up. */
+/** Failures in a row, without progress between them, after which a transfer fails. */
 const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;
 const SIGNATURE_MS = 3600_000;
-/** Busy, changed, or overloaded: what a storage says that will pass. */
+/** Status codes of a storage that are worth a retry: busy, changed, or overloaded. */
 const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
-/** A storage that sends nothing for so long is taken for gone; the transfer then goes on where it was. */
+/**
+ * A storage that sends nothing for this long counts as unreachable; the transfer is retried at its offset.
+ */
 const agent = new Agent({ headersTimeout: 30_000, bodyTimeout: 30_000, connect: { timeout: 10_000 } });
 
-/** Blobs of a storage API. Transfers go on at their offset when they are cut. */
+/** The blobs of one storage API. Interrupted transfers resume at their offset. */
 export class RemoteBlobs {
   constructor(readonly storageApi: string) {}
 
-  /** Bytes of a blob. Throws `blobs/not-stored`. */
+  /** Returns the size of a blob. Throws `blobs/not-stored`. */
   async size(sha256: Sha256, signal?: AbortSignal): Promise<number> {
     const { statusCode, headers, body } = await this.call('HEAD', `blobs/${sha256}`, { signal });
     await body.dump();
     if (statusCode === 404) throw this.notStored(sha256);
     if (statusCode !== 200) throw this.refused(statusCode, '');
     const bytes = headers['content-length'];
-    if (bytes === undefined) throw this.refused(statusCode, 'it does not say how large the blob is');
+    if (bytes === undefined) throw this.refused(statusCode, 'it does not report the size of the blob');
     return Number(bytes);
   }
 
-  /** Brings a blob into our store, checked against its name. */
+  /** Downloads a blob into a store, which verifies its hash. */
   async download(
     sha256: Sha256,
     into: BlobStore,
@@ -71,7 +74,7 @@ export class RemoteBlobs {
     return { bytes };
   }
 
-  /** Stores one of our blobs there; nothing is sent of one that is there already. */
+  /** Uploads a blob from a store; nothing is sent if the storage has it already. */
   async upload(
     sha256: Sha256,
     from: BlobStore,
@@ -88,7 +91,7 @@ export class RemoteBlobs {
       if (state.statusCode !== 200) throw this.refused(state.statusCode, '');
       if (state.headers['upload-complete'] === '?1') return;
       const offset = Number(state.headers['upload-offset'] ?? 0);
-      // What was sent may be lost on the way; what the storage has is progress.
+      // Only bytes the storage has are progress; bytes sent may be lost in transit.
       if (offset > furthest) onProgress();
       furthest = Math.max(furthest, offset);
       const expiresAtMs = Date.now() + SIGNATURE_MS;
@@ -106,15 +109,17 @@ export class RemoteBlobs {
         body: sent,
       });
       const text = await body.text();
-      // Somebody had left other bytes there; they are thrown away now.
+      // An earlier upload had left other bytes there; the storage has deleted them now.
       if (statusCode === 422 && offset > 0)
-        throw this.unreachable(new Error('what was there was not the beginning of this blob'));
+        throw this.unreachable(new Error('it held other bytes than the beginning of this blob'));
       if (statusCode === 202) throw this.unreachable(new Error('the transfer was cut'));
       if (statusCode >= 300) throw this.refused(statusCode, text);
     });
   }
 
-  /** Fetches what a part lacks. One that turns out to be the beginning of something else is fetched anew, once. */
+  /**
+   * Fetches the rest of a part. If the part turns out to be of another blob, fetches all of it again, once.
+   */
   private async complete(sha256: Sha256, part: BlobPart, bytes: number, options: RemoteOptions): Promise<void> {
     const isResumed = part.offset > 0;
     try {
@@ -163,7 +168,7 @@ export class RemoteBlobs {
   ): Promise<Dispatcher.ResponseData> {
     const { signal, headers = {}, body } = options;
     try {
-      // undici takes any async iterable as a body; its types name fewer.
+      // undici accepts any async iterable as a body; its types list fewer.
       const sent = body ? { body: body as never } : {};
       return await request(this.url(path), {
         method,
@@ -177,7 +182,10 @@ export class RemoteBlobs {
     }
   }
 
-  /** Tries again, later and later, while the storage cannot be reached; progress makes the count begin anew. */
+  /**
+   * Retries `work` with growing pauses while the storage cannot be reached. Progress resets the count of
+   * failures.
+   */
   private async persist(
     signal: AbortSignal | undefined,
     work: (onProgress: () => void) => Promise<void>,
@@ -217,7 +225,7 @@ export class RemoteBlobs {
     const { storageApi } = this;
     return new AppError(
       { code: 'blobs/storage-unreachable', storageApi },
-      `The storage ${storageApi} cannot be reached (${describeError(cause)}); correct storageApi, or start it.`,
+      `The storage ${storageApi} cannot be reached (${describeError(cause)}); correct storageApi, or start the storage.`,
       { cause },
     );
   }

@@ -1,13 +1,14 @@
+/** Counts the connections of the HTTP server, per address. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { ipGuard } from './ip-guard';
 
-/** Connections one address may hold; many workers may share one behind a router. */
+/** Connections per address; many workers may share one address behind a router. */
 const MAX_PER_IP = 256;
-/** Our own machine is exempt: a reverse proxy on it speaks for everybody. */
+/** Addresses of this machine are exempt, as a reverse proxy on it forwards everybody's requests. */
 const isLoopback = ipGuard(['127.0.0.0/8', '::1']);
 
-/** Keeps count of a server's connections, upgraded ones too, and refuses those of an address that holds too many. */
+/** Counts a server's connections, upgraded ones too, and refuses more from an address that has too many. */
 export function trackConnections(server: Server): { destroyAll(): void } {
   const sockets = new Set<Socket>();
   const perIp = new Map<string, number>();

@@ -1,6 +1,7 @@
+/** The time limit for the body of a request, and how a route lifts it. */
 import type { RequestHandler, Response } from 'express';
 
-/** Cuts off requests whose body is not there in time, so that nobody holds a connection by trickling. */
+/** Cuts off requests whose body does not arrive in time, so that a slow sender cannot hold a connection. */
 export function limitBodyTime(bodyMs: number): RequestHandler {
   return (request, response, next) => {
     const timer = setTimeout(() => {
@@ -12,7 +13,7 @@ export function limitBodyTime(bodyMs: number): RequestHandler {
   };
 }
 
-/** For a route that takes large bodies and bounds them by progress itself. */
+/** Lifts the limit, for a route that takes large bodies and watches their progress itself. */
 export function allowLongBody(response: Response): void {
   clearTimeout(response.locals.bodyTimer as NodeJS.Timeout);
 }

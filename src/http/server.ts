@@ -1,3 +1,4 @@
+/** The HTTP server of every role: limits, headers, errors as JSON, a clean close. */
 import { createServer, type Server } from 'node:http';
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import helmet from 'helmet';
@@ -10,26 +11,27 @@ export type HttpError =
   | { code: 'http/port-in-use'; host: string; port: number }
   | { code: 'http/cannot-listen'; host: string; port: number };
 
+/** A listening server. */
 export interface HttpServer extends AsyncDisposable {
   readonly app: Express;
-  /** For what upgrades: the link. */
+  /** For the link, which upgrades connections. */
   readonly server: Server;
   readonly port: number;
 }
 
-/** A connection over which nothing moves for so long is closed. The link takes its own sockets out of this rule. */
+/** Milliseconds after which an idle connection is closed. The link exempts its sockets. */
 const IDLE_MS = 60_000;
-/** Time for the headers of a request. */
+/** Milliseconds for the headers of a request. */
 const HEADERS_MS = 5000;
-/** Time for the whole body of a request, unless its route allows a long one. */
+/** Milliseconds for the whole body of a request, unless its route lifts the limit. */
 const BODY_MS = 30_000;
-/** How long requests under way may take to end when the server closes. */
+/** Milliseconds that pending requests have to end when the server closes. */
 const DRAIN_MS = 1000;
 
 /**
- * Listens; `mount` adds the routes. Errors of routes become JSON `{error: {code, message}}`, with the `status` of the error if it has
- * one. Headers have five seconds and bodies thirty (see `deadline.ts`), connections are capped, in all and by address; how large a
- * body may be is for the routes to say.
+ * Opens a server; `mount` adds the routes. Errors of routes become JSON `{error: {code, message}}`, with the
+ * `status` of the error if it has one. Time for headers and bodies is limited, as are connections, in total
+ * and per address; the routes limit the size of bodies.
  */
 export async function openHttp(
   options: { host: string; port: number; maxConnections?: number; headersMs?: number; bodyMs?: number },
@@ -42,13 +44,13 @@ export async function openHttp(
   mount(app);
   app.use(
     (_request, response) =>
-      void response.status(404).json({ error: { code: 'http/not-found', message: 'There is nothing here.' } }),
+      void response.status(404).json({ error: { code: 'http/not-found', message: 'There is nothing at this path.' } }),
   );
   app.use(answerError(deps.logger));
   const headersTimeout = options.headersMs ?? HEADERS_MS;
   const limits = { headersTimeout, keepAliveTimeout: 5000, connectionsCheckingInterval: headersTimeout / 5 };
   const server = createServer(limits, app);
-  // Node's own limit would be for all routes, large uploads too; `limitBodyTime` stands in for it.
+  // Node's own limit would hold for large uploads too; `limitBodyTime` replaces it.
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;
   server.maxConnections = options.maxConnections ?? 4096;
@@ -61,9 +63,9 @@ export async function openHttp(
     port: typeof address === 'object' && address ? address.port : options.port,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const impatience = setTimeout(() => connections.destroyAll(), DRAIN_MS);
+      const force = setTimeout(() => connections.destroyAll(), DRAIN_MS);
       await closed;
-      clearTimeout(impatience);
+      clearTimeout(force);
     },
   };
 }
@@ -79,7 +81,7 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
     if (errorCode(cause) === 'EADDRINUSE') {
       throw new AppError<HttpError>(
         { code: 'http/port-in-use', host, port },
-        `Port ${port} on ${host} is in use; end the other program, or set another port in my_url or listen.port.`,
+        `Port ${port} on ${host} is in use; stop the other program, or set another port in my_url or listen.port.`,
         { cause },
       );
     }
@@ -94,11 +96,11 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
 function answerError(logger: Logger): ErrorRequestHandler {
   return (error, request, response, next) => {
     if (response.headersSent) return next(error);
-    // Whoever asked is gone; there is nobody to tell and nothing to mend.
+    // The client has disconnected, so there is nobody to answer.
     if (request.socket.destroyed) return;
     const status = statusOf(error);
     if (status >= 500) logger.error('Request failed', { path: request.path }, error);
-    const message = status >= 500 ? 'The server failed; its log says why.' : describeError(error);
+    const message = status >= 500 ? 'The server failed; see its log for the reason.' : describeError(error);
     response.status(status).json({ error: { code: errorCode(error), message } });
   };
 }

@@ -1,3 +1,4 @@
+/** Messages between master and worker. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
 import { BlobRef } from './blob-ref';
@@ -5,20 +6,21 @@ import { ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
 /**
- * The wire between master and worker: one WebSocket, subprotocol `emeth.v1`. Text frames carry one JSON message of
- * the unions below, at most `MAX_CONTROL_BYTES`; binary frames carry blob chunks (`link/frames.ts`).
+ * The wire between master and worker: one WebSocket, subprotocol `emeth.v1`. Text frames carry one JSON
+ * message of the unions below, at most `MAX_CONTROL_BYTES`; binary frames carry blob chunks
+ * (`link/frames.ts`).
  *
- * Opening: master `challenge` → worker `hello` (signed) → master `welcome` (signed). Nothing else is accepted before.
- * Both signatures cover an ephemeral X25519 key of each side; afterwards every text frame carries a counted MAC under the
- * key they agreed (`link/seal.ts`), so that a plain `ws://` can be listened to, but not spoken on. Chunks need none: a
- * blob is believed by its hash.
+ * Opening: master `challenge` → worker `hello` (signed) → master `welcome` (signed). Nothing else is accepted
+ * before. Both signatures cover an ephemeral X25519 key of each side; afterwards every text frame carries a
+ * counted MAC under the agreed key (`link/seal.ts`), so that a third party can read a plain `ws://` but not
+ * write to it. Chunks need no MAC: a blob is verified by its hash.
  */
 export const SUBPROTOCOL = 'emeth.v1';
 export const MAX_CONTROL_BYTES = 256 * 1024;
 export const CHUNK_BYTES = 256 * 1024;
-/** How long a challenge may be answered. */
+/** How long a challenge stays valid. */
 export const CHALLENGE_TTL_MS = 60_000;
-/** Bytes a receiver lets be under way on one transfer. */
+/** Bytes of one transfer that a receiver lets be in flight at once. */
 export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
 
 const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
@@ -29,7 +31,7 @@ export const Device = z.strictObject({
   memoryBytes: z.int().min(0),
 });
 
-/** What the two sides sign: EIP-712 typed data, domain {name 'Emeth Link', version '1', chainId}. */
+/** EIP-712 types of the two signatures of the handshake; domain {name 'Emeth Link', version '1', chainId}. */
 export const helloTypes = {
   Hello: [
     { name: 'master', type: 'address' },
@@ -55,7 +57,7 @@ export const welcomeTypes = {
     { name: 'heartbeatMs', type: 'uint256' },
   ],
 };
-/** What a master signs after each round; same domain name with version, but type Receipt. */
+/** EIP-712 type of the receipt a master signs after each round; same domain. */
 export const receiptTypes = {
   Receipt: [
     { name: 'jobId', type: 'bytes16' },
@@ -67,13 +69,15 @@ export const receiptTypes = {
   ],
 };
 
-/** What a worker offers; part of `hello` and bound by its signature. */
+/** The devices, speed and held lease of a worker; part of `hello` and covered by its signature. */
 export const Offer = z.strictObject({
   version: z.string().max(40),
   devices: z.array(Device).min(1).max(64),
   /** Measured (or configured) training speed in GFLOP/s. */
   powerCapacity: z.number().positive().max(1e12),
-  /** A lease the worker still holds, with its finished update if it has one: it survived a cut or a master's restart. */
+  /**
+   * A lease that survived a lost connection or a restart of the master, with its update if it is finished.
+   */
   held: z.strictObject({ jobId: JobId, leaseId: z.string().max(64), update: BlobRef.optional() }).optional(),
 });
 export type Offer = z.infer<typeof Offer>;
@@ -88,23 +92,23 @@ export const Receipt = z.strictObject({
 });
 export type Receipt = z.infer<typeof Receipt>;
 
-/** Both directions: the receiver of a blob pulls it and numbers its own transfers. */
+/** Transfers, in both directions: the receiver of a blob pulls it, and numbers the transfers. */
 const transferMessages = [
   z.strictObject({
     type: z.literal('blob.pull'),
     transfer: z.int().min(1).max(0xffff_ffff),
     sha256: Sha256,
     bytes: z.int().min(1),
-    /** Where the receiver's `.part` file ends. */
+    /** Size of the receiver's `.part` file: where to start. */
     offset: z.int().min(0),
     /** Bytes the sender may send before it waits for the window to move on. */
     window: z.int().min(1),
   }),
   /** Bytes the receiver has written to disk; the sender may send as many again. */
   z.strictObject({ type: z.literal('blob.window'), transfer: z.int().min(1), bytes: z.int().min(1) }),
-  /** From the receiver: stop. */
+  /** From the receiver: stop sending. */
   z.strictObject({ type: z.literal('blob.cancel'), transfer: z.int().min(1), reason: z.string().max(500) }),
-  /** From the sender: I do not have it, or cannot read it. */
+  /** From the sender: the blob does not exist here, or cannot be read. */
   z.strictObject({ type: z.literal('blob.failed'), transfer: z.int().min(1), reason: z.string().max(500) }),
 ] as const;
 export type TransferMessage = z.infer<(typeof transferMessages)[number]>;
@@ -126,7 +130,7 @@ export const MasterMessage = z.discriminatedUnion('type', [
     signature: Signature,
     heartbeatMs: z.int().min(100).max(600_000),
   }),
-  /** Prepare for a job; answered by `job.ready` or `job.failed`. */
+  /** Start a job; answered by `job.ready` or `job.failed`. */
   z.strictObject({
     type: z.literal('job.open'),
     jobId: JobId,
@@ -144,12 +148,12 @@ export const MasterMessage = z.discriminatedUnion('type', [
     end: z.int().min(1),
     shard: BlobRef,
     theta: BlobRef,
-    /** The step from the round before, for a worker that still holds θ of `base`. */
+    /** The step of the previous round, for a worker that still holds θ of `base`. */
     delta: z.strictObject({ base: Sha256, blob: BlobRef }).optional(),
-    /** Milliseconds the worker has; afterwards the ranges go to others. */
+    /** Milliseconds the worker has; afterwards its range goes to others. */
     deadlineMs: z.int().min(1),
   }),
-  /** The lease is over (round closed, deadline passed, range given to others); drop the work. */
+  /** The lease has ended (round closed, deadline passed, or range leased to others); drop the work. */
   z.strictObject({ type: z.literal('lease.revoke'), leaseId: z.string().max(64), reason: z.string().max(500) }),
   z.strictObject({
     type: z.literal('update.verdict'),
@@ -158,10 +162,10 @@ export const MasterMessage = z.discriminatedUnion('type', [
     reason: z.string().max(500).optional(),
   }),
   z.strictObject({ type: z.literal('receipt'), receipt: Receipt, signature: Signature }),
-  /** The job needs this worker no more; drop child, cache and files of it. */
+  /** The job no longer needs this worker; drop its child, cache and files. */
   z.strictObject({ type: z.literal('job.close'), jobId: JobId, reason: z.string().max(500) }),
   z.strictObject({ type: z.literal('ping'), atMs: z.int() }),
-  /** The reason before the socket is closed. */
+  /** The reason, sent before the socket is closed. */
   z.strictObject({ type: z.literal('refused'), code: z.string().max(60), reason: z.string().max(500) }),
   ...transferMessages,
 ]);
@@ -192,7 +196,7 @@ export const WorkerMessage = z.discriminatedUnion('type', [
     loss: z.number(),
     tokensPerSecond: z.number().min(0),
   }),
-  /** The round's work is done; the master pulls the update by its hash. Repeating it changes nothing. */
+  /** The lease is trained; the master pulls the update by its hash. May be repeated. */
   z.strictObject({
     type: z.literal('lease.commit'),
     leaseId: z.string().max(64),

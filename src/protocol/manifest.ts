@@ -1,3 +1,4 @@
+/** The manifest, the public record of a finished job. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
 import { ResolvedParams } from './job-params';
@@ -14,8 +15,9 @@ const Lease = z.strictObject({
 });
 
 /**
- * The record of a finished job: a canonical-JSON blob whose sha256 is the `resultHash` on chain. It binds the model to
- * the data, the parameters, every round and every payout, so that anybody can check any of them.
+ * The record of a finished job: a blob of canonical JSON whose sha256 is the `resultHash` on chain. It binds
+ * the model to the data, the parameters, every round and every payout, so that anybody can check each of
+ * them.
  */
 export const Manifest = z.strictObject({
   format: z.literal('emeth-manifest-1'),
@@ -34,7 +36,7 @@ export const Manifest = z.strictObject({
       nextTheta: Sha256.describe('θ_{r+1} after the fold'),
       delta: Sha256,
       scale: z.number().min(0).max(1),
-      leases: z.array(Lease).min(1).describe('merged ones, in fold order'),
+      leases: z.array(Lease).min(1).describe('merged leases, in fold order'),
       validationLoss: z.number().optional(),
     }),
   ),

@@ -1,12 +1,15 @@
+/** The storage API: its routes, and what an uploader signs. */
+
 /**
- * The storage API: blobs over HTTP.
+ * Blobs over HTTP.
  *
- *     HEAD/GET {storageApi}/blobs/<sha256>            size, ranged bytes
- *     HEAD     {storageApi}/uploads/<sha256>          `Upload-Offset`: bytes the server already holds of an upload
- *     PUT      {storageApi}/uploads/<sha256>          body appended at the `Upload-Offset` header; needs `Authorization`
+ *     HEAD/GET {storageApi}/blobs/<sha256>     size, ranged bytes
+ *     HEAD     {storageApi}/uploads/<sha256>   `Upload-Offset`: bytes of the upload the server already has
+ *     PUT      {storageApi}/uploads/<sha256>   body, appended at the `Upload-Offset` header; needs `Authorization`
  *
- * An upload carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs> <signature>`,
- * where the signature is EIP-712 over `Upload`, domain {name 'Emeth Storage', version '1', chainId}. It authorises this one blob.
+ * An upload carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs>
+ * <signature>`, where the signature is EIP-712 over `Upload`, domain {name 'Emeth Storage', version '1',
+ * chainId}. It authorises this one blob.
  */
 export const uploadTypes = {
   Upload: [

@@ -1,34 +1,35 @@
+/** The specs, commands and events between this program and its Python child. */
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
 import { ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
 /**
- * The Python child: `python -m emeth`. The first line on its stdin is a `TrainerSpec`, every later line a
- * command; it answers with JSON lines on file descriptor 3; stdout and stderr are only logs. Exit status: 0 done,
- * 64 bad spec, 75 try again later, anything else a crash. End of stdin ends the child.
+ * The Python child is `python -m emeth`. The first line on its stdin is a `TrainerSpec`, every later line a
+ * command. It answers with JSON lines on file descriptor 3; stdout and stderr are only logs. Exit status: 0
+ * done, 64 bad spec, 75 try again later, anything else a crash. The child ends when its stdin closes.
  *
- * All tensors are safetensors files named by path; "theta" is the model's fp32 weights, "delta" the encoded outer
- * step u = θ_{r+1} − θ_r, "update" a worker's encoded pseudo-gradient Δ = θ_r − θ_w, "outer" the outer optimiser's
- * state (momentum and error-feedback buffers). Paths are absolute. Files appear under their names only when they are whole;
- * making them durable (fsync) is the blob store's business.
+ * All tensors are safetensors files named by path; "theta" is the model's fp32 weights, "delta" the encoded
+ * outer step u = θ_{r+1} − θ_r, "update" a worker's encoded pseudo-gradient Δ = θ_r − θ_w, "outer" the outer
+ * optimiser's state (momentum and error-feedback buffers). Paths are absolute. Files appear under their names
+ * only when complete; the blob store makes them durable (fsync).
  */
 
 const Id = z.int().min(1);
 const Path = z.string().min(1);
-/** A file the child wrote, with what its bytes hash to. */
+/** A file the child wrote, with its hash. */
 export const FileRef = z.object({ path: Path, sha256: Sha256, bytes: z.int().min(0) });
 export type FileRef = z.infer<typeof FileRef>;
 
 const SharedSpec = {
   device: z.string().regex(/^(cpu|cuda|cuda:\d+)$/),
-  /** Intra-op threads of this child; 0 lets PyTorch decide. */
+  /** Intra-op threads of the child; 0 lets PyTorch decide. */
   threads: z.int().min(0),
-  /** Folder the child may write to. */
+  /** The directory the child may write to. */
   workDir: Path,
 };
 
-/** Seen from a job: everything a child needs to know once. */
+/** The facts a child needs once, at its start. */
 export const TrainerSpec = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('train'),
@@ -38,9 +39,9 @@ export const TrainerSpec = z.discriminatedUnion('kind', [
     vocabSize: z.int().min(2),
     /** Blocks of the whole job (all epochs): the denominator of the learning-rate schedule. */
     totalBlocks: z.int().min(1),
-    /** Sequences of a batch computed at once; accumulation makes up the rest. */
+    /** Sequences of a batch computed at once; gradients are accumulated over the rest. */
     microBatch: z.int().min(1),
-    /** Processes of this box: 1 is the plain loop, more is torchrun + DDP. */
+    /** Processes on this machine: 1 is a plain loop, more is torchrun + DDP. */
     processes: z.int().min(1).max(64).default(1),
   }),
   z.strictObject({ kind: z.literal('coordinate'), ...SharedSpec, jobId: z.string(), params: ResolvedParams }),
@@ -72,12 +73,12 @@ export const TrainCommand = z.discriminatedUnion('type', [
       z.strictObject({ path: Path, sha256: Sha256 }),
       z.strictObject({ delta: Path, base: Sha256, sha256: Sha256 }),
     ]),
-    /** Where the encoded update goes. */
+    /** Path for the encoded update. */
     out: Path,
   }),
   /**
-   * Abandon the running round, whose id this carries; the round is answered by `failed` with code `train/canceled`. (With
-   * another id, both get that answer.)
+   * Cancel the running round with this id; the round is answered by `failed` with code `train/canceled`. With
+   * another id, both commands get that answer.
    */
   z.strictObject({ type: z.literal('round.cancel'), id: Id }),
 ]);
@@ -85,13 +86,16 @@ export type TrainCommand = z.infer<typeof TrainCommand>;
 
 /** Commands of `kind: 'coordinate'`, used by the master and (prepare, evaluate) by the verifier. */
 export const CoordinateCommand = z.discriminatedUnion('type', [
-  /** Check, tokenise and split a dataset. Writes train.safetensors, validation.safetensors, tokenizer.json to workDir. */
+  /**
+   * Check, tokenise and split a dataset. Writes train.safetensors, validation.safetensors, tokenizer.json to
+   * workDir.
+   */
   z.strictObject({ type: z.literal('prepare'), id: Id, dataset: Path, maxBytes: z.int().min(1) }),
   /** Write θ_0 from the seed. */
   z.strictObject({ type: z.literal('init'), id: Id, out: Path }),
   /** Write the blocks at job-wide positions [start, end), in permuted order, as one shard. */
   z.strictObject({ type: z.literal('cut'), id: Id, start: z.int().min(0), end: z.int().min(1), out: Path }),
-  /** The gate: is this file a well-formed, finite update of this model, and how long is it? */
+  /** Check that a file is a well-formed, finite update of this model, and measure its norm. */
   z.strictObject({ type: z.literal('inspect'), id: Id, update: Path }),
   z.strictObject({
     type: z.literal('fold'),
@@ -99,7 +103,7 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
     theta: Path,
     /** State of the last fold; absent before the first. */
     outer: Path.optional(),
-    /** In the order to sum them. `weight` is the token count. */
+    /** Summed in this order. `weight` is the token count. */
     updates: z.array(z.strictObject({ path: Path, weight: z.number().positive() })).min(1),
     /** Factor on the outer step, < 1 when much of the round's weight was lost. */
     scale: z.number().min(0).max(1),
@@ -110,9 +114,9 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('evaluate'),
     id: Id,
-    /** Our θ file, or an exported Hugging Face directory. */
+    /** A θ file, or an exported Hugging Face directory. */
     model: z.union([z.strictObject({ theta: Path }), z.strictObject({ directory: Path })]),
-    /** At most so many held-out sequences, spread evenly; 0 takes all. */
+    /** The greatest number of held-out sequences to use, spread evenly; 0 means all. */
     maxSequences: z.int().min(0),
   }),
   z.strictObject({
@@ -126,10 +130,14 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
 ]);
 export type CoordinateCommand = z.infer<typeof CoordinateCommand>;
 
-/** What `prepare` found; part of the manifest. `dataRoot` binds blocks and their order to the job. */
+/**
+ * The facts of a prepared data set; part of the manifest. `dataRoot` binds blocks and their order to the job.
+ */
 export const Prepared = z.object({
   vocabSize: z.int().min(2),
-  /** Blocks of one epoch. A block is one inner step's batch: `batch` sequences of `context` predicted tokens. */
+  /**
+   * Blocks of one epoch. A block is one inner step's batch: `batch` sequences of `context` predicted tokens.
+   */
   epochBlocks: z.int().min(1),
   blockTokens: z.int().min(1),
   trainTokens: z.int().min(1),
@@ -140,7 +148,9 @@ export const Prepared = z.object({
 });
 export type Prepared = z.infer<typeof Prepared>;
 
-/** Everything a child may say. `id` echoes the command; events without one concern the child as a whole. */
+/**
+ * All events of a child. `id` repeats that of the command; events without one concern the child as a whole.
+ */
 export const TrainerEvent = z.discriminatedUnion('type', [
   /** Sent once, when the child accepts commands. */
   z.object({ type: z.literal('ready'), device: z.string(), threads: z.int(), parameters: z.int().min(0) }),
@@ -182,7 +192,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   /** `kind: 'bench'`: measured training speed of a reference model, in GFLOP/s, over all devices named. */
   z.object({ type: z.literal('benched'), gflops: z.number().positive(), deviceName: z.string(), memoryBytes: z.int() }),
   z.object({ type: z.literal('generated'), text: z.string() }),
-  /** A command failed; the child lives on. Codes: `data/…`, `train/…`, `update/…`, `model/…`. */
+  /** A command failed; the child goes on. Codes: `data/…`, `train/…`, `update/…`, `model/…`. */
   z.object({ type: z.literal('failed'), id: Id, code: z.string(), message: z.string() }),
 ]);
 export type TrainerEvent = z.infer<typeof TrainerEvent>;

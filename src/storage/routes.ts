@@ -1,3 +1,4 @@
+/** The storage API as express routes: blobs out, resumable uploads in. */
 import { type Request, type RequestHandler, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { BlobPart, BlobStore } from '../blobs/blob-store';
@@ -20,12 +21,12 @@ export type StorageError =
 
 export interface StorageDeps {
   blobs: BlobStore;
-  /** Who signed for an upload; undefined for a signature that is none. */
+  /** Returns the signer of an upload, or undefined for an invalid signature. */
   recoverUpload(
     upload: { owner: Address; blob: string; bytes: number; expiresAtMs: number },
     signature: string,
   ): Address | undefined;
-  /** Whether this account may store something here. */
+  /** Whether this account may upload here. */
   mayUpload(owner: Address): Promise<boolean>;
   nowMs(): number;
 }
@@ -34,16 +35,16 @@ export interface StorageOptions {
   maxUploadBytes: number;
 }
 
-/** An upload that has been under way for so long must keep up this speed; it can go on later where it stopped. */
+/** After this time an upload must have this average speed. A slower one is cut off and can resume later. */
 const SLOW_AFTER_MS = 60_000;
 const SLOWEST_BYTES_PER_MS = 1;
 
-/** The storage API of `protocol/storage.ts`, to be mounted at `/api/v1`. */
+/** Returns the routes of `protocol/storage.ts`, to be mounted at `/api/v1`. */
 export function storageRoutes(options: StorageOptions, deps: StorageDeps): Router {
   const router = Router();
   router.use(limitRate());
   router.get('/blobs/:sha256', (request, response) => sendBlob(deps, request, response));
-  router.head('/uploads/:sha256', (request, response) => tellOffset(deps, request, response));
+  router.head('/uploads/:sha256', (request, response) => sendOffset(deps, request, response));
   router.put('/uploads/:sha256', (request, response) => takeUpload(options, deps, request, response));
   return router;
 }
@@ -54,13 +55,13 @@ function limitRate(): RequestHandler {
     limit: 3000,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    // Whoever is connected is counted, whatever the headers say; any caller can write those.
+    // Requests are counted by the connected address; any caller can write the headers.
     validate: { xForwardedForHeader: false, forwardedHeader: false },
     message: { error: { code: 'storage/too-many-requests', message: 'Too many requests; wait a minute.' } },
   });
 }
 
-/** GET and HEAD, whole or a range; express answers both. */
+/** Answers GET and HEAD, for the whole blob or a range. */
 async function sendBlob({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
   const sha256 = parseName(request);
   if (!(await blobs.stat(sha256))) throw unknownBlob(sha256);
@@ -70,7 +71,7 @@ async function sendBlob({ blobs }: StorageDeps, request: Request, response: Resp
       blobs.path(sha256),
       { headers, cacheControl: true, immutable: true, maxAge: '365d', dotfiles: 'allow' },
       (error) => {
-        // A reader that went away is its own business.
+        // A client that disconnected needs no answer.
         if (error && !response.destroyed && !response.headersSent) reject(error);
         else resolve();
       },
@@ -78,7 +79,7 @@ async function sendBlob({ blobs }: StorageDeps, request: Request, response: Resp
   });
 }
 
-async function tellOffset({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
+async function sendOffset({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
   const sha256 = parseName(request);
   const done = await blobs.stat(sha256);
   if (done)
@@ -99,16 +100,7 @@ async function takeUpload(
   request: Request,
   response: Response,
 ): Promise<void> {
-  const sha256 = parseName(request);
-  const bytes = parseLength(request);
-  await authorise(deps, request, sha256, bytes);
-  if (bytes > options.maxUploadBytes) {
-    const { maxUploadBytes: maxBytes } = options;
-    throw new AppError<StorageError>(
-      { code: 'storage/too-large', status: 413, bytes, maxBytes },
-      `An upload of ${bytes} bytes is larger than the ${maxBytes} this storage takes.`,
-    );
-  }
+  const { sha256, bytes } = await admit(options, deps, request);
   if (await deps.blobs.stat(sha256)) return void response.status(200).json({ sha256, bytes });
   const part = await openPart(deps.blobs, sha256);
   try {
@@ -119,7 +111,7 @@ async function takeUpload(
     await part.finish();
     response.status(201).json({ sha256, bytes });
   } catch (error) {
-    // The sender reads the answer, and uses the connection again, only when all it sends is taken off the wire.
+    // The sender reads the answer only after everything it sends has been read.
     request.resume();
     throw toStorageError(error, sha256);
   } finally {
@@ -127,24 +119,41 @@ async function takeUpload(
   }
 }
 
+/** Returns the upload a request asks for, once it is known to be allowed. Throws `storage/…`. */
+async function admit(
+  { maxUploadBytes: maxBytes }: StorageOptions,
+  deps: StorageDeps,
+  request: Request,
+): Promise<{ sha256: Sha256; bytes: number }> {
+  const sha256 = parseName(request);
+  const bytes = parseLength(request);
+  await authorise(deps, request, sha256, bytes);
+  if (bytes <= maxBytes) return { sha256, bytes };
+  throw new AppError<StorageError>(
+    { code: 'storage/too-large', status: 413, bytes, maxBytes },
+    `The upload has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
+  );
+}
+
+/** Appends the body of a request to a part. Throws when it is longer than announced, or too slow. */
 async function append(
   part: BlobPart,
   { sha256, bytes }: { sha256: Sha256; bytes: number },
   { nowMs }: StorageDeps,
   request: Request,
 ): Promise<void> {
-  const begun = { atMs: nowMs(), offset: part.offset };
-  // A stream that stays open lets the sender read why the rest is not wanted.
+  const start = { atMs: nowMs(), offset: part.offset };
+  // The stream stays open on errors, so that the sender can read the answer.
   for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     if (part.offset + piece.length > bytes) {
       throw new AppError<StorageError>(
         { code: 'storage/bad-length', status: 400, length: String(bytes) },
-        `More bytes came than the Upload-Length of ${bytes} says.`,
+        `More bytes arrived than the Upload-Length of ${bytes}.`,
       );
     }
     await part.append(piece);
-    const ms = nowMs() - begun.atMs;
-    if (ms > SLOW_AFTER_MS && part.offset - begun.offset < ms * SLOWEST_BYTES_PER_MS) throw tooSlow(sha256);
+    const ms = nowMs() - start.atMs;
+    if (ms > SLOW_AFTER_MS && part.offset - start.offset < ms * SLOWEST_BYTES_PER_MS) throw tooSlow(sha256);
   }
 }
 
@@ -155,7 +164,7 @@ function toStorageError(error: unknown, sha256: Sha256): unknown {
     case 'blobs/disk-full':
       return new AppError<StorageError>(
         { code: 'storage/disk-full', status: 507, sha256 },
-        'This storage has no room left; its operator must make some.',
+        'The disk of this storage is full; its operator must make room.',
         { cause: error },
       );
     default:
@@ -173,11 +182,12 @@ async function authorise(deps: StorageDeps, request: Request, sha256: Sha256, by
   if (expiresAtMs < deps.nowMs()) throw unauthorised('the signature has expired');
   if (expiresAtMs > deps.nowMs() + 24 * 3600 * 1000) throw unauthorised('the signature is valid for more than a day');
   const upload = { owner: address.data, blob: `0x${sha256}`, bytes, expiresAtMs };
-  if (deps.recoverUpload(upload, signature) !== address.data) throw unauthorised('the signature is not this account’s');
+  if (deps.recoverUpload(upload, signature) !== address.data)
+    throw unauthorised('the signature is not by this account');
   if (!(await deps.mayUpload(address.data))) {
     throw new AppError<StorageError>(
       { code: 'storage/not-allowed', status: 403, owner: address.data },
-      `${address.data} may not store anything here: only accounts with EMT or credit may.`,
+      `${address.data} may not upload here; only accounts with EMT or credit may.`,
     );
   }
 }
@@ -187,7 +197,7 @@ function requireOffset(part: BlobPart, request: Request, response: Response): vo
   response.set('upload-offset', String(part.offset));
   throw new AppError<StorageError>(
     { code: 'storage/wrong-offset', status: 409, offset: part.offset },
-    `The upload goes on at ${part.offset}.`,
+    `The upload continues at offset ${part.offset}.`,
   );
 }
 
@@ -198,7 +208,7 @@ async function openPart(blobs: BlobStore, sha256: Sha256): Promise<BlobPart> {
     if (errorCode(cause) !== 'blobs/busy') throw cause;
     throw new AppError<StorageError>(
       { code: 'storage/busy', status: 423, sha256 },
-      'Somebody is uploading this blob now.',
+      'This blob is being uploaded already.',
       { cause },
     );
   }
@@ -219,7 +229,7 @@ function parseLength(request: Request): number {
   if (/^[1-9]\d{0,14}$/.test(length)) return Number(length);
   throw new AppError<StorageError>(
     { code: 'storage/bad-length', status: 400, length },
-    'The header Upload-Length must say how many bytes the whole blob has, at least 1.',
+    'The header Upload-Length must be the size of the whole blob in bytes, at least 1.',
   );
 }
 
@@ -235,15 +245,12 @@ function unauthorised(reason: string): AppError<StorageError> {
 }
 
 function tooSlow(sha256: string): AppError<StorageError> {
-  return new AppError(
-    { code: 'storage/too-slow', status: 408, sha256 },
-    'The upload is too slow; go on with it later.',
-  );
+  return new AppError({ code: 'storage/too-slow', status: 408, sha256 }, 'The upload is too slow; resume it later.');
 }
 
 function hashMismatch(sha256: string): AppError<StorageError> {
   return new AppError(
     { code: 'storage/hash-mismatch', status: 422, sha256 },
-    `What arrived is not blob ${sha256}; it was thrown away.`,
+    `The bytes received do not have the hash ${sha256}; they were deleted.`,
   );
 }

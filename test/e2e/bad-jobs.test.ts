@@ -20,7 +20,7 @@ test('a job that cannot be trained is not taken, with a reason anyone can read, 
     requestDirectly(network.dir, requester.configPath, dataset, params);
   const promised = `https://127.0.0.1/data.txt#sha256=${sha256('other')}`;
   const cases: [string, RegExp, JobId][] = [
-    ['missing', /cannot be had/, await direct(`sha256:${'ab'.repeat(32)}`, JSON.stringify(tinyParams))],
+    ['missing', /cannot be fetched/, await direct(`sha256:${'ab'.repeat(32)}`, JSON.stringify(tinyParams))],
     ['empty', /is empty/, await direct(`file:${emptyFile}`, JSON.stringify(tinyParams))],
     ['too large', /at most 100000/, await direct(`file:${tooLarge}`, JSON.stringify(tinyParams))],
     ['not text', /text/, await direct(`file:${binary}`, JSON.stringify(tinyParams))],

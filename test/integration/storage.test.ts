@@ -1,3 +1,4 @@
+/** The storage API and its client over real HTTP: downloads, resumed uploads, refusals, cuts. */
 import { once } from 'node:events';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
@@ -46,7 +47,7 @@ async function put(storage: TestStorage, options: PutOptions = {}) {
 }
 
 describe('GET /blobs', () => {
-  test('default: the bytes, for ever cacheable', async () => {
+  test('GET a blob: its bytes, cacheable forever', async () => {
     await using storage = await openTestStorage();
     await storage.blobs.addBytes(book);
     const response = await fetch(`${storage.url}/blobs/${bookName}`);
@@ -55,14 +56,14 @@ describe('GET /blobs', () => {
     expect(response.headers.get('cache-control')).toContain('immutable');
     expect(response.headers.get('content-type')).toBe('application/octet-stream');
     expect(Buffer.from(await response.arrayBuffer())).toEqual(book);
-    // fetch would add Cache-Control: no-cache
+    // fetch would add `Cache-Control: no-cache`
     const headers = { 'if-none-match': `"${bookName}"` };
     const again = httpRequest({ port: storage.port, path: `/api/v1/blobs/${bookName}`, headers }).end();
     const [unchanged] = await once(again, 'response');
     expect(unchanged.resume().statusCode).toBe(304);
   });
 
-  test('when HEAD: its size', async () => {
+  test('HEAD of a blob: its size', async () => {
     await using storage = await openTestStorage();
     await storage.blobs.addBytes(book);
     const response = await fetch(`${storage.url}/blobs/${bookName}`, { method: 'HEAD' });
@@ -74,7 +75,7 @@ describe('GET /blobs', () => {
     ['bytes=100-', 206, [100, book.length]],
     ['bytes=-7', 206, [book.length - 7, book.length]],
     [`bytes=${book.length}-`, 416, undefined],
-  ])('when Range: %s', async (range, status, span) => {
+  ])('Range %s: status %i', async (range, status, span) => {
     await using storage = await openTestStorage();
     await storage.blobs.addBytes(book);
     const response = await fetch(`${storage.url}/blobs/${bookName}`, { headers: { range } });
@@ -82,43 +83,45 @@ describe('GET /blobs', () => {
     if (span) expect(Buffer.from(await response.arrayBuffer())).toEqual(book.subarray(...span));
   });
 
-  test('throws storage/unknown-blob', async () => {
+  test('unknown blob: 404 storage/unknown-blob', async () => {
     await using storage = await openTestStorage();
     const response = await fetch(`${storage.url}/blobs/${'00'.repeat(32)}`);
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ error: { code: 'storage/unknown-blob' } });
   });
 
-  test.each([
-    '..%2f..%2fsecret',
-    '%2e%2e%2fsecret',
-    '..%5c..%5csecret',
-    '....//secret',
-    '%2e%2e/%2e%2e/secret',
-    '..;/secret',
-    '%00',
-    `${'a'.repeat(63)}%00`,
-    '%c0%ae%c0%ae%c0%afsecret',
-    '%252e%252e%252fsecret',
-    `../${'a'.repeat(64)}`,
-    `${bookName}.part`,
-    bookName.toUpperCase(),
-    `${bookName}%20`,
-    '%2fetc%2fpasswd',
-    'con',
-    '-',
-    'x'.repeat(5000),
-  ])('when the path is %s: refused, whatever the method', async (path) => {
+  test.each(
+    [
+      '..%2f..%2fsecret',
+      '%2e%2e%2fsecret',
+      '..%5c..%5csecret',
+      '....//secret',
+      '%2e%2e/%2e%2e/secret',
+      '..;/secret',
+      '%00',
+      `${'a'.repeat(63)}%00`,
+      '%c0%ae%c0%ae%c0%afsecret',
+      '%252e%252e%252fsecret',
+      `../${'a'.repeat(64)}`,
+      `${bookName}.part`,
+      bookName.toUpperCase(),
+      `${bookName}%20`,
+      '%2fetc%2fpasswd',
+      'con',
+      '-',
+      'x'.repeat(5000),
+    ].map((path) => [path.slice(0, 40), path]),
+  )('path %s: refused for every method', async (_start, path) => {
     await using storage = await openTestStorage();
     await mkdir(storage.blobs.dir, { recursive: true });
     await writeFile(join(storage.blobs.dir, '..', 'secret'), 'TREASURE');
-    for (const [method, room] of [
+    for (const [method, kind] of [
       ['GET', 'blobs'],
       ['HEAD', 'uploads'],
       ['PUT', 'uploads'],
     ] as const) {
-      // fetch would tidy the path before sending it
-      const sent = httpRequest({ port: storage.port, method, path: `/api/v1/${room}/${path}` }).end();
+      // fetch would normalise the path before sending it
+      const sent = httpRequest({ port: storage.port, method, path: `/api/v1/${kind}/${path}` }).end();
       const [response] = await once(sent, 'response');
       const text = (await response.setEncoding('utf8').toArray()).join('');
       expect(response.statusCode).toBeGreaterThanOrEqual(400);
@@ -130,7 +133,7 @@ describe('GET /blobs', () => {
 });
 
 describe('uploads', () => {
-  test('default: stored, and stored again without sending', async () => {
+  test('upload: stored once, and not sent again', async () => {
     await using storage = await openTestStorage();
     expect(await put(storage)).toMatchObject({ status: 201, body: { sha256: bookName, bytes: book.length } });
     expect(await storage.blobs.stat(bookName)).toEqual({ bytes: book.length });
@@ -139,7 +142,7 @@ describe('uploads', () => {
     expect(head.headers.get('upload-complete')).toBe('?1');
   });
 
-  test('when only the beginning comes: kept, and gone on with', async () => {
+  test('only the beginning arrives: kept, and the upload resumes', async () => {
     await using storage = await openTestStorage();
     const first = await put(storage, { content: book.subarray(0, 1000), name: bookName, bytes: book.length });
     expect([first.status, first.headers.get('upload-offset')]).toEqual([202, '1000']);
@@ -151,7 +154,7 @@ describe('uploads', () => {
     expect(await put(storage, { offset: 1000 })).toMatchObject({ status: 201 });
   });
 
-  test('when asked for an upload nobody began: offset 0, and nothing is created', async () => {
+  test('HEAD of an upload not started: offset 0, and nothing is created', async () => {
     await using storage = await openTestStorage();
     const head = await fetch(`${storage.url}/uploads/${'00'.repeat(32)}`, { method: 'HEAD' });
     expect([head.status, head.headers.get('upload-offset')]).toEqual([200, '0']);
@@ -159,7 +162,7 @@ describe('uploads', () => {
     await expect(writeFile(join(storage.blobs.dir, '00', 'x'), '')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  test('throws storage/hash-mismatch and forgets the bytes', async () => {
+  test('other bytes than the name says: storage/hash-mismatch, and nothing is kept', async () => {
     await using storage = await openTestStorage();
     const name = sha256('something else');
     expect(await put(storage, { name })).toMatchObject({
@@ -183,13 +186,13 @@ describe('uploads', () => {
     [400, 'storage/bad-length', { length: '1e3' }],
     [400, 'storage/bad-length', { bytes: 5 }],
     [413, 'storage/too-large', { bytes: MAX_UPLOAD_BYTES + 1 }],
-  ])('refuses with %i %s (%#)', async (status, code, options) => {
+  ])('bad request %#: refused with %i %s', async (status, code, options) => {
     await using storage = await openTestStorage();
     expect(await put(storage, options)).toMatchObject({ status, body: { error: { code } } });
     expect(await storage.blobs.stat(bookName)).toBeUndefined();
   });
 
-  test('refuses signatures of others, for others, and for other blobs', async () => {
+  test('signature of another account, chain or blob: refused', async () => {
     await using storage = await openTestStorage();
     const foreign: SignUpload = (upload) => storage.stranger.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
     expect(await put(storage, { sign: foreign })).toMatchObject({ status: 401 });
@@ -199,7 +202,7 @@ describe('uploads', () => {
     expect(await put(storage, { sign: other })).toMatchObject({ status: 401 });
   });
 
-  test('when the disk is full: 507, and works again when there is room', async () => {
+  test('disk full: 507, and the upload works once there is room', async () => {
     await using storage = await openTestStorage();
     const partPath = `${storage.blobs.path(bookName)}.part`;
     await mkdir(dirname(partPath), { recursive: true });
@@ -209,7 +212,7 @@ describe('uploads', () => {
     expect(await put(storage)).toMatchObject({ status: 201 });
   });
 
-  test('refuses who may not store here, with a reason', async () => {
+  test('account that may not upload: 403 storage/not-allowed', async () => {
     await using storage = await openTestStorage();
     const { address: owner } = storage.stranger;
     const upload = { owner, blob: `0x${bookName}`, bytes: book.length, expiresAtMs: Date.now() + 60_000 };
@@ -218,7 +221,7 @@ describe('uploads', () => {
     expect(answer).toMatchObject({ status: 403, body: { error: { code: 'storage/not-allowed' } } });
   });
 
-  test('refuses a second sender of the same blob, and one that is too slow', async () => {
+  test('second sender of a blob, and one that is too slow: refused', async () => {
     await using storage = await openTestStorage();
     const owner = storage.wallet.address;
     const expiresAtMs = Date.now() + 60_000;
@@ -246,7 +249,7 @@ describe('uploads', () => {
 });
 
 describe('RemoteBlobs', () => {
-  test('default: up, sized, and down again, with progress', async () => {
+  test('upload, size and download: all work, with progress', async () => {
     await using storage = await openTestStorage();
     const remote = new RemoteBlobs(`${storage.url}/`);
     const [here, there] = [new BlobStore(join(storage.dir, 'a')), new BlobStore(join(storage.dir, 'b'))];
@@ -262,7 +265,7 @@ describe('RemoteBlobs', () => {
     expect(seen.at(-1)).toEqual(['down', 1]);
   });
 
-  test('survives cuts at any byte, in both directions', async () => {
+  test('cuts at any byte, in both directions: transfers resume', async () => {
     await using storage = await openTestStorage();
     await using proxy = await openChaosProxy(storage.port);
     const remote = new RemoteBlobs(`http://127.0.0.1:${proxy.port}/api/v1`);
@@ -290,7 +293,7 @@ describe('RemoteBlobs', () => {
     );
   }, 120_000);
 
-  test('survives a part that was the beginning of something else', async () => {
+  test('part with bytes of another blob: fetched again from the start', async () => {
     await using storage = await openTestStorage();
     const remote = new RemoteBlobs(storage.url);
     const own = new BlobStore(storage.dir);
@@ -307,7 +310,7 @@ describe('RemoteBlobs', () => {
     });
   });
 
-  test('survives a storage that is away for a moment', async () => {
+  test('storage unreachable for a moment: the download is retried', async () => {
     await using storage = await openTestStorage();
     await using proxy = await openChaosProxy(storage.port);
     await storage.blobs.addBytes(book);
@@ -318,7 +321,7 @@ describe('RemoteBlobs', () => {
     expect(await downloading).toEqual({ bytes: book.length });
   });
 
-  test('throws blobs/not-stored, blobs/too-large and blobs/storage-refused', async () => {
+  test('missing, too large, not authorised: each has its error code', async () => {
     await using storage = await openTestStorage();
     const remote = new RemoteBlobs(storage.url);
     const own = new BlobStore(storage.dir);
@@ -329,10 +332,10 @@ describe('RemoteBlobs', () => {
     const sign: SignUpload = async () => '0x';
     const refused = remote.upload(other, own, storage.wallet.address, sign);
     await expect(refused).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status: 401 } });
-    await expect(refused).rejects.toThrow(/signature is not this account/);
+    await expect(refused).rejects.toThrow(/signature is not by this account/);
   });
 
-  test('throws blobs/storage-unreachable, with the address and the remedy; the signal’s reason when it aborts', async () => {
+  test('storage unreachable: error with the remedy, or the reason of the signal', async () => {
     await using storage = await openTestStorage();
     const remote = new RemoteBlobs('http://127.0.0.1:1/api/v1');
     await expect(remote.size(bookName)).rejects.toThrow(
@@ -345,7 +348,7 @@ describe('RemoteBlobs', () => {
   });
 });
 
-test.each([50, 5])('when an upload of %i MB is refused: its sender hears why', async (megabytes) => {
+test.each([50, 5])('upload of %i MB refused: the sender gets the reason', async (megabytes) => {
   await using storage = await openTestStorage();
   const own = new BlobStore(storage.dir);
   const { sha256: name } = await own.addBytes(Buffer.alloc(megabytes * 2 ** 20, 'a'));
@@ -353,11 +356,11 @@ test.each([50, 5])('when an upload of %i MB is refused: its sender hears why', a
   await expect(uploading).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status: 413 } });
 });
 
-test('when a proxy names the caller: served, without a word on the terminal', async () => {
-  const said = jest.spyOn(console, 'error').mockImplementation(() => {});
+test('forwarding headers of a proxy: served, and nothing is printed', async () => {
+  const printed = jest.spyOn(console, 'error').mockImplementation(() => {});
   await using storage = await openTestStorage();
   const headers = { 'x-forwarded-for': '8.8.8.8', forwarded: 'for=8.8.8.8' };
   expect((await fetch(`${storage.url}/uploads/${bookName}`, { method: 'HEAD', headers })).status).toBe(200);
-  expect(said).not.toHaveBeenCalled();
-  said.mockRestore();
+  expect(printed).not.toHaveBeenCalled();
+  printed.mockRestore();
 });

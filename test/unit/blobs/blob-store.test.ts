@@ -1,3 +1,4 @@
+/** Blobs on disk: adding, resuming, wrong hashes, concurrent writers, a full disk. */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -12,7 +13,7 @@ const nameOf = (bytes: string | Uint8Array) => sha256(bytes) as Sha256;
 const whale = Buffer.from('Call me Ishmael.');
 
 describe('add', () => {
-  test('default: a copy, found by its hash', async () => {
+  test('file added: a copy under its hash', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.file('blobs'));
     await writeFile(scratch.file('book'), whale);
@@ -22,7 +23,7 @@ describe('add', () => {
     expect(existsSync(scratch.file('book'))).toBe(true);
   });
 
-  test.each([false, true])('when moved, and known already is %s: the file is gone', async (isKnown) => {
+  test.each([false, true])('file moved in, already stored %s: the file is gone', async (isKnown) => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.file('blobs'));
     if (isKnown) await blobs.addBytes(whale);
@@ -32,7 +33,7 @@ describe('add', () => {
     expect(await blobs.stat(nameOf(whale))).toEqual({ bytes: 16 });
   });
 
-  test('when many bring the same bytes at once: one blob, no quarrel', async () => {
+  test('same bytes added by many at once: one blob', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.file('blobs'));
     await writeFile(scratch.file('book'), whale);
@@ -44,7 +45,7 @@ describe('add', () => {
     expect(await blobs.partBytes(nameOf(whale))).toBe(0);
   });
 
-  test('when a transfer of the same blob is cut meanwhile: takes its place', async () => {
+  test('interrupted transfer of the same blob: replaced', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.file('blobs'));
     const transfer = await blobs.openPart(nameOf(whale));
@@ -57,7 +58,7 @@ describe('add', () => {
 });
 
 describe('openPart', () => {
-  test('when cut anywhere, any number of times, across restarts: goes on and ends whole', async () => {
+  test('interrupted at any byte, any number of times: the blob ends whole', async () => {
     await using scratch = await openScratch();
     const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 12 });
     await fc.assert(
@@ -84,7 +85,7 @@ describe('openPart', () => {
     );
   });
 
-  test.each([0, 7])('throws blobs/hash-mismatch, and forgets, when resumed at %i', async (offset) => {
+  test.each([0, 7])('wrong bytes after offset %i: blobs/hash-mismatch, and nothing is kept', async (offset) => {
     await using scratch = await openScratch();
     const name = nameOf(whale);
     const first = await new BlobStore(scratch.path).openPart(name);
@@ -101,7 +102,7 @@ describe('openPart', () => {
     expect(await readFile(blobs.path(name))).toEqual(whale);
   });
 
-  test('throws blobs/busy for a second opener, until the first is done', async () => {
+  test('second opener: blobs/busy until the first closes', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.path);
     const part = await blobs.openPart(nameOf(whale));
@@ -110,7 +111,7 @@ describe('openPart', () => {
     await (await blobs.openPart(nameOf(whale))).close();
   });
 
-  test('throws blobs/disk-full, and lets go of the part', async () => {
+  test('disk full: blobs/disk-full, and the part is released', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.path);
     const partPath = `${blobs.path(nameOf(whale))}.part`;
@@ -124,7 +125,7 @@ describe('openPart', () => {
 });
 
 describe('openRead', () => {
-  test('default: the bytes from an offset on', async () => {
+  test('read from an offset: the bytes from there on', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.path);
     await blobs.addBytes(whale);

@@ -1,3 +1,4 @@
+/** Concurrent fetches of one data set; apart from the other tests because it needs a slow server. */
 import { readdir } from 'node:fs/promises';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { fetchDataset } from '../../../src/blobs/dataset';
@@ -7,7 +8,7 @@ import { openScratch } from '../../support/scratch';
 
 const book = Buffer.from('Call me Ishmael. '.repeat(500));
 
-test('when two jobs fetch the same address at once: neither disturbs the other', async () => {
+test('three jobs fetch one address at once: each gets all of it', async () => {
   await using scratch = await openScratch();
   await using server = await openHttpsServer((_request, response) => {
     response.write(book.subarray(0, 100));

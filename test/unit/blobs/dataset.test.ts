@@ -1,3 +1,4 @@
+/** Data sets of every kind: references, limits, promised hashes, and addresses that must not be reached. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { pathToFileURL } from 'node:url';
@@ -11,7 +12,7 @@ import { openTestStorage } from '../../support/storage';
 
 const book = Buffer.from('Call me Ishmael. '.repeat(500));
 const options = { storageApi: 'http://127.0.0.1:1/api/v1', maxBytes: 10_000, allowFiles: true };
-/** 127.0.0.1 plays the public network, 127.0.0.2 our own. */
+/** 127.0.0.1 stands for the public network, 127.0.0.2 for the private one. */
 const rules: HttpsRules = { ca: testCertificate, isAllowedAddress: (address) => address === '127.0.0.1' };
 
 /** Fetches `path` of an HTTPS server, by name or address. */
@@ -50,7 +51,7 @@ describe('references', () => {
     'https://example.org/\u001b[31m',
     'file:/tmp/a\nb',
     `file:/${'x'.repeat(2000)}`,
-  ])('throws dataset/bad-reference for %j', async (reference) => {
+  ])('reference %j: dataset/bad-reference', async (reference) => {
     await using scratch = await openScratch();
     const fetching = fetchDataset(reference, new BlobStore(scratch.path), options);
     await expect(fetching).rejects.toMatchObject({ code: 'dataset/bad-reference' });
@@ -58,7 +59,7 @@ describe('references', () => {
     await expect(fetching).rejects.toThrow(/^[^\x00-\x1f]*$/);
   });
 
-  test('throws dataset/bad-reference for files where they are not allowed', async () => {
+  test('file where files are not allowed: dataset/bad-reference', async () => {
     await using scratch = await openScratch();
     const fetching = fetchDataset('file:/etc/passwd', new BlobStore(scratch.path), { ...options, allowFiles: false });
     await expect(fetching).rejects.toThrow(/works only on the machine it is on/);
@@ -66,7 +67,7 @@ describe('references', () => {
 });
 
 describe('file:', () => {
-  test('default: a path or a URL', async () => {
+  test('path or URL of a file: fetched', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('a book.txt');
     await writeFile(path, book);
@@ -78,11 +79,11 @@ describe('file:', () => {
   });
 
   test.each([
-    ['dataset/missing', 'none'],
-    ['dataset/missing', '.'],
-    ['dataset/empty', 'empty'],
-    ['dataset/too-large', 'large'],
-  ])('throws %s for %s', async (code, name) => {
+    ['none', 'dataset/missing'],
+    ['.', 'dataset/missing'],
+    ['empty', 'dataset/empty'],
+    ['large', 'dataset/too-large'],
+  ])('file %s: %s', async (name, code) => {
     await using scratch = await openScratch();
     await writeFile(scratch.file('empty'), '');
     await writeFile(scratch.file('large'), Buffer.alloc(10_001));
@@ -92,7 +93,7 @@ describe('file:', () => {
 });
 
 describe('sha256:', () => {
-  test('default: from storage, with progress; from our own store when it is there', async () => {
+  test('sha256 reference: from storage with progress, or from the own store', async () => {
     await using storage = await openTestStorage();
     await using scratch = await openScratch();
     const { sha256: name } = await storage.blobs.addBytes(book);
@@ -109,7 +110,7 @@ describe('sha256:', () => {
     expect(await fetchDataset(`sha256:${name}`, own, options)).toEqual({ sha256: name, bytes: book.length });
   });
 
-  test('throws dataset/missing and dataset/too-large', async () => {
+  test('missing or too large in storage: dataset/missing, dataset/too-large', async () => {
     await using storage = await openTestStorage();
     await using scratch = await openScratch();
     const { sha256: name } = await storage.blobs.addBytes(Buffer.alloc(10_001, 'x'));
@@ -123,7 +124,7 @@ describe('sha256:', () => {
 });
 
 describe('https:', () => {
-  test('default: by address and by name', async () => {
+  test('server by address and by name: fetched', async () => {
     for (const host of ['127.0.0.1', 'localhost']) {
       const loopback = { ...rules, isAllowedAddress: (address: string) => /^(127\.|::1$)/.test(address) };
       const fetched = await fetchHttps(serve(book), '/book', { host, https: loopback });
@@ -131,13 +132,13 @@ describe('https:', () => {
     }
   });
 
-  test('when it promises its content: the hash is insisted on', async () => {
+  test('reference with a hash: other content is refused', async () => {
     expect(await fetchHttps(serve(book), `/book#sha256=${sha256(book)}`)).toMatchObject({ bytes: book.length });
     const other = fetchHttps(serve(book), `/book#sha256=${sha256('other')}`);
     await expect(other).rejects.toMatchObject({ code: 'dataset/hash-mismatch' });
   });
 
-  test('when redirected within what is allowed: follows five times and no more', async () => {
+  test('redirects to allowed addresses: five are followed', async () => {
     const hops =
       (last: number): RequestListener =>
       ({ url }, response) => {
@@ -157,7 +158,7 @@ describe('https:', () => {
     'https://[::ffff:127.0.0.2]/',
     'http://127.0.0.1/',
     'file:///etc/passwd',
-  ])('throws dataset/forbidden-address when redirected to %s', async (location) => {
+  ])('redirect to %s: dataset/forbidden-address', async (location) => {
     const answer: RequestListener = (_request, response) => response.writeHead(302, { location }).end();
     await expect(fetchHttps(answer, '/')).rejects.toMatchObject({ code: 'dataset/forbidden-address' });
   });
@@ -188,7 +189,7 @@ describe('https:', () => {
     '[fc00::1]',
     '[fe80::1]',
     '[ff02::1]',
-  ])('throws dataset/forbidden-address for https://%s, before anything is sent', async (host) => {
+  ])('https://%s: refused before anything is sent', async (host) => {
     await using scratch = await openScratch();
     const fetching = fetchDataset(`https://${host}:1/x`, new BlobStore(scratch.path), options);
     await expect(fetching).rejects.toMatchObject({ code: 'dataset/forbidden-address' });
@@ -206,16 +207,16 @@ describe('https:', () => {
     ['dataset/empty', serve(Buffer.alloc(0))],
     ['dataset/too-large', (_request, response) => response.writeHead(200, { 'content-length': 10_001 }).flushHeaders()],
     ['dataset/too-large', (_request, response) => response.writeHead(200).end(Buffer.alloc(20_000))],
-  ])('throws %s (%#)', async (code, answer) => {
+  ])('answer %#: %s', async (code, answer) => {
     await expect(fetchHttps(answer, '/')).rejects.toMatchObject({ code });
   });
 
-  test('throws dataset/missing for a certificate nobody vouches for', async () => {
+  test('untrusted certificate: dataset/missing', async () => {
     const https = { isAllowedAddress: () => true };
     await expect(fetchHttps(serve(book), '/', { https })).rejects.toThrow(/self-signed certificate/);
   });
 
-  test('when aborted: throws the reason, not a verdict on the data', async () => {
+  test('aborted: throws the reason of the signal', async () => {
     await using scratch = await openScratch();
     const aborter = new AbortController();
     await using server = await openHttpsServer(() => aborter.abort(new Error('stopping')));
@@ -228,7 +229,7 @@ describe('https:', () => {
     await expect(fetching).rejects.toThrow('stopping');
   });
 
-  test('when the size is asked for: what HEAD says, and 0 when it says nothing', async () => {
+  test('size: that of HEAD, or 0 when HEAD is refused', async () => {
     await using scratch = await openScratch();
     await using server = await openHttpsServer(({ url }, response) => {
       if (url === '/book') response.writeHead(200, { 'content-length': book.length });

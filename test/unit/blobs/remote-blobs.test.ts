@@ -1,3 +1,4 @@
+/** Downloads from storages that misbehave. */
 import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +10,7 @@ import { openTestStorage } from '../../support/storage';
 
 const name = 'ab'.repeat(32) as Sha256;
 
-/** Downloads from a server that is no storage of ours. */
+/** Downloads from a server that answers as the test wants. */
 async function downloadFrom(listener: RequestListener) {
   await using scratch = await openScratch();
   const server = createServer(listener).listen(0, '127.0.0.1');
@@ -24,19 +25,19 @@ async function downloadFrom(listener: RequestListener) {
   }
 }
 
-test('throws blobs/storage-refused when the storage does not say how large a blob is: it may be a proxy', async () => {
+test('no size in the answer, as from a proxy: blobs/storage-refused', async () => {
   const silent: RequestListener = (_request, response) => {
     response.setHeader('transfer-encoding', 'chunked').end();
   };
   await expect(downloadFrom(silent)).rejects.toMatchObject({ code: 'blobs/storage-refused' });
 });
 
-test('throws blobs/hash-mismatch for other bytes of the right size', async () => {
+test('other bytes of the right size: blobs/hash-mismatch', async () => {
   const forged: RequestListener = (_request, response) => void response.setHeader('content-length', 6).end('forged');
   await expect(downloadFrom(forged)).rejects.toMatchObject({ code: 'blobs/hash-mismatch' });
 });
 
-test('throws blobs/too-large when more bytes come than were announced', async () => {
+test('more bytes than announced: blobs/too-large', async () => {
   const growing: RequestListener = (request, response) => {
     if (request.method === 'HEAD') response.setHeader('content-length', 5);
     response.end(request.method === 'HEAD' ? '' : 'x'.repeat(2000));
@@ -44,12 +45,12 @@ test('throws blobs/too-large when more bytes come than were announced', async ()
   await expect(downloadFrom(growing)).rejects.toMatchObject({ code: 'blobs/too-large' });
 });
 
-test.each([301, 400, 401, 500])('throws blobs/storage-refused for %i', async (status) => {
+test.each([301, 400, 401, 500])('status %i: blobs/storage-refused', async (status) => {
   const refused = downloadFrom((_request, response) => void response.writeHead(status).end());
   await expect(refused).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status } });
 });
 
-test('when two download the same blob at once: both have it, and it is sent once', async () => {
+test('same blob downloaded three times at once: sent once', async () => {
   await using scratch = await openScratch();
   await using storage = await openTestStorage();
   const { sha256, bytes } = await storage.blobs.addBytes(Buffer.alloc(3_000_000, 'a'));

@@ -1,3 +1,4 @@
+/** Which addresses a whitelist allows. */
 import { ipGuard } from '../../../src/http/ip-guard';
 
 test.each([
@@ -19,10 +20,10 @@ test.each([
   [['127.0.0.1'], '', false],
   [['127.0.0.1'], 'localhost', false],
   [['127.0.0.1'], '127.0.0.1, 8.8.8.8', false],
-])('%j and %s: %s', (entries, ip, isAllowed) => {
+])('whitelist %j, address %j: %s', (entries, ip, isAllowed) => {
   expect(ipGuard(entries)(ip)).toBe(isAllowed);
 });
 
-test.each(['localhost', '10.0.0.0/99', '10.0.0.0/', '300.1.1.1', ''])('throws http/bad-ip-entry for %j', (entry) => {
+test.each(['localhost', '10.0.0.0/99', '10.0.0.0/', '300.1.1.1', ''])('entry %j: http/bad-ip-entry', (entry) => {
   expect(() => ipGuard([entry])).toThrow(/neither an IP address/);
 });

@@ -1,3 +1,4 @@
+/** The HTTP server: errors as JSON, time limits, and its close with open connections. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Express } from 'express';
@@ -15,7 +16,7 @@ const get = async (port: number, path: string) => {
 };
 
 describe('openHttp', () => {
-  test('default: serves what is mounted, with careful headers', async () => {
+  test('mounted route: served with security headers', async () => {
     await using http = await open((app) => app.get('/hello', (_request, response) => void response.json({ hello: 1 })));
     const { status, headers, body } = await get(http.port, '/hello');
     expect({ status, body }).toEqual({ status: 200, body: { hello: 1 } });
@@ -29,7 +30,7 @@ describe('openHttp', () => {
     ['an AppError without one', new AppError({ code: 'room/odd' }, 'Secret detail.'), 500, 'room/odd'],
     ['any other error', new Error('Secret detail.'), 500, 'unknown'],
     ['an odd status', Object.assign(new Error('Secret detail.'), { status: 200 }), 500, 'unknown'],
-  ])('when a route throws %s: JSON, and no secrets', async (_name, error, status, code) => {
+  ])('route throws %s: JSON without secrets', async (_name, error, status, code) => {
     await using http = await open((app) =>
       app.get('/', () => {
         throw error;
@@ -40,24 +41,24 @@ describe('openHttp', () => {
     expect(JSON.stringify(answer.body)).not.toContain('Secret');
   });
 
-  test('when nothing is there: 404 in JSON', async () => {
+  test('unknown path: 404 in JSON', async () => {
     await using http = await open();
     expect(await get(http.port, '/none')).toMatchObject({ status: 404, body: { error: { code: 'http/not-found' } } });
   });
 
-  test('throws http/port-in-use, with the port and the remedy', async () => {
+  test('port in use: http/port-in-use with the remedy', async () => {
     await using http = await open();
     const second = open(() => {}, http.port);
     await expect(second).rejects.toMatchObject({ code: 'http/port-in-use' });
     await expect(second).rejects.toThrow(new RegExp(`Port ${http.port} .* set another port`));
   });
 
-  test('throws http/cannot-listen for an address that is not ours', async () => {
+  test('address of another machine: http/cannot-listen', async () => {
     const opening = openHttp({ host: '192.0.2.1', port: 0 }, () => {}, { logger: silentLogger });
     await expect(opening).rejects.toMatchObject({ code: 'http/cannot-listen' });
   });
 
-  test('survives closing with idle, upgraded and unanswered connections', async () => {
+  test('closed with idle, upgraded and unanswered connections: all end', async () => {
     const http = await open((app) => app.get('/never', () => {}));
     http.server.on('upgrade', () => {});
     const idle = connect(http.port, '127.0.0.1');
@@ -73,7 +74,7 @@ describe('openHttp', () => {
     await Promise.all(closed);
   });
 
-  test('when headers trickle in for ever: cut off', async () => {
+  test('headers that never end: cut off', async () => {
     const limits = { host: '127.0.0.1', port: 0, headersMs: 300 };
     await using http = await openHttp(limits, () => {}, { logger: silentLogger });
     const socket = connect(http.port, '127.0.0.1');
@@ -84,7 +85,7 @@ describe('openHttp', () => {
     clearInterval(trickle);
   });
 
-  test('when a body trickles in: cut off, unless its route allows a long one or only the answer takes long', async () => {
+  test('slow body: cut off, unless its route allows it or only the answer is slow', async () => {
     const routes = (app: Express) => {
       app.post('/short', (request, response) => void request.resume().on('end', () => response.json({})));
       app.post('/long', (request, response) => {

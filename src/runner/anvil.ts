@@ -81,9 +81,9 @@ async function listeningPort(child: ChildProcess & { stdout: Readable; stderr: R
   }
   // stdout may end before all of stderr is read.
   await errorsRead;
-  const said = output.join('\n').trim().slice(-500);
+  const printed = output.join('\n').trim().slice(-500);
   throw new AppError<AnvilError>(
-    { code: 'runner/anvil-failed', output: said },
-    `The local chain did not start: ${said}`,
+    { code: 'runner/anvil-failed', output: printed },
+    `The local chain did not start: ${printed}`,
   );
 }

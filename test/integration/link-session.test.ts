@@ -151,8 +151,8 @@ test('flood of messages: the link is closed', async () => {
   const sendAll = async (count: number) => {
     for (let i = 1; i < count; i++) link.sendSealed({ type: 'pong', atMs: i });
     link.sendSealed({ type: 'job.ready', jobId: JOB });
-    const heard = server.messages.length;
-    await until(() => server.messages.length > heard || server.closes.length > 0);
+    const received = server.messages.length;
+    await until(() => server.messages.length > received || server.closes.length > 0);
   };
   await sendAll(10_000);
   beats.pass(1_000);

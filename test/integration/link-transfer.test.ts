@@ -176,9 +176,9 @@ test('canceled pull: the sender stops and other pulls go on', async () => {
   const stop = new AbortController();
   const pulled = client.link.pull(slow, {
     signal: stop.signal,
-    onProgress: () => stop.abort(new Error('changed our mind')),
+    onProgress: () => stop.abort(new Error('changed its mind')),
   });
-  await expect(pulled).rejects.toThrow('changed our mind');
+  await expect(pulled).rejects.toThrow('changed its mind');
   await client.link.pull(other);
   expect(proxy.passed.toClient).toBeLessThan(8 * MIB);
   expect(proxy.connections).toBe(1);

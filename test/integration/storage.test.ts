@@ -162,7 +162,7 @@ describe('uploads', () => {
     await expect(writeFile(join(storage.blobs.dir, '00', 'x'), '')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  test('other bytes than the name says: storage/hash-mismatch, and nothing is kept', async () => {
+  test('other bytes than named: storage/hash-mismatch, and nothing is kept', async () => {
     await using storage = await openTestStorage();
     const name = sha256('something else');
     expect(await put(storage, { name })).toMatchObject({

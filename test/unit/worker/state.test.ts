@@ -225,8 +225,8 @@ describe('advance', () => {
         }
         expect(state.kind).toBe('free');
         expect(count(effects, 'open')).toBe(count(effects, 'close'));
-        const begun = effects.filter((effect) => effect.type === 'train' && !effect.restart).length;
-        expect(count(effects, 'forget')).toBe(begun);
+        const started = effects.filter((effect) => effect.type === 'train' && !effect.restart).length;
+        expect(count(effects, 'forget')).toBe(started);
       }),
     );
   });

@@ -19,13 +19,13 @@ async function openFakeWorker(
     timeout?: Partial<WorkerOptions['timeout']>;
     isMasterSilent?: boolean;
     /** Runs while a blob is being fetched. */
-    meanwhile?: (child: FakeTrainer | undefined) => Promise<void>;
+    duringPull?: (child: FakeTrainer | undefined) => Promise<void>;
     /** Called for every child when it is started; the first has number 1. */
     onChild?: (child: FakeTrainer, number: number) => void;
     logger?: Logger;
   } = {},
 ) {
-  const { fates = [], timeout = {}, isMasterSilent = false, meanwhile, onChild, logger = silentLogger } = options;
+  const { fates = [], timeout = {}, isMasterSilent = false, duringPull, onChild, logger = silentLogger } = options;
   const scratch = await openScratch();
   const sent: WorkerMessageIn[] = [];
   const pulls: string[] = [];
@@ -45,7 +45,7 @@ async function openFakeWorker(
       send: (message) => link.isUp && sent.push(message) > 0,
       async pull(blob, { signal }: PullOptions) {
         pulls.push(blob.sha256);
-        await meanwhile?.(children.at(-1));
+        await duringPull?.(children.at(-1));
         if (isMasterSilent) await systemClock.sleep(60_000, signal);
       },
       receipts: { keep: () => undefined },
@@ -117,11 +117,11 @@ describe('openWorker', () => {
 
   test('fetch takes longer than timeout.idle: the waiting child is not idle', async () => {
     const waiting: (FakeTrainer | undefined)[] = [];
-    const meanwhile = async (child?: FakeTrainer) => {
+    const duringPull = async (child?: FakeTrainer) => {
       waiting.push(child);
       await systemClock.sleep(100);
     };
-    await using rig = await openFakeWorker({ meanwhile, timeout: { idle: 20 } });
+    await using rig = await openFakeWorker({ duringPull, timeout: { idle: 20 } });
     rig.worker.onMessage(grant('a'));
     await until(() => rig.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
     expect(rig.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
@@ -131,11 +131,11 @@ describe('openWorker', () => {
   });
 
   test('child dies during a fetch: another one trains the round', async () => {
-    const meanwhile = async (child?: FakeTrainer) => {
+    const duringPull = async (child?: FakeTrainer) => {
       if (rig.children.length === 1) child?.kill();
       await systemClock.sleep(1);
     };
-    await using rig = await openFakeWorker({ meanwhile });
+    await using rig = await openFakeWorker({ duringPull });
     rig.worker.onMessage(grant('a'));
     await until(() => rig.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
     expect(rig.sent.at(-1)).toMatchObject({ type: 'lease.commit' });

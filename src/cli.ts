@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The command line: puts all commands together, runs one, and ends with its exit status. */
 import { Command } from 'commander';
 import { jobCommands } from './commands/jobs/job-commands';
 import { moneyCommands } from './commands/money/money-commands';
@@ -7,6 +8,7 @@ import { roleCommands } from './commands/roles/role-commands';
 import { setupCommands } from './commands/setup/setup-commands';
 import { exitCodeOf, exitCodes, reportError } from './terminal/exit';
 import { addCommonOptions } from './terminal/options';
+import { endWithReader, talk } from './terminal/print';
 import { addCommands } from './terminal/registration';
 
 /** The whole command line, not yet run. */
@@ -39,17 +41,13 @@ export async function runCli(argv: readonly string[]): Promise<number> {
     return exitCodes.ok;
   } catch (error) {
     const text = reportError(error, argv.includes('--json'));
-    if (text) process.stderr.write(`${text}\n`);
+    if (text) talk(text);
     return exitCodeOf(error);
   }
 }
 
 if (require.main === module) {
-  // Whoever reads our output may stop reading, as in `emeth joblist | head`; that is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit();
-  });
+  endWithReader();
   void runCli(process.argv.slice(2)).then((status) => {
     process.exitCode = status;
   });

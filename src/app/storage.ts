@@ -11,7 +11,7 @@ import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { openProgress } from '../terminal/print';
 import type { Account } from './account';
 
-export type StorageError = { code: 'config/no-storage' } | { code: 'result/bad-manifest'; sha256: string };
+export type StorageClientError = { code: 'config/no-storage' } | { code: 'result/bad-manifest'; sha256: string };
 
 /** A storage API as requesters use it; transfers show their progress and go on where they were cut. */
 export interface Storage {
@@ -34,7 +34,7 @@ export function openStorage(
   const storageApi = options.storage ?? config.storageApi;
   if (!storageApi) {
     const sentence = 'No storage is known; set storageApi in the configuration or name one with --storage.';
-    throw new AppError<StorageError>({ code: 'config/no-storage' }, sentence);
+    throw new AppError<StorageClientError>({ code: 'config/no-storage' }, sentence);
   }
   const remote = new RemoteBlobs(storageApi);
   // Not a role's own blobs: ours are removed as soon as they have arrived.
@@ -73,7 +73,7 @@ async function readManifest(blobs: BlobStore, sha256: Sha256): Promise<Manifest>
   try {
     return Manifest.parse(JSON.parse(await readFile(blobs.path(sha256), 'utf8')));
   } catch (cause) {
-    throw new AppError<StorageError>(
+    throw new AppError<StorageClientError>(
       { code: 'result/bad-manifest', sha256 },
       `The result ${sha256} is not a manifest; the node submitted something else.`,
       { cause },

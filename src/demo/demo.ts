@@ -10,10 +10,11 @@ import { freePort } from '../lib/free-port';
 import type { AdminApi, JobDetails } from '../protocol/admin';
 import { startAnvil } from '../runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
-import { type FollowError, followJob, waitFor } from './follow';
-import type { LiveView } from './live-view';
+import type { LiveLines } from '../terminal/live-lines';
+import { renderJob } from './job-lines';
 import { makeParties, type Parties, type Party } from './parties';
 import { type Balance, type DemoSummary, ledgerOf } from './summary';
+import { type DemoError, waitFor, watchJob } from './watch';
 
 export interface DemoOptions {
   /** Everything the demo writes, except the model. Emptied at the start. */
@@ -29,7 +30,7 @@ export interface DemoOptions {
 
 export interface DemoDeps {
   say(line: string): void;
-  view: LiveView;
+  view: LiveLines;
   /** The admin API of the master at this address. */
   openAdmin(masterUrl: string): Pick<AdminApi, 'workers' | 'job'>;
   signal: AbortSignal;
@@ -89,8 +90,8 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   const jobId = await requestJob(options, datasetPath, parties, deps);
   say(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
-  const show = (details: JobDetails) => deps.view.show(details);
-  const job = await followJob(admin, jobId, { clock, signal, show, assertAlive });
+  const show = (details: JobDetails) => deps.view.show(renderJob(details));
+  const job = await watchJob(admin, jobId, { clock, signal, show, assertAlive });
   deps.view.end();
 
   say('Verified. Everybody withdraws');
@@ -165,7 +166,7 @@ class RoleStack implements AsyncDisposable {
     const name =
       lost?.name ?? (workers.length > 0 && workers.every((role) => !role.isRunning()) ? 'every worker' : undefined);
     if (name === undefined) return;
-    throw new AppError<FollowError>(
+    throw new AppError<DemoError>(
       { code: 'demo/process-ended', name },
       `The ${name} has ended; its log is in ${this.dir}.`,
     );

@@ -1,4 +1,4 @@
-/** Data goes to stdout, talk to stderr; nothing else writes there. */
+/** What commands print: data to stdout, messages for people to stderr. Nothing else writes there. */
 
 /** Prints a value as indented JSON; bigints become decimal strings. */
 export function printJson(value: unknown): void {
@@ -12,9 +12,17 @@ export function printLines(...lines: string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-/** Tells the person at the terminal what is going on. */
+/** Prints a message for the person at the terminal. */
 export function talk(line: string): void {
   process.stderr.write(`${line}\n`);
+}
+
+/** Ends the process when the reader of stdout stops reading, as in `emeth joblist | head`; that is no error. */
+export function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit();
+  });
 }
 
 /** A size for people: `1.2 MB`. */
@@ -25,8 +33,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /**
- * A progress reporter for one transfer: a line that is rewritten on a terminal, silence elsewhere. Call the result with
- * what is done, and `end()` once.
+ * Shows the progress of one transfer: a line that is rewritten on a terminal, silence elsewhere. Call `update` with what
+ * is done so far, and `end` once.
  */
 export function openProgress(label: string): { update(done: number, total: number): void; end(): void } {
   const isLive = process.stderr.isTTY === true;

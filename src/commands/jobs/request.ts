@@ -6,7 +6,7 @@ import { readGiven } from '../../terminal/files';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { locateDataset } from './dataset';
-import { followJob } from './follow';
+import { followJob } from './follow-job';
 import { parseDeadline, parseParams, planFuel } from './request-plan';
 
 interface RequestOptions extends CommonOptions {

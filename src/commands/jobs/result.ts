@@ -11,7 +11,7 @@ import { parseJobId } from '../../terminal/arguments';
 import type { CommonOptions } from '../../terminal/options';
 import { formatBytes, printJson, printLines, talk } from '../../terminal/print';
 import { fetchModel } from './fetch-model';
-import { followJob } from './follow';
+import { followJob } from './follow-job';
 
 export type ResultError =
   | { code: 'result/not-found'; jobId: JobId; state: string }

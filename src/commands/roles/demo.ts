@@ -3,11 +3,11 @@ import writeFile from 'write-file-atomic';
 import { openAdminClient } from '../../admin/client';
 import { stopSignal } from '../../app/context';
 import { runDemo } from '../../demo/demo';
-import { openLiveView } from '../../demo/live-view';
 import { type DemoSummary, findShortfalls } from '../../demo/summary';
 import { formatEmt } from '../../domain/emt';
 import { AppError } from '../../lib/errors';
 import { findPython } from '../../runner/python';
+import { openLiveLines } from '../../terminal/live-lines';
 import { printLines, talk } from '../../terminal/print';
 import { requireText } from '../../terminal/text-file';
 
@@ -31,7 +31,7 @@ export async function demo(options: DemoCommandOptions): Promise<void> {
     { ...paths, workers, rounds, dataset: dataset === undefined ? undefined : resolve(dataset) },
     {
       say: (line) => talk(`• ${line}`),
-      view: openLiveView(process.stderr),
+      view: openLiveLines(),
       openAdmin: openAdminClient,
       signal,
       async onDone(summary, masterUrl) {

@@ -1,8 +1,8 @@
-import { createInterface } from 'node:readline/promises';
 import { loadRole } from '../../app/context';
 import { storeOptions } from '../../app/role-settings';
 import { AppError } from '../../lib/errors';
 import { dropTables, openStore, type Store, type StoreOptions } from '../../store/open';
+import { ask, isInteractive } from '../../terminal/ask';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
@@ -38,14 +38,11 @@ async function countJobs(store: Store): Promise<number> {
 /** Throws unless a person at a terminal types the word. */
 async function confirm(where: string, jobs: number): Promise<void> {
   const question = `${where} holds ${jobs} jobs. Their state and history will be lost for ever.`;
-  if (!process.stdin.isTTY) {
+  if (!isInteractive()) {
     throw new AppError({ code: 'usage/needs-yes' }, `${question} Nobody is here to ask; add --yes to drop them.`);
   }
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
   talk(question);
-  const answer = await terminal.question(`Type "${CONFIRMATION}" to go on: `);
-  terminal.close();
-  if (answer.trim() !== CONFIRMATION) {
+  if ((await ask(`Type "${CONFIRMATION}" to go on: `)) !== CONFIRMATION) {
     throw new AppError({ code: 'usage/not-confirmed' }, 'Nothing was dropped.');
   }
 }

@@ -1,6 +1,5 @@
-import { renderJob } from '../../../src/demo/live-view';
+/** What the demo calls a shortfall: each check fails for the summary that breaks it. */
 import { type DemoSummary, findShortfalls } from '../../../src/demo/summary';
-import { JobDetails } from '../../../src/protocol/admin';
 
 const balance = (role: string, before: string, after: string) => ({ role, address: '0x', before, after });
 const good: DemoSummary = {
@@ -22,7 +21,7 @@ const good: DemoSummary = {
 };
 
 describe('findShortfalls', () => {
-  test('default: nothing', () => {
+  test('a good summary: nothing fell short', () => {
     expect(findShortfalls(good)).toEqual([]);
   });
 
@@ -44,39 +43,7 @@ describe('findShortfalls', () => {
     ],
     ['the node got no reward', { rewards: [] }, /no reward/],
     ['the model says nothing', { sample: '  ' }, /wrote nothing/],
-  ])('when %s', (_name, change, problem) => {
+  ])('%s: is named', (_name, change, problem) => {
     expect(findShortfalls({ ...good, ...change }).join()).toMatch(problem);
   });
-});
-
-test('the live view shows the bar, the figures and a line per worker', () => {
-  const worker = { address: `0x${'a'.repeat(40)}`, ip: '', gflops: 1 };
-  const job = JobDetails.parse({
-    jobId: `0x${'1'.repeat(32)}`,
-    state: 'training',
-    chainState: 'PROCESSING',
-    requester: worker.address,
-    dataset: '',
-    feeWei: '1',
-    deadlineMs: 1,
-    progress: {
-      round: 3,
-      mergedBlocks: 50,
-      totalBlocks: 100,
-      loss: 2.5,
-      startLoss: 5.5,
-      tokensPerSecond: 12_345,
-      etaSeconds: 65,
-    },
-    rounds: [],
-    workers: [
-      { ...worker, connected: true, step: 7, steps: 50, loss: 2.25, tokensPerSecond: 9000 },
-      { ...worker, connected: false },
-    ],
-    history: [],
-  });
-  const [bar, first, second] = renderJob(job);
-  expect(bar).toMatch(/█{14}░{14} {2}50% {2}round 3 {2}loss 2\.500 {2}val – {2}12,345 tok\/s {2}ETA 1m05s/);
-  expect(first).toMatch(/step 7\/50 {2}loss 2\.250 {2}9,000 tok\/s/);
-  expect(second).toMatch(/away/);
 });

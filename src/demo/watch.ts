@@ -3,7 +3,7 @@ import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import type { AdminApi, JobDetails } from '../protocol/admin';
 
-export type FollowError =
+export type DemoError =
   | { code: 'demo/job-lost'; state: string; reason: string }
   | { code: 'demo/process-ended'; name: string }
   | { code: 'demo/not-ready'; what: string; waitedMs: number };
@@ -21,7 +21,7 @@ export async function waitFor(
   while (!(await check().catch(() => false))) {
     const waitedMs = clock.now() - startedMs;
     if (waitedMs > limitMs) {
-      throw new AppError<FollowError>(
+      throw new AppError<DemoError>(
         { code: 'demo/not-ready', what, waitedMs },
         `${what} after ${Math.round(waitedMs / 1000)} s.`,
       );
@@ -31,7 +31,7 @@ export async function waitFor(
 }
 
 /** Shows a job until it ends; returns its last state. Throws `demo/job-lost` when it ends unverified. */
-export async function followJob(
+export async function watchJob(
   admin: Pick<AdminApi, 'job'>,
   jobId: JobId,
   deps: { clock: Clock; signal: AbortSignal; show(job: JobDetails): void; assertAlive(): void },
@@ -44,7 +44,7 @@ export async function followJob(
     if (job?.state === 'verified') return job;
     if (job && ENDED.includes(job.state)) {
       const reason = job.reason ?? 'no reason given';
-      throw new AppError<FollowError>(
+      throw new AppError<DemoError>(
         { code: 'demo/job-lost', state: job.state, reason },
         `The job ended ${job.state}: ${reason}.`,
       );

@@ -1,3 +1,4 @@
+/** One deployment on anvil, with a store and with a wallet and sender for each role. */
 import { type Emeth, openEmeth } from '../../src/chain/acts/emeth';
 import { type Chain, openChain } from '../../src/chain/rpc/client';
 import type { IntentStore } from '../../src/chain/sending/intents';
@@ -10,16 +11,19 @@ import { openStore, type Store } from '../../src/store/open';
 import { type Escrow, openEscrow, type Role, roles } from './escrow';
 import { openScratch } from './scratch';
 
-/** Many times as long as a busy anvil knows a nonce to be used before it knows the receipt: within that, every act could be doubled. */
+/**
+ * Far longer than a busy anvil takes from counting a nonce as used to serving its receipt: a shorter lag
+ * could make the sender do an act twice.
+ */
 export const RECEIPT_LAG_MS = 500;
 
-/** The contracts, our client of them, and a sender for each role that has a key: admin to challenger. */
+/** The contracts, a client of them, and a sender for each role that has a key: admin to challenger. */
 export interface ChainAccounts extends AsyncDisposable {
   escrow: Escrow;
   chain: Chain;
   store: Store;
   walletOf(role: Role): Promise<Wallet>;
-  /** A new sender, as after a restart; everything it must remember is in the store. */
+  /** Opens a new sender, as after a restart; everything it must remember is in the store. */
   senderOf(
     role: Role,
     options?: SenderOptions,

@@ -1,9 +1,10 @@
+/** Events of escrow, registry and pool in chain order, for models that rebuild state from the logs alone. */
 import { Interface, type LogDescription, toQuantity } from 'ethers';
 import { nodeRegistryAbi } from '../../src/chain/generated/node-registry';
 import { rewardPoolAbi } from '../../src/chain/generated/reward-pool';
 import { coreInterface, type Escrow } from './escrow';
 
-/** What a log says, and when: no event carries the time of its own block. */
+/** A decoded log with the time of its block, which no event carries itself. */
 export interface TimedEvent {
   contract: 'core' | 'registry' | 'pool';
   event: LogDescription;
@@ -27,7 +28,7 @@ const interfaces = {
 };
 const contracts = Object.keys(interfaces) as TimedEvent['contract'][];
 
-/** The names of all events that a contract knows. */
+/** Returns the names of all events in a contract's ABI. */
 export function eventNames(contract: TimedEvent['contract']): string[] {
   const names: string[] = [];
   interfaces[contract].forEachEvent(({ name }) => names.push(name));
@@ -35,8 +36,8 @@ export function eventNames(contract: TimedEvent['contract']): string[] {
 }
 
 /**
- * Every event that escrow, registry and pool emitted from a block on, in the order of the chain. Throws for one their ABIs do not
- * know.
+ * Returns every event that escrow, registry and pool emitted from a block on, in chain order. Throws for an
+ * event missing from their ABIs.
  */
 export async function readEvents(escrow: Escrow, fromBlock: number): Promise<TimedEvent[]> {
   const byAddress = new Map(contracts.map((contract) => [escrow.on[contract].address as string, contract]));

@@ -1,3 +1,4 @@
+/** The owner's side of the watcher, with cursors and events in memory instead of a database. */
 import type { CoreEvent } from '../../src/chain/contract/events';
 import type { ChainCursor } from '../../src/chain/reading/final-reader';
 import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/reading/poll-loop';
@@ -5,7 +6,7 @@ import type { Chain } from '../../src/chain/rpc/client';
 import { systemClock } from '../../src/lib/clock';
 import { type Logger, silentLogger } from '../../src/lib/logger';
 
-/** What an owner of the watcher keeps in its database: cursors, final events, and the tentative ones above them. */
+/** An owner of the watcher in memory: cursors, final events, and the tentative events above them. */
 export class ChainReader {
   final: ChainCursor | undefined;
   tentative: ChainCursor | undefined;
@@ -16,13 +17,13 @@ export class ChainReader {
   private readonly aborter = new AbortController();
   private running: Promise<void> = Promise.resolve();
 
-  /** `onBatch` runs before anything is kept, as a database that fails would. */
+  /** `onBatch` runs before a batch is kept; it may throw, as a failing database would. */
   constructor(
     private readonly chain: Pick<Chain, 'core' | 'endpoints'>,
     private readonly onBatch: () => void = () => undefined,
   ) {}
 
-  /** Reads final blocks only. */
+  /** Starts reading final blocks only. */
   start(options: Partial<WatcherOptions> = {}, change: Partial<WatcherDeps> = {}, logger: Logger = silentLogger): this {
     const deps: WatcherDeps = {
       chain: this.chain,
@@ -38,12 +39,12 @@ export class ChainReader {
       ...change,
     };
     this.running = watchChain({ confirmations: 0, pollMs: 10, ...options }, deps, this.aborter.signal);
-    // Whoever waits for the end sees the error; until then it is nobody's.
+    // `ended` and `stop` pass the error on; until they are called it must not count as unhandled.
     this.running.catch(() => undefined);
     return this;
   }
 
-  /** Reads what is not final as well. */
+  /** Starts reading tentative blocks as well. */
   startTentative(options: Partial<WatcherOptions> = {}): this {
     const onTentative: WatcherDeps['onTentative'] = async ({ from, events, cursor }) => {
       this.onBatch();
@@ -54,7 +55,7 @@ export class ChainReader {
     return this.start(options, { onTentative });
   }
 
-  /** All that is known now: final events, and tentative ones above. */
+  /** All events known now: final ones, and the tentative ones above them. */
   get events(): CoreEvent[] {
     return [...this.finals, ...this.tentatives];
   }
@@ -69,7 +70,7 @@ export class ChainReader {
   }
 }
 
-/** Waits until something is so; a test that waits in vain fails by its time. */
+/** Waits until the check holds; the test's own timeout ends a wait in vain. */
 export async function until(check: () => boolean): Promise<void> {
   while (!check()) await systemClock.sleep(5);
 }

@@ -1,17 +1,18 @@
+/** A TCP proxy that delays, cuts, corrupts or swallows traffic, for tests of whatever uses a socket. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 type Direction = 'toServer' | 'toClient';
 
-/** What happens to the bytes of one direction. */
+/** The faults of one direction. */
 export interface Chaos {
-  /** Each piece waits this long. */
+  /** Delay of each piece. */
   latencyMs?: number;
   bytesPerSecond?: number;
   /** Both sockets are reset after this many bytes of a connection. */
   cutAfter?: number;
-  /** The lowest bit of this byte of a connection is turned over. */
+  /** The lowest bit of this byte of a connection is flipped. */
   flipBitAt?: number;
   /** Bytes vanish while the sockets stay open: a half-open connection. */
   isSilent?: boolean;
@@ -19,20 +20,20 @@ export interface Chaos {
 
 export interface ChaosProxy extends AsyncDisposable {
   readonly port: number;
-  /** Bytes that went through, over all connections. */
+  /** Bytes passed on, over all connections. */
   readonly passed: Record<Direction, number>;
   readonly connections: number;
-  /** In force for what comes from now on, of present connections too. */
+  /** Applies to all bytes that arrive from now on, on open connections too. */
   set(direction: Direction, chaos: Chaos): void;
   /** Resets all connections. */
   cut(): void;
-  /** Where new connections go. */
+  /** Sets the port to which new connections go. */
   target(port: number): void;
-  /** New connections are reset at once, until it is called with false. */
+  /** Resets new connections at once until it is called with false. */
   refuse(isRefusing: boolean): void;
 }
 
-/** A TCP proxy on 127.0.0.1 that treats its traffic as badly as it is told to. */
+/** Opens a TCP proxy on 127.0.0.1 to `firstTarget`, without faults at first. */
 export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
   let target = firstTarget;
   const chaos: Record<Direction, Chaos> = { toServer: {}, toClient: {} };
@@ -91,7 +92,7 @@ export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
   };
 }
 
-/** What is left of a piece that begins at byte `seen` of its connection; fewer bytes than it had mean a cut. */
+/** Returns what is left of a piece that begins at byte `seen` of its connection; a shorter one is a cut. */
 async function treat(piece: Buffer, seen: number, chaos: Chaos): Promise<Buffer | 'lost'> {
   const { latencyMs, bytesPerSecond, cutAfter, flipBitAt, isSilent } = chaos;
   if (isSilent) return 'lost';

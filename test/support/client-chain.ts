@@ -1,3 +1,4 @@
+/** A chain for tests of commands: contracts, a requester's configuration, commands run in-process. */
 import { writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
 import { type Emeth, openEmeth } from '../../src/chain/acts/emeth';
@@ -16,33 +17,33 @@ import { openStore } from '../../src/store/open';
 import { runInProcess } from './cli';
 import { openScratch } from './scratch';
 
-/** A chain with our contracts, and a requester's configuration that names them. */
+/** A chain with the contracts deployed, and a requester's configuration that names them. */
 export interface ClientChain extends AsyncDisposable {
   readonly url: string;
   readonly core: Address;
   readonly token: Address;
   readonly requester: Address;
-  /** For what no command tells or does. Remembers no answers, and is closed with the chain. */
+  /** For what no command shows or does. Caches nothing, and is closed with the chain. */
   readonly provider: JsonRpcProvider;
-  /** Lets the chain's time pass, and mines a block. */
+  /** Advances the chain's time, and mines a block. */
   warp(seconds: number): Promise<void>;
   file(name: string): string;
-  /** Writes another account's configuration, with more settings if need be, and returns its path. */
+  /** Writes another account's configuration with additional settings, and returns its path. */
   writeConfig(key: string, settings?: object): Promise<string>;
   /** Runs a command that must succeed, as the requester, and returns its JSON. */
   run<T = Record<string, string>>(...argv: string[]): Promise<T>;
   /** Runs a command that must fail. */
   runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }>;
-  /** Another account that runs the same commands, with more settings if need be. */
+  /** Returns a function that runs commands as another account, with additional settings. */
   as(key: string, settings?: object): Promise<(...argv: string[]) => Promise<Record<string, unknown>>>;
-  /** Another of the chain's accounts, with EMT of its own, registered as a node. */
+  /** Opens another of the chain's accounts, with EMT of its own, registered as a node. */
   openNode(): Promise<AsyncDisposable & { emeth: Emeth }>;
 }
 
 const [requesterKey, nodeKey] = devKeys;
 const addressOf = (key: string) => Address.parse(new Wallet(key).address);
 
-/** Starts it all; `storageApi` goes into the configuration. */
+/** Starts anvil and deploys the contracts; `storageApi` goes into the configuration. */
 export async function openClientChain(options: { storageApi?: string } = {}): Promise<ClientChain> {
   const anvil = await startAnvil();
   const scratch = await openScratch();
@@ -89,7 +90,7 @@ export async function openClientChain(options: { storageApi?: string } = {}): Pr
   };
 }
 
-/** What an account's files are called. */
+/** Returns the base name of an account's files. */
 function nameOf(key: string): string {
   return key.slice(2, 8);
 }
@@ -127,7 +128,7 @@ async function openNode(options: { endpoint: string; core: Address; token: Addre
   };
 }
 
-/** Enters the sender's account as a node, with the least stake, unless it is one. */
+/** Registers the sender's account as a node with the minimum stake, unless it is one already. */
 async function registerAs(chain: Chain, sender: Sender): Promise<void> {
   const registry = await openRegistry(chain);
   if (!registry) throw new Error('The deployment has no registry');

@@ -4,9 +4,9 @@ import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 /**
- * How a node fails. The first eight forge logs: `lagging` serves new blocks without their logs, `holey` omits the
- * logs of every second block. `mute` returns no logs and at first does not answer requests for receipts. `wide-…`
- * are the ways to refuse a range of more than WIDE blocks. `stale` stays at the present head.
+ * How a node fails. The first eight forge logs: `lagging` serves new blocks without their logs, `holey` omits
+ * the logs of every second block. `mute` returns no logs and at first does not answer requests for receipts.
+ * `wide-…` are the ways to refuse a range of more than WIDE blocks. `stale` stays at the present head.
  */
 export type NodeFault =
   | 'empty'

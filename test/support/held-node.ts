@@ -1,22 +1,23 @@
+/** A proxy of an Ethereum node that holds one chosen request, so that a test can act meanwhile. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A question at which whoever asks is held. */
+/** The request to hold. */
 export interface Hold {
   method: string;
-  /** The how manieth question of that method since `holdAt`. */
+  /** Which request of that method since `holdAt`, from 1. */
   nth: number;
-  /** Whether the node behind hears the question at once; otherwise when it is let go. */
-  isHeard: boolean;
+  /** Whether the node receives the request at once, so that only the answer is held. */
+  isForwarded: boolean;
 }
 
-/** A real Ethereum node behind a proxy that can hold whoever asks at one exact question. */
+/** A real Ethereum node behind a proxy that can hold one exact request. */
 export interface HeldNode extends AsyncDisposable {
   readonly url: string;
   /**
-   * Resolves when that question has come, and was heard if it is to be, with what lets it go: until then it has no answer. All others
-   * are answered.
+   * Resolves when the request has arrived, and was forwarded if it is to be, with a function that releases
+   * it; until then it has no answer. All other requests are answered.
    */
   holdAt(hold: Hold): Promise<() => void>;
 }
@@ -30,10 +31,10 @@ export async function openHeldNode(target: string): Promise<HeldNode> {
     const { method } = JSON.parse(body.toString()) as { method: string };
     if (method === present?.method) asked += 1;
     const held = method === present?.method && asked === present.nth ? present : undefined;
-    if (held && !held.isHeard) await new Promise<void>(held.reached);
+    if (held && !held.isForwarded) await new Promise<void>(held.reached);
     const answer = await fetch(target, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
     const text = await answer.text();
-    if (held?.isHeard) await new Promise<void>(held.reached);
+    if (held?.isForwarded) await new Promise<void>(held.reached);
     response.setHeader('content-type', 'application/json').end(text);
   });
   server.listen(0, '127.0.0.1');
@@ -53,4 +54,4 @@ export async function openHeldNode(target: string): Promise<HeldNode> {
   };
 }
 
-type Held = Hold & { reached(letGo: () => void): void };
+type Held = Hold & { reached(release: () => void): void };

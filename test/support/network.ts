@@ -1,3 +1,4 @@
+/** The whole system for end-to-end tests: chain, master, workers and verifier as real processes. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +16,7 @@ import { type RoleProcess, runCommand, startRole } from '../../src/runner/cli-pr
 import { builtCli } from './cli';
 import { writeQuickPython } from './quick-python';
 
-/** Less than a test may take, so that it can say what it waited for. */
+/** Shorter than a test's own timeout, so that a failure names what it waited for. */
 const LIMIT_MS = 500_000;
 
 /** A job small enough for a test: about 0.02M parameters. */
@@ -34,14 +35,14 @@ export interface Network extends AsyncDisposable {
   readonly admin: AdminApi;
   readonly master: RoleProcess;
   readonly workers: RoleProcess[];
-  /** Starts the master again, after it was killed. */
+  /** Starts the master again after a kill. */
   restartMaster(): Promise<void>;
-  /** Runs a command as a party; its JSON answer. */
+  /** Runs a command as a party and returns its JSON answer. */
   command(party: Party, ...args: string[]): Promise<unknown>;
-  /** Requests a job on a text file, or on a reference. */
+  /** Requests a job on a text file or a dataset reference. */
   request(dataset: string, params: object | string): Promise<JobId>;
   writeText(name: string, text: string | Buffer): Promise<string>;
-  /** Waits until the job is in one of these states of the master. */
+  /** Waits until the check holds for the job as the master reports it; an error names `what`. */
   until(jobId: JobId, what: string, check: (job: JobDetails) => boolean): Promise<JobDetails>;
 }
 
@@ -74,7 +75,7 @@ export async function startNetwork(options: { workers: number; master?: object }
           round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 },
           ...options.master,
         },
-        // A measurement takes seconds, and tests need no honest speed.
+        // Measuring the speed takes seconds, and tests do not need the real one.
         worker: { python, powerCapacity: 50 },
         verifier: { python },
       },
@@ -137,7 +138,7 @@ export async function startNetwork(options: { workers: number; master?: object }
   }
 }
 
-/** English-like text of about so many bytes, the same every time. */
+/** Returns English-like text of about this many bytes, the same every time. */
 export function makeText(bytes: number): string {
   const words = [
     'the',

@@ -1,3 +1,4 @@
+/** Starts the sender fixture in processes of its own, for tests that kill senders or run several at once. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
@@ -8,26 +9,26 @@ import { compileFixture } from './compiled';
 export type { SenderProcess } from '../fixtures/sender-process';
 
 export interface SenderRun {
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has exited. */
   ended: Promise<{ isKilled: boolean; steps: string[] }>;
 }
 
-/** Starts senders in processes of their own; the next ones load their code while the present one works. */
+/** Starts senders in processes of their own; the next one loads its code while the present one works. */
 export interface SenderProcesses extends AsyncDisposable {
-  start(told: SenderProcess): SenderRun;
+  start(task: SenderProcess): SenderRun;
 }
 
-/** Keeps so many ready `ahead`: as many as are to begin at the same moment. */
+/** Keeps `ahead` processes ready: as many as are to start at the same moment. */
 export async function openSenderProcesses(ahead = 1): Promise<SenderProcesses> {
   const script = await compileFixture('sender-process');
   const spawnNext = () => spawn(process.execPath, [script], { stdio: ['pipe', 'pipe', 'inherit'] });
   const ready = Array.from({ length: ahead }, spawnNext);
   return {
-    start(told) {
+    start(task) {
       ready.push(spawnNext());
       const child = ready.shift() as ChildProcess & { stdin: Writable };
       const ended = outcomeOf(child);
-      child.stdin.end(JSON.stringify(told));
+      child.stdin.end(JSON.stringify(task));
       return { ended };
     },
     async [Symbol.asyncDispose]() {

@@ -1,3 +1,4 @@
+/** The contract's verbs sent by real accounts: one job from request to pay, repeated acts, time limits. */
 import { parseEther } from 'ethers';
 import { type Attestation, signAttestation, sortAttestations } from '../../../../src/chain/acts/attestations';
 import type { ResultRef } from '../../../../src/chain/acts/emeth';
@@ -17,7 +18,7 @@ beforeEach(async () => {
 
 afterEach(() => accounts[Symbol.asyncDispose]());
 
-/** A job of our requester. */
+/** Requests a job as the requester and returns its id. */
 async function request(feeWei = FEE): Promise<JobId> {
   const { chain, emethOf } = accounts;
   const deadlineMs = (await chain.nowMs()) + 3_600_000;
@@ -27,7 +28,7 @@ async function request(feeWei = FEE): Promise<JobId> {
 
 const stateOf = async (jobId: JobId) => (await accounts.chain.job(jobId)).state;
 
-/** A result with this many workers, submitted by our node. */
+/** Submits, as the node, a result with this many workers. */
 async function submit(workers: number) {
   const { escrow, emethOf } = accounts;
   const tokens = new Map(Array.from({ length: workers }, (_, i) => [addressOf(i), 1000 * (i + 1)]));
@@ -44,7 +45,7 @@ async function submit(workers: number) {
 const addressOf = (i: number) => Address.parse(`0x${(0xaa0000 + i).toString(16).padStart(40, '0')}`);
 
 describe('emeth', () => {
-  test('a job from request to pay: each worker has what its tokens earned', async () => {
+  test('job from request to pay: each worker has what its tokens earned', async () => {
     const { chain, emethOf } = accounts;
     const { ref, shares, node } = await submit(3);
     await (await emethOf('verifier')).verify(ref);
@@ -53,7 +54,7 @@ describe('emeth', () => {
     expect(await stateOf(ref.jobId)).toBe('VERIFIED');
   });
 
-  test('when nothing is approved, a request still takes one transaction', async () => {
+  test('request without an approval: still one transaction', async () => {
     const { escrow, chain } = accounts;
     await escrow.sendToken('requester', 'approve', escrow.core, 0n);
     const sent = () => chain.provider.getTransactionCount(escrow.address.requester);
@@ -63,7 +64,7 @@ describe('emeth', () => {
     expect(await chain.allowance(escrow.address.requester, escrow.core)).toBe(0n);
   });
 
-  test('pay that is claimed one by one comes out with the credit, in one transaction', async () => {
+  test('withdraw with claims: claimed pay and credit in one transaction', async () => {
     const { escrow, chain, emethOf } = accounts;
     const payees = ['challenger', 'other'] as const;
     const shares = payees.map((role, index) => ({
@@ -90,7 +91,7 @@ describe('emeth', () => {
     expect(await Promise.all(claims.map((claim) => worker.canClaim(claim)))).toEqual([false, false]);
   });
 
-  test('when every act is repeated, nothing happens twice', async () => {
+  test('every act repeated: nothing happens twice', async () => {
     const { chain, walletOf, emethOf } = accounts;
     const { ref, shares, node } = await submit(2);
     const verifier = await emethOf('verifier');
@@ -108,7 +109,7 @@ describe('emeth', () => {
     }
   });
 
-  test('when there are more workers than one call can pay, each claims by its proof, once', async () => {
+  test('more workers than one call pays: each claims by its proof, once', async () => {
     const { chain, emethOf } = accounts;
     const { ref, shares, proofOf } = await submit(20);
     await (await emethOf('verifier')).verify(ref);
@@ -121,38 +122,35 @@ describe('emeth', () => {
     const again = (await emethOf('verifier2')).claim([{ ref, share, proof: proofOf(15) }]);
     await expect(again).rejects.toMatchObject({ detail: { reason: 'EmethCore_AlreadyClaimed' } });
     const greedy = { ...shares[18]!, amountWei: shares[18]!.amountWei + 1n };
-    const lie = claimer.claim([{ ref, share: greedy, proof: proofOf(18) }]);
-    await expect(lie).rejects.toMatchObject({ detail: { reason: 'EmethCore_WrongProof' } });
+    const forged = claimer.claim([{ ref, share: greedy, proof: proofOf(18) }]);
+    await expect(forged).rejects.toMatchObject({ detail: { reason: 'EmethCore_WrongProof' } });
   });
 
   test.each([
-    ['nobody was paid yet', 3, [], 1],
-    ['one of few has claimed', 3, [1], 1],
-    ['nobody of many was paid yet', 20, [], 1],
-    ['some of many have claimed', 20, [0, 7, 20], 1],
-    ['there are more than one transaction takes', 80, [], 2],
-  ])(
-    'when %s, all get their pay, in as few transactions as it takes',
-    async (_case, workers, claimed, transactions) => {
-      const { chain, emethOf } = accounts;
-      const { ref, shares, proofOf, node } = await submit(workers);
-      await (await emethOf('verifier')).verify(ref);
-      const before = await chain.credit(node.address);
-      const claimer = await emethOf('challenger');
-      for (const index of claimed) await claimer.claim([{ ref, share: shares[index]!, proof: proofOf(index) }]);
-      const sent = () => chain.provider.getTransactionCount(node.address);
-      const sentBefore = await sent();
-      const pay = () => payAll(chain, node, { jobId: ref.jobId, resultHash, shares });
-      await pay();
-      expect((await sent()) - sentBefore).toBe(transactions);
-      for (const { worker, amountWei } of shares.slice(1)) expect(await chain.credit(worker)).toBe(amountWei);
-      expect((await chain.credit(node.address)) - before).toBe(shares[0]?.amountWei);
-      await pay();
-      expect((await sent()) - sentBefore).toBe(transactions);
-    },
-  );
+    ['few workers, none paid yet', 3, [], 1],
+    ['few workers, one has claimed', 3, [1], 1],
+    ['many workers, none paid yet', 20, [], 1],
+    ['many workers, some have claimed', 20, [0, 7, 20], 1],
+    ['more workers than one transaction takes', 80, [], 2],
+  ])('payAll with %s: all are paid in the fewest transactions', async (_case, workers, claimed, transactions) => {
+    const { chain, emethOf } = accounts;
+    const { ref, shares, proofOf, node } = await submit(workers);
+    await (await emethOf('verifier')).verify(ref);
+    const before = await chain.credit(node.address);
+    const claimer = await emethOf('challenger');
+    for (const index of claimed) await claimer.claim([{ ref, share: shares[index]!, proof: proofOf(index) }]);
+    const sent = () => chain.provider.getTransactionCount(node.address);
+    const sentBefore = await sent();
+    const pay = () => payAll(chain, node, { jobId: ref.jobId, resultHash, shares });
+    await pay();
+    expect((await sent()) - sentBefore).toBe(transactions);
+    for (const { worker, amountWei } of shares.slice(1)) expect(await chain.credit(worker)).toBe(amountWei);
+    expect((await chain.credit(node.address)) - before).toBe(shares[0]?.amountWei);
+    await pay();
+    expect((await sent()) - sentBefore).toBe(transactions);
+  });
 
-  test('when somebody else has paid everybody, there is nothing left to do', async () => {
+  test('payAll after another account paid everyone: no transaction', async () => {
     const { chain, emethOf } = accounts;
     const { ref, shares, node } = await submit(3);
     await (await emethOf('verifier')).verify(ref);
@@ -162,7 +160,7 @@ describe('emeth', () => {
     expect(await chain.provider.getTransactionCount(node.address)).toBe(sent);
   });
 
-  test('when two verifiers must agree, one brings the other’s attestation', async () => {
+  test('quorum of two: one verifier submits the other’s attestation', async () => {
     const { escrow, chain, walletOf, emethOf } = accounts;
     await escrow.send('admin', 'grantRole', await escrow.read('VERIFIER_ROLE'), escrow.address.verifier2);
     await escrow.send('admin', 'setTerms', { ...defaultTerms, quorum: 2 });
@@ -174,7 +172,7 @@ describe('emeth', () => {
     expect(await stateOf(ref.jobId)).toBe('VERIFIED');
   });
 
-  test('when a stranger brings all attestations, their order is by signer', async () => {
+  test('attestations submitted by a third account: sorted by signer', async () => {
     const { escrow, chain, walletOf, emethOf } = accounts;
     await escrow.send('admin', 'grantRole', await escrow.read('VERIFIER_ROLE'), escrow.address.verifier2);
     await escrow.send('admin', 'setTerms', { ...defaultTerms, quorum: 2 });
@@ -191,7 +189,7 @@ describe('emeth', () => {
     expect(await stateOf(ref.jobId)).toBe('FAILED');
   });
 
-  test('when a node declines, it may take the same job again', async () => {
+  test('declined job: the node may take it again', async () => {
     const node = await accounts.emethOf('node');
     const jobId = await request();
     const first = await node.process(jobId);
@@ -202,7 +200,7 @@ describe('emeth', () => {
     expect(await stateOf(jobId)).toBe('PROCESSING');
   });
 
-  test('when several jobs are taken at once, the approval of one does not undo another’s', async () => {
+  test('several jobs taken at once: one approval does not undo another', async () => {
     const { escrow, emethOf } = accounts;
     await escrow.sendToken('node', 'approve', escrow.core, 0n);
     const jobIds = [await request(), await request(parseEther('2000')), await request()];
@@ -217,7 +215,7 @@ describe('emeth', () => {
     ['finalize', 'VERIFIED', afterVerdict, 'SUBMITTED'],
     ['unwind', 'UNVERIFIED', afterVerdict, 'DISPUTED'],
   ] as const)(
-    '%s: anybody ends the job as %s when its time is over, and not before',
+    '%s: any account ends the job as %s after its deadline, and not before',
     async (verb, end, seconds, from) => {
       const { escrow, emethOf } = accounts;
       const jobId = (await escrow.jobIn(from)) as JobId;

@@ -1,3 +1,4 @@
+/** Large withdrawals cut into parts: what each costs on a real chain, and that parts can be resumed. */
 import { toBeHex } from 'ethers';
 import type { Claim } from '../../../../src/chain/acts/emeth';
 import { buildPayouts } from '../../../../src/chain/acts/payouts';
@@ -9,10 +10,10 @@ import { commitmentOf, coreInterface, dataset, FUEL, params, type Role, resultHa
 
 const EMT = 10n ** 18n;
 const DAY_S = 86_400;
-/** What a part may cost: a block takes several times as much, and a node no transaction above 16.7 million. */
+/** Limit for one part: a block holds several times as much; nodes refuse transactions above 16.7 million. */
 const MAX_GAS = 5_000_000n;
-/** Acts of one kind that fit into one block of the test chain. */
-const TOGETHER = 50;
+/** Number of acts of one kind that fit into one block of the test chain. */
+const ACTS_PER_BLOCK = 50;
 
 let accounts: ChainAccounts;
 beforeAll(async () => {
@@ -21,11 +22,11 @@ beforeAll(async () => {
 beforeEach(() => accounts.escrow.reset());
 afterAll(() => accounts[Symbol.asyncDispose]());
 
-/** The same act for each of many jobs. */
+/** Calls a method once for each list of arguments, many calls to a transaction. */
 async function forAll(role: Role, method: string, argsOf: readonly unknown[][]) {
   const events = [];
-  for (let i = 0; i < argsOf.length; i += TOGETHER) {
-    const calls = argsOf.slice(i, i + TOGETHER).map((args) => coreInterface.encodeFunctionData(method, args));
+  for (let i = 0; i < argsOf.length; i += ACTS_PER_BLOCK) {
+    const calls = argsOf.slice(i, i + ACTS_PER_BLOCK).map((args) => coreInterface.encodeFunctionData(method, args));
     events.push(...(await accounts.escrow.send(role, 'multicall', calls)).events);
   }
   return events;
@@ -44,12 +45,12 @@ async function jobsInWork(count: number, days: number): Promise<JobId[]> {
   return jobIds;
 }
 
-/** What the transaction may use, which is a fifth more than it should. */
+/** Returns the gas limit of a transaction, which is a fifth above the estimate. */
 async function gasLimitOf(hash: string): Promise<bigint> {
   return (await accounts.chain.provider.getTransaction(hash))?.gasLimit ?? 0n;
 }
 
-/** Pay of as many verified jobs, each with so many workers that a proof has ten hashes. */
+/** Returns claims of `count` verified jobs, each with so many workers that a proof has ten hashes. */
 async function openClaims(count: number): Promise<Claim[]> {
   const worker = accounts.escrow.address.challenger;
   const list = Array.from({ length: 1000 }, (_, index) => ({
@@ -72,7 +73,7 @@ async function openClaims(count: number): Promise<Claim[]> {
   }));
 }
 
-/** The node earns a reward on each of so many days. */
+/** Lets the node earn a reward on each of `days` days. */
 async function earnDaily(days: number): Promise<void> {
   const { escrow } = accounts;
   const { root } = buildPayouts([{ index: 0, worker: escrow.address.node, amountWei: EMT / 2n }]);
@@ -85,7 +86,7 @@ async function earnDaily(days: number): Promise<void> {
 }
 
 describe('cutWithdrawal', () => {
-  test('more claims than one part takes: no part is too large for a block, and each takes out what it collects', async () => {
+  test('more claims than one part takes: every part fits a block and pays what it claims', async () => {
     const { escrow, chain, emethOf } = accounts;
     const { challenger, other, stranger } = escrow.address;
     const claims = await openClaims(80);
@@ -102,7 +103,7 @@ describe('cutWithdrawal', () => {
     expect([await chain.credit(challenger), await chain.credit(stranger)]).toEqual([0n, 0n]);
   });
 
-  test('of what a run left, the parts are the ones it would have sent next', () => {
+  test('after an interrupted run: the parts are the ones it would have sent next', () => {
     const claims = Array.from({ length: 200 }, (_, i) => claimOf(BigInt(i)));
     const sweeps = Array.from({ length: 30 }, (_, i) => ({ jobId: jobIdOf(i), amountWei: 5n }));
     const parts = cutWithdrawal(3n, claims, sweeps);
@@ -115,7 +116,7 @@ describe('cutWithdrawal', () => {
   test.each([
     ['nothing', 0n, []],
     ['credit alone', 3n, [{ amountWei: 3n, collected: { claims: [], sweeps: [] } }]],
-  ])('%s', (_name, creditWei, parts) => {
+  ])('%s: cut into the expected parts', (_name, creditWei, parts) => {
     expect(cutWithdrawal(creditWei, [], [])).toEqual(parts);
   });
 });

@@ -1,3 +1,4 @@
+/** Deployment on a real chain, and its refusal when a node's answers differ from the plan. */
 import { type AddressLike, id, JsonRpcProvider, type TransactionRequest, Wallet } from 'ethers';
 import { deployContracts, planDeployment } from '../../../../src/chain/deploy/deploy';
 import { minedReceipt } from '../../../../src/chain/deploy/deployer';
@@ -11,14 +12,14 @@ const secondVerifier = Address.parse(new Wallet(secondKey).address);
 const options = { holder, admin: holder, verifiers: [verifier, secondVerifier] };
 const WORD = 64;
 
-/** A node that says something untrue of a contract: of its code, or of one view, whose answer has one bit of one word wrong. */
-class LyingProvider extends JsonRpcProvider {
-  lie: { view: string; to: string; word: number; argument?: string } | { codeOf: string } | undefined;
+/** A provider that forges one bit of a contract's code, or of one word that a view returns. */
+class ForgingProvider extends JsonRpcProvider {
+  forgery: { view: string; to: string; word: number; argument?: string } | { codeOf: string } | undefined;
 
   override async call(request: TransactionRequest): Promise<string> {
     const answer = await super.call(request);
-    if (!this.lie || 'codeOf' in this.lie) return answer;
-    const { view, to, word, argument = '' } = this.lie;
+    if (!this.forgery || 'codeOf' in this.forgery) return answer;
+    const { view, to, word, argument = '' } = this.forgery;
     const data = String(request.data);
     const isMeant = data.startsWith(id(view).slice(0, 10)) && data.includes(argument);
     return isMeant && String(request.to).toLowerCase() === to ? flipBit(answer, 1 + WORD * (word + 1)) : answer;
@@ -26,23 +27,23 @@ class LyingProvider extends JsonRpcProvider {
 
   override async getCode(address: AddressLike): Promise<string> {
     const code = await super.getCode(address);
-    const isMeant = this.lie && 'codeOf' in this.lie && this.lie.codeOf === String(address).toLowerCase();
+    const isMeant = this.forgery && 'codeOf' in this.forgery && this.forgery.codeOf === String(address).toLowerCase();
     return isMeant ? flipBit(code, 2) : code;
   }
 }
 
-/** Hex with the lowest bit of one of its digits the other way round, so that true is told as false, too. */
+/** Returns hex with the lowest bit of one digit flipped, which also turns true into false. */
 function flipBit(hex: string, at: number): string {
   const digit = Number.parseInt(hex.charAt(at), 16);
   return `${hex.slice(0, at)}${(digit ^ 1).toString(16)}${hex.slice(at + 1)}`;
 }
 
 let anvil: Anvil;
-let provider: LyingProvider;
+let provider: ForgingProvider;
 let signer: Wallet;
 beforeEach(async () => {
   anvil = await startAnvil();
-  provider = new LyingProvider(anvil.url, 31337, { staticNetwork: true, cacheTimeout: -1 });
+  provider = new ForgingProvider(anvil.url, 31337, { staticNetwork: true, cacheTimeout: -1 });
   provider.pollingInterval = 20;
   signer = new Wallet(deployerKey, provider);
 });
@@ -51,20 +52,20 @@ afterEach(async () => {
   await anvil[Symbol.asyncDispose]();
 });
 
-test('default: the contracts are where the plan said', async () => {
+test('default: the contracts are at the planned addresses', async () => {
   const plan = await planDeployment(signer);
   expect(await deployContracts(signer, options, plan)).toMatchObject(plan.places);
   expect(await provider.getTransactionCount(holder)).toBe(5);
 });
 
-test('a receipt that the node knows a moment late, with no block to follow, is waited for and found', async () => {
+test('receipt known late, with no block after it: waited for and found', async () => {
   const asked = new Map<string, number>();
   const find = provider.getTransactionReceipt.bind(provider);
   provider.getTransactionReceipt = async (hash) => {
     const times = asked.get(hash) ?? 0;
     asked.set(hash, times + 1);
     if (times > 2) return find(hash);
-    // So long that whoever watches for blocks has begun to, after the last one.
+    // Long enough that a watcher of new blocks would only start after the last one.
     await new Promise((resolve) => setTimeout(resolve, 100));
     return null;
   };
@@ -90,21 +91,21 @@ test.each([
   ['RewardPool.token', 'token()', 0, 'rewardPoolContractAddress'],
   ['RewardPool.registry', 'registry()', 0, 'rewardPoolContractAddress'],
   ['RewardPool.cap', 'cap()', 0, 'rewardPoolContractAddress'],
-] as const)('throws chain/deploy-failed where %s is not what it should be', async (step, view, word, contract) => {
+] as const)('%s differs from the plan: throws chain/deploy-failed', async (step, view, word, contract) => {
   const plan = await planDeployment(signer);
-  provider.lie = { view, word, to: plan.places[contract] };
+  provider.forgery = { view, word, to: plan.places[contract] };
   await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
     detail: { code: 'chain/deploy-failed', step },
     message: expect.stringContaining('do not use these contracts'),
   });
 });
 
-test.each([['the first', verifier] as const, ['the last', secondVerifier] as const])(
-  'throws chain/deploy-failed where %s of the verifiers may not judge',
+test.each([['first', verifier] as const, ['last', secondVerifier] as const])(
+  '%s verifier lacks its role: throws chain/deploy-failed',
   async (_, account) => {
     const plan = await planDeployment(signer);
     const to = plan.places.emethContractAddress;
-    provider.lie = { view: 'hasRole(bytes32,address)', to, word: 0, argument: account.slice(2) };
+    provider.forgery = { view: 'hasRole(bytes32,address)', to, word: 0, argument: account.slice(2) };
     await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
       detail: { code: 'chain/deploy-failed', step: `verifier ${account}` },
       message: expect.stringContaining('is false instead of true'),
@@ -117,20 +118,17 @@ test.each([
   ['EmethCore', 'emethContractAddress', 2],
   ['NodeRegistry', 'registryContractAddress', 3],
   ['RewardPool', 'rewardPoolContractAddress', 4],
-] as const)(
-  'throws chain/deploy-failed, and goes no further, where the code of %s is another',
-  async (name, place, sent) => {
-    const plan = await planDeployment(signer);
-    provider.lie = { codeOf: plan.places[place] };
-    await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
-      detail: { code: 'chain/deploy-failed', step: `deploying ${name}` },
-      message: expect.stringContaining('do not use these contracts'),
-    });
-    expect(await provider.getTransactionCount(holder)).toBe(sent);
-  },
-);
+] as const)('other code at %s: throws chain/deploy-failed and stops', async (name, place, sent) => {
+  const plan = await planDeployment(signer);
+  provider.forgery = { codeOf: plan.places[place] };
+  await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
+    detail: { code: 'chain/deploy-failed', step: `deploying ${name}` },
+    message: expect.stringContaining('do not use these contracts'),
+  });
+  expect(await provider.getTransactionCount(holder)).toBe(sent);
+});
 
-test('throws chain/deploy-failed, and goes no further, when the account sends something else in between', async () => {
+test('account sends something else meanwhile: throws chain/deploy-failed and stops', async () => {
   const plan = await planDeployment(signer);
   await minedReceipt(await signer.sendTransaction({ to: verifier, value: 1n }));
   await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({

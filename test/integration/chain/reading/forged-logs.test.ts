@@ -32,9 +32,9 @@ afterAll(async () => {
 const open = (...nodes: ForgingNode[]) => openFor({ answerMs: 500, recoverMs: 50 }, ...nodes);
 
 /**
- * Keeps an unhealthy node unused for longer than reading a few blocks takes: if a node that forges forever were asked
- * again in the middle of every attempt, reading would never end. The long timeout keeps a slow machine from making
- * the node look unhealthy before it forges anything.
+ * Keeps an unhealthy node unused for longer than reading a few blocks takes: if a node that forges forever
+ * were asked again in the middle of every attempt, reading would never end. The long timeout keeps a slow
+ * machine from making the node look unhealthy before it forges anything.
  */
 const PATIENT = { answerMs: 30_000, recoverMs: 15_000 };
 

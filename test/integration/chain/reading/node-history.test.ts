@@ -1,3 +1,4 @@
+/** The jobs a node took, read from providers that limit block ranges or lose logs. */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,18 +12,18 @@ import { type ClientChain, openClientChain } from '../../../support/client-chain
 const node = Address.parse(new Wallet(devKeys[1]).address);
 const WIDEST = 100;
 
-interface Question {
+interface RpcRequest {
   id: number;
   method: string;
   params: { fromBlock: string; toBlock: string }[];
 }
 
-/** A real node behind a provider that answers for logs only in ranges of so many blocks, or of none. */
+/** Opens a proxy of a real node that serves logs only for ranges of up to `widest` blocks; 0 refuses all. */
 async function openProvider(target: string, widest: number) {
   const ranges = { refused: 0, answered: 0 };
   let lostLogs = 0;
   const answer = async (body: string): Promise<string> => {
-    const { id, method, params } = JSON.parse(body) as Question;
+    const { id, method, params } = JSON.parse(body) as RpcRequest;
     const [filter] = params;
     if (method === 'eth_getLogs' && filter?.fromBlock !== undefined) {
       if (Number(filter.toBlock) - Number(filter.fromBlock) + 1 > widest) {
@@ -33,8 +34,8 @@ async function openProvider(target: string, widest: number) {
       ranges.answered += 1;
     }
     const response = await fetch(target, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-    const truth = await response.text();
-    if (method !== 'eth_getLogs' || lostLogs === 0 || truth.includes('"result":[]')) return truth;
+    const served = await response.text();
+    if (method !== 'eth_getLogs' || lostLogs === 0 || served.includes('"result":[]')) return served;
     lostLogs -= 1;
     return JSON.stringify({ jsonrpc: '2.0', id, result: [] });
   };
@@ -48,7 +49,7 @@ async function openProvider(target: string, widest: number) {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     ranges,
-    /** So many answers that should have logs have none. */
+    /** Empties the next `answers` answers that have logs. */
     lose(answers: number) {
       lostLogs = answers;
     },
@@ -87,27 +88,27 @@ afterAll(() => client?.[Symbol.asyncDispose]());
 
 const open = (endpoint: string) => openChain({ endpoint, core: client.core, token: client.token });
 
-test('default: every job the node took, each once, oldest first; none that others took or nobody', async () => {
+test('default: every job the node took, each once, oldest first, and no other', async () => {
   await using chain = await open(client.url);
   expect(await jobsTakenBy(chain, node, 0)).toEqual(jobs);
   expect(await jobsTakenBy(chain, client.requester, 0)).toEqual([]);
 });
 
-test('when the provider refuses wide ranges, asks for narrower ones', async () => {
+test('provider refuses wide ranges: narrower ones are requested', async () => {
   await using provider = await openProvider(client.url, WIDEST);
   await using chain = await open(provider.url);
   expect(await jobsTakenBy(chain, node, 0)).toEqual(jobs);
   expect(provider.ranges.refused).toBeGreaterThan(0);
 });
 
-test('when the provider refuses every range, throws what it said', async () => {
+test('provider refuses every range: throws the provider’s error', async () => {
   await using provider = await openProvider(client.url, 0);
   await using chain = await open(provider.url);
   await expect(jobsTakenBy(chain, node, 0)).rejects.toThrow('query exceeds max block range');
   expect(provider.ranges.answered).toBe(0);
 });
 
-test('when the provider leaves logs out for a while, no job is missed', async () => {
+test('provider omits logs for a while: no job is missed', async () => {
   await using provider = await openProvider(client.url, WIDEST);
   await using chain = await open(provider.url);
   provider.lose(2);
@@ -115,7 +116,7 @@ test('when the provider leaves logs out for a while, no job is missed', async ()
   expect(provider.stillToLose).toBe(0);
 });
 
-test('when it begins later, jobs taken before are left out', async () => {
+test('later first block: jobs taken before it are left out', async () => {
   await using chain = await open(client.url);
   expect(await jobsTakenBy(chain, node, await chain.headBlock())).toEqual(jobs.slice(2));
   expect(await jobsTakenBy(chain, node, (await chain.headBlock()) + 1)).toEqual([]);

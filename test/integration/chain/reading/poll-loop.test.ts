@@ -313,7 +313,7 @@ interface Raw {
   number: string;
 }
 
-/** Opens a follower that rereads a whole ten-block reorganisation, and one whose blocks take longer to become final. */
+/** Opens one follower that rereads a ten-block reorganisation, and one whose blocks become final later. */
 async function openFollowers() {
   await mine(12);
   const deep = new ChainReader(chain).startTentative({ confirmations: 11 });
@@ -333,8 +333,8 @@ async function stopBoth(...readers: ChainReader[]): Promise<void> {
 }
 
 /**
- * Returns transactions for `anvil_reorg`: those of the old blocks from `fork` on, with the last one moved to block
- * `place` of the new ones, or left out.
+ * Returns transactions for `anvil_reorg`: those of the old blocks from `fork` on, with the last one moved to
+ * block `place` of the new ones, or left out.
  */
 async function replay(fork: number, place: number | undefined): Promise<[string, number][]> {
   const head = await chain.headBlock();

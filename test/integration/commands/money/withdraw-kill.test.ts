@@ -102,10 +102,10 @@ const SENDING = 'eth_sendRawTransaction';
 
 describe('killed, and run again: each act is done once, and all that is owed has come out', () => {
   test.each<[string, 'small' | 'large', Hold]>([
-    ['when the first act is signed and stored', 'small', { method: SENDING, nth: 1, isHeard: false }],
-    ['when the first is mined, and nobody knows', 'small', { method: SENDING, nth: 1, isHeard: true }],
-    ['when one part is done, and the next one stored', 'large', { method: SENDING, nth: 2, isHeard: false }],
-    ['when all is mined, the rewards at last', 'small', { method: SENDING, nth: 2, isHeard: true }],
+    ['when the first act is signed and stored', 'small', { method: SENDING, nth: 1, isForwarded: false }],
+    ['when the first is mined, and nobody knows', 'small', { method: SENDING, nth: 1, isForwarded: true }],
+    ['when one part is done, and the next one stored', 'large', { method: SENDING, nth: 2, isForwarded: false }],
+    ['when all is mined, the rewards at last', 'small', { method: SENDING, nth: 2, isForwarded: true }],
   ])('%s', async (_name, size, hold) => {
     const { jobId, ...owed } = jobs[size];
     const [argv, before] = [await newLife(jobId), await standing()];
@@ -117,9 +117,9 @@ describe('killed, and run again: each act is done once, and all that is owed has
     const { jobId, ...owed } = jobs.small;
     const [argv, before] = [await newLife(jobId), await standing()];
     await provider.send('evm_setAutomine', [false]);
-    await killAt(argv, { method: SENDING, nth: 1, isHeard: true });
+    await killAt(argv, { method: SENDING, nth: 1, isForwarded: true });
     // Its second count is of what is mined; the first one was of what the node knows.
-    const reached = held.holdAt({ method: 'eth_getTransactionCount', nth: 2, isHeard: true });
+    const reached = held.holdAt({ method: 'eth_getTransactionCount', nth: 2, isForwarded: true });
     const finished = finish(argv, before);
     const letGo = await Promise.race([reached, finished.then(() => Promise.reject(new Error('It did not look')))]);
     await provider.send('evm_mine', []);

@@ -77,7 +77,7 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
     const [large, small] = [await pay.verify(among(20, 17, 1000n)), await pay.verify(among(2, 1, 10n))];
     await pay.giveReceipts(dataDir(), [large, small]);
     const tokensBefore = await tokens();
-    const reached = held.holdAt({ method: 'eth_estimateGas', nth: 1, isHeard: false });
+    const reached = held.holdAt({ method: 'eth_estimateGas', nth: 1, isForwarded: false });
     const withdrawing = asSlowWorker('withdraw');
     const letGo = await Promise.race([reached, withdrawing.then(() => Promise.reject(new Error('It asked nothing')))]);
     await pay.credit(large, 17);

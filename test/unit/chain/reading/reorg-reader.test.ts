@@ -12,7 +12,7 @@ const block = (number: number): ChainHeader => ({
   logsBloom: '0x',
 });
 
-/** Opens a reader of blocks 0 to `HEAD`; `isUnreadable` decides by block number and read count which reads fail. */
+/** Opens a reader of blocks 0 to `HEAD`; `isUnreadable` decides by number and count which reads fail. */
 function openReader(isUnreadable: (number: number, reading: number) => boolean) {
   let readings = 0;
   const batches: TentativeBatch[] = [];

@@ -1,3 +1,4 @@
+/** The forge tests of the contracts, run once with the sizes and the reach that they must have. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -5,7 +6,7 @@ import { findForge } from '../support/forge';
 
 const root = join(__dirname, '..', '..');
 
-/** Sequences of calls, and calls in each, by the profile of foundry.toml that is asked for. */
+/** Sequences of calls, and calls in each, by the profile of foundry.toml. */
 const sizes: Record<string, readonly [runs: number, depth: number]> = { default: [256, 100], long: [2000, 500] };
 const profile = process.env.FOUNDRY_PROFILE ?? 'default';
 const isLong = profile === 'long';
@@ -13,12 +14,12 @@ const [runs, depth] = sizes[profile] ?? [0, 0];
 
 const FUZZ_RUNS = 5000;
 
-// Compiling all of it anew takes minutes, and so does a long run of one invariant.
+// Compiling everything afresh takes minutes, and so does a long run of one invariant.
 const limit = isLong ? 4 * 3_600_000 : 900_000;
 
 /**
- * How often the crowd has to come where, added up over all sequences: a fifth or less of the least that several seeds gave, so that
- * dice fail no run, and a crowd that loses its way does.
+ * How often all sequences together must reach each state and call: at most a fifth of the least that several seeds gave. So no run
+ * fails by chance, and a campaign that no longer gets anywhere does.
  */
 const leastReach: Record<string, number> = {
   ...{ REQUESTED: 290, PROCESSING: 150, SUBMITTED: 100, VERIFIED: 60, CANCELED: 15, TIMEOUT: 20 },
@@ -30,7 +31,7 @@ const leastReach: Record<string, number> = {
     verify: 25,
     rejectResult: 10,
     challenge: 20,
-    'verdicts with a trick': 15,
+    'forged verdicts': 15,
   },
   ...{ cancel: 15, expire: 10, decline: 5, timeout: 8, accept: 12, finalize: 10, unwind: 5 },
   ...{ payWorkers: 4, claimPay: 25, multicall: 8, sweepUnclaimed: 5 },
@@ -64,19 +65,19 @@ function sumReach(lines: string): Record<string, Record<string, number>> {
   return sums;
 }
 
-/** The project's settings, by which forge may write besides where the tests tell how far they came. */
+/** Settings of the project with one more permission: the tests may write how far they came. */
 function prepareReach(): { config: string; reach: string } {
   const folder = join('.cache', 'forge', 'reach');
   mkdirSync(join(root, folder), { recursive: true });
   const [config, reach] = [join(folder, 'foundry.toml'), join(folder, 'reach.txt')];
-  const may = `\n[[profile.default.fs_permissions]]\naccess = "write"\npath = "${folder}"\n`;
-  writeFileSync(join(root, config), readFileSync(join(root, 'foundry.toml'), 'utf8') + may);
+  const permission = `\n[[profile.default.fs_permissions]]\naccess = "write"\npath = "${folder}"\n`;
+  writeFileSync(join(root, config), readFileSync(join(root, 'foundry.toml'), 'utf8') + permission);
   rmSync(join(root, reach), { force: true });
   return { config, reach };
 }
 
 test(
-  `unit tests, hostile tokens and invariants of the contracts: ${runs} sequences of ${depth} calls, see test/contracts/forge`,
+  `forge, ${runs} sequences of ${depth} calls: unit tests and invariants pass`,
   () => {
     const { config, reach } = prepareReach();
     const { status, stdout, stderr } = spawnSync(findForge(), ['test'], {
@@ -93,7 +94,7 @@ test(
     expect(campaigns.map((found) => found.slice(1)).sort()).toEqual(
       ['invariant_01_to_16', 'invariant_13'].map((name) => [name, `${runs}`, `${runs * depth}`, '0']),
     );
-    // Under the long profile forge refuses the write, though `forge config` has the permission; more calls reach no less.
+    // Under the long profile forge refuses the write although `forge config` shows the permission; more calls reach no less.
     if (isLong) return;
     const reached = sumReach(readFileSync(join(root, reach), 'utf8'));
     const rare = Object.entries(leastOf).flatMap(([campaign, least]) =>

@@ -1,84 +1,83 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IEmethAccounts} from "../../../src/contracts/interfaces/IEmethAccounts.sol";
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
-import {Exits} from "./Exits.sol";
+import {INodeRegistry} from "../../../src/contracts/interfaces/INodeRegistry.sol";
+import {IRewardPool} from "../../../src/contracts/interfaces/IRewardPool.sol";
+import {Ledger} from "./Ledger.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice Counts how often a sequence made each call work and each state come about. `test/contracts/fuzz.test.ts` adds the counts up
-/// over all sequences and asks for a least of each: an invariant says nothing about what never happened.
-abstract contract Reach is Exits {
-    /// @notice `name count` of each call, state and trick, separated by commas.
-    function reach() external view returns (string memory) {
-        return string.concat(_reachOfJobs(), _reachOfMoney(), _reachOfNodes(), _reachOfStates(), _reachOfMore());
-    }
-
-    /// @dev The counts of what only one of the two handlers does.
-    function _reachOfMore() internal view virtual returns (string memory);
-
-    function _reachOfJobs() private view returns (string memory) {
-        string memory first = string.concat(
-            _countOf("request", _core.request.selector),
-            _countOf("process", _core.process.selector),
-            _countOf("submit", _core.submit.selector),
-            _countOf("verify", _core.verify.selector),
-            _countOf("rejectResult", _core.rejectResult.selector),
-            _countOf("challenge", _core.challenge.selector)
-        );
-        string memory ends = string.concat(
-            _countOf("cancel", _core.cancel.selector),
-            _countOf("expire", _core.expire.selector),
-            _countOf("decline", _core.decline.selector),
-            _countOf("timeout", _core.timeout.selector),
-            _countOf("accept", _core.accept.selector),
-            _countOf("finalize", _core.finalize.selector),
-            _countOf("unwind", _core.unwind.selector)
-        );
-        string memory pay = string.concat(
-            _countOf("payWorkers", _core.payWorkers.selector),
-            _countOf("claimPay", _core.claimPay.selector),
-            _countOf("multicall", _core.multicall.selector),
-            _countOf("sweepUnclaimed", _core.sweepUnclaimed.selector),
-            _countOf("verdicts with a trick", "verdicts with a trick")
-        );
-        return string.concat(first, ends, pay);
-    }
-
-    function _reachOfMoney() private view returns (string memory) {
-        return string.concat(
-            _countOf("deposit", _core.deposit.selector),
-            _countOf("withdraw", _core.withdraw.selector),
-            _countOf("withdrawWithSig", _core.withdrawWithSig.selector),
-            _countOf("burn", _core.burn.selector),
-            _countOf("setTerms", _core.setTerms.selector),
-            _countOf("setPaused", _core.setPaused.selector),
-            _countOf("setRegistry", _core.setRegistry.selector),
-            _countOf("revokeRole", _core.revokeRole.selector)
-        );
-    }
-
-    function _reachOfNodes() private view returns (string memory) {
-        return string.concat(
-            _countOf("register", _registry.register.selector),
-            _countOf("deactivate", _registry.deactivate.selector),
-            _countOf("reactivate", _registry.reactivate.selector),
-            _countOf("withdrawStake", _registry.withdrawStake.selector),
-            _countOf("addStake", _registry.addStake.selector),
-            _countOf("proposePayout", _registry.proposePayout.selector),
-            _countOf("confirmPayout", _registry.confirmPayout.selector),
-            _countOf("takeOrganisation", _registry.takeOrganisation.selector)
-        );
-    }
-
-    function _reachOfStates() private view returns (string memory all) {
-        string[11] memory names = [
+/// @notice How often a sequence made each call succeed and each state come about. `test/contracts/fuzz.test.ts` adds the counts up over
+/// all sequences and asks for a least of each, because an invariant says nothing about what never happened.
+library Reach {
+    /// @notice `name count` of each call, state and special case, separated by commas.
+    function describe(Ledger ledger) internal view returns (string memory all) {
+        string[11] memory states = [
             "NONE", "REQUESTED", "PROCESSING", "SUBMITTED", "VERIFIED", "CANCELED", "TIMEOUT", "FAILED", "DECLINED", "DISPUTED",
             "UNVERIFIED"
         ];
-        for (uint256 i = 1; i < names.length; ++i) all = string.concat(all, _countOf(names[i], bytes32(i)));
+        for (uint256 i = 1; i < states.length; ++i) all = _add(all, ledger, states[i], bytes32(i));
+        all = _jobs(all, ledger);
+        all = _ends(all, ledger);
+        all = _money(all, ledger);
+        all = _nodes(all, ledger);
+        all = _rest(all, ledger);
     }
 
-    function _countOf(string memory name, bytes32 what) internal view returns (string memory) {
-        return string.concat(name, " ", vm.toString(_reached[what]), ",");
+    function _jobs(string memory all, Ledger ledger) private view returns (string memory) {
+        all = _add(all, ledger, "request", IEmethCore.request.selector);
+        all = _add(all, ledger, "requestWithPermit", IEmethCore.requestWithPermit.selector);
+        all = _add(all, ledger, "process", IEmethCore.process.selector);
+        all = _add(all, ledger, "submit", IEmethCore.submit.selector);
+        all = _add(all, ledger, "verify", IEmethCore.verify.selector);
+        all = _add(all, ledger, "rejectResult", IEmethCore.rejectResult.selector);
+        all = _add(all, ledger, "challenge", IEmethCore.challenge.selector);
+        return _add(all, ledger, "forged verdicts", "forged verdicts");
+    }
+
+    function _ends(string memory all, Ledger ledger) private view returns (string memory) {
+        all = _add(all, ledger, "cancel", IEmethCore.cancel.selector);
+        all = _add(all, ledger, "expire", IEmethCore.expire.selector);
+        all = _add(all, ledger, "decline", IEmethCore.decline.selector);
+        all = _add(all, ledger, "timeout", IEmethCore.timeout.selector);
+        all = _add(all, ledger, "accept", IEmethCore.accept.selector);
+        all = _add(all, ledger, "finalize", IEmethCore.finalize.selector);
+        all = _add(all, ledger, "unwind", IEmethCore.unwind.selector);
+        return _add(all, ledger, "sweepUnclaimed", IEmethCore.sweepUnclaimed.selector);
+    }
+
+    function _money(string memory all, Ledger ledger) private view returns (string memory) {
+        all = _add(all, ledger, "deposit", IEmethAccounts.deposit.selector);
+        all = _add(all, ledger, "withdraw", IEmethAccounts.withdraw.selector);
+        all = _add(all, ledger, "withdrawWithSig", IEmethAccounts.withdrawWithSig.selector);
+        all = _add(all, ledger, "burn", IEmethAccounts.burn.selector);
+        all = _add(all, ledger, "payWorkers", IEmethCore.payWorkers.selector);
+        all = _add(all, ledger, "claimPay", IEmethCore.claimPay.selector);
+        all = _add(all, ledger, "multicall", bytes4(keccak256("multicall(bytes[])")));
+        return _add(all, ledger, "claimSlots", IRewardPool.claimSlots.selector);
+    }
+
+    function _nodes(string memory all, Ledger ledger) private view returns (string memory) {
+        all = _add(all, ledger, "register", INodeRegistry.register.selector);
+        all = _add(all, ledger, "deactivate", INodeRegistry.deactivate.selector);
+        all = _add(all, ledger, "reactivate", INodeRegistry.reactivate.selector);
+        all = _add(all, ledger, "withdrawStake", INodeRegistry.withdrawStake.selector);
+        all = _add(all, ledger, "addStake", INodeRegistry.addStake.selector);
+        all = _add(all, ledger, "proposePayout", INodeRegistry.proposePayout.selector);
+        all = _add(all, ledger, "confirmPayout", INodeRegistry.confirmPayout.selector);
+        return _add(all, ledger, "takeOrganisation", INodeRegistry.takeOrganisation.selector);
+    }
+
+    function _rest(string memory all, Ledger ledger) private view returns (string memory) {
+        all = _add(all, ledger, "setTerms", IEmethCore.setTerms.selector);
+        all = _add(all, ledger, "setPaused", IEmethCore.setPaused.selector);
+        all = _add(all, ledger, "setRegistry", IEmethAccounts.setRegistry.selector);
+        all = _add(all, ledger, "revokeRole", bytes4(keccak256("revokeRole(bytes32,address)")));
+        return _add(all, ledger, "calls from within a transfer", "calls from within a transfer");
+    }
+
+    function _add(string memory all, Ledger ledger, string memory name, bytes32 what) private view returns (string memory) {
+        return string.concat(all, name, " ", vm.toString(ledger.reached(what)), ",");
     }
 }

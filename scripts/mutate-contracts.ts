@@ -1,18 +1,17 @@
 /**
- * Shows that the contracts' tests bite: makes one small mistake after another and looks which test notices.
+ * Shows that the contracts' tests notice mistakes: makes one small mistake after another and records which test fails.
  *
  *     npx ts-node scripts/mutate-contracts.ts [--by unit|invariants] [--only PATTERN] [--jobs N] [--list] [--json] [--resume]
  *
- * Unit tests and invariants are tried apart, each as if the other were not there; `--by` tries one of them. Writes docs/mutations.md
- * once both have tried all they have to. Exits 1 when fewer than 95 % are noticed, or the list itself is wrong.
- * `--resume` goes on with a run that was stopped, with the tests as they were when it began.
+ * Unit tests and invariants are tried separately; `--by` tries one of them. Writes docs/mutations.md once both have tried every
+ * mutation they must. Exits 1 when fewer than 95 % are noticed, or the list itself is wrong. `--resume` continues a run that was
+ * stopped, with the tests as they were when it began.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { mutations } from '../test/contracts/mutations/all';
-import { applyMutation, type Mutation } from '../test/contracts/mutations/mutation';
+import { applyMutation, type Mutation, mutations } from '../test/contracts/mutations/mutation';
 import { renderReport, renderTable } from '../test/contracts/mutations/report';
 import { gate, isComplete, isFor, keyOf, phases, type Result, summarise } from '../test/contracts/mutations/score';
 import { copyProject, type Phase, resetCopy, runForge, startCompiler } from '../test/contracts/mutations/workshop';
@@ -20,7 +19,7 @@ import { copyProject, type Phase, resetCopy, runForge, startCompiler } from '../
 const scratch = join(tmpdir(), 'emeth-mutants');
 const baseOf = (phase: Phase) => join(scratch, `base-${phase}`);
 const resultsFile = join(scratch, 'results.jsonl');
-const say = (line: string) => process.stderr.write(`${line}\n`);
+const log = (line: string) => process.stderr.write(`${line}\n`);
 
 interface Trial {
   mutation: Mutation;
@@ -29,16 +28,16 @@ interface Trial {
 
 const trialKey = ({ phase, mutation }: Trial): string => `${phase} ${mutation.name}`;
 
-/** The tests must pass before any mistake is made; this also compiles all that no mutation touches. */
+/** Runs the tests without a mutation: they must pass, and everything that no mutation touches is then compiled. */
 async function prepareBase(phase: Phase, socket: string): Promise<void> {
   const base = baseOf(phase);
   copyProject(base, socket, phase);
-  const verdict = await runForge(base, phase);
-  if (verdict.kind !== 'ran' || verdict.failed.length > 0) {
-    const reason = verdict.kind === 'broken' ? verdict.output.slice(-3000) : JSON.stringify(verdict);
-    throw new Error(`The tests fail without any mutation; mend them first (${base}).\n${reason}`);
+  const outcome = await runForge(base, phase);
+  if (outcome.kind !== 'ran' || outcome.failed.length > 0) {
+    const reason = outcome.kind === 'broken' ? outcome.output.slice(-3000) : JSON.stringify(outcome);
+    throw new Error(`The tests fail without any mutation; fix them first (${base}).\n${reason}`);
   }
-  say(`${verdict.passed} tests pass without a mutation (${phase})`);
+  log(`${outcome.passed} tests pass without a mutation (${phase})`);
 }
 
 async function tryMutation(mutation: Mutation, phase: Phase, dir: string): Promise<Result> {
@@ -46,16 +45,16 @@ async function tryMutation(mutation: Mutation, phase: Phase, dir: string): Promi
   const base = baseOf(phase);
   resetCopy(dir, base);
   writeFileSync(join(dir, path), applyMutation(mutation, readFileSync(join(base, path), 'utf8')));
-  const verdict = await runForge(dir, phase);
-  if (verdict.kind === 'endless') return { mutation, phase, outcome: 'killed', by: ['(forge does not end)'] };
-  if (verdict.kind === 'broken') {
-    say(verdict.output.slice(0, 1500));
+  const outcome = await runForge(dir, phase);
+  if (outcome.kind === 'endless') return { mutation, phase, outcome: 'killed', by: ['(forge does not end)'] };
+  if (outcome.kind === 'broken') {
+    log(outcome.output.slice(0, 1500));
     return { mutation, phase, outcome: 'invalid', by: [] };
   }
-  return { mutation, phase, outcome: verdict.failed.length > 0 ? 'killed' : 'survived', by: verdict.failed };
+  return { mutation, phase, outcome: outcome.failed.length > 0 ? 'killed' : 'survived', by: outcome.failed };
 }
 
-/** All results there are, of mutations that are still the same. */
+/** Returns all results so far of mutations that have not changed since. */
 function readResults(): Result[] {
   if (!existsSync(resultsFile)) return [];
   const current = new Map(mutations.map((mutation) => [keyOf(mutation), mutation]));
@@ -70,7 +69,7 @@ function readResults(): Result[] {
   return [...found.values()].sort((a, b) => (order.get(a.mutation.name) ?? 0) - (order.get(b.mutation.name) ?? 0));
 }
 
-/** Begins anew: what was found before of these is gone, all else stays. */
+/** Drops the earlier results of these trials, and no others, and prepares the copies. */
 async function begin(trials: readonly Trial[], chosen: readonly Phase[], socket: string): Promise<void> {
   const again = new Set(trials.map(trialKey));
   const kept = readResults().filter((result) => !again.has(trialKey(result)));
@@ -93,7 +92,7 @@ async function tryAll(trials: readonly Trial[], jobs: number): Promise<void> {
     tried += 1;
     const left = Math.ceil((((Date.now() - start) / tried) * (total - tried)) / 60_000);
     const by = result.by[0] ? ` by ${result.by[0]}` : '';
-    say(`[${tried}/${total}, about ${left} min left] ${result.outcome.padEnd(8)} ${result.mutation.name}${by}`);
+    log(`[${tried}/${total}, about ${left} min left] ${result.outcome.padEnd(8)} ${result.mutation.name}${by}`);
   };
   const work = async (_: unknown, i: number) => {
     for (let next = waiting.shift(); next; next = waiting.shift())
@@ -102,8 +101,8 @@ async function tryAll(trials: readonly Trial[], jobs: number): Promise<void> {
   await Promise.all(Array.from({ length: jobs }, work));
 }
 
-/** What came out, on the terminal and, once there is all of it, as the page. */
-function tell(trials: readonly Trial[], isJson: boolean): void {
+/** Prints the results and, once they are complete, writes the page. */
+function report(trials: readonly Trial[], isJson: boolean): void {
   const results = readResults();
   const wanted = new Set(trials.map(trialKey));
   const asked = results.filter((result) => wanted.has(trialKey(result)));
@@ -128,7 +127,7 @@ async function main(): Promise<void> {
   });
   const pattern = new RegExp(values.only ?? '', 'i');
   const chosen = phases.filter((phase) => values.by === undefined || values.by === phase);
-  if (chosen.length === 0) throw new Error(`Nothing is called ${values.by}; --by takes unit or invariants.`);
+  if (chosen.length === 0) throw new Error(`There is no phase ${values.by}; --by takes unit or invariants.`);
   const trials = chosen.flatMap((phase) =>
     mutations
       .filter((mutation) => pattern.test(mutation.name) && isFor(phase, mutation))
@@ -143,7 +142,7 @@ async function main(): Promise<void> {
   try {
     if (!values.resume || !chosen.every((phase) => existsSync(baseOf(phase)))) await begin(trials, chosen, socket);
     await tryAll(trials, Number(values.jobs));
-    tell(trials, values.json ?? false);
+    report(trials, values.json ?? false);
   } finally {
     compiler.kill();
   }

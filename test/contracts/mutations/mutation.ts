@@ -1,40 +1,64 @@
+/** The mutations of the contracts, read from `data/`: one file for each contract, checked when it is loaded. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { z } from 'zod';
+import { type Reason, reasons } from './reasons';
+
+/** Source text; an array is text of several lines. */
+const Source = z.union([z.string(), z.array(z.string()).min(2)]).transform((text) => [text].flat().join('\n'));
+
+const Sentence = z.string().min(1);
+
+const Change = z.strictObject({
+  /** What goes wrong; unique in its contract. */
+  name: Sentence,
+  /** Occurs exactly once in the contract. */
+  find: Source,
+  replace: Source,
+  /** The damage, and to whom, if no test noticed it. */
+  why: Sentence,
+  /** Why no test can tell it from the original. Such a mutation is tried and shown, and not counted. */
+  equivalent: Sentence.optional(),
+  /** No unit test covers it, so the invariants have to notice it, drawn or not. */
+  leftToInvariants: z.literal(true).optional(),
+  /** Why it is accepted that no test notices it, though one could. */
+  unnoticed: Sentence.optional(),
+  /** Why the invariants alone do not notice it. */
+  missedByInvariants: z.enum(Object.keys(reasons) as [Reason, ...Reason[]]).optional(),
+});
+
 /** One small mistake that somebody could make in a contract. The tests are good if none of these goes unnoticed. */
-export interface Mutation {
+export interface Mutation extends z.infer<typeof Change> {
   /** `<Contract>/<what goes wrong>`, unique. */
   name: string;
   /** Below src/contracts. */
   file: string;
-  /** Occurs exactly once in the file. */
-  find: string;
-  replace: string;
-  /** What would happen to whom, if it went unnoticed. */
-  why: string;
-  /** Why no test can tell it from the original. Such a mutation is tried and shown, and not counted. */
-  equivalent?: string | undefined;
-  /** No unit test says it, so it is left to the invariants, drawn or not. */
-  leftToInvariants?: true | undefined;
-  /** Why it is left that no test notices it, though one could. */
-  unnoticed?: string | undefined;
 }
 
-type Change = Omit<Mutation, 'name' | 'file'>;
+/**
+ * Returns the mutations of one file of `data/`, in their order.
+ * @throws ZodError when the file is not a list of mutations.
+ */
+export function parseMutations(contract: string, text: string): Mutation[] {
+  const changes = z.array(Change).min(1).parse(JSON.parse(text));
+  return changes.map((change) => ({ ...change, name: `${contract}/${change.name}`, file: `${contract}.sol` }));
+}
 
-/** The mutations of one contract, by what goes wrong. */
-export const mutationsOf = (contract: string, changes: Record<string, Change>): Mutation[] =>
-  Object.entries(changes).map(([name, change]) => ({
-    name: `${contract}/${name}`,
-    file: `${contract}.sol`,
-    ...change,
-  }));
+const dataDir = join(__dirname, 'data');
+
+/** All of them, by contract. */
+export const mutations: readonly Mutation[] = readdirSync(dataDir)
+  .sort()
+  .flatMap((file) => parseMutations(basename(file, '.json'), readFileSync(join(dataDir, file), 'utf8')));
 
 /**
- * The mutated source.
+ * Returns the mutated source.
  * @throws Error when what the mutation changes is not there exactly once, or nothing changes.
  */
 export function applyMutation({ name, file, find, replace }: Mutation, source: string): string {
   const parts = source.split(find);
   if (parts.length !== 2) {
-    throw new Error(`${name}: what it changes occurs ${parts.length - 1} times in ${file}; it has to occur once.`);
+    throw new Error(`${name}: its text occurs ${parts.length - 1} times in ${file}; it must occur once.`);
   }
   if (find === replace) throw new Error(`${name}: it changes nothing in ${file}.`);
   return parts.join(replace);

@@ -1,11 +1,11 @@
-/** What came out of a run, as a table on the terminal and as docs/mutations.md. */
+/** The results of a run, as a table on the terminal and as docs/mutations.md. */
 import Table from 'cli-table3';
 import type { Mutation } from './mutation';
+import { type Reason, reasons } from './reasons';
 import { gate, invariantFiles, phases, type Result, type Summary, summarise } from './score';
-import { type Reason, reasons, unseen } from './unseen';
 import { sequences } from './workshop';
 
-/** Of several tests the one that is about the function that the mutation names first, else one that says more than that nothing works. */
+/** Returns the test that is closest to the mutation: one of the function it names first, else any but a failed set-up. */
 function killerOf({ mutation, by }: Result): string {
   const subject = mutation.name.split('/')[1]?.split(' ')[0] ?? '';
   return by.find((test) => test.includes(`_${subject}_`)) ?? by.find((test) => !test.endsWith('.setUp')) ?? by[0] ?? '';
@@ -33,19 +33,19 @@ function fileRows(file: string, results: readonly Result[]): string {
   return rows.length === 0 ? '' : `\n### ${file}\n\n| mutation | noticed by |\n| --- | --- |\n${rows.join('\n')}\n`;
 }
 
-const listOf = (mutations: readonly Mutation[], say: (mutation: Mutation) => string | undefined) =>
-  mutations.map((mutation) => `- ${mutation.name}: ${say(mutation)}\n`).join('') || 'None.\n';
+const listOf = (mutations: readonly Mutation[], textOf: (mutation: Mutation) => string | undefined) =>
+  mutations.map((mutation) => `- ${mutation.name}: ${textOf(mutation)}\n`).join('') || 'None.\n';
 
 function missedBy(reason: Reason, survivors: readonly Mutation[]): string {
-  const missed = survivors.filter(({ name }) => unseen[name] === reason);
+  const missed = survivors.filter(({ missedByInvariants }) => missedByInvariants === reason);
   if (missed.length === 0) return '';
   return `\n### ${reason}: ${missed.length}\n\n${reasons[reason]}\n\n${listOf(missed, ({ why }) => why)}`;
 }
 
-/** What the invariants notice with no other test beside them. */
+/** The chapter about the invariants, run without any other test. */
 function renderInvariants(results: readonly Result[]): string {
   const summary = summarise(results);
-  const unexplained = summary.survivors.filter(({ name }) => unseen[name] === undefined);
+  const unexplained = summary.survivors.filter(({ missedByInvariants }) => missedByInvariants === undefined);
   const kinds = (Object.keys(reasons) as Reason[]).map((reason) => missedBy(reason, summary.survivors));
   const leftTo = summary.all
     .filter((mutation) => mutation.leftToInvariants)
@@ -54,18 +54,17 @@ function renderInvariants(results: readonly Result[]): string {
   const files = invariantFiles.map((file) => `\`${file}\``).join(', ');
   return `## What the invariants alone notice
 
-The two campaigns of \`test/contracts/forge/Invariants.t.sol\`, each ${sequences} sequences of 100 calls, with the same dice for every
-mutation and no other test beside them. They are tried on the files that keep jobs and their money (${files}), and there on the
-mutations whose name hashes to a multiple of three: so nobody chooses which, and all of them would take hours. Besides, on those that
-no unit test says anything about (${leftTo || 'none'}). Where the crowd missed
-money at the wrong account, a state or a second claim, it was taught to come there, so it has been fitted to these; on others it
-may miss more.
+The two campaigns of \`test/contracts/forge/Invariants.t.sol\` run without any other test, each with ${sequences} sequences of 100 calls and the
+same seed for every mutation. They are tried on the files that hold jobs and their money (${files}),
+and there on the mutations whose name hashes to a multiple of three, so that nobody chooses which: all of them would take hours. They are
+also tried on those that no unit test covers (${leftTo || 'none'}). Where the crowd missed money at the wrong account,
+a state or a second claim, it was extended until it reached that, so it is fitted to these mutations and may miss more of others.
 
 ${scoreLine(summary)}. What they miss, by the reason:
 ${kinds.join('')}${unexplained.length === 0 ? '' : `\n### Not explained\n\n${listOf(unexplained, ({ why }) => why)}`}`;
 }
 
-/** docs/mutations.md. @throws Error when a mutation that nothing notices has no reason. */
+/** Returns the text of docs/mutations.md. */
 export function renderReport(results: readonly Result[]): string {
   const [unit, invariants] = phases.map((phase) => results.filter((result) => result.phase === phase)) as [
     Result[],
@@ -76,13 +75,13 @@ export function renderReport(results: readonly Result[]): string {
   const killed = [...unit, ...invariants.filter(({ mutation }) => !wasNoticed(unit, mutation))];
   return `# Do the contracts' tests bite?
 
-\`npx ts-node scripts/mutate-contracts.ts\` makes one small mistake after another in a copy of the contracts and runs forge's tests over
-it: the unit tests, and apart from them the invariants. It writes this page; \`test/contracts/mutations/\` has the mistakes, each with what it
-would do to whom.
+\`npm run mutate:contracts\` makes one small mistake after another in a copy of the contracts and runs forge's tests on it: first the
+unit tests alone, then the invariants alone. It writes this page. The mistakes are listed in \`test/contracts/mutations/data/\`, each with the
+damage it would do.
 
 - Unit tests and invariants: ${scoreLine(summary)}. Gate: ${percent(gate)}.
 - Unit tests alone: ${scoreLine(summarise(unit))}.
-- Invariants alone, where they have to: ${scoreLine(summarise(invariants))}.
+- Invariants alone, on the drawn mutations: ${scoreLine(summarise(invariants))}.
 
 ## Not noticed by any
 
@@ -95,7 +94,7 @@ ${listOf(summary.equivalents, ({ equivalent }) => equivalent)}
 ${renderInvariants(invariants)}
 ## Noticed, and by which test
 
-Often by more than one; the table names the one that is closest.
+Often by several tests; the table names the closest one.
 ${files.map((file) => fileRows(file, killed)).join('')}`;
 }
 

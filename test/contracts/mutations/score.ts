@@ -1,13 +1,12 @@
-/** What mutations came to: by the unit tests, by the invariants, and by both. */
+/** The scores of the unit tests, of the invariants, and of both together. */
 import { createHash } from 'node:crypto';
-import { mutations } from './all';
-import type { Mutation } from './mutation';
+import { type Mutation, mutations } from './mutation';
 import type { Phase } from './workshop';
 
 export interface Result {
   mutation: Mutation;
   phase: Phase;
-  /** `invalid` does not compile: such a mutation has to be written anew. */
+  /** `invalid`: it does not compile and must be rewritten. */
   outcome: 'killed' | 'survived' | 'invalid';
   /** The tests that failed. */
   by: string[];
@@ -21,16 +20,16 @@ export interface Summary {
   all: Mutation[];
   survivors: Mutation[];
   equivalents: Mutation[];
-  /** What is wrong with the list itself. */
+  /** Mistakes in the list itself. */
   wrong: string[];
 }
 
 export const phases: readonly Phase[] = ['unit', 'invariants'];
 
-/** Least part of the mutations that the tests have to notice. */
+/** The least share of the mutations that the tests must notice. */
 export const gate = 0.95;
 
-/** The invariants are about a job's states and its money, from the request to the last withdrawal: these files keep them. */
+/** The files that hold a job's states and its money, from the request to the last withdrawal: the subject of the invariants. */
 export const invariantFiles: readonly string[] = [
   'EmethCore.sol',
   'JobBook.sol',
@@ -43,23 +42,23 @@ export const invariantFiles: readonly string[] = [
   'ExactTransfer.sol',
 ];
 
-/** All of them would take hours. Whose name hashes to a multiple of three is tried: nobody chooses, and no other mutation changes it. */
+/** All of them would take hours. A name's hash decides, so nobody chooses, and adding a mutation changes no other's turn. */
 const isDrawn = (name: string) => (createHash('sha256').update(name).digest()[0] ?? 0) % 3 === 0;
 
-/** Whether a phase has to try a mutation. */
+/** Whether a phase must try a mutation. */
 export const isFor = (phase: Phase, { file, name, leftToInvariants }: Mutation): boolean =>
   phase === 'unit' || leftToInvariants === true || (invariantFiles.includes(file) && isDrawn(name));
 
 /** Two mutations with one key make the same mistake. */
 export const keyOf = ({ file, find, replace }: Mutation): string => JSON.stringify([file, find, replace]);
 
-/** Whether both phases have tried all they have to. */
+/** Whether both phases have tried every mutation they must. */
 export function isComplete(results: readonly Result[]): boolean {
   const known = new Set(results.map(({ phase, mutation }) => `${phase} ${mutation.name}`));
   return phases.every((phase) => mutations.every((each) => !isFor(phase, each) || known.has(`${phase} ${each.name}`)));
 }
 
-/** A mutation is noticed when any of the results says so. */
+/** A mutation counts as noticed when any of the results says so. */
 export function summarise(results: readonly Result[]): Summary {
   const all = [...new Set(results.map(({ mutation }) => mutation))];
   const noticed = new Set(results.filter(({ outcome }) => outcome === 'killed').map(({ mutation }) => mutation));

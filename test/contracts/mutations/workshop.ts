@@ -1,4 +1,4 @@
-/** Scratch copies of what forge needs of the project, and forge in them. */
+/** Scratch copies of the parts of the project that forge needs, and runs of forge in them. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { appendFileSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -9,15 +9,18 @@ const root = join(__dirname, '..', '..', '..');
 const copied = ['src/contracts', 'test/contracts/forge', 'foundry.toml'];
 const timeoutMs = 240_000;
 
-/** Sequences of a hundred calls in which the invariants have to notice a mutation; a fifth of what every test run makes. */
+/** Sequences of a hundred calls in which the invariants must notice a mutation; a fifth of those of every test run. */
 export const sequences = 48;
 
 const invariants = 'test/contracts/forge/Invariants.t.sol';
 
-/** `unit`: all tests that say what to call; `invariants`: the two campaigns of calls that forge chooses. */
+/** `unit`: all tests with written calls; `invariants`: the two campaigns whose calls forge chooses. */
 export type Phase = 'unit' | 'invariants';
 
-/** Half the time of the project's own settings: the code need not be small, only right. Linting would take a second of each mutation. */
+/**
+ * Compiles in half the time of the project's own settings: the code need not be small, only right. Linting would take a second for
+ * each mutation.
+ */
 const settings = `
 [profile.default.optimizer_details]
 yul = true
@@ -36,7 +39,7 @@ optimizerSteps = "u"
 lint_on_build = false
 `;
 
-/** Instead of \`scripts/solc.cjs\`: asks the compiler that runs already. */
+/** Replaces `scripts/solc.cjs`: asks the compiler that is already running. */
 const client = (socket: string) => `#!/usr/bin/env node
 const socket = require('node:net').connect(${JSON.stringify(socket)});
 socket.pipe(process.stdout);
@@ -44,7 +47,7 @@ if (process.argv.includes('--version')) socket.end();
 else process.stdin.pipe(socket);
 `;
 
-/** The same dice for every run, and few of them: a mutation that only thousands of throws find wants a test of its own. */
+/** The same seed for every run, and few runs: a mutation that only thousands of runs find needs a test of its own. */
 const environment = {
   ...process.env,
   FOUNDRY_FUZZ_SEED: '0x1',
@@ -54,13 +57,13 @@ const environment = {
   FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT: '0',
 };
 
-/** What a run of forge says: the failed tests as `Contract.test`, sorted, or why there is none. */
-export type Verdict =
+/** The outcome of a run of forge: the failed tests as `Contract.test`, sorted, or why there is none. */
+export type ForgeOutcome =
   | { kind: 'ran'; passed: number; failed: string[] }
   | { kind: 'endless' }
   | { kind: 'broken'; output: string };
 
-/** Starts the compiler; it ends when this process does, or by `kill`. */
+/** Starts the compiler. It ends with this process, or by `kill`. */
 export async function startCompiler(socket: string): Promise<ChildProcess> {
   rmSync(socket, { force: true });
   const server = spawn(process.execPath, [join(__dirname, 'solc-server.cjs'), socket], {
@@ -71,7 +74,7 @@ export async function startCompiler(socket: string): Promise<ChildProcess> {
   return server;
 }
 
-/** A copy of the working tree's contracts and the phase's tests, as they are now. What a phase does not run need not be compiled for it. */
+/** Copies the contracts and the phase's tests from the working tree. Tests that a phase does not run need not be compiled for it. */
 export function copyProject(dir: string, socket: string, phase: Phase): void {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(join(dir, 'scripts'), { recursive: true });
@@ -83,7 +86,7 @@ export function copyProject(dir: string, socket: string, phase: Phase): void {
   writeFileSync(join(dir, 'scripts', 'solc.cjs'), client(socket), { mode: 0o755 });
 }
 
-/** Makes `dir` what `base` is, with what forge compiled there, so that it compiles only what a mutation changes. */
+/** Makes `dir` a copy of `base` with everything forge compiled there, so that only the mutated files are compiled again. */
 export function resetCopy(dir: string, base: string): void {
   rmSync(dir, { recursive: true, force: true });
   cpSync(base, dir, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });
@@ -106,8 +109,8 @@ function readReport(output: string): { passed: number; failed: string[] } | unde
   return { passed: tests.length - failed.length, failed: failed.sort() };
 }
 
-/** Runs the tests of a phase in its copy. Of the invariants the first that fails is enough. */
-export async function runForge(dir: string, phase: Phase): Promise<Verdict> {
+/** Runs the tests of a phase in its copy. The invariants stop at the first failure. */
+export async function runForge(dir: string, phase: Phase): Promise<ForgeOutcome> {
   const choice = phase === 'unit' ? '--no-match-path' : '--match-path';
   const more = phase === 'unit' ? [] : ['--fail-fast'];
   const forge = spawn(findForge(), ['test', '--json', choice, invariants, ...more], {

@@ -1,6 +1,5 @@
 /** How the worker performs the effects of its state machine, with fake children and a fake link. */
 import { BlobStore } from '../../../src/blobs/blob-store';
-import { systemClock } from '../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
 import type { PullOptions } from '../../../src/link/ports';
 import type { WorkerMessageIn } from '../../../src/protocol/link';
@@ -8,6 +7,7 @@ import { openWorker, type WorkerOptions } from '../../../src/worker/worker';
 import { FakeTrainer, type Fate } from '../../support/fake-trainer';
 import { until } from '../../support/link-pair';
 import { openScratch } from '../../support/scratch';
+import { SteppedClock, settled } from '../../support/stepped-clock';
 import { grant, masterAddress, openJob } from '../../support/worker-messages';
 
 const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
@@ -19,7 +19,7 @@ async function openFakeWorker(
     timeout?: Partial<WorkerOptions['timeout']>;
     isMasterSilent?: boolean;
     /** Runs while a blob is being fetched. */
-    duringPull?: (child: FakeTrainer | undefined) => Promise<void>;
+    duringPull?: (child: FakeTrainer | undefined, clock: SteppedClock) => Promise<void>;
     /** Called for every child when it is started; the first has number 1. */
     onChild?: (child: FakeTrainer, number: number) => void;
     logger?: Logger;
@@ -31,6 +31,7 @@ async function openFakeWorker(
   const pulls: string[] = [];
   const children: FakeTrainer[] = [];
   const link = { isUp: true };
+  const clock = new SteppedClock();
   const worker = await openWorker(
     {
       dataDir: scratch.path,
@@ -45,8 +46,8 @@ async function openFakeWorker(
       send: (message) => link.isUp && sent.push(message) > 0,
       async pull(blob, { signal }: PullOptions) {
         pulls.push(blob.sha256);
-        await duringPull?.(children.at(-1));
-        if (isMasterSilent) await systemClock.sleep(60_000, signal);
+        await duringPull?.(children.at(-1), clock);
+        if (isMasterSilent) await clock.sleep(3_600_000, signal);
       },
       receipts: { keep: () => undefined },
       openChild(spec) {
@@ -55,11 +56,18 @@ async function openFakeWorker(
         onChild?.(child, children.length);
         return child;
       },
-      clock: systemClock,
+      clock,
       logger,
     },
   );
-  const received = (type: WorkerMessageIn['type']) => until(() => sent.find((message) => message.type === type));
+  const find = (type: WorkerMessageIn['type']) => () => sent.find((message) => message.type === type);
+  const received = (type: WorkerMessageIn['type']) => until(find(type));
+  /** Moves the clock on, whenever nothing else can run, until the probe returns a value; returns the time it took. */
+  const elapse = async (probe: () => unknown): Promise<number> => {
+    const startMs = clock.now();
+    for (await settled(); !probe(); await settled()) if (!clock.step()) throw new Error('Nothing waits for the clock.');
+    return clock.now() - startMs;
+  };
   worker.onWelcome({ address: masterAddress, session: '' });
   worker.onMessage(openJob());
   await received('job.ready');
@@ -69,7 +77,9 @@ async function openFakeWorker(
     sent,
     pulls,
     children,
+    find,
     received,
+    elapse,
     scratch,
     async [Symbol.asyncDispose]() {
       await worker[Symbol.asyncDispose]();
@@ -99,6 +109,7 @@ describe('openWorker', () => {
   test('no progress for timeout.learning: killed, repeated once, then the lease fails', async () => {
     await using rig = await openFakeWorker({ fates: ['hangs', 'hangs'], timeout: { learning: 40 } });
     rig.worker.onMessage(grant('a'));
+    expect(await rig.elapse(rig.find('lease.failed'))).toBe(2 * 40);
     expect(await rig.received('lease.failed')).toMatchObject({
       code: 'worker/learning-stuck',
       reason: expect.stringContaining('timeout.learning'),
@@ -109,6 +120,7 @@ describe('openWorker', () => {
   test('no data for timeout.wait_data: the lease fails', async () => {
     await using rig = await openFakeWorker({ isMasterSilent: true, timeout: { wait_data: 40 } });
     rig.worker.onMessage(grant('a'));
+    expect(await rig.elapse(rig.find('lease.failed'))).toBe(2 * 40);
     expect(await rig.received('lease.failed')).toMatchObject({
       code: 'worker/wait-data-stuck',
       reason: expect.stringContaining('timeout.wait_data'),
@@ -117,23 +129,23 @@ describe('openWorker', () => {
 
   test('fetch takes longer than timeout.idle: the waiting child is not idle', async () => {
     const waiting: (FakeTrainer | undefined)[] = [];
-    const duringPull = async (child?: FakeTrainer) => {
+    const duringPull = async (child: FakeTrainer | undefined, clock: SteppedClock) => {
       waiting.push(child);
-      await systemClock.sleep(100);
+      await clock.sleep(100);
     };
     await using rig = await openFakeWorker({ duringPull, timeout: { idle: 20 } });
     rig.worker.onMessage(grant('a'));
-    await until(() => rig.sent.some(({ type }) => type === 'lease.commit' || type === 'lease.failed'));
+    expect(await rig.elapse(() => rig.find('lease.commit')() ?? rig.find('lease.failed')())).toBe(2 * 100);
     expect(rig.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
-    // The first child may rightly have been stopped before the lease arrived.
-    expect(waiting).toEqual([rig.children.at(-1), rig.children.at(-1)]);
-    await until(() => rig.children.at(-1)?.isDisposed);
+    expect(rig.children).toHaveLength(1);
+    expect(waiting).toEqual([rig.children[0], rig.children[0]]);
+    expect(await rig.elapse(() => rig.children[0]?.isDisposed)).toBe(20);
   });
 
   test('child dies during a fetch: another one trains the round', async () => {
     const duringPull = async (child?: FakeTrainer) => {
       if (rig.children.length === 1) child?.kill();
-      await systemClock.sleep(1);
+      await settled();
     };
     await using rig = await openFakeWorker({ duringPull });
     rig.worker.onMessage(grant('a'));
@@ -146,7 +158,7 @@ describe('openWorker', () => {
     await using rig = await openFakeWorker({ timeout: { checkpoint: 40 } });
     rig.worker.onMessage(grant('a'));
     await rig.received('lease.commit');
-    await until(() => rig.worker.state.kind === 'ready');
+    expect(await rig.elapse(() => rig.worker.state.kind === 'ready')).toBe(40);
   });
 
   test('round ends while disconnected: the update is committed at the welcome', async () => {

@@ -28,8 +28,8 @@ export async function openReader(options: CommonOptions): Promise<Reader> {
 }
 
 /**
- * Opens the configured chain and account. Transactions are kept in the store of the role whose configuration it is, so that
- * a daemon of the same account and this command agree on nonces.
+ * Opens the configured chain and account. Transactions are kept in the store of the role whose configuration
+ * it is, so that a daemon of the same account and this command agree on nonces.
  */
 export async function openAccount(options: CommonOptions): Promise<Account> {
   await using openings = new Openings();

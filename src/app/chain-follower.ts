@@ -5,8 +5,8 @@ import type { ChainMove } from '../domain/chain-move';
 import type { Store } from '../store/open';
 
 /**
- * Writes events into the queue, in the chain's order, and returns the moves they stand for. Applying a batch again, after a
- * crash or a reorganisation, is harmless: see `Jobs.applyChain`.
+ * Writes events into the queue, in the chain's order, and returns the moves they stand for. Applying a batch
+ * again, after a crash or a reorganisation, is harmless: see `Jobs.applyChain`.
  */
 export async function applyEvents({ jobs }: Pick<Store, 'jobs'>, events: readonly CoreEvent[]): Promise<ChainMove[]> {
   const moves = events.flatMap((event) => moveOf(event) ?? []);

@@ -1,12 +1,13 @@
+/** A job as the contract has it, and the events about it, for commands and the verifier. */
 import type { CoreEvent } from '../chain/contract/events';
 import type { Chain, ChainJob } from '../chain/rpc/client';
 import type { JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 
-// Providers limit how many blocks one question may span; few refuse this many.
+// Providers limit how many chain blocks one query may span; few refuse this many.
 const SPAN_BLOCKS = 9_999;
 
-/** The job as the contract has it. Throws `job/not-found` for an id nobody requested. */
+/** Returns the job as the contract has it. Throws `job/not-found` for an id nobody requested. */
 export async function requireJob(chain: Chain, jobId: JobId): Promise<ChainJob> {
   const job = await chain.job(jobId);
   if (job.state !== 'NONE') return job;
@@ -16,7 +17,7 @@ export async function requireJob(chain: Chain, jobId: JobId): Promise<ChainJob> 
   );
 }
 
-/** The latest submission of a job's result, searched from the newest block backwards. */
+/** Finds the latest submission of a job's result, searching from the newest chain block backwards. */
 export async function findSubmission(
   chain: Chain,
   jobId: JobId,
@@ -25,7 +26,7 @@ export async function findSubmission(
     const events = await chain.events(Math.max(0, to - SPAN_BLOCKS), to, jobId);
     const submitted = events.filter((event) => event.type === 'JobSubmitted').at(-1);
     if (submitted) return submitted;
-    // Nothing about a job is older than its request.
+    // No event of a job is older than its request.
     if (events.some((event) => event.type === 'JobRequested')) return undefined;
   }
   return undefined;

@@ -53,8 +53,8 @@ export function defaultConfigPath(role: Role): string {
 }
 
 /**
- * Aborts on the first SIGINT or SIGTERM, so that everything can be closed in order. The second one ends the process at
- * once, for operators who do not want to wait.
+ * Aborts on the first SIGINT or SIGTERM, so that everything can be closed in order. The second one ends the
+ * process at once, for operators who do not want to wait.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();

@@ -1,3 +1,4 @@
+/** Where a role's private key comes from: its configuration, or an account made in its data directory. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { AppError, errorCode } from '../lib/errors';
 
 export type KeyError = { code: 'config/no-key'; dataDir: string } | { code: 'config/no-password'; path: string };
 
-/** The settings of every role that say which account it is. */
+/** The settings that name an account, the same for every role. */
 export interface KeySettings {
   privateKey?: string | undefined;
   privateKeyFile?: string | undefined;
@@ -17,8 +18,8 @@ export interface KeySettings {
 const KEY_FILE = 'account.key';
 
 /**
- * Where a role's key is: what its configuration says, or the account made in its data directory. Throws `config/no-key`, and
- * `config/no-password` where a keystore's password cannot be read.
+ * Returns the key that the configuration names, or else that of the account made in the data directory.
+ * Throws `config/no-key`, and `config/no-password` when a keystore's password cannot be read.
  */
 export function keyOf(config: KeySettings, dataDir: string): KeySource {
   const { privateKey, privateKeyFile, keystore, passwordFile } = config;
@@ -48,7 +49,7 @@ function requirePassword(path: string, keystore: string): void {
   }
 }
 
-/** As `keyOf`; where there is none, an account is made in the data directory and used from then on. */
+/** As `keyOf`; without a key, makes an account in the data directory, which is used from then on. */
 export async function keyOrNew(config: KeySettings, dataDir: string): Promise<KeySource> {
   try {
     return keyOf(config, dataDir);

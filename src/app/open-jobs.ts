@@ -1,3 +1,4 @@
+/** How a fresh master finds the open jobs on a board instead of reading the whole chain. */
 import { fetchOpenJobs } from '../board/client';
 import { requestsIn } from '../chain/acts/requests';
 import type { Chain } from '../chain/rpc/client';
@@ -6,8 +7,9 @@ import type { Store } from '../store/open';
 import { applyEvents } from './chain-follower';
 
 /**
- * Puts the jobs that a board calls open into the queue, so that a fresh master need not read the chain's whole past before it sees
- * them. Each is read from the chain itself; the board only says where to look, and one that does not answer is done without.
+ * Puts the jobs that a board lists as open into the queue, so that a fresh master sees them before it has
+ * read the chain's past. The board only says where to look: each job is read from the chain itself. Goes on
+ * without a board that does not answer.
  */
 export async function takeOpenJobs(
   boardUrl: string,

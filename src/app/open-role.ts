@@ -1,4 +1,4 @@
-/** What a daemon opens before its own work: its settings and lock, then its chain, then an account that sends. */
+/** What a daemon opens before its own work: settings and lock, then its chain, then its account. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Chain, openChain } from '../chain/rpc/client';
@@ -48,7 +48,9 @@ export async function openChainRole<R extends 'master' | 'verifier' | 'board'>(
   return { ...role, chain, finality: finalityOf(role.config, chain.chainId), ...openings.release() };
 }
 
-/** As `openChainRole`, with the role's account; transactions that an earlier process left under way are resumed. */
+/**
+ * As `openChainRole`, with the role's account; resumes transactions that an earlier process left unfinished.
+ */
 export async function openSigningRole<R extends 'master' | 'verifier'>(
   name: R,
   options: CommonOptions,

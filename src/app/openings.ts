@@ -1,4 +1,6 @@
-/** Closes, in reverse order, what one function opens, unless the function succeeds and hands all of it to its caller. */
+/** Cleaning up after a function that opens several things and fails half-way. */
+
+/** Closes in reverse order what one function opens, unless the function hands all of it to its caller. */
 export class Openings implements AsyncDisposable {
   private opened: AsyncDisposable[] = [];
 

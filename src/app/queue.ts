@@ -1,3 +1,4 @@
+/** A master's queue as commands read it: from the running master, or from its database. */
 import { openAdminClient } from '../admin/client';
 import type { JobId } from '../domain/ids';
 import { systemClock } from '../lib/clock';

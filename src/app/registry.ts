@@ -1,3 +1,4 @@
+/** The node registry and its entries, as commands need them. */
 import { openRegistry, type RegisteredNode, type Registry } from '../chain/acts/registry';
 import type { Chain } from '../chain/rpc/client';
 import { formatEmt } from '../domain/emt';
@@ -10,7 +11,7 @@ export type RegistryError =
   | { code: 'registry/none'; contract: Address }
   | { code: 'registry/unknown-node'; node: Address };
 
-/** The registry of the configured escrow. Throws `registry/none` where anybody may take jobs. */
+/** Opens the registry of the configured escrow. Throws `registry/none` when the escrow has none. */
 export async function requireRegistry(chain: Chain): Promise<Registry> {
   const registry = await openRegistry(chain);
   if (registry) return registry;
@@ -20,7 +21,7 @@ export async function requireRegistry(chain: Chain): Promise<Registry> {
   );
 }
 
-/** The node's entry. Throws `registry/unknown-node`. */
+/** Returns the node's entry. Throws `registry/unknown-node`. */
 export async function requireNode(registry: Registry, node: Address): Promise<RegisteredNode> {
   const found = await registry.find(node);
   if (found) return found;
@@ -30,12 +31,12 @@ export async function requireNode(registry: Registry, node: Address): Promise<Re
   );
 }
 
-/** The node a command is about: the one named, else the account of the configuration. */
+/** Returns the node a command is about: the one named, else the account of the configuration. */
 export function nodeOrOwn(text: string | undefined, account: Pick<Account, 'wallet'>): Address {
   return text === undefined ? account.wallet.address : parseAddress(text);
 }
 
-/** A node's entry for people. */
+/** Returns a node's entry as lines for people. */
 export function describeNode(node: RegisteredNode): string[] {
   const when = (ms: number) => new Date(ms).toISOString();
   return [

@@ -1,3 +1,4 @@
+/** The board daemon: its index of the chain's events, served over HTTP. */
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize } from '../blobs/dataset';
@@ -15,7 +16,7 @@ import { openChainRole } from './open-role';
 import { storeOptions } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 
-/** Host and port stand before those of the configuration. */
+/** Host and port override those of the configuration. */
 interface BoardOptions extends CommonOptions {
   host?: string | undefined;
   port?: number | undefined;

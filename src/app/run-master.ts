@@ -1,3 +1,4 @@
+/** The master daemon: joins queue, chain, fleet, storage and routes, and runs them until Ctrl-C. */
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize, fetchDataset } from '../blobs/dataset';
@@ -132,7 +133,7 @@ function masterStorage(config: MasterConfig, blobs: BlobStore, wallet: Wallet): 
     size: (reference) => datasetSize(reference, blobs, options),
     fetch: (reference, signal) => fetchDataset(reference, blobs, options, { signal }),
     async publish(names, signal) {
-      if (config.storageApi === undefined) return; // our own storage serves our own blobs
+      if (config.storageApi === undefined) return; // This master's own storage serves its blobs already.
       const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
       const storage = new RemoteBlobs(storageApi);
       for (const name of names) await storage.upload(name, blobs, wallet.address, sign, { signal });

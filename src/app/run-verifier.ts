@@ -1,3 +1,4 @@
+/** The verifier daemon: watches for submitted results, has them judged, and attests or rejects them. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
@@ -33,7 +34,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const storage = new RemoteBlobs(storageApi);
 
-  /** One result is judged at a time: once it is settled, nothing that was fetched for it is needed. */
+  /** One result is judged at a time: once it is settled, nothing fetched for it is needed any more. */
   const forget = () => rm(blobs.dir, { recursive: true, force: true });
   const verifier = openVerifier(
     { dataDir, tolerance: config.tolerance },
@@ -60,13 +61,13 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   );
   logger.info('Verifier ready', { address: wallet.address, chainId: chain.chainId, storageApi });
   const cursorId = `${chain.chainId}:${chain.core}:verifier`;
-  const tell = async (jobId: JobId) => {
+  const judge = async (jobId: JobId) => {
     const row = await store.jobs.find(jobId);
     const job = row && (await describeSubmission(chain, row));
     if (job) verifier.onSubmitted(job);
   };
-  // Submitted and not judged when we last ended.
-  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await tell(row.id);
+  // Results that were submitted but not judged when this verifier last stopped.
+  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await judge(row.id);
   const watching = watchChain(
     { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
@@ -80,7 +81,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
           await tx.cursors.save(cursorId, cursor);
         });
         for (const event of events)
-          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await tell(event.jobId);
+          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await judge(event.jobId);
       },
     },
     signal,
@@ -89,12 +90,12 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   logger.info('Verifier stopped');
 }
 
-/** A verdict may still be given: a challenged result can only be settled by verifiers. */
+/** Whether a verdict may still be given: a challenged result can only be settled by verifiers. */
 function awaitsVerdict(state: ChainState): boolean {
   return state === 'SUBMITTED' || state === 'DISPUTED';
 }
 
-/** What the chain says of a submitted job; undefined when it is not submitted any more. */
+/** Reads a submitted job from the chain; undefined when it no longer awaits a verdict. */
 async function describeSubmission(chain: Chain, row: JobRow): Promise<SubmittedJob | undefined> {
   const submitted = await findSubmission(chain, row.id);
   if (!submitted || !awaitsVerdict((await chain.job(row.id)).state)) return undefined;
@@ -104,7 +105,7 @@ async function describeSubmission(chain: Chain, row: JobRow): Promise<SubmittedJ
   return { jobId, chainId, contract, node, dataset, params, feeWei, fuelLimit, resultHash, payoutRoot, fuelUsed };
 }
 
-/** Has a Python child of its own prepare the data and evaluate the model. */
+/** Prepares the data and evaluates the model in a Python child of its own. */
 async function evaluate(
   config: VerifierConfig,
   python: string,

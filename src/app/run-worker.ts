@@ -1,3 +1,4 @@
+/** The worker daemon: measures the machine, dials the master, and trains until Ctrl-C. */
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { openWallet, recoverTyped } from '../chain/sending/wallet';
@@ -27,7 +28,7 @@ export async function runWorker(options: CommonOptions): Promise<void> {
   role.logger.info('Worker stopped');
 }
 
-/** Works until the signal; closing ends the link, then the child. */
+/** Works until the signal; closing ends the link first, then the Python child. */
 async function work(role: OpenRole<'worker'>, chainId: number): Promise<void> {
   const { config, dataDir, logger, signal } = role;
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
@@ -65,7 +66,7 @@ async function work(role: OpenRole<'worker'>, chainId: number): Promise<void> {
   logger.info('Stopping', { state: worker.state.kind });
 }
 
-/** Python and what it computes on, checked and measured before the master hears of us. */
+/** Checks Python and its devices and measures their speed, before the worker announces them to a master. */
 async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
   const { device } = config;
   const python = await findPython(config.python);
@@ -82,7 +83,7 @@ async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
 
 const MASTER_RETRY_MS = 2000;
 
-/** The chain the master works on: needed to sign for it. Waits for a master that does not run yet. */
+/** Returns the id of the master's chain, needed to sign for it. Waits for a master that does not run yet. */
 async function findChain({ config, logger, signal }: OpenRole<'worker'>): Promise<number> {
   if (config.chainId !== undefined) return config.chainId;
   const url = new URL('/healthz', config.master_node_url);
@@ -91,7 +92,7 @@ async function findChain({ config, logger, signal }: OpenRole<'worker'>): Promis
       const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) });
       const { chainId } = (await response.json()) as { chainId?: unknown };
       if (typeof chainId === 'number') return chainId;
-      throw new Error('the answer is not a master’s');
+      throw new Error('the answer is not that of a master');
     } catch (error) {
       if (isFirst) logger.warn('Master does not answer yet; waiting for it', { url: config.master_node_url }, error);
       await clock.sleep(MASTER_RETRY_MS, signal);

@@ -1,4 +1,4 @@
-/** An account that sends transactions, with the store that keeps them; daemons and one-shot commands open it alike. */
+/** An account that sends transactions, with the store that keeps them, for daemons and commands alike. */
 import { type Emeth, openEmeth } from '../chain/acts/emeth';
 import type { Chain } from '../chain/rpc/client';
 import { openSender, type Sender } from '../chain/sending/sender';

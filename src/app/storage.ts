@@ -1,3 +1,4 @@
+/** A storage API as requesters use it, with progress on the terminal. */
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
@@ -13,9 +14,9 @@ import type { Account } from './account';
 
 export type StorageClientError = { code: 'config/no-storage' } | { code: 'result/bad-manifest'; sha256: string };
 
-/** A storage API as requesters use it; transfers show their progress and go on where they were cut. */
+/** An opened storage API. Transfers show their progress and resume where they were interrupted. */
 export interface Storage {
-  /** Bytes of a data set; 0 when its server does not say. */
+  /** Returns the bytes of a data set; 0 when its server does not say. */
   sizeOf(reference: string): Promise<number>;
   upload(path: string, wallet: Wallet): Promise<void>;
   /** Writes a checked blob to a file. */
@@ -25,7 +26,9 @@ export interface Storage {
 
 const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
 
-/** The storage of the options or the configuration. What is under way is kept in the data directory. */
+/**
+ * Opens the storage of the options or the configuration. Unfinished transfers are kept in the data directory.
+ */
 export function openStorage(
   { config, dataDir }: Pick<Account, 'config' | 'dataDir'>,
   options: { storage?: string | undefined },
@@ -33,11 +36,11 @@ export function openStorage(
 ): Storage {
   const storageApi = options.storage ?? config.storageApi;
   if (!storageApi) {
-    const sentence = 'No storage is known; set storageApi in the configuration or name one with --storage.';
+    const sentence = 'No storage is configured; set storageApi in the configuration or name one with --storage.';
     throw new AppError<StorageClientError>({ code: 'config/no-storage' }, sentence);
   }
   const remote = new RemoteBlobs(storageApi);
-  // Not a role's own blobs: ours are removed as soon as they have arrived.
+  // Apart from a role's own blobs, because these are removed once their transfer is complete.
   const passing = new BlobStore(join(dataDir, 'transfers'));
   const download = (sha256: Sha256, label: string, maxBytes: number) =>
     withProgress(label, (onProgress) => remote.download(sha256, passing, maxBytes, { signal, onProgress }));

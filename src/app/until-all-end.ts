@@ -1,6 +1,8 @@
+/** How a daemon waits for its loops, so that nothing is closed while one of them still runs. */
+
 /**
- * Waits until all parts of a process have ended. When one fails, the others are told to stop and are waited for, so that nothing is
- * closed under them; then its error is thrown.
+ * Waits until all parts of a process have ended. When one fails, stops the others and waits for them, so that
+ * nothing is closed while they use it; then throws its error.
  */
 export async function untilAllEnd(parts: readonly Promise<void>[], stop: AbortController): Promise<void> {
   const failures: unknown[] = [];

@@ -12,9 +12,9 @@ export function variableOf(path: readonly string[]): string {
 }
 
 /**
- * Lays the `EMETH__…` variables over a file's settings. Case and single underscores do not matter. A variable that only
- * another role knows is left to it, since one environment may serve several roles; one that nobody knows is a problem.
- * `variables` says which of them gave which setting (by its dotted path).
+ * Lays the `EMETH__…` variables over a file's settings. Case and single underscores do not matter. A variable
+ * that only another role knows is left to it, since one environment may serve several roles; one that nobody
+ * knows is a problem. `variables` says which of them gave which setting (by its dotted path).
  */
 export function applyVariables(
   role: Role,

@@ -20,8 +20,8 @@ const READ_ANY_FILE: readonly Role[] = ['client', 'board'];
 const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile'];
 
 /**
- * A role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked, deeply frozen. File
- * paths in it are relative to the file. Reports everything that is wrong in one error.
+ * A role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked, deeply
+ * frozen. File paths in it are relative to the file. Reports everything that is wrong in one error.
  */
 export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleConfig<R> {
   const { path, env } = options;
@@ -58,7 +58,9 @@ function readFile(path: string): Record<string, unknown> {
   ]);
 }
 
-/** What a deployment's file says of its chain; nothing without a name. Settings left empty take its values. */
+/**
+ * What a deployment's file says of its chain; nothing without a name. Settings left empty take its values.
+ */
 function readNetwork(name: unknown, dir: string): Record<string, unknown> {
   if (typeof name !== 'string' || !/^[\w-]+$/.test(name)) return {};
   const path = join(dir, 'networks', `${name}.json`);
@@ -125,8 +127,8 @@ export function roleOfFile(path: string): Role {
 }
 
 /**
- * A requester's command and the board read any role's file; what is not their business is left alone. Beside a master or worker,
- * that master's storage is a requester's natural one.
+ * A requester's command and the board read any role's file; what is not their business is left alone. Beside
+ * a master or worker, that master's storage is a requester's natural one.
  */
 function dropForeignKeys(role: Role, file: Record<string, unknown>): Record<string, unknown> {
   const own = keysAt(role, []);

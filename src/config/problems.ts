@@ -33,7 +33,10 @@ export function invalidConfig(source: string, problems: readonly Problem[]): App
   );
 }
 
-/** Zod's issues in our words: which key, which value, what to do. Of one setting the first: what follows is mostly of its making. */
+/**
+ * Zod's issues in our words: which key, which value, what to do. Of one setting the first: what follows is
+ * mostly of its making.
+ */
 export function toProblems(role: Role, issues: readonly z.core.$ZodIssue[], input: unknown): Problem[] {
   const problems = issues.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unknownKey(role, issue.path, key));
@@ -42,7 +45,10 @@ export function toProblems(role: Role, issues: readonly z.core.$ZodIssue[], inpu
   return problems.filter(({ path }, index) => problems.findIndex((other) => other.path === path) === index);
 }
 
-/** Says with every problem which variable the value came from, if any. `variables`: dotted path of the setting → name. */
+/**
+ * Says with every problem which variable the value came from, if any. `variables`: dotted path of the setting
+ * → name.
+ */
 export function nameVariables(problems: readonly Problem[], variables: ReadonlyMap<string, string>): Problem[] {
   return problems.map((problem) => ({ ...problem, variable: variableBehind(problem.path, variables) }));
 }
@@ -91,7 +97,8 @@ function sayIssue(issue: z.core.$ZodIssue): string {
 
 function showValue(role: Role, path: readonly PropertyKey[], value: unknown): string | undefined {
   if (value === undefined) return undefined;
-  // A group with a secret in it that is written as one text, as in a variable of the environment, may hold that secret.
+  // A group with a secret in it that is written as one text, as in a variable of the environment, may hold
+  // that secret.
   const mayHold = typeof value === 'string' && keysAt(role, path).some(isSecretKey);
   if (isSecretKey(path.at(-1)) || mayHold) return '[redacted]';
   const text = JSON.stringify(value, (member, inner: unknown) => (isSecretKey(member) ? '[redacted]' : inner));

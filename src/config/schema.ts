@@ -1,6 +1,6 @@
 /**
- * The only source of what may be set, by role: names, defaults, limits and their explanation. The example files in config/,
- * the reference page and the hints in error messages are made from it.
+ * The only source of what may be set, by role: names, defaults, limits and their explanation. The example
+ * files in config/, the reference page and the hints in error messages are made from it.
  */
 import { BoardConfig } from './roles/board';
 import { ClientConfig } from './roles/client';

@@ -2,7 +2,9 @@ import { statSync } from 'node:fs';
 import { AppError } from '../lib/errors';
 import type { ConfigError } from './problems';
 
-/** Throws `config/exposed-secret` when group or others may read or write the file. Windows has no such bits. */
+/**
+ * Throws `config/exposed-secret` when group or others may read or write the file. Windows has no such bits.
+ */
 export function assertPrivate(path: string, what: string): void {
   if (process.platform === 'win32') return;
   const mode = modeOf(path);

@@ -4,8 +4,9 @@ import type { Role } from './schema';
 const WIDTH = 100;
 
 /**
- * A role's configuration file with every setting explained: those given or required are set, the others stand as comments with
- * their defaults. A required setting without a value is left empty, which the loader refuses with its explanation.
+ * A role's configuration file with every setting explained: those given or required are set, the others stand
+ * as comments with their defaults. A required setting without a value is left empty, which the loader refuses
+ * with its explanation.
  */
 export function renderConfig(role: Role, values: Readonly<Record<string, unknown>>): string {
   const settings = listSettings(role);

@@ -49,8 +49,9 @@ const READY_MS = 300_000;
 const DAY_S = 86_400;
 
 /**
- * The whole system on one machine: chain, contracts, master, workers and verifier as separate processes of the real command line,
- * then a request, its training, verification and everybody's withdrawal. Whatever happens, nothing is left running.
+ * The whole system on one machine: chain, contracts, master, workers and verifier as separate processes of
+ * the real command line, then a request, its training, verification and everybody's withdrawal. Whatever
+ * happens, nothing is left running.
  */
 export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<DemoSummary> {
   const { say, signal } = deps;
@@ -158,7 +159,10 @@ class RoleStack implements AsyncDisposable {
     this.running.push(startRole(party.role, [command, ...as(party)], log));
   }
 
-  /** Throws when the master or the verifier has ended, or every worker; a job survives the loss of single workers. */
+  /**
+   * Throws when the master or the verifier has ended, or every worker; a job survives the loss of single
+   * workers.
+   */
   assertEssential(): void {
     const workers = this.running.filter(({ name }) => name.startsWith('worker'));
     const essential = this.running.filter(({ name }) => !name.startsWith('worker'));

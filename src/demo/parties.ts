@@ -34,8 +34,8 @@ const EMT = 10n ** 18n;
 const ETH = 10n ** 18n;
 
 /**
- * Makes an account for everybody, deploys the contracts, hands out what each needs to begin, and writes the configurations the roles
- * will run with.
+ * Makes an account for everybody, deploys the contracts, hands out what each needs to begin, and writes the
+ * configurations the roles will run with.
  */
 export async function makeParties(options: {
   dir: string;

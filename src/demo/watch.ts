@@ -11,7 +11,10 @@ export type DemoError =
 const POLL_MS = 500;
 const ENDED = ['verified', 'failed', 'declined', 'skipped'];
 
-/** Waits until `check` holds; throws `demo/not-ready` after `limitMs`. Errors of a check that is too early are waited out. */
+/**
+ * Waits until `check` holds; throws `demo/not-ready` after `limitMs`. Errors of a check that is too early are
+ * waited out.
+ */
 export async function waitFor(
   what: string,
   check: () => Promise<boolean>,

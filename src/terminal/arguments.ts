@@ -1,3 +1,4 @@
+/** Parsers of command line arguments: ids, addresses and states. */
 import type { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
 import { type ChainState, chainStates, type JobState, jobNext } from '../domain/job';
@@ -5,34 +6,36 @@ import { AppError } from '../lib/errors';
 
 export type UsageError = { code: 'usage/bad-argument'; text: string };
 
-/** A job id as given on the command line. Throws `usage/bad-argument`. */
+/** Parses a job id. Throws `usage/bad-argument`. */
 export function parseJobId(text: string): JobId {
   return parseWith(JobId, text);
 }
 
-/** An address as given on the command line, with 0x, with 0X as some wallets print it, or with neither. Throws `usage/bad-argument`. */
+/**
+ * Parses an address with 0x, with 0X as some wallets print it, or with neither. Throws `usage/bad-argument`.
+ */
 export function parseAddress(text: string): Address {
   return parseWith(Address, text.replace(/^(0[xX])?(?=[0-9a-fA-F]{40}$)/, '0x'));
 }
 
-/** A state of a job on chain, in any case. Throws `usage/bad-argument`. */
+/** Parses a job's state on chain, upper or lower case. Throws `usage/bad-argument`. */
 export function parseChainState(text: string): ChainState {
   const state = chainStates.find((name) => name === text.toUpperCase());
   if (state) return state;
   throw new AppError<UsageError>(
     { code: 'usage/bad-argument', text },
-    `${text} is no state of a job on chain: those are ${chainStates.join(', ')}.`,
+    `${text} is not a state of a job on chain; the states are ${chainStates.join(', ')}.`,
   );
 }
 
-/** What a master is doing with a job, in any case. Throws `usage/bad-argument`. */
+/** Parses a job's state in a master's queue, upper or lower case. Throws `usage/bad-argument`. */
 export function parseJobState(text: string): JobState {
   const states = Object.keys(jobNext) as JobState[];
   const state = states.find((name) => name === text.toLowerCase());
   if (state) return state;
   throw new AppError<UsageError>(
     { code: 'usage/bad-argument', text },
-    `${text} is no state of a job in a master's queue: those are ${states.join(', ')}.`,
+    `${text} is not a state of a job in a master's queue; the states are ${states.join(', ')}.`,
   );
 }
 

@@ -1,3 +1,4 @@
+/** How a command ends: its exit status and what stderr shows of an error. */
 import { CommanderError } from 'commander';
 import { AppError, describeError, errorCode } from '../lib/errors';
 
@@ -5,7 +6,7 @@ import { AppError, describeError, errorCode } from '../lib/errors';
 export const exitCodes = { ok: 0, failure: 1, usage: 2, notFound: 3, auth: 4, chain: 5, stopped: 130 } as const;
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
-/** The first pattern that fits an error's code decides. */
+/** The exit status of an error code; the first matching pattern wins. */
 const table: readonly (readonly [RegExp, ExitCode])[] = [
   [
     /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|registry\/other-owner|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
@@ -17,7 +18,7 @@ const table: readonly (readonly [RegExp, ExitCode])[] = [
   [/^stopped$/, exitCodes.stopped],
 ];
 
-/** The exit status an error ends the process with. */
+/** Returns the exit status for an error. */
 export function exitCodeOf(thrown: unknown): ExitCode {
   const error = stopOf(thrown) ?? thrown;
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
@@ -25,7 +26,7 @@ export function exitCodeOf(thrown: unknown): ExitCode {
   return table.find(([pattern]) => pattern.test(code))?.[1] ?? exitCodes.failure;
 }
 
-/** What stderr shows of an error: one sentence, or one JSON object for programs. Undefined for help and version. */
+/** Returns what stderr shows of an error: a sentence, or a JSON object. Undefined for help and version. */
 export function reportError(thrown: unknown, isJson: boolean): string | undefined {
   const error = stopOf(thrown) ?? thrown;
   if (exitCodeOf(error) === exitCodes.ok) return undefined;
@@ -33,18 +34,18 @@ export function reportError(thrown: unknown, isJson: boolean): string | undefine
   return isJson ? JSON.stringify({ error: { code: errorCode(error), message } }) : `emeth: ${message}`;
 }
 
-/** That somebody stopped the command, if that is why it failed: libraries wrap the reason of an aborted signal. */
+/** Finds the stop among an error's causes: libraries wrap the reason of an aborted signal. */
 function stopOf(error: unknown): unknown {
   for (let e = error; e instanceof Error; e = e.cause) if (errorCode(e) === 'stopped') return e;
   return undefined;
 }
 
-/** Our own errors are whole sentences; what caused them is for the log. Of foreign ones every cause is needed. */
+/** An AppError is a whole sentence, its causes are for the log. Of other errors every cause is needed. */
 function messageOf(error: unknown): string {
   if (error instanceof CommanderError) return usageMessage(error);
   return error instanceof AppError ? error.message : describeError(error);
 }
 
 function usageMessage(error: CommanderError): string {
-  return `${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}; add --help to see what there is.`;
+  return `${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}; add --help to see the usage.`;
 }

@@ -1,3 +1,4 @@
+/** Files that a command is given or creates. */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
@@ -11,10 +12,12 @@ export type FilesError =
 const remedies: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file; correct its path',
   EISDIR: 'it is a directory; name one file',
-  EACCES: 'its rights forbid it; let this account read it',
+  EACCES: 'permission denied; let this account read it',
 };
 
-/** Creates private files (mode 0600), all or none, and never touches one that exists: throws `files/exists` then. */
+/**
+ * Creates private files (mode 0600), all or none. Throws `files/exists` rather than touch one that exists.
+ */
 export async function createFiles(files: readonly { path: string; text: string }[]): Promise<void> {
   const written: string[] = [];
   for (const { path, text } of files) {
@@ -25,7 +28,7 @@ export async function createFiles(files: readonly { path: string; text: string }
     } catch (cause) {
       for (const own of written) await rm(own, { force: true });
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-      // Without the cause: it says the same, in an operating system's words.
+      // Without the cause, which says the same in the operating system's words.
       throw new AppError<FilesError>(
         { code: 'files/exists', path },
         `${path} exists already and is left as it is; move it away or name another file.`,
@@ -34,7 +37,7 @@ export async function createFiles(files: readonly { path: string; text: string }
   }
 }
 
-/** The bytes of a file that an option names. Throws `usage/unreadable-file`. */
+/** Reads a file that an option names. Throws `usage/unreadable-file`. */
 export async function readGiven(option: string, path: string): Promise<Buffer> {
   try {
     return await readFile(path);
@@ -43,7 +46,7 @@ export async function readGiven(option: string, path: string): Promise<Buffer> {
   }
 }
 
-/** Says of a file that an option names why the system does not let us read it, and what to do. */
+/** Returns the error for a file that an option names: why it cannot be read, and what to do. */
 export function unreadableFile(option: string, path: string, cause: unknown): AppError<FilesError> {
   const code = String((cause as NodeJS.ErrnoException).code);
   return new AppError<FilesError>(
@@ -53,7 +56,7 @@ export function unreadableFile(option: string, path: string, cause: unknown): Ap
   );
 }
 
-/** The object that such a file holds in JSON. Throws `usage/bad-file`. */
+/** Parses the JSON object that such a file holds. Throws `usage/bad-file`. */
 export function parseObject(option: string, path: string, bytes: Buffer): object {
   let value: unknown;
   try {
@@ -65,7 +68,10 @@ export function parseObject(option: string, path: string, bytes: Buffer): object
   throw badFile(option, path, ['it is not one JSON object']);
 }
 
-/** What a JSON file that an option names holds. Throws `usage/unreadable-file`, and `usage/bad-file` with all that is wrong with it. */
+/**
+ * Reads and checks a JSON file that an option names. Throws `usage/unreadable-file`, and `usage/bad-file`
+ * with all problems.
+ */
 export async function readJsonFile<S extends z.ZodType>(option: string, path: string, schema: S): Promise<z.output<S>> {
   const given = parseObject(option, path, await readGiven(option, path));
   const parsed = schema.safeParse(given);

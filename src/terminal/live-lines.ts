@@ -1,6 +1,10 @@
-/** A few lines on stderr that are redrawn in place on a terminal, and one plain line now and then elsewhere. */
+/** Lines on stderr that are redrawn in place on a terminal, and a plain line now and then elsewhere. */
+/** An area of the terminal below which nothing else is printed until `end`. */
 export interface LiveLines {
-  /** Replaces what was shown before. Without a terminal only the first line is printed, at most every ten seconds. */
+  /**
+   * Replaces what was shown before. Without a terminal, prints only the first line, at most every ten
+   * seconds.
+   */
   show(lines: readonly string[]): void;
   /** Leaves what was drawn; later lines appear below it. */
   end(): void;

@@ -1,6 +1,7 @@
+/** Options that all commands share, and parsers of option values. */
 import { type Command, InvalidArgumentError } from 'commander';
 
-/** Options every command understands, before or after its name. */
+/** Options that every command accepts, before or after its name. */
 export interface CommonOptions {
   config?: string | undefined;
   dataDir?: string | undefined;
@@ -23,7 +24,7 @@ export function addCommonOptions(command: Command): void {
   if (!has('--log-level')) command.option('--log-level <level>', 'error, warn, info or debug', parseLogLevel);
 }
 
-/** Text to end a command's `--help` with: how it is really used. */
+/** Returns the end of a command's `--help`: commands to copy. */
 export function example(...lines: string[]): string {
   return `\nExample:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`;
 }

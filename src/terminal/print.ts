@@ -17,7 +17,7 @@ export function talk(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Ends the process when the reader of stdout stops reading, as in `emeth joblist | head`; that is no error. */
+/** Ends the process without an error when the reader of stdout closes it, as in `emeth joblist | head`. */
 export function endWithReader(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -25,7 +25,7 @@ export function endWithReader(): void {
   });
 }
 
-/** A size for people: `1.2 MB`. */
+/** Formats a size for people: `1.2 MB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
@@ -33,8 +33,8 @@ export function formatBytes(bytes: number): string {
 }
 
 /**
- * Shows the progress of one transfer: a line that is rewritten on a terminal, silence elsewhere. Call `update` with what
- * is done so far, and `end` once.
+ * Shows the progress of one transfer: a line that is rewritten on a terminal, nothing elsewhere. Call
+ * `update` with what is done so far, and `end` once.
  */
 export function openProgress(label: string): { update(done: number, total: number): void; end(): void } {
   const isLive = process.stderr.isTTY === true;

@@ -35,8 +35,8 @@ function renderCommand(command: Command): string {
 
 function helpOf(command: Command): string {
   let text = '';
-  // A fixed width, so that the page does not depend on the terminal it is made in. `outputHelp` includes the example,
-  // `helpInformation` does not.
+  // A fixed width, so that the page does not depend on the terminal it is made in. `outputHelp` includes the
+  // example, `helpInformation` does not.
   command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 110 });
   command.outputHelp();
   return text.trim();

@@ -1,10 +1,10 @@
-/** How commands enter the command line: sorted by audience, each with one door to its work that opens when it runs. */
+/** How commands enter the program: by audience, each with a door to its work that opens when it runs. */
 import type { Command } from 'commander';
 
 /** Adds one command to the program: its name, options and examples, and nothing that takes time to load. */
 export type Registration = (program: Command) => Command;
 
-/** Whom commands are for, in the order of the help, with the heading they stand under. */
+/** The audiences of commands in the order of the help, with their headings. */
 export const audiences = {
   requesters: 'For requesters:',
   gpuOwners: 'For GPU owners:',
@@ -24,7 +24,7 @@ export function addCommands(program: Command, tables: readonly CommandTable[]): 
   }
 }
 
-/** The action of a command whose module is loaded when it runs, so that help and usage errors appear at once. */
+/** Returns an action whose module is loaded when the command runs, so that help appears at once. */
 export function lazily<A extends unknown[]>(
   load: () => Promise<(...args: A) => Promise<void>>,
 ): (...args: A) => Promise<void> {

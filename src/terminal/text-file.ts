@@ -1,3 +1,4 @@
+/** Checks that a file is text a model can be trained on. */
 import { createReadStream } from 'node:fs';
 import { AppError } from '../lib/errors';
 import { unreadableFile } from './files';
@@ -5,8 +6,9 @@ import { unreadableFile } from './files';
 export type TextFileError = { code: 'usage/bad-dataset'; dataset: string };
 
 /**
- * Reads a data set that an option names, as a stream, by the rule of the nodes that train on it: UTF-8 without NUL, and not empty. They
- * would leave anything else lying, with its fee locked. Throws `usage/unreadable-file` and `usage/bad-dataset`.
+ * Streams a data set that an option names and checks it by the rule of the nodes that train on it: UTF-8
+ * without NUL, and not empty. They would take no job with other data, and its fee would stay locked until the
+ * deadline. Throws `usage/unreadable-file` and `usage/bad-dataset`.
  */
 export async function requireText(option: string, path: string): Promise<void> {
   const problem = await findProblem(path).catch((cause) => {

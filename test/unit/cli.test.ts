@@ -55,7 +55,7 @@ describe('command line', () => {
       ['demo', '--dataset', 'nofile.txt'],
       'nofile.txt (--dataset) cannot be read',
     ],
-    ['a state that no job of a queue has', ['joblist', '--state', 'bla'], 'those are queued, skipped, claimed'],
+    ['a state that no job of a queue has', ['joblist', '--state', 'bla'], 'the states are queued, skipped, claimed'],
     ['a model where there is none', ['generate', 'nomodel'], 'There is no directory nomodel'],
     ['a bad log level', ['joblist', '--log-level', 'loud'], 'one of error, warn, info, debug'],
   ])('%s: ends with status 2 and one line', async (_name, argv, words) => {

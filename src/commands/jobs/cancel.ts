@@ -25,13 +25,19 @@ export async function cancelJob(id: string, options: CommonOptions): Promise<voi
   printLines(`${jobId} is ${state}. The fee is credit again: emeth withdraw`);
 }
 
-/** Ends of a job that this command brings about: there is nothing left to do, whoever did it. An ended job names its requester no more. */
+/**
+ * Ends of a job that this command brings about: there is nothing left to do, whoever did it. An ended job
+ * names its requester no more.
+ */
 const endedBefore: Partial<Record<ChainState, string>> = {
   CANCELED: 'was cancelled before',
   TIMEOUT: 'was ended before, after its deadline',
 };
 
-/** The contract has three ways out of a job without a result; which one fits depends on who holds it and on the time. */
+/**
+ * The contract has three ways out of a job without a result; which one fits depends on who holds it and on
+ * the time.
+ */
 function endJob(emeth: Emeth, jobId: JobId, state: ChainState, isLate: boolean): Promise<{ hash: string }> {
   if (state === 'REQUESTED' && isLate) return emeth.expire(jobId);
   if (state === 'PROCESSING' && isLate) return emeth.timeout(jobId);

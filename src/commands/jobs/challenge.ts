@@ -30,7 +30,9 @@ export async function challengeResult(id: string, options: ChallengeOptions): Pr
   printLines(`${jobId} is ${state}, with a bond of ${formatEmt(bondWei)}.`);
 }
 
-/** Of a job that ended the contract remembers too little to say a bond, and there is nothing left to dispute. */
+/**
+ * Of a job that ended the contract remembers too little to say a bond, and there is nothing left to dispute.
+ */
 function requireOpen(jobId: JobId, state: ChainState): void {
   if (!isTerminal(state)) return;
   throw new AppError<ChallengeError>(

@@ -21,8 +21,8 @@ export interface LocatedDataset {
 const REFERENCE = /^(sha256:[0-9a-f]{64}|https:\/\/\S+|file:\S+)$/;
 
 /**
- * Finds a data set: a file of ours, or a reference whose size `sizeOf` knows (0: its server does not say). Throws `usage/bad-dataset` for
- * what is neither, or no text, and `usage/unreadable-file`.
+ * Finds a data set: a file of ours, or a reference whose size `sizeOf` knows (0: its server does not say).
+ * Throws `usage/bad-dataset` for what is neither, or no text, and `usage/unreadable-file`.
  */
 export async function locateDataset(
   dataset: string,

@@ -11,8 +11,8 @@ export interface ModelSource {
 }
 
 /**
- * Fetches a manifest's model into a new directory, which appears only when every file is there and checked. Throws
- * `files/exists` before anything is fetched.
+ * Fetches a manifest's model into a new directory, which appears only when every file is there and checked.
+ * Throws `files/exists` before anything is fetched.
  */
 export async function fetchModel(manifest: Manifest, directory: string, source: ModelSource): Promise<void> {
   if (existsSync(directory)) {

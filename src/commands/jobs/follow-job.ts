@@ -17,7 +17,9 @@ const words: Partial<Record<ChainState, string>> = {
   VERIFIED: 'is verified and paid',
 };
 
-/** Tells every change of a job's state until it is verified. Throws `job/ended` when it ends in any other way. */
+/**
+ * Tells every change of a job's state until it is verified. Throws `job/ended` when it ends in any other way.
+ */
 export async function followJob(chain: Chain, jobId: JobId, signal: AbortSignal): Promise<void> {
   let shown: ChainState | undefined;
   for (;;) {

@@ -10,8 +10,8 @@ export type RequestError =
 const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /**
- * The parameters of a request: checked, and with the number of epochs written down, because the fuel limit depends on it. What is
- * left out stays out; the defaults are part of the protocol.
+ * The parameters of a request: checked, and with the number of epochs written down, because the fuel limit
+ * depends on it. What is left out stays out; the defaults are part of the protocol.
  */
 export function parseParams(text: string): { text: string; params: JobParams & { epochs: number } } {
   const given = parseObject(text);

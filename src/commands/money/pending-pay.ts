@@ -17,8 +17,8 @@ import { talk } from '../../terminal/print';
 const ReceiptLine = z.object({ jobId: JobId });
 
 /**
- * Pay of verified jobs that this account worked on, by its receipts, and that nobody has credited yet. What cannot be looked up now,
- * as its manifest is out of reach, is told and left for another time.
+ * Pay of verified jobs that this account worked on, by its receipts, and that nobody has credited yet. What
+ * cannot be looked up now, as its manifest is out of reach, is told and left for another time.
  */
 export async function findPendingPay(account: Account, options: { storage?: string | undefined }): Promise<Claim[]> {
   const claims: Claim[] = [];
@@ -35,8 +35,8 @@ export async function findPendingPay(account: Account, options: { storage?: stri
 }
 
 /**
- * What workers of these jobs of this account's node left when their time to claim was over. Throws `usage/nothing-to-sweep` for a job
- * that leaves none.
+ * What workers of these jobs of this account's node left when their time to claim was over. Throws
+ * `usage/nothing-to-sweep` for a job that leaves none.
  */
 export async function findUnclaimed({ chain, emeth }: Account, jobs: readonly string[]): Promise<Sweep[]> {
   const nowMs = jobs.length > 0 ? await chain.nowMs() : 0;

@@ -20,7 +20,10 @@ const SignedWithdrawalFile = z.strictObject({
   signature: z.string().regex(/^0x[0-9a-f]{130}$/),
 });
 
-/** Prints a signed withdrawal of all credit. Claims need a transaction of their own before, so a signature covers the credit only. */
+/**
+ * Prints a signed withdrawal of all credit. Claims need a transaction of their own before, so a signature
+ * covers the credit only.
+ */
 export async function signCredit(account: Account, to: Address, tipWei: bigint): Promise<void> {
   const creditWei = await account.chain.credit(account.emeth.address);
   if (creditWei <= tipWei) throw tooLittle(creditWei, tipWei);

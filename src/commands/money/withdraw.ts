@@ -51,8 +51,8 @@ export async function withdraw(options: WithdrawOptions): Promise<void> {
 }
 
 /**
- * What an earlier run left under way, or a master that pays its workers, may be faster than we are: then the contract refuses what we
- * meant to do, and what is left is known after another look.
+ * What an earlier run left under way, or a master that pays its workers, may be faster than we are: then the
+ * contract refuses what we meant to do, and what is left is known after another look.
  */
 async function lookAgain(act: () => Promise<void>): Promise<void> {
   try {
@@ -106,8 +106,8 @@ async function makePlan(account: Account, to: Address, options: WithdrawOptions)
 }
 
 /**
- * One transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out what it collects, so that a run
- * that was cut short leaves the parts after it as they were.
+ * One transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out what
+ * it collects, so that a run that was cut short leaves the parts after it as they were.
  */
 async function carryOut(
   { emeth, sender }: Account,
@@ -159,7 +159,10 @@ function describe(plan: Plan): string[] {
   ];
 }
 
-/** What the escrow pays out: the credit, and the claims and sweeps that become credit first. Rewards come from the pool. */
+/**
+ * What the escrow pays out: the credit, and the claims and sweeps that become credit first. Rewards come from
+ * the pool.
+ */
 function amountWeiOf(plan: Plan): bigint {
   return plan.creditWei + claimedWeiOf(plan) + sweptWeiOf(plan);
 }

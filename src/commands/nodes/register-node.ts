@@ -56,7 +56,9 @@ const SignedEnrolment = z.strictObject({
 
 const NO_HASH = `0x${'0'.repeat(64)}`;
 const NO_ADDRESS = `0x${'0'.repeat(40)}`;
-/** For an organisation, an approval and an entry, each of the longest kind: 570,000 and something to spare. */
+/**
+ * For an organisation, an approval and an entry, each of the longest kind: 570,000 and something to spare.
+ */
 const REGISTRATION_GAS = 650_000n;
 const SIGNATURE_S = 24 * 3600;
 
@@ -76,7 +78,10 @@ export async function registerNode(options: RegisterOptions): Promise<void> {
   printLines(...describeNode(node));
 }
 
-/** Whatever the registry could refuse is looked at before the first transaction, so that no organisation is founded for nothing. */
+/**
+ * Whatever the registry could refuse is looked at before the first transaction, so that no organisation is
+ * founded for nothing.
+ */
 async function enter(
   account: Account,
   registry: Registry,
@@ -199,8 +204,8 @@ interface Consent {
 }
 
 /**
- * The node's consent to its enrolment, from the file that it signed; a node that is the operator itself needs none. Throws
- * `registry/no-consent`, `registry/other-enrolment` and `registry/consent-expired`.
+ * The node's consent to its enrolment, from the file that it signed; a node that is the operator itself needs
+ * none. Throws `registry/no-consent`, `registry/other-enrolment` and `registry/consent-expired`.
  */
 async function consentOf(
   enrolment: Enrolment,
@@ -243,7 +248,10 @@ function requireSameEnrolment(file: string, signed: Enrolment, wanted: Enrolment
   );
 }
 
-/** Throws `usage/registered-otherwise` where the registry has something else than the options say, with what changes it. */
+/**
+ * Throws `usage/registered-otherwise` where the registry has something else than the options say, with what
+ * changes it.
+ */
 function requireAsRegistered(
   known: RegisteredNode,
   wanted: Enrolment,

@@ -38,7 +38,10 @@ export async function initRole(role: Role, options: InitOptions): Promise<void> 
   talk(`Look through ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
 }
 
-/** `key=value` texts as settings in their own types. Throws `init/bad-setting` for keys the role does not have. */
+/**
+ * `key=value` texts as settings in their own types. Throws `init/bad-setting` for keys the role does not
+ * have.
+ */
 function parseSettings(role: Role, texts: readonly string[]): Record<string, unknown> {
   const known = keysAt(role, []);
   const entries = texts.map((text) => {

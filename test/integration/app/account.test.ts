@@ -58,7 +58,8 @@ describe('account commands on a real chain', () => {
     await own.warp(3 * 3600);
     expect(await own.run('cancel', untaken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
     expect(await own.run('cancel', taken.jobId ?? '')).toMatchObject({ state: 'TIMEOUT' });
-    // Both fees with the verifiers' and the burnt part, and the tip for ending the second: 5 % of the node's penalty of 20 %.
+    // Both fees with the verifiers' and the burnt part, and the tip for ending the second: 5 % of the node's
+    // penalty of 20 %.
     const { creditBefore } = await own.run('withdraw');
     expect(BigInt(creditBefore ?? 0)).toBe((2n * 22n * 10n + 2n) * 10n ** 17n);
   });

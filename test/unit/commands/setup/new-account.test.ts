@@ -55,7 +55,10 @@ interface KeystoreV3 {
   };
 }
 
-/** Opens a keystore as the Web3 Secret Storage definition has it, with nothing but Node's own cryptography and keccak. */
+/**
+ * Opens a keystore as the Web3 Secret Storage definition has it, with nothing but Node's own cryptography and
+ * keccak.
+ */
 function openByTheBook(file: KeystoreV3, password: string): string {
   // Strict readers know no other fields, and none in capitals.
   expect(Object.keys(file).sort()).toEqual(['address', 'crypto', 'id', 'version']);

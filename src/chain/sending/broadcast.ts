@@ -1,17 +1,24 @@
+/** Sends signed bytes to the nodes, in order. Errors are only logged: the chain alone decides the outcome. */
 import { isError } from 'ethers';
 import { describeError } from '../../lib/errors';
 import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 
-/** Sends signed bytes. Never throws: whether they were taken shows in the receipt. `key` names them for the log. */
+/**
+ * Sends signed bytes. Never throws: the receipt shows whether they were accepted. `key` names them in the
+ * log.
+ */
 export type Broadcast = (raw: string, key: string) => Promise<void>;
 
-/** What nodes say when this version, or another one of the same nonce, has reached them already. */
+/** Errors which mean that the node already has this version, or another one with the same nonce. */
 const PROGRESS =
   /already ?known|already imported|already exists|known transaction|nonce (is )?too low|old ?nonce|replacement (transaction )?underpriced|replacement ?not ?allowed/i;
 
-/** Sends one at a time, in the order asked for: a node may refuse a nonce before it knows the one below it. */
+/**
+ * Opens a broadcast that sends one transaction at a time, in order: a node may refuse a nonce before it knows
+ * the one below.
+ */
 export function openBroadcast({ provider }: Pick<Chain, 'provider'>, logger: Logger): Broadcast {
   const inOrder = inTurn();
   return async (raw, key) => {

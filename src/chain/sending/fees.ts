@@ -1,3 +1,4 @@
+/** Gas limits and fees of the transactions of one account. */
 import { Transaction } from 'ethers';
 import type { Address } from '../../domain/ids';
 import type { Attempt } from '../../domain/intent';
@@ -6,7 +7,7 @@ import type { Chain } from '../rpc/client';
 import type { Act } from './intents';
 import { explainFailure, noFunds } from './revert';
 
-/** What a transaction may use and pay, in wei per gas. */
+/** Gas limit of a transaction, and its fees in wei per gas. */
 export interface Price {
   gasLimit: bigint;
   maxFeePerGas: bigint;
@@ -15,7 +16,7 @@ export interface Price {
 
 const GWEI = 1_000_000_000n;
 
-/** Prices the transactions of one account; nothing pays more per gas than `maxFeePerGas`, in wei. */
+/** Prices transactions; no fee exceeds `maxFeePerGas`, in wei per gas. */
 export class Fees {
   constructor(
     private readonly chain: Chain,
@@ -23,7 +24,10 @@ export class Fees {
     private readonly maxFeePerGas = 500n * GWEI,
   ) {}
 
-  /** Simulates the act. Throws why it would be refused, or that the account cannot pay for it; `key` names it. */
+  /**
+   * Simulates and prices an act, named `key` in errors. Throws the contract's reason when it would be
+   * refused, and `chain/no-funds` when the account cannot pay for gas.
+   */
   async priceOf(act: Act, key: string): Promise<Price> {
     const { provider } = this.chain;
     try {
@@ -37,7 +41,7 @@ export class Fees {
     }
   }
 
-  /** What the act would cost now, in wei. Throws why it would be refused. */
+  /** Returns what the act would cost now, in wei. Throws the contract's reason when it would be refused. */
   async costWei(act: Act): Promise<bigint> {
     const { provider } = this.chain;
     try {
@@ -49,7 +53,10 @@ export class Fees {
     }
   }
 
-  /** ×1.125, more than any node asks of a replacement; undefined when the fee has reached its bound. */
+  /**
+   * Returns fees raised by 12.5 %, more than any node demands of a replacement; undefined when the bound is
+   * reached.
+   */
   raised({ raw, maxFeePerGas, maxPriorityFeePerGas }: Attempt): Price | undefined {
     const raise = (fee: string) => this.capped((BigInt(fee) * 1125n) / 1000n + 1n);
     const raised = raise(maxFeePerGas);

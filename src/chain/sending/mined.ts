@@ -1,3 +1,4 @@
+/** Watches mined transactions until they are final, and sends again those that a reorganisation removes. */
 import type { TransactionReceipt } from 'ethers';
 import type { Address } from '../../domain/ids';
 import type { Attempt, Intent } from '../../domain/intent';
@@ -8,45 +9,45 @@ import type { Finality } from '../rpc/finality';
 import type { IntentStore } from './intents';
 
 interface MinedDeps {
-  chain: Chain;
+  chain: Pick<Chain, 'provider'>;
   address: Address;
   intents: IntentStore;
   clock: Clock;
   logger: Logger;
   signal: AbortSignal;
-  /** The receipt of whichever version is mined. */
-  findReceipt(attempts: readonly Attempt[]): Promise<TransactionReceipt | undefined>;
-  /** Sees a transaction through that a reorganisation has put under way again. */
+  /** Follows a transaction that is pending again after a reorganisation. */
   takeUp(intent: Intent): Promise<void>;
 }
 
-/**
- * Looks after mined transactions until they are final. One that a reorganisation takes out of the chain goes back to `signed`, and its
- * stored bytes are sent again.
- */
 export class MinedWatch {
   constructor(
     private readonly finality: Finality,
     private readonly deps: MinedDeps,
   ) {}
 
-  /** The state of a mined act by the chain: `final`, still `mined`, or `signed` again where a reorganisation has removed it. */
+  /**
+   * Returns the state of a mined act on chain: `final`, still `mined`, or `signed` again after a
+   * reorganisation.
+   */
   async look(intent: Intent): Promise<Intent['state']> {
-    const { intents, logger, findReceipt } = this.deps;
+    const { chain, intents, logger } = this.deps;
     if (intent.state !== 'mined') return intent.state;
-    // In this order: were the receipt read first, a reorganisation could remove it before another block of its height became final.
+    // In this order: if the receipt were read first, a reorganisation could remove it before another block of
+    // its height is final.
     const final = await this.finalNumber();
-    const receipt = await findReceipt(intent.attempts);
+    const receipt = await findReceipt(chain, intent.attempts);
     if (receipt?.status === 1) {
       if (receipt.blockNumber > final) return 'mined';
       await intents.markFinal(intent.id);
       return 'final';
     }
-    logger.warn('Transaction was taken back by a reorganisation; sending it again', { key: intent.key });
+    logger.warn('Transaction was removed by a reorganisation; sending it again', { key: intent.key });
     return (await intents.reopen(intent.id)).state;
   }
 
-  /** Looks once at each of the account's acts that are mined and not final, and sees to those that were removed. */
+  /**
+   * Looks once at each of the account's acts that are mined and not final; takes up those that were removed.
+   */
   async lookAtAll(): Promise<void> {
     const { intents, address, takeUp } = this.deps;
     for (const intent of await intents.listMined(address)) {
@@ -59,7 +60,7 @@ export class MinedWatch {
     const { clock, logger, signal } = this.deps;
     while (!signal.aborted) {
       await this.lookAtAll().catch((error: unknown) => {
-        if (!signal.aborted) logger.debug('Mined transactions could not be looked at; trying again', {}, error);
+        if (!signal.aborted) logger.debug('Mined transactions could not be checked; trying again', {}, error);
       });
       // Rejects only when the signal aborts, which ends the loop.
       await clock.sleep(everyMs, signal).catch(() => undefined);
@@ -72,4 +73,19 @@ export class MinedWatch {
     const tagged = preferTag ? await provider.getBlock('finalized').catch(() => null) : null;
     return tagged?.number ?? (await provider.getBlockNumber()) - confirmations;
   }
+}
+
+/**
+ * Returns the receipt of whichever version is mined. Throws when the node gives no answer: mistaking that for
+ * "not mined" could do the act twice.
+ */
+export async function findReceipt(
+  { provider }: Pick<Chain, 'provider'>,
+  attempts: readonly Attempt[],
+): Promise<TransactionReceipt | undefined> {
+  for (const { hash } of attempts) {
+    const receipt = await provider.getTransactionReceipt(hash);
+    if (receipt) return receipt;
+  }
+  return undefined;
 }

@@ -1,13 +1,16 @@
+/** Closes gaps in the nonces of an account, so that no signed act waits for ever behind an unused nonce. */
 import type { Address } from '../../domain/ids';
 import type { Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import type { IntentStore } from './intents';
 
-/** A signed act that can be mined only after those of lower nonces. */
+/** A signed act that can be mined only after those with lower nonces. */
 export interface WaitsBehind {
   intent: Intent;
-  /** Since when a lower nonce is missing: the chain waits for it, and none of our acts under way has it. */
+  /**
+   * Since when a lower nonce is missing: the chain waits for it, and no pending act of the account has it.
+   */
   gapAtMs?: number | undefined;
 }
 
@@ -16,40 +19,43 @@ interface GapDeps {
   intents: IntentStore;
   clock: Clock;
   logger: Logger;
-  /** Sees a transaction through that ours must wait for. */
+  /** Follows another pending transaction until it is mined. */
   help(intent: Intent): void;
-  /** Signs and stores the intent under the nonce; undefined when another act has taken that meanwhile. */
+  /** Signs and stores the intent under the nonce; undefined when another act has taken it meanwhile. */
   sign(intent: Intent, nonce: number): Promise<Intent | undefined>;
 }
 
 const FILLER = 'nonce:';
 
-/** An act that moves nothing and is there for its nonce. */
+/** True for an act without effect that only uses up its nonce. */
 export function isFiller({ key }: Intent): boolean {
   return key.startsWith(FILLER);
 }
 
-/** Sees to it that no signed act waits for ever behind a nonce that nobody sends. */
 export class NonceGaps {
   constructor(
-    /** How long a nonce has to be missing before it is used up: until then, most likely the node that counted is behind. */
-    private readonly believeMs: number,
+    /**
+     * How long a nonce has to be missing before it is used up. Before that, most likely the node's count is
+     * behind.
+     */
+    private readonly graceMs: number,
     private readonly deps: GapDeps,
   ) {}
 
   /**
-   * Sees every act with a lower nonce through, also one that is mined already: the process that should have sent it, or noted that
-   * it is mined, may be dead. A lower nonce that the chain has not used and that none of these acts has is a hole, and is closed.
+   * Follows every act with a lower nonce, even a mined one: the process that should have sent it, or stored
+   * that it is mined, may be dead. Fills each lower nonce that the chain has not used and that none of these
+   * acts has.
    */
   async close(watch: WaitsBehind, mined: number): Promise<void> {
     const { clock, intents, address, help } = this.deps;
-    const { nonce: ours = 0 } = watch.intent;
-    const ahead = (await intents.listPending(address)).filter(({ nonce = ours }) => nonce < ours);
+    const { nonce: own = 0 } = watch.intent;
+    const ahead = (await intents.listPending(address)).filter(({ nonce = own }) => nonce < own);
     for (const other of ahead) help(other);
     const held = new Set(ahead.map(({ nonce }) => nonce));
-    const holes = Array.from({ length: ours - mined }, (_, past) => mined + past).filter((nonce) => !held.has(nonce));
+    const holes = Array.from({ length: own - mined }, (_, past) => mined + past).filter((nonce) => !held.has(nonce));
     watch.gapAtMs = holes.length > 0 ? (watch.gapAtMs ?? clock.now()) : undefined;
-    if (watch.gapAtMs === undefined || clock.now() - watch.gapAtMs < this.believeMs) return;
+    if (watch.gapAtMs === undefined || clock.now() - watch.gapAtMs < this.graceMs) return;
     const unmined = await intents.listMinedFrom(address, mined);
     for (const nonce of holes) {
       const holder = unmined.find((other) => other.nonce === nonce);
@@ -58,7 +64,10 @@ export class NonceGaps {
     }
   }
 
-  /** Uses up a nonce that none of our acts holds, by one that moves nothing. A waiting act signed anew under it could be done twice. */
+  /**
+   * Uses up a nonce that no act holds, by a transaction without effect. Signing a waiting act again under it
+   * could do that act twice.
+   */
   private async fill(nonce: number): Promise<void> {
     const { address, intents, logger, help, sign } = this.deps;
     try {
@@ -66,11 +75,11 @@ export class NonceGaps {
       const intent = await intents.begin(wanted);
       const filler = intent.state === 'created' ? await sign(intent, nonce) : intent;
       if (!filler) return;
-      logger.warn('Nonce was left out; using it up, so that later ones can be mined', { nonce });
+      logger.warn('Nonce is unused; filling it, so that later ones can be mined', { nonce });
       help(filler);
     } catch (error) {
-      // Without funds, or without a node, the act that waits goes on waiting; its next look tries this again.
-      logger.warn('Nonce was left out and cannot be used up yet', { nonce }, error);
+      // Without funds or without a node, the waiting act goes on waiting; its next look tries again.
+      logger.warn('Nonce is unused and cannot be filled yet', { nonce }, error);
     }
   }
 }

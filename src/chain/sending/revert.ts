@@ -1,3 +1,4 @@
+/** Turns the failure of a transaction into an error that names the contract's own reason. */
 import { Interface, isError } from 'ethers';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
@@ -15,18 +16,20 @@ export type SenderError =
 
 const interfaces = [emethCoreAbi, emethTokenAbi, nodeRegistryAbi, rewardPoolAbi].map((abi) => new Interface(abi));
 
-/** Why a transaction did not go through: the contract's own error by name and arguments, where there is one. */
+/**
+ * Returns the error for a call that failed: the contract's own error by name and arguments, if there is one.
+ */
 export function explainFailure(error: unknown, key: string, account: Address): AppError<SenderError> {
   if (isError(error, 'INSUFFICIENT_FUNDS')) return noFunds(account, key, error);
   if (!isError(error, 'CALL_EXCEPTION')) {
     return new AppError(
       { code: 'chain/failed', key },
-      `The transaction ${key} could not be sent; look whether the Ethereum node answers, and try again.`,
+      `The transaction ${key} could not be sent; check that the Ethereum node answers, and try again.`,
       { cause: error },
     );
   }
   const { data } = error;
-  // Code that is not ours may revert without a word.
+  // Other contracts may revert without a reason.
   const isNamed = data !== null && data.length >= '0x'.length + 8;
   const parsed = isNamed
     ? interfaces.map((known) => known.parseError(data)).find((found) => found !== null)
@@ -34,7 +37,10 @@ export function explainFailure(error: unknown, key: string, account: Address): A
   return reverted(key, parsed?.name ?? error.reason ?? 'no reason given', parsed?.args.map(String) ?? [], error);
 }
 
-/** Why a transaction reverted. The state that it met is over; to ask again, at the end of its block, tells the reason in most cases. */
+/**
+ * Returns the error for a mined transaction that reverted. Its state is gone, but calling again at the end of
+ * its block yields the reason in most cases.
+ */
 export async function explainMined(
   { provider }: Pick<Chain, 'provider'>,
   call: { from: Address; to: string; data: string; value: bigint },
@@ -48,14 +54,14 @@ export async function explainMined(
   return reason?.code === 'chain/reverted' ? reason : reverted(key, `no reason given, in ${receipt.hash}`, []);
 }
 
-/** A refusal of the contract, by the error's name. */
+/** Returns the error for a refusal by the contract. */
 export function reverted(key: string, reason: string, args: string[], cause?: unknown): AppError<SenderError> {
   const [act = key] = key.replace(/^0x[0-9a-f]+:/, '').split(':');
   const sentence = `The contract refuses ${act}: ${refusalInWords(reason, args)}.`;
   return new AppError({ code: 'chain/reverted', reason, args, key }, sentence, { cause });
 }
 
-/** The account cannot pay for gas. */
+/** Returns the error for an account that cannot pay for gas. */
 export function noFunds(account: Address, key: string, cause?: unknown): AppError<SenderError> {
   return new AppError(
     { code: 'chain/no-funds', account, key },

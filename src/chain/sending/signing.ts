@@ -1,3 +1,4 @@
+/** Signs the acts of one account, each under its own nonce, and stores every version before it is sent. */
 import { Transaction } from 'ethers';
 import { holdsNonce, type Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
@@ -13,17 +14,19 @@ interface SigningDeps {
   clock: Clock;
 }
 
-/** Signs the acts of one account, each under a nonce of its own, and stores what is signed before anybody can send it. */
 export class Signing {
   constructor(private readonly deps: SigningDeps) {}
 
-  /** How many nonces of the account the chain has used up. */
+  /** Number of the account's nonces that the chain has used. */
   minedCount(): Promise<number> {
     const { chain, wallet } = this.deps;
     return chain.provider.getTransactionCount(wallet.address, 'latest');
   }
 
-  /** Signs under the next free nonce and stores that; where another process was faster, returns what it stored. */
+  /**
+   * Signs under the next free nonce and stores the result; if another process was faster, returns what that
+   * one stored.
+   */
   async sign(intent: Intent, act: Act, price: Price): Promise<Intent> {
     for (;;) {
       const stored = await this.signAt(await this.nextNonce(), intent, act, price);
@@ -31,7 +34,7 @@ export class Signing {
     }
   }
 
-  /** As `sign`, under this nonce. Undefined when another act of the account holds it. */
+  /** Like `sign`, under this nonce. Returns undefined when another act of the account holds it. */
   async signAt(nonce: number, intent: Intent, act: Act, price: Price): Promise<Intent | undefined> {
     const { chain, wallet, intents, clock } = this.deps;
     const raw = await wallet.signer.signTransaction({ type: 2, chainId: chain.chainId, nonce, ...act, ...price });
@@ -45,11 +48,15 @@ export class Signing {
     return intents.saveAttempt(intent.id, nonce, attempt, intent.attempts);
   }
 
-  /** The chain's count of mined transactions, or one past the highest nonce that an act of ours holds. */
+  /**
+   * Returns the chain's count of mined transactions, or one past the highest nonce that an act of the account
+   * holds.
+   */
   private async nextNonce(): Promise<number> {
     const { intents, wallet, clock } = this.deps;
     const atMs = clock.now();
-    // In this order: an act that another process signs, or notes as mined, meanwhile is in at least one of the answers.
+    // In this order: an act that another process signs or marks as mined meanwhile is in at least one of the
+    // answers.
     const pending = await intents.listPending(wallet.address);
     const count = await this.minedCount();
     const mined = await intents.listMinedFrom(wallet.address, count);

@@ -1,3 +1,4 @@
+/** Private keys: opening an account from one, signing with it, making a new one. */
 import { readFileSync, statSync } from 'node:fs';
 import { Wallet as EthersWallet, type Signer, type TypedDataField, verifyTypedData } from 'ethers';
 import { isDevChain } from '../../domain/dev-chain';
@@ -16,9 +17,12 @@ type Types = Record<string, TypedDataField[]>;
 /** An account that signs. The key itself never leaves this file and ethers. */
 export interface Wallet {
   readonly address: Address;
-  /** EIP-712 over domain {name, version '1', chainId}; the wallet's own chain unless another is given. */
+  /**
+   * Signs EIP-712 data over domain {name, version '1', chainId}; the wallet's own chain unless another is
+   * given.
+   */
   signTyped(domain: string, types: Types, value: object, chainId?: number): Promise<string>;
-  /** EIP-712 bound to one contract as well. */
+  /** Signs EIP-712 data bound to one contract as well. */
   signFor(contract: { name: string; address: Address }, types: Types, value: object): Promise<string>;
   /** For the transaction sender, the only other user of the key. */
   readonly signer: Signer;
@@ -29,7 +33,10 @@ export type KeySource =
   | { privateKeyFile: string }
   | { keystore: string; passwordFile: string };
 
-/** Accounts of the mnemonic that anvil and Hardhat start with: everybody has their keys, and robots empty them within seconds. */
+/**
+ * Accounts of the mnemonic that anvil and Hardhat start with. Their keys are public, and bots empty them
+ * within seconds.
+ */
 const DEV_ACCOUNTS: ReadonlySet<string> = new Set([
   '0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266',
   '0x70997970c51812dc3a010c7d01b50e0d17dc79c8',
@@ -43,15 +50,17 @@ const DEV_ACCOUNTS: ReadonlySet<string> = new Set([
   '0xa0ee7a142d267c1f36714e4a8f75612f20a79720',
 ]);
 
-/** Opens an account from a key, a key file or a keystore v3 with its password. Files that others may read are refused, and
- * keys that everybody knows on any but a development chain. */
+/**
+ * Opens an account from a key, a key file or a keystore v3 with its password. Refuses files that others may
+ * read, and public keys on any chain that is not for development.
+ */
 export async function openWallet(source: KeySource, chainId: number): Promise<Wallet> {
   const signer = await openSigner(source);
   const address = Address.parse(signer.address);
   if (DEV_ACCOUNTS.has(address) && !isDevChain(chainId)) {
     throw new AppError<WalletError>(
       { code: 'wallet/public-key', address, chainId },
-      `The key of ${address} is public and chain ${chainId} is no development chain; use an account of your own.`,
+      `The key of ${address} is public and chain ${chainId} is not a development chain; use an account of your own.`,
     );
   }
   return {
@@ -68,7 +77,7 @@ export async function openWallet(source: KeySource, chainId: number): Promise<Wa
   };
 }
 
-/** Who signed; undefined for a signature that is none. */
+/** Returns the signer; undefined for an invalid signature. */
 export function recoverTyped(
   chainId: number,
   domain: string,
@@ -83,13 +92,13 @@ export function recoverTyped(
   }
 }
 
-/** A new account: its key in hex, or locked into keystore v3 JSON. */
+/** Makes a new account: its key in hex, or locked into keystore v3 JSON. */
 export async function newAccount(
   password?: string,
 ): Promise<{ address: Address; privateKey: string; keystore?: string }> {
   const wallet = EthersWallet.createRandom();
   const keystore =
-    password === undefined ? undefined : byTheBook(await new EthersWallet(wallet.privateKey).encrypt(password));
+    password === undefined ? undefined : standardKeystore(await new EthersWallet(wallet.privateKey).encrypt(password));
   return { address: Address.parse(wallet.address), privateKey: wallet.privateKey, ...(keystore ? { keystore } : {}) };
 }
 
@@ -114,7 +123,7 @@ function fromHex(hex: string): EthersWallet {
   try {
     return new EthersWallet(hex.startsWith('0x') ? hex : `0x${hex}`);
   } catch {
-    // The cause would carry the key into a log.
+    // The cause would put the key into a log.
     throw new AppError<WalletError>({ code: 'wallet/bad-key' }, 'The private key is not 64 hex digits of a valid key.');
   }
 }
@@ -126,7 +135,7 @@ function readSecret(path: string): string {
   } catch (cause) {
     throw new AppError<WalletError>(
       { code: 'wallet/unreadable', path },
-      `The key file ${path} cannot be read: correct its path in the configuration, or its rights.`,
+      `The key file ${path} cannot be read: correct its path in the configuration, or its permissions.`,
       {
         cause,
       },
@@ -141,8 +150,8 @@ function readSecret(path: string): string {
   return readFileSync(path, 'utf8').trim();
 }
 
-/** ethers writes `Crypto`, which strict readers of the standard do not know. */
-function byTheBook(keystore: string): string {
+/** Renames the field `Crypto` that ethers writes, which strict readers of the standard do not know. */
+function standardKeystore(keystore: string): string {
   const { Crypto: crypto, ...rest } = JSON.parse(keystore) as { Crypto: unknown };
   return JSON.stringify({ ...rest, crypto });
 }

@@ -1,12 +1,13 @@
 /**
- * How fast a master reads what happened on the chain while it was away: the same events of the contract from a local anvil, by
- * ethers and by us; medians of three runs, taken in turns. Most ask for windows of 50 blocks. `watchChain` is what really runs: it
- * chooses its ranges itself, reads each twice and looks at blocks and receipts besides. The bare fetch, which parses JSON and
- * decodes nothing, is what can be reached at most.
+ * Measures how fast a master catches up with the chain: the same events from a local anvil, read by ethers
+ * and by this project; medians of three runs, taken in turns. Most rows read windows of 50 blocks.
+ * `watchChain` is the real poll loop: it chooses its ranges, reads each twice, and also checks blocks and
+ * receipts. The bare fetch, which parses JSON and decodes nothing, is the upper bound.
  *
  *     npx ts-node scripts/bench/backfill.ts [--events 50000] [--only watchChain] [--json]
  *
- * `--only` leaves out the rows whose names do not contain it, as for a profiler (`node --cpu-prof -r ts-node/register`).
+ * `--only` leaves out rows whose names do not contain it, e.g. for a profiler (`node --cpu-prof -r
+ * ts-node/register`).
  */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -32,7 +33,7 @@ const CHAIN_ID = 31337;
 const RUNS = 3;
 const BLOCKS = 1000;
 const WINDOW_BLOCKS = 50;
-/** Where no contract lies until we put one there. */
+/** An address without a contract, where the emitter is put. */
 const EMITTER = Address.parse(`0x${'e0'.repeat(20)}`);
 const ETHERS = 'ethers, Contract.queryFilter';
 const BARE = 'bare fetch, JSON.parse, nothing decoded';
@@ -41,9 +42,9 @@ interface Window {
   fromBlock: number;
   toBlock: number;
 }
-/** Reads a window and says how many events it had. */
+/** Reads a window and returns the number of its events. */
 type ReadWindow = (window: Window) => Promise<number>;
-/** Reads everything and says how many events there were. */
+/** Reads everything and returns the number of events. */
 type ReadAll = () => Promise<number>;
 
 interface SolcOutput {
@@ -63,7 +64,7 @@ function compileEmitter(): string {
 
 const sizes = { dataset: 46, params: 60, result: 46 };
 
-/** The n-th event as the emitter takes it: a job's request, its start, its result and a payment, in turns. */
+/** Returns the n-th event for the emitter: a job's request, its start, its result and a payment, in turns. */
 function eventCalldata(n: number): string {
   const names = ['JobRequested', 'JobProcessing', 'JobSubmitted', 'WorkerPaid'];
   const fragment = coreInterface.getEvent(names[n % names.length] ?? '');
@@ -78,11 +79,11 @@ function eventCalldata(n: number): string {
   return concat([toBeHex((data.length - 2) / 2, 32), ...(topics as string[]), data]);
 }
 
-/** Writes so many events, evenly into the blocks. Returns the windows to read them in. */
+/** Writes this many events, spread evenly over the blocks. Returns the windows to read them in. */
 async function writeEvents(provider: JsonRpcProvider, events: number): Promise<Window[]> {
   await provider.send('anvil_setCode', [EMITTER, compileEmitter()]);
   const [from] = (await provider.send('eth_accounts', [])) as string[];
-  // Left to itself, anvil answers before it has mined, and what is sent meanwhile may share a block.
+  // By default anvil answers before it has mined, and transactions sent meanwhile may share a block.
   await provider.send('evm_setAutomine', [false]);
   for (let block = 0; block < BLOCKS; block++) {
     const [first, end] = [block, block + 1].map((b) => Math.floor((b * events) / BLOCKS)) as [number, number];
@@ -115,26 +116,26 @@ function decodeAll(logs: readonly RawLog[]): number {
   return logs.flatMap((log) => decodeLog(log) ?? []).length;
 }
 
-/** Each way of reading windows, by its name; what is read again from memory is loaded beforehand. */
+/** Ways of reading windows, by name; rows that read from memory are loaded beforehand. */
 async function openWindowReaders(url: string, provider: JsonRpcProvider, windows: readonly Window[]) {
   const contract = new Contract(EMITTER, coreInterface, provider);
   const loaded = new Map<Window, RawLog[]>();
   for (const window of windows) loaded.set(window, await fetchLogs(url, window));
   const readers: Record<string, ReadWindow> = {
     [ETHERS]: async ({ fromBlock, toBlock }) => (await contract.queryFilter('*', fromBlock, toBlock)).length,
-    'ethers’ getLogs, our decoder': async ({ fromBlock, toBlock }) => {
+    'ethers’ getLogs, own decoder': async ({ fromBlock, toBlock }) => {
       const logs = await provider.getLogs({ address: EMITTER, fromBlock, toBlock });
       return logs.flatMap((log) => decodeEvent(log) ?? []).length;
     },
-    'ethers’ send, our decoder': async (window) => decodeAll(await provider.send('eth_getLogs', [filterOf(window)])),
-    'fetch, our decoder': async (window) => decodeAll(await fetchLogs(url, window)),
+    'ethers’ send, own decoder': async (window) => decodeAll(await provider.send('eth_getLogs', [filterOf(window)])),
+    'fetch, own decoder': async (window) => decodeAll(await fetchLogs(url, window)),
     [BARE]: async (window) => (await fetchLogs(url, window)).length,
-    'our decoder alone, from memory': async (window) => decodeAll(loaded.get(window) ?? []),
+    'own decoder alone, from memory': async (window) => decodeAll(loaded.get(window) ?? []),
   };
   return readers;
 }
 
-/** Each way of reading, by its name. */
+/** Ways of reading everything, by name. */
 async function openReaders(url: string, provider: JsonRpcProvider, windows: readonly Window[], events: number) {
   const byWindows = Object.entries(await openWindowReaders(url, provider, windows));
   const readers: Record<string, ReadAll> = Object.fromEntries(
@@ -162,7 +163,10 @@ async function readEach(windows: readonly Window[], read: ReadWindow): Promise<n
 
 type Take = (events: readonly CoreEvent[], cursor: ChainCursor) => Promise<void>;
 
-/** Has the watcher read until it has told so many events. It would try again for ever what we fail to take: that is thrown. */
+/**
+ * Runs the poll loop until it has returned this many events. Rethrows a failure of `onFinal`, which the loop
+ * would retry for ever.
+ */
 async function watch(url: string, events: number, take: Take): Promise<number> {
   const endpoints = await EndpointPool.open({ endpoint: url });
   const stop = new AbortController();
@@ -190,11 +194,11 @@ async function watch(url: string, events: number, take: Take): Promise<number> {
 
 type Index = (tx: Store, events: readonly CoreEvent[], cursor: ChainCursor) => Promise<void>;
 
-/** As a master's `applyEvents` does: all of a batch and the cursor in one transaction. */
+/** Stores like a master: each batch and the cursor in one transaction. */
 async function watchIntoStore(url: string, events: number, index: Index): Promise<number> {
   await using scratch = await openScratch();
   await using store = await openStore({ kind: 'sqlite', path: scratch.file('bench.sqlite') });
-  // The store must be open until the last of it.
+  // The store must stay open until the end.
   return await watch(url, events, (batch, cursor) =>
     store.transaction(async (tx) => {
       await index(tx, batch, cursor);
@@ -237,7 +241,7 @@ async function main(): Promise<void> {
   const readers = all.filter(([name]) => name.includes(values.only));
   const speeds = new Map<string, number[]>(readers.map(([name]) => [name, []]));
   for (let run = 0; run < RUNS; run++) {
-    // Every other run goes backwards, so that none always follows the same one.
+    // Every other run goes backwards, so that no row always follows the same one.
     for (const [name, read] of run % 2 === 0 ? readers : readers.toReversed()) {
       const speed = await measure(read, events);
       speeds.get(name)?.push(speed);

@@ -10,7 +10,10 @@ export function isDevChain(chainId: number): boolean {
   return chainId === HARDHAT || chainId === GANACHE;
 }
 
-/** True where blocks come only with transactions and are never reorganised, so that waiting for confirmations could last for ever. */
+/**
+ * True where blocks come only with transactions and are never reorganised: waiting for confirmations could
+ * last for ever.
+ */
 export function minesOnDemand(chainId: number): boolean {
   return chainId === HARDHAT;
 }

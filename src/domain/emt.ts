@@ -1,9 +1,10 @@
-/** An amount of EMT for people: all its digits, without trailing zeros. */
+/** Amounts of EMT and of the chain's own coin, formatted for people. */
+/** Formats an amount of EMT with all its digits, without trailing zeros. */
 export function formatEmt(wei: bigint): string {
   return `${formatCoins(wei)} EMT`;
 }
 
-/** An amount of the chain's own coin for people, all its digits. */
+/** Formats an amount of the chain's own coin with all its digits. */
 export function formatEth(wei: bigint): string {
   return `${formatCoins(wei)} ETH`;
 }

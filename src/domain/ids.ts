@@ -1,6 +1,7 @@
+/** Ids, addresses, hashes and amounts: the formats that every room parses and compares them in. */
 import { z } from 'zod';
 
-// zod is used here only as a vocabulary of brands; nothing in domain/ does I/O.
+// zod only supplies formats and brands here; nothing in domain/ does I/O.
 
 /** A job's id on chain: `0x` and 32 lower-case hex digits (bytes16). */
 export const JobId = z
@@ -10,7 +11,7 @@ export const JobId = z
   .brand('JobId');
 export type JobId = z.infer<typeof JobId>;
 
-/** An Ethereum address in lower case; that is how we store and compare them everywhere. */
+/** An Ethereum address in lower case, the only form that is stored and compared. */
 export const Address = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/, 'an address is 0x and 40 hex digits')

@@ -1,6 +1,9 @@
+/** Intents: acts of an account on chain, each done exactly once, and when an act holds its nonce. */
 import type { Address } from './ids';
 
-/** One signed version of a transaction; a later version has the same nonce and a higher fee, or a new nonce. */
+/**
+ * One signed version of a transaction. A later version has the same nonce and a higher fee, or a new nonce.
+ */
 export interface Attempt {
   hash: string;
   /** The signed bytes, in hex. */
@@ -10,13 +13,13 @@ export interface Attempt {
   atMs: number;
 }
 
-/** Something an account means to do on chain, once; every signed version of it is kept before it is sent. */
+/** An act that an account does on chain, once. Every signed version is stored before it is sent. */
 export interface Intent {
   id: string;
   account: Address;
-  /** Names the act, e.g. `0x…:submit`; unique for the account. */
+  /** Name of the act, e.g. `0x…:submit`; unique for the account. */
   key: string;
-  /** A reorganisation can turn `mined`, and where it is deeper than anybody thought `final`, into `signed` again. */
+  /** A reorganisation can turn `mined` into `signed` again, and an unexpectedly deep one even `final`. */
   state: 'created' | 'signed' | 'mined' | 'final' | 'failed';
   to: Address;
   data: string;
@@ -24,19 +27,22 @@ export interface Intent {
   nonce?: number | undefined;
   attempts: Attempt[];
   minedHash?: string | undefined;
-  /** Why it failed. */
+  /** Reason of the failure. */
   reason?: string | undefined;
 }
 
 export type NewIntent = Pick<Intent, 'account' | 'key' | 'to' | 'data' | 'valueWei'>;
 
-/** More than lies between a question for the next nonce and the signature under it, and than clocks of two machines differ. */
+/**
+ * Longer than the time between asking for the next nonce and signing with it, and than two machines' clocks
+ * differ.
+ */
 const HOLD_MS = 60_000;
 
 /**
- * Whether the intent keeps its nonce from others who sign at this time. One that is mined does so until a minute after its signature:
- * another process may have asked the chain for the next nonce before that, and not signed yet. Not for ever, for a chain that was
- * started anew counts from 0 again.
+ * True when other signers must not use the intent's nonce now. A mined intent holds its nonce until a minute
+ * after its signature: another process may have asked the chain for the next nonce before that, and not
+ * signed yet. It does not hold it for ever, because a chain that was started anew counts from 0 again.
  */
 export function holdsNonce({ state, attempts }: Intent, atMs: number): boolean {
   if (state === 'signed') return true;
@@ -44,7 +50,7 @@ export function holdsNonce({ state, attempts }: Intent, atMs: number): boolean {
   return isMined && atMs - (attempts.at(-1)?.atMs ?? 0) < HOLD_MS;
 }
 
-/** Whether both have the same signed versions. */
+/** True when both have the same signed versions. */
 export function haveSameVersions(a: readonly Attempt[], b: readonly Attempt[]): boolean {
   return a.length === b.length && a.at(-1)?.hash === b.at(-1)?.hash;
 }

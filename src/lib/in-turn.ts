@@ -1,4 +1,6 @@
-/** Runs what it is given one after another, in the order it was given; a failure does not keep the next from running. */
+/** A queue of asynchronous work in memory, for work that must not overlap. */
+
+/** Returns a function that runs its arguments one after another, in order; a failure does not stop the rest. */
 export function inTurn(): <T>(work: () => Promise<T>) => Promise<T> {
   let last: Promise<unknown> = Promise.resolve();
   return (work) => {

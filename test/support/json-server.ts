@@ -1,4 +1,7 @@
-/** A loopback HTTP server whose JSON-RPC answers a test scripts, for faults that a real node cannot be made to show. */
+/**
+ * A loopback HTTP server whose JSON-RPC answers a test scripts, for faults that a real node cannot be made to
+ * show.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 

@@ -1,6 +1,7 @@
+/** A command in a pseudo-terminal, seen and driven like a person does. */
 import { spawn } from 'node-pty';
 
-/** A command in a terminal of its own, as a person would see and drive it. */
+/** The terminal of one command. */
 export interface Terminal extends AsyncDisposable {
   /** Everything shown so far, without colours and cursor movements. */
   screen(): string;

@@ -1,9 +1,10 @@
+/** Verdicts of verifiers, signed so that another verifier can submit several at once. */
 import { recoverAddress, solidityPackedKeccak256, TypedDataEncoder } from 'ethers';
 import { Address, type JobId } from '../../domain/ids';
 import { byAddress } from '../../domain/order';
 import type { Wallet } from '../sending/wallet';
 
-/** What a verifier says of a result. */
+/** A verifier's verdict on a result. */
 export interface Attestation {
   jobId: JobId;
   resultHash: string;
@@ -21,12 +22,12 @@ const types = {
 };
 const NO_REASON = `0x${'0'.repeat(32)}`;
 
-/** Signs a verdict for another verifier to bring, where the contract wants the word of several. */
+/** Signs a verdict for another verifier to submit, when the contract requires several. */
 export function signAttestation(wallet: Wallet, core: Address, attestation: Attestation): Promise<string> {
   return wallet.signFor({ name: 'EmethCore', address: core }, types, messageOf(attestation));
 }
 
-/** Signatures in the order the contract wants, by signer, so that it can tell that no signer counts twice. */
+/** Sorts signatures by signer, the order by which the contract sees that no signer counts twice. */
 export function sortAttestations(
   signatures: readonly string[],
   chainId: number,
@@ -41,7 +42,7 @@ export function sortAttestations(
     .map(({ signature }) => signature);
 }
 
-/** What the contract keeps of a result: the first 20 bytes of keccak256 of both hashes. */
+/** Returns what the contract stores of a result: the first 20 bytes of keccak256 over both hashes. */
 export function commitmentOf(result: Pick<Attestation, 'resultHash' | 'payoutRoot'>): string {
   return solidityPackedKeccak256(['bytes32', 'bytes32'], [result.resultHash, result.payoutRoot]).slice(0, 42);
 }

@@ -1,3 +1,4 @@
+/** The calls of the escrow contract that change something, for one account. */
 import { concat, hexlify, Interface, isError, keccak256, randomBytes } from 'ethers';
 import { formatEmt } from '../../domain/emt';
 import type { Address, JobId } from '../../domain/ids';
@@ -26,14 +27,17 @@ export interface JobRequest {
   deadlineMs: number;
 }
 
-/** A submitted result, as every later call must name it. */
+/** Identifies a submitted result in every later call. */
 export interface ResultRef {
   jobId: JobId;
   resultHash: string;
   payoutRoot: string;
 }
 
-/** The contract's verbs for one account. Each is an intent of its own, so repeating a finished one changes nothing. */
+/**
+ * The contract's methods for one account. Each call is an intent, so repeating a finished one changes
+ * nothing.
+ */
 export interface Emeth {
   readonly address: Address;
   /** Requests a job; approves what credit does not cover. */
@@ -42,56 +46,62 @@ export interface Emeth {
   accept(jobId: JobId): Promise<{ hash: string }>;
   /** Disputes a result, with a bond of `bondWei` from credit and tokens. */
   challenge(jobId: JobId, bondWei: bigint): Promise<{ hash: string }>;
-  /** Takes a job, with a deposit as high as its fee. */
+  /** Takes a job, with a deposit equal to its fee. */
   process(jobId: JobId): Promise<{ hash: string }>;
   decline(jobId: JobId): Promise<{ hash: string }>;
   submit(ref: ResultRef, fuelUsed: bigint, reference: string): Promise<{ hash: string }>;
   finalize(jobId: JobId): Promise<{ hash: string }>;
-  /** Ends a dispute nobody decided in its window: everybody gets back what they put in. */
+  /** Ends a dispute that was not decided in its window: all parties get back what they paid in. */
   unwind(jobId: JobId): Promise<{ hash: string }>;
-  /** Ends a job nobody took before its deadline; anybody may. */
+  /** Ends a job that was not taken before its deadline; anybody may. */
   expire(jobId: JobId): Promise<{ hash: string }>;
   /** Ends a job whose node missed the deadline; anybody may, and gets a tip. */
   timeout(jobId: JobId): Promise<{ hash: string }>;
-  /** A verifier's word; with other verifiers' attestations (`sortAttestations`) where one is no quorum. */
+  /**
+   * Accepts a result, as a verifier; with other verifiers' attestations (`sortAttestations`) if the quorum is
+   * higher than one.
+   */
   verify(ref: ResultRef, attestations?: readonly string[]): Promise<{ hash: string }>;
   rejectResult(ref: ResultRef, reasonHash: string, attestations?: readonly string[]): Promise<{ hash: string }>;
-  /** Credits everybody of a payout list of at most 16. */
+  /** Credits every payee of a payout list of at most 16. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<{ hash: string }>;
   /** Credits payees by their proofs (`buildPayouts`), all of them or none. */
   claim(claims: readonly Claim[]): Promise<{ hash: string }>;
-  /** Whether the contract would credit the claim now. */
+  /** True when the contract would credit the claim now. */
   canClaim(claim: Claim): Promise<boolean>;
-  /** Credits what is collected, if anything, and turns `amountWei` of the credit into tokens of `to`, in one transaction. */
+  /**
+   * Credits `collected`, if given, and turns `amountWei` of the credit into tokens of `to`, in one
+   * transaction.
+   */
   withdraw(to: Address, amountWei: bigint, collected?: Collected): Promise<{ hash: string }>;
   estimateWithdrawWei(to: Address, amountWei: bigint, collected?: Collected): Promise<bigint>;
-  /** Brings another account's signed withdrawal, for its tip. */
+  /** Submits another account's signed withdrawal, for its tip. */
   relay(withdrawal: SignedWithdrawal): Promise<{ hash: string }>;
-  /** 0 when this account has brought it before. */
+  /** Returns 0 when this account has submitted it before. */
   estimateRelayWei(withdrawal: SignedWithdrawal): Promise<bigint>;
 }
 
-/** A part of a verified job's pay that nobody has credited yet. */
+/** A share of a verified job's pay that is not credited yet. */
 export interface Claim {
   ref: ResultRef;
   share: Share;
   proof: readonly string[];
 }
 
-/** What becomes credit on the way of a withdrawal. */
+/** What becomes credit in the same transaction as a withdrawal. */
 export interface Collected {
   claims?: readonly Claim[] | undefined;
-  /** Jobs of this node with pay that nobody claimed in time. */
+  /** Jobs of this node with pay that was not claimed in time. */
   sweeps?: readonly JobId[] | undefined;
 }
 
 export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
   const { address } = sender;
-  // Two acts that count on the same credit and allowance must not look at them at the same time.
+  // One at a time: two acts that read the same credit and allowance at once would both count on it.
   const paying = inTurn();
   const once = (jobId: JobId, method: string, ...args: unknown[]) =>
     sender.send({ key: `${jobId}:${method}`, to: chain.core, data: encode(method, [jobId, ...args]) });
-  /** May follow itself, as a process after a decline. */
+  /** For acts that may be repeated later, e.g. `process` after `decline`. */
   const again = (key: string, method: string, args: readonly unknown[]) =>
     sender.send({ key, to: chain.core, data: encode(method, args), repeatable: true });
 
@@ -155,7 +165,7 @@ function withdrawalData(to: Address, amountWei: bigint, { claims = [], sweeps = 
   return collecting.length === 0 ? withdrawal : encode('multicall', [[...collecting, withdrawal]]);
 }
 
-/** One act for each content, for its signature is good only once. */
+/** Keyed by its content, because a signature is valid only once. */
 function relayed(core: Address, withdrawal: SignedWithdrawal): { key: string; to: Address; data: string } {
   const { account, to, amountWei, tipWei, deadline, signature } = withdrawal;
   const data = encode('withdrawWithSig', [account, to, amountWei, tipWei, deadline, signature]);
@@ -181,12 +191,15 @@ async function request(
   return { jobId: await jobOf(chain, hash), hash };
 }
 
-/** Makes sure the contract can collect `needWei` from credit and tokens. */
+/** Approves what the contract needs to collect `needWei` from credit and tokens. */
 async function fund(chain: Chain, sender: Sender, needWei: bigint): Promise<void> {
   await approve(chain, sender, chain.core, await missing(chain, sender.address, needWei));
 }
 
-/** What credit does not cover. Throws `chain/not-enough-tokens` when the account's tokens do not either. */
+/**
+ * Returns the amount that credit does not cover. Throws `chain/not-enough-tokens` when the tokens do not
+ * either.
+ */
 async function missing(chain: Chain, account: Address, needWei: bigint): Promise<bigint> {
   const credit = await chain.credit(account);
   const missingWei = needWei > credit ? needWei - credit : 0n;
@@ -198,7 +211,7 @@ async function missing(chain: Chain, account: Address, needWei: bigint): Promise
   );
 }
 
-/** Lets one of our contracts take so much of the sender's tokens; does nothing if it already may. */
+/** Lets a contract take this much of the sender's tokens; does nothing if it already may. */
 export async function approve(chain: Chain, sender: Sender, spender: Address, amountWei: bigint): Promise<void> {
   if ((await chain.allowance(sender.address, spender)) >= amountWei) return;
   const data = tokenInterface.encodeFunctionData('approve', [spender, amountWei]);

@@ -1,3 +1,4 @@
+/** The calls of the node registry that an organisation's owner makes, and the consent of the node. */
 import { verifyTypedData } from 'ethers';
 import { Address } from '../../domain/ids';
 import type { Chain } from '../rpc/client';
@@ -6,7 +7,7 @@ import type { Wallet } from '../sending/wallet';
 import { approve } from './emeth';
 import { organisationId, type Registry, registryInterface } from './registry';
 
-/** What a node enters the registry with. */
+/** The entry with which a node is registered. */
 export interface Enrolment {
   node: Address;
   /** Name of the organisation. */
@@ -16,11 +17,11 @@ export interface Enrolment {
   capabilityHash: string;
   capabilityUri: string;
   computeUnits: number;
-  /** Until when the signature is good, in Unix seconds. */
+  /** Unix time until which the signature is valid, in seconds. */
   deadline: number;
 }
 
-/** What the registry takes at most of an enrolment. */
+/** Upper bounds that the registry sets for an enrolment. */
 export const enrolmentLimits = { nameBytes: 64, uriBytes: 256, computeUnits: 2 ** 32 - 1 };
 
 const NAME = 'NodeRegistry';
@@ -38,7 +39,7 @@ const types = {
   ],
 };
 
-/** A node's consent to its enrolment by this operator, and by nobody else. */
+/** Signs a node's consent to be enrolled by this operator, and by no other. */
 export async function signEnrolment(
   wallet: Wallet,
   registry: Registry,
@@ -50,7 +51,7 @@ export async function signEnrolment(
   return wallet.signFor(contract, types, { ...encoded(enrolment), operator, nonce });
 }
 
-/** Whether the registry would take the signature for the node's own, apart from its deadline. */
+/** True when the registry would accept the signature as the node's own. Its deadline is not checked. */
 export async function isSignedByNode(
   chain: Pick<Chain, 'chainId'>,
   registry: Registry,
@@ -64,23 +65,23 @@ export async function isSignedByNode(
     const signer = verifyTypedData(domain, types, { ...encoded(enrolment), operator, nonce }, signature);
     return Address.parse(signer) === enrolment.node;
   } catch {
-    // Some bytes are no signature at all.
+    // Some byte strings are no signature at all.
     return false;
   }
 }
 
-/** What an organisation's owner does in the registry; each once, however often it is repeated while it is under way. */
+/** Acts of an organisation's owner in the registry. Repeating one that is pending sends nothing. */
 export interface Operator {
   readonly address: Address;
   createOrganisation(name: string): Promise<{ hash: string }>;
-  /** `signature` of the node (`signEnrolment`); none if the operator is the node. */
+  /** `signature` is the node's (`signEnrolment`); none if the operator is the node. */
   register(enrolment: Enrolment, stakeWei: bigint, signature?: string): Promise<{ hash: string }>;
   addStake(node: Address, amountWei: bigint): Promise<{ hash: string }>;
   deactivate(node: Address): Promise<{ hash: string }>;
   reactivate(node: Address): Promise<{ hash: string }>;
   withdrawStake(node: Address): Promise<{ hash: string }>;
   proposePayout(node: Address, payout: Address): Promise<{ hash: string }>;
-  /** As the proposed wallet. */
+  /** Called by the proposed wallet. */
   confirmPayout(node: Address): Promise<{ hash: string }>;
   cancelPayoutChange(node: Address): Promise<{ hash: string }>;
 }

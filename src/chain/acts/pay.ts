@@ -1,3 +1,4 @@
+/** Credits the workers of a verified job, by one list if that is possible, else by claims. */
 import type { JobId } from '../../domain/ids';
 import type { Share } from '../../domain/shares';
 import type { Chain } from '../rpc/client';
@@ -9,9 +10,9 @@ import { cutClaims } from './withdrawal-parts';
 const MAX_PAYEES = 16;
 
 /**
- * Credits everybody of a verified job's payout list who is not credited yet. Anybody may do that, and a worker that withdraws does it for
- * itself: who was faster, for all or for some, has done a part of our work. Throws `chain/reverted` when that happens while we look;
- * then it helps to look again.
+ * Credits every payee of a verified job who is not credited yet. Anybody may do that, and a withdrawing
+ * worker does it for itself, so some or all may be credited already. Throws `chain/reverted` when that
+ * happens between the check and the call; another try helps.
  */
 export async function payAll(
   chain: Pick<Chain, 'job'>,

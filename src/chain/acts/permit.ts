@@ -1,3 +1,4 @@
+/** Permits (ERC-2612): an allowance signed into the transaction that needs it. */
 import { Signature } from 'ethers';
 import type { Chain } from '../rpc/client';
 import type { Wallet } from '../sending/wallet';
@@ -12,12 +13,12 @@ const types = {
   ],
 };
 
-/** As `requestWithPermit` takes it, behind the job. */
+/** The arguments of `requestWithPermit` after the job. */
 export type Permit = [value: bigint, deadline: bigint, v: number, r: string, s: string];
 
 /**
- * The wallet's leave for the escrow to take so much of its tokens (ERC-2612), as part of the very transaction that needs it: an
- * approval would be another one.
+ * Signs a permit for the escrow to take this much of the wallet's tokens. It is part of the transaction that
+ * needs it; an approval would be a transaction of its own.
  */
 export async function signPermit(chain: Chain, wallet: Wallet, valueWei: bigint, deadline: bigint): Promise<Permit> {
   const { name, nonce } = await chain.permitFacts(wallet.address);

@@ -1,3 +1,4 @@
+/** Reads of the node registry: nodes, organisations and their payout wallets. */
 import { Contract, Interface, id } from 'ethers';
 import { Address } from '../../domain/ids';
 import { type NodeStatus, nodeStatuses } from '../../domain/node';
@@ -6,41 +7,41 @@ import { type Chain, unlessZero } from '../rpc/client';
 
 export const registryInterface = new Interface(nodeRegistryAbi);
 
-/** A node as the registry has it. */
+/** A node's entry in the registry. */
 export interface RegisteredNode {
   node: Address;
   status: NodeStatus;
-  /** The owner of its organisation. */
+  /** Owner of its organisation. */
   operator: Address;
   /** Name of the organisation. */
   organisation: string;
   payout: Address;
-  /** A change of the payout wallet that waits for its day and its confirmation. */
+  /** A proposed payout wallet that waits for its date and its confirmation. */
   nextPayout?: { payout: Address; opensAtMs: number } | undefined;
   capabilityHash: string;
   capabilityUri: string;
   computeUnits: number;
   stakeWei: bigint;
-  /** From when the stake may be taken out, of an unbonding node. */
+  /** Unix time from which the stake of an unbonding node may be withdrawn, in milliseconds. */
   unbondsAtMs?: number | undefined;
 }
 
-/** Reads of the registry that the escrow of this chain listens to. */
+/** Reads of the registry that the escrow of this chain uses. */
 export interface Registry {
   readonly address: Address;
   minStakeWei(): Promise<bigint>;
-  /** The node, or undefined if it is not registered now. */
+  /** Returns the node; undefined if it is not registered now. */
   find(node: Address): Promise<RegisteredNode | undefined>;
-  /** Registered nodes of the `size` entries from `from` on, and how many entries there are in all. */
+  /** Returns the registered nodes among the `size` entries from `from` on, and the number of all entries. */
   list(from: number, size: number): Promise<{ nodes: RegisteredNode[]; total: number }>;
   ownerOf(organisation: string): Promise<Address | undefined>;
-  /** The node's payout wallet; one that has left keeps it, and comes back with no other. */
+  /** Returns the node's payout wallet. A node that has left keeps it, and can only return with it. */
   payoutOf(node: Address): Promise<Address | undefined>;
-  /** What a node signs next to be enrolled. */
+  /** Returns the nonce that the node signs for its next enrolment. */
   nonceOf(node: Address): Promise<bigint>;
 }
 
-/** The registry of the escrow; undefined where anybody may take jobs. */
+/** Opens the registry of the escrow; undefined if any account may take jobs. */
 export async function openRegistry(chain: Chain): Promise<Registry | undefined> {
   const address = await chain.registry();
   if (address === undefined) return undefined;
@@ -67,7 +68,7 @@ export async function openRegistry(chain: Chain): Promise<Registry | undefined> 
   };
 }
 
-/** What the registry knows an organisation by. */
+/** Returns the registry's key of an organisation. */
 export function organisationId(name: string): string {
   return id(name);
 }

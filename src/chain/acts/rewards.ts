@@ -1,3 +1,4 @@
+/** The reward pool: what a node has earned per day, and how it takes that out. */
 import { Contract, Interface } from 'ethers';
 import type { Address, JobId } from '../../domain/ids';
 import { rewardPoolAbi } from '../generated/reward-pool';
@@ -6,28 +7,28 @@ import type { Sender } from '../sending/sender';
 
 const poolInterface = new Interface(rewardPoolAbi);
 const DAY_S = 86_400;
-/** Days asked about at once: what a provider computes in one call is limited. */
+/** Days per call: nodes limit how much they compute in one. */
 const SPAN = 365;
 
 export interface SlotReward {
-  /** The day of settlement, in days of Unix time. */
+  /** Day of settlement, in days of Unix time. */
   slot: number;
   amountWei: bigint;
 }
 
-/** The rewards a node has not yet taken. */
+/** Rewards that a node has not taken yet. */
 export interface Rewards {
   readonly address: Address;
-  /** Closed slots with something to claim, oldest first. */
+  /** Returns closed slots with something to claim, oldest first. */
   unclaimed(node: Address): Promise<SlotReward[]>;
-  /** What of these jobs' deposits is the node's, in wei. */
+  /** Returns the node's part of these jobs' deposits, in wei. */
   lockedDeposits(node: Address, jobIds: readonly JobId[]): Promise<bigint>;
   /** Mints the sender's rewards of these slots to its payout wallet. */
   claim(sender: Sender, slots: readonly number[]): Promise<{ hash: string }>;
   estimateClaimWei(sender: Sender, slots: readonly number[]): Promise<bigint>;
 }
 
-/** The reward pool of the chain's token; undefined where there is none. */
+/** Opens the reward pool of the chain's token; undefined if there is none. */
 export async function openRewards(chain: Chain): Promise<Rewards | undefined> {
   const address = await chain.rewardPool();
   if (address === undefined) return undefined;

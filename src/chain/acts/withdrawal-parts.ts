@@ -1,28 +1,33 @@
+/** Splits withdrawals and claims into transactions that fit into a block. */
 import type { JobId } from '../../domain/ids';
 import type { Claim, Collected } from './emeth';
 
-/** What one transaction does of a withdrawal that may be too large for one. */
+/** One transaction of a withdrawal that may be too large for one. */
 export interface WithdrawalPart {
-  /** What becomes tokens: all that is collected here; in the last part, the credit that was there before too. */
+  /** Amount that becomes tokens: everything collected here and, in the last part, the credit from before. */
   amountWei: bigint;
   collected: Collected;
 }
 
-/** Pay that nobody claimed in time, of a job of this node. */
+/** Pay of a job of this node that was not claimed in time. */
 export interface Sweep {
   jobId: JobId;
   amountWei: bigint;
 }
 
-/*
- * Measured on anvil, each claim of another job: 39,500 gas with one hash in its proof, 46,000 with ten (a thousand workers); a day takes
- * 11,000. So full parts take some 3.5 and 2.8 million, and stay below five with the fifth that is allowed on top of an estimate: they
- * find room in a block beside others. 75 claims are 50 kB with ten hashes and 75 kB with twenty; Ethereum nodes take up to 128 kB.
+/**
+ * Measured on anvil, each claim from another job: 39,500 gas with one hash in its proof, 46,000 with ten (a
+ * thousand workers); a day takes 11,000. So full parts take about 3.5 and 2.8 million, and stay below five
+ * million with the fifth that is added to an estimate, which leaves room for others in the block. 75 claims
+ * are 50 kB with ten hashes and 75 kB with twenty; Ethereum nodes accept up to 128 kB.
  */
 const CLAIMS_PER_PART = 75;
 const SLOTS_PER_PART = 250;
 
-/** The transactions that take out the credit and all that can be collected, in order; none if that is nothing. */
+/**
+ * Returns the transactions that withdraw the credit and everything collectable, in order; none if that is
+ * zero.
+ */
 export function cutWithdrawal(creditWei: bigint, claims: readonly Claim[], sweeps: readonly Sweep[]): WithdrawalPart[] {
   const collectable = [
     ...claims.map((claim) => ({ claim, amountWei: claim.share.amountWei })),
@@ -41,12 +46,12 @@ export function cutWithdrawal(creditWei: bigint, claims: readonly Claim[], sweep
   return parts;
 }
 
-/** The claims of each transaction. */
+/** Returns the claims of each transaction. */
 export function cutClaims(claims: readonly Claim[]): Claim[][] {
   return cut(claims, CLAIMS_PER_PART);
 }
 
-/** The days of each transaction to the reward pool. */
+/** Returns the days of each transaction to the reward pool. */
 export function cutSlots(slots: readonly number[]): number[][] {
   return cut(slots, SLOTS_PER_PART);
 }

@@ -1,16 +1,17 @@
+/** Withdrawals by signature, for accounts without the chain's coin. */
 import type { Address } from '../../domain/ids';
 import type { Chain } from '../rpc/client';
 import type { Wallet } from '../sending/wallet';
 
-/** An account's word that somebody may carry to the contract, so that it needs no coin for gas itself. */
+/** A signed order to withdraw that any account may submit, so that its own needs no coin for gas. */
 export interface SignedWithdrawal {
   account: Address;
-  /** Who gets the tokens. */
+  /** Receiver of the tokens. */
   to: Address;
   amountWei: bigint;
-  /** What the carrier gets out of the same credit, on top of the amount. */
+  /** Reward of the account that submits it, from the same credit, on top of the amount. */
   tipWei: bigint;
-  /** Until when the signature is good, in Unix seconds. */
+  /** Unix time until which the signature is valid, in seconds. */
   deadline: number;
   signature: string;
 }
@@ -26,7 +27,7 @@ const types = {
   ],
 };
 
-/** Signs a withdrawal from the wallet's own credit; it can be carried once. */
+/** Signs a withdrawal from the wallet's own credit; it is valid once. */
 export async function signWithdrawal(
   wallet: Wallet,
   chain: Chain,

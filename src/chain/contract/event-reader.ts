@@ -1,21 +1,25 @@
+/** Decodes logs of the contract with plans made once from its ABI, several times as fast as ethers. */
 import { Interface, type ParamType } from 'ethers';
 import { AppError } from '../../lib/errors';
 import { type EmethCoreEvents, emethCoreAbi } from '../generated/emeth-core';
 
 export type LogError = { code: 'chain/bad-log'; txHash: string; logIndex: number };
 
-/** An event of the contract by its Solidity name; its arguments as ethers would decode them, but with addresses in lower case. */
+/**
+ * An event of the contract by its Solidity name. Arguments are as ethers decodes them, but addresses are
+ * lower case.
+ */
 export type ContractEvent = {
   [Name in keyof EmethCoreEvents]: { type: Name; args: EmethCoreEvents[Name] };
 }[keyof EmethCoreEvents];
 
-/** What an event is read from: hex strings with `0x`. */
+/** The encoded part of a log: hex strings with `0x`. */
 export interface LogWords {
   topics: readonly string[];
   data: string;
 }
 
-/** Names a log in errors. */
+/** Identifies a log in errors. */
 export interface LogPlace {
   txHash: string;
   logIndex: number;
@@ -24,18 +28,18 @@ export interface LogPlace {
 interface Source {
   /** The data as lower-case hex, without `0x`. */
   data: string;
-  /** How long the part before the strings is, in bytes. */
+  /** Length of the part before the strings, in bytes. */
   headBytes: number;
   place: LogPlace;
 }
 
-/** Reads a value from its 32 bytes, 64 lower-case hex digits. */
+/** Decodes a value from its 32 bytes, given as 64 lower-case hex digits. */
 type ReadWord = (word: string, source: Source) => unknown;
 
 interface Field {
   name: string;
   isIndexed: boolean;
-  /** Which topic, or which word of the data. */
+  /** Index of the topic, or of the word in the data. */
   position: number;
   read: ReadWord;
 }
@@ -54,12 +58,13 @@ const ADDRESS_PADDING = '0'.repeat(WORD_DIGITS - ADDRESS_DIGITS);
 const DATA = /^0x(?:[0-9a-f]{64})*$/;
 const TOPIC = /^0x[0-9a-f]{64}$/;
 
-/** By topic 0. An event with a struct or a list has no plan. */
+/** Plans by topic 0. An event with a struct or a list has none. */
 const plans = new Map(planAll());
 
 /**
- * Reads a log of the contract with no more work than its values take; undefined if it is none of the contract's events, or one
- * that carries a struct. Throws a `LogError` if it is not what the contract would have written: the node that gave it is at fault.
+ * Decodes a log, doing no more work than its values take. Returns undefined for an event that is not the
+ * contract's or that carries a struct. Throws a `LogError` for a log that the contract cannot have written:
+ * the node that returned it is at fault.
  */
 export function readEvent(log: LogWords, place: LogPlace): ContractEvent | undefined {
   const topics = Array.isArray(log.topics) ? (log.topics as readonly string[]) : badLog(place, 'it has no topics');
@@ -78,17 +83,17 @@ export function readEvent(log: LogWords, place: LogPlace): ContractEvent | undef
   return { type: plan.name, args } as unknown as ContractEvent;
 }
 
-/** Refuses a log. */
+/** Throws the error for a log that the contract cannot have written. */
 export function badLog({ txHash, logIndex }: LogPlace, reason: string, cause?: unknown): never {
   throw new AppError<LogError>(
     { code: 'chain/bad-log', txHash, logIndex },
-    `Log ${logIndex} of transaction ${txHash} is none that the contract can have written (${reason}); ask another Ethereum node.`,
+    `Log ${logIndex} of transaction ${txHash} cannot have been written by the contract (${reason}); ask another Ethereum node.`,
     { cause },
   );
 }
 
 function planFor(topic: string | undefined, place: LogPlace): Plan | undefined {
-  // A log without topics is allowed, but not one of ours.
+  // A log without topics is valid, but the contract writes none.
   if (topic === undefined) return undefined;
   return plans.get(topic) ?? plans.get(`0x${hexOf(topic, TOPIC, place)}`);
 }
@@ -130,7 +135,7 @@ function planFields(inputs: readonly ParamType[]): Field[] | undefined {
 function readerOf(type: string, isIndexed: boolean): ReadWord | undefined {
   if (type === 'address') return readAddress;
   if (type === 'bool') return readBool;
-  // Of an indexed string the log has only a hash.
+  // A log holds only the hash of an indexed string.
   if (type === 'string') return isIndexed ? undefined : readString;
   const [, base, size] = /^(uint|bytes)(\d+)$/.exec(type) ?? [];
   if (base === 'uint') return uintReader(Number(size) / 4);
@@ -138,7 +143,7 @@ function readerOf(type: string, isIndexed: boolean): ReadWord | undefined {
 }
 
 function readAddress(word: string, { place }: Source): string {
-  if (!word.startsWith(ADDRESS_PADDING)) badLog(place, 'an address is too long');
+  if (!word.startsWith(ADDRESS_PADDING)) badLog(place, 'an address has more than 20 bytes');
   return `0x${word.slice(-ADDRESS_DIGITS)}`;
 }
 
@@ -165,8 +170,8 @@ function bytesReader(digits: number): ReadWord {
 }
 
 /**
- * Whoever requests a job chooses these bytes. What is not UTF-8 is replaced by U+FFFD and never refused, else one such job would
- * keep everybody from reading on.
+ * The requester of a job chooses these bytes. Invalid UTF-8 is replaced by U+FFFD and never refused:
+ * otherwise one such job would stop every reader of the chain.
  */
 function readString(word: string, { data, headBytes, place }: Source): string {
   const size = data.length / 2;

@@ -1,3 +1,4 @@
+/** The contract's events about jobs in the types of this project; all other events are left out. */
 import { Interface, type Log } from 'ethers';
 import type { Address, JobId } from '../../domain/ids';
 import { emethCoreAbi } from '../generated/emeth-core';
@@ -5,7 +6,7 @@ import { type ContractEvent, readEvent } from './event-reader';
 
 export const coreInterface = new Interface(emethCoreAbi);
 
-/** Where in the chain an event is. */
+/** Position of an event in the chain. */
 export interface Place {
   blockNumber: number;
   blockHash: string;
@@ -13,7 +14,7 @@ export interface Place {
   logIndex: number;
 }
 
-/** Events of jobs, in our words; the rest of the contract's events are nobody's business here yet. */
+/** An event about a job. */
 export type CoreEvent = Place & { jobId: JobId } & (
     | {
         type: 'JobRequested';
@@ -41,8 +42,8 @@ export type CoreEvent = Place & { jobId: JobId } & (
   );
 
 /**
- * The event in a log that ethers gave; undefined for one that is not about a job. Throws a `LogError` for a log that the contract
- * cannot have written.
+ * Returns the event in a log from ethers; undefined for one that is not about a job. Throws a `LogError` for
+ * a log that the contract cannot have written.
  */
 export function decodeEvent(log: Log): CoreEvent | undefined {
   const { blockNumber, blockHash, transactionHash: txHash, index: logIndex } = log;
@@ -51,8 +52,8 @@ export function decodeEvent(log: Log): CoreEvent | undefined {
 }
 
 /**
- * An event of the contract in our words; undefined for one that is not about a job. Ids and addresses are taken as they are: the
- * reader gives them in our form, and to check them again takes three times as long as to read them.
+ * Translates an event of the contract; undefined for one that is not about a job. Ids and addresses are not
+ * validated again: the reader has just formed them, and a second check takes three times as long as reading.
  */
 export function translate(event: ContractEvent, place: Place): CoreEvent | undefined {
   switch (event.type) {

@@ -1,3 +1,4 @@
+/** Deploys token, escrow, node registry and reward pool, and checks the result. */
 import {
   type BaseContract,
   ContractFactory,
@@ -17,7 +18,7 @@ import { minedReceipt } from './deployer';
 
 const EMT = 10n ** 18n;
 
-/** The rules a new deployment starts with; rates in basis points, times in seconds. */
+/** Initial terms of a deployment; rates in basis points, times in seconds. */
 export const defaultTerms = {
   minFee: EMT,
   verifierBps: 500,
@@ -32,19 +33,19 @@ export const defaultTerms = {
 };
 
 export interface DeployOptions {
-  /** Gets the whole first supply. */
+  /** Receiver of the whole initial supply. */
   holder: Address;
   supplyWei?: bigint | undefined;
-  /** The supply never exceeds it; what it leaves above the first supply is the reward pool's to mint. */
+  /** Upper bound of the supply; the reward pool may mint the difference to the initial supply. */
   capWei?: bigint | undefined;
   admin: Address;
   verifiers: readonly Address[];
   terms?: Partial<typeof defaultTerms> | undefined;
-  /** Least stake of a node. */
+  /** Minimum stake of a node. */
   minStakeWei?: bigint | undefined;
 }
 
-/** Where the contracts of a deployment are. */
+/** Addresses of a deployment's contracts. */
 export interface Places {
   chainId: number;
   emethContractAddress: Address;
@@ -54,14 +55,14 @@ export interface Places {
 }
 
 export interface Deployment extends Places {
-  /** Block of the deployment: nothing of ours is older. */
+  /** Block of the deployment; its contracts have no older events. */
   fromBlock: number;
 }
 
-/** A deployment before its first transaction: addresses follow from the account and its nonces. */
+/** A deployment before its first transaction. Its addresses follow from the account and its nonces. */
 export interface DeploymentPlan {
   deployer: Address;
-  /** Nonce of the first of its transactions, which follow one another without a gap. */
+  /** Nonce of the first transaction; the others follow without a gap. */
   firstNonce: number;
   places: Places;
 }
@@ -87,7 +88,7 @@ const artifacts = {
   pool: { name: 'RewardPool', abi: rewardPoolAbi, bytecode: rewardPoolBytecode, runtime: rewardPoolRuntime },
 } satisfies Record<string, Artifact>;
 
-/** Where the contracts will be if the account sends nothing else before and meanwhile. */
+/** Returns the addresses that the contracts will have if the account sends nothing else until then. */
 export async function planDeployment(signer: Signer): Promise<DeploymentPlan> {
   const deployer = Address.parse(await signer.getAddress());
   const firstNonce = await signer.getNonce('pending');
@@ -106,8 +107,8 @@ export async function planDeployment(signer: Signer): Promise<DeploymentPlan> {
 }
 
 /**
- * Deploys token, escrow, node registry and reward pool, joins them and makes sure it all took. Throws `chain/deploy-failed` with
- * the step that did not.
+ * Deploys and connects the contracts, and checks the result. Throws `chain/deploy-failed` with the step that
+ * failed.
  */
 export async function deployContracts(
   signer: Signer,
@@ -146,13 +147,13 @@ export async function deployContracts(
   return { ...places, fromBlock: money.blockNumber };
 }
 
-/** Whether the code at an address is this version's, apart from what its constructor filled in. */
-export function isOurCode(contract: keyof typeof artifacts, code: string): boolean {
+/** True when the code at an address is this version's, apart from what its constructor filled in. */
+export function isOwnCode(contract: keyof typeof artifacts, code: string): boolean {
   const { runtime } = artifacts[contract];
   return blank(code, runtime.filledIn) === blank(runtime.code, runtime.filledIn);
 }
 
-/** What a contract's views without arguments must answer. */
+/** Throws unless the contract's views without arguments return these values. */
 async function requireFacts(
   name: string,
   contract: BaseContract,
@@ -180,7 +181,7 @@ function requireSame(step: string, found: unknown, expected: string | bigint | n
   if (String(found).toLowerCase() === String(expected).toLowerCase()) return;
   throw new AppError<DeployError>(
     { code: 'chain/deploy-failed', step },
-    `After deploying, ${step} is ${found} instead of ${expected}; do not use these contracts, look at the Ethereum node and deploy anew.`,
+    `After deploying, ${step} is ${found} instead of ${expected}, so do not use these contracts; check the Ethereum node and deploy again.`,
   );
 }
 
@@ -205,7 +206,7 @@ async function deploy(
 function otherCode(step: string, at: Address): AppError<DeployError> {
   return new AppError(
     { code: 'chain/deploy-failed', step },
-    `After ${step}, the code at ${at} is not what was sent; do not use these contracts, look at the Ethereum node and deploy anew.`,
+    `After ${step}, the code at ${at} is not what was sent, so do not use these contracts; check the Ethereum node and deploy again.`,
   );
 }
 
@@ -225,7 +226,7 @@ function blank(code: string, ranges: Artifact['runtime']['filledIn']): string {
 
 function failed(step: string, cause?: unknown): AppError<DeployError> {
   const remedy = isError(cause, 'NONCE_EXPIRED')
-    ? 'the account sent something else meanwhile; let it do nothing else, and deploy anew'
-    : "look at the account's ETH and try again";
-  return new AppError({ code: 'chain/deploy-failed', step }, `${step} did not work; ${remedy}.`, { cause });
+    ? 'the account sent another transaction meanwhile; use it for nothing else, and deploy again'
+    : "check the account's ETH and try again";
+  return new AppError({ code: 'chain/deploy-failed', step }, `${step} failed; ${remedy}.`, { cause });
 }

@@ -1,3 +1,4 @@
+/** An account that sends a few transactions one by one, without the sender's store. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Signer, TransactionReceipt, TransactionResponse } from 'ethers';
 import { Address } from '../../domain/ids';
@@ -7,7 +8,7 @@ import { type KeySource, openWallet } from '../sending/wallet';
 
 export interface Deployer {
   readonly address: Address;
-  /** Asks the chain for the next nonce each time it is given none; who needs several says them itself. */
+  /** Fetches the next nonce unless one is passed; callers that send several transactions pass them. */
   readonly signer: Signer;
   close(): void;
 }
@@ -15,8 +16,9 @@ export interface Deployer {
 const POLL_MS = 200;
 
 /**
- * The receipt, once there is one; throws when the transaction was reverted. ethers' own `wait` looks again only when a block comes: on a
- * chain that mines at once what it is sent, the one block may have come before `wait` began to watch, and it waits for ever.
+ * Waits for the receipt; throws when the transaction was reverted. ethers' own `wait` looks again only at a
+ * new block: on a chain that mines each transaction at once, the only block may come before `wait` starts,
+ * and it then waits for ever.
  */
 export async function minedReceipt({ hash, provider }: TransactionResponse): Promise<TransactionReceipt> {
   for (;;) {
@@ -28,8 +30,8 @@ export async function minedReceipt({ hash, provider }: TransactionResponse): Pro
 }
 
 /**
- * An account for one deployment, at one Ethereum node or several of one chain. A key that everybody knows is refused on any but a
- * development chain.
+ * Opens an account at one or several Ethereum nodes of one chain. A public key is refused on any chain that
+ * is not for development.
  */
 export async function openDeployer(endpoint: string | readonly string[], source: KeySource): Promise<Deployer> {
   const provider = new FailoverProvider(await EndpointPool.open({ endpoint }));

@@ -1,3 +1,4 @@
+/** Gives coin and EMT to other accounts, for development chains and tests. */
 import { Contract } from 'ethers';
 import type { Address } from '../../domain/ids';
 import { emethTokenAbi } from '../generated/emeth-token';
@@ -6,12 +7,12 @@ import { minedReceipt, openDeployer } from './deployer';
 
 export interface Gift {
   to: Address;
-  /** The chain's own coin, for gas. */
+  /** Amount of the chain's own coin, for gas. */
   ethWei: bigint;
   emtWei: bigint;
 }
 
-/** Sends coin and EMT from one account to others, one after another; for development chains and tests. */
+/** Sends coin and EMT from one account to others, one after another. */
 export async function fundAccounts(
   endpoint: string,
   source: KeySource,

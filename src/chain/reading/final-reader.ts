@@ -1,3 +1,4 @@
+/** Reads final blocks, range by range, each exactly once; throws when a final block changes. */
 import { AppError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import type { CoreEvent } from '../contract/events';
@@ -8,23 +9,23 @@ import { NARROW_BLOCKS } from './log-evidence';
 import type { LogReader } from './log-reader';
 import { type ChainHeader, Disagreement, NotReady } from './log-source';
 
-/** The last block that was read, and which block that was. */
+/** The last block that was read. Its hash identifies it after a reorganisation. */
 export interface ChainCursor {
   number: number;
   hash: string;
 }
 
 export interface FinalOptions extends Finality {
-  /** Where to begin without a cursor. */
+  /** First block to read when there is no cursor. */
   fromBlock?: number | undefined;
 }
 
 export type WatcherError = {
   code: 'chain/reorg-beyond-final';
   block: number;
-  /** Of the block we read. */
+  /** Hash of the block that was read. */
   hash: string;
-  /** Of the block that the chain has there now. */
+  /** Hash of the block that the chain has at this height now. */
   found: string;
 };
 
@@ -35,18 +36,21 @@ interface FinalDeps {
 }
 
 const FIRST_RANGE = 2000;
-/** Without a bound, growth would go on at the head, where no range is ever used up, until halving could not undo it. */
+/**
+ * Without a bound, the range would keep growing at the head, where it is never used up, until halving could
+ * not undo it.
+ */
 const MAX_RANGE = 100_000;
-/** A final block has to be another one so often, at every endpoint there is, before it is believed. */
-const MAX_DOUBTS = 8;
-/** An endpoint that is further behind another one is stuck. */
+/** How often, for each endpoint, a final block has to differ before it counts as changed. */
+const MAX_MISMATCHES = 8;
+/** An endpoint that is further behind than this is stuck. */
 const MAX_LAG_BLOCKS = 5;
-const PATIENT_LOOKS = 3;
+/** Looks at a chain that is too short before the warning. */
+const LOOKS_BEFORE_WARNING = 3;
 
-/** Reads final blocks, range by range, each once. */
 export class FinalReader {
   private range = FIRST_RANGE;
-  private doubts = 0;
+  private mismatches = 0;
   private looksBehind = 0;
   private knowsTag = false;
 
@@ -60,7 +64,7 @@ export class FinalReader {
     return this.at;
   }
 
-  /** Reads one range. True when there is no more to read yet. */
+  /** Reads one range. Returns true when there is nothing more to read yet. */
   async step(): Promise<boolean> {
     const end = await this.findEnd();
     const from = this.at ? this.at.number + 1 : (this.options.fromBlock ?? 0);
@@ -77,8 +81,8 @@ export class FinalReader {
   }
 
   /**
-   * Makes sure that our last final block is still in the chain. A node may say otherwise because it is ill, so it is asked again
-   * and others are asked; throws `chain/reorg-beyond-final` when that helps nothing.
+   * Checks that the last final block is still in the chain. An unhealthy node may return another one, so all
+   * endpoints are asked several times. Throws `chain/reorg-beyond-final` when the block still differs.
    */
   async checkCursor(): Promise<void> {
     if (!this.at) return;
@@ -89,13 +93,14 @@ export class FinalReader {
     const { number, hash } = this.at;
     const { result: block, by } = await source.blockBy(number);
     if (block.hash === hash) {
-      this.doubts = 0;
+      this.mismatches = 0;
       return;
     }
-    this.doubts += 1;
-    source.distrust(by, `has another block ${number} than the final one`);
-    if (this.doubts < MAX_DOUBTS * source.nodeCount) throw new Disagreement(`Final block ${number} has changed`);
-    logger.error('Chain was reorganised beyond what was final', { block: number, hash, found: block.hash });
+    this.mismatches += 1;
+    source.distrust(by, `returned another block ${number} than the final one`);
+    if (this.mismatches < MAX_MISMATCHES * source.nodeCount)
+      throw new Disagreement(`Final block ${number} has changed`);
+    logger.error('Chain was reorganised beyond its final block', { block: number, hash, found: block.hash });
     throw beyondFinal(number, hash, block.hash);
   }
 
@@ -104,39 +109,45 @@ export class FinalReader {
       const tagged = await this.deps.reader.source.finalizedNumber();
       this.knowsTag ||= tagged !== undefined;
       if (tagged !== undefined) return tagged;
-      if (this.knowsTag) throw new NotReady('The node has forgotten which block is final');
+      if (this.knowsTag) throw new NotReady('The node no longer knows which block is final');
     }
     return (await this.findHead()) - this.options.confirmations;
   }
 
-  /** An endpoint that stands still while others go on is asked last from then on. */
+  /**
+   * Returns the newest block number. Has an endpoint that is stuck while others advance asked last from then
+   * on.
+   */
   private async findHead(): Promise<number> {
     const { source } = this.deps.reader;
     const { result: head, by } = await source.headNumber();
     const hasNews = head - this.options.confirmations > (this.at?.number ?? -1);
     if (hasNews || source.nodeCount === 1) return head;
     const other = await source.headNumber({ lastResort: [by] });
-    if (other.result > head + MAX_LAG_BLOCKS) source.distrust(by, `stands still at block ${head}`);
+    if (other.result > head + MAX_LAG_BLOCKS) source.distrust(by, `is stuck at block ${head}`);
     return head;
   }
 
-  /** A head below what was read is a node that is not ready, never a reorganisation. */
+  /** Warns about a head below the cursor. It means a node that is not ready, never a reorganisation. */
   private noteProgress(end: number): void {
     const isBehind = this.at !== undefined && end < this.at.number;
     this.looksBehind = isBehind ? this.looksBehind + 1 : 0;
-    if (this.looksBehind !== PATIENT_LOOKS) return;
-    const remedy = 'Is the node syncing? On a chain that was started anew, begin with an empty data directory.';
-    this.deps.logger.warn('Chain is shorter than what was read', { final: end, read: this.at?.number, remedy });
+    if (this.looksBehind !== LOOKS_BEFORE_WARNING) return;
+    const remedy = 'Check whether the node is syncing. If the chain was started anew, use an empty data directory.';
+    this.deps.logger.warn('Chain is shorter than the part already read', { final: end, read: this.at?.number, remedy });
   }
 
-  /** The newest blocks are never part of a wide range: nodes may lag with the index of their logs. */
+  /**
+   * Returns the last block of the next range. A wide range excludes the newest blocks, whose logs nodes may
+   * not have indexed.
+   */
   private endOfRange(from: number, end: number): number {
     const widest = Math.min(end, from + this.range - 1);
     const settled = end - NARROW_BLOCKS;
     return widest > settled && from <= settled ? settled : widest;
   }
 
-  /** Undefined when the range was refused, and is narrower now. */
+  /** Returns undefined when the range was refused; it is narrower now. */
   private async readRange(from: number, to: number): Promise<{ block: ChainHeader; events: CoreEvent[] } | undefined> {
     const { reader, logger } = this.deps;
     const block = await reader.source.block(to);
@@ -146,10 +157,11 @@ export class FinalReader {
       if (error instanceof NotReady) throw error;
       const width = to - from + 1;
       this.range = Math.max(1, Math.floor(Math.min(this.range, width) / 2));
-      // Too much is answered with an error of the node's own, a status of 5xx, silence, or a closed connection: the block was told just now.
+      // Nodes refuse a range by an error, a status of 5xx, a timeout or a closed connection. None of them is
+      // an outage here: the same nodes have just answered for the block.
       const isRefusal = error instanceof RpcError || error instanceof NoEndpointAnswers;
       if (!isRefusal || width === 1) throw error;
-      logger.debug('Range was refused; asking for less', { from, to, range: this.range }, error);
+      logger.debug('Range was refused; trying a narrower one', { from, to, range: this.range }, error);
       return undefined;
     }
   }
@@ -158,8 +170,8 @@ export class FinalReader {
 function beyondFinal(block: number, hash: string, found: string): AppError<WatcherError> {
   return new AppError(
     { code: 'chain/reorg-beyond-final', block, hash, found },
-    `Block ${block} was read as final (${hash}), but the chain has another one there now (${found}); raise \`confirmations\` ` +
-      'and start with an empty data directory, which reads the chain again. On a development chain that was started anew, ' +
-      'an empty data directory is enough.',
+    `Block ${block} was final (${hash}), but the chain has another block at that height now (${found}); raise ` +
+      '`confirmations` and start with an empty data directory, which reads the chain again. On a development chain that was ' +
+      'started anew, an empty data directory is enough.',
   );
 }

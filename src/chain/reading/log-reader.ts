@@ -1,3 +1,4 @@
+/** Reads the events of one contract from nodes that are not trusted: every event has to be confirmed once. */
 import type { CoreEvent } from '../contract/events';
 import { decodeLog } from '../contract/logs';
 import type { AskOptions } from '../rpc/endpoint-pool';
@@ -6,21 +7,24 @@ import { LogEvidence, requireSame } from './log-evidence';
 import type { ChainHeader, LogSource, Reading } from './log-source';
 
 /**
- * Reads the events of one contract from nodes that may lie: they leave logs out, repeat and mix them, or are behind. Each event has to be
- * said twice: by two endpoints, or by one whose blooms and receipts agree with its logs (`LogEvidence`).
+ * Nodes may omit logs, repeat or mix them, or be behind. So each event has to come from two endpoints, or
+ * from one whose blooms and receipts agree with its logs (`LogEvidence`).
  */
 export class LogReader {
   private readonly evidence: LogEvidence;
 
   constructor(
     readonly source: LogSource,
-    /** Where the contract was deployed, if known. */
+    /** The block in which the contract was deployed, if known. */
     deployedAt?: number | undefined,
   ) {
     this.evidence = new LogEvidence(source, deployedAt);
   }
 
-  /** Events of blocks [from, to], in order. Throws `Disagreement`; `RpcError` where the node refuses the range. */
+  /**
+   * Returns the events of blocks [from, to], in order. Throws `Disagreement`, and `RpcError` when the node
+   * refuses the range.
+   */
   async range(from: number, to: ChainHeader): Promise<CoreEvent[]> {
     const first = await this.source.logsBetween(from, to.number);
     const others = { lastResort: [first.by] };
@@ -36,9 +40,9 @@ export class LogReader {
     return first.logs.flatMap((log) => decodeLog(log) ?? []);
   }
 
-  /** Events of one block, which need not be final. */
+  /** Returns the events of one block, which need not be final. */
   async blockEvents(block: ChainHeader): Promise<CoreEvent[]> {
-    if (this.evidence.isWithout(block)) return [];
+    if (this.evidence.isWithoutLogs(block)) return [];
     const first = await this.source.logsOf(block.hash);
     if (first.logs.length === 0 && isBlank(block.logsBloom)) return [];
     const isAlone = this.source.nodeCount === 1;
@@ -49,8 +53,8 @@ export class LogReader {
   }
 
   /**
-   * Reads the range again in two parts that hold about as many logs each. A node that cuts its answers short, at a number of logs or at
-   * their end, then gives other logs for the parts than for the whole.
+   * Reads the range again in two parts with about as many logs each. A node that truncates its answers, at a
+   * number of logs or at their end, then returns other logs for the parts than for the whole.
    */
   private async readInHalves(from: number, to: ChainHeader, first: Reading, options: AskOptions): Promise<Reading[]> {
     if (from === to.number) return [await this.source.logsOf(to.hash, options)];

@@ -1,3 +1,4 @@
+/** Finds every job that a node ever took, by reading the whole history of the contract once. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Address, JobId } from '../../domain/ids';
 import { silentLogger } from '../../lib/logger';
@@ -7,14 +8,14 @@ import { FinalReader } from './final-reader';
 import { LogReader } from './log-reader';
 import { Disagreement, LogSource, NotReady } from './log-source';
 
-/** Somebody waits for the answer; who reads for days is more patient. */
+/** A user waits for this answer, so it gives up sooner than the poll loop does. */
 const MAX_FAILURES = 5;
 const PAUSE_MS = 250;
 
 /**
- * Every job the node ever took, oldest first; one it took twice appears once. Reads as whoever watches the chain does: in ranges
- * that get narrower where the Ethereum node refuses them, and nothing that was not said twice. Throws when that fails several times
- * in a row, and at once when no endpoint answers.
+ * Returns every job the node ever took, oldest first; a job it took twice appears once. Reads like the poll
+ * loop: in ranges that get narrower when the Ethereum node refuses them, and with every log confirmed. Throws
+ * after several failures in a row, and at once when no endpoint answers.
  */
 export async function jobsTakenBy(
   chain: Pick<Chain, 'core' | 'endpoints'>,
@@ -52,7 +53,7 @@ async function readToHead(history: FinalReader): Promise<void> {
   }
 }
 
-/** The endpoints themselves were tried again already. */
+/** True for an error that another try may avoid. An outage is none: the pool has already retried. */
 function mayPass(error: unknown): boolean {
   const isOutage = error instanceof NoEndpointAnswers && !error.isSlow;
   return (

@@ -1,3 +1,4 @@
+/** The loop that polls for new events of the contract for as long as a role runs. */
 import type { Clock } from '../../lib/clock';
 import { errorCode } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
@@ -9,6 +10,7 @@ import { LogSource } from './log-source';
 import { ReorgReader, type TentativeBatch } from './reorg-reader';
 
 export interface WatcherOptions extends FinalOptions {
+  /** Pause between two looks at the head. */
   pollMs: number;
 }
 
@@ -16,27 +18,32 @@ export interface WatcherDeps {
   chain: Pick<Chain, 'core' | 'endpoints'>;
   clock: Clock;
   logger: Logger;
-  /** Where the reader stood when it last ended. */
+  /** Loads the positions at which reading stopped. */
   loadCursors(): Promise<{ tentative?: ChainCursor | undefined; final?: ChainCursor | undefined }>;
   /**
-   * Stores events that are not final yet. Everything given before for blocks ≥ `from` is void: delete it in the transaction that stores
-   * events and cursor. A batch may come twice after a crash. Without this function only final blocks are read.
+   * Stores events that are not final yet. Everything stored before for blocks ≥ `from` is void: delete it in
+   * the transaction that stores events and cursor. A batch may come twice after a crash. Without this
+   * function, only final blocks are read.
    */
   onTentative?(batch: TentativeBatch): Promise<void>;
   /**
-   * Stores final events, which come once and in order. Effects and cursor must be stored in one transaction: if it fails, the batch comes
-   * again. Whatever `onTentative` was given for blocks up to the cursor is void from here on.
+   * Stores final events, which come once and in order. Effects and cursor must be stored in one transaction:
+   * if it fails, the batch comes again. Everything that `onTentative` stored for blocks up to the cursor is
+   * void from then on.
    */
   onFinal(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
 }
 
-/** Of so many failures in a row one is logged as a warning, so that an hour without a node is a few lines and not thousands. */
-const FAILURES_A_LINE = 100;
+/**
+ * Only one in this many failures in a row is a warning, so that an hour without a node takes a few lines and
+ * not thousands.
+ */
+const FAILURES_PER_WARNING = 100;
 
 /**
- * Reads the contract's events until the signal: final ones once and for ever, and above them, if wanted, those that a
- * reorganisation may still take back. A node that is unreachable, behind or lying is waited for; nothing is skipped or doubled.
- * Throws `chain/reorg-beyond-final` when what was final has changed.
+ * Reads the contract's events until the signal aborts: final ones exactly once, and above them, if wanted,
+ * those that a reorganisation may still remove. Waits for nodes that are unreachable, behind or return forged
+ * logs; no event is skipped or doubled. Throws `chain/reorg-beyond-final` when a final block has changed.
  */
 export async function watchChain(options: WatcherOptions, deps: WatcherDeps, signal: AbortSignal): Promise<void> {
   const { clock, logger } = deps;
@@ -46,10 +53,10 @@ export async function watchChain(options: WatcherOptions, deps: WatcherDeps, sig
     const outcome = await step().catch((error: unknown) => ({ error }));
     if (signal.aborted) return;
     if (typeof outcome === 'object') {
-      tellFailure(outcome.error, failures, logger);
+      logFailure(outcome.error, failures, logger);
       failures += 1;
     } else {
-      if (failures > 0) logger.info('Chain is read again', { failures });
+      if (failures > 0) logger.info('Chain can be read again', { failures });
       failures = 0;
       if (!outcome) continue;
     }
@@ -57,14 +64,14 @@ export async function watchChain(options: WatcherOptions, deps: WatcherDeps, sig
   }
 }
 
-/** Logs a failure. Throws `chain/reorg-beyond-final`, which no waiting can mend. */
-function tellFailure(error: unknown, failuresBefore: number, logger: Logger): void {
+/** Logs a failure. Rethrows `chain/reorg-beyond-final`, which waiting cannot fix. */
+function logFailure(error: unknown, failuresBefore: number, logger: Logger): void {
   if (errorCode(error) === 'chain/reorg-beyond-final') throw error;
-  const level = failuresBefore % FAILURES_A_LINE === 0 ? 'warn' : 'debug';
+  const level = failuresBefore % FAILURES_PER_WARNING === 0 ? 'warn' : 'debug';
   logger[level]('Chain could not be read; trying again', { failures: failuresBefore + 1 }, error);
 }
 
-/** Returns a function that reads one step further; it gives true when there is no more to read yet. */
+/** Returns a function that reads one step further; it returns true when there is nothing more to read yet. */
 async function openReaders(
   options: WatcherOptions,
   { chain, logger, loadCursors, onFinal, onTentative }: WatcherDeps,

@@ -1,3 +1,4 @@
+/** Reads blocks that are not final yet, and notices when a reorganisation has replaced some of them. */
 import type { Logger } from '../../lib/logger';
 import type { CoreEvent } from '../contract/events';
 import type { ChainCursor } from './final-reader';
@@ -5,7 +6,7 @@ import type { LogReader } from './log-reader';
 import { type ChainHeader, Disagreement, type LogSource } from './log-source';
 
 export interface TentativeBatch {
-  /** All that was told before about this block and later ones is void. */
+  /** Everything reported before about this block and later ones is void. */
   from: number;
   events: readonly CoreEvent[];
   cursor: ChainCursor;
@@ -14,16 +15,18 @@ export interface TentativeBatch {
 interface ReorgDeps {
   reader: Pick<LogReader, 'blockEvents'> & { source: Pick<LogSource, 'head' | 'block'> };
   logger: Logger;
-  /** Throws when our last final block is no longer in the chain. */
+  /** Throws when the last final block is no longer in the chain. */
   checkFinal(): Promise<void>;
   onTentative(batch: TentativeBatch): Promise<void>;
 }
 
 const MAX_BLOCKS = 64;
 
-/** Reads the blocks that are not final yet, one by one along their parents, and says from where on they were replaced. */
+/**
+ * Reads block by block along the parent hashes, and reports the number from which on blocks were replaced.
+ */
 export class ReorgReader {
-  /** Blocks we stand on, oldest first: the last final one, then those told about since we began. */
+  /** The last final block, then the blocks reported since this process began, oldest first. */
   private path: ChainCursor[];
 
   constructor(
@@ -34,7 +37,7 @@ export class ReorgReader {
     this.path = cursor ? [cursor] : [];
   }
 
-  /** Reads on above the final block. True when there is no more to read yet. */
+  /** Reads on above the final block. Returns true when there is nothing more to read yet. */
   async step(final: ChainCursor | undefined): Promise<boolean> {
     if (final) this.path = above(this.path, final);
     const head = await this.deps.reader.source.head();
@@ -52,7 +55,7 @@ export class ReorgReader {
     return cursor.number === head.number;
   }
 
-  /** What of our path is still in the chain. */
+  /** Returns the part of the path that is still in the chain. */
   private async walkBack(head: ChainHeader, final: ChainCursor | undefined): Promise<ChainCursor[]> {
     const path = [...this.path];
     for (let tip = path.at(-1); tip; tip = path.at(-1)) {
@@ -60,14 +63,14 @@ export class ReorgReader {
       if (block.hash === tip.hash) break;
       if (tip.number === final?.number) {
         await this.deps.checkFinal();
-        throw new Disagreement(`Block ${tip.number} is not the same each time`);
+        throw new Disagreement(`Block ${tip.number} is not the same in two answers`);
       }
       path.pop();
     }
     return path;
   }
 
-  /** Lengthens the path towards the head, by one block at least; the events on the way. */
+  /** Extends the path towards the head, by at least one block, and returns the events on the way. */
   private async readOn(path: ChainCursor[], from: number, head: ChainHeader): Promise<CoreEvent[]> {
     const events: CoreEvent[] = [];
     const to = Math.min(head.number, from + MAX_BLOCKS - 1);
@@ -76,14 +79,15 @@ export class ReorgReader {
         events.push(...(await this.readOne(path, number, head)));
       } catch (error) {
         if (number === from) throw error;
-        // A node that troubles every longer reading would hold us up for ever if what is read did not count.
+        // Keep what was read: otherwise a node that fails once in every long reading would prevent all
+        // progress.
         break;
       }
     }
     return events;
   }
 
-  /** Lengthens the path by a block; its events. */
+  /** Extends the path by one block, and returns its events. */
   private async readOne(path: ChainCursor[], number: number, head: ChainHeader): Promise<readonly CoreEvent[]> {
     const block = number === head.number ? head : await this.deps.reader.source.block(number);
     const parent = path.at(-1);
@@ -95,7 +99,7 @@ export class ReorgReader {
   }
 }
 
-/** The path from the final block on. One that passes the final block's height elsewhere is lost. */
+/** Returns the path from the final block on. A path with another block at that height is dropped. */
 function above(path: readonly ChainCursor[], final: ChainCursor): ChainCursor[] {
   const isElsewhere = path.some(({ number, hash }) => number === final.number && hash !== final.hash);
   return isElsewhere ? [final] : [final, ...path.filter(({ number }) => number > final.number)];

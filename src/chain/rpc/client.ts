@@ -1,3 +1,4 @@
+/** Reads of one deployment: the connection to its chain, and the views of escrow and token. */
 import { Contract, type EventFilter, type JsonRpcProvider, type Log } from 'ethers';
 import { partOf } from '../../domain/fuel';
 import { Address, type JobId } from '../../domain/ids';
@@ -19,56 +20,61 @@ export interface ChainOptions extends EndpointOptions {
   token: Address;
 }
 
-/** A job as the contract has it. */
+/** A job in the contract's state. */
 export interface ChainJob {
   state: ChainState;
   requester: Address;
   node?: Address | undefined;
   feeWei: bigint;
   fuelLimit: bigint;
-  /** End of the present window: of work, of the verdict, of claiming. */
+  /** End of the current window: for work, for the verdict, or for claims. */
   deadlineMs: number;
   payoutWei: bigint;
 }
 
-/** Reads of one deployment. Open it with `openChain`. */
+/** Reads of one deployment, opened by `openChain`. */
 export interface Chain extends AsyncDisposable {
   readonly chainId: number;
   readonly core: Address;
   readonly token: Address;
   readonly provider: JsonRpcProvider;
-  /** The nodes behind it, for whoever must know which of them said what. */
+  /** The nodes behind `provider`, for callers that must know which of them answered. */
   readonly endpoints: EndpointPool;
   job(jobId: JobId): Promise<ChainJob>;
   credit(account: Address): Promise<bigint>;
   tokenBalance(account: Address): Promise<bigint>;
-  /** How much `spender` may take of the owner's tokens. */
+  /** Amount of the owner's tokens that `spender` may take. */
   allowance(owner: Address, spender: Address): Promise<bigint>;
-  /** What says which nodes may take jobs; undefined if any account may. */
+  /** The contract that decides which nodes may take jobs; undefined if any account may. */
   registry(): Promise<Address | undefined>;
-  /** What mints slot rewards; undefined if nothing does. */
+  /** The contract that mints slot rewards; undefined if there is none. */
   rewardPool(): Promise<Address | undefined>;
-  /** What a permit over the token's allowance is signed with: the token's name and the account's next number. */
+  /**
+   * The values that a permit over the token's allowance signs: the token's name and the account's next nonce.
+   */
   permitFacts(owner: Address): Promise<{ name: string; nonce: bigint }>;
-  /** Number of the account's next withdrawal by signature. */
+  /** Nonce of the account's next withdrawal by signature. */
   withdrawalNonce(account: Address): Promise<bigint>;
-  /** Whether a node may take jobs. */
+  /** True when the node may take jobs. */
   isActive(node: Address): Promise<boolean>;
-  /** What challenging a job's result costs, in wei, while nobody is proved wrong. */
+  /** The bond for challenging a job's result, in wei. */
   bondOf(jobId: JobId): Promise<bigint>;
-  /** What is locked on top of a fee: the verifier's part, and what the job will burn if all of its fee is paid out. In wei. */
+  /**
+   * Amounts locked on top of a fee: the verifier's part, and what the job burns if all of its fee is paid
+   * out.
+   */
   extraFees(feeWei: bigint): Promise<{ verifierWei: bigint; burnWei: bigint }>;
-  /** What the chain's clock says, in Unix milliseconds. */
+  /** Time of the newest block, in Unix milliseconds. */
   nowMs(): Promise<number>;
   headBlock(): Promise<number>;
-  /** Events of the contract in blocks [from, to], in order. With a job id, only those of that job. */
+  /** Returns events in blocks [from, to], in order; with a job id, only those of that job. */
   events(from: number, to: number, jobId?: JobId): Promise<CoreEvent[]>;
   blockHash(number: number): Promise<string | undefined>;
 }
 
 /**
- * Connects to a deployment and makes sure it is the one that was meant, at every endpoint that answers. Throws a `ChainError`
- * otherwise.
+ * Connects to a deployment, and checks at every endpoint that answers that it is the configured one. Throws a
+ * `ChainError` otherwise.
  */
 export async function openChain(options: ChainOptions, deps: Partial<EndpointDeps> = {}): Promise<Chain> {
   const provider = new FailoverProvider(await EndpointPool.open(options, deps));
@@ -161,7 +167,7 @@ function unknownState(jobId: JobId, state: number): never {
   );
 }
 
-/** An address as a contract gives it; undefined for zero, Solidity's word for none. */
+/** Parses an address from a contract; undefined for zero, which means none in Solidity. */
 export function unlessZero(address: unknown): Address | undefined {
   const parsed = Address.parse(address);
   return /^0x0+$/.test(parsed) ? undefined : parsed;
@@ -171,7 +177,10 @@ function byPlace(a: Log, b: Log): number {
   return a.blockNumber - b.blockNumber || a.index - b.index;
 }
 
-/** The chain of an endpoint. Throws `chain/unreachable` or, if another was expected, `chain/wrong-chain`. */
+/**
+ * Returns the chain id of an endpoint. Throws `chain/unreachable` or, when another chain was expected,
+ * `chain/wrong-chain`.
+ */
 export async function askChainId(options: Pick<EndpointOptions, 'endpoint' | 'chainId'>): Promise<number> {
   const pool = await EndpointPool.open(options);
   pool.close();

@@ -16,7 +16,10 @@ export interface EndpointOptions {
   chainId?: number | undefined;
   /** Timeout of one request. Default: 30 s, or 15 s with several endpoints. */
   answerMs?: number | undefined;
-  /** How long a failed endpoint is asked last, if others answer; longer each time it fails again. Default: 15 s. */
+  /**
+   * How long a failed endpoint is asked last, if others answer; longer each time it fails again. Default: 15
+   * s.
+   */
   recoverMs?: number | undefined;
 }
 
@@ -47,8 +50,9 @@ const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 30_000;
 
 /**
- * Sends each request to the first healthy endpoint in the order of the configuration. A failed endpoint is asked last for a
- * while, and its chain is checked before it is used again. An error from a node itself (a revert, a refused range) is an answer.
+ * Sends each request to the first healthy endpoint in the order of the configuration. A failed endpoint is
+ * asked last for a while, and its chain is checked before it is used again. An error from a node itself (a
+ * revert, a refused range) is an answer.
  */
 export class EndpointPool {
   private readonly endpoints: readonly Endpoint[];
@@ -73,8 +77,8 @@ export class EndpointPool {
   }
 
   /**
-   * Asks every endpoint for its chain. Throws `chain/wrong-chain` when two differ or one is not on the configured chain, and
-   * `chain/unreachable` when none answers; some may be unreachable.
+   * Asks every endpoint for its chain. Throws `chain/wrong-chain` when two differ or one is not on the
+   * configured chain, and `chain/unreachable` when none answers; some may be unreachable.
    */
   static async open(options: EndpointOptions, deps: Partial<EndpointDeps> = {}): Promise<EndpointPool> {
     const pool = new EndpointPool(options, { clock: systemClock, logger: silentLogger, ...deps });
@@ -105,7 +109,10 @@ export class EndpointPool {
     return { result: answer.result as T, by };
   }
 
-  /** Posts a request as it is, and returns also answers that are errors. A transaction goes to all endpoints at once. */
+  /**
+   * Posts a request as it is, and returns also answers that are errors. A transaction goes to all endpoints
+   * at once.
+   */
   async post(payload: RpcPayload, options: AskOptions = {}): Promise<Reply> {
     if (payload.method === 'eth_sendRawTransaction') return this.broadcast(payload);
     const signal = this.signalOf(options);
@@ -177,7 +184,9 @@ export class EndpointPool {
     return [...this.endpoints].sort((a, b) => rank(a) - rank(b) || a.index - b.index);
   }
 
-  /** Tries one endpoint after the other; starts over after a pause when at least one of them was only busy. */
+  /**
+   * Tries one endpoint after the other; starts over after a pause when at least one of them was only busy.
+   */
   private async tryInRounds(
     candidates: () => readonly Endpoint[],
     attempt: (endpoint: Endpoint) => Promise<RpcAnswer>,
@@ -199,7 +208,10 @@ export class EndpointPool {
     }
   }
 
-  /** Accepts "no receipt" only from every endpoint: mistaking it for "not mined" can send a transaction's effect twice. */
+  /**
+   * Accepts "no receipt" only from every endpoint: mistaking it for "not mined" can send a transaction's
+   * effect twice.
+   */
   private async lookElsewhere(payload: RpcPayload, first: Reply, signal: AbortSignal): Promise<Reply> {
     const asked: number[] = [];
     for (let reply = first; ; reply = await this.postInOrder(payload, asked, signal)) {
@@ -209,7 +221,10 @@ export class EndpointPool {
     }
   }
 
-  /** Returns the first acceptance; when every endpoint refuses, the refusal of the first in order that gives one. */
+  /**
+   * Returns the first acceptance; when every endpoint refuses, the refusal of the first in order that gives
+   * one.
+   */
   private async broadcast(payload: RpcPayload): Promise<Reply> {
     const usable = this.endpoints.filter(({ isUsable }) => isUsable);
     const attempts = usable.map((endpoint) => this.postTo(() => [endpoint], payload, this.closer.signal));
@@ -229,7 +244,10 @@ export class EndpointPool {
   }
 }
 
-/** Milliseconds until another round is worth it; undefined when none is. Jittered, so that readers do not retry in step. */
+/**
+ * Milliseconds until another round is worth it; undefined when none is. Jittered, so that readers do not
+ * retry in step.
+ */
 function pauseAfter(failures: readonly Failure[], round: number): number | undefined {
   const busy = failures.filter(([, { kind }]) => kind === 'busy');
   if (busy.length === 0 || round >= MAX_ROUNDS) return undefined;

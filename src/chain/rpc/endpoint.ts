@@ -1,4 +1,4 @@
-/** One Ethereum node as the pool sees it: its address, its health, and whether it is still on the right chain. */
+/** One Ethereum node as the pool sees it: its address, its health, its chain. */
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import { EndpointTrouble, hideSecrets, postRpc, type RpcAnswer, type RpcPayload } from './rpc';
@@ -11,7 +11,9 @@ export interface EndpointDeps {
 export interface EndpointSettings {
   /** Timeout of one request. */
   answerMs: number;
-  /** How long the endpoint counts as unhealthy after its first failure; twice as long after each further one. */
+  /**
+   * How long the endpoint counts as unhealthy after its first failure; twice as long after each further one.
+   */
   recoverMs: number;
   /** Level of the log line about a failing endpoint: its requester notices anyway when there is no other. */
   troubleLevel: 'warn' | 'debug';
@@ -60,8 +62,8 @@ export class Endpoint {
   }
 
   /**
-   * Posts a request, after a check of the chain where one is due, and keeps track of health. Throws `EndpointTrouble` when there
-   * is no answer, and at once while the node has asked for a pause.
+   * Posts a request, after a check of the chain where one is due, and keeps track of health. Throws
+   * `EndpointTrouble` when there is no answer, and at once while the node has asked for a pause.
    */
   async post(payload: RpcPayload, chainId: number, signal: AbortSignal): Promise<RpcAnswer> {
     const pauseMs = this.pausedUntilMs - this.deps.clock.now();
@@ -77,7 +79,10 @@ export class Endpoint {
     }
   }
 
-  /** Counts a failure: the endpoint is unhealthy for a while, and its chain is checked again before it is used. */
+  /**
+   * Counts a failure: the endpoint is unhealthy for a while, and its chain is checked again before it is
+   * used.
+   */
   noteFailure(trouble: EndpointTrouble): void {
     const { clock, logger } = this.deps;
     const factor = Math.min(MAX_RECOVER_FACTOR, 2 ** this.failures);

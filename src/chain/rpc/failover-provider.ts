@@ -10,7 +10,8 @@ export class FailoverProvider extends JsonRpcProvider {
       staticNetwork: network,
       // Waiting to fill a batch costs 10 ms a call, and callers here ask one thing at a time.
       batchMaxCount: 1,
-      // ethers would repeat an answer for 250 ms: long enough to return a nonce or credit from before the caller's own transaction.
+      // ethers would repeat an answer for 250 ms: long enough to return a nonce or credit from before the
+      // caller's own transaction.
       cacheTimeout: -1,
       pollingInterval: 500,
     });
@@ -21,7 +22,8 @@ export class FailoverProvider extends JsonRpcProvider {
     return Promise.all(
       payloads.map(async (one) => {
         const { answer } = await this.endpoints.post(one);
-        // The id in an endpoint's answer is not reliable, and not needed: each request has its own connection.
+        // The id in an endpoint's answer is not reliable, and not needed: each request has its own
+        // connection.
         return { ...answer, id: one.id } as JsonRpcResult;
       }),
     );

@@ -1,7 +1,7 @@
-/** When a block counts as one that the chain will not take back. */
+/** The rule by which a block counts as final: treated as one that no reorganisation can remove. */
 export interface Finality {
-  /** Blocks on top of a block that make it final. 0 says that this chain is never reorganised. */
+  /** Number of blocks on top of a block that make it final. 0 is for chains that never reorganise. */
   confirmations: number;
-  /** Prefer the chain's own word for it (`finalized`), where it has one; `confirmations` then counts only where it has none. */
+  /** Use the chain's own `finalized` tag if it has one, and `confirmations` only if it has none. */
   preferTag?: boolean | undefined;
 }

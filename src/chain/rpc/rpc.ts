@@ -1,3 +1,4 @@
+/** One JSON-RPC request to one endpoint by fetch, with its failures sorted into kinds. */
 import { describeError } from '../../lib/errors';
 
 export interface RpcPayload {
@@ -7,14 +8,14 @@ export interface RpcPayload {
   params: readonly unknown[] | Record<string, unknown>;
 }
 
-/** What a node says to a question: a result or an error, both of which are answers. */
+/** A node's answer: a result or an error. */
 export interface RpcAnswer {
   id: number;
   result?: unknown;
   error?: { code: number; message: string; data?: unknown };
 }
 
-/** A node's own error, e.g. a refused range of blocks. */
+/** An error that the node itself returned, e.g. for a refused range of blocks. */
 export class RpcError extends Error {
   override readonly name = 'RpcError';
 
@@ -27,14 +28,15 @@ export class RpcError extends Error {
 }
 
 /**
- * What one endpoint has, and another one may not have. `busy` passes by itself (429, 5xx), `slow` gave no answer in time (or 504), `broken`
- * no answer of use, `behind` does not know the block that was asked for.
+ * A failure of one endpoint that another may not have: `busy` passes by itself (429, 5xx), `slow` is a
+ * timeout (or 504), `broken` means no usable answer, `behind` that the node does not know the block in
+ * question.
  */
 export class EndpointTrouble extends Error {
   override readonly name = 'EndpointTrouble';
-  /** How long the endpoint wants to be left alone. */
+  /** Pause that the endpoint asked for. */
   readonly retryAfterMs: number | undefined;
-  /** The error a node that is behind answered with. */
+  /** The error that a node which is behind returned. */
   readonly answer: RpcAnswer | undefined;
 
   constructor(
@@ -51,7 +53,10 @@ export class EndpointTrouble extends Error {
 const BEHIND = /header not found|unknown block|block not found|missing trie node|historical state|not (yet )?synced/i;
 const BUSY = /rate.?limit|too many requests|compute units|request count exceeded/i;
 
-/** Asks one endpoint once. Throws `EndpointTrouble` where there is no answer; the signal's reason when that aborts. */
+/**
+ * Posts one request to one endpoint. Throws `EndpointTrouble` when there is no answer, and the signal's
+ * reason when it aborts.
+ */
 export async function postRpc(
   url: string,
   payload: RpcPayload,
@@ -105,14 +110,14 @@ function parseAnswer(text: string): RpcAnswer | undefined {
   }
 }
 
-/** `Retry-After` is seconds or a date. */
+/** Parses `Retry-After`, which is seconds or a date. */
 function parseRetryAfter(value: string | null): number | undefined {
   if (value === null) return undefined;
   const ms = /^\d+$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);
 }
 
-/** fetch refuses user and password in an address. */
+/** Moves user and password into a header, because fetch refuses them in an address. */
 function splitCredentials(url: string): { target: string; headers: Record<string, string> } {
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   const parsed = new URL(url);
@@ -124,7 +129,10 @@ function splitCredentials(url: string): { target: string; headers: Record<string
   return { target: parsed.href, headers };
 }
 
-/** Endpoints often carry an API key in user name, path or query; messages and logs get the host only. */
+/**
+ * Reduces an address to its host, for messages and logs: endpoints often carry an API key in user name, path
+ * or query.
+ */
 export function hideSecrets(endpoint: string): string {
   try {
     const url = new URL(endpoint);

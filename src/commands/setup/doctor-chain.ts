@@ -1,4 +1,4 @@
-import { isOurCode } from '../../chain/deploy/deploy';
+import { isOwnCode } from '../../chain/deploy/deploy';
 import { type Chain, type ChainOptions, openChain } from '../../chain/rpc/client';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
@@ -20,7 +20,7 @@ export async function checkChain(options: ChainOptions, node: Address | undefine
 async function checkCode(chain: Chain): Promise<Check> {
   return attempt('contracts', "this version's code", async () => {
     for (const name of ['core', 'token'] as const) {
-      if (isOurCode(name, await chain.provider.getCode(chain[name]))) continue;
+      if (isOwnCode(name, await chain.provider.getCode(chain[name]))) continue;
       throw new AppError(
         { code: 'doctor/other-code', address: chain[name] },
         `The code at ${chain[name]} is not this version's; use the version that deployed it, or deploy anew.`,

@@ -163,7 +163,7 @@ describe('watchChain, final blocks', () => {
     const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
     behind.start({}, {}, logger);
     await until(() => warnings.length > 0 && node.faults > 5);
-    expect(warnings).toEqual(['Chain is shorter than what was read']);
+    expect(warnings).toEqual(['Chain is shorter than the part already read']);
     expect(behind.final.number).toBe(reached + 5);
     await node.setFault();
     await escrow.request();

@@ -1,3 +1,4 @@
+/** The sender when the node fails, refuses, or has other transactions of the account. */
 import { parseEther } from 'ethers';
 import { coreInterface } from '../../../../src/chain/contract/events';
 import type { JobId } from '../../../../src/domain/ids';
@@ -17,7 +18,10 @@ const provider = () => accounts.chain.provider;
 const countOf = (role: 'node' | 'challenger') =>
   provider().getTransactionCount(accounts.escrow.address[role], 'latest');
 const pending = () => accounts.store.intents.listPending(accounts.escrow.address.node);
-/** Until the Ethereum node has a transaction of ours that it has not mined: what is signed and stored may be on its way still. */
+/**
+ * Waits until the Ethereum node has a transaction of the account in its pool: bytes that are signed and
+ * stored may still be on their way.
+ */
 const untilInPool = () =>
   until(
     async () =>
@@ -32,7 +36,7 @@ const call = (key: string, method: string, jobId: string) => ({
 
 type Provider = ReturnType<typeof provider>;
 
-/** Our chain through a connection that is asked about every call: `refuses` may break it. */
+/** The chain through a connection that asks `refuses` about every call, which may break it. */
 function openFlaky(refuses: (method: string | symbol) => boolean) {
   const flaky = new Proxy(provider(), {
     get(target, name: keyof Provider) {
@@ -48,7 +52,7 @@ function openFlaky(refuses: (method: string | symbol) => boolean) {
 }
 
 describe('sender', () => {
-  test('survives an outage of the node after signing: waits, and ends with one transaction', async () => {
+  test('outage of the node after signing: waits, and ends with one transaction', async () => {
     const state = { isDown: false };
     const chain = openFlaky(() => state.isDown);
     await provider().send('evm_setAutomine', [false]);
@@ -63,7 +67,7 @@ describe('sender', () => {
     expect(await countOf('node')).toBe((await provider().getTransaction(hash))!.nonce + 1);
   });
 
-  test('throws chain/failed when the node is away before signing; the same key works later', async () => {
+  test('node unreachable before signing: throws chain/failed; the key works later', async () => {
     const state = { isDown: false };
     const chain = openFlaky(() => state.isDown);
     const sender = await accounts.senderOf('node', {}, { chain });
@@ -76,7 +80,7 @@ describe('sender', () => {
     expect(await countOf('node')).toBe(before + 1);
   });
 
-  test('throws chain/no-funds before anything is signed, and works once there are some', async () => {
+  test('no funds: throws chain/no-funds before signing; the key works later', async () => {
     const { escrow, senderOf } = accounts;
     const sender = await senderOf('node');
     const before = await countOf('node');
@@ -91,7 +95,7 @@ describe('sender', () => {
     expect(await countOf('node')).toBe(before + 1);
   });
 
-  test('throws chain/reverted when the chain changed between simulation and block, and the key may be tried again', async () => {
+  test('refused in the block after a good simulation: throws, and may be tried again', async () => {
     const { escrow, senderOf } = accounts;
     await escrow.registerNode('challenger');
     const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
@@ -101,7 +105,7 @@ describe('sender', () => {
       detail: { code: 'chain/reverted', reason: 'EmethCore_WrongState', args: [jobId, '2', '1'], key: 'taking' },
     });
     await untilInPool();
-    // The other node pays more, so that its transaction comes first in the block.
+    // The other node pays more, so its transaction comes first in the block.
     const data = coreInterface.encodeFunctionData('process', [jobId]);
     const rich = { from: escrow.address.challenger, to: escrow.core, data, maxPriorityFeePerGas: '0x174876e800' };
     await provider().send('eth_sendTransaction', [{ ...rich, maxFeePerGas: '0x2e90edd000' }]);
@@ -115,7 +119,7 @@ describe('sender', () => {
     expect((await accounts.chain.job(jobId)).node).toBe(escrow.address.node);
   });
 
-  test('when several wait for the same act, it is signed and replaced once', async () => {
+  test('several callers wait for one act: it is signed and replaced once', async () => {
     const { senderOf } = accounts;
     await provider().send('evm_setAutomine', [false]);
     const sender = await senderOf('node', { stuckMs: 100 });
@@ -127,7 +131,7 @@ describe('sender', () => {
     expect((await provider().getBlock('latest'))?.transactions).toEqual([...hashes]);
   });
 
-  test('when the fee has reached its bound, the same bytes are sent again instead', async () => {
+  test('fee at its bound: the same bytes are sent again', async () => {
     const { senderOf } = accounts;
     await provider().send('evm_setAutomine', [false]);
     const { maxFeePerGas } = await provider().getFeeData();
@@ -142,7 +146,7 @@ describe('sender', () => {
     await sending;
   });
 
-  test('when a repeatable act was under way before a crash, it is followed, not doubled', async () => {
+  test('repeatable act pending before a crash: followed, not doubled', async () => {
     const { escrow, senderOf } = accounts;
     const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
     const act = { ...call(`${jobId}:process`, 'process', jobId), repeatable: true };
@@ -161,7 +165,7 @@ describe('sender', () => {
     expect(await pending()).toEqual([]);
   });
 
-  test('when several transactions were under way before a crash, resume brings all of them to their end', async () => {
+  test('several transactions pending before a crash: resume completes all', async () => {
     const { senderOf } = accounts;
     const before = await countOf('node');
     await provider().send('evm_setAutomine', [false]);
@@ -171,7 +175,7 @@ describe('sender', () => {
     await until(async () => (await pending()).length === 3);
     aborter.abort();
     await dead;
-    // The node forgot them, as after its own restart.
+    // The node has forgotten them, as after a restart.
     for (const { attempts } of await pending()) {
       await provider().send('anvil_dropTransaction', [attempts[0]?.hash]);
     }
@@ -181,7 +185,7 @@ describe('sender', () => {
     expect(await countOf('node')).toBe(before + 3);
   });
 
-  test('survives a nonce that somebody else used, unless the act is refused by now', async () => {
+  test('nonce used by another program: signed again unless refused by now', async () => {
     const { escrow, senderOf } = accounts;
     const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
     let isCut = false;

@@ -1,3 +1,4 @@
+/** The sender when lower nonces were signed but never sent, or are missing altogether. */
 import { Transaction } from 'ethers';
 import type { IntentStore } from '../../../../src/chain/sending/intents';
 import { openSender, type SenderOptions } from '../../../../src/chain/sending/sender';
@@ -30,13 +31,13 @@ const transfer = (key: string) => ({
   data: '0x',
   valueWei: amounts[key] ?? 0n,
 });
-/** The sum of the amounts tells which of the transfers were made, and how often. */
+/** The sum of the amounts shows which transfers were made, and how often. */
 const received = () => provider().getBalance(accounts.escrow.address.other);
 
 type Provider = ReturnType<typeof provider>;
 type Changes = Partial<{ [K in keyof Provider]: unknown }>;
 
-/** Our chain, but for some calls. */
+/** The chain, with some calls replaced. */
 function altered(changes: Changes) {
   const changed = new Proxy(provider(), {
     get(target, name: keyof Provider) {
@@ -47,7 +48,7 @@ function altered(changes: Changes) {
   return { ...accounts.chain, provider: changed };
 }
 
-/** Broadcasts only what `passes`, by order of the question; the rest is lost on its way. Answers in the order they were asked. */
+/** Broadcasts only transactions that `passes`; the others are lost on their way. */
 function lossy(passes: (raw: string) => boolean) {
   const broadcast: string[] = [];
   const send = async (method: string, params: string[]) => {
@@ -62,10 +63,13 @@ function lossy(passes: (raw: string) => boolean) {
 
 const nonceOf = (raw: string) => Transaction.from(raw).nonce;
 
-/** Signs the transfers one after the other in a process that dies then; of what it sends only what `passes` arrives. */
+/**
+ * Signs the transfers one after the other in a simulated process that then dies; of its transactions only
+ * those that `passes` arrive.
+ */
 async function signAndDie(keys: string[], passes: (raw: string) => boolean): Promise<void> {
   const dying = new AbortController();
-  // What it had begun when it was killed must not go on behind the test's back.
+  // Work begun before the kill must not go on during the rest of the test.
   const alive = <T>(value: T): T => {
     dying.signal.throwIfAborted();
     return value;
@@ -75,7 +79,7 @@ async function signAndDie(keys: string[], passes: (raw: string) => boolean): Pro
     get: (target, name: keyof IntentStore) => alive(target[name].bind(target)),
   });
   await provider().send('evm_setAutomine', [false]);
-  // Each is sent once, however long it takes to sign them all.
+  // Each is sent only once, however long signing takes.
   const options = { resendMs: 600_000 };
   const sender = await accounts.senderOf('node', options, { chain, intents, signal: dying.signal });
   const dead = Promise.allSettled(keys.map((key) => sender.send(transfer(key))));
@@ -102,8 +106,8 @@ async function open(options: SenderOptions = {}, parts: Parts = {}) {
   return openSender({ pollMs: 10, resendMs: 50, receiptLagMs: RECEIPT_LAG_MS, ...options }, deps);
 }
 
-describe('gaps of nonces', () => {
-  test('when the node knows none of the transactions, resume sends them in the order of their nonces', async () => {
+describe('unused nonces', () => {
+  test('node knows none of the transactions: resume sends them in nonce order', async () => {
     const [before, had] = [await count(), await received()];
     await signAndDie(['a', 'b', 'c'], () => false);
     const { chain, broadcast } = lossy(() => true);
@@ -113,19 +117,19 @@ describe('gaps of nonces', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 3, 7n]);
   });
 
-  test('when one in the middle was never sent, the next act has it sent, also without a resume', async () => {
+  test('middle one never sent: the next act sends it, even without resume', async () => {
     const [before, had] = [await count(), await received()];
     await signAndDie(['a', 'b', 'c'], (raw) => nonceOf(raw) !== before + 1);
     expect(await count()).toBe(before + 1);
-    // Nobody has noted yet that the first is mined.
+    // No process has stored yet that the first is mined.
     expect((await pending()).map(({ nonce }) => nonce)).toEqual([before, before + 1, before + 2]);
     await (await open()).send(transfer('d'));
     expect([await count(), (await received()) - had]).toEqual([before + 4, 15n]);
-    // At once: a command would end here.
+    // Checked at once, because a command would end here.
     expect(await pending()).toEqual([]);
   });
 
-  test('when it is stopped while it catches up, it does not go on', async () => {
+  test('stopped while catching up: goes no further', async () => {
     await signAndDie(['a', 'b'], () => false);
     const stop = new AbortController();
     const sender = await open({}, { chain: lossy(() => false).chain, signal: stop.signal });
@@ -135,7 +139,7 @@ describe('gaps of nonces', () => {
     expect(await pending()).toHaveLength(2);
   });
 
-  test('when there are no funds to use a left-out nonce up, those behind it wait for some', async () => {
+  test('no funds to fill an unused nonce: later ones wait for funds', async () => {
     const [before, had] = [await count(), await received()];
     await signAndDie(['a', 'b'], () => false);
     const [first] = await pending();
@@ -144,13 +148,13 @@ describe('gaps of nonces', () => {
     const warned: string[] = [];
     const logger = { ...silentLogger, warn: (message: string) => warned.push(message) };
     await (await open({}, { logger })).resume();
-    await until(async () => warned.includes('Nonce was left out and cannot be used up yet'));
+    await until(async () => warned.includes('Nonce is unused and cannot be filled yet'));
     await provider().send('anvil_setBalance', [me(), '0x8ac7230489e80000']);
     await until(async () => (await pending()).length === 0);
     expect([await count(), (await received()) - had]).toEqual([before + 2, 2n]);
   });
 
-  test('when one in the middle failed before it was sent, its nonce is used up and the act is not done', async () => {
+  test('middle one failed before it was sent: its nonce is filled, without the act', async () => {
     const [before, had] = [await count(), await received()];
     await signAndDie(['a', 'b', 'c'], () => false);
     const [, middle] = await pending();
@@ -162,7 +166,7 @@ describe('gaps of nonces', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 4, 7n]);
   });
 
-  test('what uses a nonce up is kept before it is sent, and replaced like any act when it is stuck', async () => {
+  test('filler of a nonce: stored before it is sent, and replaced when stuck', async () => {
     const before = await count();
     await signAndDie(['a', 'b'], () => false);
     const [first] = await pending();
@@ -180,7 +184,7 @@ describe('gaps of nonces', () => {
     expect(mined?.attempts.map(({ hash }) => hash)).toEqual(expect.arrayContaining(known));
   });
 
-  test('when another program uses the left-out nonce first, nothing more is sent for it', async () => {
+  test('unused nonce taken by another program: nothing more is sent for it', async () => {
     const [before, had] = [await count(), await received()];
     await signAndDie(['a', 'b'], () => false);
     const [first] = await pending();
@@ -194,7 +198,7 @@ describe('gaps of nonces', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 2, 2n]);
   });
 
-  test('when a reorganisation takes a mined act away, and another waits behind it, it is done again', async () => {
+  test('mined act removed while another waits behind it: done again', async () => {
     const [before, had] = [await count(), await received()];
     const fork = await provider().send('evm_snapshot', []);
     const sender = await open();
@@ -209,7 +213,7 @@ describe('gaps of nonces', () => {
     expect((await provider().getTransactionReceipt(hash))?.status).toBe(1);
   });
 
-  test('when the chain was started anew under old data, nothing waits for what was done on the old one, or does it again', async () => {
+  test('chain started anew under old data: acts of the old chain are ignored', async () => {
     const [before, had] = [await count(), await received()];
     const fork = await provider().send('evm_snapshot', []);
     const old = await open({}, { clock: { ...systemClock, now: () => Date.now() - 120_000 } });
@@ -219,7 +223,7 @@ describe('gaps of nonces', () => {
     expect([await count(), (await received()) - had, await pending()]).toEqual([before + 1, 4n, []]);
   });
 
-  test('when many wait, only the first is replaced: the others are not stuck but behind it', async () => {
+  test('many waiting: only the first is stuck, and only it is replaced', async () => {
     await provider().send('evm_setAutomine', [false]);
     const sender = await open({ stuckMs: 20 });
     const sending = Promise.all(['a', 'b', 'c'].map((key) => sender.send(transfer(key))));
@@ -231,8 +235,8 @@ describe('gaps of nonces', () => {
   });
 });
 
-describe('what nodes say about nonces', () => {
-  test('when a nonce was used for a moment only, a reorganisation ago, that does not hasten signing again', async () => {
+describe('answers about nonces', () => {
+  test('nonce used only before a reorganisation: signing again is not hastened', async () => {
     const had = await received();
     await provider().send('evm_setAutomine', [false]);
     const state = { extra: 0, asked: 0, nowMs: Date.now() };
@@ -261,7 +265,7 @@ describe('what nodes say about nonces', () => {
     expect((await received()) - had).toBe(1n);
   });
 
-  test('when an earlier act is noted as mined while the next nonce is asked for, that nonce is not given twice', async () => {
+  test('act marked as mined while a nonce is chosen: no nonce is given twice', async () => {
     await provider().send('evm_setAutomine', [false]);
     const first = (await open()).send(transfer('a'));
     await until(async () => (await pending()).length === 1);
@@ -300,7 +304,7 @@ describe('what nodes say about nonces', () => {
     'OldNonce',
     'replacement transaction underpriced',
     'ReplacementNotAllowed',
-  ])('"%s" is progress: nobody is warned, and the act is done once', async (words) => {
+  ])('broadcast error "%s": no warning, and the act is done once', async (words) => {
     const [before, had] = [await count(), await received()];
     const warned: string[] = [];
     const send = async (method: string, params: string[]) => {
@@ -314,7 +318,7 @@ describe('what nodes say about nonces', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 1, 1n]);
   });
 
-  test('any other refusal of a broadcast is a warning', async () => {
+  test('any other broadcast error: a warning', async () => {
     const warned: string[] = [];
     const send = async (method: string, params: string[]) => {
       const result = await provider().send(method, params);

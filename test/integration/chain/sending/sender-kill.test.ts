@@ -1,3 +1,4 @@
+/** Kills a sender before every single step, each time in its own process, and checks the outcome. */
 import { openSender, type SenderOptions } from '../../../../src/chain/sending/sender';
 import type { JobId } from '../../../../src/domain/ids';
 import { systemClock } from '../../../../src/lib/clock';
@@ -17,7 +18,7 @@ import {
 const EMT = 10n ** 18n;
 const role = 'node';
 
-/** A chain, and the processes that are killed on it. Two work at the same time. */
+/** A chain, and the processes that are killed on it. Two lanes work at the same time. */
 interface Lane extends ChainAccounts {
   processes: SenderProcesses;
 }
@@ -41,14 +42,14 @@ afterAll(async () => {
 type Acts = SenderProcess['acts'];
 
 interface Case {
-  /** The acts, on a chain that was taken back to its beginning. */
+  /** Resets the chain and returns the acts. */
   prepare(lane: Lane): Promise<{ acts: Acts; verify(): Promise<void> }>;
   options: SenderOptions;
-  /** Nothing is mined until the process has died or replaced what it sent. */
+  /** Mine nothing until the process has died or replaced its transaction. */
   minesLate: boolean;
 }
 
-/** An act that may be done again after a decline, but whose second run now would be refused. */
+/** Returns an act that may be repeated after a decline, but would be refused if repeated now. */
 async function takeJob(lane: Lane) {
   const jobId = (await lane.escrow.jobIn('REQUESTED')) as JobId;
   const data = coreInterface.encodeFunctionData('process', [jobId]);
@@ -58,7 +59,10 @@ async function takeJob(lane: Lane) {
   return { act, verify };
 }
 
-/** Acts that the contract would let happen any number of times: 1, 2, 4 … EMT, so that the sum tells which did, and how often. */
+/**
+ * Returns acts that the contract accepts any number of times: 1, 2, 4 … EMT, so that the sum shows which were
+ * done, and how often.
+ */
 function deposits(lane: Lane, count: number): Acts {
   const { escrow } = lane;
   return Array.from({ length: count }, (_, i) => ({
@@ -86,7 +90,7 @@ async function prepareBoth(lane: Lane) {
   };
 }
 
-/** One life and the one after it; returns the steps of the first. */
+/** Runs one process until its kill, and then its successor; returns the steps of the first. */
 async function live(lane: Lane, { prepare, options, minesLate }: Case, killAt: number) {
   const { escrow, chain, processes } = lane;
   await using scratch = await openScratch();
@@ -113,7 +117,10 @@ async function live(lane: Lane, { prepare, options, minesLate }: Case, killAt: n
   return { isKilled, steps };
 }
 
-/** As the owner of the account would after a crash: takes up what is under way, and asks for the same acts again. */
+/**
+ * Recovers as the owner of the account would after a crash: resumes pending acts, and sends the same acts
+ * again.
+ */
 async function recover({ chain, walletOf }: Lane, { intents }: Store, acts: Acts): Promise<void> {
   const closing = new AbortController();
   const { signal } = closing;
@@ -122,7 +129,7 @@ async function recover({ chain, walletOf }: Lane, { intents }: Store, acts: Acts
   await sender.resume();
   const again = acts.map(async (act) => {
     const sent = sender.send(act);
-    // What may be done again is tried again; the contract knows that it was done.
+    // Repeatable acts are tried again; the contract knows that they were done.
     if (act.repeatable)
       await sent.catch((error) => expect(error).toMatchObject({ detail: { code: 'chain/reverted' } }));
     else await sent;
@@ -133,14 +140,14 @@ async function recover({ chain, walletOf }: Lane, { intents }: Store, acts: Acts
 }
 
 /**
- * Kills before every step there is: to die after a step is to die before the next one, because nothing but a step leaves the
- * process. Returns the steps of a life that was not cut short.
+ * Kills before every step. Dying after a step equals dying before the next, because only steps leave the
+ * process. Returns the steps of a process that was not killed.
  */
 async function killEverywhere(tested: Case): Promise<string[]> {
   const { steps } = await live(lanes[0] as Lane, tested, Number.MAX_SAFE_INTEGER);
   let [killAt, kills] = [0, 0];
   const work = async (lane: Lane) => {
-    // A life may take some steps more than that one, so that the end is where nobody died.
+    // A process may take a few more steps than that one, so go on until none is killed.
     for (let isKilled = true; isKilled; ) {
       killAt += 1;
       ({ isKilled } = await live(lane, tested, killAt));
@@ -152,7 +159,7 @@ async function killEverywhere(tested: Case): Promise<string[]> {
   return steps;
 }
 
-/** Until two versions of the account's transaction were in the pool, or the process has ended: whichever comes first. */
+/** Waits until two versions of the account's transaction were in the pool, or the process has ended. */
 async function waitForReplacement({ escrow }: Lane, { ended }: SenderRun): Promise<void> {
   let isOver = false;
   void ended.then(() => {
@@ -174,8 +181,8 @@ interface Pool {
   pending: Record<string, Record<string, { hash: string }>>;
 }
 
-describe('killed before every single step, each in a process of its own: nothing is lost and nothing is done twice', () => {
-  test('an act that may not be done twice, mined at once', async () => {
+describe('sender killed before every step', () => {
+  test('act that may not be done twice, mined at once: done once', async () => {
     const steps = await killEverywhere({
       prepare: (lane) => prepareDeposits(lane, 1),
       options: { pollMs: 10 },
@@ -185,12 +192,12 @@ describe('killed before every single step, each in a process of its own: nothing
     expect(steps).toEqual(expect.arrayContaining([...vital, 'markMined']));
   }, 300_000);
 
-  test('two acts under way with one nonce after the other, one of them repeatable', async () => {
+  test('two pending acts, one of them repeatable: each done once', async () => {
     const steps = await killEverywhere({ prepare: prepareBoth, options: { pollMs: 10 }, minesLate: false });
     expect(steps.filter((name) => name === 'markMined')).toHaveLength(2);
   }, 300_000);
 
-  test('an act that is stuck and replaced at a higher fee', async () => {
+  test('act stuck and replaced at a higher fee: done once', async () => {
     const steps = await killEverywhere({
       prepare: (lane) => prepareDeposits(lane, 1),
       options: { pollMs: 50, stuckMs: 50 },

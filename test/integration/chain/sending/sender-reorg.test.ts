@@ -1,3 +1,4 @@
+/** The sender when a reorganisation removes a mined act, and the wait until acts are final. */
 import { openSender, type SenderOptions } from '../../../../src/chain/sending/sender';
 import { systemClock } from '../../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../../src/lib/logger';
@@ -31,7 +32,7 @@ async function mine(blocks: number): Promise<void> {
   for (let i = 0; i < blocks; i += 1) await provider().send('evm_mine', []);
 }
 
-/** Takes the last block away, with what is in it. */
+/** Removes the last block with its transactions. */
 async function reorganise(): Promise<void> {
   const before = await count();
   await provider().send('anvil_reorg', [1, []]);
@@ -45,8 +46,8 @@ async function open(options: SenderOptions = {}, logger: Logger = silentLogger) 
   return openSender({ ...usual, ...options }, { ...deps, wallet: await walletOf('node') });
 }
 
-describe('a reorganisation takes a mined act back', () => {
-  test('when the same is asked for again, it is sent again, once', async () => {
+describe('mined act removed by a reorganisation', () => {
+  test('same act requested again: sent again, once', async () => {
     const [before, had] = [await count(), await received()];
     const sender = await open();
     await sender.send(transfer('a'));
@@ -56,7 +57,7 @@ describe('a reorganisation takes a mined act back', () => {
     expect([await count(), (await received()) - had]).toEqual([before + 1, 7n]);
   });
 
-  test('when a repeatable act is asked for again, the one that was taken back is followed, not doubled', async () => {
+  test('repeatable act requested again: the removed one is followed, not doubled', async () => {
     const [before, had] = [await count(), await received()];
     const sender = await open();
     const first = await sender.send({ ...transfer('a'), repeatable: true });
@@ -68,7 +69,7 @@ describe('a reorganisation takes a mined act back', () => {
     expect((await received()) - had).toBe(14n);
   });
 
-  test.each(['this process', 'another process, later'])('when nobody asks, it is noticed by %s', async (who) => {
+  test.each(['this process', 'another process, later'])('no request: noticed by %s', async (who) => {
     const [before, had] = [await count(), await received()];
     const sender = await open();
     await sender.send(transfer('a'));
@@ -80,7 +81,7 @@ describe('a reorganisation takes a mined act back', () => {
     await keeping;
   });
 
-  test('when the chain that came instead refuses it, it has failed, and whoever waits for its end is told', async () => {
+  test('refused on the new chain: it has failed, and settle throws', async () => {
     const { escrow } = accounts;
     const sender = await open();
     const data = tokenInterface.encodeFunctionData('transfer', [escrow.address.other, 5n]);
@@ -94,8 +95,8 @@ describe('a reorganisation takes a mined act back', () => {
   });
 });
 
-describe('what is mined becomes final', () => {
-  test('when enough blocks are on top, not before', async () => {
+describe('settle', () => {
+  test('confirmations reached: final then, and not before', async () => {
     const sender = await open();
     const { hash } = await sender.send(transfer('a'));
     let isSettled = false;
@@ -111,7 +112,7 @@ describe('what is mined becomes final', () => {
     expect((await intentOf('a')).state).toBe('final');
   });
 
-  test('when it was taken back on the way, it is sent again before', async () => {
+  test('removed on the way: sent again first', async () => {
     const [before, had] = [await count(), await received()];
     const sender = await open();
     const { hash } = await sender.send(transfer('a'));
@@ -123,7 +124,7 @@ describe('what is mined becomes final', () => {
     expect((await received()) - had).toBe(7n);
   });
 
-  test('when the chain says itself what is final, its word counts', async () => {
+  test('chain with a finalized tag: the tag decides', async () => {
     const sender = await open({ finality: { confirmations: 1, preferTag: true } });
     const tagged = async () => (await provider().getBlock('finalized'))?.number ?? -1;
     const { hash } = await sender.send(transfer('a'));
@@ -137,7 +138,7 @@ describe('what is mined becomes final', () => {
     await settling;
   });
 
-  test('when the process that sent it died, one that keeps watch makes it final', async () => {
+  test('process that sent it died: another that keeps watch makes it final', async () => {
     await (await open()).send(transfer('a'));
     await mine(3);
     const keeping = (await open()).keep();
@@ -146,7 +147,7 @@ describe('what is mined becomes final', () => {
     await keeping;
   });
 
-  test('when the node is away for a while, the wait goes on', async () => {
+  test('node unreachable for a while: the wait goes on', async () => {
     const sender = await open();
     const { hash } = await sender.send(transfer('a'));
     let failures = 3;

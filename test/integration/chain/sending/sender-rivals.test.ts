@@ -1,3 +1,4 @@
+/** Two processes that share an account and its store: no nonce and no act is used twice. */
 import { Transaction } from 'ethers';
 import type { IntentStore } from '../../../../src/chain/sending/intents';
 import { openSender, type Sender, type SenderOptions } from '../../../../src/chain/sending/sender';
@@ -18,7 +19,7 @@ let accounts: ChainAccounts;
 let processes: SenderProcesses;
 let scratch: Awaited<ReturnType<typeof openScratch>>;
 let path: string;
-/** Of two programs that have the same file open. */
+/** The stores of two programs that have the same file open. */
 let stores: [Store, Store];
 
 beforeAll(async () => {
@@ -46,7 +47,7 @@ const provider = () => accounts.chain.provider;
 const me = () => accounts.escrow.address[role];
 const count = () => provider().getTransactionCount(me(), 'latest');
 const credit = () => accounts.chain.credit(accounts.escrow.address.other);
-/** 1, 2, 4 … EMT: the sum tells which of the deposits happened, and how often. */
+/** Deposits 1, 2, 4 … EMT: the sum shows which deposits happened, and how often. */
 const deposit = (i: number) => ({
   key: `deposit:${i}`,
   to: accounts.escrow.core,
@@ -63,7 +64,7 @@ async function open(intents: IntentStore, options: SenderOptions = {}, chain = a
 type Call = (...args: unknown[]) => Promise<unknown>;
 type Meet = () => Promise<void>;
 
-/** Our chain, but for one of its calls. */
+/** The chain, with one of its calls replaced. */
 function altered(call: keyof ReturnType<typeof provider>, by: Call): ChainAccounts['chain'] {
   const changed = new Proxy(provider(), {
     get(target, name: keyof ReturnType<typeof provider>) {
@@ -75,10 +76,10 @@ function altered(call: keyof ReturnType<typeof provider>, by: Call): ChainAccoun
   return { ...accounts.chain, provider: changed };
 }
 
-/** Our chain through a node that has no receipts. */
+/** The chain through a node that has no receipts. */
 const blind = () => altered('getTransactionReceipt', async () => null);
 
-/** Our chain, but what it counted is told only when `meet` lets that go on. */
+/** The chain, whose count of transactions is returned only when `meet` resolves. */
 function counting(meet: Meet): ChainAccounts['chain'] {
   return altered('getTransactionCount', async () => {
     const counted = await count();
@@ -87,14 +88,14 @@ function counting(meet: Meet): ChainAccounts['chain'] {
   });
 }
 
-/** The store, but for one of its calls. */
+/** The store, with one of its calls replaced. */
 function instead(intents: IntentStore, name: keyof IntentStore, call: Call): IntentStore {
   return new Proxy(intents, {
     get: (target, method: keyof IntentStore) => (method === name ? call : (target[method] as Call).bind(target)),
   });
 }
 
-/** The store, but that signed versions are kept only when `meet` lets that go on. */
+/** The store, which stores signed versions only when `meet` resolves. */
 function meeting(intents: IntentStore, meet: Meet): IntentStore {
   const save = intents.saveAttempt.bind(intents) as Call;
   return instead(intents, 'saveAttempt', async (...args) => {
@@ -103,7 +104,7 @@ function meeting(intents: IntentStore, meet: Meet): IntentStore {
   });
 }
 
-/** The store, but that both have asked for the next number of a kind before either begins an act under it. */
+/** The store, where both ask for the next number of a kind before either begins an act under it. */
 function numbering(intents: IntentStore, meet: Meet): IntentStore {
   const countLike = intents.countLike.bind(intents) as Call;
   return instead(intents, 'countLike', async (...args) => {
@@ -113,7 +114,7 @@ function numbering(intents: IntentStore, meet: Meet): IntentStore {
   });
 }
 
-/** Nobody goes on before so many have come; those who come later need not wait. */
+/** Returns a barrier: its first `size` callers wait for each other, later ones do not wait. */
 function barrier(size: number): () => Promise<void> {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => {
@@ -128,7 +129,7 @@ function barrier(size: number): () => Promise<void> {
 }
 
 describe('two processes of one account that share its store', () => {
-  test('when both are about to sign different acts under one nonce, one of them takes the next', async () => {
+  test('both sign different acts under one nonce: one takes the next nonce', async () => {
     const before = await count();
     const meet = barrier(2);
     const senders = await Promise.all(stores.map(({ intents }) => open(meeting(intents, meet))));
@@ -141,7 +142,7 @@ describe('two processes of one account that share its store', () => {
     ]);
   });
 
-  test('when both are about to sign the same act, it is signed once and both get its outcome', async () => {
+  test('both sign the same act: signed once, and both get its outcome', async () => {
     const before = await count();
     const meet = barrier(2);
     const senders = await Promise.all(stores.map(({ intents }) => open(meeting(intents, meet))));
@@ -152,7 +153,7 @@ describe('two processes of one account that share its store', () => {
     expect(intent?.attempts).toHaveLength(1);
   });
 
-  test('when both begin the same act of a kind that may be repeated, it is done once; done again later, twice', async () => {
+  test('both begin one repeatable act: done once; again later: done twice', async () => {
     const before = await count();
     const meet = barrier(2);
     const again = { ...deposit(0), repeatable: true };
@@ -164,7 +165,7 @@ describe('two processes of one account that share its store', () => {
     expect([await count(), await credit()]).toEqual([before + 2, 2n * EMT]);
   });
 
-  test('when both begin different acts of one kind at once, both are done', async () => {
+  test('both begin different acts of one kind at once: both are done', async () => {
     const before = await count();
     const meet = barrier(2);
     const senders = await Promise.all(stores.map(({ intents }) => open(numbering(intents, meet))));
@@ -185,27 +186,24 @@ describe('two processes of one account that share its store', () => {
     ['counted', 'final'],
     ['counted, and before it signed', 'mined'],
     ['counted, and before it signed', 'final'],
-  ] as const)(
-    'when one begins an act after the other %s, and has it %s, that does not take the same nonce',
-    async (when, end) => {
-      const before = await count();
-      const first = await open(stores[0].intents, { finality: { confirmations: 0, preferTag: false } });
-      let sent: Promise<unknown> | undefined;
-      const late = await lateOnes[when](async () => {
-        sent ??= ends[end](first);
-        await sent;
-      });
-      await late.send(deposit(1));
-      expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
-      const mined = await stores[0].intents.listMinedFrom(me(), before);
-      expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
-        [before, 1],
-        [before + 1, 1],
-      ]);
-    },
-  );
+  ] as const)('one begins after the other %s and is %s: another nonce', async (when, end) => {
+    const before = await count();
+    const first = await open(stores[0].intents, { finality: { confirmations: 0, preferTag: false } });
+    let sent: Promise<unknown> | undefined;
+    const late = await lateOnes[when](async () => {
+      sent ??= ends[end](first);
+      await sent;
+    });
+    await late.send(deposit(1));
+    expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
+    const mined = await stores[0].intents.listMinedFrom(me(), before);
+    expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
+      [before, 1],
+      [before + 1, 1],
+    ]);
+  });
 
-  test('when both follow the same stuck act, its fee is raised step by step and not twice at once', async () => {
+  test('both follow one stuck act: its fee is raised one step at a time', async () => {
     await provider().send('evm_setAutomine', [false]);
     const senders = await Promise.all(stores.map(({ intents }) => open(intents, { stuckMs: 20 })));
     const sending = Promise.all(senders.map((sender) => sender.send(deposit(0))));
@@ -220,14 +218,14 @@ describe('two processes of one account that share its store', () => {
     expect(await credit()).toBe(EMT);
   });
 
-  test('when one has noted the outcome, the other, whose node knows of none, does not do the act again', async () => {
+  test('outcome stored by one: the other, without receipts, does not repeat', async () => {
     await provider().send('evm_setAutomine', [false]);
     const before = await count();
     const first = (await open(stores[0].intents)).send(deposit(0));
     const { intents } = stores[1];
     await until(async () => (await intents.listPending(me())).length === 1);
     const [stale] = await intents.listPending(me());
-    // It saw the act under way, and looks at the chain only when the act is done.
+    // It saw the act as pending, and looks at the chain only when the act is done.
     const late = instead(intents, 'begin', async () => {
       await first;
       return stale;
@@ -239,7 +237,7 @@ describe('two processes of one account that share its store', () => {
     expect([await count(), await credit()]).toEqual([before + 1, EMT]);
   });
 
-  test('when one has ended a version that failed, the other does not end the next one with it', async () => {
+  test('failed version ended by one: the other does not end the next version', async () => {
     const { intents } = stores[0];
     const attempt = (hash: string) => ({ hash, raw: '0x', maxFeePerGas: '1', maxPriorityFeePerGas: '1', atMs: 1 });
     const act = { ...deposit(0), account: me(), valueWei: 0n };
@@ -254,10 +252,10 @@ describe('two processes of one account that share its store', () => {
     expect(await intents.get(id)).toMatchObject({ state: 'failed' });
   });
 
-  test('as real processes with five acts each, two of them the same: every act once, every nonce for one act', async () => {
+  test('real processes, five acts each, two shared: each once, no nonce twice', async () => {
     const { chain, escrow } = accounts;
     const before = await count();
-    // So that many are under way when the next nonce is chosen.
+    // Many are pending when the next nonce is chosen.
     await provider().send('evm_setAutomine', [false]);
     const endpoint = escrow.provider._getConnection().url;
     const key = devKeys[roles.indexOf(role)] as string;

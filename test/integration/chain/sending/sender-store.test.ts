@@ -1,3 +1,4 @@
+/** The store's guarantees that the sender relies on, when many signers write at the same moment. */
 import { Address } from '../../../../src/domain/ids';
 import { openStore, type Store, type StoreOptions } from '../../../../src/store/open';
 import { startMariadb, type TestServer } from '../../../support/mariadb';
@@ -30,7 +31,7 @@ describe.each(['sqlite', 'mysql'] as const)('intents that several processes sign
   });
   const intents = (i: number) => (stores[i] as Store).intents;
 
-  test('of many acts that want one nonce at the same moment, one gets it', async () => {
+  test('many acts want one nonce at the same moment: one gets it', async () => {
     for (let nonce = 0; nonce < 10; nonce += 1) {
       const begun = await Promise.all(stores.map((_, i) => intents(i).begin(act(`${nonce}:${i}`))));
       const saved = await Promise.all(begun.map(({ id }, i) => intents(i).saveAttempt(id, nonce, attempt(id), [])));
@@ -39,7 +40,7 @@ describe.each(['sqlite', 'mysql'] as const)('intents that several processes sign
     expect((await intents(0).listPending(account)).map(({ nonce }) => nonce)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   });
 
-  test('of many signers of one act at the same moment, one signs, and all get what it signed', async () => {
+  test('many signers of one act at the same moment: one signs, all get that', async () => {
     for (let round = 0; round < 10; round += 1) {
       const begun = await Promise.all(stores.map((_, i) => intents(i).begin(act(`same:${round}`))));
       const saves = begun.map(({ id }, i) => intents(i).saveAttempt(id, 10 * round + i, attempt(`0x${i}`), []));
@@ -49,7 +50,7 @@ describe.each(['sqlite', 'mysql'] as const)('intents that several processes sign
     }
   });
 
-  test('a version is added to those that the signer knew, and to no others', async () => {
+  test('version signed on outdated versions: not added', async () => {
     const { id } = await intents(0).begin(act('a'));
     const one = await intents(0).saveAttempt(id, 5, attempt('0xa'), []);
     const two = await intents(1).saveAttempt(id, 5, attempt('0xb'), one?.attempts ?? []);
@@ -60,7 +61,7 @@ describe.each(['sqlite', 'mysql'] as const)('intents that several processes sign
     expect(late).toMatchObject({ state: 'mined', nonce: 5, minedHash: '0xb' });
   });
 
-  test('what was mined from a nonce on is listed in its order, and may be opened again', async () => {
+  test('mined from a nonce on: listed in order, and may be reopened', async () => {
     for (const [nonce, key] of [
       [7, 'c'],
       [5, 'a'],

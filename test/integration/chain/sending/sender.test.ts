@@ -1,3 +1,4 @@
+/** The sender on a healthy chain, killed at its two most dangerous moments. */
 import { type Emeth, openEmeth } from '../../../../src/chain/acts/emeth';
 import { deployContracts } from '../../../../src/chain/deploy/deploy';
 import { minedReceipt, openDeployer } from '../../../../src/chain/deploy/deployer';
@@ -57,7 +58,7 @@ async function openRig(): Promise<Rig> {
 }
 
 describe('sender', () => {
-  test('default: sends once; the same key gives the first outcome', async () => {
+  test('default: sends once; the same key returns the first outcome', async () => {
     await using rig = await openRig();
     const request = { key: 'once', to: rig.wallet.address, data: '0x', valueWei: 1n };
     const before = await rig.chain.provider.getTransactionCount(rig.wallet.address);
@@ -68,7 +69,7 @@ describe('sender', () => {
     expect(await rig.chain.provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);
   });
 
-  test('when many are sent at once, each gets its own nonce and is mined', async () => {
+  test('many sent at once: each gets its own nonce and is mined', async () => {
     await using rig = await openRig();
     const sender = rig.sender();
     const before = await rig.chain.provider.getTransactionCount(rig.wallet.address);
@@ -78,7 +79,7 @@ describe('sender', () => {
     expect(await rig.chain.provider.getTransactionCount(rig.wallet.address)).toBe(before + 10);
   });
 
-  test('throws chain/reverted with the contract’s own words, spends nothing, and may be tried again', async () => {
+  test('refused: throws the contract’s reason, spends nothing, may be tried again', async () => {
     await using rig = await openRig();
     const emeth = rig.emeth();
     const before = await rig.chain.provider.getTransactionCount(rig.wallet.address);
@@ -92,11 +93,11 @@ describe('sender', () => {
     expect(await rig.chain.provider.getTransactionCount(rig.wallet.address)).toBe(before);
   });
 
-  test('survives a crash between storing and sending: the same bytes are sent, once', async () => {
+  test('crash between storing and sending: the same bytes are sent, once', async () => {
     await using rig = await openRig();
     const { provider } = rig.chain;
     const before = await provider.getTransactionCount(rig.wallet.address);
-    // The process dies when it is about to broadcast: the signed bytes are stored, nothing has left.
+    // The process dies just before the broadcast: the signed bytes are stored, none has left.
     const dying = openCrashing(rig, 'eth_sendRawTransaction');
     await dying.attempt({ key: 'crash', to: rig.wallet.address, data: '0x' });
     const [stored] = await rig.store.intents.listPending(rig.wallet.address);
@@ -110,13 +111,13 @@ describe('sender', () => {
     expect(await provider.getTransactionCount(rig.wallet.address)).toBe(before + 1);
   });
 
-  test('survives a crash between sending and recording: nothing is sent twice', async () => {
+  test('crash between sending and recording: nothing is sent twice', async () => {
     await using rig = await openRig();
     const { provider } = rig.chain;
     const before = await provider.getTransactionCount(rig.wallet.address);
     const dying = openCrashing(rig, 'eth_getTransactionReceipt');
     await dying.attempt({ key: 'crash', to: rig.wallet.address, data: '0x' });
-    // anvil mines at once, but takes a transaction before it has.
+    // anvil accepts a transaction before it has mined it.
     await until(async () => (await provider.getTransactionCount(rig.wallet.address)) === before + 1);
 
     await rig.sender().send({ key: 'crash', to: rig.wallet.address, data: '0x' });
@@ -124,7 +125,7 @@ describe('sender', () => {
     expect(await rig.store.intents.listPending(rig.wallet.address)).toEqual([]);
   });
 
-  test('when a transaction is stuck, replaces it under the same nonce at a higher fee', async () => {
+  test('stuck transaction: replaced under the same nonce at a higher fee', async () => {
     await using rig = await openRig();
     const { provider } = rig.chain;
     await provider.send('evm_setAutomine', [false]);
@@ -142,7 +143,7 @@ describe('sender', () => {
     expect(await provider.getTransactionCount(rig.wallet.address)).toBe((nonce ?? 0) + 1);
   });
 
-  test('when another process used the nonce, signs again under the next one', async () => {
+  test('nonce used by another process: signed again under the next one', async () => {
     await using rig = await openRig();
     const { provider } = rig.chain;
     const dying = openCrashing(rig, 'eth_sendRawTransaction');
@@ -157,7 +158,7 @@ describe('sender', () => {
 });
 
 describe('emeth', () => {
-  test('requests with approval of just what is needed, cancels, and withdraws the credit', async () => {
+  test('request, cancel, withdraw: approves only what is needed', async () => {
     await using rig = await openRig();
     const emeth = rig.emeth();
     const deadlineMs = (await rig.chain.nowMs()) + 3_600_000;
@@ -177,7 +178,7 @@ describe('emeth', () => {
     expect(await rig.chain.tokenBalance(rig.wallet.address)).toBe(before);
   });
 
-  test('throws chain/not-enough-tokens before anything is sent', async () => {
+  test('too few tokens: throws chain/not-enough-tokens before sending', async () => {
     await using rig = await openRig();
     const poor = await openWallet({ privateKey: devKeys[5] }, rig.chain.chainId);
     const signal = new AbortController().signal;
@@ -196,7 +197,7 @@ describe('emeth', () => {
   });
 });
 
-/** A sender whose process "dies" at its first call of an RPC method: from then on nothing of it does anything. */
+/** A sender whose process "dies" at its first call of an RPC method: from then on it does nothing more. */
 function openCrashing(rig: Rig, method: string) {
   const aborter = new AbortController();
   let died: () => void = () => undefined;

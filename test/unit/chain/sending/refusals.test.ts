@@ -26,7 +26,7 @@ test.each(knownRefusals)('%s: an error of a contract, with a complete sentence',
 
 test('amounts and times: shown in EMT and as dates', () => {
   expect(refusalInWords('EmethCore_FeeTooLow', ['500000000000000000', '1000000000000000000'])).toBe(
-    'a fee of 0.5 EMT is below the least of 1 EMT; offer more (EmethCore_FeeTooLow)',
+    'a fee of 0.5 EMT is below the minimum of 1 EMT; offer more (EmethCore_FeeTooLow)',
   );
   expect(refusalInWords('EmethCore_DeadlineTooNear', ['1795274876', '1795274980'])).toBe(
     'the deadline 2026-11-21T15:27:56.000Z leaves too little time; choose one after 2026-11-21T15:29:40.000Z (EmethCore_DeadlineTooNear)',

@@ -15,7 +15,14 @@ import { type Clock, systemClock } from '../lib/clock';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { columnTypes } from './column-types';
 import { type SqliteError, sqliteDialect } from './sqlite';
-import { migrationsOf, openRepositories, type Repositories, type TableGroup, tablesOf } from './table-group';
+import {
+  migrationsOf,
+  openRepositories,
+  type Repositories,
+  requireOwners,
+  type TableGroup,
+  tablesOf,
+} from './table-group';
 import { tableGroups } from './table-groups';
 import { inTransaction } from './transactions';
 
@@ -55,11 +62,11 @@ export async function openStoreOf<const G extends readonly TableGroup[]>(
   const db = await connect(options);
   try {
     await migrate(db, groups, options.kind);
+    return bind(db, groups, clock);
   } catch (error) {
     await db.destroy().catch(() => undefined);
     throw explain(error, options);
   }
-  return bind(db, groups, clock);
 }
 
 /** Drops every table of the groups; the next opening makes them anew. */
@@ -105,6 +112,7 @@ function mysql({ host, port, user, password, database }: Extract<StoreOptions, {
 }
 
 async function migrate(db: Kysely<unknown>, groups: readonly TableGroup[], kind: StoreOptions['kind']): Promise<void> {
+  requireOwners(groups);
   const types = columnTypes(kind);
   const steps = Object.entries(migrationsOf(groups));
   const migrations = Object.fromEntries(

@@ -43,9 +43,14 @@ export function migrationsOf(groups: readonly TableGroup[]): Readonly<Record<str
   return mergeUnique(groups.map(({ migrations }) => migrations));
 }
 
-/** The names of all groups' tables. Throws when two groups claim one table. */
+/** The names of all groups' tables. */
 export function tablesOf(groups: readonly TableGroup[]): string[] {
-  return Object.keys(mergeUnique(groups.map(({ tables }) => tables)));
+  return groups.flatMap(({ tables }) => Object.keys(tables));
+}
+
+/** Throws when two groups claim one table. */
+export function requireOwners(groups: readonly TableGroup[]): void {
+  mergeUnique(groups.map(({ tables }) => tables));
 }
 
 function mergeUnique<T extends object>(parts: readonly T[]): T {

@@ -20,7 +20,7 @@ export function describeEachDatabase(name: string, tests: (database: TestDatabas
     let server: TestServer | undefined;
     let scratch: Awaited<ReturnType<typeof openScratch>>;
     let options: StoreOptions;
-    let opened: Store[];
+    let opened: Store[] = [];
     beforeAll(async () => {
       if (kind === 'mysql') server = await startMariadb();
     });

@@ -379,6 +379,7 @@ function sleepUntilKilled(clock: SteppedClock, life: Lifetime) {
 
 function guardStore(store: Store, life: Lifetime): Store {
   return {
+    ...store,
     jobs: life.guard('jobs', store.jobs),
     ledger: life.guard('ledger', store.ledger),
     rounds: life.guard('rounds', store.rounds),
@@ -387,6 +388,5 @@ function guardStore(store: Store, life: Lifetime): Store {
     intents: life.guard('intents', store.intents),
     board: life.guard('board', store.board),
     transaction: life.guard('store', store).transaction,
-    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }

@@ -115,7 +115,8 @@ async function checkMoney({ chain, store, jobId, node, blobs, published, workers
   const merged = [...tokens.values()].reduce((sum, count) => sum + count, 0);
   const plan = JobPlan.parse(job.plan);
   expect(merged).toBe(plan.totalBlocks * BLOCK_TOKENS);
-  expect(paid).toBe((job.feeWei * BigInt(merged)) / job.fuelLimit);
+  const fuel = BigInt(merged) < job.fuelLimit ? BigInt(merged) : job.fuelLimit;
+  expect(paid).toBe((job.feeWei * fuel) / job.fuelLimit);
   for (const share of job.result?.shares ?? []) {
     expect(share.tokens).toBe(tokens.get(share.worker) ?? 0);
     const worker = workers.find(({ address }) => address === share.worker);
@@ -138,7 +139,8 @@ async function checkRemains(rig: MasterRig, job: JobRow): Promise<void> {
     if (!worker.isConnected) continue;
     expect(worker.holdsLease).toBe(false);
     const words = worker.heard.filter(({ type }) => type === 'job.open' || type === 'job.close');
-    if (words.length > 0) expect(words.at(-1)?.type).toBe('job.close');
+    // A worker without a lease does not say what job it has open, so a restarted master does not know of it.
+    if (rig.starts === 1 && words.length > 0) expect(words.at(-1)?.type).toBe('job.close');
   }
   const kept = job.result?.blobs ?? [];
   for (const name of kept) expect(await rig.blobs.stat(name)).toBeDefined();

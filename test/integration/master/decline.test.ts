@@ -1,0 +1,131 @@
+/** Giving a job back on chain: what costs a part of the deposit must be done once, and must not be forgotten. */
+
+import { playTimelines, type Timeline, TO_TRAINING } from '../../support/master-rig-books';
+import { stranger } from '../../support/master-rig-chain';
+
+type Rig = Parameters<NonNullable<Timeline['given']>>[0];
+
+/** The result cannot be published five times, which is why the job is given back. */
+const gaveUp = (also: (rig: Rig) => void = () => undefined) => ({
+  given: (rig: Rig) => {
+    rig.fails('storage.publish', { times: 5 });
+    also(rig);
+  },
+});
+const declined = { history: `${TO_TRAINING} exporting declining declined`, mined: 'process decline' };
+const failed = { history: `${TO_TRAINING} exporting declining failed`, mined: 'process' };
+
+describe('fails', () => {
+  playTimelines([
+    { situation: 'nothing fails', outcome: 'given back', ...gaveUp(), ...declined },
+    {
+      situation: 'decline fails once',
+      outcome: 'given back after 5 s',
+      ...gaveUp((rig) => rig.fails('chain.decline')),
+      ...declined,
+    },
+    {
+      situation: 'answer of decline is lost',
+      outcome: 'given back once',
+      ...gaveUp((rig) => rig.losesAnswer('chain.decline')),
+      ...declined,
+      check: (rig) => expect(rig.faults.count('chain.decline')).toBe(1),
+    },
+    {
+      situation: 'storing that it is given back fails once',
+      outcome: 'given back once',
+      ...gaveUp((rig) => rig.fails('jobs.move', { after: 4 })),
+      ...declined,
+      check: (rig) => expect(rig.faults.count('chain.decline')).toBe(1),
+    },
+    {
+      situation: 'decline fails 40 times',
+      outcome: 'never given up, given back when it can be',
+      ...gaveUp((rig) => rig.fails('chain.decline', { times: 40 })),
+      ...declined,
+    },
+    {
+      situation: 'reading the chain fails 40 times before decline',
+      outcome: 'given back when it can be',
+      ...gaveUp((rig) => rig.fails('chain.job', { after: 1, times: 40 })),
+      ...declined,
+    },
+    {
+      situation: 'too late for another node',
+      outcome: 'given back all the same',
+      options: { deadlineMs: 90_000 },
+      ...gaveUp(),
+      ...declined,
+    },
+  ]);
+});
+
+describe('chain says otherwise', () => {
+  playTimelines(
+    [true, false].flatMap((hears) => {
+      const so = hears ? 'and the master hears it' : 'and the master hears nothing';
+      const overtaken = (act: (rig: Rig) => void) =>
+        gaveUp((rig) => {
+          rig.before('chain.decline', () => {
+            rig.isDeaf = !hears;
+            act(rig);
+          });
+        });
+      return [
+        {
+          situation: `timed out before decline, ${so}`,
+          outcome: 'failed',
+          ...overtaken((rig) => rig.chain.end(rig.jobId, 'TIMEOUT')),
+          ...failed,
+          reason: 'TIMEOUT',
+        },
+        {
+          situation: `given back by the operator before decline, ${so}`,
+          outcome: 'declined',
+          ...overtaken((rig) => rig.chain.giveBack(rig.jobId)),
+          ...declined,
+          mined: 'process',
+        },
+        {
+          situation: `given back and taken by another, ${so}`,
+          outcome: 'declined',
+          ...overtaken((rig) => {
+            rig.chain.giveBack(rig.jobId);
+            rig.chain.takenBy(rig.jobId, stranger);
+          }),
+          ...declined,
+          mined: 'process',
+        },
+      ];
+    }),
+  );
+});
+
+describe('killed', () => {
+  const points = [
+    ['chain.decline', 0],
+    ['jobs.move', 4],
+  ] as const;
+  playTimelines([
+    ...points.flatMap(([point, after]) =>
+      (['before', 'after'] as const).map((moment) => ({
+        situation: `killed ${moment} ${point}`,
+        outcome: 'given back once',
+        ...gaveUp((rig) => rig.killsAt(moment, point, after)),
+        ...declined,
+        starts: 2,
+      })),
+    ),
+    {
+      situation: 'killed before decline, timed out while down',
+      outcome: 'failed',
+      ...gaveUp((rig) => {
+        rig.killsAt('before', 'chain.decline');
+        rig.before('chain.job', () => rig.chain.end(rig.jobId, 'TIMEOUT'), 2);
+      }),
+      ...failed,
+      starts: 2,
+      reason: 'TIMEOUT',
+    },
+  ]);
+});

@@ -1,0 +1,121 @@
+/** From trained weights to a published result: evaluation, export and manifest can be done again and give the same. */
+
+import { PAID, playTimelines, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
+import { stranger } from '../../support/master-rig-chain';
+
+const done = { history: TO_VERIFIED, mined: PAID };
+const declined = { history: `${TO_TRAINING} exporting declining declined`, mined: 'process decline' };
+const failed = { history: `${TO_TRAINING} exporting failed`, mined: 'process' };
+
+describe('fails once', () => {
+  playTimelines([
+    {
+      situation: 'child dies of export',
+      outcome: 'another exports',
+      given: (rig) => rig.childDies('export'),
+      ...done,
+      check: (rig) => expect(rig.children).toHaveLength(2),
+    },
+    {
+      situation: 'child dies of export twice',
+      outcome: 'exported after 5 s',
+      given: (rig) => rig.childDies('export', { times: 2 }),
+      ...done,
+    },
+    { situation: 'publishing fails once', outcome: 'published', given: (rig) => rig.fails('storage.publish'), ...done },
+    {
+      situation: 'answer of publishing is lost',
+      outcome: 'the same manifest again',
+      given: (rig) => rig.losesAnswer('storage.publish'),
+      ...done,
+      check: (rig) => expect(new Set(rig.published).size).toBe(3),
+    },
+    {
+      situation: 'storing the result fails once',
+      outcome: 'the same manifest again',
+      given: (rig) => rig.fails('jobs.move', { after: 3 }),
+      ...done,
+      check: (rig) => expect(new Set(rig.published).size).toBe(3),
+    },
+  ]);
+});
+
+describe('fails for long', () => {
+  playTimelines([
+    {
+      situation: 'publishing fails 4 times',
+      outcome: 'the fifth attempt goes on',
+      given: (rig) => rig.fails('storage.publish', { times: 4 }),
+      ...done,
+    },
+    {
+      situation: 'publishing fails 5 times',
+      outcome: 'given back',
+      given: (rig) => rig.fails('storage.publish', { times: 5 }),
+      ...declined,
+    },
+    {
+      situation: 'every child dies of export',
+      outcome: 'given back after 5 attempts',
+      given: (rig) => rig.childDies('export', { times: 100 }),
+      ...declined,
+    },
+  ]);
+});
+
+describe('chain says otherwise', () => {
+  playTimelines([
+    {
+      situation: 'timed out before the result is published',
+      outcome: 'failed',
+      given: (rig) => {
+        rig.before('child.export', () => rig.chain.end(rig.jobId, 'TIMEOUT'));
+        rig.fails('storage.publish');
+      },
+      ...failed,
+      reason: 'TIMEOUT',
+    },
+    {
+      situation: 'given back by the operator before the result is published',
+      outcome: 'failed',
+      given: (rig) => {
+        rig.before('child.export', () => rig.chain.giveBack(rig.jobId));
+        rig.fails('storage.publish');
+      },
+      ...failed,
+      reason: 'REQUESTED',
+    },
+    {
+      situation: 'given back and taken by another before the result is published',
+      outcome: 'failed',
+      given: (rig) => {
+        rig.before('child.export', () => {
+          rig.chain.giveBack(rig.jobId);
+          rig.chain.takenBy(rig.jobId, stranger);
+        });
+        rig.fails('storage.publish', { times: 2 });
+      },
+      ...failed,
+    },
+  ]);
+});
+
+describe('killed', () => {
+  const points = [
+    ['child.export', 0],
+    ['storage.publish', 0],
+    ['jobs.move', 3],
+  ] as const;
+  playTimelines(
+    points.flatMap(([point, after]) =>
+      (['before', 'after'] as const).map((moment) => ({
+        situation: `killed ${moment} ${point}`,
+        outcome: 'the same manifest, submitted once',
+        given: (rig) => rig.killsAt(moment, point, after),
+        ...done,
+        starts: 2,
+        check: (rig) => expect(new Set(rig.published).size).toBe(3),
+      })),
+    ),
+  );
+});

@@ -1,6 +1,4 @@
 /** One job from claim to pay: runs the step of its state, stores where it led, and starts over when it failed. */
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Address, JobId } from '../domain/ids';
 import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
 import type { JobAssignment } from '../fleet/assignment';
@@ -12,6 +10,7 @@ import { Coordinator } from './coordinator';
 import { decideFailure, endedOnChain } from './failure';
 import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
+import { jobDir, removeJobFiles } from './job-files';
 import type { JobPlan } from './plan';
 import { declineJob } from './steps/decline';
 import { finishJob } from './steps/finish';
@@ -60,7 +59,7 @@ export class JobRun {
     this.jobId = row.id;
     this.mailbox = new Mailbox(deps.clock);
     this.assignment = { kind: 'job', jobId: row.id, events: passEvents((event) => this.mailbox.push(event)) };
-    this.dir = join(options.dataDir, 'jobs', row.id);
+    this.dir = jobDir(options.dataDir, row.id);
     this.signal = AbortSignal.any([deps.signal, this.aborter.signal]);
   }
 
@@ -101,7 +100,7 @@ export class JobRun {
       // When the master itself stops, the workers keep what they hold and return with it.
       if (!signal.aborted) fleet.release(this.assignment, `the job is ${this.row.state}`);
     }
-    if (!isActive(this.row.state)) await this.removeFiles();
+    if (!isActive(this.row.state)) await removeJobFiles(this.options.dataDir, this.row, this.deps);
   }
 
   private isEndedBy(chain: ChainStanding): boolean {
@@ -197,15 +196,5 @@ export class JobRun {
     const given = { dir, settings, mailbox, dismissed, openCoordinator, signal, deps };
     this.context ??= await openJobContext({ ...this.row, commissionBps }, given);
     return this.context;
-  }
-
-  /** Leaves the model and its manifest; the evidence of a finished job is no longer needed. */
-  private async removeFiles(): Promise<void> {
-    const { store, blobs, logger } = this.deps;
-    const kept = new Set(this.row.result?.blobs);
-    const evidence = (await store.rounds.evidence(this.jobId)).filter((sha256) => !kept.has(sha256));
-    for (const sha256 of evidence) await blobs.remove(sha256);
-    await rm(this.dir, { recursive: true, force: true });
-    logger.info('Job files removed', { jobId: this.jobId, blobs: evidence.length });
   }
 }

@@ -15,6 +15,7 @@ import type { FleetUser } from '../fleet/fleet';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
+import { removeLeftFiles } from './job-files';
 import { JobRun } from './job-run';
 import { resolveParams } from './params';
 import type { QueueFleet, QueueStore } from './ports';
@@ -54,6 +55,9 @@ export class Scheduler implements FleetUser {
     const { store, wallet, clock, logger, signal } = this.deps;
     const mine = await store.jobs.list({ states: activeStates, owner: wallet.address });
     for (const row of mine) this.start(row);
+    await removeLeftFiles(this.options.dataDir, this.deps).catch((error) => {
+      logger.warn('Files of finished jobs were not removed', {}, error);
+    });
     while (!signal.aborted) {
       await this.tick().catch((error) => logger.error('Scheduling failed', {}, error));
       await clock.sleep(TICK_MS, signal).catch(() => undefined);

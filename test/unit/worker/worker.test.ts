@@ -175,8 +175,9 @@ describe('openWorker', () => {
 
   test('link ends: a warning, unless the worker ended it', async () => {
     const warnings: unknown[] = [];
-    const logger = { ...silentLogger, warn: (message: string, fields?: object) => warnings.push({ message, fields }) };
-    await using rig = await openFakeWorker({ logger: { ...logger, child: () => logger } as Logger });
+    const warn = (message: string, fields?: object) => void warnings.push({ message, fields });
+    const logger: Logger = { ...silentLogger, warn, child: () => logger };
+    await using rig = await openFakeWorker({ logger });
     rig.worker.onClose('the worker is stopping', true);
     rig.worker.onClose('no heartbeat', false);
     expect(warnings).toEqual([
@@ -215,8 +216,9 @@ describe('openWorker', () => {
       setImmediate(() => (stopped ??= rig.worker[Symbol.asyncDispose]()));
     };
     const errors: string[] = [];
-    const logger = { ...silentLogger, error: (message: string) => errors.push(message) };
-    await using rig = await openFakeWorker({ onChild, logger: { ...logger, child: () => logger } as Logger });
+    const error = (message: string) => void errors.push(message);
+    const logger: Logger = { ...silentLogger, error, child: () => logger };
+    await using rig = await openFakeWorker({ onChild, logger });
     rig.worker.onMessage(openJob('2'));
     await until(() => stopped);
     await stopped;

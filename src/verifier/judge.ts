@@ -8,9 +8,9 @@ import type { Logger } from '../lib/logger';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { Manifest } from '../protocol/manifest';
 import type { Prepared } from '../protocol/trainer';
-import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './checks';
+import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './manifest-checks';
 
-export type Verdict =
+export type ResultVerdict =
   | { kind: 'accept'; loss: number }
   | ({ kind: 'reject' } & Flaw)
   /** Nothing can be said now; ask again. `isAbsent`: the storage says that the evidence does not exist. */
@@ -49,7 +49,7 @@ const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
  * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and every sum, prepares
  * the data itself and evaluates the model itself. Trusts nothing but the chain.
  */
-export async function judge(job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<Verdict> {
+export async function judge(job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<ResultVerdict> {
   const workDir = join(options.dataDir, 'jobs', job.jobId);
   try {
     return await judgeIn(workDir, job, options, deps);
@@ -67,7 +67,12 @@ class FlawFound extends Error {
   }
 }
 
-async function judgeIn(workDir: string, job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<Verdict> {
+async function judgeIn(
+  workDir: string,
+  job: SubmittedJob,
+  options: JudgeOptions,
+  deps: JudgeDeps,
+): Promise<ResultVerdict> {
   const manifest = await fetchManifest(job, deps);
   const flaw = findFlaw(manifest, job, deps.payoutRoot);
   if (flaw) throw new FlawFound(flaw);

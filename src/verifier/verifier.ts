@@ -3,8 +3,8 @@ import type { Clock } from '../lib/clock';
 import { never } from '../lib/errors';
 import { sha256 } from '../lib/hash';
 import type { Logger } from '../lib/logger';
-import type { SubmittedJob } from './checks';
-import { type JudgeDeps, type JudgeOptions, judge, type Verdict } from './judge';
+import { type JudgeDeps, type JudgeOptions, judge, type ResultVerdict } from './judge';
+import type { SubmittedJob } from './manifest-checks';
 
 export interface VerifierDeps extends JudgeDeps {
   /** Whether the result still waits for a verdict on chain. */
@@ -23,7 +23,7 @@ export interface Verifier {
   run(): Promise<void>;
 }
 
-type Settled = Exclude<Verdict, { kind: 'unknown' }>;
+type Settled = Exclude<ResultVerdict, { kind: 'unknown' }>;
 
 interface Pending {
   job: SubmittedJob;

@@ -5,7 +5,7 @@ import { Address, JobId } from '../../src/domain/ids';
 import { shareOut } from '../../src/domain/shares';
 import { canonicalJson, sha256 } from '../../src/lib/hash';
 import type { ManifestIn } from '../../src/protocol/manifest';
-import type { SubmittedJob } from '../../src/verifier/checks';
+import type { SubmittedJob } from '../../src/verifier/manifest-checks';
 import { tinyParams } from './tiny-job';
 
 export const testDataset = Buffer.from('Call me Ishmael. '.repeat(200));

@@ -6,7 +6,7 @@ import { Address } from '../../../src/domain/ids';
 import { produceResult, type ResultOptions } from '../../../src/master/result';
 import { runRounds } from '../../../src/master/training';
 import type { StoredResult } from '../../../src/store/jobs';
-import { findFlaw, readManifest } from '../../../src/verifier/checks';
+import { findFlaw, readManifest } from '../../../src/verifier/manifest-checks';
 import { FEE_WEI, FUEL_LIMIT, letPass, node, openTestJob, type TestJob } from '../../support/test-job';
 
 const contract = Address.parse(`0x${'c0'.repeat(20)}`);

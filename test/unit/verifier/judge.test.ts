@@ -6,7 +6,7 @@ import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
 import type { Prepared } from '../../../src/protocol/trainer';
-import { type JudgeDeps, judge, type Verdict } from '../../../src/verifier/judge';
+import { type JudgeDeps, judge, type ResultVerdict } from '../../../src/verifier/judge';
 import { openJudging } from '../../support/judging';
 import { honestManifest, submittedJob, testDataset, testModel } from '../../support/manifest';
 
@@ -16,7 +16,7 @@ async function judgeWith(
   replaced: Partial<JudgeDeps> = {},
   manifest: ManifestIn = honestManifest(),
   job = submittedJob(manifest),
-): Promise<Verdict> {
+): Promise<ResultVerdict> {
   await using judging = await openJudging(manifest, replaced);
   const verdict = await judge(job, { dataDir: judging.dir, tolerance: 0.01 }, judging.deps);
   expect(existsSync(join(judging.dir, 'jobs', job.jobId))).toBe(false);

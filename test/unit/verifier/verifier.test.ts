@@ -2,7 +2,7 @@ import { JobId, type Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
-import type { SubmittedJob } from '../../../src/verifier/checks';
+import type { SubmittedJob } from '../../../src/verifier/manifest-checks';
 import { openVerifier, type VerifierDeps } from '../../../src/verifier/verifier';
 import { autoClock } from '../../support/auto-clock';
 import { openJudging } from '../../support/judging';

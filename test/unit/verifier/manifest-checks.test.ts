@@ -4,7 +4,7 @@ import { Address } from '../../../src/domain/ids';
 import { shareOut } from '../../../src/domain/shares';
 import { canonicalJson, sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
-import { findFlaw, readManifest, type SubmittedJob } from '../../../src/verifier/checks';
+import { findFlaw, readManifest, type SubmittedJob } from '../../../src/verifier/manifest-checks';
 import { honestManifest, submittedJob } from '../../support/manifest';
 
 const rootOf: Parameters<typeof findFlaw>[2] = (shares) => buildPayouts(shares).root;

@@ -78,10 +78,11 @@ export class Scheduler implements FleetUser {
     this.shareWorkers();
   }
 
-  /** Gives idle workers to the jobs that want some. */
+  /** Gives idle workers to the jobs that want some, the earliest deadline first. */
   private shareWorkers(): void {
     const { fleet, clock } = this.deps;
     const wanting = [...this.runs.values()].map(({ run }) => run).filter((run) => run.wantsWorkers && run.plan);
+    wanting.sort((a, b) => a.deadlineMs - b.deadlineMs);
     for (const run of wanting) {
       const plan = run.plan;
       if (!plan) continue;

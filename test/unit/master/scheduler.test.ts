@@ -1,0 +1,304 @@
+/** Which jobs a master takes, and which workers each of them gets. */
+import { BlobStore } from '../../../src/blobs/blob-store';
+import { Address } from '../../../src/domain/ids';
+import { Fleet } from '../../../src/fleet/fleet';
+import { AppError } from '../../../src/lib/errors';
+import type { MasterChain } from '../../../src/master/ports';
+import { Scheduler, type SchedulerOptions } from '../../../src/master/scheduler';
+import { openStore } from '../../../src/store/open';
+import { PlayedChild } from '../../support/master-rig-child';
+import { PlayedWorker } from '../../support/master-rig-worker';
+import { requestJob } from '../../support/request-job';
+import { fastDir, openScratch } from '../../support/scratch';
+import { SteppedClock } from '../../support/stepped-clock';
+import { letPass, listLogger, node, testWallet } from '../../support/test-job';
+import { tinyParams } from '../../support/tiny-job';
+import { jobId } from '../../support/worker-messages';
+
+const EMT = 10n ** 18n;
+const stranger = Address.parse(`0x${'5e'.repeat(20)}`);
+const notCalled = () => Promise.reject(new AppError({ code: 'test/not-called' }, 'The test does not call this.'));
+
+interface Offer {
+  id: string;
+  feeWei?: bigint;
+  params?: string;
+  dataset?: string;
+  fuelLimit?: bigint;
+  deadlineMs?: number;
+}
+
+interface Given extends Partial<SchedulerOptions> {
+  /** Speed of each worker; default one of 50 GFLOP/s. */
+  workers?: readonly number[];
+  /** Data sets never arrive. */
+  isStuck?: boolean;
+}
+
+/** A master with the jobs and workers that the test gives it. Jobs are taken at once, and trained by silent workers. */
+async function openScheduler({ workers: speeds = [50], isStuck = false, ...options }: Given = {}) {
+  const clock = new SteppedClock();
+  const scratch = await openScratch(fastDir());
+  const store = await openStore({ kind: 'sqlite', path: ':memory:' }, clock);
+  const blobs = new BlobStore(scratch.file('blobs'));
+  const log: string[] = [];
+  const logger = listLogger(log);
+  const fleet = new Fleet({ logger });
+  const stop = new AbortController();
+  const chain: MasterChain = {
+    chainId: 31337,
+    contract: stranger,
+    job: async () => ({ state: 'REQUESTED', deadlineMs: 0 }),
+    process: async () => undefined,
+    decline: notCalled,
+    submit: notCalled,
+    finalize: notCalled,
+    unwind: notCalled,
+    payWorkers: notCalled,
+    payoutRoot: () => '0x',
+  };
+  const sizes = new Map<string, number>();
+  const storage = {
+    async size(reference: string) {
+      const bytes = sizes.get(reference) ?? 1000;
+      if (bytes < 0) throw new AppError({ code: 'dataset/not-found' }, `There is no data set ${reference}.`);
+      return bytes;
+    },
+    fetch: (_reference: string, signal: AbortSignal) =>
+      isStuck
+        ? new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+        : blobs.addBytes(Buffer.from('Call me Ishmael. ')),
+    publish: notCalled,
+  };
+  const rules: SchedulerOptions = {
+    dataDir: scratch.path,
+    device: 'cpu',
+    threads: 1,
+    batchSize: 4,
+    epochs: 1,
+    maxDatasetBytes: 1 << 20,
+    commissionBps: 1000,
+    settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
+    minFeeWei: EMT,
+    maxFeeWei: 100n * EMT,
+    cooperative: 'nvm',
+    maxJobs: 1,
+    ...options,
+  };
+  const openChild = async (spec: ConstructorParameters<typeof PlayedChild>[0]) =>
+    new PlayedChild(spec, 16, (_command, answer) => answer());
+  const deps = {
+    store,
+    blobs,
+    fleet,
+    wallet: testWallet,
+    chain,
+    storage,
+    openChild,
+    clock,
+    logger,
+    signal: stop.signal,
+  };
+  const scheduler = new Scheduler(rules, deps);
+  fleet.addUser(scheduler);
+  const workers = speeds.map((gflops, i) => new PlayedWorker(i + 1, gflops, clock));
+  const door = { fleet, receive: notCalled, isOver: false };
+  for (const worker of workers) {
+    worker.fates.push(...Array.from({ length: 9 }, () => 'is silent' as const));
+    worker.connect(door);
+  }
+  let running: Promise<void> | undefined;
+  let states = new Map<string, string>();
+  const look = async () => {
+    states = new Map((await store.jobs.list({})).map(({ id, state }) => [id, state]));
+  };
+  return {
+    ...{ clock, store, fleet, scheduler, workers, door, sizes, log },
+    request: ({ id, params = JSON.stringify(tinyParams), deadlineMs = 3_600_000, ...offer }: Offer) =>
+      requestJob(store, {
+        ...{ dataset: `sha256:${id}`, feeWei: 10n * EMT, fuelLimit: 1000n, ...offer },
+        ...{ id: jobId(id), requester: stranger, requestedBlock: 1, params },
+        deadlineMs: clock.now() + deadlineMs,
+      }),
+    start() {
+      running = scheduler.run();
+    },
+    /** Lets so much time pass. */
+    async pass(ms: number) {
+      let isOver = false;
+      void clock.sleep(ms).then(() => {
+        isOver = true;
+      });
+      await letPass(clock, () => isOver);
+      await look();
+    },
+    stateOf: (id: string) => states.get(jobId(id)),
+    reasonOf: async (id: string) => (await store.jobs.find(jobId(id)))?.reason,
+    jobOf: (worker: PlayedWorker) => fleet.view().find(({ address }) => address === worker.address)?.jobId,
+    async [Symbol.asyncDispose]() {
+      stop.abort(new Error('The test is over.'));
+      let isOver = running === undefined;
+      void running?.then(() => {
+        isOver = true;
+      });
+      await letPass(clock, () => isOver);
+      await store[Symbol.asyncDispose]();
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
+}
+
+describe('choice', () => {
+  test('several jobs: the best paid is taken first, the others wait', async () => {
+    await using master = await openScheduler();
+    await master.request({ id: '1', feeWei: 5n * EMT });
+    await master.request({ id: '2', feeWei: 20n * EMT });
+    await master.request({ id: '3', feeWei: 9n * EMT });
+    master.start();
+    await master.pass(3000);
+    expect(['1', '2', '3'].map(master.stateOf)).toEqual(['queued', 'training', 'queued']);
+  });
+
+  test('maxJobs of two: the two best paid', async () => {
+    await using master = await openScheduler({ maxJobs: 2, workers: [50, 50], cooperative: '1v1' });
+    for (const [id, feeWei] of Object.entries({ 1: 5n * EMT, 2: 20n * EMT, 3: 9n * EMT })) {
+      await master.request({ id, feeWei });
+    }
+    master.start();
+    await master.pass(5000);
+    expect(['1', '2', '3'].map(master.stateOf)).toEqual(['queued', 'training', 'training']);
+  });
+
+  test('no idle worker: nothing is considered', async () => {
+    await using master = await openScheduler({ workers: [] });
+    await master.request({ id: '1', feeWei: 1n });
+    master.start();
+    await master.pass(5000);
+    expect(master.stateOf('1')).toBe('queued');
+  });
+
+  test.each<[string, Partial<Offer>, RegExp]>([
+    ['pay too low for its fuel limit', { fuelLimit: 10n ** 9n }, /less than min_fee/],
+    ['fee too high', { feeWei: 1000n * EMT }, /more than max_fee/],
+    ['deadline passed', { deadlineMs: 0 }, /has passed/],
+    ['deadline too near', { deadlineMs: 30_000 }, /needs about 60 s with the idle workers/],
+    ['unreadable parameters', { params: '{"epoch":1}' }, /parameters cannot be used/],
+    ['data set missing', { dataset: 'sha256:missing' }, /There is no data set/],
+  ])('%s: skipped with the reason, and the next job is taken', async (_situation, offer, reason) => {
+    await using master = await openScheduler();
+    master.sizes.set('sha256:missing', -1);
+    await master.request({ id: '1', feeWei: 50n * EMT, ...offer });
+    await master.request({ id: '2', feeWei: 2n * EMT });
+    master.start();
+    await master.pass(3000);
+    expect([master.stateOf('1'), master.stateOf('2')]).toEqual(['skipped', 'training']);
+    expect(await master.reasonOf('1')).toMatch(reason);
+  });
+
+  test('too slow for the deadline: looked at again when faster workers may have come', async () => {
+    await using master = await openScheduler({ workers: [1e-6] });
+    await master.request({ id: '1', deadlineMs: 600_000 });
+    master.start();
+    await master.pass(3000);
+    expect(master.stateOf('1')).toBe('skipped');
+    new PlayedWorker(9, 50, master.clock).connect(master.door);
+    await master.pass(20_000);
+    expect(master.stateOf('1')).toBe('training');
+  });
+
+  test('claimed by another master meanwhile: left to it', async () => {
+    await using master = await openScheduler();
+    await master.request({ id: '1' });
+    await master.store.jobs.claim(jobId('1'), stranger);
+    master.start();
+    await master.pass(3000);
+    expect(master.stateOf('1')).toBe('claimed');
+    expect(master.scheduler.find(jobId('1'))).toBeUndefined();
+  });
+});
+
+describe('restart', () => {
+  test('job of this master: taken up again; that of another master is not', async () => {
+    await using master = await openScheduler();
+    for (const [id, owner] of Object.entries({ 1: node, 2: stranger })) {
+      await master.request({ id });
+      await master.store.jobs.claim(jobId(id), owner);
+    }
+    master.start();
+    await master.pass(3000);
+    expect([master.stateOf('1'), master.stateOf('2')]).toEqual(['training', 'claimed']);
+  });
+
+  test('worker returns with a lease of a training job: it is assigned to it', async () => {
+    await using master = await openScheduler();
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(3000);
+    const { scheduler } = master;
+    expect(scheduler.findAssignment({ jobId: jobId('1') })).toMatchObject({ kind: 'job', jobId: jobId('1') });
+    expect(scheduler.findAssignment({ jobId: jobId('2') })).toBeUndefined();
+  });
+
+  test('worker returns with a lease while its job is still prepared: not assigned', async () => {
+    await using master = await openScheduler({ isStuck: true });
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(3000);
+    expect(master.scheduler.find(jobId('1'))?.state).toBe('claimed');
+    expect(master.scheduler.findAssignment({ jobId: jobId('1') })).toBeUndefined();
+  });
+});
+
+describe('workers', () => {
+  test('nvm, one job: it gets them all', async () => {
+    await using master = await openScheduler({ workers: [10, 30, 20] });
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(3000);
+    expect(master.workers.map(master.jobOf)).toEqual([jobId('1'), jobId('1'), jobId('1')]);
+    expect(master.fleet.idle()).toEqual([]);
+  });
+
+  test('1v1: the job gets the fastest alone', async () => {
+    await using master = await openScheduler({ workers: [10, 30, 20], cooperative: '1v1' });
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(5000);
+    expect(master.workers.map(master.jobOf)).toEqual([undefined, jobId('1'), undefined]);
+  });
+
+  test('worker connects while a job trains: it joins at once', async () => {
+    await using master = await openScheduler();
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(3000);
+    const late = new PlayedWorker(9, 50, master.clock);
+    late.connect(master.door);
+    expect(master.jobOf(late)).toBe(jobId('1'));
+  });
+
+  test('two jobs want one worker: the earlier deadline gets it', async () => {
+    await using master = await openScheduler({ workers: [], cooperative: '1v1' });
+    for (const [id, deadlineMs] of Object.entries({ 1: 7_200_000, 2: 3_600_000 })) {
+      await master.request({ id, deadlineMs });
+      await master.store.jobs.claim(jobId(id), node);
+    }
+    master.start();
+    await master.pass(3000);
+    const worker = new PlayedWorker(9, 50, master.clock);
+    worker.connect(master.door);
+    expect(master.jobOf(worker)).toBe(jobId('2'));
+  });
+
+  test('dismissed worker: idle, but not given to the same job again', async () => {
+    await using master = await openScheduler();
+    const [worker] = master.workers;
+    worker!.opens = 'failed';
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(5000);
+    expect(master.stateOf('1')).toBe('training');
+    expect(master.jobOf(worker!)).toBeUndefined();
+    expect(worker!.heardOf('job.open')).toHaveLength(1);
+  });
+});

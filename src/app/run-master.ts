@@ -5,7 +5,7 @@ import { datasetSize, fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
 import { indexFinal, indexTentative } from '../board/indexer';
 import { watchSizes } from '../board/sizes';
-import type { Emeth } from '../chain/acts/emeth';
+import type { NodeActs, OverdueActs, PayActs } from '../chain/acts/emeth';
 import { payAll } from '../chain/acts/pay';
 import { buildPayouts } from '../chain/acts/payouts';
 import type { CoreEvent } from '../chain/contract/events';
@@ -110,7 +110,7 @@ async function warnUnlessActive(chain: Chain, address: Address, logger: Logger):
   logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', { address });
 }
 
-function masterChain(chain: Chain, emeth: Emeth): MasterChain {
+function masterChain(chain: Chain, emeth: NodeActs & OverdueActs & PayActs): MasterChain {
   return {
     chainId: chain.chainId,
     contract: chain.core,

@@ -1,7 +1,7 @@
 /** The owner's side of the watcher, with cursors and events in memory instead of a database. */
 import type { CoreEvent } from '../../src/chain/contract/events';
 import type { ChainCursor } from '../../src/chain/reading/final-reader';
-import { type WatcherDeps, type WatcherOptions, watchChain } from '../../src/chain/reading/poll-loop';
+import { type WatchDeps, type WatchOptions, watchChain } from '../../src/chain/reading/poll-loop';
 import type { Chain } from '../../src/chain/rpc/client';
 import { systemClock } from '../../src/lib/clock';
 import { type Logger, silentLogger } from '../../src/lib/logger';
@@ -24,8 +24,8 @@ export class ChainReader {
   ) {}
 
   /** Starts reading final blocks only. */
-  start(options: Partial<WatcherOptions> = {}, change: Partial<WatcherDeps> = {}, logger: Logger = silentLogger): this {
-    const deps: WatcherDeps = {
+  start(options: Partial<WatchOptions> = {}, change: Partial<WatchDeps> = {}, logger: Logger = silentLogger): this {
+    const deps: WatchDeps = {
       chain: this.chain,
       clock: systemClock,
       logger,
@@ -45,8 +45,8 @@ export class ChainReader {
   }
 
   /** Starts reading tentative blocks as well. */
-  startTentative(options: Partial<WatcherOptions> = {}): this {
-    const onTentative: WatcherDeps['onTentative'] = async ({ from, events, cursor }) => {
+  startTentative(options: Partial<WatchOptions> = {}): this {
+    const onTentative: WatchDeps['onTentative'] = async ({ from, events, cursor }) => {
       this.onBatch();
       this.announced.push(from);
       this.tentatives = [...this.tentatives.filter(({ blockNumber }) => blockNumber < from), ...events];

@@ -38,37 +38,61 @@ export interface ResultRef {
  * The contract's methods for one account. Each call is an intent, so repeating a finished one changes
  * nothing.
  */
-export interface Emeth {
+export interface Emeth extends RequesterActs, NodeActs, OverdueActs, VerifierActs, PayActs, WithdrawalActs {
   readonly address: Address;
+}
+
+/** Acts of a job's requester. */
+export interface RequesterActs {
   /** Requests a job; approves what credit does not cover. */
   request(job: JobRequest): Promise<{ jobId: JobId; hash: string }>;
   cancel(jobId: JobId): Promise<{ hash: string }>;
   accept(jobId: JobId): Promise<{ hash: string }>;
   /** Disputes a result, with a bond of `bondWei` from credit and tokens. */
   challenge(jobId: JobId, bondWei: bigint): Promise<{ hash: string }>;
+}
+
+/** Acts of the node that takes a job. */
+export interface NodeActs {
   /** Takes a job, with a deposit equal to its fee. */
   process(jobId: JobId): Promise<{ hash: string }>;
   decline(jobId: JobId): Promise<{ hash: string }>;
   submit(ref: ResultRef, fuelUsed: bigint, reference: string): Promise<{ hash: string }>;
+}
+
+/** Acts that any account may do once the job's present window is over. */
+export interface OverdueActs {
+  /** Settles a result that was not judged in its window. */
   finalize(jobId: JobId): Promise<{ hash: string }>;
   /** Ends a dispute that was not decided in its window: all parties get back what they paid in. */
   unwind(jobId: JobId): Promise<{ hash: string }>;
-  /** Ends a job that was not taken before its deadline; anybody may. */
+  /** Ends a job that was not taken before its deadline. */
   expire(jobId: JobId): Promise<{ hash: string }>;
-  /** Ends a job whose node missed the deadline; anybody may, and gets a tip. */
+  /** Ends a job whose node missed the deadline, for a tip. */
   timeout(jobId: JobId): Promise<{ hash: string }>;
-  /**
-   * Accepts a result, as a verifier; with other verifiers' attestations (`sortAttestations`) if the quorum is
-   * higher than one.
-   */
+}
+
+/**
+ * Acts of a verifier; with other verifiers' attestations (`sortAttestations`) if the quorum is higher than
+ * one.
+ */
+interface VerifierActs {
   verify(ref: ResultRef, attestations?: readonly string[]): Promise<{ hash: string }>;
   rejectResult(ref: ResultRef, reasonHash: string, attestations?: readonly string[]): Promise<{ hash: string }>;
+}
+
+/** Acts that credit the pay of a verified job. */
+export interface PayActs {
   /** Credits every payee of a payout list of at most 16. */
   payWorkers(jobId: JobId, resultHash: string, shares: readonly Share[]): Promise<{ hash: string }>;
   /** Credits payees by their proofs (`buildPayouts`), all of them or none. */
   claim(claims: readonly Claim[]): Promise<{ hash: string }>;
   /** True when the contract would credit the claim now. */
   canClaim(claim: Claim): Promise<boolean>;
+}
+
+/** Acts that turn credit into tokens. */
+interface WithdrawalActs {
   /**
    * Credits `collected`, if given, and turns `amountWei` of the credit into tokens of `to`, in one
    * transaction.

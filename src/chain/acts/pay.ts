@@ -2,7 +2,7 @@
 import type { JobId } from '../../domain/ids';
 import type { Share } from '../../domain/shares';
 import type { Chain } from '../rpc/client';
-import type { Emeth } from './emeth';
+import type { PayActs } from './emeth';
 import { buildPayouts } from './payouts';
 import { cutClaims } from './withdrawal-parts';
 
@@ -16,7 +16,7 @@ const MAX_PAYEES = 16;
  */
 export async function payAll(
   chain: Pick<Chain, 'job'>,
-  emeth: Emeth,
+  emeth: PayActs,
   { jobId, resultHash, shares }: { jobId: JobId; resultHash: string; shares: readonly Share[] },
 ): Promise<void> {
   const { payoutWei } = await chain.job(jobId);

@@ -20,7 +20,7 @@ export interface FinalOptions extends Finality {
   fromBlock?: number | undefined;
 }
 
-export type WatcherError = {
+export type FinalReaderError = {
   code: 'chain/reorg-beyond-final';
   block: number;
   /** Hash of the block that was read. */
@@ -167,7 +167,7 @@ export class FinalReader {
   }
 }
 
-function beyondFinal(block: number, hash: string, found: string): AppError<WatcherError> {
+function beyondFinal(block: number, hash: string, found: string): AppError<FinalReaderError> {
   return new AppError(
     { code: 'chain/reorg-beyond-final', block, hash, found },
     `Block ${block} was final (${hash}), but the chain has another block at that height now (${found}); raise ` +

@@ -9,12 +9,12 @@ import { LogReader } from './log-reader';
 import { LogSource } from './log-source';
 import { ReorgReader, type TentativeBatch } from './reorg-reader';
 
-export interface WatcherOptions extends FinalOptions {
+export interface WatchOptions extends FinalOptions {
   /** Pause between two looks at the head. */
   pollMs: number;
 }
 
-export interface WatcherDeps {
+export interface WatchDeps {
   chain: Pick<Chain, 'core' | 'endpoints'>;
   clock: Clock;
   logger: Logger;
@@ -45,7 +45,7 @@ const FAILURES_PER_WARNING = 100;
  * those that a reorganisation may still remove. Waits for nodes that are unreachable, behind or return forged
  * logs; no event is skipped or doubled. Throws `chain/reorg-beyond-final` when a final block has changed.
  */
-export async function watchChain(options: WatcherOptions, deps: WatcherDeps, signal: AbortSignal): Promise<void> {
+export async function watchChain(options: WatchOptions, deps: WatchDeps, signal: AbortSignal): Promise<void> {
   const { clock, logger } = deps;
   const step = await openReaders(options, deps, signal);
   let failures = 0;
@@ -73,8 +73,8 @@ function logFailure(error: unknown, failuresBefore: number, logger: Logger): voi
 
 /** Returns a function that reads one step further; it returns true when there is nothing more to read yet. */
 async function openReaders(
-  options: WatcherOptions,
-  { chain, logger, loadCursors, onFinal, onTentative }: WatcherDeps,
+  options: WatchOptions,
+  { chain, logger, loadCursors, onFinal, onTentative }: WatchDeps,
   signal: AbortSignal,
 ): Promise<() => Promise<boolean>> {
   const reader = new LogReader(new LogSource(chain.endpoints, chain.core, signal), options.fromBlock);

@@ -1,6 +1,6 @@
 import { openAccount } from '../../app/account';
 import { requireJob } from '../../app/chain-job';
-import type { Emeth } from '../../chain/acts/emeth';
+import type { OverdueActs, RequesterActs } from '../../chain/acts/emeth';
 import type { JobId } from '../../domain/ids';
 import type { ChainState } from '../../domain/job';
 import { parseJobId } from '../../terminal/arguments';
@@ -38,7 +38,12 @@ const endedBefore: Partial<Record<ChainState, string>> = {
  * The contract has three ways out of a job without a result; which one fits depends on who holds it and on
  * the time.
  */
-function endJob(emeth: Emeth, jobId: JobId, state: ChainState, isLate: boolean): Promise<{ hash: string }> {
+function endJob(
+  emeth: RequesterActs & OverdueActs,
+  jobId: JobId,
+  state: ChainState,
+  isLate: boolean,
+): Promise<{ hash: string }> {
   if (state === 'REQUESTED' && isLate) return emeth.expire(jobId);
   if (state === 'PROCESSING' && isLate) return emeth.timeout(jobId);
   // Anything else is the contract's to allow or refuse, with its own reason.

@@ -11,6 +11,7 @@ import type { Sha256 } from '../../src/domain/ids';
 import { sha256 } from '../../src/lib/hash';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { openChaosProxy } from '../support/chaos-proxy';
+import { until } from '../support/link-pair';
 import { MAX_UPLOAD_BYTES, openTestStorage, type TestStorage } from '../support/storage';
 
 const book = Buffer.from('Call me Ishmael. Some years ago, never mind how long precisely. '.repeat(3000));
@@ -317,7 +318,8 @@ describe('RemoteBlobs', () => {
     proxy.refuse(true);
     const remote = new RemoteBlobs(`http://127.0.0.1:${proxy.port}/api/v1`);
     const downloading = remote.download(bookName, new BlobStore(storage.dir), book.length);
-    setTimeout(() => proxy.refuse(false), 100);
+    await until(() => proxy.refused > 0);
+    proxy.refuse(false);
     expect(await downloading).toEqual({ bytes: book.length });
   });
 

@@ -23,6 +23,8 @@ export interface ChaosProxy extends AsyncDisposable {
   /** Bytes passed on, over all connections. */
   readonly passed: Record<Direction, number>;
   readonly connections: number;
+  /** Connections that were reset by `refuse`. */
+  readonly refused: number;
   /** Applies to all bytes that arrive from now on, on open connections too. */
   set(direction: Direction, chaos: Chaos): void;
   /** Resets all connections. */
@@ -40,6 +42,7 @@ export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
   const passed = { toServer: 0, toClient: 0 };
   const sockets = new Set<Socket>();
   let connections = 0;
+  let refused = 0;
   let isRefusing = false;
 
   const cut = () => {
@@ -55,6 +58,7 @@ export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
   };
   const server = createServer((client) => {
     if (isRefusing) {
+      refused += 1;
       client.resetAndDestroy();
       return;
     }
@@ -73,6 +77,9 @@ export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
     passed,
     get connections() {
       return connections;
+    },
+    get refused() {
+      return refused;
     },
     set(direction, next) {
       chaos[direction] = next;

@@ -1,3 +1,4 @@
+/** `emeth accept`: a requester settles a result without waiting for the verifiers. */
 import { openAccount } from '../../app/account';
 import { requireJob } from '../../app/chain-job';
 import { parseJobId } from '../../terminal/arguments';
@@ -11,5 +12,5 @@ export async function acceptResult(id: string, options: CommonOptions): Promise<
   const { hash } = await account.emeth.accept(jobId);
   const { state } = await account.chain.job(jobId);
   if (options.json) return printJson({ jobId, state, hash });
-  printLines(`${jobId} is ${state}. What it did not use is credit again: emeth withdraw`);
+  printLines(`${jobId} is ${state}. What it did not use is credit again; take it out with: emeth withdraw`);
 }

@@ -1,3 +1,4 @@
+/** `emeth cancel`: ends a job without a result, by whichever way the contract has for its state. */
 import { openAccount } from '../../app/account';
 import { requireJob } from '../../app/chain-job';
 import type { OverdueActs, RequesterActs } from '../../chain/acts/emeth';
@@ -15,28 +16,27 @@ export async function cancelJob(id: string, options: CommonOptions): Promise<voi
   if (before !== undefined) {
     if (options.json) return printJson({ jobId, state: job.state, sent: false });
     return printLines(
-      `${jobId} ${before}, and nothing was sent. What came back of its fee is its requester's credit: emeth withdraw`,
+      `${jobId} ${before}, and nothing was sent. What came back of its fee is its requester's credit; take it out with: emeth withdraw`,
     );
   }
   const isLate = (await account.chain.nowMs()) > job.deadlineMs;
   const { hash } = await endJob(account.emeth, jobId, job.state, isLate);
   const { state } = await account.chain.job(jobId);
   if (options.json) return printJson({ jobId, state, hash, sent: true });
-  printLines(`${jobId} is ${state}. The fee is credit again: emeth withdraw`);
+  printLines(`${jobId} is ${state}. The fee is credit again; take it out with: emeth withdraw`);
 }
 
 /**
- * Ends of a job that this command brings about: there is nothing left to do, whoever did it. An ended job
- * names its requester no more.
+ * States in which this command has nothing left to do, whoever ended the job. The contract no longer names
+ * the requester of an ended job.
  */
 const endedBefore: Partial<Record<ChainState, string>> = {
-  CANCELED: 'was cancelled before',
-  TIMEOUT: 'was ended before, after its deadline',
+  CANCELED: 'was already cancelled',
+  TIMEOUT: 'already ended, after its deadline',
 };
 
 /**
- * The contract has three ways out of a job without a result; which one fits depends on who holds it and on
- * the time.
+ * The contract has three ways to end a job without a result; the state and the time decide which one fits.
  */
 function endJob(
   emeth: RequesterActs & OverdueActs,
@@ -46,6 +46,6 @@ function endJob(
 ): Promise<{ hash: string }> {
   if (state === 'REQUESTED' && isLate) return emeth.expire(jobId);
   if (state === 'PROCESSING' && isLate) return emeth.timeout(jobId);
-  // Anything else is the contract's to allow or refuse, with its own reason.
+  // The contract decides anything else, and gives its own reason when it refuses.
   return emeth.cancel(jobId);
 }

@@ -1,3 +1,4 @@
+/** `emeth challenge`: disputes a submitted result with a bond. */
 import { openAccount } from '../../app/account';
 import { requireJob } from '../../app/chain-job';
 import { formatEmt } from '../../domain/emt';
@@ -31,7 +32,8 @@ export async function challengeResult(id: string, options: ChallengeOptions): Pr
 }
 
 /**
- * Of a job that ended the contract remembers too little to say a bond, and there is nothing left to dispute.
+ * Throws `challenge/ended`: the contract remembers too little of an ended job to name a bond, and nothing is
+ * left to dispute.
  */
 function requireOpen(jobId: JobId, state: ChainState): void {
   if (!isTerminal(state)) return;

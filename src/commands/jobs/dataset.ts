@@ -1,3 +1,4 @@
+/** The data set of a request: a file to upload, or a reference that nodes resolve themselves. */
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { AppError } from '../../lib/errors';
@@ -10,19 +11,19 @@ export type DatasetArgumentError =
 
 /** A data set as named on the command line. */
 export interface LocatedDataset {
-  /** What the request says. */
+  /** The reference in the request. */
   reference: string;
   /** The file to upload; undefined for a reference that nodes resolve themselves. */
   file?: string | undefined;
-  /** Its size. Throws `usage/no-size` when that cannot be known. */
+  /** Returns its size. Throws `usage/no-size` when that cannot be found out. */
   bytes(): Promise<number>;
 }
 
 const REFERENCE = /^(sha256:[0-9a-f]{64}|https:\/\/\S+|file:\S+)$/;
 
 /**
- * Finds a data set: a file of ours, or a reference whose size `sizeOf` knows (0: its server does not say).
- * Throws `usage/bad-dataset` for what is neither, or no text, and `usage/unreadable-file`.
+ * Finds a data set: a local file, or a reference whose size `sizeOf` returns (0 when its server does not
+ * say). Throws `usage/unreadable-file`, and `usage/bad-dataset` for what is neither or is not text.
  */
 export async function locateDataset(
   dataset: string,
@@ -45,6 +46,6 @@ async function knownSize(reference: string, sizeOf: (reference: string) => Promi
   if (bytes > 0) return bytes;
   throw new AppError<DatasetArgumentError>(
     { code: 'usage/no-size', dataset: reference },
-    `The size of ${reference} cannot be found out; say with --fuel-limit how many tokens the fee is for.`,
+    `The size of ${reference} cannot be found out; name with --fuel-limit how many tokens the fee pays for.`,
   );
 }

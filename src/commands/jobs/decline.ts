@@ -1,3 +1,4 @@
+/** `emeth decline`: gives back a job that this node has taken. */
 import { openAccount } from '../../app/account';
 import { requireJob } from '../../app/chain-job';
 import { defaultConfigPath } from '../../app/context';
@@ -12,7 +13,7 @@ export type DeclineError = { code: 'usage/which-job'; jobs: JobId[] };
 
 export async function declineJob(id: string | undefined, options: CommonOptions): Promise<void> {
   const jobId = id === undefined ? await onlyJob(options) : parseJobId(id);
-  // The node's own account, even where a requester's configuration lies beside it.
+  // The node's own account, even when a requester's configuration lies beside it.
   await using account = await openAccount({ ...options, config: options.config ?? defaultConfigPath('master') });
   await requireJob(account.chain, jobId);
   const { hash } = await account.emeth.decline(jobId);
@@ -27,7 +28,7 @@ async function onlyJob(options: CommonOptions): Promise<JobId> {
   const [only] = jobs;
   if (only && jobs.length === 1) return only.jobId;
   const sentence = only
-    ? `Several jobs are in work: ${jobs.map((job) => job.jobId).join(', ')}. Name one.`
-    : 'No job is in work.';
+    ? `Several jobs are in progress: ${jobs.map((job) => job.jobId).join(', ')}. Name one.`
+    : 'No job is in progress.';
   throw new AppError<DeclineError>({ code: 'usage/which-job', jobs: jobs.map((job) => job.jobId) }, sentence);
 }

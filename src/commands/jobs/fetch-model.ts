@@ -1,18 +1,19 @@
+/** Fetches the files of a trained model, all or none. */
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppError } from '../../lib/errors';
 import type { Manifest } from '../../protocol/manifest';
 
-/** What is needed of a storage to fetch a model. */
+/** What fetching a model needs of a storage. */
 export interface ModelSource {
   /** Writes a checked blob to a file. */
   fetchTo(sha256: string, path: string, label: string): Promise<void>;
 }
 
 /**
- * Fetches a manifest's model into a new directory, which appears only when every file is there and checked.
- * Throws `files/exists` before anything is fetched.
+ * Fetches a manifest's model into a new directory, which appears only once every file is there and checked.
+ * Throws `files/exists` before it fetches anything.
  */
 export async function fetchModel(manifest: Manifest, directory: string, source: ModelSource): Promise<void> {
   if (existsSync(directory)) {

@@ -1,3 +1,4 @@
+/** Follows a job on chain until it is verified, for `--wait`. */
 import { requireJob } from '../../app/chain-job';
 import type { Chain } from '../../chain/rpc/client';
 import type { JobId } from '../../domain/ids';
@@ -10,21 +11,22 @@ export type FollowError = { code: 'job/ended'; jobId: JobId; state: ChainState }
 
 const POLL_MS = 1000;
 
-const words: Partial<Record<ChainState, string>> = {
-  REQUESTED: 'waits for a node',
+const descriptions: Partial<Record<ChainState, string>> = {
+  REQUESTED: 'is waiting for a node',
   PROCESSING: 'is being trained',
-  SUBMITTED: 'is finished and waits for the verifiers',
+  SUBMITTED: 'is finished and is waiting for the verifiers',
   VERIFIED: 'is verified and paid',
 };
 
 /**
- * Tells every change of a job's state until it is verified. Throws `job/ended` when it ends in any other way.
+ * Prints every change of a job's state until it is verified. Throws `job/ended` when it ends in any other
+ * way.
  */
 export async function followJob(chain: Chain, jobId: JobId, signal: AbortSignal): Promise<void> {
   let shown: ChainState | undefined;
   for (;;) {
     const { state } = await requireJob(chain, jobId);
-    if (state !== shown) talk(`${jobId} ${words[state] ?? `is ${state}`}.`);
+    if (state !== shown) talk(`${jobId} ${descriptions[state] ?? `is ${state}`}.`);
     shown = state;
     if (state === 'VERIFIED') return;
     if (isTerminal(state)) {

@@ -1,3 +1,4 @@
+/** `emeth generate`: writes text with a trained model, in a Python child. */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';

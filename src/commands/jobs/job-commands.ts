@@ -1,4 +1,4 @@
-/** The commands about jobs: names, options and examples, light enough for every start of the CLI. */
+/** The commands about jobs, as the help shows them; their work is loaded when they run. */
 import { amount, example, numberBetween, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -10,11 +10,15 @@ export const jobCommands: CommandTable = {
       program
         .command('request')
         .description('ask for a model to be trained: uploads the data and locks the fee in the contract')
-        .requiredOption('--dataset <file|ref>', 'a text file of yours (is uploaded), or sha256:…, https://…, file:…')
+        .requiredOption('--dataset <file|ref>', 'a text file to upload, or sha256:…, https://…, file:…')
         .requiredOption('--fee <amount>', 'what the finished job pays, in wei or as 20emt', amount)
         .option('--params <json|@file>', 'what to train, as JSON', '{}')
         .option('--deadline <span|date>', 'when it must be done: 90m, 2h, 3d or a date', '2h')
-        .option('--fuel-limit <tokens>', 'tokens the whole fee pays for (default: from size and parameters)', amount)
+        .option(
+          '--fuel-limit <tokens>',
+          'tokens the whole fee pays for (default: estimated from size and parameters)',
+          amount,
+        )
         .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
         .option('--dry-run', 'only show what would be requested and whether the account can pay')
         .option('--wait', 'follow the job to its end; fails unless it is verified')
@@ -39,12 +43,12 @@ export const jobCommands: CommandTable = {
     (program) =>
       program
         .command('generate')
-        .description('let a trained model write')
+        .description('write text with a trained model')
         .argument('<dir>', 'directory of the model, as `emeth result` writes it')
-        .option('--prompt <text>', 'what it goes on from', '\n')
-        .option('--tokens <n>', 'most tokens to write', wholeNumber(1), 200)
-        .option('--temperature <t>', '0 takes the likeliest token, higher is bolder', numberBetween(0, 10), 0.8)
-        .option('--top-k <k>', 'choose among the k likeliest tokens; 0 among all', wholeNumber(0), 0)
+        .option('--prompt <text>', 'text to continue', '\n')
+        .option('--tokens <n>', 'maximum number of tokens to write', wholeNumber(1), 200)
+        .option('--temperature <t>', '0 always takes the likeliest token; higher is bolder', numberBetween(0, 10), 0.8)
+        .option('--top-k <k>', 'choose among the k likeliest tokens; 0: among all', wholeNumber(0), 0)
         .option('--seed <n>', 'the same seed writes the same text', wholeNumber(0), 0)
         .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
         .addHelpText('after', example('emeth generate .demo/model --prompt "The whale" --tokens 300'))
@@ -60,7 +64,7 @@ export const jobCommands: CommandTable = {
       program
         .command('cancel')
         .description(
-          'take back a request nobody has taken, or one whose deadline has passed; the fee becomes credit again',
+          'cancel a request that no node has taken, or end one past its deadline; the fee becomes credit again',
         )
         .argument('<id>', 'job id')
         .addHelpText('after', example(`emeth cancel ${JOB}`))
@@ -95,8 +99,8 @@ export const jobCommands: CommandTable = {
     (program) =>
       program
         .command('decline')
-        .description('give a job back that this master has taken; costs a small part of the deposit')
-        .argument('[id]', 'job id (default: the only one in work)')
+        .description('give back a job that this master has taken; costs a small part of the deposit')
+        .argument('[id]', 'job id (default: the only one in progress)')
         .addHelpText('after', example('emeth decline', `emeth decline ${JOB}`))
         .action(lazily(async () => (await import('./decline.js')).declineJob)),
   ],

@@ -1,3 +1,4 @@
+/** `emeth job`: one job of a master's queue in full. */
 import { openQueue, type QueueOptions } from '../../app/queue';
 import { formatEmt } from '../../domain/emt';
 import type { JobDetails } from '../../protocol/admin';

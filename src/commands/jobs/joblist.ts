@@ -1,3 +1,4 @@
+/** `emeth joblist`: the jobs of a master's queue, or those on a board. */
 import Table from 'cli-table3';
 import { loadRole } from '../../app/context';
 import { openQueue, type QueueOptions } from '../../app/queue';
@@ -21,7 +22,7 @@ export async function listJobs(options: ListOptions): Promise<void> {
   await using queue = await openQueue(options);
   const jobs = (await queue.list()).filter((job) => state === undefined || job.state === state);
   if (options.json) return printJson(jobs);
-  if (jobs.length === 0) return talk(state === undefined ? 'The queue is empty.' : `No job of the queue is ${state}.`);
+  if (jobs.length === 0) return talk(state === undefined ? 'The queue is empty.' : `No job in the queue is ${state}.`);
   printTable(['job', 'state', 'on chain', 'fee', 'progress', 'deadline', 'reason'], jobs.map(row));
 }
 
@@ -31,12 +32,12 @@ async function listBoard(options: ListOptions): Promise<void> {
   const found = await fetchBoardPage(url, { status, page: options.page, sort: 'newest' });
   if (options.json) return printJson(found);
   const pages = Math.max(1, Math.ceil(found.total / found.pageSize));
-  if (found.jobs.length === 0) return talk(`There are no such jobs on page ${found.page} of ${pages}.`);
+  if (found.jobs.length === 0) return talk(`Page ${found.page} of ${pages} has no such jobs.`);
   printTable(
     ['job', 'state', 'fee', 'data', 'deadline', 'data set'],
     found.jobs.map((job) => boardRow({ ...job, dataset: printable(job.dataset) })),
   );
-  talk(`Page ${found.page} of ${pages}, ${found.total} jobs, read up to block ${found.head.number}.`);
+  talk(`Page ${found.page} of ${pages}, ${found.total} jobs, read up to chain block ${found.head.number}.`);
 }
 
 async function configuredBoard(options: ListOptions): Promise<string> {
@@ -44,7 +45,7 @@ async function configuredBoard(options: ListOptions): Promise<string> {
   if (url !== undefined) return url;
   throw new AppError(
     { code: 'config/no-board' },
-    'No board is known; set board_url in the configuration or name one: --board <url>.',
+    'No board is configured; set board_url in the configuration or name one with --board <url>.',
   );
 }
 

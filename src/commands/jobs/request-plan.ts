@@ -1,3 +1,4 @@
+/** What a request says: its parameters, fuel and deadline, checked before anything is sent. */
 import { estimateTokens } from '../../domain/job-fit';
 import { AppError } from '../../lib/errors';
 import { JobParams, MAX_PARAMS_BYTES } from '../../protocol/job-params';
@@ -10,8 +11,8 @@ export type RequestError =
 const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /**
- * The parameters of a request: checked, and with the number of epochs written down, because the fuel limit
- * depends on it. What is left out stays out; the defaults are part of the protocol.
+ * Checks the parameters of a request and writes down the number of epochs, because the fuel limit depends on
+ * it. Other defaults stay out; they are part of the protocol.
  */
 export function parseParams(text: string): { text: string; params: JobParams & { epochs: number } } {
   const given = parseObject(text);
@@ -26,12 +27,12 @@ export function parseParams(text: string): { text: string; params: JobParams & {
   return { text: compact, params: { ...parsed.data, epochs } };
 }
 
-/** Tokens the job will merge at most, and so the fuel its whole fee pays for. */
+/** Returns the tokens the job will merge at most, and so the fuel its whole fee pays for. */
 export function planFuel(bytes: number, params: JobParams & { epochs: number }): bigint {
   return BigInt(estimateTokens(bytes, params));
 }
 
-/** `90m`, `2h`, `3d` from now, or a date; in Unix milliseconds. */
+/** Parses `90m`, `2h`, `3d` from now, or a date; returns Unix milliseconds. */
 export function parseDeadline(text: string, nowMs: number): number {
   const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
   if (count !== undefined && unit !== undefined) return nowMs + Number(count) * (unitsMs[unit] ?? 0);

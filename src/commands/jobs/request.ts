@@ -1,3 +1,4 @@
+/** `emeth request`: uploads the data and locks the fee in the contract. */
 import { type Account, openAccount } from '../../app/account';
 import { openStorage } from '../../app/storage';
 import type { JobRequest } from '../../chain/acts/emeth';
@@ -39,12 +40,12 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   await upload();
   const { jobId, hash } = await account.emeth.request(job);
   if (!options.json) printLines(jobId);
-  talk(`Requested. Come back for it at any time with: emeth result ${jobId} --wait`);
+  talk(`Requested. Fetch the result at any time with: emeth result ${jobId} --wait`);
   if (options.wait) await followJob(account.chain, jobId, account.signal);
   if (options.json) printJson({ jobId, hash, ...job, ...quote, ...(options.wait ? { state: 'VERIFIED' } : {}) });
 }
 
-/** What would be requested; `upload` puts the data where nodes can fetch it. */
+/** Prepares the request; `upload` puts the data where nodes can fetch it. */
 async function makePlan(
   account: Account,
   options: RequestOptions,

@@ -1,3 +1,4 @@
+/** `emeth result`: fetches a trained model and checks it against the chain. */
 import { type Account, openReader } from '../../app/account';
 import { findSubmission, requireJob } from '../../app/chain-job';
 import { stopSignal } from '../../app/context';
@@ -59,7 +60,7 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
   talk(`Try it: emeth generate ${directory}, or AutoModelForCausalLM.from_pretrained("${directory}") in Python.`);
 }
 
-/** The manifest's hash, as the node bound it to the job on chain. */
+/** Returns the hash of the manifest, as the node bound it to the job on chain. */
 async function submittedHash(chain: Chain, jobId: JobId): Promise<string> {
   const { state } = await requireJob(chain, jobId);
   const submission = await findSubmission(chain, jobId);
@@ -72,7 +73,9 @@ async function submittedHash(chain: Chain, jobId: JobId): Promise<string> {
   );
 }
 
-/** A manifest of another job, chain or contract proves nothing, whatever its hash. */
+/**
+ * Throws `result/not-bound`: a manifest of another job, chain or contract proves nothing, whatever its hash.
+ */
 function assertBound(manifest: Manifest, { chain }: Pick<Account, 'chain'>, jobId: JobId): void {
   const expected = { jobId, contract: chain.core, chainId: chain.chainId };
   for (const field of ['jobId', 'contract', 'chainId'] as const) {

@@ -1,4 +1,4 @@
-/** The commands that move money: names, options and examples, light enough for every start of the CLI. */
+/** The commands about money, as the help shows them; their work is loaded when they run. */
 import { amount, example } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -7,23 +7,18 @@ export const moneyCommands: CommandTable = {
     (program) =>
       program
         .command('withdraw')
-        .description(
-          'take out all that is owed to this account: credit, pay that was not claimed yet, rewards of past days',
-        )
+        .description('take out everything owed to this account: credit, unclaimed pay, rewards of past days')
         .option(
           '--to <address>',
           "who receives it (default: a registered node's payout wallet, else the account itself)",
         )
         .option('--storage <url>', 'where the results of jobs with unclaimed pay are (default: storageApi)')
-        .option('--sweep <job...>', 'of these jobs of this node, also what their workers did not claim in time')
-        .option('--dry-run', 'only show what would be moved, and what it would cost')
-        .option(
-          '--no-wait',
-          'return when it is mined; otherwise when no reorganisation can take it back (`confirmations`)',
-        )
-        .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to bring')
-        .option('--tip <amount>', 'with --sign: what whoever brings it gets of the credit (default: nothing)', amount)
-        .option('--relay <file>', 'bring a withdrawal that another account signed')
+        .option('--sweep <job...>', 'jobs of this node: also take out what their workers did not claim in time')
+        .option('--dry-run', 'only show what would be moved and what it would cost')
+        .option('--no-wait', 'return once it is mined, instead of once it is final (`confirmations`)')
+        .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to send')
+        .option('--tip <amount>', 'with --sign: part of the credit that goes to the sender (default: nothing)', amount)
+        .option('--relay <file>', 'send a withdrawal that another account signed')
         .addHelpText(
           'after',
           example(

@@ -1,3 +1,4 @@
+/** Pay that an account has earned but nobody has credited yet. */
 import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -17,8 +18,8 @@ import { talk } from '../../terminal/print';
 const ReceiptLine = z.object({ jobId: JobId });
 
 /**
- * Pay of verified jobs that this account worked on, by its receipts, and that nobody has credited yet. What
- * cannot be looked up now, as its manifest is out of reach, is told and left for another time.
+ * Finds the pay of verified jobs that this account worked on, by its receipts, and that nobody has credited
+ * yet. A job whose manifest is out of reach now is reported and left for another time.
  */
 export async function findPendingPay(account: Account, options: { storage?: string | undefined }): Promise<Claim[]> {
   const claims: Claim[] = [];
@@ -35,8 +36,8 @@ export async function findPendingPay(account: Account, options: { storage?: stri
 }
 
 /**
- * What workers of these jobs of this account's node left when their time to claim was over. Throws
- * `usage/nothing-to-sweep` for a job that leaves none.
+ * Finds what workers of these jobs of this account's node left unclaimed when their time was over. Throws
+ * `usage/nothing-to-sweep` for a job that leaves nothing.
  */
 export async function findUnclaimed({ chain, emeth }: Account, jobs: readonly string[]): Promise<Sweep[]> {
   const nowMs = jobs.length > 0 ? await chain.nowMs() : 0;
@@ -69,7 +70,7 @@ async function jobsWithReceipts(dataDir: string): Promise<Set<JobId>> {
   const path = join(dataDir, 'receipts.jsonl');
   const jobs = new Set<JobId>();
   if (!existsSync(path)) return jobs;
-  // A line cut short by a crash is no receipt.
+  // A line cut short by a crash is not a receipt.
   for await (const line of readJsonLines(createReadStream(path), () => undefined)) {
     const receipt = ReceiptLine.safeParse(line);
     if (receipt.success) jobs.add(receipt.data.jobId);

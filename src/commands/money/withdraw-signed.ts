@@ -1,3 +1,4 @@
+/** Withdrawals for an account without coin for gas: it signs, and another account sends. */
 import { z } from 'zod';
 import type { Account } from '../../app/account';
 import { signWithdrawal } from '../../chain/acts/withdrawal';
@@ -7,8 +8,8 @@ import { AppError } from '../../lib/errors';
 import { readJsonFile } from '../../terminal/files';
 import { printJson, printLines, talk } from '../../terminal/print';
 
-/** Seconds for which a signature is good. */
-const GOOD_FOR_S = 24 * 3600;
+/** How long a signature is valid, in seconds. */
+const VALID_FOR_S = 24 * 3600;
 
 /** A signed withdrawal as `emeth withdraw --sign` prints it. */
 const SignedWithdrawalFile = z.strictObject({
@@ -21,16 +22,16 @@ const SignedWithdrawalFile = z.strictObject({
 });
 
 /**
- * Prints a signed withdrawal of all credit. Claims need a transaction of their own before, so a signature
- * covers the credit only.
+ * Prints a signed withdrawal of all credit. Claims would need a transaction of their own first, so a
+ * signature covers the credit only.
  */
 export async function signCredit(account: Account, to: Address, tipWei: bigint): Promise<void> {
   const creditWei = await account.chain.credit(account.emeth.address);
   if (creditWei <= tipWei) throw tooLittle(creditWei, tipWei);
-  const deadline = Math.floor((await account.chain.nowMs()) / 1000) + GOOD_FOR_S;
+  const deadline = Math.floor((await account.chain.nowMs()) / 1000) + VALID_FOR_S;
   const content = { to, amountWei: creditWei - tipWei, tipWei, deadline };
   printJson(await signWithdrawal(account.wallet, account.chain, content));
-  talk('Signed for a day. Anybody may bring it with: emeth withdraw --relay FILE');
+  talk('The signature is valid for a day. Anybody may send it with: emeth withdraw --relay FILE');
 }
 
 function tooLittle(creditWei: bigint, tipWei: bigint): AppError {
@@ -41,7 +42,7 @@ function tooLittle(creditWei: bigint, tipWei: bigint): AppError {
   );
 }
 
-/** Brings what another account signed, and waits until it is final. */
+/** Sends what another account signed, and waits until it is final. */
 export async function relaySigned(
   { emeth, sender }: Account,
   file: string,
@@ -49,7 +50,7 @@ export async function relaySigned(
 ): Promise<void> {
   const withdrawal = await readJsonFile('--relay', file, SignedWithdrawalFile);
   const gasWei = await emeth.estimateRelayWei(withdrawal);
-  talk(gasWei === 0n ? 'It was brought before; nothing more is sent.' : `It costs about ${formatEth(gasWei)} of gas.`);
+  talk(gasWei === 0n ? 'It was sent before; nothing more is sent.' : `It costs about ${formatEth(gasWei)} of gas.`);
   const { hash } = options.dryRun ? { hash: undefined } : await sender.settle((await emeth.relay(withdrawal)).hash);
   if (options.json) return printJson({ ...withdrawal, gasWei, hash, sent: hash !== undefined });
   printLines(

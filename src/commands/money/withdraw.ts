@@ -1,3 +1,4 @@
+/** `emeth withdraw`: takes out everything owed to an account, in as few transactions as possible. */
 import { type Account, openAccount } from '../../app/account';
 import type { Claim } from '../../chain/acts/emeth';
 import { openRegistry } from '../../chain/acts/registry';
@@ -23,7 +24,7 @@ interface WithdrawOptions extends CommonOptions {
   relay?: string | undefined;
 }
 
-/** All that an account can take out now, and how. */
+/** Everything an account can take out now, and the transactions for it. */
 interface Plan {
   account: Address;
   to: Address;
@@ -35,37 +36,40 @@ interface Plan {
   /** Rewards of closed days; they go to the node's payout wallet. */
   slots: SlotReward[];
   rewards: Rewards | undefined;
-  /** The transactions to the escrow, for pay and credit, and the days of those to the reward pool. */
+  /**
+   * The transactions to the escrow, for pay and credit; and, by transaction to the reward pool, the days
+   * claimed.
+   */
   parts: WithdrawalPart[];
   slotParts: number[][];
 }
 
 export async function withdraw(options: WithdrawOptions): Promise<void> {
-  requireOneAct(options);
+  requireOneTask(options);
   await using account = await openAccount(options);
   if (options.relay !== undefined) return await relaySigned(account, options.relay, options);
   const to = await receiverOf(account, options);
   if (options.sign) return await signCredit(account, to, options.tip ?? 0n);
   const hashes: string[] = [];
-  await lookAgain(() => takeOut(account, to, hashes, options));
+  await tryTwice(() => takeOut(account, to, hashes, options));
 }
 
 /**
- * What an earlier run left under way, or a master that pays its workers, may be faster than we are: then the
- * contract refuses what we meant to do, and what is left is known after another look.
+ * Runs `act` again when the contract refuses it: an unfinished earlier run, or a master that pays its
+ * workers, may have been faster, and the second look finds what is left.
  */
-async function lookAgain(act: () => Promise<void>): Promise<void> {
+async function tryTwice(act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'chain/reverted') throw error;
-    talk(`${error.message} Looking again at what is owed.`);
+    talk(`${error.message} Checking again what is owed.`);
     await act();
   }
 }
 
 async function takeOut(account: Account, to: Address, hashes: string[], options: WithdrawOptions): Promise<void> {
-  // What an earlier run left under way may be what we would plan.
+  // An unfinished earlier run may already do what this one would plan.
   await account.sender.catchUp(() => talk('Waiting until earlier transactions of this account are mined.'));
   const plan = await makePlan(account, to, options);
   const gasWei = await estimate(account, plan);
@@ -79,14 +83,15 @@ async function takeOut(account: Account, to: Address, hashes: string[], options:
   if (hashes.length > 0) printLines(`in       ${hashes.join(', ')}`, `credit   ${formatEmt(creditAfter)} now`);
 }
 
-function requireOneAct({ sign, relay, tip, dryRun }: WithdrawOptions): void {
+function requireOneTask({ sign, relay, tip, dryRun }: WithdrawOptions): void {
   const refuse = (problem: string) => new AppError({ code: 'usage/two-acts' }, problem);
-  if (sign && relay !== undefined) throw refuse('--sign and --relay are two acts of two accounts; name one of them.');
+  if (sign && relay !== undefined)
+    throw refuse('--sign and --relay belong to two different accounts; name one of them.');
   if (tip !== undefined && !sign) throw refuse('--tip is what a signed withdrawal offers; name it with --sign.');
   if (sign && dryRun) throw refuse('--sign sends nothing anyway; leave --dry-run out.');
 }
 
-/** Who gets the tokens: whom the caller names, else the node's payout wallet, else the account. */
+/** Returns who gets the tokens: the address given, else the node's payout wallet, else the account. */
 async function receiverOf(account: Account, options: WithdrawOptions): Promise<Address> {
   if (options.to !== undefined) return parseAddress(options.to);
   const node = await (await openRegistry(account.chain))?.find(account.emeth.address);
@@ -106,8 +111,8 @@ async function makePlan(account: Account, to: Address, options: WithdrawOptions)
 }
 
 /**
- * One transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out what
- * it collects, so that a run that was cut short leaves the parts after it as they were.
+ * Sends one transaction after the other: mostly one to the escrow and one to the reward pool. Each takes out
+ * what it collects, so that an interrupted run leaves the later parts as they were.
  */
 async function carryOut(
   { emeth, sender }: Account,
@@ -119,7 +124,7 @@ async function carryOut(
     hashes.push((await emeth.withdraw(plan.to, amountWei, collected)).hash);
   for (const slots of plan.slotParts) if (plan.rewards) hashes.push((await plan.rewards.claim(sender, slots)).hash);
   if (!wait) return;
-  talk(`Mined in ${hashes.join(', ')}; waiting until it is final. To stop waiting loses nothing.`);
+  talk(`Mined in ${hashes.join(', ')}; waiting until it is final. Nothing is lost if you stop waiting.`);
   const settled = await Promise.all(hashes.map((hash) => sender.settle(hash)));
   hashes.splice(0, hashes.length, ...settled.map(({ hash }) => hash));
 }
@@ -150,9 +155,11 @@ function describe(plan: Plan): string[] {
   return [
     `credit   ${formatEmt(plan.creditWei)} to ${plan.to}`,
     ...(claimedWei > 0n
-      ? [`pay      ${formatEmt(claimedWei)} of ${plan.claims.length} jobs, claimed and moved along`]
+      ? [`pay      ${formatEmt(claimedWei)} of ${plan.claims.length} jobs, claimed and moved with it`]
       : []),
-    ...(sweptWei > 0n ? [`swept    ${formatEmt(sweptWei)} that workers of ${plan.sweeps.length} jobs left`] : []),
+    ...(sweptWei > 0n
+      ? [`swept    ${formatEmt(sweptWei)} that workers of ${plan.sweeps.length} jobs left unclaimed`]
+      : []),
     ...(plan.slots.length > 0
       ? [`rewards  ${formatEmt(rewardWeiOf(plan))} of ${plan.slots.length} days, to the payout wallet`]
       : []),
@@ -160,8 +167,8 @@ function describe(plan: Plan): string[] {
 }
 
 /**
- * What the escrow pays out: the credit, and the claims and sweeps that become credit first. Rewards come from
- * the pool.
+ * Returns what the escrow pays out: the credit, and the claims and sweeps that become credit first. Rewards
+ * come from the pool.
  */
 function amountWeiOf(plan: Plan): bigint {
   return plan.creditWei + claimedWeiOf(plan) + sweptWeiOf(plan);

@@ -1,3 +1,4 @@
+/** `emeth query-node-incentive`: what a node has earned, has at stake, and may still claim. */
 import { openReader } from '../../app/account';
 import { openRewards, type SlotReward } from '../../chain/acts/rewards';
 import { jobsTakenBy } from '../../chain/reading/node-history';
@@ -9,14 +10,14 @@ import { parseAddress } from '../../terminal/arguments';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-/** What a node has earned, has at stake in jobs, and may still take. */
+/** What a node has earned, has at stake in jobs, and may still claim. */
 export interface Incentives {
   creditWei: bigint;
   lockedDepositsWei: bigint;
-  /** Rewards of closed days that wait to be claimed. */
+  /** Rewards of closed days that were not claimed yet. */
   unclaimedSlots: SlotReward[];
   unclaimedWei: bigint;
-  /** Jobs it took, by where they stand. */
+  /** How many jobs it took, by state. */
   jobs: Partial<Record<ChainState, number>>;
 }
 
@@ -32,7 +33,7 @@ export async function showIncentives(options: IncentiveOptions): Promise<void> {
   printLines(`node       ${node}`, ...describeIncentives(incentives));
 }
 
-/** Reads all of it from the chain, from `fromBlock` on. */
+/** Reads all of it from the chain, from chain block `fromBlock` on. */
 export async function readIncentives(chain: Chain, node: Address, fromBlock: number): Promise<Incentives> {
   const rewards = await openRewards(chain);
   const states = await statesOf(chain, await jobsTakenBy(chain, node, fromBlock));
@@ -46,13 +47,13 @@ export async function readIncentives(chain: Chain, node: Address, fromBlock: num
   };
 }
 
-/** Incentives for people. */
+/** Returns incentives as lines for people. */
 export function describeIncentives(incentives: Incentives): string[] {
   const { unclaimedSlots, jobs } = incentives;
   const counts = Object.entries(jobs).map(([state, number]) => `${number} ${state}`);
   return [
     `credit     ${formatEmt(incentives.creditWei)}   (move it with: emeth withdraw)`,
-    `deposits   ${formatEmt(incentives.lockedDepositsWei)} in jobs that run or wait for their verdict`,
+    `deposits   ${formatEmt(incentives.lockedDepositsWei)} in jobs that are running or awaiting a verdict`,
     `rewards    ${formatEmt(incentives.unclaimedWei)} unclaimed, of ${unclaimedSlots.length} days`,
     ...unclaimedSlots.map(({ slot, amountWei }) => `  ${dayOf(slot)}  ${formatEmt(amountWei)}`),
     `jobs       ${counts.length > 0 ? counts.join(', ') : 'none'}`,

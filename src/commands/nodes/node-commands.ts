@@ -1,4 +1,4 @@
-/** The commands about nodes and their registry: names, options and examples, light enough for every start of the CLI. */
+/** The commands about nodes and their registry, as the help shows them; their work loads when they run. */
 import { amount, example, positiveAmount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -14,19 +14,16 @@ export const nodeCommands: CommandTable = {
         )
         .requiredOption(
           '--organization <name>',
-          'organisation the node belongs to; founded if there is none of that name',
+          'organisation the node belongs to; created if there is none of that name',
         )
-        .requiredOption(
-          '--wallet-account <address>',
-          'payout wallet: where slot rewards go; better not the node itself',
-        )
+        .requiredOption('--wallet-account <address>', 'payout wallet for slot rewards; preferably not the node itself')
         .option('--node-addr <address>', 'the node (default: the account of the configuration)')
-        .option('--stake <amount>', 'stake to lock, e.g. 10emt (default: the least there may be)', amount)
+        .option('--stake <amount>', 'stake to lock, e.g. 10emt (default: the minimum)', amount)
         .option('--compute-units <n>', 'how much it can do, in units of your choice (default: 1)', wholeNumber(0))
-        .option('--capability-uri <url>', 'where a document says what the node has to offer')
-        .option('--capability-file <file>', 'that document, in JSON, whose sha256 goes into the registry')
-        .option('--sign <operator>', 'as the node: only sign its enrolment by that account, and print it as JSON')
-        .option('--enrolment <file>', 'as the operator: the JSON that the node has signed')
+        .option('--capability-uri <url>', 'address of a document that describes what the node offers')
+        .option('--capability-file <file>', 'that document as a JSON file; its sha256 goes into the registry')
+        .option('--sign <operator>', 'as the node: only sign its enrolment by that operator, and print it as JSON')
+        .option('--enrolment <file>', 'as the operator: file with the JSON that the node has signed')
         .addHelpText(
           'after',
           example(
@@ -39,7 +36,7 @@ export const nodeCommands: CommandTable = {
     (program) =>
       program
         .command('unregister-node')
-        .description('take a node out of service; run it again once the unbonding time is over to take the stake out')
+        .description('take a node out of service; run it again after the unbonding time to take the stake out')
         .option('--node-addr <address>', 'the node (default: the account of the configuration)')
         .option('--undo', 'put a node that is unbonding back into service')
         .addHelpText('after', example('emeth unregister-node', 'emeth unregister-node --undo'))
@@ -58,8 +55,8 @@ export const nodeCommands: CommandTable = {
         .description("change a node's payout wallet: propose another, and confirm as that wallet two days later")
         .option('--node-addr <address>', 'the node (default: the account of the configuration)')
         .option('--to <address>', 'as the operator: propose this wallet')
-        .option('--confirm', 'as the proposed wallet: take over')
-        .option('--cancel', 'as the operator or the present wallet: call the change off')
+        .option('--confirm', 'as the proposed wallet: accept the change')
+        .option('--cancel', 'as the operator or the current wallet: cancel the change')
         .addHelpText(
           'after',
           example(`emeth payout --to ${NODE}`, 'emeth payout --node-addr 0x15d3… --confirm --config config/cold.json'),
@@ -71,7 +68,7 @@ export const nodeCommands: CommandTable = {
       program
         .command('node')
         .description(
-          'show all that an account has: credit, deposits, rewards, EMT, coin for gas, and its entry as a node',
+          'show everything an account has: credit, deposits, rewards, EMT, coin for gas, and its entry as a node',
         )
         .argument('[address]', "account to look at (default: the configuration's own)")
         .addHelpText('after', example('emeth node', `emeth node ${NODE} --json`))
@@ -81,7 +78,7 @@ export const nodeCommands: CommandTable = {
         .command('query-all-nodes')
         .description('list the registered nodes')
         .option('--page <n>', 'which page', wholeNumber(1), 1)
-        .option('--page-size <n>', 'entries of the registry a page looks at', wholeNumber(1), 100)
+        .option('--page-size <n>', 'registry entries per page', wholeNumber(1), 100)
         .addHelpText('after', example('emeth query-all-nodes', 'emeth query-all-nodes --page 2 --json'))
         .action(lazily(async () => (await import('./query-nodes.js')).listNodes)),
     (program) =>

@@ -1,3 +1,4 @@
+/** `emeth node`: everything an account has, and its entry as a node. */
 import { type Account, openReader } from '../../app/account';
 import { keyOf } from '../../app/keys';
 import { openRegistry } from '../../chain/acts/registry';

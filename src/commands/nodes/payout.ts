@@ -1,3 +1,4 @@
+/** `emeth payout`: changes a node's payout wallet in two steps, by two accounts. */
 import { openAccount } from '../../app/account';
 import { describeNode, nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
 import { type Operator, openOperator } from '../../chain/acts/operator';
@@ -33,7 +34,7 @@ function change(
 ): Promise<{ hash: string }> {
   const asked = [to !== undefined, confirm === true, cancel === true].filter(Boolean).length;
   if (asked !== 1) {
-    throw new AppError({ code: 'usage/payout' }, 'Say exactly one of --to <address>, --confirm and --cancel.');
+    throw new AppError({ code: 'usage/payout' }, 'Name exactly one of --to <address>, --confirm and --cancel.');
   }
   if (to !== undefined) return operator.proposePayout(node, to);
   return confirm ? operator.confirmPayout(node) : operator.cancelPayoutChange(node);

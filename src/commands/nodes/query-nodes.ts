@@ -1,3 +1,4 @@
+/** `emeth query-all-nodes` and `emeth query-node`: the registry for everybody. */
 import Table from 'cli-table3';
 import { openReader } from '../../app/account';
 import { describeNode, requireNode, requireRegistry } from '../../app/registry';
@@ -23,8 +24,7 @@ export async function listNodes(options: PageOptions): Promise<void> {
   const { nodes, total } = await registry.list((page - 1) * pageSize, pageSize);
   const pages = Math.max(1, Math.ceil(total / pageSize));
   if (options.json) return printJson({ page, pages, nodes });
-  if (nodes.length === 0)
-    return talk(total === 0 ? 'No node is registered.' : `There is nothing on page ${page} of ${pages}.`);
+  if (nodes.length === 0) return talk(total === 0 ? 'No node is registered.' : `Page ${page} of ${pages} is empty.`);
   const head = ['node', 'status', 'organisation', 'units', 'stake', 'payout'];
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const node of nodes) table.push(row(node));

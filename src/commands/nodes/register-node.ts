@@ -1,3 +1,4 @@
+/** `emeth register-node`: enters a node into the registry, by itself or by an operator with its consent. */
 import { z } from 'zod';
 import { type Account, openAccount } from '../../app/account';
 import { describeNode, nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
@@ -42,7 +43,7 @@ interface RegisterOptions extends CommonOptions {
 const hex = (digits: number) =>
   z.string().regex(new RegExp(`^0x[0-9a-f]{${digits}}$`), `must be 0x and ${digits} hex digits`);
 
-/** What a node hands to its operator. */
+/** The JSON that a node signs for its operator. */
 const SignedEnrolment = z.strictObject({
   node: Address,
   organisation: z.string(),
@@ -56,9 +57,7 @@ const SignedEnrolment = z.strictObject({
 
 const NO_HASH = `0x${'0'.repeat(64)}`;
 const NO_ADDRESS = `0x${'0'.repeat(40)}`;
-/**
- * For an organisation, an approval and an entry, each of the longest kind: 570,000 and something to spare.
- */
+/** Gas for an organisation, an approval and an entry, each of the longest kind: 570,000 and some reserve. */
 const REGISTRATION_GAS = 650_000n;
 const SIGNATURE_S = 24 * 3600;
 
@@ -71,7 +70,7 @@ export async function registerNode(options: RegisterOptions): Promise<void> {
   const known = await registry.find(enrolment.node);
   if (known) {
     requireAsRegistered(known, enrolment, account, options);
-    talk(`${enrolment.node} was registered before; nothing was sent.`);
+    talk(`${enrolment.node} is already registered; nothing was sent.`);
   } else await enter(account, registry, enrolment, options);
   const node = await requireNode(registry, enrolment.node);
   if (options.json) return printJson(node);
@@ -79,8 +78,8 @@ export async function registerNode(options: RegisterOptions): Promise<void> {
 }
 
 /**
- * Whatever the registry could refuse is looked at before the first transaction, so that no organisation is
- * founded for nothing.
+ * Checks everything the registry could refuse before the first transaction, so that no organisation is
+ * founded in vain.
  */
 async function enter(
   account: Account,
@@ -91,19 +90,19 @@ async function enter(
   const stakeWei = options.stake ?? (await registry.minStakeWei());
   await requireEnterable(registry, enrolment, stakeWei);
   const { deadline, signature } = await consentOf(enrolment, account, registry, options);
-  const isFounded = await requireOwnOrNew(registry, enrolment.organisation, account.sender.address);
+  const exists = await requireOwnOrNew(registry, enrolment.organisation, account.sender.address);
   await requireTokens(account, stakeWei);
   await requireGas(account);
 
   const operator = openOperator(account.chain, registry, account.sender);
-  if (!isFounded) {
-    talk(`Founding the organisation ${enrolment.organisation}.`);
+  if (!exists) {
+    talk(`Creating the organisation ${enrolment.organisation}.`);
     await operator.createOrganisation(enrolment.organisation);
   }
   await operator.register({ ...enrolment, deadline }, stakeWei, signature);
 }
 
-/** Throws `usage/bad-enrolment` for what no registry takes, whoever signs and brings it. */
+/** Throws `usage/bad-enrolment` for what no registry accepts, whoever signs and sends it. */
 async function readEnrolment(account: Account, options: RegisterOptions): Promise<Enrolment> {
   const enrolment = {
     node: nodeOrOwn(options.nodeAddr, account),
@@ -128,7 +127,7 @@ async function readEnrolment(account: Account, options: RegisterOptions): Promis
   return enrolment;
 }
 
-/** Throws `usage/bad-enrolment` for what this registry does not take of this node. */
+/** Throws `usage/bad-enrolment` for what this registry does not accept of this node. */
 async function requireEnterable(registry: Registry, { node, payout }: Enrolment, stakeWei: bigint): Promise<void> {
   const minStakeWei = await registry.minStakeWei();
   const formerPayout = await registry.payoutOf(node);
@@ -147,21 +146,21 @@ async function requireEnterable(registry: Registry, { node, payout }: Enrolment,
 function badEnrolment(problems: string[]): AppError<RegisterError> {
   return new AppError(
     { code: 'usage/bad-enrolment', problems },
-    `The node cannot be registered like that: ${problems.join('; ')}. Nothing was sent.`,
+    `The node cannot be registered with these options: ${problems.join('; ')}. Nothing was sent.`,
   );
 }
 
-/** True if the organisation is there already. Throws `registry/other-owner`. */
+/** Returns whether the organisation exists already. Throws `registry/other-owner`. */
 async function requireOwnOrNew(registry: Registry, organisation: string, account: Address): Promise<boolean> {
   const owner = await registry.ownerOf(organisation);
   if (owner === undefined || owner === account) return owner !== undefined;
   throw new AppError<RegisterError>(
     { code: 'registry/other-owner', organisation, owner },
-    `${account} does not own that organisation: ${organisation} is ${owner}'s; take another name for yours.`,
+    `${account} does not own that organisation: ${organisation} belongs to ${owner}; choose another name for yours.`,
   );
 }
 
-/** The registry takes tokens, and no credit. Throws `chain/not-enough-tokens`. */
+/** The registry takes tokens, not credit. Throws `chain/not-enough-tokens`. */
 async function requireTokens({ chain, sender: { address } }: Account, needWei: bigint): Promise<void> {
   const haveWei = await chain.tokenBalance(address);
   if (haveWei >= needWei) return;
@@ -174,7 +173,7 @@ async function requireTokens({ chain, sender: { address } }: Account, needWei: b
   );
 }
 
-/** Each transaction alone might be paid for, and the last one no more. Throws `chain/no-funds`. */
+/** The account might afford each transaction but the last one. Throws `chain/no-funds`. */
 async function requireGas({ chain: { provider }, sender: { address } }: Account): Promise<void> {
   const { maxFeePerGas, gasPrice } = await provider.getFeeData();
   const needWei = REGISTRATION_GAS * (maxFeePerGas ?? gasPrice ?? 0n);
@@ -182,7 +181,10 @@ async function requireGas({ chain: { provider }, sender: { address } }: Account)
   throw noFunds(address, 'register-node');
 }
 
-/** Of a document in JSON; zeros for none. Throws `usage/unreadable-file` and `usage/bad-file`. */
+/**
+ * Returns the hash of a JSON document; zeros without one. Throws `usage/unreadable-file` and
+ * `usage/bad-file`.
+ */
 async function hashOf(file: string | undefined): Promise<string> {
   if (file === undefined) return NO_HASH;
   const bytes = await readGiven('--capability-file', file);
@@ -193,19 +195,19 @@ async function hashOf(file: string | undefined): Promise<string> {
 async function printSigned(account: Account, registry: Registry, enrolment: Enrolment, by: string): Promise<void> {
   const signature = await signEnrolment(account.wallet, registry, enrolment, parseAddress(by));
   printJson({ ...enrolment, signature });
-  talk('Signed for a day. The operator brings it with --enrolment.');
+  talk('The signature is valid for a day. The operator passes this JSON with --enrolment.');
 }
 
 interface Consent {
-  /** Until when it is good, in Unix seconds. */
+  /** When it expires, in Unix seconds. */
   deadline: number;
-  /** None where the node is the operator itself. */
+  /** Undefined where the node is the operator itself. */
   signature?: string | undefined;
 }
 
 /**
- * The node's consent to its enrolment, from the file that it signed; a node that is the operator itself needs
- * none. Throws `registry/no-consent`, `registry/other-enrolment` and `registry/consent-expired`.
+ * Returns the node's consent to its enrolment, from the file that it signed; a node that is the operator
+ * itself needs none. Throws `registry/no-consent`, `registry/other-enrolment` and `registry/consent-expired`.
  */
 async function consentOf(
   enrolment: Enrolment,
@@ -218,7 +220,7 @@ async function consentOf(
   if (file === undefined) {
     throw new AppError<RegisterError>(
       { code: 'registry/no-consent', node },
-      `The node ${node} must agree: run this command with --sign <your address> and the node's configuration, then bring the JSON with --enrolment.`,
+      `The node ${node} must agree: run this command with --sign <your address> and the node's configuration, then pass the JSON with --enrolment.`,
     );
   }
   const { signature, ...signed } = await readJsonFile('--enrolment', file, SignedEnrolment);
@@ -227,13 +229,13 @@ async function consentOf(
   if (deadline * 1000 < (await chain.nowMs())) {
     throw new AppError<RegisterError>(
       { code: 'registry/consent-expired', node, deadline },
-      `What ${node} signed in ${file} was good until ${new Date(deadline * 1000).toISOString()}; let it sign again.`,
+      `The signature of ${node} in ${file} expired at ${new Date(deadline * 1000).toISOString()}; let the node sign again.`,
     );
   }
   if (await isSignedByNode(chain, registry, signed, sender.address, signature)) return { deadline, signature };
   throw new AppError<RegisterError>(
     { code: 'registry/no-consent', node },
-    `${file} is not signed by ${node} for ${sender.address}, or was used before; let the node sign again with --sign ${sender.address}.`,
+    `${file} is not signed by ${node} for ${sender.address}, or was used already; let the node sign again with --sign ${sender.address}.`,
   );
 }
 
@@ -249,8 +251,7 @@ function requireSameEnrolment(file: string, signed: Enrolment, wanted: Enrolment
 }
 
 /**
- * Throws `usage/registered-otherwise` where the registry has something else than the options say, with what
- * changes it.
+ * Throws `usage/registered-otherwise` when the registry differs from the options, and says what changes each.
  */
 function requireAsRegistered(
   known: RegisteredNode,
@@ -276,9 +277,9 @@ function requireAsRegistered(
   ];
   const differing = fields.filter(([, isAsked, has, wants]) => isAsked && has !== wants);
   if (differing.length === 0) return;
-  const words = differing.map(([name, , has, wants, remedy]) => `${name} is ${has} and not ${wants} (${remedy})`);
+  const differences = differing.map(([name, , has, wants, remedy]) => `${name} is ${has} and not ${wants} (${remedy})`);
   throw new AppError<RegisterError>(
     { code: 'usage/registered-otherwise', node: known.node, fields: differing.map(([name]) => name) },
-    `${known.node} is registered otherwise, and nothing was sent: ${words.join('; ')}.`,
+    `${known.node} is registered with other values, and nothing was sent: ${differences.join('; ')}.`,
   );
 }

@@ -1,3 +1,4 @@
+/** `emeth stake`: adds to a registered node's stake. */
 import { openAccount } from '../../app/account';
 import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
 import { openOperator } from '../../chain/acts/operator';

@@ -1,3 +1,4 @@
+/** `emeth unregister-node`: takes a node out of service, and its stake out once it is free. */
 import { openAccount } from '../../app/account';
 import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
 import { type Operator, openOperator } from '../../chain/acts/operator';
@@ -11,7 +12,7 @@ interface UnregisterOptions extends CommonOptions {
   undo?: boolean | undefined;
 }
 
-/** What the command did, or found it has to wait for. */
+/** What the command did, or that it has to wait. */
 interface Outcome {
   did: 'deactivated' | 'waits' | 'stake-withdrawn' | 'reactivated';
   hash?: string | undefined;
@@ -23,13 +24,13 @@ export async function unregisterNode(options: UnregisterOptions): Promise<void> 
   const registry = await requireRegistry(chain);
   const node = await requireNode(registry, nodeOrOwn(options.nodeAddr, account));
   const operator = openOperator(chain, registry, account.sender);
-  const outcome = options.undo ? await undo(operator, node) : await goOn(operator, node, await chain.nowMs());
+  const outcome = options.undo ? await undo(operator, node) : await leave(operator, node, await chain.nowMs());
   const after = await registry.find(node.node);
   if (options.json) return printJson({ ...outcome, node: node.node, stakeWei: node.stakeWei, ...after });
-  printLines(inWords(outcome, node, after));
+  printLines(describeOutcome(outcome, node, after));
 }
 
-async function goOn(
+async function leave(
   operator: Operator,
   { node, status, unbondsAtMs = 0 }: RegisteredNode,
   nowMs: number,
@@ -43,10 +44,13 @@ async function undo(operator: Operator, { node }: RegisteredNode): Promise<Outco
   return { did: 'reactivated', ...(await operator.reactivate(node)) };
 }
 
-function inWords({ did }: Outcome, { node, stakeWei }: RegisteredNode, after: RegisteredNode | undefined): string {
+function describeOutcome(
+  { did }: Outcome,
+  { node, stakeWei }: RegisteredNode,
+  after: RegisteredNode | undefined,
+): string {
   if (did === 'reactivated') return `${node} takes jobs again.`;
-  if (did === 'stake-withdrawn')
-    return `${node} is not registered any more; ${formatEmt(stakeWei)} went to its operator.`;
+  if (did === 'stake-withdrawn') return `${node} is no longer registered; ${formatEmt(stakeWei)} went to its operator.`;
   const day = new Date(after?.unbondsAtMs ?? 0).toISOString();
-  return `${node} takes no more jobs. Run this again from ${day} on to take out ${formatEmt(stakeWei)}.`;
+  return `${node} takes no more jobs. Run this again from ${day} to take out ${formatEmt(stakeWei)}.`;
 }

@@ -1,3 +1,4 @@
+/** `emeth demo`: runs the whole system on this machine and judges how it ended. */
 import { resolve } from 'node:path';
 import writeFile from 'write-file-atomic';
 import { openAdminClient } from '../../admin/client';

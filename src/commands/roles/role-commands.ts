@@ -1,4 +1,4 @@
-/** The commands that run a role until Ctrl-C: names, options and examples, light enough for every start of the CLI. */
+/** The commands about running roles, as the help shows them; their work is loaded when they run. */
 import { example, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -57,10 +57,10 @@ export const roleCommands: CommandTable = {
         .description(
           'run the whole system on this machine: chain, master, workers, verifier, one job from request to pay',
         )
-        .option('--dataset <file>', 'a text of yours to train on (default: Moby-Dick)')
+        .option('--dataset <file>', 'text file to train on (default: Moby-Dick)')
         .option('--workers <n>', 'worker processes', wholeNumber(1), 2)
         .option('--rounds <n>', 'rounds to train (default: two passes over the text)', wholeNumber(1))
-        .option('--keep', 'leave everything running at the end, until Ctrl-C')
+        .option('--keep', 'keep everything running at the end, until Ctrl-C')
         .option('--json <file>', 'write the summary there as JSON')
         .option('--data-dir <dir>', 'where everything is written (default: .demo)')
         .addHelpText('after', example('npm run demo', 'npm run demo -- --rounds 6 --workers 3 --json summary.json'))

@@ -1,3 +1,4 @@
+/** `emeth db-init`: makes the tables of a master's queue, dropping old ones only with consent. */
 import { loadRole } from '../../app/context';
 import { storeOptions } from '../../app/role-settings';
 import { AppError } from '../../lib/errors';
@@ -35,11 +36,14 @@ async function countJobs(store: Store): Promise<number> {
   return (await open.jobs.list({})).length;
 }
 
-/** Throws unless a person at a terminal types the word. */
+/** Throws unless a person at a terminal types the confirmation. */
 async function confirm(where: string, jobs: number): Promise<void> {
-  const question = `${where} holds ${jobs} jobs. Their state and history will be lost for ever.`;
+  const question = `${where} holds ${jobs} jobs. Their state and history will be lost for good.`;
   if (!isInteractive()) {
-    throw new AppError({ code: 'usage/needs-yes' }, `${question} Nobody is here to ask; add --yes to drop them.`);
+    throw new AppError(
+      { code: 'usage/needs-yes' },
+      `${question} There is no terminal to ask at; add --yes to drop them.`,
+    );
   }
   talk(question);
   if ((await ask(`Type "${CONFIRMATION}" to go on: `)) !== CONFIRMATION) {

@@ -1,3 +1,4 @@
+/** `emeth deploy`: puts the contracts on a chain and notes where they are. */
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import writeFile from 'write-file-atomic';
@@ -36,9 +37,9 @@ interface DeployCommandOptions extends CommonOptions {
 }
 
 interface Files {
-  /** Where the network's contracts are, for configurations to name. */
+  /** Where the network's contracts are; configurations refer to it. */
   network: string;
-  /** There from before the first transaction until `network` is written. */
+  /** Exists from before the first transaction until `network` is written. */
   unfinished: string;
 }
 
@@ -62,7 +63,7 @@ export async function deploy(options: DeployCommandOptions): Promise<void> {
   }
 }
 
-/** Deploys and writes it down, unless that would make the file name other contracts than it does. */
+/** Deploys and notes it, unless the network's file already names other contracts. */
 async function deployInto(
   files: Files,
   { address, signer }: Deployer,
@@ -83,7 +84,7 @@ async function deployInto(
 /** Throws `usage/other-deployment` and `usage/unfinished-deployment`. */
 async function requireFree(files: Files, planned: object, signer: Deployer['signer']): Promise<void> {
   const known = await readObject(files.network);
-  // A development chain that was started anew has the same contracts at the same places.
+  // A development chain that was restarted has the same contracts at the same addresses.
   const isSame = Object.entries(planned).every(
     ([key, value]) => JSON.stringify(known?.[key]) === JSON.stringify(value),
   );
@@ -93,7 +94,7 @@ async function requireFree(files: Files, planned: object, signer: Deployer['sign
     throw unfinishedDeployment(files.unfinished, unfinished);
 }
 
-/** False where nothing of it got as far as the chain. */
+/** Returns false when no transaction of that deployment reached the chain. */
 async function mayHaveBegun(places: Partial<Places> | undefined, { provider }: Deployer['signer']): Promise<boolean> {
   const { chainId, tokenContractAddress } = places ?? {};
   if (tokenContractAddress === undefined || BigInt(chainId ?? 0) !== (await provider?.getNetwork())?.chainId)
@@ -101,7 +102,7 @@ async function mayHaveBegun(places: Partial<Places> | undefined, { provider }: D
   return (await provider?.getCode(tokenContractAddress)) !== '0x';
 }
 
-/** Undefined where there is no such file; what is no JSON object is an empty one. */
+/** Returns undefined without such a file; a file that is not a JSON object counts as an empty one. */
 async function readObject(path: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {
@@ -127,13 +128,13 @@ function otherDeployment(path: string, { emethContractAddress = 'none', chainId 
 function unfinishedDeployment(path: string, { deployer, places }: Partial<DeploymentPlan>) {
   return new AppError<DeployUsageError>(
     { code: 'usage/unfinished-deployment', path },
-    `An earlier deployment by ${deployer} on chain ${places?.chainId} was interrupted (${path}). What it left on the chain is of no use and does no harm; deploy anew with --force.`,
+    `An earlier deployment by ${deployer} on chain ${places?.chainId} was interrupted (${path}). What it left on the chain is useless and harmless; deploy again with --force.`,
   );
 }
 
 function filesOf(network: string): Files {
   const path = (ending: string) => join('config', 'networks', `${network}${ending}`);
-  // No network can be called that: names have no dot.
+  // No network has this name: names have no dot.
   return { network: path('.json'), unfinished: path('.unfinished.json') };
 }
 
@@ -161,13 +162,13 @@ function keySource(options: DeployCommandOptions) {
   if (options.fund.length > 0 && !options.dev) {
     throw new AppError<DeployUsageError>(
       { code: 'usage/fund-without-dev' },
-      '--fund gives away the development account’s money; add --dev.',
+      '--fund gives away money of the development account; add --dev.',
     );
   }
   if (options.privateKeyFile !== undefined) return { privateKeyFile: options.privateKeyFile };
   if (options.dev) return { privateKey: devKeys[0] };
   throw new AppError<DeployUsageError>(
     { code: 'usage/no-key' },
-    'Name the deploying account by --private-key-file, or use --dev on a development chain.',
+    'Name the key of the deploying account with --private-key-file, or use --dev on a development chain.',
   );
 }

@@ -1,3 +1,4 @@
+/** The doctor's checks of this machine and of the servers that a configuration names. */
 import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
@@ -8,7 +9,7 @@ import { findPython, type Python } from '../../runner/python';
 import { formatBytes } from '../../terminal/print';
 import { listDevices } from '../../worker/devices';
 
-/** One thing a role needs, and whether it is there. */
+/** The outcome of one check. */
 export interface Check {
   name: string;
   /** `warning`: works, but something will be slow or may fail later. */
@@ -20,10 +21,10 @@ export interface Check {
   remedy?: string | undefined;
 }
 
-/** Below the first a role cannot work, below the second it should not. */
+/** Below `least` a role cannot work, below `good` it should not. */
 const DISK_BYTES = { least: 1e9, good: 5e9 };
 const MIN_MEMORY_BYTES = 2e9;
-/** A link's challenge lives for a minute, and a job's deadline is a time of day. */
+/** A link's challenge is valid for a minute, and a job's deadline is a time of day. */
 const MAX_SKEW_MS = 30_000;
 const ANSWER_MS = 10_000;
 
@@ -34,7 +35,7 @@ export function checkNode(): Check {
   return { ...check, status: 'failed', code: 'doctor/old-node', remedy: 'Install Node 20.19 or newer.' };
 }
 
-/** Python, and what PyTorch computes on. */
+/** Finds Python with PyTorch, and its version. */
 export async function checkPython(configured: string | undefined): Promise<{ check: Check; python?: Python }> {
   let python: Python | undefined;
   const check = await attempt('python', 'Python ≥ 3.10 with PyTorch', async () => {
@@ -44,7 +45,7 @@ export async function checkPython(configured: string | undefined): Promise<{ che
   return python ? { check, python } : { check };
 }
 
-/** The devices PyTorch finds; failed when the configured one is not among them. */
+/** Lists the devices PyTorch finds; failed when the configured one is not among them. */
 export async function checkDevice(device: string | undefined, python: Python): Promise<Check> {
   const needed = device ?? 'any; a GPU is faster';
   return attempt('device', needed, async () => {
@@ -62,11 +63,11 @@ export function checkMemory(): Check {
   const needed = `${formatBytes(MIN_MEMORY_BYTES)} free`;
   const check = { name: 'memory', value: `${formatBytes(bytes)} free`, needed };
   if (bytes >= MIN_MEMORY_BYTES) return ok(check);
-  const remedy = 'End other programs, or train smaller models.';
+  const remedy = 'Close other programs, or train smaller models.';
   return { ...check, status: 'warning', code: 'doctor/low-memory', remedy };
 }
 
-/** Room where the role keeps its state. */
+/** Checks the free space where the role keeps its state. */
 export async function checkDisk(dataDir: string): Promise<Check> {
   const { bavail, bsize } = await statfsOfNearest(dataDir);
   const bytes = bavail * bsize;
@@ -74,19 +75,22 @@ export async function checkDisk(dataDir: string): Promise<Check> {
   const check = { name: 'disk', value: `${formatBytes(bytes)} free for ${dataDir}`, needed };
   if (bytes >= DISK_BYTES.good) return ok(check);
   const status = bytes >= DISK_BYTES.least ? 'warning' : 'failed';
-  return { ...check, status, code: 'doctor/low-disk', remedy: 'Make room, or choose another --data-dir.' };
+  return { ...check, status, code: 'doctor/low-disk', remedy: 'Free some space, or choose another --data-dir.' };
 }
 
-/** Whether a server answers, and whether its clock and ours agree: all HTTP servers tell the time. */
+/**
+ * Checks whether a server answers, and whether its clock agrees with this machine's: every HTTP answer has a
+ * date.
+ */
 export async function checkUrl(name: string, url: string): Promise<Check[]> {
   let skewMs = 0;
   const check = await attempt(name, 'an answer over HTTP', async () => {
     const startedMs = Date.now();
     const { status, headers } = await ask(url);
     const tookMs = Date.now() - startedMs;
-    const theirs = Date.parse(headers.get('date') ?? '');
-    // Theirs is cut to whole seconds, and was taken on the way.
-    if (!Number.isNaN(theirs)) skewMs = Math.max(0, Math.abs(startedMs - theirs) - 1000 - tookMs);
+    const remoteMs = Date.parse(headers.get('date') ?? '');
+    // The server's time is cut to whole seconds and was taken during the request.
+    if (!Number.isNaN(remoteMs)) skewMs = Math.max(0, Math.abs(startedMs - remoteMs) - 1000 - tookMs);
     if (status >= 500) throw new AppError({ code: 'doctor/unwell' }, `${url} answers with status ${status}.`);
     return `${url} answers in ${tookMs} ms`;
   });
@@ -102,32 +106,32 @@ async function ask(url: string): Promise<Response> {
   try {
     return await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) });
   } catch (error) {
-    // fetch itself only says that it failed; the reason is in its cause.
+    // fetch only says that it failed; the reason is in its cause.
     const reason = errorCode((error as Error).cause ?? error);
     throw new AppError(
       { code: 'doctor/unreachable', url, reason },
-      `${url} does not answer (${reason}); correct the address, or start what should be there.`,
+      `${url} does not answer (${reason}); correct the address, or start the server.`,
     );
   }
 }
 
-/** The address a master listens on is free, or one of ours has it already. */
+/** Checks that the address a master listens on is free, or that a master already listens there. */
 export async function checkPort({ host, port }: { host: string; port: number }): Promise<Check> {
-  return attempt('port', 'free, or our own master', async () => {
+  return attempt('port', 'free, or a running master', async () => {
     if (await isFree(host, port)) return `${host}:${port} is free`;
     const own = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}/healthz`;
     const answer = await fetch(own, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => undefined);
     if (answer?.ok) return `a master is running on ${host}:${port}`;
     throw new AppError(
       { code: 'doctor/port-in-use' },
-      `Another program listens on ${host}:${port}; end it, or set listen.`,
+      `Another program listens on ${host}:${port}; stop it, or set listen.`,
     );
   });
 }
 
-/** A database server that takes connections; its tables are the business of \`emeth db-init\`. */
+/** Checks that a database server accepts connections; its tables are the business of `emeth db-init`. */
 export async function checkDatabase({ host, port }: { host: string; port: number }): Promise<Check> {
-  return attempt('database', 'a server that takes connections', async () => {
+  return attempt('database', 'a server that accepts connections', async () => {
     await new Promise<void>((resolve, reject) => {
       const socket = connect({ host, port, timeout: ANSWER_MS });
       socket.once('timeout', () => socket.destroy(new Error(`${host}:${port} does not answer`)));
@@ -137,11 +141,11 @@ export async function checkDatabase({ host, port }: { host: string; port: number
         resolve();
       });
     });
-    return `${host}:${port} takes connections`;
+    return `${host}:${port} accepts connections`;
   });
 }
 
-/** Runs a check that throws what is wrong. */
+/** Runs a check that throws when something is wrong. */
 export async function attempt(name: string, needed: string, work: () => Promise<string>): Promise<Check> {
   try {
     return ok({ name, value: await work(), needed });
@@ -155,7 +159,7 @@ function ok(check: Pick<Check, 'name' | 'value' | 'needed'>): Check {
   return { ...check, status: 'ok', code: 'ok' };
 }
 
-/** A data directory is made at the first start; until then its parent tells. */
+/** The nearest directory that exists: a data directory is only made at the first start. */
 async function statfsOfNearest(dir: string): Promise<{ bavail: number; bsize: number }> {
   try {
     return await statfs(dir);

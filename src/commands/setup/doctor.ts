@@ -1,3 +1,4 @@
+/** `emeth doctor`: checks whether everything a role needs is there. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import Table from 'cli-table3';
@@ -34,13 +35,10 @@ export async function examine(options: CommonOptions): Promise<void> {
   else printChecks(checks);
   const failed = checks.filter(({ status }) => status === 'failed').map(({ name }) => name);
   if (failed.length === 0) return;
-  throw new AppError<DoctorError>(
-    { code: 'doctor/failed', failed },
-    `Not everything is in order: ${failed.join(', ')}.`,
-  );
+  throw new AppError<DoctorError>({ code: 'doctor/failed', failed }, `Some checks failed: ${failed.join(', ')}.`);
 }
 
-/** This machine first, then what the configuration names; without one, the machine alone. */
+/** Checks this machine, then what the configuration names; without a configuration, the machine alone. */
 async function runChecks(options: CommonOptions): Promise<Check[]> {
   const { check: settings, context } = await readSettings(options);
   const compute = context && 'device' in context.config ? context.config : undefined;
@@ -57,7 +55,7 @@ async function runChecks(options: CommonOptions): Promise<Check[]> {
   ];
 }
 
-/** The configuration there is: that of `--config`, or of any role in config/. */
+/** Reads the configuration of `--config`, or that of any role in config/. */
 async function readSettings(options: CommonOptions): Promise<{ check: Check; context?: RoleContext<Role> }> {
   const path = options.config ?? defaultConfigPath('client');
   if (options.config === undefined && !existsSync(path)) {
@@ -74,7 +72,7 @@ async function readSettings(options: CommonOptions): Promise<{ check: Check; con
   return context ? { check, context } : { check };
 }
 
-/** What the settings name is there and answers. */
+/** Checks that everything the settings name is there and answers. */
 async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Check[]> {
   const { endpoint, emethContractAddress: core, tokenContractAddress: token, chainId } = config;
   // A board has no account.
@@ -98,7 +96,7 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   return checks;
 }
 
-/** The role's address; a worker without a key gets one at its first start. */
+/** Returns the role's address; a worker without a key gets one at its first start. */
 async function readAccount(config: RoleConfig<Exclude<Role, 'board'>>, dataDir: string): Promise<string> {
   try {
     return (await openWallet(keyOf(config, dataDir), config.chainId ?? 1)).address;

@@ -1,3 +1,4 @@
+/** `emeth init`: writes a role's configuration, with a new key beside it. */
 import { basename, dirname, join } from 'node:path';
 import { closest } from 'fastest-levenshtein';
 import { newAccount } from '../../chain/sending/wallet';
@@ -35,12 +36,12 @@ export async function initRole(role: Role, options: InitOptions): Promise<void> 
 
   if (options.json) return printJson({ config: path, key: keyPath, address });
   printLines(`config   ${path}`, `key      ${keyPath}`, `address  ${address}`);
-  talk(`Look through ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
+  talk(`Review ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
 }
 
 /**
- * `key=value` texts as settings in their own types. Throws `init/bad-setting` for keys the role does not
- * have.
+ * Parses `key=value` texts into settings of their own types. Throws `init/bad-setting` for keys the role does
+ * not have.
  */
 function parseSettings(role: Role, texts: readonly string[]): Record<string, unknown> {
   const known = keysAt(role, []);

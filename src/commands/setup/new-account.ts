@@ -1,3 +1,4 @@
+/** `emeth new-account`: makes an account as an encrypted key file. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { newAccount } from '../../chain/sending/wallet';
@@ -14,7 +15,7 @@ interface NewAccountOptions extends CommonOptions {
 
 export async function makeAccount(options: NewAccountOptions): Promise<void> {
   const { path: passwordPath, password, isNew } = choosePassword(options);
-  talk('Encrypting; this takes some seconds on purpose.');
+  talk('Encrypting; this takes some seconds by design.');
   const { address, keystore = '' } = await newAccount(password);
   await createFiles([
     ...(isNew ? [{ path: passwordPath, text: `${password}\n` }] : []),

@@ -1,3 +1,4 @@
+/** `emeth rpc`: calls a running master's admin API. */
 import { openAdminClient } from '../../admin/client';
 import { defaultConfigPath } from '../../app/context';
 import { loadConfig } from '../../config/load';
@@ -14,7 +15,7 @@ export async function callMaster(method: string, params: string | undefined, opt
   printJson(await openAdminClient(url).call(method, params === undefined ? undefined : parseParams(params)));
 }
 
-/** `my_url` of the master's configuration, for operators on its own machine. */
+/** Returns `my_url` of the master's configuration, for operators on its machine. */
 export function masterUrl(options: CommonOptions): string {
   const path = options.config ?? defaultConfigPath('master');
   return loadConfig('master', { path, isRequired: false, env: process.env }).my_url;

@@ -1,4 +1,4 @@
-/** The commands that set things up and mend them: names, options and examples, light enough for every start of the CLI. */
+/** The commands about setting things up, as the help shows them; their work is loaded when they run. */
 import { Argument } from 'commander';
 import { collect, collectUrl, example, networkName } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
@@ -9,7 +9,7 @@ export const setupCommands: CommandTable = {
       program
         .command('deploy')
         .description(
-          'deploy token, escrow, node registry and reward pool, check code, roles and links, and note where they are',
+          'deploy token, escrow, node registry and reward pool, check code, roles and links, and record the addresses',
         )
         .requiredOption(
           '--endpoint <url...>',
@@ -17,13 +17,18 @@ export const setupCommands: CommandTable = {
           collectUrl,
         )
         .option('--private-key-file <file>', 'key of the deploying account, readable by you alone')
-        .option('--dev', "use the development chain's first account instead of a key of yours")
+        .option('--dev', "use the development chain's first account instead of a key file")
         .option('--verifier <address...>', 'accounts that may verify results', [])
-        .option('--holder <address>', 'gets the whole first supply of EMT (default: the deploying account)')
+        .option('--holder <address>', 'receives the whole initial supply of EMT (default: the deploying account)')
         .option('--admin <address>', 'administrator of the contract (default: the deploying account)')
-        .option('--fund <address...>', 'with --dev: gives each of them 10 coins for gas and 1000 EMT', [])
-        .option('--network <name>', 'written to config/networks/<name>.json', networkName, 'local')
-        .option('--force', 'although that file names another deployment, or an earlier run was interrupted')
+        .option('--fund <address...>', 'with --dev: accounts that each receive 10 coins for gas and 1000 EMT', [])
+        .option(
+          '--network <name>',
+          'name of the deployment; written to config/networks/<name>.json',
+          networkName,
+          'local',
+        )
+        .option('--force', 'deploy even if that file names another deployment or an earlier run was interrupted')
         .addHelpText(
           'after',
           example(
@@ -35,9 +40,9 @@ export const setupCommands: CommandTable = {
     (program) =>
       program
         .command('rpc')
-        .description("ask or order a running master through its admin API; prints the answer's result")
+        .description("call a running master's admin API and print the result")
         .addArgument(
-          new Argument('<method>', 'what to ask or order').choices([
+          new Argument('<method>', 'method to call').choices([
             'status',
             'workers',
             'jobs',
@@ -59,7 +64,7 @@ export const setupCommands: CommandTable = {
     (program) =>
       program
         .command('db-init')
-        .description("create the queue's tables; a queue that exists is dropped, after asking")
+        .description("create the queue's tables; drops an existing queue after asking")
         .option('--yes', 'drop without asking')
         .addHelpText('after', example('emeth db-init --config config/master.json'))
         .action(lazily(async () => (await import('./db-init.js')).initDatabase)),
@@ -72,25 +77,22 @@ export const setupCommands: CommandTable = {
         .addArgument(
           new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client', 'board']),
         )
-        .option('--set <key=value>', 'give a setting its value (repeatable)', collect)
+        .option('--set <key=value>', 'give a setting a value (repeatable)', collect)
         .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
         .action(lazily(async () => (await import('./init.js')).initRole)),
     (program) =>
       program
         .command('new-account')
         .description('make an account: an encrypted key file (keystore v3)')
-        .option('--out <file>', 'where to write it; never overwritten', 'config/keystore.json')
-        .option(
-          '--password-file <file>',
-          'file with the password (default: one is made up and kept beside the keystore)',
-        )
+        .option('--out <file>', 'where to write it; an existing file is never overwritten', 'config/keystore.json')
+        .option('--password-file <file>', 'file with the password (default: a random one, written beside the keystore)')
         .addHelpText('after', example('emeth new-account --out config/worker.keystore.json'))
         .action(lazily(async () => (await import('./new-account.js')).makeAccount)),
     (program) =>
       program
         .command('doctor')
         .description(
-          'look whether everything a role needs is there: Python, PyTorch, GPU, disk, chain, contracts, storage',
+          'check that everything a role needs is there: Python, PyTorch, GPU, disk, chain, contracts, storage',
         )
         .addHelpText('after', example('emeth doctor', 'emeth doctor --config config/worker.json --json'))
         .action(lazily(async () => (await import('./doctor.js')).examine)),

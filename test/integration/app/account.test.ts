@@ -70,7 +70,7 @@ describe('account commands on a real chain', () => {
     expect(await run<object>('cancel', jobId)).toEqual({ jobId, state: 'CANCELED', sent: false });
     const config = ['--config', client.file('client.json'), '--data-dir', client.file('data')];
     const { status, out } = await runInProcess('cancel', jobId, ...config);
-    expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining(`${jobId} was cancelled before`) });
+    expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining(`${jobId} was already cancelled`) });
   });
 
   test('cancel throws chain/reverted with the contract’s reason', async () => {

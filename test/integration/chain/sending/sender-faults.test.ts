@@ -36,7 +36,7 @@ const call = (key: string, method: string, jobId: string) => ({
 
 type Provider = ReturnType<typeof provider>;
 
-/** The chain through a connection that asks `refuses` about every call, which may break it. */
+/** Returns the chain through a connection on which every call that `refuses` selects fails. */
 function openFlaky(refuses: (method: string | symbol) => boolean) {
   const flaky = new Proxy(provider(), {
     get(target, name: keyof Provider) {
@@ -191,7 +191,7 @@ describe('sender', () => {
     let isCut = false;
     let isBack = false;
     const chain = openFlaky((method) => {
-      isCut ||= method === 'send'; // the broadcast: from here on nothing leaves us
+      isCut ||= method === 'send'; // the broadcast: from here on nothing leaves the process
       return isCut && !isBack;
     });
     const unsent = await senderOf('node', {}, { chain });

@@ -21,9 +21,9 @@ afterEach(async () => {
 });
 
 const provider = () => accounts.chain.provider;
-const me = () => accounts.escrow.address.node;
-const count = () => provider().getTransactionCount(me(), 'latest');
-const pending = () => accounts.store.intents.listPending(me());
+const account = () => accounts.escrow.address.node;
+const count = () => provider().getTransactionCount(account(), 'latest');
+const pending = () => accounts.store.intents.listPending(account());
 const amounts: Record<string, bigint> = { a: 1n, b: 2n, c: 4n, d: 8n };
 const transfer = (key: string) => ({
   key,
@@ -37,7 +37,7 @@ const received = () => provider().getBalance(accounts.escrow.address.other);
 type Provider = ReturnType<typeof provider>;
 type Changes = Partial<{ [K in keyof Provider]: unknown }>;
 
-/** The chain, with some calls replaced. */
+/** Returns the chain with some calls of its provider replaced. */
 function altered(changes: Changes) {
   const changed = new Proxy(provider(), {
     get(target, name: keyof Provider) {
@@ -48,7 +48,7 @@ function altered(changes: Changes) {
   return { ...accounts.chain, provider: changed };
 }
 
-/** Broadcasts only transactions that `passes`; the others are lost on their way. */
+/** Returns a chain that loses every broadcast but what `passes`, and the list of all broadcasts, in order. */
 function lossy(passes: (raw: string) => boolean) {
   const broadcast: string[] = [];
   const send = async (method: string, params: string[]) => {
@@ -64,8 +64,8 @@ function lossy(passes: (raw: string) => boolean) {
 const nonceOf = (raw: string) => Transaction.from(raw).nonce;
 
 /**
- * Signs the transfers one after the other in a simulated process that then dies; of its transactions only
- * those that `passes` arrive.
+ * Signs the transfers one after the other in a simulated process that then dies; only the transactions that
+ * `passes` accepts reach the node.
  */
 async function signAndDie(keys: string[], passes: (raw: string) => boolean): Promise<void> {
   const dying = new AbortController();
@@ -144,12 +144,12 @@ describe('unused nonces', () => {
     await signAndDie(['a', 'b'], () => false);
     const [first] = await pending();
     await accounts.store.intents.markFailed(first?.id ?? '', 'refused');
-    await provider().send('anvil_setBalance', [me(), '0x10']);
-    const warned: string[] = [];
-    const logger = { ...silentLogger, warn: (message: string) => warned.push(message) };
+    await provider().send('anvil_setBalance', [account(), '0x10']);
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (message: string) => warnings.push(message) };
     await (await open({}, { logger })).resume();
-    await until(async () => warned.includes('Nonce is unused and cannot be filled yet'));
-    await provider().send('anvil_setBalance', [me(), '0x8ac7230489e80000']);
+    await until(async () => warnings.includes('Nonce is unused and cannot be filled yet'));
+    await provider().send('anvil_setBalance', [account(), '0x8ac7230489e80000']);
     await until(async () => (await pending()).length === 0);
     expect([await count(), (await received()) - had]).toEqual([before + 2, 2n]);
   });
@@ -179,7 +179,7 @@ describe('unused nonces', () => {
     await provider().send('evm_setAutomine', [true]);
     await provider().send('evm_mine', []);
     await until(async () => (await pending()).length === 0);
-    const [mined] = await accounts.store.intents.listMinedFrom(me(), before);
+    const [mined] = await accounts.store.intents.listMinedFrom(account(), before);
     expect(mined).toMatchObject({ key: `nonce:${before}`, nonce: before });
     expect(mined?.attempts.map(({ hash }) => hash)).toEqual(expect.arrayContaining(known));
   });
@@ -193,7 +193,7 @@ describe('unused nonces', () => {
     await (await open({}, { chain })).resume();
     await until(async () => broadcast.some((raw) => nonceOf(raw) === before));
     const { address } = accounts.escrow;
-    await provider().send('eth_sendTransaction', [{ from: me(), to: address.stranger, value: '0x1' }]);
+    await provider().send('eth_sendTransaction', [{ from: account(), to: address.stranger, value: '0x1' }]);
     await until(async () => (await pending()).length === 0);
     expect([await count(), (await received()) - had]).toEqual([before + 2, 2n]);
   });
@@ -306,27 +306,27 @@ describe('answers about nonces', () => {
     'ReplacementNotAllowed',
   ])('broadcast error "%s": no warning, and the act is done once', async (words) => {
     const [before, had] = [await count(), await received()];
-    const warned: string[] = [];
+    const warnings: string[] = [];
     const send = async (method: string, params: string[]) => {
       const result = await provider().send(method, params);
       if (method === 'eth_sendRawTransaction') throw new Error(words);
       return result;
     };
-    const logger = { ...silentLogger, warn: (message: string) => warned.push(message) };
+    const logger = { ...silentLogger, warn: (message: string) => warnings.push(message) };
     await (await open({}, { chain: altered({ send }), logger })).send(transfer('a'));
-    expect(warned).toEqual([]);
+    expect(warnings).toEqual([]);
     expect([await count(), (await received()) - had]).toEqual([before + 1, 1n]);
   });
 
   test('any other broadcast error: a warning', async () => {
-    const warned: string[] = [];
+    const warnings: string[] = [];
     const send = async (method: string, params: string[]) => {
       const result = await provider().send(method, params);
       if (method === 'eth_sendRawTransaction') throw new Error('max fee per gas less than block base fee');
       return result;
     };
-    const logger = { ...silentLogger, warn: (message: string) => warned.push(message) };
+    const logger = { ...silentLogger, warn: (message: string) => warnings.push(message) };
     await (await open({}, { chain: altered({ send }), logger })).send(transfer('a'));
-    expect(warned).toEqual(['Broadcast was answered with an error']);
+    expect(warnings).toEqual(['Broadcast was answered with an error']);
   });
 });

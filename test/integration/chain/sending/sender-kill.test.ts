@@ -45,7 +45,7 @@ interface Case {
   /** Resets the chain and returns the acts. */
   prepare(lane: Lane): Promise<{ acts: Acts; verify(): Promise<void> }>;
   options: SenderOptions;
-  /** Mine nothing until the process has died or replaced its transaction. */
+  /** Nothing is mined until the process has died or replaced its transaction. */
   minesLate: boolean;
 }
 
@@ -129,7 +129,7 @@ async function recover({ chain, walletOf }: Lane, { intents }: Store, acts: Acts
   await sender.resume();
   const again = acts.map(async (act) => {
     const sent = sender.send(act);
-    // Repeatable acts are tried again; the contract knows that they were done.
+    // A repeatable act is tried again; the contract refuses it because it was done.
     if (act.repeatable)
       await sent.catch((error) => expect(error).toMatchObject({ detail: { code: 'chain/reverted' } }));
     else await sent;

@@ -21,11 +21,11 @@ afterEach(async () => {
 });
 
 const provider = () => accounts.chain.provider;
-const me = () => accounts.escrow.address.node;
-const count = () => provider().getTransactionCount(me(), 'latest');
+const account = () => accounts.escrow.address.node;
+const count = () => provider().getTransactionCount(account(), 'latest');
 const received = () => provider().getBalance(accounts.escrow.address.other);
 const transfer = (key: string) => ({ key, to: accounts.escrow.address.other, data: '0x', valueWei: 7n });
-const intentOf = (key: string) => accounts.store.intents.get(`${me()}:${key}`);
+const intentOf = (key: string) => accounts.store.intents.get(`${account()}:${key}`);
 const finality = { confirmations: 3 };
 
 async function mine(blocks: number): Promise<void> {
@@ -69,12 +69,12 @@ describe('mined act removed by a reorganisation', () => {
     expect((await received()) - had).toBe(14n);
   });
 
-  test.each(['this process', 'another process, later'])('no request: noticed by %s', async (who) => {
+  test.each(['this process', 'another process, later'])('no request: noticed by %s', async (watcher) => {
     const [before, had] = [await count(), await received()];
     const sender = await open();
     await sender.send(transfer('a'));
     await reorganise();
-    const keeping = (who === 'this process' ? sender : await open()).keep();
+    const keeping = (watcher === 'this process' ? sender : await open()).keep();
     await until(async () => (await count()) === before + 1);
     expect((await received()) - had).toBe(7n);
     closing.abort(new Error('over'));

@@ -44,8 +44,8 @@ afterEach(async () => {
 });
 
 const provider = () => accounts.chain.provider;
-const me = () => accounts.escrow.address[role];
-const count = () => provider().getTransactionCount(me(), 'latest');
+const account = () => accounts.escrow.address[role];
+const count = () => provider().getTransactionCount(account(), 'latest');
 const credit = () => accounts.chain.credit(accounts.escrow.address.other);
 /** Deposits 1, 2, 4 … EMT: the sum shows which deposits happened, and how often. */
 const deposit = (i: number) => ({
@@ -64,7 +64,7 @@ async function open(intents: IntentStore, options: SenderOptions = {}, chain = a
 type Call = (...args: unknown[]) => Promise<unknown>;
 type Meet = () => Promise<void>;
 
-/** The chain, with one of its calls replaced. */
+/** Returns the chain with one call of its provider replaced. */
 function altered(call: keyof ReturnType<typeof provider>, by: Call): ChainAccounts['chain'] {
   const changed = new Proxy(provider(), {
     get(target, name: keyof ReturnType<typeof provider>) {
@@ -76,10 +76,10 @@ function altered(call: keyof ReturnType<typeof provider>, by: Call): ChainAccoun
   return { ...accounts.chain, provider: changed };
 }
 
-/** The chain through a node that has no receipts. */
-const blind = () => altered('getTransactionReceipt', async () => null);
+/** Returns the chain through a node that serves no receipts. */
+const withoutReceipts = () => altered('getTransactionReceipt', async () => null);
 
-/** The chain, whose count of transactions is returned only when `meet` resolves. */
+/** Returns the chain with a transaction count that is read at once and returned only after `meet`. */
 function counting(meet: Meet): ChainAccounts['chain'] {
   return altered('getTransactionCount', async () => {
     const counted = await count();
@@ -88,26 +88,26 @@ function counting(meet: Meet): ChainAccounts['chain'] {
   });
 }
 
-/** The store, with one of its calls replaced. */
-function instead(intents: IntentStore, name: keyof IntentStore, call: Call): IntentStore {
+/** Returns the intents with one method replaced. */
+function replaced(intents: IntentStore, name: keyof IntentStore, call: Call): IntentStore {
   return new Proxy(intents, {
     get: (target, method: keyof IntentStore) => (method === name ? call : (target[method] as Call).bind(target)),
   });
 }
 
-/** The store, which stores signed versions only when `meet` resolves. */
+/** Returns intents that store signed versions only when `meet` resolves. */
 function meeting(intents: IntentStore, meet: Meet): IntentStore {
   const save = intents.saveAttempt.bind(intents) as Call;
-  return instead(intents, 'saveAttempt', async (...args) => {
+  return replaced(intents, 'saveAttempt', async (...args) => {
     await meet();
     return save(...args);
   });
 }
 
-/** The store, where both ask for the next number of a kind before either begins an act under it. */
+/** Returns intents that return the next number of a kind only after `meet`, so that both get the same. */
 function numbering(intents: IntentStore, meet: Meet): IntentStore {
   const countLike = intents.countLike.bind(intents) as Call;
-  return instead(intents, 'countLike', async (...args) => {
+  return replaced(intents, 'countLike', async (...args) => {
     const number = await countLike(...args);
     await meet();
     return number;
@@ -120,10 +120,10 @@ function barrier(size: number): () => Promise<void> {
   const opened = new Promise<void>((resolve) => {
     open = resolve;
   });
-  let come = 0;
+  let arrived = 0;
   return () => {
-    come += 1;
-    if (come >= size) open();
+    arrived += 1;
+    if (arrived >= size) open();
     return opened;
   };
 }
@@ -135,7 +135,7 @@ describe('two processes of one account that share its store', () => {
     const senders = await Promise.all(stores.map(({ intents }) => open(meeting(intents, meet))));
     await Promise.all(senders.map((sender, i) => sender.send(deposit(i))));
     expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
-    const mined = await stores[0].intents.listMinedFrom(me(), before);
+    const mined = await stores[0].intents.listMinedFrom(account(), before);
     expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
       [before, 1],
       [before + 1, 1],
@@ -149,7 +149,7 @@ describe('two processes of one account that share its store', () => {
     const [first, second] = await Promise.all(senders.map((sender) => sender.send(deposit(0))));
     expect(first).toEqual(second);
     expect([await count(), await credit()]).toEqual([before + 1, EMT]);
-    const [intent] = await stores[0].intents.listMinedFrom(me(), before);
+    const [intent] = await stores[0].intents.listMinedFrom(account(), before);
     expect(intent?.attempts).toHaveLength(1);
   });
 
@@ -196,7 +196,7 @@ describe('two processes of one account that share its store', () => {
     });
     await late.send(deposit(1));
     expect([await count(), await credit()]).toEqual([before + 2, 3n * EMT]);
-    const mined = await stores[0].intents.listMinedFrom(me(), before);
+    const mined = await stores[0].intents.listMinedFrom(account(), before);
     expect(mined.map(({ nonce, attempts }) => [nonce, attempts.length])).toEqual([
       [before, 1],
       [before + 1, 1],
@@ -207,7 +207,7 @@ describe('two processes of one account that share its store', () => {
     await provider().send('evm_setAutomine', [false]);
     const senders = await Promise.all(stores.map(({ intents }) => open(intents, { stuckMs: 20 })));
     const sending = Promise.all(senders.map((sender) => sender.send(deposit(0))));
-    const pending = async () => (await stores[0].intents.listPending(me()))[0]?.attempts ?? [];
+    const pending = async () => (await stores[0].intents.listPending(account()))[0]?.attempts ?? [];
     await until(async () => (await pending()).length >= 5);
     const fees = (await pending()).map(({ maxFeePerGas }) => maxFeePerGas);
     expect(new Set(fees).size).toBe(fees.length);
@@ -223,14 +223,14 @@ describe('two processes of one account that share its store', () => {
     const before = await count();
     const first = (await open(stores[0].intents)).send(deposit(0));
     const { intents } = stores[1];
-    await until(async () => (await intents.listPending(me())).length === 1);
-    const [stale] = await intents.listPending(me());
-    // It saw the act as pending, and looks at the chain only when the act is done.
-    const late = instead(intents, 'begin', async () => {
+    await until(async () => (await intents.listPending(account())).length === 1);
+    const [stale] = await intents.listPending(account());
+    // This process saw the act as pending, and looks at the chain only when the act is done.
+    const late = replaced(intents, 'begin', async () => {
       await first;
       return stale;
     });
-    const second = (await open(late, { receiptLagMs: 0 }, blind())).send(deposit(0));
+    const second = (await open(late, { receiptLagMs: 0 }, withoutReceipts())).send(deposit(0));
     await provider().send('evm_setAutomine', [true]);
     await provider().send('evm_mine', []);
     expect(await second).toEqual(await first);
@@ -240,7 +240,7 @@ describe('two processes of one account that share its store', () => {
   test('failed version ended by one: the other does not end the next version', async () => {
     const { intents } = stores[0];
     const attempt = (hash: string) => ({ hash, raw: '0x', maxFeePerGas: '1', maxPriorityFeePerGas: '1', atMs: 1 });
-    const act = { ...deposit(0), account: me(), valueWei: 0n };
+    const act = { ...deposit(0), account: account(), valueWei: 0n };
     const { id } = await intents.begin(act);
     const old = (await intents.saveAttempt(id, 7, attempt('0xa'), []))?.attempts;
     await intents.markFailed(id, 'reverted', old);
@@ -274,8 +274,8 @@ describe('two processes of one account that share its store', () => {
     });
     await over;
     expect([await count(), await credit()]).toEqual([before + 8, 255n * EMT]);
-    expect(await stores[0].intents.listPending(me())).toEqual([]);
-    const mined = await stores[0].intents.listMinedFrom(me(), 0);
+    expect(await stores[0].intents.listPending(account())).toEqual([]);
+    const mined = await stores[0].intents.listMinedFrom(account(), 0);
     const nonces = mined.map(({ attempts }) => attempts.map(({ raw }) => Transaction.from(raw).nonce));
     expect(nonces).toEqual(Array.from({ length: 8 }, (_, i) => [before + i]));
   });

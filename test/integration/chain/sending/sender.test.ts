@@ -197,7 +197,7 @@ describe('emeth', () => {
   });
 });
 
-/** A sender whose process "dies" at its first call of an RPC method: from then on it does nothing more. */
+/** Opens a sender whose process "dies" at its first call of an RPC method: from then on it does nothing. */
 function openCrashing(rig: Rig, method: string) {
   const aborter = new AbortController();
   let died: () => void = () => undefined;

@@ -12,7 +12,7 @@ from emeth.models.evaluate import evaluate, load_model, read_shape
 from emeth.models.export import export
 from emeth.models.model import count_parameters, initial_tensors, layout
 from emeth.rounds.fold import fold
-from emeth.rounds.update_gate import inspect_update
+from emeth.rounds.update_norms import inspect_update
 from emeth.wire.events import Failure, Inbox, Outbox
 from emeth.wire.model_shape import Shape
 from emeth.wire.parse import ParseError

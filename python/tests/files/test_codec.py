@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from emeth.files.codec import BLOCK, CHUNK, EncodedReader, decode_chunk, encode_chunk, encode_file, encoded_layout
 from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, header_bytes, write_tensors
-from emeth.rounds.update_gate import inspect_update
+from emeth.rounds.update_norms import inspect_update
 
 floats = st.floats(-(2.0**100), 2.0**100, width=32)
 LAYOUT = {"a": TensorSpec("F32", (3, 100)), "b": TensorSpec("F32", (1,)), "c": TensorSpec("F32", (CHUNK + 300,))}

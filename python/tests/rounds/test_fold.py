@@ -9,7 +9,7 @@ import torch
 from emeth.files.codec import CHUNK, EncodedReader, encode_file, read_theta, write_theta
 from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, sha256_of
 from emeth.rounds.fold import Folded, fold
-from emeth.rounds.update_gate import robust_weights
+from emeth.rounds.update_norms import robust_weights
 from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
 
 LAYOUT = {

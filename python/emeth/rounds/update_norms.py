@@ -1,4 +1,4 @@
-"""The gate that looks at an update before it counts, and the weights that keep a single update from ruling a fold.
+"""Norms of updates: what the gate asks of one, and the weights that keep a single one from ruling a fold.
 
 Both rest on inner products of updates, read chunk by chunk in a given order: memory does not grow with their size,
 and the sums come out the same every time.
@@ -64,7 +64,7 @@ def _pair_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def inner_products(readers: Sequence[EncodedReader], theta: Layout) -> NDArray[np.float64]:
-    """Inner products of all pairs of updates; only the diagonal when fewer than four need it."""
+    """Inner products of all pairs of updates. With fewer than CENTRED_FROM only the diagonal: no more is used then."""
     num = len(readers)
     gram = np.zeros((num, num))
     rows = torch.empty(num if num >= CENTRED_FROM else 1, _row_length(num))

@@ -16,10 +16,7 @@ export interface EndpointOptions {
   chainId?: number | undefined;
   /** Timeout of one request. Default: 30 s, or 15 s with several endpoints. */
   answerMs?: number | undefined;
-  /**
-   * How long a failed endpoint is asked last, if others answer; longer each time it fails again. Default: 15
-   * s.
-   */
+  /** How long a failed endpoint is asked last; longer each time it fails again. Default: 15 s. */
   recoverMs?: number | undefined;
 }
 

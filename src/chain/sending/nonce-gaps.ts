@@ -8,9 +8,7 @@ import type { IntentStore } from './intents';
 /** A signed act that can be mined only after those with lower nonces. */
 export interface WaitsBehind {
   intent: Intent;
-  /**
-   * Since when a lower nonce is missing: the chain waits for it, and no pending act of the account has it.
-   */
+  /** Since when a lower nonce is missing, which the chain waits for and no pending act of the account has. */
   gapAtMs?: number | undefined;
 }
 
@@ -20,7 +18,7 @@ interface GapDeps {
   clock: Clock;
   logger: Logger;
   /** Follows another pending transaction until it is mined. */
-  help(intent: Intent): void;
+  follow(intent: Intent): void;
   /** Signs and stores the intent under the nonce; undefined when another act has taken it meanwhile. */
   sign(intent: Intent, nonce: number): Promise<Intent | undefined>;
 }
@@ -34,10 +32,7 @@ export function isFiller({ key }: Intent): boolean {
 
 export class NonceGaps {
   constructor(
-    /**
-     * How long a nonce has to be missing before it is used up. Before that, most likely the node's count is
-     * behind.
-     */
+    /** How long a nonce has to be missing before it is filled: at first, the node's count may be behind. */
     private readonly graceMs: number,
     private readonly deps: GapDeps,
   ) {}
@@ -48,10 +43,10 @@ export class NonceGaps {
    * acts has.
    */
   async close(watch: WaitsBehind, mined: number): Promise<void> {
-    const { clock, intents, address, help } = this.deps;
+    const { clock, intents, address, follow } = this.deps;
     const { nonce: own = 0 } = watch.intent;
     const ahead = (await intents.listPending(address)).filter(({ nonce = own }) => nonce < own);
-    for (const other of ahead) help(other);
+    for (const other of ahead) follow(other);
     const held = new Set(ahead.map(({ nonce }) => nonce));
     const holes = Array.from({ length: own - mined }, (_, past) => mined + past).filter((nonce) => !held.has(nonce));
     watch.gapAtMs = holes.length > 0 ? (watch.gapAtMs ?? clock.now()) : undefined;
@@ -59,7 +54,7 @@ export class NonceGaps {
     const unmined = await intents.listMinedFrom(address, mined);
     for (const nonce of holes) {
       const holder = unmined.find((other) => other.nonce === nonce);
-      if (holder) help(await intents.reopen(holder.id));
+      if (holder) follow(await intents.reopen(holder.id));
       else await this.fill(nonce);
     }
   }
@@ -69,14 +64,14 @@ export class NonceGaps {
    * could do that act twice.
    */
   private async fill(nonce: number): Promise<void> {
-    const { address, intents, logger, help, sign } = this.deps;
+    const { address, intents, logger, follow, sign } = this.deps;
     try {
       const wanted = { account: address, key: `${FILLER}${nonce}`, to: address, data: '0x', valueWei: 0n };
       const intent = await intents.begin(wanted);
       const filler = intent.state === 'created' ? await sign(intent, nonce) : intent;
       if (!filler) return;
       logger.warn('Nonce is unused; filling it, so that later ones can be mined', { nonce });
-      help(filler);
+      follow(filler);
     } catch (error) {
       // Without funds or without a node, the waiting act goes on waiting; its next look tries again.
       logger.warn('Nonce is unused and cannot be filled yet', { nonce }, error);

@@ -91,7 +91,7 @@ class TransactionSender implements Sender {
   /** Watched acts by intent: a second caller joins the first, or both might replace the transaction. */
   private readonly followed = new Map<string, Promise<string>>();
   /** Watches of acts that were not sent by this process but have lower nonces than one that was. */
-  private readonly helped = new Set<Promise<void>>();
+  private readonly lower = new Set<Promise<void>>();
   /** Ids of the intents that this process has sent, by the hash that `send` returned. */
   private readonly sent = new Map<string, string>();
 
@@ -109,7 +109,7 @@ class TransactionSender implements Sender {
     const planning = new Planning({ ...shared, checkMined: (intent) => this.mined.look(intent) });
     const gaps = new NonceGaps(receiptLagMs, {
       ...shared,
-      help: (intent) => this.help(intent),
+      follow: (intent) => this.followLower(intent),
       sign: (intent, nonce) => planning.fill(intent, nonce),
     });
     this.planning = planning;
@@ -123,9 +123,9 @@ class TransactionSender implements Sender {
       this.sent.set(hash, intent.id);
       return { hash };
     } finally {
-      // The caller may end the process after this, so the outcomes of helped acts are stored first. They may
-      // add others.
-      while (this.helped.size > 0) await Promise.all(this.helped);
+      // The caller may end the process after this, so acts with lower nonces are seen to their end first.
+      // They may add others.
+      while (this.lower.size > 0) await Promise.all(this.lower);
     }
   }
 
@@ -184,9 +184,9 @@ class TransactionSender implements Sender {
   }
 
   /** Follows an act with a lower nonce, unless it is followed already. */
-  private help(intent: Intent): void {
+  private followLower(intent: Intent): void {
     if (this.followed.has(intent.id)) return;
-    const helping = this.takeUp(intent).finally(() => this.helped.delete(helping));
-    this.helped.add(helping);
+    const following = this.takeUp(intent).finally(() => this.lower.delete(following));
+    this.lower.add(following);
   }
 }

@@ -23,7 +23,7 @@ const GOOD_CONNECTION_MS = 5_000;
 const MAX_SKEW_MS = 5_000;
 const MAX_CORRUPT = 3;
 
-type MasterLink = Session<WorkerMessageIn>;
+type MasterLink = Session<MasterMessage, WorkerMessageIn>;
 
 export interface LinkClientOptions {
   /** `ws://` or `wss://`, with the path `/link`. */
@@ -176,7 +176,7 @@ class MasterDialer implements LinkClient {
     return new Promise((resolve, reject) => {
       let why: AppError<LinkError> | undefined;
       const stop = () => this.leave(link);
-      const link: MasterLink = new Session<WorkerMessageIn>(
+      const link: MasterLink = new Session<MasterMessage, WorkerMessageIn>(
         {
           socket: master.socket,
           schema: MasterMessage,
@@ -189,8 +189,7 @@ class MasterDialer implements LinkClient {
           pool: this.pool,
           writers: this.writers,
           logger,
-          onMessage: (raw) => {
-            const message = raw as MasterMessage;
+          onMessage: (message) => {
             if (message.type === 'refused') why = refused(message.code, message.reason);
             this.onMessage(link, message);
           },

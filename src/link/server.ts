@@ -171,7 +171,7 @@ class WorkerGate implements LinkServer {
     const { address } = proven;
     this.peers.get(address)?.worker.refuse(refusal('link/replaced', 'The same worker connected again.'));
     const { handlers, blobs, logger, clock } = this.deps;
-    const worker = new Session<MasterMessageIn>(
+    const worker = new Session<WorkerMessage, MasterMessageIn>(
       {
         socket,
         schema: WorkerMessage,
@@ -185,7 +185,7 @@ class WorkerGate implements LinkServer {
         pool: this.pool,
         writers: this.writers,
         logger: logger.child({ worker: address }),
-        onMessage: (message) => this.onMessage(connection, message as WorkerMessage),
+        onMessage: (message) => this.onMessage(connection, message),
         onEnd: (reason) => {
           if (this.peers.get(address) === connection) this.peers.delete(address);
           handlers.onClose(connection, reason);
@@ -216,7 +216,7 @@ class Connection implements Peer {
     proven: ProvenWorker,
     readonly ip: string,
     readonly connectedAtMs: number,
-    readonly worker: Session<MasterMessageIn>,
+    readonly worker: Session<WorkerMessage, MasterMessageIn>,
   ) {
     this.address = proven.address;
     this.offer = proven.offer;

@@ -23,10 +23,10 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 /** More is a flood. The fastest transfers cause 2,000 window messages per second; those bound the chunks. */
 const MESSAGES_PER_SECOND = 5_000;
 
-export interface SessionOptions<Out> {
+export interface SessionOptions<In, Out> {
   socket: WebSocket;
   /** Messages the other side may send. */
-  schema: z.ZodType<{ type: string }>;
+  schema: z.ZodType<In>;
   keys: { incoming: Buffer; outgoing: Buffer };
   heartbeatMs: number;
   /** The message sent at every heartbeat; a side without one only listens. */
@@ -35,13 +35,13 @@ export interface SessionOptions<Out> {
   farewell(code: string, reason: string): Out;
 }
 
-export interface SessionDeps {
+export interface SessionDeps<In> {
   blobs: LinkBlobs;
   pool: Window;
   writers: KeyedLock;
   logger: Logger;
   /** Receives every message that is not about a transfer. */
-  onMessage(message: { type: string }): void;
+  onMessage(message: In): void;
   /** Called once, whichever side ended the session. */
   onEnd(reason: string): void;
 }
@@ -49,7 +49,7 @@ export interface SessionDeps {
 /**
  * One authenticated connection. Checks every message, notices silence, and moves blobs beside the messages.
  */
-export class Session<Out extends { type: string }> {
+export class Session<In extends { type: string }, Out extends { type: string }> {
   private readonly transfers: Transfers;
   private readonly sealer: Sealer;
   private readonly opener: Opener;
@@ -59,8 +59,8 @@ export class Session<Out extends { type: string }> {
   private over = false;
 
   constructor(
-    private readonly options: SessionOptions<Out>,
-    private readonly deps: SessionDeps,
+    private readonly options: SessionOptions<In, Out>,
+    private readonly deps: SessionDeps<In>,
   ) {
     this.sealer = new Sealer(options.keys.outgoing);
     this.opener = new Opener(options.keys.incoming);
@@ -122,12 +122,12 @@ export class Session<Out extends { type: string }> {
     const text = this.opener.open(data.toString());
     if (text === undefined) throw refusal('link/bad-seal', 'The message was changed, repeated or lost in transit.');
     const message = parseMessage(this.options.schema, text);
-    if (message.type.startsWith('blob.')) this.transfers.handle(message as TransferMessage);
+    if (isTransfer(message)) this.transfers.handle(message);
     else this.handOver(message);
   }
 
   /** An error in this side's own handling of a message must end neither the socket nor the process. */
-  private handOver(message: { type: string }): void {
+  private handOver(message: In): void {
     try {
       this.deps.onMessage(message);
     } catch (error) {
@@ -174,4 +174,8 @@ export class Session<Out extends { type: string }> {
     this.transfers.end(cut(reason));
     this.deps.onEnd(reason);
   }
+}
+
+function isTransfer(message: { type: string }): message is TransferMessage {
+  return message.type.startsWith('blob.');
 }

@@ -1,6 +1,7 @@
+/** Settings that follow from others where they are left out. */
 import type { MasterConfig } from './roles/master';
 
-/** Where a master listens: `listen`, and where that is silent what `my_url` implies. */
+/** Returns where a server listens: `listen`, and what that leaves out as `my_url` implies. */
 export function listenAddress(config: Pick<MasterConfig, 'my_url' | 'listen'>): { host: string; port: number } {
   const url = new URL(config.my_url);
   const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
@@ -11,7 +12,7 @@ export function listenAddress(config: Pick<MasterConfig, 'my_url' | 'listen'>): 
   };
 }
 
-/** The storage a master uses: the configured one, or its own. */
+/** Returns the storage a master uses: the configured one, or its own. */
 export function storageAddress(config: Pick<MasterConfig, 'my_url' | 'storageApi'>): string {
   return config.storageApi ?? `${config.my_url.replace(/\/$/, '')}/api/v1`;
 }

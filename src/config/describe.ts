@@ -1,7 +1,8 @@
+/** Lists the settings of a role from its schema, for examples, reference, variables and error messages. */
 import { z } from 'zod';
 import { type Role, roleSchemas } from './schema';
 
-/** One setting as people see it; nested settings follow their parent in the list. */
+/** A setting as people see it; nested settings follow their parent in the list. */
 export interface Setting {
   /** Keys from the top, e.g. `['external_db', 'port']`. */
   path: readonly string[];
@@ -10,11 +11,11 @@ export interface Setting {
   type: string;
   isRequired: boolean;
   isSecret: boolean;
-  /** Undefined when there is none. */
+  /** Undefined without a default. */
   default: unknown;
   /** A value that fits, for settings without a default. */
   example: unknown;
-  /** Its settings stand in the list as well. */
+  /** Whether it has settings of its own, which are in the list as well. */
   isGroup: boolean;
 }
 
@@ -33,7 +34,7 @@ interface JsonSchema {
 const SECRET_KEYS = new Set(['privateKey', 'password']);
 const cache = new Map<Role, Setting[]>();
 
-/** Every setting of a role, in the schema's order. */
+/** Returns every setting of a role, in the schema's order. */
 export function listSettings(role: Role): readonly Setting[] {
   const known = cache.get(role);
   if (known) return known;
@@ -42,13 +43,13 @@ export function listSettings(role: Role): readonly Setting[] {
   return settings;
 }
 
-/** The setting at a path, whose numeric steps (places in a list) are left out. */
+/** Finds the setting at a path. Numeric steps, which are places in a list, are ignored. */
 export function findSetting(role: Role, path: readonly PropertyKey[]): Setting | undefined {
   const name = path.filter((step) => typeof step === 'string').join('.');
   return listSettings(role).find((setting) => setting.path.join('.') === name);
 }
 
-/** The keys that may stand at a place: of the role's top level, or of one of its groups. */
+/** Returns the keys allowed at a place: at the role's top level, or in one of its groups. */
 export function keysAt(role: Role, path: readonly PropertyKey[]): string[] {
   const prefix = path.map((step) => `${String(step)}.`).join('');
   return listSettings(role)

@@ -1,3 +1,4 @@
+/** Settings from environment variables. */
 import { closest } from 'fastest-levenshtein';
 import { listSettings, type Setting } from './describe';
 import type { Problem } from './problems';
@@ -5,16 +6,16 @@ import { type Role, roleSchemas } from './schema';
 
 const PREFIX = 'EMETH__';
 
-/** The variable that overrides a setting: `external_db.host` → `EMETH__EXTERNAL_DB__HOST`. */
+/** Returns the variable that overrides a setting: `external_db.host` → `EMETH__EXTERNAL_DB__HOST`. */
 export function variableOf(path: readonly string[]): string {
   const words = path.map((key) => key.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase());
   return `${PREFIX}${words.join('__')}`;
 }
 
 /**
- * Lays the `EMETH__…` variables over a file's settings. Case and single underscores do not matter. A variable
- * that only another role knows is left to it, since one environment may serve several roles; one that nobody
- * knows is a problem. `variables` says which of them gave which setting (by its dotted path).
+ * Overrides a file's settings with the `EMETH__…` variables. Case and single underscores do not matter. A
+ * variable that only another role has is ignored, since one environment may serve several roles; one that no
+ * role has is a problem. `variables` tells which variable gave which setting (by its dotted path).
  */
 export function applyVariables(
   role: Role,
@@ -35,7 +36,7 @@ export function applyVariables(
   return { raw: result, problems, variables };
 }
 
-/** A top-level setting's value from text. */
+/** Parses the value of a top-level setting. */
 export function parseSetting(role: Role, key: string, text: string): unknown {
   const setting = listSettings(role).find(({ path }) => path.length === 1 && path[0] === key);
   return setting ? parseText(setting, text) : text;
@@ -54,7 +55,7 @@ function unknownVariable(role: Role, name: string): Problem {
   return { path: name, message: 'names no setting', remedy: `Did you mean ${closest(name, names)}?` };
 }
 
-// `__` parts the levels; within a level only the letters and digits count.
+// `__` separates levels; within a level only letters and digits count.
 function normalise(name: string): string {
   return name
     .slice(PREFIX.length)
@@ -63,11 +64,11 @@ function normalise(name: string): string {
     .join('.');
 }
 
-/** Text in the setting's own type; text that does not fit is left for the schema to refuse. */
+/** Converts text to the setting's own type; text that does not fit is left for the schema to refuse. */
 function parseText(setting: Setting, text: string): unknown {
   if (setting.type === 'integer' || setting.type === 'number') return toNumber(text);
   if (setting.isGroup) return parseJson(text);
-  // Empty text stays text: it means that the setting is left to its default or to the network.
+  // Empty text stays text: it leaves the setting to its default or to the network.
   if (setting.type.includes('list of') && text.trim() !== '') return text.split(',').map((entry) => entry.trim());
   return text;
 }

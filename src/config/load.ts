@@ -1,3 +1,4 @@
+/** Reads a role's configuration: defaults, then the file, then the environment; checked as a whole. */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
@@ -9,19 +10,19 @@ import { type Role, type RoleConfig, roleSchemas } from './schema';
 import { assertPrivate } from './secrets';
 
 export interface LoadOptions {
-  /** The file; a missing one is an error only if `isRequired`. */
+  /** The file. A missing one is an error only if `isRequired`. */
   path: string;
   isRequired: boolean;
   env: NodeJS.ProcessEnv;
 }
 
-/** Roles that need little, and take it from whatever file is there. */
+/** Roles that need few settings and take them from any role's file. */
 const READ_ANY_FILE: readonly Role[] = ['client', 'board'];
 const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile'];
 
 /**
- * A role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked, deeply
- * frozen. File paths in it are relative to the file. Reports everything that is wrong in one error.
+ * Returns a role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked,
+ * deeply frozen. File paths in it are relative to the file. Throws `config/…` with everything that is wrong.
  */
 export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleConfig<R> {
   const { path, env } = options;
@@ -41,7 +42,7 @@ export function loadConfig<R extends Role>(role: R, options: LoadOptions): RoleC
   return freeze(resolvePaths(parsed.data, dirname(resolve(path)))) as RoleConfig<R>;
 }
 
-/** Where to look first: in the file, unless all that is wrong came from variables. */
+/** Names the place to correct: the file, unless all problems came from variables. */
 function sourceOf(issues: readonly Problem[], file: string | undefined): string {
   return file !== undefined && issues.some(({ variable }) => variable === undefined) ? file : 'the environment';
 }
@@ -58,9 +59,7 @@ function readFile(path: string): Record<string, unknown> {
   ]);
 }
 
-/**
- * What a deployment's file says of its chain; nothing without a name. Settings left empty take its values.
- */
+/** Reads a deployment's file; nothing without a name. Settings left empty take its values. */
 function readNetwork(name: unknown, dir: string): Record<string, unknown> {
   if (typeof name !== 'string' || !/^[\w-]+$/.test(name)) return {};
   const path = join(dir, 'networks', `${name}.json`);
@@ -71,7 +70,9 @@ function readNetwork(name: unknown, dir: string): Record<string, unknown> {
   );
 }
 
-/** A deployment's file tells people more than a configuration needs, such as where the registry is. */
+/**
+ * Leaves out what a role has no setting for: a deployment's file also records, for people, e.g. the registry.
+ */
 function ownKeys(role: Role, network: Record<string, unknown>): Record<string, unknown> {
   const own = keysAt(role, []);
   return Object.fromEntries(Object.entries(network).filter(([key]) => own.includes(key)));
@@ -85,9 +86,13 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
-    throw new AppError<ConfigError>({ code: 'config/unreadable', path }, `${path} cannot be read; check its rights.`, {
-      cause,
-    });
+    throw new AppError<ConfigError>(
+      { code: 'config/unreadable', path },
+      `${path} cannot be read; check its permissions.`,
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -116,19 +121,19 @@ function holdsSecret(file: Record<string, unknown>): boolean {
   return Boolean(file.privateKey) || Boolean(database?.password);
 }
 
-/** Whose configuration a file is, by its keys; a requester's when they do not tell. */
+/** Returns whose configuration a file is, by its keys; a requester's when they do not decide. */
 export function roleOfFile(path: string): Role {
   const file = existsSync(path) ? readFile(path) : {};
   if (file.master_node_url !== undefined) return 'worker';
-  // A master's file has a key, if nothing else of its own.
+  // A board's file has only a board's settings; a master's has at least a key as well.
   const isBoard = Object.keys(file).every((key) => keysAt('board', []).includes(key));
   if (file.my_url !== undefined) return isBoard ? 'board' : 'master';
   return file.tolerance === undefined ? 'client' : 'verifier';
 }
 
 /**
- * A requester's command and the board read any role's file; what is not their business is left alone. Beside
- * a master or worker, that master's storage is a requester's natural one.
+ * Leaves out what the role does not need: requesters' commands and the board read any role's file. A
+ * requester that uses a master's or a worker's file uses that master's storage by default.
  */
 function dropForeignKeys(role: Role, file: Record<string, unknown>): Record<string, unknown> {
   const own = keysAt(role, []);

@@ -1,17 +1,18 @@
+/** What is wrong with a configuration, in sentences that say how to correct it. */
 import { closest } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { AppError } from '../lib/errors';
 import { findSetting, isSecretKey, keysAt } from './describe';
 import { type Role, roleSchemas } from './schema';
 
-/** One thing wrong with a configuration. */
+/** One mistake in a configuration. */
 export interface Problem {
   /** Dotted path of the key, or the environment variable's name. */
   path: string;
-  /** The variable that gave the value; undefined where the file did. */
+  /** The variable the value came from; undefined where it came from the file. */
   variable?: string | undefined;
   message: string;
-  /** The value as written, secrets replaced; undefined when there is none. */
+  /** The value as written, secrets replaced; undefined without a value. */
   value?: string | undefined;
   remedy?: string | undefined;
 }
@@ -23,7 +24,7 @@ export type ConfigError =
   | { code: 'config/exposed-secret'; path: string; mode: string }
   | { code: 'config/unreadable'; path: string };
 
-/** All problems at once, so that a configuration is not repaired one run at a time. */
+/** Reports all problems at once, so that nobody corrects a configuration one run at a time. */
 export function invalidConfig(source: string, problems: readonly Problem[]): AppError<ConfigError> {
   const count = problems.length === 1 ? 'One setting' : `${problems.length} settings`;
   const lines = problems.map((problem) => `\n  ${formatProblem(problem)}`).join('');
@@ -34,8 +35,8 @@ export function invalidConfig(source: string, problems: readonly Problem[]): App
 }
 
 /**
- * Zod's issues in our words: which key, which value, what to do. Of one setting the first: what follows is
- * mostly of its making.
+ * Translates zod's issues: which key, which value, what to do. Keeps the first issue of each setting; later
+ * ones mostly follow from it.
  */
 export function toProblems(role: Role, issues: readonly z.core.$ZodIssue[], input: unknown): Problem[] {
   const problems = issues.flatMap((issue) => {
@@ -46,21 +47,21 @@ export function toProblems(role: Role, issues: readonly z.core.$ZodIssue[], inpu
 }
 
 /**
- * Says with every problem which variable the value came from, if any. `variables`: dotted path of the setting
- * → name.
+ * Adds to every problem the variable its value came from, if any. `variables`: dotted path of the setting →
+ * name.
  */
 export function nameVariables(problems: readonly Problem[], variables: ReadonlyMap<string, string>): Problem[] {
   return problems.map((problem) => ({ ...problem, variable: variableBehind(problem.path, variables) }));
 }
 
-/** The variable that a setting came from, or the group it stands in. */
+/** Finds the variable that a setting, or the group it is in, came from. */
 function variableBehind(path: string, variables: ReadonlyMap<string, string>): string | undefined {
   const keys = path.split('.');
   const paths = keys.map((_key, index) => keys.slice(0, keys.length - index).join('.'));
   return paths.map((each) => variables.get(each)).find((name) => name !== undefined);
 }
 
-/** A key nobody knows, with the nearest one that somebody does. */
+/** Describes an unknown key, with the nearest known one. */
 export function unknownKey(role: Role, parent: readonly PropertyKey[], key: string): Problem {
   const path = [...parent, key].map(String).join('.');
   const home = parent.length === 0 ? otherRoleOf(role, key) : undefined;
@@ -69,7 +70,7 @@ export function unknownKey(role: Role, parent: readonly PropertyKey[], key: stri
   return { path, message: 'is not a setting', remedy: `did you mean ${nearest}?` };
 }
 
-/** A role other than this one that has the setting. */
+/** Finds another role that has the setting. */
 export function otherRoleOf(role: Role, key: string): Role | undefined {
   const roles = Object.keys(roleSchemas) as Role[];
   return roles.find((other) => other !== role && other !== 'client' && keysAt(other, []).includes(key));
@@ -80,14 +81,14 @@ function toProblem(role: Role, issue: z.core.$ZodIssue, input: unknown): Problem
   const isMissing = value === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_union');
   return {
     path: issue.path.map(String).join('.'),
-    message: isMissing ? 'is missing' : sayIssue(issue),
+    message: isMissing ? 'is missing' : messageOf(issue),
     value: showValue(role, issue.path, value),
     remedy: findSetting(role, issue.path)?.description,
   };
 }
 
-function sayIssue(issue: z.core.$ZodIssue): string {
-  // The branches of a union share their last word: what a well-formed entry looks like.
+function messageOf(issue: z.core.$ZodIssue): string {
+  // All branches of a union give the same custom message: what a well-formed entry looks like.
   if (issue.code === 'invalid_union') {
     const own = issue.errors.flat().find((branch) => branch.code === 'custom');
     return own?.message ?? 'has the wrong type';
@@ -97,8 +98,8 @@ function sayIssue(issue: z.core.$ZodIssue): string {
 
 function showValue(role: Role, path: readonly PropertyKey[], value: unknown): string | undefined {
   if (value === undefined) return undefined;
-  // A group with a secret in it that is written as one text, as in a variable of the environment, may hold
-  // that secret.
+  // A group that is written as one text, e.g. in an environment variable, may hold the secret of one of its
+  // settings.
   const mayHold = typeof value === 'string' && keysAt(role, path).some(isSecretKey);
   if (isSecretKey(path.at(-1)) || mayHold) return '[redacted]';
   const text = JSON.stringify(value, (member, inner: unknown) => (isSecretKey(member) ? '[redacted]' : inner));

@@ -1,3 +1,4 @@
+/** The reference page of all settings. */
 import { listSettings, type Setting } from './describe';
 import { variableOf } from './env';
 import type { Role } from './schema';
@@ -10,7 +11,7 @@ const titles: Record<Role, string> = {
   board: 'Board (`config/board.json`)',
 };
 
-/** The reference page of all settings, as Markdown. */
+/** Returns the page as Markdown. */
 export function renderReference(): string {
   const sections = (Object.keys(titles) as Role[]).map(renderRole);
   return `${head}\n${sections.join('\n')}`;
@@ -25,7 +26,7 @@ allowed; \`emeth init <role>\` writes one with everything explained. An unknown 
 goes unnoticed. Commands of a requester (\`request\`, \`result\`, \`withdraw\` …) and the board also read the file of any other role.
 
 Each setting can be overridden by the environment variable in its row, e.g. \`EMETH__EXTERNAL_DB__PORT=3307\`; lists are
-parted by commas. File paths in a configuration are relative to the configuration. Amounts are strings of digits, in wei:
+separated by commas. File paths in a configuration are relative to the configuration. Amounts are strings of digits, in wei:
 1 EMT is \`"1000000000000000000"\`.
 
 The account of every role but the board comes from exactly one of \`privateKeyFile\`, \`keystore\` with \`passwordFile\`, or \`privateKey\`. Files that hold a

@@ -1,13 +1,11 @@
-/**
- * The only source of what may be set, by role: names, defaults, limits and their explanation. The example
- * files in config/, the reference page and the hints in error messages are made from it.
- */
+/** Joins the settings of all roles; examples, reference and the hints in error messages are made from it. */
 import { BoardConfig } from './roles/board';
 import { ClientConfig } from './roles/client';
 import { MasterConfig } from './roles/master';
 import { VerifierConfig } from './roles/verifier';
 import { WorkerConfig } from './roles/worker';
 
+/** The only source of what may be set: names, defaults, limits and their explanation. */
 export const roleSchemas = {
   master: MasterConfig,
   worker: WorkerConfig,

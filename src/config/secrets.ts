@@ -1,9 +1,11 @@
+/** Files with secrets must be private. */
 import { statSync } from 'node:fs';
 import { AppError } from '../lib/errors';
 import type { ConfigError } from './problems';
 
 /**
- * Throws `config/exposed-secret` when group or others may read or write the file. Windows has no such bits.
+ * Throws `config/exposed-secret` when group or others may read or write the file. Windows has no such
+ * permissions.
  */
 export function assertPrivate(path: string, what: string): void {
   if (process.platform === 'win32') return;
@@ -27,7 +29,7 @@ function modeOf(path: string): number {
 function unreadable(path: string, cause: unknown): AppError<ConfigError> {
   return new AppError<ConfigError>(
     { code: 'config/unreadable', path },
-    `${path} cannot be read; check the path and its rights.`,
+    `${path} cannot be read; check the path and its permissions.`,
     {
       cause,
     },

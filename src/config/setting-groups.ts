@@ -16,13 +16,13 @@ export const ChainKeys = {
     .optional()
     .meta({
       description:
-        'Name of a deployment: networks/<name>.json beside this file, as `emeth deploy` writes it, gives the settings of the chain that stand empty here.',
+        'Name of a deployment: networks/<name>.json beside this file, as `emeth deploy` writes it, gives the settings of the chain that are empty here.',
       examples: ['local'],
     }),
   endpoint: endpoints.describe(
-    'JSON-RPC address of an Ethereum node, or a list of several: the first is asked first, the others when it is in trouble.',
+    'JSON-RPC address of an Ethereum node, or a list of several: the first is preferred, the others stand in while it is unhealthy.',
   ),
-  // The examples are where a fresh development chain puts the first two contracts of its first account.
+  // The examples are the addresses of the first two contracts of a fresh development chain's first account.
   emethContractAddress: Address.meta({
     description: 'Address of the EmethCore contract.',
     examples: ['0xe7f1725e7734ce288f8367e1bb143e90bb3f0512'],
@@ -36,7 +36,7 @@ export const ChainKeys = {
     .min(1)
     .optional()
     .meta({
-      description: 'Chain to insist on. If set, an endpoint of any other chain is refused at start.',
+      description: 'Required chain id. If set, an endpoint of any other chain is refused at start.',
       examples: [31337],
     }),
   confirmations: z
@@ -45,14 +45,14 @@ export const ChainKeys = {
     .max(1000)
     .optional()
     .describe(
-      'Blocks on top of a block before we act on it. More is safer against reorganisations and slower; 0 says that there are none. Default: what the chain itself calls final, 2 where it does not say, 0 on a development chain (31337).',
+      'Chain blocks on top of a chain block before it is acted on. More is slower and safer against reorganisations; 0 is for chains without any. Default: what the chain itself calls final, 2 where it does not say, 0 on a development chain (31337).',
     ),
   fromBlock: z
     .int()
     .min(0)
     .default(0)
-    .describe('Block of the deployment: nothing of ours is older, so reading begins there.'),
-  pollMs: milliseconds.default(4000).describe('Milliseconds between two looks at the chain.'),
+    .describe('Chain block of the deployment: no event is older, so reading begins there.'),
+  pollMs: milliseconds.default(4000).describe('Milliseconds between two reads of the chain.'),
 };
 
 /** The account. Exactly or at most one of the three, see `oneKey` and `atMostOneKey`. */
@@ -92,7 +92,7 @@ export const ComputeKeys = {
     .min(0)
     .max(1024)
     .default(0)
-    .describe('CPU threads of the Python process. 0 shares the cores of this machine out among its processes.'),
+    .describe('CPU threads of the Python process. 0 divides the cores of this machine among its processes.'),
 };
 
 export const LogKeys = {
@@ -108,7 +108,7 @@ export const ExternalDb = z.strictObject({
   database: z
     .string()
     .regex(/^[A-Za-z0-9_$-]{1,64}$/, 'must be a database name')
-    .describe('Database to use. It must exist; `emeth db-init` creates our tables.'),
+    .describe('Database to use. It must exist; `emeth db-init` creates the tables.'),
 });
 
 /** What an HTTP server listens on. */
@@ -117,7 +117,7 @@ export const Listen = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('Interface to listen on. Default: 127.0.0.1 when my_url names this machine only, else all.'),
+    .describe('Interface to listen on. Default: 127.0.0.1 when my_url is an address of this machine only, else all.'),
   port: z.int().min(0).max(65_535).optional().describe('Port to listen on; 0 takes a free one. Default: my_url’s.'),
 });
 

@@ -1,12 +1,13 @@
+/** Writes a configuration file that explains every setting. */
 import { keysAt, listSettings, type Setting } from './describe';
 import type { Role } from './schema';
 
 const WIDTH = 100;
 
 /**
- * A role's configuration file with every setting explained: those given or required are set, the others stand
- * as comments with their defaults. A required setting without a value is left empty, which the loader refuses
- * with its explanation.
+ * Returns a role's configuration file with every setting explained. Given and required settings are set; the
+ * others are comments with their defaults. A required setting without a value is left empty, which the loader
+ * refuses with its explanation.
  */
 export function renderConfig(role: Role, values: Readonly<Record<string, unknown>>): string {
   const settings = listSettings(role);
@@ -15,14 +16,16 @@ export function renderConfig(role: Role, values: Readonly<Record<string, unknown
   return `{\n${blocks.join('\n')}}\n`;
 }
 
-/** The values an example file shows: the schema's own examples, and a key file beside the configuration. */
+/**
+ * Returns the values of an example file: the schema's own examples, and a key file beside the configuration.
+ */
 export function exampleValues(role: Role): Record<string, unknown> {
   const required = listSettings(role).filter((setting) => setting.path.length === 1 && setting.isRequired);
   const shown = required.map((setting) => [setting.path[0], setting.example] as const);
   return { ...Object.fromEntries(shown), ...keyFileOf(role, `${role}.key`) };
 }
 
-/** The setting that names a key file, for roles that have an account. */
+/** Returns the setting that names a key file, for roles that have an account. */
 export function keyFileOf(role: Role, path: string): { privateKeyFile?: string } {
   return keysAt(role, []).includes('privateKeyFile') ? { privateKeyFile: path } : {};
 }

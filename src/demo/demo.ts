@@ -1,3 +1,4 @@
+/** The whole system on one machine, from a chain to everybody's pay, as processes of the real CLI. */
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -22,14 +23,14 @@ export interface DemoOptions {
   /** Where the trained model goes; replaced if it is there. */
   modelDir: string;
   workers: number;
-  /** A text of the user's; default: Moby-Dick. */
+  /** A text of the user; default: Moby-Dick. */
   dataset?: string | undefined;
   /** Default: two passes over the data. */
   rounds?: number | undefined;
 }
 
 export interface DemoDeps {
-  say(line: string): void;
+  report(line: string): void;
   view: LiveLines;
   /** The admin API of the master at this address. */
   openAdmin(masterUrl: string): Pick<AdminApi, 'workers' | 'job'>;
@@ -49,18 +50,18 @@ const READY_MS = 300_000;
 const DAY_S = 86_400;
 
 /**
- * The whole system on one machine: chain, contracts, master, workers and verifier as separate processes of
- * the real command line, then a request, its training, verification and everybody's withdrawal. Whatever
- * happens, nothing is left running.
+ * Runs chain, contracts, master, workers and verifier as separate processes of the real command line, then a
+ * request, its training, verification and everybody's withdrawal. Whatever happens, no process is left
+ * running.
  */
 export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<DemoSummary> {
-  const { say, signal } = deps;
+  const { report, signal } = deps;
   const startedMs = clock.now();
   await rm(options.dir, { recursive: true, force: true });
   await mkdir(options.dir, { recursive: true });
   const datasetPath = await writeDataset(options);
 
-  say('Starting a chain and deploying the contracts');
+  report('Starting a chain and deploying the contracts');
   await using anvil = await startAnvil();
   const threads = Math.max(1, Math.floor(availableParallelism() / options.workers));
   const masterPort = await freePort();
@@ -76,7 +77,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await registerNode(parties, signal);
   const before = await readBalances(chain, parties);
 
-  say(`Starting a master, ${options.workers} workers and a verifier`);
+  report(`Starting a master, ${options.workers} workers and a verifier`);
   await using roles = new RoleStack(options.dir);
   const admin = deps.openAdmin(parties.masterUrl);
   const wait = { limitMs: READY_MS, clock, signal };
@@ -89,15 +90,15 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await waitFor('The workers are not connected', () => roles.checked(isEverybodyHere), wait);
 
   const jobId = await requestJob(options, datasetPath, parties, deps);
-  say(`Training job ${jobId}`);
+  report(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
   const show = (details: JobDetails) => deps.view.show(renderJob(details));
   const job = await watchJob(admin, jobId, { clock, signal, show, assertAlive });
   deps.view.end();
 
-  say('Verified. Everybody withdraws');
+  report('Verified. Everybody withdraws');
   for (const party of everybody(parties)) await runCommand(['withdraw', ...as(party)], signal);
-  say('A simulated day later, the node claims the reward of its slot');
+  report('A simulated day later, the node claims the reward of its slot');
   await chain.provider.send('evm_increaseTime', [DAY_S]);
   await chain.provider.send('evm_mine', []);
   const { slots: rewards } = Claimed.parse(await runCommand(['withdraw', ...as(parties.node)], signal));
@@ -119,20 +120,20 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   return summary;
 }
 
-/** The node's organisation is its own; the stake comes out of the tokens it was given. */
+/** Registers the node under an organisation of its own; the stake comes out of the tokens it was given. */
 async function registerNode({ node }: Parties, signal: AbortSignal): Promise<void> {
   await runCommand(['register-node', '--organization', 'demo', '--wallet-account', node.address, ...as(node)], signal);
 }
 
 async function requestJob(options: DemoOptions, datasetPath: string, parties: Parties, deps: DemoDeps): Promise<JobId> {
   const params = JSON.stringify(await jobParams(options, datasetPath));
-  deps.say(`Requesting a model for ${FEE}: ${params}`);
+  deps.report(`Requesting a model for ${FEE}: ${params}`);
   const args = ['--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '1h'];
   const answer = await runCommand(['request', ...as(parties.requester), ...args], deps.signal);
   return z.object({ jobId: JobId }).parse(answer).jobId;
 }
 
-/** The requester fetches the model, every hash checked, and lets it write. */
+/** Fetches the model as the requester, every hash checked, and lets it write. */
 async function tryResult({ modelDir }: DemoOptions, jobId: JobId, { requester }: Parties, signal: AbortSignal) {
   await rm(modelDir, { recursive: true, force: true });
   const result = Result.parse(await runCommand(['result', jobId, ...as(requester), '--out', modelDir], signal));
@@ -148,7 +149,7 @@ function as(party: Party): string[] {
 const Claimed = z.object({ slots: z.array(z.object({ slot: z.int(), amountWei: z.string() })) });
 const Result = z.object({ state: z.string(), validationLoss: z.object({ start: z.number(), end: z.number() }) });
 
-/** Processes of ours, ended in reverse order. */
+/** Processes of the demo's roles, ended in reverse order. */
 class RoleStack implements AsyncDisposable {
   private readonly running: RoleProcess[] = [];
 
@@ -160,7 +161,7 @@ class RoleStack implements AsyncDisposable {
   }
 
   /**
-   * Throws when the master or the verifier has ended, or every worker; a job survives the loss of single
+   * Throws when the master, the verifier or every worker has ended; a job survives the loss of single
    * workers.
    */
   assertEssential(): void {
@@ -176,7 +177,7 @@ class RoleStack implements AsyncDisposable {
     );
   }
 
-  /** A check that is of no use once a process is gone. */
+  /** Runs a check, but throws instead once an essential process has ended. */
   async checked(check: () => Promise<boolean>): Promise<boolean> {
     this.assertEssential();
     return check();
@@ -198,7 +199,7 @@ async function writeDataset({ dir, dataset }: DemoOptions): Promise<string> {
   return path;
 }
 
-/** `--rounds` becomes a number of passes: rounds of 50 steps a worker over the training part. */
+/** Translates `--rounds` into passes over the training part, with rounds of 50 steps per worker. */
 async function jobParams({ rounds, workers }: DemoOptions, datasetPath: string) {
   const { size } = await stat(datasetPath);
   const epochBlocks = Math.max(1, (size * (1 - VALIDATION)) / (BATCH * CONTEXT));

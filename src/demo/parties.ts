@@ -1,3 +1,4 @@
+/** The accounts of the demo's roles, the contracts between them, and the configurations they run with. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { deployContracts } from '../chain/deploy/deploy';
@@ -7,7 +8,7 @@ import { newAccount } from '../chain/sending/wallet';
 import type { Address } from '../domain/ids';
 import { devKeys } from '../runner/anvil';
 
-/** One account of the demo and where its role keeps its things. */
+/** One role of the demo, its account and its files. */
 export interface Party {
   /** `requester`, `node`, `worker 1` …, `verifier`. */
   role: string;
@@ -16,7 +17,7 @@ export interface Party {
   dataDir: string;
 }
 
-/** Everybody who takes part, and the contracts between them. */
+/** All parties, and the contracts between them. */
 export interface Parties {
   requester: Party;
   node: Party;
@@ -34,8 +35,8 @@ const EMT = 10n ** 18n;
 const ETH = 10n ** 18n;
 
 /**
- * Makes an account for everybody, deploys the contracts, hands out what each needs to begin, and writes the
- * configurations the roles will run with.
+ * Makes all accounts, deploys the contracts, gives each account what it needs to begin, and writes the
+ * configurations.
  */
 export async function makeParties(options: {
   dir: string;
@@ -43,7 +44,7 @@ export async function makeParties(options: {
   masterPort: number;
   workers: number;
   threads: number;
-  /** Settings on top of the demo's own, by role. */
+  /** Settings in addition to the demo's own, by role. */
   settings?: { node?: object | undefined; worker?: object | undefined; verifier?: object | undefined } | undefined;
 }): Promise<Parties> {
   const { dir, endpoint } = options;

@@ -1,3 +1,4 @@
+/** What the demo found out, and whether that is what it should be. */
 import type { JobDetails } from '../protocol/admin';
 
 /** One account's EMT before the request and after everybody has withdrawn, in wei. */
@@ -19,13 +20,13 @@ export interface DemoSummary {
   ledger: { blocks: number; epochs: number; minMerged: number; maxMerged: number };
   /** What the reward pool minted for the node, by day; in wei. */
   rewards: { slot: number; amountWei: string }[];
-  /** Every party and contract; what there is after is what was before and what was minted. */
+  /** Every party and contract. The balances after add up to those before and what was minted. */
   balances: Balance[];
   modelDir: string;
   sample: string;
 }
 
-/** What fell short, in words; empty when the demo ended well. */
+/** Returns what fell short, as sentences; empty when the demo ended well. */
 export function findShortfalls(summary: DemoSummary): string[] {
   const { ledger, validationLoss, balances } = summary;
   const total = (side: 'before' | 'after') => balances.reduce((sum, balance) => sum + BigInt(balance[side]), 0n);
@@ -55,7 +56,7 @@ export function findShortfalls(summary: DemoSummary): string[] {
   return checks.filter(([holds]) => !holds).map(([, problem]) => problem);
 }
 
-/** The ledger's part of the summary. */
+/** Returns the ledger's part of the summary. */
 export function ledgerOf(job: JobDetails): DemoSummary['ledger'] {
   if (!job.ledger) throw new Error(`Job ${job.jobId} has no ledger`);
   const { blocks, epochs, minMerged, maxMerged } = job.ledger;

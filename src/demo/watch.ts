@@ -1,3 +1,4 @@
+/** How the demo waits: for its processes to be ready, and for its job to end. */
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
@@ -12,8 +13,7 @@ const POLL_MS = 500;
 const ENDED = ['verified', 'failed', 'declined', 'skipped'];
 
 /**
- * Waits until `check` holds; throws `demo/not-ready` after `limitMs`. Errors of a check that is too early are
- * waited out.
+ * Waits until `check` holds. Throws `demo/not-ready` after `limitMs`; a check that throws has not held yet.
  */
 export async function waitFor(
   what: string,
@@ -33,7 +33,10 @@ export async function waitFor(
   }
 }
 
-/** Shows a job until it ends; returns its last state. Throws `demo/job-lost` when it ends unverified. */
+/**
+ * Shows a job until it is verified and returns its last state. Throws `demo/job-lost` when it ends in any
+ * other way.
+ */
 export async function watchJob(
   admin: Pick<AdminApi, 'job'>,
   jobId: JobId,
@@ -41,7 +44,7 @@ export async function watchJob(
 ): Promise<JobDetails> {
   for (;;) {
     deps.assertAlive();
-    // A master that is busy for a moment is no reason to give up; one that ended is found above.
+    // A master that is busy for a moment is no reason to give up; one that has ended is found above.
     const job = await admin.job(jobId).catch(() => undefined);
     if (job) deps.show(job);
     if (job?.state === 'verified') return job;

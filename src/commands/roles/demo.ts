@@ -31,7 +31,7 @@ export async function demo(options: DemoCommandOptions): Promise<void> {
   await runDemo(
     { ...paths, workers, rounds, dataset: dataset === undefined ? undefined : resolve(dataset) },
     {
-      say: (line) => talk(`• ${line}`),
+      report: (line) => talk(`• ${line}`),
       view: openLiveLines(),
       openAdmin: openAdminClient,
       signal,

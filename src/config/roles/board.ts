@@ -7,11 +7,11 @@ export const BoardConfig = z.strictObject({
   ...ChainKeys,
   my_url: httpUrl
     .default('http://127.0.0.1:3080')
-    .describe('Address at which everybody reaches this board. Its port is listened on.'),
+    .describe('Address at which everybody reaches this board. It listens on its port.'),
   listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
   storageApi: httpUrl
     .optional()
-    .describe('Storage to ask for the size of data sets. Default: such sizes are not shown.'),
+    .describe('Storage to ask for the size of data sets. Default: these sizes are not shown.'),
   external_db: ExternalDb.optional().describe(
     'MySQL or MariaDB for the index. Default: a SQLite file in the data directory.',
   ),

@@ -17,7 +17,7 @@ export const VerifierConfig = z
       .positive()
       .max(10)
       .default(0.01)
-      .describe('Largest difference, in nats per token, between the claimed loss and ours that is still accepted.'),
+      .describe('Largest accepted difference between the claimed loss and that of the verifier, in nats per token.'),
     maxDatasetBytes: z
       .int()
       .min(1)

@@ -6,7 +6,7 @@ import { httpUrl, milliseconds } from '../setting-types';
 
 const Timeout = z.strictObject({
   wait_data: milliseconds.default(300_000).describe('Waiting for the data of a lease.'),
-  idle: milliseconds.default(600_000).describe('Python process without work; it is then ended to free memory.'),
+  idle: milliseconds.default(600_000).describe('Python process without work; it is then stopped to free memory.'),
   learning: milliseconds.default(60_000).describe('Training without any progress.'),
   checkpoint: milliseconds.default(1_200_000).describe('Waiting for the master’s answer to a finished round.'),
 });
@@ -22,7 +22,7 @@ export const WorkerConfig = z
     ),
     ...KeyKeys,
     privateKey: KeyKeys.privateKey.describe(
-      'The account’s private key. Without any key an account is made at the first start and kept in the data directory.',
+      'The account’s private key. Without any key, an account is made at the first start and kept in the data directory.',
     ),
     my_url: httpUrl.optional().describe('Accepted for older configurations; workers dial out and need no address.'),
     ...ComputeKeys,
@@ -36,7 +36,7 @@ export const WorkerConfig = z
       .min(1)
       .max(4096)
       .default(8)
-      .describe('Sequences computed at once. Smaller needs less memory, larger is faster on GPUs.'),
+      .describe('Sequences computed at once. Smaller needs less memory; larger is faster on GPUs.'),
     timeout: Timeout.prefault({}).describe('Milliseconds after which a phase counts as stuck.'),
     ...optionalKeys(ChainKeys),
     ...LogKeys,
@@ -44,7 +44,7 @@ export const WorkerConfig = z
   .superRefine(atMostOneKey);
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 
-/** The chain's settings where a role can do without a chain: a worker needs one only to withdraw. */
+/** The chain's settings, optional: a worker needs a chain only to withdraw. */
 function optionalKeys(keys: typeof ChainKeys) {
   const { endpoint, emethContractAddress, tokenContractAddress, ...rest } = keys;
   const note = (text: string) => `${text} Needed for \`emeth withdraw\` only.`;

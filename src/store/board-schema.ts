@@ -1,7 +1,7 @@
 /** The board's tables, as Kysely sees them: the events of the chain and the jobs they describe. */
 import type { Nullable } from './columns';
 
-/** Job events of the chain, as far as they were read. */
+/** A job event of the chain, as indexed so far. */
 export interface ChainEventsTable {
   block_hash: string;
   log_index: number;
@@ -9,14 +9,14 @@ export interface ChainEventsTable {
   tx_hash: string;
   job_id: string;
   type: string;
-  /** Where the event left its job; null if it changed no state. */
+  /** State of the job after the event; null if the event changed no state. */
   state: Nullable<string>;
   node: Nullable<string>;
   facts_json: string;
   is_final: number;
 }
 
-/** What the events of each job add up to. */
+/** A job, as its events leave it. */
 export interface BoardJobsTable {
   id: string;
   state: string;

@@ -1,3 +1,4 @@
+/** The board in the store: the chain's job events and the current state of each job, derived from them. */
 import { type Insertable, type Kysely, type Selectable, sql } from 'kysely';
 import { Address, JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
@@ -8,19 +9,19 @@ import * as boardOrder from './migrations/0003-board-order';
 import type { QueueTables } from './queue-schema';
 import { inParts, isDuplicate } from './statements';
 import type { TableGroup } from './table-group';
-import { inTransaction, lockChainNews } from './transactions';
+import { inTransaction, lockChainEvents } from './transactions';
 
 /** The board's own tables, and the cursors, which hold the row that writers lock. */
 type SeenTables = BoardTables & Pick<QueueTables, 'cursors'>;
 
-/** The board in the store. */
+/** The table group of the board. */
 export const boardTables = {
   tables: { chain_events: true, board_jobs: true },
   migrations: { '0002-board': board.up, '0003-board-order': boardOrder.up },
   open: (db) => ({ board: new Board(db.withTables<SeenTables>()) }),
 } satisfies TableGroup<BoardTables>;
 
-/** One event of a job, as it is kept. */
+/** One event of a job, as stored. */
 export interface IndexedEvent {
   blockNumber: number;
   blockHash: string;
@@ -28,20 +29,20 @@ export interface IndexedEvent {
   txHash: string;
   jobId: JobId;
   type: string;
-  /** Where it left its job; undefined if it changed no state. */
+  /** State of the job after the event; undefined if the event changed no state. */
   state?: ChainState | undefined;
   node?: Address | undefined;
-  /** Of the request alone. */
+  /** Only on the event of the request. */
   request?: Pick<BoardJob, 'requester' | 'dataset' | 'params' | 'feeWei' | 'fuelLimit' | 'deadlineMs'> | undefined;
-  /** All that the event says, for whoever looks at the history. */
+  /** Everything else the event contains, as text, for the history. */
   facts: Readonly<Record<string, string>>;
 }
 
-/** A job as its events leave it. */
+/** A job, as its events leave it. */
 export interface BoardJob {
   jobId: JobId;
   state: ChainState;
-  /** False while the last event may still be taken back. */
+  /** False while a reorganisation may still undo the last event. */
   isFinal: boolean;
   requester: Address;
   node?: Address | undefined;
@@ -53,7 +54,7 @@ export interface BoardJob {
   deadlineMs: number;
   requestedBlock: number;
   updatedBlock: number;
-  /** Transaction of the request. */
+  /** Hash of the request's transaction. */
   txHash: string;
 }
 
@@ -64,16 +65,16 @@ export interface BoardFilter {
   offset: number;
 }
 
-/** The chain's job events and what they add up to. Taking events back restores what was before. */
+/** The chain's job events and the jobs they lead to. Undoing events restores the state before them. */
 export class Board {
   constructor(private readonly db: Kysely<SeenTables>) {}
 
-  /** Replaces what was told about blocks ≥ `from` and is not final. */
+  /** Replaces the events in blocks ≥ `from` that are not final. */
   takeTentative(from: number, events: readonly IndexedEvent[]): Promise<void> {
     return this.replace({ operator: '>=', block: from }, events, false);
   }
 
-  /** Adds final events; what was only told about blocks ≤ `upTo` is void then. */
+  /** Adds final events, and removes the events in blocks ≤ `upTo` that never became final. */
   takeFinal(events: readonly IndexedEvent[], upTo: number): Promise<void> {
     return this.replace({ operator: '<=', block: upTo }, events, true);
   }
@@ -84,7 +85,7 @@ export class Board {
     isFinal: boolean,
   ): Promise<void> {
     return inTransaction(this.db, async (tx) => {
-      await lockChainNews(tx);
+      await lockChainEvents(tx);
       const lost = await tx
         .selectFrom('chain_events')
         .select('job_id')
@@ -99,15 +100,16 @@ export class Board {
     });
   }
 
-  /** A page of jobs, and how many there are on all pages. */
+  /** Returns a page of jobs, and how many jobs there are on all pages. */
   async list(filter: BoardFilter): Promise<{ jobs: BoardJob[]; total: number }> {
     const { states, sort, limit, offset } = filter;
     const all = this.db.selectFrom('board_jobs');
     const matching = states ? all.where('state', 'in', [...states]) : all;
     const { total } = await matching.select(sql<number>`count(*)`.as('total')).executeTakeFirstOrThrow();
     const [column, direction] = orders[sort];
-    // Ids first: they come from an index alone, and only the page's own rows are read whole.
-    // Of several states an index by state gives no order, and MySQL sorts all of them; walking the order itself is cheap.
+    // Fetch ids first: an index alone yields them, and only the page's own rows are read in full. With
+    // several states, an index that starts with the state gives no order, and MySQL would sort all matching
+    // rows; walking the index of the order is cheap.
     const inOrder = states && states.length > 1 ? all.where(sql`coalesce(state, '')`, 'in', [...states]) : matching;
     const found = await inOrder
       .select('id')
@@ -128,12 +130,15 @@ export class Board {
     return row && parseJob(row);
   }
 
-  /** Everything that happened to a job, oldest first. */
+  /** Returns all events of a job, oldest first. */
   async history(jobId: JobId): Promise<(Omit<IndexedEvent, 'request'> & { isFinal: boolean })[]> {
     return (await eventsOf(this.db, [jobId])).map((row) => ({ ...parseEvent(row), isFinal: row.is_final === 1 }));
   }
 
-  /** The newest jobs whose data set's size is unknown and was not asked for since a time. `file:` names nothing to others. */
+  /**
+   * Lists the newest jobs whose data set size is unknown and was not looked up since `askedBeforeMs`. `file:`
+   * references are left out: they are only readable on their own machine.
+   */
   async unsized(limit: number, askedBeforeMs: number): Promise<{ jobId: JobId; dataset: string }[]> {
     const rows = await this.db
       .selectFrom('board_jobs')
@@ -150,7 +155,7 @@ export class Board {
     return rows.map(({ id, dataset }) => ({ jobId: JobId.parse(id), dataset }));
   }
 
-  /** Remembers that the size of these jobs' data set was asked for, and what the answer was; undefined for none. */
+  /** Stores the looked-up size of these jobs' data set; undefined if the lookup failed. */
   async saveSize(jobIds: readonly JobId[], bytes: number | undefined, atMs: number): Promise<void> {
     await this.db
       .updateTable('board_jobs')
@@ -166,7 +171,10 @@ const orders = {
   deadline: ['deadline_ms', 'asc'],
 } as const;
 
-/** Many in one statement: reading years of a chain is mostly this. Those that were told before, ahead of a crash, stay as they are. */
+/**
+ * Inserts many events per statement, because reading years of a chain consists mostly of this. Events that
+ * are there already, from a range that was read before a crash, stay as they are.
+ */
 async function insertAll(tx: Kysely<SeenTables>, events: readonly IndexedEvent[], isFinal: boolean): Promise<void> {
   for (const part of inParts(events)) {
     const rows = part.map((event) => rowOf(event, isFinal));
@@ -175,7 +183,7 @@ async function insertAll(tx: Kysely<SeenTables>, events: readonly IndexedEvent[]
   }
 }
 
-/** False, and nothing is inserted, if one of them is there already. */
+/** Returns false, and inserts nothing, if one of the rows exists already. */
 async function insertRows(tx: Kysely<SeenTables>, rows: Insertable<ChainEventsTable>[]): Promise<boolean> {
   try {
     await tx.insertInto('chain_events').values(rows).execute();
@@ -205,7 +213,7 @@ function rowOf(event: IndexedEvent, isFinal: boolean): Insertable<ChainEventsTab
   };
 }
 
-/** The jobs' rows anew from their events; none for a job of which nothing is left. */
+/** Rebuilds the jobs' rows from their events; a job without events loses its row. */
 async function rebuild(tx: Kysely<SeenTables>, jobIds: readonly JobId[]): Promise<void> {
   for (const part of inParts(jobIds)) {
     const sizes = await tx
@@ -224,7 +232,7 @@ async function rebuild(tx: Kysely<SeenTables>, jobIds: readonly JobId[]): Promis
 
 type KnownSize = Pick<Selectable<BoardJobsTable>, 'dataset_bytes' | 'size_asked_at_ms'>;
 
-/** What a job's events, oldest first, add up to; undefined without a request. */
+/** Derives a job's row from its events, oldest first; undefined if the request is not among them. */
 function jobRowOf(
   events: readonly Selectable<ChainEventsTable>[],
   { dataset_bytes, size_asked_at_ms }: KnownSize = { dataset_bytes: null, size_asked_at_ms: null },

@@ -1,7 +1,7 @@
-/** What SQLite and MySQL spell differently when tables are made; migrations ask for it. */
+/** Where SQLite and MySQL differ when tables are made. */
 import { type CreateTableBuilder, type RawBuilder, sql } from 'kysely';
 
-/** Column types that the two databases name differently. */
+/** What a migration asks for instead of naming a database's own types. */
 export interface ColumnTypes {
   /** Text of any length, never indexed. */
   longText: 'text' | RawBuilder<unknown>;

@@ -2,8 +2,8 @@
 import type { ColumnType } from 'kysely';
 
 /*
- * Ids are text, times integer milliseconds, JSON is text. Amounts are decimal text of wei padded to 78 digits: a uint256
- * fits neither DECIMAL(65) nor SQLite's integers, and padded text sorts as numbers do.
+ * Ids are text, times integer milliseconds, JSON is text. Amounts are decimal text of wei padded to 78
+ * digits: a uint256 fits neither DECIMAL(65) nor SQLite's integers, and padded text sorts as numbers do.
  */
 
 export type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>;

@@ -1,13 +1,14 @@
+/** The chain cursors in the store: how far each reader of the chain has come. */
 import type { Kysely } from 'kysely';
 import type { QueueTables } from './queue-schema';
 
-/** How far a reader of the chain has come. */
+/** The newest block a reader has processed. */
 export interface Cursor {
   number: number;
   hash: string;
 }
 
-/** Saved in the same transaction as what the blocks up to it caused. */
+/** Cursors by reader; saved in the transaction that stores the effects of the blocks up to them. */
 export class Cursors {
   constructor(private readonly db: Kysely<Pick<QueueTables, 'cursors'>>) {}
 
@@ -16,7 +17,7 @@ export class Cursors {
     return row && { number: row.block_number, hash: row.block_hash };
   }
 
-  /** Both cursors of a reader: of the final blocks, and of those above them that it was only told about. */
+  /** Returns both cursors of a reader: the newest final block, and the newest block that is not final yet. */
   async findPair(id: string): Promise<{ final?: Cursor | undefined; tentative?: Cursor | undefined }> {
     return { final: await this.find(id), tentative: await this.find(tentativeOf(id)) };
   }

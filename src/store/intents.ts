@@ -1,3 +1,4 @@
+/** The transactions of the sender in the store: what is to be sent, and every signed version of it. */
 import { type Kysely, MysqlAdapter, type Selectable } from 'kysely';
 import { z } from 'zod';
 import { Address } from '../domain/ids';
@@ -18,14 +19,17 @@ const Attempts = z.array(
   }),
 );
 
-/** What the transaction sender remembers. */
+/** The sender's intents, one row per account and key. */
 export class Intents {
   constructor(
     private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 
-  /** The intent of this account and key, made if it is new; one that failed begins afresh with the new content. */
+  /**
+   * Returns the intent of this account and key, creating it if needed. A failed intent starts over with the
+   * new content.
+   */
   async begin(intent: NewIntent): Promise<Intent> {
     const id = `${intent.account}:${intent.key}`;
     const content = {
@@ -48,7 +52,7 @@ export class Intents {
     return this.get(id);
   }
 
-  /** How many of the account's keys begin so. */
+  /** Counts the account's intents whose key starts with `start`. */
   async countLike(account: Address, start: string): Promise<number> {
     const { count } = await this.db
       .selectFrom('intents')
@@ -70,9 +74,10 @@ export class Intents {
   }
 
   /**
-   * Keeps a signed version; must be called before it is sent. With `known`, the versions its signer knew of, nothing is kept if
-   * another process has added one or begun the intent afresh. Returns the intent as it is stored then; undefined, and nothing is
-   * kept, if another intent of the account holds the nonce (`holdsNonce`).
+   * Stores a signed version; must be called before it is sent. With `known`, the versions known to the
+   * signer, nothing is stored if another process has added a version or restarted the intent. Returns the
+   * intent as stored afterwards; returns undefined, and stores nothing, if another intent of the account
+   * holds the nonce (`holdsNonce`).
    */
   saveAttempt(id: string, nonce: number, attempt: Attempt, known?: readonly Attempt[]): Promise<Intent | undefined> {
     return inTransaction(this.db, async (tx) => {
@@ -95,7 +100,7 @@ export class Intents {
     await this.db.updateTable('intents').set({ state: 'mined', mined_hash: hash }).where('id', '=', id).execute();
   }
 
-  /** With `known`, the versions that failed, only if there are no others by now. */
+  /** Marks the intent failed; with `known`, only if the failed versions are still the only ones. */
   async markFailed(id: string, reason: string, known?: readonly Attempt[]): Promise<void> {
     await inTransaction(this.db, async (tx) => {
       const intents = new Intents(tx, this.clock);
@@ -106,7 +111,7 @@ export class Intents {
     });
   }
 
-  /** Signed and not known to be mined, lowest nonce first. */
+  /** Lists signed intents that are not known to be mined, lowest nonce first. */
   async listPending(account: Address): Promise<Intent[]> {
     const rows = await this.db
       .selectFrom('intents')
@@ -118,7 +123,7 @@ export class Intents {
     return rows.map(parseIntent);
   }
 
-  /** The chain cannot take it back any more. */
+  /** Marks a mined intent final: no reorganisation can undo it any more. */
   async markFinal(id: string): Promise<void> {
     await this.db
       .updateTable('intents')
@@ -128,7 +133,7 @@ export class Intents {
       .execute();
   }
 
-  /** Known to be mined, and not known to be final, lowest nonce first. */
+  /** Lists mined intents that are not known to be final, lowest nonce first. */
   async listMined(account: Address): Promise<Intent[]> {
     const rows = await this.db
       .selectFrom('intents')
@@ -140,7 +145,7 @@ export class Intents {
     return rows.map(parseIntent);
   }
 
-  /** Known to be mined or final, under this nonce or a higher one. */
+  /** Lists mined and final intents with this nonce or a higher one, lowest nonce first. */
   async listMinedFrom(account: Address, nonce: number): Promise<Intent[]> {
     const rows = await this.db
       .selectFrom('intents')
@@ -153,7 +158,7 @@ export class Intents {
     return rows.map(parseIntent);
   }
 
-  /** Back to signed, if it was mined or final: the chain has dropped the block it was in. */
+  /** Marks a mined or final intent signed again: the chain has dropped its block. */
   async reopen(id: string): Promise<Intent> {
     const change = { state: 'signed', mined_hash: null };
     await this.db
@@ -165,21 +170,24 @@ export class Intents {
     return this.get(id);
   }
 
-  /** All of the account that may still be signed. Until the transaction ends no other one can sign any of them. */
+  /**
+   * Returns the account's intents that may still be signed. Until the transaction ends no other process can
+   * sign any of them.
+   */
   private async lockOpen(account: Address): Promise<Intent[]> {
     const query = this.db
       .selectFrom('intents')
       .selectAll()
       .where('account', '=', account)
       .where('state', 'in', ['created', 'signed']);
-    // A transaction of SQLite holds the write lock from its beginning.
+    // A SQLite transaction holds the write lock from its start.
     const isMysql = this.db.getExecutor().adapter instanceof MysqlAdapter;
     const rows = await (isMysql ? query.forUpdate() : query).execute();
     return rows.map(parseIntent);
   }
 }
 
-/** Whether the intent is open and has just these versions. */
+/** Returns whether the intent is open and has exactly these versions. */
 function isOpenWith({ state, attempts }: Intent, known: readonly Attempt[]): boolean {
   const isOpen = state === 'created' || state === 'signed';
   return isOpen && haveSameVersions(attempts, known);

@@ -1,3 +1,4 @@
+/** The queue in the store: one row per job of the chain, and the history of its states. */
 import { isDeepStrictEqual } from 'node:util';
 import { type Insertable, type Kysely, MysqlAdapter, type Selectable, type Updateable } from 'kysely';
 import { z } from 'zod';
@@ -10,28 +11,29 @@ import { AppError } from '../lib/errors';
 import { textToWei, weiToText } from './columns';
 import type { JobEventsTable, JobsTable, QueueTables } from './queue-schema';
 import { inParts } from './statements';
-import { inTransaction, lockChainNews } from './transactions';
+import { inTransaction, lockChainEvents } from './transactions';
 
-/** What a job's run will submit, kept from export to pay. */
+/** The result of a job, kept from export until everybody is paid. */
 export interface StoredResult {
   manifest: Sha256;
   fuelUsed: bigint;
   payoutRoot: string;
   shares: Share[];
-  /** The model's files and the manifest: what must stay. */
+  /** The model's files and the manifest; they are never cleaned up. */
   blobs: Sha256[];
 }
 
+/** A job in the queue. Its own id is `id`; rows of other tables refer to it as `jobId`. */
 export interface JobRow extends NewJob {
   chainState: ChainState;
-  /** The node that took it on chain. */
+  /** The node that took the job on chain. */
   node?: Address | undefined;
   state: JobState;
   /** The master that claimed the row. */
   owner?: Address | undefined;
-  /** Why it is in this state, for people. */
+  /** Why the job is in this state, for people. */
   reason?: string | undefined;
-  /** The master's plan; its shape is the master's business. */
+  /** The master's plan; only the master knows its format. */
   plan?: unknown;
   result?: StoredResult | undefined;
 }
@@ -60,7 +62,7 @@ const Result = z.object({
   blobs: z.array(Sha256),
 });
 
-/** The queue: one row per job of the chain, and the history of its moves. */
+/** The jobs of the queue. */
 export class Jobs {
   constructor(
     private readonly db: Kysely<QueueTables>,
@@ -68,13 +70,13 @@ export class Jobs {
   ) {}
 
   /**
-   * Notes what the chain says of jobs, in its order. A request adds a job unless it is known; all else about an unknown job says
-   * nothing to us. Told again what it was told last, it writes nothing, except that a job which a master has put back into the
-   * queue meanwhile leaves it again. Returns the jobs that were new.
+   * Applies the chain's moves to the queue, in the order of the chain. A request adds a job unless it exists;
+   * other moves of an unknown job are ignored. Applying the same moves again writes nothing, except that a
+   * job which a master has put back into the queue meanwhile leaves it again. Returns the ids of new jobs.
    */
   applyChain(moves: readonly ChainMove[]): Promise<JobId[]> {
     return inTransaction(this.db, async (tx) => {
-      await lockChainNews(tx);
+      await lockChainEvents(tx);
       const byJob = new Map<JobId, ChainMove[]>(moves.map(({ jobId }) => [jobId, []]));
       for (const move of moves) byJob.get(move.jobId)?.push(move);
       const added: JobId[] = [];
@@ -83,7 +85,9 @@ export class Jobs {
     });
   }
 
-  /** Reading years of a chain is mostly new jobs: these take one statement, their history another. */
+  /**
+   * Reading years of a chain yields mostly new jobs, so these take one statement and their history another.
+   */
   private async applyPart(tx: Kysely<QueueTables>, part: readonly [JobId, ChainMove[]][]): Promise<JobId[]> {
     const known = await lockFollowed(
       tx,
@@ -110,14 +114,14 @@ export class Jobs {
     return added.map(({ id }) => JobId.parse(id));
   }
 
-  async find(id: JobId): Promise<JobRow | undefined> {
-    const row = await this.db.selectFrom('jobs').selectAll().where('id', '=', id).executeTakeFirst();
+  async find(jobId: JobId): Promise<JobRow | undefined> {
+    const row = await this.db.selectFrom('jobs').selectAll().where('id', '=', jobId).executeTakeFirst();
     return row && parseRow(row);
   }
 
   /**
-   * Lists jobs in the order of `byPay` in `domain/job-fit.ts`: best paid first, then by id. The database has to sort by the
-   * same rule, or `limit` would cut off the wrong jobs.
+   * Lists jobs in the order of `byPay` in `domain/job-fit.ts`: best paid first, then by id. The database has
+   * to sort by the same rule, or `limit` would cut off the wrong jobs.
    */
   async list(filter: JobFilter = {}): Promise<JobRow[]> {
     let query = this.db.selectFrom('jobs').selectAll().orderBy('fee_wei', 'desc').orderBy('id');
@@ -131,23 +135,23 @@ export class Jobs {
     return rows.map(parseRow);
   }
 
-  /** Takes a queued job for a master. Of any number of masters on one database exactly one gets `true`. */
-  claim(id: JobId, owner: Address): Promise<boolean> {
-    return this.change(id, 'queued', 'claimed', { owner, reason: null });
+  /** Claims a queued job for a master. Exactly one of the masters that share a database gets `true`. */
+  claim(jobId: JobId, owner: Address): Promise<boolean> {
+    return this.change(jobId, 'queued', 'claimed', { owner, reason: null });
   }
 
   /**
-   * Moves a job, with new facts, if it is still in `from`. Returns whether it was. Throws `store/forbidden-move` for a move that
-   * the transition table does not have.
+   * Moves a job and stores new facts if it is still in `from`. Returns whether it was. Throws
+   * `store/forbidden-move` for a move that is not in the transition table.
    */
-  async move(id: JobId, from: JobState, to: JobState, facts: JobFacts = {}): Promise<boolean> {
+  async move(jobId: JobId, from: JobState, to: JobState, facts: JobFacts = {}): Promise<boolean> {
     if (!canMove(from, to)) {
       throw new AppError<JobsError>(
-        { code: 'store/forbidden-move', jobId: id, from, to },
-        `Job ${id} cannot move from ${from} to ${to}.`,
+        { code: 'store/forbidden-move', jobId, from, to },
+        `Job ${jobId} cannot move from ${from} to ${to}.`,
       );
     }
-    return this.change(id, from, to, {
+    return this.change(jobId, from, to, {
       reason: facts.reason ?? null,
       ...(facts.plan === undefined ? {} : { plan_json: JSON.stringify(facts.plan) }),
       ...(facts.result === undefined ? {} : { result_json: stringifyWei(facts.result) }),
@@ -155,23 +159,23 @@ export class Jobs {
     });
   }
 
-  /** Every move of a job, oldest first. */
-  async history(id: JobId): Promise<{ state: string; atMs: number; reason?: string | undefined }[]> {
-    const rows = await this.db.selectFrom('job_events').selectAll().where('job_id', '=', id).orderBy('id').execute();
+  /** Returns the states a job has been in, oldest first. */
+  async history(jobId: JobId): Promise<{ state: string; atMs: number; reason?: string | undefined }[]> {
+    const rows = await this.db.selectFrom('job_events').selectAll().where('job_id', '=', jobId).orderBy('id').execute();
     return rows.map((row) => ({ state: row.state, atMs: row.at_ms, ...(row.reason ? { reason: row.reason } : {}) }));
   }
 
-  /** The state and its line in the history, both or neither. */
-  private change(id: JobId, from: JobState, to: JobState, values: Updateable<JobsTable>): Promise<boolean> {
+  /** Writes the state and its line in the history, both or neither. */
+  private change(jobId: JobId, from: JobState, to: JobState, values: Updateable<JobsTable>): Promise<boolean> {
     return inTransaction(this.db, async (tx) => {
       const { numUpdatedRows } = await tx
         .updateTable('jobs')
         .set({ ...values, state: to, updated_at_ms: this.clock.now() })
-        .where('id', '=', id)
+        .where('id', '=', jobId)
         .where('state', '=', from)
         .executeTakeFirst();
       if (numUpdatedRows !== 1n) return false;
-      await this.record(tx, id, to, values.reason ?? undefined);
+      await this.record(tx, jobId, to, values.reason ?? undefined);
       return true;
     });
   }
@@ -191,19 +195,25 @@ export class Jobs {
 
 type Followed = Pick<Selectable<JobsTable>, 'chain_state' | 'node' | 'state' | 'reason'>;
 
-/** What follows the chain of the jobs that are known. Until the transaction ends no master can claim or move them. */
+/**
+ * Reads the columns of known jobs that follow the chain. Until the transaction ends no master can claim or
+ * move them.
+ */
 async function lockFollowed(tx: Kysely<QueueTables>, ids: readonly JobId[]): Promise<Map<string, Followed>> {
   const query = tx
     .selectFrom('jobs')
     .select(['id', 'chain_state', 'node', 'state', 'reason'])
     .where('id', 'in', [...ids]);
-  // A transaction of SQLite holds the write lock from its beginning.
+  // A SQLite transaction holds the write lock from its start.
   const isMysql = tx.getExecutor().adapter instanceof MysqlAdapter;
   const rows = await (isMysql ? query.forUpdate() : query).execute();
   return new Map(rows.map(({ id, ...followed }) => [id, followed]));
 }
 
-/** Applies a job's chain moves, oldest first. Returns its new columns, the `request` of a new job, and its own changes of state. */
+/**
+ * Applies a job's chain moves, oldest first. Returns its new columns, the `request` of a new job, and its own
+ * changes of state.
+ */
 function follow(known: Followed | undefined, moves: readonly ChainMove[]) {
   let after = known;
   let request: NewJob | undefined;
@@ -220,14 +230,17 @@ function follow(known: Followed | undefined, moves: readonly ChainMove[]) {
   return { after, request, changes };
 }
 
-/** An end is never left, and a job nobody of ours works on follows the chain: taken by another node or ended, it leaves the queue. */
+/**
+ * Applies one move. A job never leaves a final state. A job no master works on leaves the queue when another
+ * node takes it or it ends.
+ */
 function followOne(job: Followed, { state, node, request }: ChainMove): Followed {
   if (request || isTerminal(job.chain_state as ChainState)) return job;
-  const told = { ...job, chain_state: state, node: node ?? job.node };
+  const moved = { ...job, chain_state: state, node: node ?? job.node };
   const isIdle = job.state === 'queued' || job.state === 'skipped';
-  if (isIdle && isTerminal(state)) return { ...told, state: 'failed', reason: `the chain says ${state}` };
-  if (job.state !== 'queued' || state !== 'PROCESSING') return told;
-  return { ...told, state: 'skipped', reason: `taken by node ${node ?? 'unknown'}` };
+  if (isIdle && isTerminal(state)) return { ...moved, state: 'failed', reason: `it is ${state} on chain` };
+  if (job.state !== 'queued' || state !== 'PROCESSING') return moved;
+  return { ...moved, state: 'skipped', reason: `taken by node ${node ?? 'unknown'}` };
 }
 
 function newRow(job: NewJob) {

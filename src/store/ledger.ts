@@ -1,3 +1,4 @@
+/** The ledger in the store: which blocks of a job are available, leased or merged, and the leases. */
 import type { Kysely, Selectable } from 'kysely';
 import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
@@ -30,15 +31,15 @@ export interface Grant {
   jobId: JobId;
   round: number;
   worker: Address;
-  /** At most so many blocks. */
+  /** Upper limit of the number of blocks. */
   blocks: number;
   expiresAtMs: number;
 }
 
 /**
- * Which blocks of a job are AVAILABLE, LEASED or MERGED. The ranges of a job always are exactly [0, total): they are split when
- * leased and joined again when returned. MERGED is final. Must be given a database handle that is inside a transaction only
- * where the caller wants one; every method that writes several rows opens its own.
+ * Which blocks of a job are AVAILABLE, LEASED or MERGED. The ranges of a job always partition [0, total):
+ * they are split when leased and joined again when returned. MERGED is final. Methods that write several rows
+ * open a transaction of their own, unless the database handle is inside one.
  */
 export class Ledger {
   constructor(
@@ -46,7 +47,7 @@ export class Ledger {
     private readonly clock: Clock,
   ) {}
 
-  /** Makes all blocks of a job available; a job that has a ledger keeps it. */
+  /** Makes all blocks of a job available; an existing ledger stays as it is. */
   async initialise(jobId: JobId, totalBlocks: number): Promise<void> {
     const known = await this.db.selectFrom('ledger').select('job_id').where('job_id', '=', jobId).executeTakeFirst();
     if (known) return;
@@ -64,7 +65,10 @@ export class Ledger {
     return this.countBlocks(jobId, 'MERGED');
   }
 
-  /** Leases the lowest available blocks, at most as many as asked for and contiguous. Undefined when there are none. */
+  /**
+   * Leases the lowest available blocks: contiguous, at most as many as asked for. Returns undefined if there
+   * are none.
+   */
   async grant(grant: Grant): Promise<{ start: number; end: number } | undefined> {
     return inTransaction(this.db, async (tx) => {
       await lockLedger(tx, grant.jobId);
@@ -98,7 +102,10 @@ export class Ledger {
     await this.db.updateTable('leases').set({ shard }).where('id', '=', leaseId).execute();
   }
 
-  /** Notes a worker's finished work. `stale`: the lease is not this worker's any more; `duplicate`: it was noted before. */
+  /**
+   * Stores a worker's finished work. `stale`: the lease no longer belongs to this worker; `duplicate`: the
+   * work is stored already.
+   */
   async commit(leaseId: string, worker: Address, work: TrainedUpdate): Promise<'committed' | 'duplicate' | 'stale'> {
     const { numUpdatedRows } = await this.db
       .updateTable('leases')
@@ -122,7 +129,7 @@ export class Ledger {
     return same && lease.state !== 'released' ? 'duplicate' : 'stale';
   }
 
-  /** Gives a lease's blocks back; false when they were merged or given back before. */
+  /** Returns a lease's blocks to the job; false if they were merged or returned before. */
   async release(leaseId: string, reason: string): Promise<boolean> {
     const jobId = (await this.findLease(leaseId))?.jobId;
     if (!jobId) return false;
@@ -154,7 +161,7 @@ export class Ledger {
     return row && parseLease(row);
   }
 
-  /** Leases of a job, or of one of its rounds, in the order they were granted. */
+  /** Lists the leases of a job, or of one of its rounds, in the order they were granted. */
   async listLeases(jobId: JobId, round?: number): Promise<LeaseRow[]> {
     let query = this.db.selectFrom('leases').selectAll().where('job_id', '=', jobId);
     if (round !== undefined) query = query.where('round', '=', round);
@@ -162,7 +169,7 @@ export class Ledger {
     return rows.map(parseLease);
   }
 
-  /** The ranges themselves, in order: what the audit and the tests look at. */
+  /** Lists the ranges of a job in order, for the audit and for tests. */
   async listRanges(
     jobId: JobId,
   ): Promise<{ start: number; end: number; state: string; leaseId: string | undefined }[]> {
@@ -181,8 +188,8 @@ export class Ledger {
   }
 
   /**
-   * How often each block was merged in each epoch, counted from the merged leases themselves (not from the ledger's own word), and
-   * checked against the ledger's ranges. A finished job has 1 everywhere.
+   * Counts how often each block was merged in each epoch, from the merged leases rather than from the ranges,
+   * whose end is the number of blocks. A finished job has 1 everywhere.
    */
   async audit(jobId: JobId, epochBlocks: number): Promise<LedgerAudit> {
     const ranges = await this.listRanges(jobId);
@@ -273,7 +280,7 @@ function parseLease(row: Selectable<LeasesTable>): LeaseRow {
   };
 }
 
-/** Undefined until the lease is committed; a commit writes all of it at once. */
+/** Returns undefined until the lease is committed; a commit writes all these columns at once. */
 function parseWork(row: Selectable<LeasesTable>): TrainedUpdate | undefined {
   if (row.update_sha256 === null) return undefined;
   return TrainedUpdate.parse({

@@ -1,3 +1,4 @@
+/** The lock of a data directory: one process per role writes it. */
 import { mkdir, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { lock } from 'proper-lockfile';
@@ -5,16 +6,16 @@ import { AppError, errorCode } from '../lib/errors';
 
 export type LockError = { code: 'store/locked'; dir: string };
 
-/** The owner of a lock touches it so often … */
+/** How often the owner of a lock touches it. */
 const BEAT_MS = 1000;
-/** … a second process looks so long whether it does … */
+/** How long a second process watches whether the lock is touched. */
 const WATCH_MS = 2500;
-/** … and takes over a lock that nobody touched for so long: its owner crashed. */
+/** A lock untouched for this long belongs to a crashed process and is taken over. */
 const STALE_MS = 10_000;
 
 /**
- * Makes this process the only one of its role in a data directory, until it is disposed of or dies. Throws `store/locked` within
- * seconds where another one lives; waits up to ten where one crashed.
+ * Makes this process the only one of its role in a data directory until disposed. Throws `store/locked`
+ * within seconds if another process holds the directory; waits up to ten seconds if one crashed.
  */
 export async function lockDataDir(dir: string): Promise<AsyncDisposable> {
   await mkdir(dir, { recursive: true });

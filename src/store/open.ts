@@ -1,4 +1,4 @@
-/** Opens the store, SQLite or MySQL: connects, brings the tables up to date, and joins the groups' repositories. */
+/** Opens the store, SQLite or MySQL: connects, updates the tables, and joins the groups' repositories. */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
@@ -41,19 +41,19 @@ export type StoreError =
 /** The repositories of some table groups over one database. */
 export type StoreOf<G extends readonly TableGroup[]> = AsyncDisposable &
   Repositories<G> & {
-    /** Runs `work` on a store whose every change is kept or none is. */
+    /** Runs `work` on a store whose changes are all kept or none. */
     transaction<T>(work: (tx: StoreOf<G>) => Promise<T>): Promise<T>;
   };
 
 /** All durable state of a role. */
 export interface Store extends StoreOf<typeof tableGroups> {}
 
-/** Opens the database, creating or upgrading its tables. Throws a `StoreError` that names what is wrong with it. */
+/** Opens the database and creates or updates its tables. Throws a `StoreError` that names the problem. */
 export function openStore(options: StoreOptions, clock: Clock = systemClock): Promise<Store> {
   return openStoreOf(tableGroups, options, clock);
 }
 
-/** `openStore` for a given list of table groups. */
+/** Opens a store of these table groups. */
 export async function openStoreOf<const G extends readonly TableGroup[]>(
   groups: G,
   options: StoreOptions,
@@ -69,11 +69,12 @@ export async function openStoreOf<const G extends readonly TableGroup[]>(
   }
 }
 
-/** Drops every table of the groups; the next opening makes them anew. */
+/** Drops every table of the groups; the next opening creates them again. */
 export async function dropTables(options: StoreOptions, groups: readonly TableGroup[] = tableGroups): Promise<void> {
   const db = await connect(options);
   try {
-    // First the record of what was migrated: if dropping is cut short, the next opening still makes what is missing.
+    // Drop the record of migrations first: if the rest is cut short, the next opening creates what is
+    // missing.
     for (const name of [DEFAULT_MIGRATION_TABLE, DEFAULT_MIGRATION_LOCK_TABLE, ...tablesOf(groups)]) {
       await db.schema.dropTable(name).ifExists().execute();
     }

@@ -30,7 +30,7 @@ export interface JobEventsTable {
   at_ms: number;
 }
 
-/** Ranges of positions that together are exactly [0, total) of their job. */
+/** A range of positions; the ranges of a job are exactly [0, total). */
 export interface LedgerTable {
   job_id: string;
   start_pos: number;
@@ -108,7 +108,10 @@ export interface IntentsTable {
   data: string;
   value_wei: string;
   nonce: Nullable<number>;
-  /** JSON list of {hash, raw, maxFeePerGas, maxPriorityFeePerGas, atMs}, oldest first: every signed version of the transaction. */
+  /**
+   * Every signed version of the transaction, oldest first: a JSON list of {hash, raw, maxFeePerGas,
+   * maxPriorityFeePerGas, atMs}.
+   */
   attempts_json: string;
   mined_hash: Nullable<string>;
   reason: Nullable<string>;

@@ -1,4 +1,4 @@
-/** The entry of the queue in the store: everything a master or verifier remembers of its jobs. */
+/** The table group of the queue: everything a master or verifier remembers of its jobs. */
 import { Cursors } from './cursors';
 import { Intents } from './intents';
 import { Jobs } from './jobs';

@@ -1,3 +1,4 @@
+/** The rounds in the store: what each round started and ended with, and its receipts. */
 import type { Kysely, Selectable } from 'kysely';
 import { Address, type JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
@@ -40,14 +41,14 @@ export type RoundsError =
   | { code: 'store/lease-not-committed'; leaseId: string; jobId: string; round: number }
   | { code: 'store/round-not-open'; jobId: string; round: number };
 
-/** The rounds of each job, and the receipts that came of them. */
+/** The rounds of each job, and the receipts they led to. */
 export class Rounds {
   constructor(
     private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 
-  /** Opens a round from θ; one that is open already stays so. */
+  /** Opens a round that starts at θ; an open round stays as it is. */
   async open(jobId: JobId, round: number, theta: Sha256): Promise<void> {
     if (await this.find(jobId, round)) return;
     await this.db
@@ -60,8 +61,9 @@ export class Rounds {
   }
 
   /**
-   * One transaction: the round is folded, its leases and their blocks are merged, the receipts are kept. Throws, and changes
-   * nothing, when the round is not open or a lease has no committed work of this round.
+   * Folds a round in one transaction: the round becomes folded, its leases and their blocks merged, its
+   * receipts stored. Throws, and changes nothing, if the round is not open or a lease has no committed work
+   * of this round.
    */
   async fold(fold: Fold): Promise<void> {
     await inTransaction(this.db, async (tx) => {
@@ -100,7 +102,7 @@ export class Rounds {
     return (await this.list(jobId)).at(-1);
   }
 
-  /** Tokens of each worker merged into the job so far. */
+  /** Returns the tokens of each worker merged into the job so far. */
   async tokensByWorker(jobId: JobId): Promise<Map<Address, number>> {
     const rows = await this.db
       .selectFrom('leases')
@@ -112,7 +114,7 @@ export class Rounds {
     return new Map(rows.map((row) => [Address.parse(row.worker), Number(row.tokens)]));
   }
 
-  /** Names of all blobs that only served the training: weights, steps, updates, shards. */
+  /** Lists the blobs that only served the training: weights, steps, updates, shards. */
   async evidence(jobId: JobId): Promise<Sha256[]> {
     const rounds = await this.db.selectFrom('rounds').selectAll().where('job_id', '=', jobId).execute();
     const leases = await this.db.selectFrom('leases').selectAll().where('job_id', '=', jobId).execute();

@@ -1,3 +1,4 @@
+/** SQLite as Kysely's dialect, for files that several processes write at once. */
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import {
@@ -19,7 +20,10 @@ export type SqliteError =
   | { code: 'store/disk-full'; where: string }
   | { code: 'store/disk-failed'; where: string };
 
-/** A SQLite file that several processes may write: each waits for the others without keeping its own event loop from turning. */
+/**
+ * Opens a SQLite file that several processes may write. Waiting for another process does not block the event
+ * loop.
+ */
 export function sqliteDialect(path: string): Dialect {
   return new PatientDialect(path, {
     database: async () => {
@@ -27,7 +31,7 @@ export function sqliteDialect(path: string): Dialect {
       database.pragma('journal_mode = WAL');
       // An acknowledged commit must survive a power cut.
       database.pragma('synchronous = FULL');
-      // From here on waiting is done by `PatientConnection`, in between turns of the event loop.
+      // From here on `PatientConnection` waits, between turns of the event loop.
       database.pragma('busy_timeout = 20');
       return database;
     },
@@ -51,7 +55,10 @@ class PatientDialect extends SqliteDialect {
   }
 }
 
-/** Has the tables made in one transaction: of several processes that find an empty file, one makes them. */
+/**
+ * Makes Kysely migrate in one transaction: of several processes that find an empty file, one creates the
+ * tables.
+ */
 class TransactionalAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true;
@@ -70,7 +77,7 @@ class PatientDriver extends SqliteDriver {
     return new PatientConnection(await super.acquireConnection(), this.path);
   }
 
-  /** Takes the write lock at once: two processes then wait for each other instead of failing in the middle. */
+  /** Takes the write lock at once, so that two processes wait for each other instead of failing half-way. */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
   }
@@ -79,7 +86,7 @@ class PatientDriver extends SqliteDriver {
     try {
       await super.rollbackTransaction(connection);
     } catch (error) {
-      // A full disk makes SQLite roll back by itself; what then counts is the error that led here.
+      // SQLite itself rolls back when the disk is full; report the original error then.
       if (!/no transaction is active/.test(String(error))) throw error;
     }
   }

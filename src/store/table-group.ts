@@ -1,23 +1,26 @@
-/** The tables of one feature as one entry, and what the store derives from a list of such entries. */
+/** The tables of one feature as one entry, and what the store derives from a list of entries. */
 import type { Kysely, Migration } from 'kysely';
 import type { Clock } from '../lib/clock';
 import type { ColumnTypes } from './column-types';
 
 /**
- * A feature's tables: their names, how they are made, and the repositories that read and write them. From the list of
- * groups follow the type of the store, its migrations, and what a reset drops.
+ * A feature's tables: their names, how they are made, and the repositories that read and write them. The type
+ * of the store, its migrations and what a reset drops follow from the list of groups.
  *
  * @typeParam T the tables as Kysely sees them; all of them must be named in `tables`
  */
 export interface TableGroup<T extends object = object> {
   readonly tables: Readonly<Record<keyof T & string, true>>;
-  /** By number and name, unique in the whole store; run in the order of their names. Never edited once landed. */
+  /**
+   * Named by number, unique in the whole store, and run in the order of their names. Never edited once
+   * landed.
+   */
   readonly migrations: Readonly<Record<string, MigrationStep>>;
   /** Opens the repositories on a database or on a transaction; each becomes a member of the store. */
   open(db: Kysely<unknown>, clock: Clock): object;
 }
 
-/** The handle is untyped, as Kysely gives it: a migration sees the tables as they were when it was written. */
+/** The handle is untyped, as Kysely passes it: a migration sees the tables of the time it was written. */
 export type MigrationStep = (db: Parameters<Migration['up']>[0], types: ColumnTypes) => Promise<void>;
 
 /** The repositories of all groups, side by side. */

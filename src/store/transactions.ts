@@ -1,3 +1,4 @@
+/** Transactions and row locks that work on both databases. */
 import { type Kysely, MysqlAdapter } from 'kysely';
 import type { JobId } from '../domain/ids';
 import { errorCode } from '../lib/errors';
@@ -6,14 +7,15 @@ import type { QueueTables } from './queue-schema';
 const MAX_ATTEMPTS = 8;
 
 /**
- * Runs in the transaction the handle is in, or in one of its own. MySQL ends one of two transactions that wait for each other;
- * the one it ended is run again from its beginning, so `work` must not keep what an earlier run of it did.
+ * Runs `work` in the handle's transaction, or in a new one. MySQL aborts one of two transactions that wait
+ * for each other; it is then run again from its start, so `work` must not keep results of an earlier run.
  */
 export async function inTransaction<D, T>(db: Kysely<D>, work: (tx: Kysely<D>) => Promise<T>): Promise<T> {
   if (db.isTransaction) return work(db);
   for (let attempt = 1; ; attempt++) {
     try {
-      // Each statement must see what was committed before it: a snapshot from before a lock was won would be too old.
+      // Each statement must see everything committed before it: a snapshot taken before a lock was won would
+      // be too old.
       return await db.transaction().setIsolationLevel('read committed').execute(work);
     } catch (error) {
       if (errorCode(error) !== 'ER_LOCK_DEADLOCK' || attempt === MAX_ATTEMPTS) throw error;
@@ -22,17 +24,18 @@ export async function inTransaction<D, T>(db: Kysely<D>, work: (tx: Kysely<D>) =
 }
 
 /**
- * Makes this transaction the only one that writes what the chain told, into the index or the queue, until it ends: masters that share a
- * database tell the same at the same time. A transaction of SQLite holds the write lock from its beginning.
+ * Makes this the only transaction that writes events of the chain, into the board or the queue, until it
+ * ends: masters that share a database read the same events at the same time. A SQLite transaction holds the
+ * write lock from its start.
  */
-export async function lockChainNews(tx: Kysely<Pick<QueueTables, 'cursors'>>): Promise<void> {
+export async function lockChainEvents(tx: Kysely<Pick<QueueTables, 'cursors'>>): Promise<void> {
   if (!(tx.getExecutor().adapter instanceof MysqlAdapter)) return;
   await tx.selectFrom('cursors').select('id').where('id', '=', 'lock:board').forUpdate().execute();
 }
 
 /**
- * Makes this transaction the only one that changes the ledger of a job, until it ends. Position 0 always begins a range, so its
- * row serves as the lock. A transaction of SQLite holds the write lock from its beginning.
+ * Makes this the only transaction that changes the ledger of a job until it ends. Position 0 always starts a
+ * range, so its row serves as the lock. A SQLite transaction holds the write lock from its start.
  */
 export async function lockLedger(tx: Kysely<Pick<QueueTables, 'ledger'>>, jobId: JobId): Promise<void> {
   if (!(tx.getExecutor().adapter instanceof MysqlAdapter)) return;

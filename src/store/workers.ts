@@ -1,23 +1,24 @@
+/** The workers in the store: what outlives their connections. */
 import type { Kysely } from 'kysely';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { QueueTables } from './queue-schema';
 import { isDuplicate } from './statements';
 
-/** What outlives a worker's connection: whether it may come, and its strikes. */
+/** Whether each worker may connect, and its strikes. */
 export class Workers {
   constructor(
     private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
   ) {}
 
-  /** Keeps a worker out until it is allowed again. */
+  /** Refuses a worker until it is allowed again. */
   async block(address: Address): Promise<void> {
     await this.ensure(address);
     await this.db.updateTable('workers').set({ is_blocked: 1 }).where('address', '=', address).execute();
   }
 
-  /** Lets a worker in again; false when it was not blocked. */
+  /** Allows a blocked worker again; false if it was not blocked. */
   async allow(address: Address): Promise<boolean> {
     const { numUpdatedRows } = await this.db
       .updateTable('workers')
@@ -37,7 +38,7 @@ export class Workers {
     return row?.is_blocked === 1;
   }
 
-  /** Counts a fault against a worker; returns how many there are now. */
+  /** Counts a fault of a worker; returns the number of its strikes. */
   async addStrike(address: Address, reason: string): Promise<number> {
     await this.ensure(address);
     await this.db

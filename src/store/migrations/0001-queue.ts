@@ -1,3 +1,4 @@
+/** Migration 1: the tables of the first release. */
 import type { CreateTableBuilder, Kysely } from 'kysely';
 import type { ColumnTypes } from '../column-types';
 
@@ -8,8 +9,8 @@ const wei = 'varchar(78)';
 const word = 'varchar(64)';
 
 /**
- * Everything the first release keeps. `if not exists` because MySQL commits each statement by itself: a migration that was cut
- * short is simply run again.
+ * `if not exists` because MySQL commits each statement by itself: an interrupted migration is simply run
+ * again.
  */
 export async function up(db: Kysely<unknown>, types: ColumnTypes): Promise<void> {
   const table = (name: string) => types.finish(db.schema.createTable(name).ifNotExists() as CreateTableBuilder<string>);

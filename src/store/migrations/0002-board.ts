@@ -1,3 +1,4 @@
+/** Migration 2: the events of the chain, and the board's jobs. */
 import type { CreateTableBuilder, Kysely } from 'kysely';
 import type { ColumnTypes } from '../column-types';
 
@@ -6,7 +7,6 @@ const address = 'varchar(42)';
 const hash = 'varchar(66)';
 const word = 'varchar(64)';
 
-/** The index of the chain's events, and the jobs they add up to. */
 export async function up(db: Kysely<unknown>, types: ColumnTypes): Promise<void> {
   const table = (name: string) => types.finish(db.schema.createTable(name).ifNotExists() as CreateTableBuilder<string>);
 
@@ -44,7 +44,10 @@ export async function up(db: Kysely<unknown>, types: ColumnTypes): Promise<void>
   await index(db, 'board_jobs_by_state', 'board_jobs', ['state', 'requested_block', 'id']);
 }
 
-/** MySQL has no `if not exists` for an index, and commits each statement by itself: one that is there is left alone. */
+/**
+ * Creates an index unless it exists: MySQL has no `if not exists` for an index and commits each statement by
+ * itself.
+ */
 async function index(db: Kysely<unknown>, name: string, table: string, columns: string[]): Promise<void> {
   await db.schema
     .createIndex(name)

@@ -1,8 +1,9 @@
+/** Migration 3: indexes that make the board's pages cheap, and the row that its writers lock. */
 import type { Kysely } from 'kysely';
 
 /**
- * What makes a page of the board cheap: for each order one index that also filters by one state, and one for all or several, which
- * walks in order and reads the state from the index itself.
+ * For each order one index that also filters by one state, and one for all or several states, which is walked
+ * in order and yields the state itself.
  */
 const indexes = [
   ['board_jobs_newest', ['requested_block', 'id', 'state']],
@@ -12,14 +13,14 @@ const indexes = [
   ['board_jobs_state_deadline', ['state', 'deadline_ms', 'id']],
 ] as const;
 
-/** As the tables are before this. */
+/** The tables before this migration. */
 interface Before {
   cursors: { id: string; block_number: number; block_hash: string };
 }
 
 /**
- * Pages in milliseconds, when the size of a job's data set was last asked for, and a row to be locked by whoever changes the index
- * (no reader's cursor is named so).
+ * Adds the indexes, the time a data set's size was last looked up, and the row that writers of the board
+ * lock; no reader's cursor has its name.
  */
 export async function up(db: Kysely<Before>): Promise<void> {
   const lock = { id: 'lock:board', block_number: 0, block_hash: '' };
@@ -38,7 +39,10 @@ export async function up(db: Kysely<Before>): Promise<void> {
   }
 }
 
-/** MySQL commits each of these statements by itself: after a power cut some are there already. */
+/**
+ * Ignores what exists already: MySQL commits each statement by itself, so an interrupted migration leaves
+ * some behind.
+ */
 async function unlessThere(work: Promise<void>): Promise<void> {
   await work.catch((error: unknown) => {
     const text = `${(error as { code?: string }).code} ${String(error)}`;

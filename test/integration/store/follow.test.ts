@@ -87,7 +87,7 @@ describeEachDatabase('events of one range', (database) => {
     expect(await historyOf(2)).toEqual([
       ['queued', undefined],
       ['skipped', `taken by node ${address(5)}`],
-      ['failed', 'the chain says VERIFIED'],
+      ['failed', 'it is VERIFIED on chain'],
     ]);
   });
 

@@ -1,4 +1,4 @@
-/** Fuel (tokens) and the money that follows from it. Master, worker and verifier have to agree to the last wei, so each rule is here once. */
+/** Fuel (tokens) and the money that follows from it, on which master and verifier agree to the last wei. */
 const ALL_BPS = 10_000n;
 
 /** Blocks of a job: epochs may be fractional, but there is always at least one block. */

@@ -1,4 +1,4 @@
-/** Which job to take: the order in which jobs are considered, and whether one fits the master's fees, deadline and workers. */
+/** Which job to take: the order of preference, and whether one fits the master's fees, time and workers. */
 import { earnedWei, fuelOf } from './fuel';
 import type { JobId } from './ids';
 
@@ -35,13 +35,17 @@ export type JobRefusal =
 const FIXED_MS = 60_000;
 const EFFICIENCY = 0.5;
 
-/** How a job turns text into tokens: one for each byte, or byte-pair encoding with a vocabulary of its own. */
+/**
+ * How a job turns text into tokens: one for each byte, or byte-pair encoding with a vocabulary of its own.
+ */
 type Tokenizing = { type: 'byte' } | { type: 'bpe'; vocabSize: number };
 
 /** Tokens per byte of text, by tokenizer; byte-pair encoding makes one of about 3.5 bytes of English. */
 const TOKENS_PER_BYTE = { byte: 1, bpe: 1 / 3.5 } as const;
 
-/** Estimates the tokens a job trains on by the size of its data set in bytes, before anything is tokenised. */
+/**
+ * Estimates the tokens a job trains on by the size of its data set in bytes, before anything is tokenised.
+ */
 export function estimateTokens(
   bytes: number,
   job: { epochs: number; validation: number; tokenizer: Tokenizing },
@@ -60,7 +64,10 @@ export function countParameters(shape: { layers: number; width: number; context:
   return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
 }
 
-/** Estimates the milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et al., 2001.08361). */
+/**
+ * Estimates the milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et
+ * al., 2001.08361).
+ */
 export function estimateMs(work: WorkEstimate, capacity: Capacity): number {
   const flops = 6 * work.parameters * work.tokens;
   return FIXED_MS + (1000 * flops) / (capacity.gflops * 1e9 * EFFICIENCY);
@@ -97,8 +104,8 @@ export function refuseJob(
 }
 
 /**
- * Chooses the idle workers a job gets, fastest first: one for `1v1`; for `nvm` as many as the deadline needs, and all of
- * them when no other job is waiting.
+ * Chooses the idle workers a job gets, fastest first: one for `1v1`; for `nvm` as many as the deadline needs,
+ * and all of them when no other job is waiting.
  */
 export function chooseWorkers<W extends { gflops: number }>(
   idle: readonly W[],

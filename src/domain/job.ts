@@ -1,4 +1,4 @@
-/** The states of a job, on chain and in a master's queue: each set is one transition table from which everything else follows. */
+/** The states of a job, on chain and in a master's queue, each set with its transition table. */
 
 /** The contract's states in the order of its enum: the index is the number on chain. */
 export const chainStates = [
@@ -37,16 +37,17 @@ export function isTerminal(state: ChainState): boolean {
 }
 
 /**
- * What a master is doing with a job. `queued` jobs belong to no master in a shared queue; every later state belongs to the
- * master that claimed the row.
+ * What a master is doing with a job. `queued` jobs belong to no master in a shared queue; every later state
+ * belongs to the master that claimed the row.
  *
  *     queued → claimed → preparing → training → exporting → submitting → submitted → verified
  *        ↓        ↓          ↓           ↓           ↓
  *     skipped ←───┴──────────┘       declining → declined        (any claimed state) → failed
  *
- * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`: considered and not
- * taken, with a reason; it may be considered again (`skipped → queued`). `declining`: taken on chain and being given back.
- * `failed`: the chain ended the job without paying this master (rejected, timed out, canceled, unverified).
+ * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`:
+ * considered and not taken, with a reason; it may be considered again (`skipped → queued`). `declining`:
+ * taken on chain and being given back. `failed`: the chain ended the job without paying this master
+ * (rejected, timed out, canceled, unverified).
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],

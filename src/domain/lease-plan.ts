@@ -1,3 +1,4 @@
+/** How many blocks each worker gets in a round, by its speed. */
 import type { Address } from './ids';
 import { byAddress } from './order';
 
@@ -5,9 +6,9 @@ import { byAddress } from './order';
 export type Speeds = ReadonlyMap<Address, number>;
 
 /**
- * How many blocks each worker gets in the next round. The round holds `steps` blocks per worker on average, split by
- * speed so that all finish together; what is left of the job is spread evenly over the remaining rounds, so that the
- * last one is not a stub. Workers whose share rounds to nothing are left out.
+ * Plans how many blocks each worker gets in the next round. The round holds `steps` blocks per worker on
+ * average, split by speed so that all finish together; the rest of the job is spread evenly over the
+ * remaining rounds, so that the last one is not a stub. Workers whose share rounds to nothing are left out.
  */
 export function planLeases(speeds: Speeds, steps: number, availableBlocks: number): Map<Address, number> {
   const workers = [...speeds].sort(([a], [b]) => byAddress(a, b));
@@ -31,7 +32,7 @@ export function planLeases(speeds: Speeds, steps: number, availableBlocks: numbe
   return plan;
 }
 
-/** An exponential average that follows a change of speed within about three rounds. */
+/** Averages exponentially, so that a change of speed shows within about three rounds. */
 export function smoothSpeed(before: number | undefined, measured: number): number {
   return before === undefined ? measured : 0.5 * before + 0.5 * measured;
 }

@@ -1,4 +1,4 @@
-/** The one order of workers: floating-point sums and payout trees come out the same only if everybody keeps to it. */
+/** The one order of workers, on which floating-point sums and payout trees depend. */
 import type { Address } from './ids';
 
 /** Sorts addresses ascending. */
@@ -7,7 +7,9 @@ export function byAddress(a: Address, b: Address): number {
   return a < b ? -1 : 1;
 }
 
-/** Sorts leases as a fold sums their updates: by worker, then by first block. Another order gives other bits. */
+/**
+ * Sorts leases as a fold sums their updates: by worker, then by first block. Another order gives other bits.
+ */
 export function inFoldOrder(a: FoldedLease, b: FoldedLease): number {
   return byAddress(a.worker, b.worker) || a.start - b.start;
 }

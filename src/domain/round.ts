@@ -1,9 +1,10 @@
+/** When a round closes: a pure rule over weights and times. */
 /** One lease of an open round, as the closing rule sees it. */
 export interface LeaseView {
   blocks: number;
   /** `running`: leased and not settled; `ready`: its update passed the gate; `lost`: released. */
   state: 'running' | 'ready' | 'lost';
-  /** When the worker's socket went away, while it is away. */
+  /** Since when the worker has been disconnected. */
   awaySinceMs?: number | undefined;
 }
 
@@ -11,31 +12,31 @@ export interface RoundView {
   leases: readonly LeaseView[];
   /** When the ready leases first held two thirds of the leased blocks; undefined before. */
   quorumAtMs?: number | undefined;
-  /** When the slowest lease was expected to end, doubled: nobody is waited for beyond it. */
+  /** Twice the time the slowest lease should take: the round closes then in any case. */
   deadlineMs: number;
 }
 
 export interface RoundRules {
-  /** How long the rest of a round is waited for once two thirds of its weight are in. */
+  /** How long the round waits for the rest once two thirds of its weight are in. */
   graceMs: number;
-  /** How long a worker that went away may take to come back while everybody else has finished. */
+  /** How long a disconnected worker may take to reconnect once all others have finished. */
   resumeMs: number;
 }
 
 export type RoundDecision =
-  /** Look again at `untilMs`, or when something happens. */
+  /** Decide again at `untilMs`, or when something happens. */
   | { kind: 'wait'; untilMs: number }
-  /** Fold what is ready; whatever still runs is lost to this round. */
+  /** Fold what is ready; whatever still runs is left out of this round. */
   | { kind: 'close'; scale: number }
-  /** Nothing is ready and nobody is left: lease everything again. */
+  /** Nothing is ready and no lease is running: lease everything again. */
   | { kind: 'abandon' };
 
 const QUORUM = 2 / 3;
 
 /**
- * When a round ends. It closes on weight (blocks), never on a count of workers: at once when every lease is settled, after
- * `graceMs` when two thirds are in, at the deadline in any case. A worker that is away holds nobody up for longer than
- * `resumeMs` once the others are done.
+ * Decides whether a round ends now. It closes on weight (blocks), never on a count of workers: at once when
+ * every lease is settled, after `graceMs` when two thirds are in, at the deadline in any case. A disconnected
+ * worker does not hold the others up for longer than `resumeMs` once they are done.
  */
 export function decideRound(round: RoundView, rules: RoundRules, nowMs: number): RoundDecision {
   const running = round.leases.filter((lease) => lease.state === 'running');
@@ -58,7 +59,7 @@ export function hasQuorum(leases: readonly LeaseView[]): boolean {
 function settle(round: RoundView): RoundDecision {
   const part = readyPart(round.leases);
   if (part === 0) return { kind: 'abandon' };
-  // Up to a quarter of the weight may be missing before the outer step is trusted less.
+  // Up to a quarter of the weight may be missing before the outer step is scaled down.
   return { kind: 'close', scale: part >= 0.75 ? 1 : part };
 }
 

@@ -1,3 +1,4 @@
+/** How a job's pay is split between its node and its workers. */
 import { workerPoolOf } from './fuel';
 import type { Address } from './ids';
 import { byAddress } from './order';
@@ -6,13 +7,13 @@ export interface Share {
   index: number;
   worker: Address;
   amountWei: bigint;
-  /** Tokens of this party merged into the model; 0 for the node's own leaf. */
+  /** Tokens of this worker merged into the model; 0 for the node's own leaf. */
   tokens: number;
 }
 
 /**
- * Splits a job's pay. Leaf 0 is the node: its commission and what rounding leaves; then every worker in address order,
- * paid by the tokens it really had merged. The amounts add up to `payoutWei` exactly.
+ * Splits a job's pay. Leaf 0 is the node: its commission and what rounding leaves; then every worker in
+ * address order, paid by the tokens it really had merged. The amounts add up to `payoutWei` exactly.
  */
 export function shareOut(options: {
   payoutWei: bigint;

@@ -1,4 +1,4 @@
-/** What a worker can be assigned to. A new use of workers is a member of this union; the compiler then lists the places to visit. */
+/** What a worker can be assigned to: one union, so that the compiler lists what a new use has to visit. */
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import { never } from '../lib/errors';
 import type { MasterMessageIn, Offer, WorkerMessage } from '../protocol/link';
@@ -46,7 +46,10 @@ export interface AssignmentEvents {
   onExpelled(worker: Address): void;
 }
 
-/** Returns the message that ends an assignment on the worker's side; undefined where the link has none for its kind. */
+/**
+ * Returns the message that ends an assignment on the worker's side; undefined where the link has none for its
+ * kind.
+ */
 export function closingMessage(assignment: Assignment, reason: string): MasterMessageIn | undefined {
   switch (assignment.kind) {
     case 'job':

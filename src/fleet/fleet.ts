@@ -1,4 +1,4 @@
-/** The connected workers and what each is assigned to: below the features, because all of them draw on the same workers. */
+/** The connected workers and their assignments, below the features because all of them share the workers. */
 import type { Address } from '../domain/ids';
 import { smoothSpeed } from '../domain/lease-plan';
 import type { Logger } from '../lib/logger';
@@ -12,8 +12,8 @@ export interface FleetUser {
   /** A worker became idle and may be assigned. */
   onIdle(): void;
   /**
-   * Returns the assignment that a connecting worker's lease belongs to; undefined when it is not this user's. Asked for a
-   * worker without an assignment, as all are after a restart of this process.
+   * Returns the assignment that a connecting worker's lease belongs to; undefined when it is not this user's.
+   * Asked for a worker without an assignment, as all are after a restart of this process.
    */
   findAssignment(held: NonNullable<Offer['held']>): Assignment | undefined;
 }
@@ -31,8 +31,8 @@ interface WorkerRecord {
 }
 
 /**
- * Knows every connected worker and its assignment. An assigned worker that disconnects keeps its assignment and finds it again
- * on return; an idle one is forgotten.
+ * Knows every connected worker and its assignment. An assigned worker that disconnects keeps its assignment
+ * and finds it again on return; an idle one is forgotten.
  */
 export class Fleet implements LinkServerHandlers {
   private readonly workers = new Map<Address, WorkerRecord>();
@@ -138,8 +138,8 @@ export class Fleet implements LinkServerHandlers {
   }
 
   /**
-   * Returns the speeds of the named workers, for sharing out a round: measured blocks per second when every one of them has been
-   * measured, announced GFLOP/s otherwise (the two units do not mix).
+   * Returns the speeds of the named workers, for sharing out a round: measured blocks per second when every
+   * one of them has been measured, announced GFLOP/s otherwise (the two units do not mix).
    */
   speeds(addresses: readonly Address[]): Map<Address, number> {
     const workers = addresses.flatMap((address) => this.workers.get(address) ?? []);

@@ -1,4 +1,4 @@
-/** What the chain's state of a job means for the master that works on it: one rule for every step and every event. */
+/** What the chain's state of a job means for the master that works on it, in one rule for all steps. */
 import type { Address } from '../domain/ids';
 import { type ActiveState, type ChainState, isTerminal } from '../domain/job';
 import { endedOnChain } from './failure';
@@ -15,8 +15,9 @@ export function isTakenBy(self: Address, { state, node }: ChainStanding): boolea
 }
 
 /**
- * True when the chain leaves the master nothing to do in this state of its own: the job is over, with another node, or open
- * again although it was taken. A job that is being given back is done when it is no longer this node's.
+ * True when the chain leaves the master nothing to do in its state: the job is over, belongs to another node,
+ * or is open again although it was taken. A job that is being given back is done when it no longer belongs to
+ * this node.
  */
 export function endsWork(state: ActiveState, self: Address, chain: ChainStanding): boolean {
   if (state === 'declining') return isTerminal(chain.state) && chain.state !== 'DECLINED';

@@ -1,10 +1,11 @@
+/** The job's Python child on the master, replaced when it dies. */
 import type { z } from 'zod';
 import { AppError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { CoordinateCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
 
-/** What the master needs of a running Python child. */
+/** A running Python child, as the master uses it. */
 export interface CoordinatorChild extends AsyncDisposable {
   run<T extends TrainerEvent['type']>(
     command: WithoutId<z.input<typeof CoordinateCommand>>,
@@ -18,12 +19,12 @@ export interface CoordinatorDeps {
   openChild(spec: TrainerSpec): Promise<CoordinatorChild>;
 }
 
-/** Asked for something after the job was over. */
+/** A command was given after the job was over. */
 export type CoordinatorError = { code: 'job/over'; jobId: string };
 
 /**
- * The job's Python child on the master: prepares, cuts, inspects, folds, evaluates, exports. Every command is a function of
- * files, so a child that dies is replaced and the command given again, once. After it was disposed it starts none.
+ * Prepares, cuts, inspects, folds, evaluates and exports. Every command is a function of files, so when the
+ * child dies it is replaced and the command is given again, once. Once disposed, it starts no child.
  */
 export class Coordinator implements AsyncDisposable {
   private child: Promise<CoordinatorChild> | undefined;
@@ -40,7 +41,10 @@ export class Coordinator implements AsyncDisposable {
     private readonly deps: CoordinatorDeps,
   ) {}
 
-  /** Throws what the child answers, `runner/child-crashed` when the second child dies too, `job/over` after it was disposed. */
+  /**
+   * Throws the child's own errors, `runner/child-crashed` when the second child dies too, `job/over` after it
+   * was disposed.
+   */
   async run<T extends TrainerEvent['type']>(
     command: WithoutId<z.input<typeof CoordinateCommand>>,
     answer: T,
@@ -49,7 +53,7 @@ export class Coordinator implements AsyncDisposable {
     try {
       return await (await child).run(command, answer);
     } catch (error) {
-      // A command may still be running when the job ends; its child then dies of our own hand.
+      // A command may still be running when the job ends; its child was then stopped on purpose.
       if (this.closing || errorCode(error) !== 'runner/child-crashed') throw error;
       this.deps.logger.warn('Python child died; starting another', { command: command.type }, error);
       await this.close(child);
@@ -74,10 +78,10 @@ export class Coordinator implements AsyncDisposable {
     return this.child;
   }
 
-  /** Leaves the next child alone, which another command that met the same death may have started already. */
+  /** Closes this child only: another command that failed with it may have started the next one already. */
   private async close(child: Promise<CoordinatorChild> | undefined): Promise<void> {
     if (this.child === child) this.child = undefined;
-    // A child that failed to open has nothing to close, and its error was already thrown to whoever asked.
+    // A child that failed to open has nothing to close, and its error was already thrown to the caller.
     await child?.then(
       (opened) => opened[Symbol.asyncDispose](),
       () => undefined,
@@ -87,7 +91,7 @@ export class Coordinator implements AsyncDisposable {
 
 const JOB_FAULT = /^(dataset\/|params\/|data\/(empty|not-text|too-small|too-large)$)/;
 
-/** True for the child's word that the requester's data or parameters cannot be trained, whoever tries. */
+/** True when the requester's data or parameters cannot be trained by any node. */
 export function isJobFault(error: unknown): boolean {
   return error instanceof AppError && JOB_FAULT.test(error.code);
 }

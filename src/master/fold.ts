@@ -1,3 +1,4 @@
+/** Ends rounds: folds the ready updates into the next weights, or gives the round up. */
 import { join } from 'node:path';
 import type { Address, Sha256 } from '../domain/ids';
 import { type Receipt, receiptTypes } from '../protocol/link';
@@ -11,15 +12,15 @@ import type { LiveLease, RoundState } from './round-state';
 const ROUND_SEQUENCES = 64;
 const ABANDON_PAUSE_MS = 2000;
 
-/** A round that was folded, and the weights that came of it. */
+/** A folded round, and the weights it produced. */
 export interface FoldedRound {
   round: number;
   theta: Sha256;
 }
 
 /**
- * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records FOLDED, MERGED and
- * the receipts in one transaction. Then the workers get their receipts.
+ * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records
+ * FOLDED, MERGED and the receipts in one transaction. Then the workers get their receipts.
  */
 export async function foldRound(job: JobContext, round: RoundState, scale: number): Promise<FoldedRound> {
   const { store, blobs, logger } = job.deps;
@@ -67,15 +68,20 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
   return { round: round.round, theta: folded.theta.sha256 };
 }
 
-/** Nothing came of the round: its blocks go back and the same round is opened again. */
+/**
+ * Ends a round without any update: its blocks are available again, and the same round will be opened anew.
+ */
 export async function abandonRound(job: JobContext, round: RoundState): Promise<void> {
-  for (const lease of round.unsettled()) await loseLease(job, lease, 'the round was given up');
-  job.deps.logger.warn('Round given up; its blocks are leased again', { round: round.round });
-  // Whatever made it fail at once must not make us spin.
+  for (const lease of round.unsettled()) await loseLease(job, lease, 'the round was abandoned');
+  job.deps.logger.warn('Round abandoned; its blocks are leased again', { round: round.round });
+  // A failure that comes at once must not turn into a busy loop.
   await job.deps.clock.sleep(ABANDON_PAUSE_MS, job.signal);
 }
 
-/** A look at the held-out part; its only use is to be shown. Call it when the next round is leased: the workers then need not wait. */
+/**
+ * Evaluates a round's weights on the held-out part; the loss is only shown. Called once the next round is
+ * leased, so that no worker waits for it.
+ */
 export async function evaluateRound(job: JobContext, { round, theta }: FoldedRound): Promise<void> {
   try {
     const { loss } = await job.coordinator.run(

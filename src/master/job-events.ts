@@ -17,7 +17,9 @@ export type UpdateVerdict =
   | { accepted: true; work: TrainedUpdate }
   | { accepted: false; reason: string; isFault: boolean };
 
-/** Passes what happens to a job's workers on as events; progress is left out, as the fleet itself shows it. */
+/**
+ * Passes what happens to a job's workers on as events; progress is left out, as the fleet itself shows it.
+ */
 export function passEvents(push: (event: JobEvent) => void): AssignmentEvents {
   return {
     onJoin: (worker, held) => push({ type: 'join', worker, held }),

@@ -19,8 +19,8 @@ export function jobDir(dataDir: string, jobId: JobId): string {
 }
 
 /**
- * Leaves the model and its manifest; the evidence of a finished job is no longer needed. The folder goes last, so that one
- * that is still there shows what is left to do.
+ * Leaves the model and its manifest; the evidence of a finished job is no longer needed. The folder goes
+ * last, so that one that is still there shows what is left to do.
  */
 export async function removeJobFiles(
   dataDir: string,

@@ -1,4 +1,4 @@
-/** One job from claim to pay: runs the step of its state, stores where it led, and starts over when it failed. */
+/** One job from claim to pay: runs the step of its state, stores the outcome, retries what failed. */
 import type { Address, JobId } from '../domain/ids';
 import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
 import type { JobAssignment } from '../fleet/assignment';
@@ -34,8 +34,8 @@ const steps: { [S in ActiveState]: Step<S> } = {
 };
 
 /**
- * A job that this master has claimed. Each step leaves its result in the store before the state moves on, so a restarted
- * master begins again with the step it was in.
+ * A job that this master has claimed. Each step leaves its result in the store before the state moves on, so
+ * a restarted master begins again with the step it was in.
  */
 export class JobRun {
   readonly jobId: JobId;
@@ -81,8 +81,9 @@ export class JobRun {
   }
 
   /**
-   * Follows a final move of the job on chain; one that ends this master's part in it stops the run. Moves become final some
-   * time after they happened: unless the move is the job's last, the chain is asked how things are now.
+   * Follows a final move of the job on chain; one that ends this master's part in it stops the run. Moves
+   * become final some time after they happened: unless the move is the job's last, the chain is asked how
+   * things are now.
    */
   onChainState(state: ChainState, node: Address | undefined): void {
     if (!this.isEndedBy({ state, node })) return;

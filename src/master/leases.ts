@@ -1,3 +1,4 @@
+/** Opens rounds: shares the available blocks out to the ready workers, and takes them back. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Address } from '../domain/ids';
@@ -6,12 +7,15 @@ import type { JobContext } from './job-context';
 import { readyMembers } from './members';
 import { type LiveLease, RoundState } from './round-state';
 
-/** A worker that went away with our own restart gets this long to come back with what it holds. */
+/** How long workers have to reconnect with what they hold after this master was restarted. */
 const RESTART_GRACE_MS = 20_000;
-/** Before a worker's speed is measured, this part of what it announced is believed. */
+/** The part of its announced speed that a worker is expected to reach, until it is measured. */
 const UNMEASURED_EFFICIENCY = 0.2;
 
-/** Opens the next round: leases blocks to every ready worker by its speed. Undefined when nobody could take any. */
+/**
+ * Opens the next round: leases blocks to every ready worker by its speed. Undefined when no lease was
+ * granted.
+ */
 export async function grantRound(job: JobContext): Promise<RoundState | undefined> {
   const { store, clock, fleet, logger } = job.deps;
   const workers = readyMembers(job);
@@ -31,7 +35,10 @@ export async function grantRound(job: JobContext): Promise<RoundState | undefine
   return round.leases.size > 0 ? round : undefined;
 }
 
-/** Takes up the round that was open when this master last ended. Its workers count as away until they come back. */
+/**
+ * Resumes the round that was open when this master last ended. Its workers count as away until they
+ * reconnect.
+ */
 export async function resumeRound(job: JobContext): Promise<RoundState | undefined> {
   const { store, clock, blobs, logger } = job.deps;
   const latest = await store.rounds.latest(job.jobId);
@@ -59,7 +66,7 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
   return round.leases.size > 0 ? round : undefined;
 }
 
-/** Gives a lease's blocks back, and tells the worker if it is there. */
+/** Makes a lease's blocks available again, and revokes it from its worker. */
 export async function loseLease(job: JobContext, lease: LiveLease, reason: string): Promise<void> {
   lease.state = 'lost';
   await job.deps.store.ledger.release(lease.leaseId, reason);
@@ -110,7 +117,7 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
   });
 }
 
-/** The step from the round before, for workers that still hold its weights. */
+/** Returns the step from the round before, for workers that still hold its weights. */
 async function deltaOf(job: JobContext, round: number) {
   const before = round > 0 ? await job.deps.store.rounds.find(job.jobId, round - 1) : undefined;
   if (!before?.delta) return {};
@@ -119,7 +126,7 @@ async function deltaOf(job: JobContext, round: number) {
   return { delta: { base: before.theta, blob: { sha256: before.delta, bytes } } };
 }
 
-/** Twice the time the blocks should take, never less than the configured least. */
+/** Returns twice the time the blocks should take, but at least the configured `leaseMs`. */
 function leaseTime(job: JobContext, worker: Address, blocks: number): number {
   const measured = job.deps.fleet.measuredSpeed(worker);
   const { blockTokens } = job.plan.prepared;

@@ -1,3 +1,4 @@
+/** The master as a whole: the jobs it works on, the chain events it takes over, and its admin API. */
 import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import type { ChainMove } from '../domain/chain-move';
@@ -11,11 +12,11 @@ import { Scheduler, type SchedulerDeps, type SchedulerOptions } from './schedule
 import { describeJob, viewJob } from './status';
 
 export interface Master {
-  /** Takes over final events of the chain; resolves when the queue and the cursor are safely stored. */
+  /** Records final events of the chain; resolves when the queue and the cursor are stored. */
   applyEvents(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
-  /** Names its cursors. */
+  /** The name under which this master's cursors are stored. */
   readonly cursorId: string;
-  /** Where reading the chain goes on after a restart. */
+  /** Returns where reading the chain continues after a restart. */
   loadCursors(): ReturnType<Store['cursors']['findPair']>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
@@ -27,14 +28,17 @@ export type MasterError = { code: 'job/not-found'; jobId: string };
 interface MasterDeps extends SchedulerDeps {
   store: Store;
   fleet: QueueFleet & Pick<Fleet, 'addUser' | 'expel' | 'capacityGflops'>;
-  /** Writes final events into the queue and whatever else keeps them, inside `tx`; returns the moves they stand for. */
+  /**
+   * Writes final events into the queue and whatever else keeps them, inside `tx`; returns the moves they
+   * stand for.
+   */
   record(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<readonly ChainMove[]>;
 }
 
 /** Opens a master on a fleet of workers, whose idle ones it puts to its jobs. */
 export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master {
   const { store, chain, wallet, record, fleet } = deps;
-  // Masters that share a database read the chain each for itself.
+  // Masters that share a database read the chain independently of each other.
   const cursorId = `${chain.chainId}:${chain.contract}:${wallet.address}`;
   const scheduler = new Scheduler(options, deps);
   fleet.addUser(scheduler);

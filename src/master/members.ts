@@ -1,8 +1,12 @@
+/** The workers of a job and whether they are ready for a lease. */
 import type { Address } from '../domain/ids';
 import { byAddress } from '../domain/order';
 import type { JobContext } from './job-context';
 
-/** Has the worker get ready for the job; it answers `job.ready`. Repeating it to a ready worker changes nothing. */
+/**
+ * Asks the worker to get ready for the job; it answers `job.ready`. Asking a ready worker again changes
+ * nothing.
+ */
 export function openMember(job: JobContext, worker: Address): void {
   const { params, prepared, totalBlocks } = job.plan;
   job.members.set(worker, 'opening');
@@ -15,7 +19,7 @@ export function openMember(job: JobContext, worker: Address): void {
   });
 }
 
-/** Members that can take a lease now, in address order. */
+/** Lists the members that can take a lease now, in address order. */
 export function readyMembers(job: JobContext): Address[] {
   return [...job.members]
     .filter(([worker, state]) => state === 'ready' && job.deps.fleet.peer(worker))
@@ -23,7 +27,7 @@ export function readyMembers(job: JobContext): Address[] {
     .sort(byAddress);
 }
 
-/** Connected members by state. */
+/** Counts the connected members by state. */
 export function countMembers(job: JobContext): { ready: number; opening: number } {
   const connected = [...job.members].filter(([worker]) => job.deps.fleet.peer(worker));
   const ready = connected.filter(([, state]) => state === 'ready').length;

@@ -1,9 +1,13 @@
+/** The plan of a job, as it is kept with its row. */
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
 import { ResolvedParams } from '../protocol/job-params';
 import { Prepared } from '../protocol/trainer';
 
-/** What preparation has settled about a job, kept with its row and never changed: enough to go on after a restart. */
+/**
+ * What preparation has settled about a job, kept with its row and never changed: enough to go on after a
+ * restart.
+ */
 export const JobPlan = z.strictObject({
   dataset: z.strictObject({ reference: z.string(), sha256: Sha256, bytes: z.int().min(1) }),
   params: ResolvedParams,

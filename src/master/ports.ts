@@ -1,4 +1,4 @@
-/** Everything outside `master/` that its jobs use, narrowed to what they use, so that a test can stand in for any of it. */
+/** Everything outside `master/` that its jobs use, narrowed to the methods they call. */
 import type { BlobStore } from '../blobs/blob-store';
 import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
@@ -11,7 +11,10 @@ import type { Ledger } from '../store/ledger';
 import type { Rounds } from '../store/rounds';
 import type { Workers } from '../store/workers';
 
-/** The contract as a master uses it. Every call is idempotent: repeating one that was already mined changes nothing. */
+/**
+ * The contract as a master uses it. Every call is idempotent: repeating one that was already mined changes
+ * nothing.
+ */
 export interface MasterChain {
   readonly chainId: number;
   readonly contract: Address;

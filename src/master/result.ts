@@ -1,3 +1,4 @@
+/** The result of a trained job: the exported model, the manifest and the split of the pay. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { earnedWei, fuelOf } from '../domain/fuel';
@@ -15,7 +16,7 @@ export interface ResultOptions {
   feeWei: bigint;
   fuelLimit: bigint;
   commissionBps: number;
-  /** Root of the payout tree, as the contract computes it. */
+  /** Returns the root of the payout tree, as the contract computes it. */
   payoutRoot(shares: readonly Share[]): string;
 }
 

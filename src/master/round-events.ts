@@ -1,3 +1,4 @@
+/** What an event does to the open round: workers join, leave and commit; their updates pass the gate. */
 import type { Address } from '../domain/ids';
 import { describeError, errorCode, never } from '../lib/errors';
 import { cut } from '../link/errors';
@@ -31,7 +32,7 @@ export async function handleEvent(job: JobContext, round: RoundState | undefined
   }
 }
 
-/** A worker came, or came back. A lease it no longer holds goes to others at once. */
+/** A worker joined or reconnected. A lease it no longer holds goes to others at once. */
 async function onJoin(
   job: JobContext,
   round: RoundState | undefined,
@@ -43,7 +44,7 @@ async function onJoin(
     lease.awaySinceMs = undefined;
     lease.state = 'running';
   } else if (lease) {
-    await loseLease(job, lease, 'the worker came back without it');
+    await loseLease(job, lease, 'the worker reconnected without it');
   }
   if (held && held.leaseId !== lease?.leaseId) {
     job.deps.fleet.send(worker, { type: 'lease.revoke', leaseId: held.leaseId, reason: 'its round is closed' });
@@ -81,7 +82,7 @@ async function onMessage(
       if (lease?.worker === worker && lease.state !== 'ready') await loseLease(job, lease, message.reason);
       return;
     }
-    default: // progress is shown by the fleet; the rest is the link's own business
+    default: // progress is shown by the fleet; the link itself handles the rest
   }
 }
 
@@ -113,7 +114,7 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
     return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
 
   const peer = fleet.peer(lease.worker);
-  if (!peer) throw cut('the worker went away before its update was fetched');
+  if (!peer) throw cut('the worker disconnected before its update was fetched');
   await peer.pull(commit.update, { signal: job.signal });
   const update = blobs.path(commit.update.sha256);
   const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
@@ -126,7 +127,10 @@ async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promi
   return { accepted: true, work };
 }
 
-/** No verdict follows a cut in mid-transfer, which is not the worker's fault: it will come back and commit again. */
+/**
+ * A connection cut in mid-transfer is not the worker's fault and gets no verdict: the worker reconnects and
+ * commits again.
+ */
 function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, error: unknown): UpdateVerdict | undefined {
   if (job.signal.aborted || !isCollecting(lease, commit)) return undefined;
   const isCut = errorCode(error).startsWith('link/');
@@ -139,7 +143,10 @@ function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, erro
   return { accepted: false, reason: describeError(error), isFault: errorCode(error) === 'blobs/hash-mismatch' };
 }
 
-/** Whoever lost the lease meanwhile does not get it back, and what became of a commit says nothing of the next. */
+/**
+ * False when the lease was lost meanwhile, or committed again: the outcome of an old commit must not settle
+ * it.
+ */
 function isCollecting(lease: LiveLease, commit: number): boolean {
   return lease.state === 'collecting' && lease.commits === commit;
 }

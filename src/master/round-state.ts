@@ -1,9 +1,10 @@
+/** The open round in memory: its leases, and what is known of each. */
 import type { Address, Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
 import { hasQuorum, type LeaseView, type RoundView } from '../domain/round';
 import type { TrainedUpdate } from '../protocol/update';
 
-/** A lease of the open round: what the store knows of it, and where its worker is. */
+/** A lease of the open round: the facts of the store, and what its worker is doing. */
 export interface LiveLease {
   leaseId: string;
   worker: Address;
@@ -12,7 +13,10 @@ export interface LiveLease {
   grantedAtMs: number;
   /** `collecting`: the worker is done and its update is on its way through the gate. */
   state: 'running' | 'collecting' | 'ready' | 'lost';
-  /** Its commits so far: a worker that comes back commits again, maybe before the fetch that its going cut has ended. */
+  /**
+   * How often this lease was committed. A reconnecting worker commits again, possibly while the fetch its
+   * disconnect interrupted is still failing.
+   */
   commits?: number | undefined;
   awaySinceMs?: number | undefined;
   /** Set when `ready`. */
@@ -27,7 +31,7 @@ export class RoundState {
   constructor(
     readonly round: number,
     readonly theta: Sha256,
-    /** Nobody is waited for beyond this. */
+    /** When the round closes in any case. */
     public deadlineMs: number,
   ) {}
 
@@ -35,7 +39,7 @@ export class RoundState {
     this.leases.set(lease.leaseId, lease);
   }
 
-  /** The worker's lease that is not settled yet. */
+  /** Returns the worker's lease that is not settled yet. */
   openLeaseOf(worker: Address): LiveLease | undefined {
     return [...this.leases.values()].find(
       (lease) => lease.worker === worker && (lease.state === 'running' || lease.state === 'collecting'),
@@ -47,11 +51,12 @@ export class RoundState {
     if (hasQuorum(this.view().leases)) this.quorumAtMs ??= nowMs;
   }
 
-  /** Leases whose updates will be folded, in the order to sum them. */
+  /** Lists the leases whose updates will be folded, in the order to sum them. */
   ready(): LiveLease[] {
     return [...this.leases.values()].filter((lease) => lease.state === 'ready').sort(inFoldOrder);
   }
 
+  /** Lists the leases that are neither ready nor lost. */
   unsettled(): LiveLease[] {
     return [...this.leases.values()].filter((lease) => lease.state === 'running' || lease.state === 'collecting');
   }

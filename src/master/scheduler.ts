@@ -1,3 +1,4 @@
+/** Which jobs this master takes, and which workers each of them gets. */
 import type { JobId } from '../domain/ids';
 import { activeStates } from '../domain/job';
 import {
@@ -23,7 +24,7 @@ import type { JobRunDeps, JobRunOptions } from './steps/step';
 
 export interface SchedulerOptions extends JobRunOptions, FeeRange {
   cooperative: '1v1' | 'nvm';
-  /** Jobs worked on at the same time. */
+  /** How many jobs are worked on at the same time. */
   maxJobs: number;
 }
 
@@ -33,16 +34,16 @@ export interface SchedulerDeps extends JobRunDeps {
 }
 
 const TICK_MS = 1000;
-/** A job we lacked the capacity for is looked at again this often. */
+/** How soon a job that was refused for lack of capacity is considered again. */
 const SECOND_LOOK_MS = 15_000;
 
 /**
- * Chooses jobs and gives them workers: the best paid job that can be finished before its deadline with the workers at hand.
- * Each job runs by itself; one that fails harms no other.
+ * Takes the best paid job that can be finished before its deadline with the idle workers, and shares these
+ * out. Each job runs by itself; a failing one does not disturb the others.
  */
 export class Scheduler implements FleetUser {
   private readonly runs = new Map<JobId, { run: JobRun; done: Promise<void> }>();
-  /** Jobs refused for want of capacity, and when to look again. */
+  /** Jobs that were refused for lack of capacity, and when to consider them again. */
   private readonly secondLook = new Map<JobId, number>();
 
   constructor(
@@ -50,7 +51,9 @@ export class Scheduler implements FleetUser {
     private readonly deps: SchedulerDeps,
   ) {}
 
-  /** Takes up what this master was working on when it last ended; then goes on choosing until the signal. */
+  /**
+   * Resumes the jobs this master was working on when it last ended, then takes further ones until the signal.
+   */
   async run(): Promise<void> {
     const { store, wallet, clock, logger, signal } = this.deps;
     const mine = await store.jobs.list({ states: activeStates, owner: wallet.address });
@@ -109,7 +112,7 @@ export class Scheduler implements FleetUser {
     }
   }
 
-  /** Looks at one job of the queue; true when it was claimed. */
+  /** Decides on one job of the queue; true when it was claimed. */
   private async consider(row: JobRow): Promise<boolean> {
     const { store, wallet, fleet, storage, clock, logger } = this.deps;
     let reason: string | undefined;

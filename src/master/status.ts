@@ -1,3 +1,4 @@
+/** Jobs as the admin API shows them, from the store and from the running master. */
 import type { JobDetails, JobView, WorkerView } from '../protocol/admin';
 import type { JobRow } from '../store/jobs';
 import type { Store } from '../store/open';

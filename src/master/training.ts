@@ -1,3 +1,4 @@
+/** The loop over the rounds of a job, from the first lease to the last fold. */
 import { decideRound, type RoundDecision } from '../domain/round';
 import { AppError } from '../lib/errors';
 import { abandonRound, evaluateRound, type FoldedRound, foldRound } from './fold';
@@ -7,7 +8,9 @@ import { countMembers } from './members';
 import { handleEvent } from './round-events';
 import type { RoundState } from './round-state';
 
-/** How long the first ready worker waits for the others that are still starting, so that it does not train a round alone. */
+/**
+ * How long a ready worker waits for others that are still starting, so that it does not train a round alone.
+ */
 const GATHER_MS = 20_000;
 /** Time kept free before the deadline for the last evaluation, export and submission. */
 const FINISH_MS = 45_000;
@@ -15,8 +18,8 @@ const FINISH_MS = 45_000;
 export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
 
 /**
- * Trains a job to its end, round by round. Safe to call again after a crash: the open round is taken up where the store
- * left it.
+ * Trains until every block is merged. Safe to call again after a crash: the open round is resumed where the
+ * store left it.
  */
 export async function runRounds(job: JobContext): Promise<void> {
   let round = await resumeRound(job);
@@ -55,7 +58,10 @@ async function collectRound(job: JobContext, round: RoundState): Promise<Exclude
   }
 }
 
-/** One event, or none within `waitMs`. Gives the job up when its deadline comes too near to finish it. */
+/**
+ * Handles one event, or none within `waitMs`. Throws `job/deadline-near` when too little time is left to
+ * finish the job.
+ */
 async function step(job: JobContext, round: RoundState | undefined, waitMs: number): Promise<void> {
   const leftMs = job.deadlineMs - FINISH_MS - job.deps.clock.now();
   if (leftMs <= 0) {

@@ -1,4 +1,4 @@
-/** The facts of a trained update, the same from the Python child over the link into the ledger and the manifest. */
+/** The facts of a trained update, one type from the Python child over the link into ledger and manifest. */
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
 import { BlobRef } from './blob-ref';

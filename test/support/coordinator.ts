@@ -1,3 +1,4 @@
+/** A real Python child that coordinates a tiny job, for tests that train. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '../../src/lib/logger';

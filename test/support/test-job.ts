@@ -1,4 +1,4 @@
-/** A job in training for unit tests: real database, files and fleet; the test plays workers, Python and time. */
+/** A job in training for unit tests: real store, files and fleet; the test plays workers, Python and time. */
 import { BlobStore } from '../../src/blobs/blob-store';
 import { Address, type JobId } from '../../src/domain/ids';
 import type { Assignment } from '../../src/fleet/assignment';

@@ -1,4 +1,4 @@
-/** exporting → submitting: makes model and manifest, and puts them where requester and verifiers find them. */
+/** exporting → submitting: makes model and manifest, and publishes them for requester and verifiers. */
 import type { MasterChain, MasterStorage } from '../ports';
 import { produceResult } from '../result';
 import type { JobRunOptions, StepContext, StepResult } from './step';

@@ -1,4 +1,4 @@
-/** claimed → preparing: turns the request into a plan. Nothing is on chain yet, so a bad job costs only this. */
+/** claimed → preparing: turns the request into a plan, before anything is sent to the chain. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
@@ -15,8 +15,8 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
 }
 
 /**
- * Fetches the data set, has it checked, tokenised and split, and writes the first weights. Deterministic: running it again
- * after a crash gives the same plan.
+ * Fetches the data set, has it checked, tokenised and split, and writes the first weights. Deterministic:
+ * running it again after a crash gives the same plan.
  */
 export async function prepareJob(job: PrepareContext): Promise<StepResult<'claimed'>> {
   const { row, options, dir, signal, deps } = job;

@@ -30,7 +30,9 @@ export async function settleJob(job: SettleContext): Promise<StepResult<'submitt
   return { to: 'verified' };
 }
 
-/** Looks once; asks the contract to settle a result or a dispute whose window has passed without a verdict. */
+/**
+ * Looks once; asks the contract to settle a result or a dispute whose window has passed without a verdict.
+ */
 async function isVerified({ row, deps: { chain, wallet, clock } }: SettleContext): Promise<boolean> {
   const { state, node, deadlineMs } = await chain.job(row.id);
   requireWork('submitted', wallet.address, { state, node });

@@ -52,7 +52,10 @@ export interface StepResult<S extends ActiveState> {
   facts?: JobFacts | undefined;
 }
 
-/** Does the work of one state. May be run again after a crash in the middle: it must find, not repeat, what is done. */
+/**
+ * Does the work of one state. May be run again after a crash in the middle: it must find, not repeat, what is
+ * done.
+ */
 export type Step<S extends ActiveState> = (job: StepContext) => Promise<StepResult<S>>;
 
 /** Returns the result that an earlier step stored. */

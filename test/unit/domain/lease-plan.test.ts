@@ -1,3 +1,4 @@
+/** How a round is shared out by speed. */
 import fc from 'fast-check';
 import { Address } from '../../../src/domain/ids';
 import { planLeases, smoothSpeed } from '../../../src/domain/lease-plan';
@@ -7,7 +8,7 @@ const speeds = (...values: number[]) => new Map(values.map((speed, i) => [addres
 const sum = (plan: ReadonlyMap<Address, number>) => [...plan.values()].reduce((a, b) => a + b, 0);
 
 describe('planLeases', () => {
-  test('default: blocks follow speed, H of them per worker on average', () => {
+  test('workers of any speed: blocks follow speed, H of them per worker on average', () => {
     expect(planLeases(speeds(1, 1), 50, 1000)).toEqual(
       new Map([
         [address(1), 50],
@@ -22,17 +23,17 @@ describe('planLeases', () => {
     );
   });
 
-  test('when little is left, the last round is no stub', () => {
+  test('little is left: the last round is no stub', () => {
     expect(sum(planLeases(speeds(1, 1), 50, 110))).toBe(110);
     expect(sum(planLeases(speeds(1, 1), 50, 160))).toBe(80);
   });
 
-  test('when nobody or nothing is there, nothing is planned', () => {
+  test('no worker or no block: nothing is planned', () => {
     expect(planLeases(new Map(), 50, 100).size).toBe(0);
     expect(planLeases(speeds(1), 50, 0).size).toBe(0);
   });
 
-  test('given any speeds, rounds of planned size use up every block and leave no empty lease', () => {
+  test('any speeds: rounds use up every block and leave no empty lease', () => {
     const someSpeeds = fc.array(fc.double({ min: 0.01, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 12 });
     fc.assert(
       fc.property(
@@ -54,7 +55,7 @@ describe('planLeases', () => {
   });
 });
 
-test('smoothSpeed follows a change', () => {
+test('smoothSpeed, a change of speed: half of it shows at once', () => {
   expect(smoothSpeed(undefined, 10)).toBe(10);
   expect(smoothSpeed(10, 20)).toBe(15);
 });

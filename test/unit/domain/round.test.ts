@@ -1,3 +1,4 @@
+/** When a round closes, as timelines. */
 import { decideRound, hasQuorum, type LeaseView, type RoundView } from '../../../src/domain/round';
 
 const rules = { graceMs: 500, resumeMs: 2000 };
@@ -15,10 +16,15 @@ const round = (leases: LeaseView[], more: Partial<RoundView> = {}): RoundView =>
 describe('decideRound', () => {
   // A timeline a row: leases, when the quorum was reached, now, and what must be decided.
   const rows: [string, RoundView, number, ReturnType<typeof decideRound>][] = [
-    ['all ready', round([lease('ready'), lease('ready')]), 5, { kind: 'close', scale: 1 }],
-    ['one runs, no quorum', round([lease('ready'), lease('running')]), 5, { kind: 'wait', untilMs: 60_000 }],
+    ['all ready: closes', round([lease('ready'), lease('ready')]), 5, { kind: 'close', scale: 1 }],
     [
-      'quorum, in the grace period',
+      'one runs, no quorum: waits for the deadline',
+      round([lease('ready'), lease('running')]),
+      5,
+      { kind: 'wait', untilMs: 60_000 },
+    ],
+    [
+      'quorum, in the grace period: waits for its end',
       round([lease('ready', 20), lease('running', 10)], { quorumAtMs: 100 }),
       599,
       { kind: 'wait', untilMs: 600 },
@@ -30,35 +36,45 @@ describe('decideRound', () => {
       { kind: 'close', scale: 2 / 3 },
     ],
     [
-      'a quarter missing is still a full step',
+      'a quarter missing: closes with a full step',
       round([lease('ready', 30), lease('lost', 10)]),
       5,
       { kind: 'close', scale: 1 },
     ],
-    ['half lost shrinks the step', round([lease('ready'), lease('lost')]), 5, { kind: 'close', scale: 0.5 }],
+    ['half lost: closes with half a step', round([lease('ready'), lease('lost')]), 5, { kind: 'close', scale: 0.5 }],
     [
-      'only a worker that is away is missing: it gets resumeMs',
+      'only a disconnected worker is missing: it gets resumeMs',
       round([lease('ready'), lease('running', 10, 1000)]),
       2999,
       { kind: 'wait', untilMs: 3000 },
     ],
-    ['and no more', round([lease('ready'), lease('running', 10, 1000)]), 3000, { kind: 'close', scale: 0.5 }],
     [
-      'away, but another still runs: nobody is idle, so wait',
+      'disconnected worker after resumeMs: closes without it',
+      round([lease('ready'), lease('running', 10, 1000)]),
+      3000,
+      { kind: 'close', scale: 0.5 },
+    ],
+    [
+      'one disconnected, another still runs: waits for both',
       round([lease('running'), lease('running', 10, 1000)]),
       50_000,
       { kind: 'wait', untilMs: 60_000 },
     ],
-    ['deadline with something ready', round([lease('ready'), lease('running')]), 60_000, { kind: 'close', scale: 0.5 }],
-    ['deadline with nothing ready', round([lease('running')]), 60_000, { kind: 'abandon' }],
-    ['all lost', round([lease('lost'), lease('lost')]), 5, { kind: 'abandon' }],
+    [
+      'deadline, something ready: closes',
+      round([lease('ready'), lease('running')]),
+      60_000,
+      { kind: 'close', scale: 0.5 },
+    ],
+    ['deadline, nothing ready: abandoned', round([lease('running')]), 60_000, { kind: 'abandon' }],
+    ['all lost: abandoned', round([lease('lost'), lease('lost')]), 5, { kind: 'abandon' }],
   ];
   test.each(rows)('%s', (_name, view, nowMs, decision) => {
     expect(decideRound(view, rules, nowMs)).toEqual(decision);
   });
 });
 
-test('hasQuorum counts blocks, not workers', () => {
+test('hasQuorum, many small leases: blocks count, not workers', () => {
   expect(hasQuorum([lease('ready', 1), lease('ready', 1), lease('running', 10)])).toBe(false);
   expect(hasQuorum([lease('ready', 20), lease('running', 10)])).toBe(true);
 });

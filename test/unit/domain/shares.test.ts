@@ -1,3 +1,4 @@
+/** How pay is split, to the last wei. */
 import fc from 'fast-check';
 import { Address } from '../../../src/domain/ids';
 import { shareOut } from '../../../src/domain/shares';
@@ -6,7 +7,7 @@ const address = (n: number) => Address.parse(`0x${n.toString(16).padStart(40, '0
 const node = address(0xff);
 
 describe('shareOut', () => {
-  test('default: the node keeps its commission, workers share the rest by tokens', () => {
+  test('two workers: the node keeps its commission, they share the rest by tokens', () => {
     const tokens = new Map([
       [address(2), 300],
       [address(1), 100],
@@ -19,7 +20,7 @@ describe('shareOut', () => {
     ]);
   });
 
-  test('given any amounts, the shares add up to the last wei and never favour fewer tokens', () => {
+  test('any amounts: shares add up to the last wei, and never favour fewer tokens', () => {
     const tokenCounts = fc.array(fc.integer({ min: 0, max: 2 ** 40 }), { minLength: 0, maxLength: 20 });
     const bps = fc.integer({ min: 0, max: 10_000 });
     fc.assert(

@@ -28,7 +28,10 @@ function peerOf(powerCapacity = 50, held?: Offer['held']) {
   return { peer, sent, closed: () => closed };
 }
 
-/** A fleet with one user, whose jobs' events are written down; it finds its assignment for a held lease if `finds`. */
+/**
+ * A fleet with one user, whose jobs' events are written down; it finds its assignment for a held lease if
+ * `finds`.
+ */
 function openFleet({ finds = false } = {}) {
   const events: string[] = [];
   const heard: AssignmentEvents = {
@@ -108,7 +111,7 @@ test('two users, an idle worker taken by the first: the second finds none', () =
   expect(found).toEqual([0]);
 });
 
-test('release: only the workers of that assignment are told and freed', () => {
+test('release: only the workers of that assignment are freed', () => {
   const { fleet, assignment } = openFleet();
   const other = openFleet().assignment;
   const { peer, sent } = peerOf();

@@ -1,13 +1,23 @@
+/** When a dead Python child is replaced, and when it is not. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { AppError } from '../../../src/lib/errors';
 import { silentLogger as logger } from '../../../src/lib/logger';
 import { Coordinator, type CoordinatorChild } from '../../../src/master/coordinator';
+import type { TrainerEvent } from '../../../src/protocol/trainer';
 import { tinyParams } from '../../support/tiny-job';
 
 const crash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended.');
 const inspect = { type: 'inspect', update: 'update' } as const;
 
-/** A coordinator whose children take a turn for each command; of the first ones so many die of it. */
+/** The only answer these children have, for the caller that asks for it. */
+function answerOf<T extends TrainerEvent['type']>(type: T): Extract<TrainerEvent, { type: T }> {
+  const isAsked = (event: TrainerEvent): event is Extract<TrainerEvent, { type: T }> => event.type === type;
+  const inspected: TrainerEvent = { type: 'inspected', id: 1, ok: true, norm: 1 };
+  if (!isAsked(inspected)) throw new Error(`These children do not answer ${type}`);
+  return inspected;
+}
+
+/** A coordinator whose first `deaths` children die of their first command. */
 function openCoordinator(deaths: number, onChildClosed: () => void = () => undefined) {
   const children: { isOpen: boolean }[] = [];
   const openChild = async (): Promise<CoordinatorChild> => {
@@ -18,7 +28,7 @@ function openCoordinator(deaths: number, onChildClosed: () => void = () => undef
       async run(_command, type) {
         for (let i = 0; i < 5; i++) await turn();
         if (isDoomed || !child.isOpen) throw crash();
-        return { type, id: 1, ok: true } as never;
+        return answerOf(type);
       },
       async [Symbol.asyncDispose]() {
         child.isOpen = false;
@@ -31,7 +41,7 @@ function openCoordinator(deaths: number, onChildClosed: () => void = () => undef
 }
 
 describe('Coordinator', () => {
-  test('when the child dies of two commands at once: one other does both', async () => {
+  test('child dies of two commands at once: one other does both', async () => {
     const { coordinator, children } = openCoordinator(1);
     const late = turn().then(() => coordinator.run(inspect, 'inspected'));
     const both = await Promise.all([coordinator.run(inspect, 'inspected'), late]);
@@ -41,13 +51,13 @@ describe('Coordinator', () => {
     expect(children.map(({ isOpen }) => isOpen)).toEqual([false, false]);
   });
 
-  test('throws runner/child-crashed when the other dies too', async () => {
+  test('second child dies too: throws runner/child-crashed', async () => {
     const { coordinator, children } = openCoordinator(2);
     await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'runner/child-crashed' });
     expect(children).toHaveLength(2);
   });
 
-  test('when disposed in mid-command: the child that ends by that is not replaced', async () => {
+  test('disposed in mid-command: its child is not replaced', async () => {
     const { coordinator, children } = openCoordinator(0);
     const inspected = coordinator.run(inspect, 'inspected');
     const outcome = expect(inspected).rejects.toMatchObject({ code: 'runner/child-crashed' });
@@ -57,13 +67,13 @@ describe('Coordinator', () => {
     expect(children.map(({ isOpen }) => isOpen)).toEqual([false]);
   });
 
-  test('when disposed while a dead child is put away: no other is started', async () => {
+  test('disposed while a dead child is closed: no other is started', async () => {
     const { coordinator, children } = openCoordinator(1, () => void coordinator[Symbol.asyncDispose]());
     await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'job/over' });
     expect(children.map(({ isOpen }) => isOpen)).toEqual([false]);
   });
 
-  test('throws job/over after it was disposed, and starts no child', async () => {
+  test('command after disposal: throws job/over, starts no child', async () => {
     const { coordinator, children } = openCoordinator(0);
     await coordinator[Symbol.asyncDispose]();
     await expect(coordinator.run(inspect, 'inspected')).rejects.toMatchObject({ code: 'job/over' });

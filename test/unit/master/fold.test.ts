@@ -1,4 +1,4 @@
-/** How a round ends: which updates are summed, in which order, and what everybody is told. */
+/** How a round ends: which updates are summed, in which order, and what the workers get. */
 import { AppError } from '../../../src/lib/errors';
 import { abandonRound, evaluateRound, foldRound } from '../../../src/master/fold';
 import { grantRound } from '../../../src/master/leases';

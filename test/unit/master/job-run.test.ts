@@ -1,4 +1,4 @@
-/** The retry loop of one job: where it starts, when it tries again, and what ends it. The whole life is in the master rig. */
+/** The retry loop of one job: where it starts, when it tries again, and what ends it. */
 
 import { BlobStore } from '../../../src/blobs/blob-store';
 import type { Address, JobId } from '../../../src/domain/ids';
@@ -25,7 +25,10 @@ const ways: Partial<Record<JobState, readonly JobState[]>> = {
   submitted: ['preparing', 'training', 'exporting', 'submitting', 'submitted'],
 };
 
-/** A run of a job in `state`, with a chain that says `verdict`, and storage that fails as often as the test says. */
+/**
+ * A run of a job in `state`, with a chain that says `verdict`, and storage that fails as often as the test
+ * says.
+ */
 async function openRun(
   state: 'claimed' | 'submitted',
   faults: { code: string; times: number } = { code: '', times: 0 },

@@ -101,7 +101,7 @@ describe('grantRound', () => {
 });
 
 describe('loseLease', () => {
-  test('lease lost: blocks available again, worker told why', async () => {
+  test('lease lost: blocks available again, lease revoked with the reason', async () => {
     const { job, workers } = await openReady([50]);
     const lease = first(await grantRound(job));
     await loseLease(job, lease, 'as the test wishes');

@@ -1,15 +1,16 @@
+/** A request's parameters, completed or refused. */
 import { resolveParams } from '../../../src/master/params';
 
 const defaults = { batch: 8, epochs: 2 };
 
 describe('resolveParams', () => {
-  test('default: an empty object is a whole job', () => {
+  test('empty object: a whole job', () => {
     const params = resolveParams('{}', defaults);
     expect(params).toMatchObject({ program: 'lm', epochs: 2, batch: 8, codec: 'int8', tokenizer: { type: 'byte' } });
     expect(resolveParams('', defaults)).toEqual(params);
   });
 
-  test('what the requester says wins over the master’s defaults', () => {
+  test('requester names epochs and batch: they win over the defaults', () => {
     expect(resolveParams('{"epochs":0.5,"batch":3}', defaults)).toMatchObject({ epochs: 0.5, batch: 3 });
   });
 
@@ -21,7 +22,7 @@ describe('resolveParams', () => {
     ['an unknown program', '{"program":"vision"}', /program/],
     ['too long', `{"x":"${'x'.repeat(5000)}"}`, /longer than 4096 bytes/],
     ['no object', '[]', /./],
-  ])('throws params/invalid when it is %s', (_name, text, reason) => {
+  ])('%s: throws params/invalid', (_name, text, reason) => {
     const attempt = () => resolveParams(text, defaults);
     expect(attempt).toThrow(expect.objectContaining({ code: 'params/invalid' }));
     expect(attempt).toThrow(reason);

@@ -35,7 +35,10 @@ interface Given extends Partial<SchedulerOptions> {
   isStuck?: boolean;
 }
 
-/** A master with the jobs and workers that the test gives it. Jobs are taken at once, and trained by silent workers. */
+/**
+ * A master with the jobs and workers that the test gives it. Jobs are taken at once, and trained by silent
+ * workers.
+ */
 async function openScheduler({ workers: speeds = [50], isStuck = false, ...options }: Given = {}) {
   const clock = new SteppedClock();
   const scratch = await openScratch(fastDir());

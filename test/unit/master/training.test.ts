@@ -69,7 +69,7 @@ test('every lease of a round fails: the same round is leased again', async () =>
   expect(rounds).toEqual([0, 0, 1, 2, 3]);
 });
 
-test('nobody comes until the deadline is near: throws job/deadline-near', async () => {
+test('no worker until the deadline is near: throws job/deadline-near', async () => {
   rig = await openTestJob({ deadlineMs: 600_000 });
   const { job, clock } = rig;
   await expect(finish(rig, job)).rejects.toMatchObject({ code: 'job/deadline-near' });

@@ -22,7 +22,9 @@ const result: StoredResult = {
   blobs: [],
 };
 
-/** A contract with one job: writes down what it is asked to do, and changes the job's state as the test says. */
+/**
+ * A contract with one job: writes down what it is asked to do, and changes the job's state as the test says.
+ */
 function chainIn(state: ChainState, holder?: Address, deadlineMs = 0) {
   const job = { state, node: holder, deadlineMs };
   const calls: unknown[][] = [];
@@ -98,7 +100,9 @@ describe('submitJob', () => {
 });
 
 describe('settleJob', () => {
-  /** Settles a job whose window ends a minute from now; what `change` does to it happens after ten seconds. */
+  /**
+   * Settles a job whose window ends a minute from now; what `change` does to it happens after ten seconds.
+   */
   async function settle(state: ChainState, change?: ChainState) {
     const clock = new SteppedClock();
     const startedAtMs = clock.now();

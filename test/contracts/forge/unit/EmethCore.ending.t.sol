@@ -6,30 +6,7 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
-/// @notice What a result that stands without a verifier's word brings everybody.
-abstract contract Unjudged is EscrowFixture {
-    function _settles(bytes16 job, address caller, IEmethCore.Verdict verdict, bytes memory data) internal {
-        _emits();
-        emit IEmethCore.JobVerified(
-            job, node, verdict, PAYOUT, LOCKED - PAYOUT - BURNT, FEE, _now() / 1 days, BURNT, address(0), 0
-        );
-        vm.prank(caller);
-        (bool done,) = address(core).call(data);
-        require(done, "the call was refused");
-        IEmethCore.Job memory expected = _freshJob(_now() + CLAIM_WINDOW);
-        (expected.state, expected.node) = (IEmethCore.State.VERIFIED, node);
-        (expected.payout, expected.commitment) = (PAYOUT, _commitment());
-        _isJob(job, expected);
-        _booked(requester, LOCKED - PAYOUT - BURNT, 0);
-        _booked(node, FEE, BURNT);
-        _booked(verifier, 0, 0);
-        _booked(address(0), 0, 0);
-        _has(address(core), LOCKED + FEE);
-        _equal(core.slotBurntBy(_now() / 1 days, node), BURNT, "burnt by the node");
-    }
-}
-
-contract EmethCore_accept_Tree is Unjudged {
+contract EmethCore_accept_Tree is EscrowFixture {
     function test_WhenTheJobIsNotSubmitted_ItRevertsWithWrongState() external {
         _refusedInAllBut(IEmethCore.State.SUBMITTED, requester, _call);
     }
@@ -55,7 +32,7 @@ contract EmethCore_accept_Tree is Unjudged {
     }
 }
 
-contract EmethCore_finalize_Tree is Unjudged {
+contract EmethCore_finalize_Tree is EscrowFixture {
     function test_WhenTheJobIsNotSubmitted_ItRevertsWithWrongState() external {
         _refusedInAllBut(IEmethCore.State.SUBMITTED, stranger, _call);
     }

@@ -7,24 +7,18 @@ import {vm} from "../Vm.sol";
 import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
-/// @notice Those who may and those who may not.
-abstract contract Rights is EscrowFixture {
-    function _unauthorized(address account, bytes32 role) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, account, role);
-    }
-
-    function _termsOutOfBounds(bytes32 field, uint256 value, uint256 least, uint256 most) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector, field, value, least, most);
-    }
-
-    function _overflow() internal pure returns (bytes memory) {
-        return abi.encodeWithSignature("Panic(uint256)", 0x11);
-    }
-}
-
-contract EmethCore_setTerms_Tree is Rights {
+contract EmethCore_setTerms_Tree is EscrowFixture {
     /// @dev The highest that the least fee may be.
     uint96 private constant MOST_FEE = 1_000_000e18;
+
+    /// @dev A value just outside the bounds of a field, and the bounds.
+    struct Row {
+        string message;
+        bytes32 field;
+        uint256 value;
+        uint256 least;
+        uint256 most;
+    }
 
     function test_WhenTheCallerIsNotTheAdministrator_ItRevertsWithAccessControlUnauthorizedAccount() external {
         bytes memory data = abi.encodeCall(core.setTerms, (_firstTerms()));
@@ -32,94 +26,32 @@ contract EmethCore_setTerms_Tree is Rights {
         _refuses(verifier, data, _unauthorized(verifier, 0));
     }
 
-    function test_WhenThePenaltyIsAboveHalfTheFee_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.penaltyBps = 5001;
-        _outOfBounds(next, "penaltyBps", 5001, 100, 5000);
-    }
-
-    function test_WhenThePenaltyIsBelowAHundredthOfTheFee_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        (next.penaltyBps, next.verifierBps, next.declineBps) = (99, 0, 0);
-        _outOfBounds(next, "penaltyBps", 99, 100, 5000);
-    }
-
-    function test_WhenTheVerifierFeeIsAboveAQuarterOfThePenalty_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        (next.penaltyBps, next.verifierBps) = (2003, 501);
-        _outOfBounds(next, "verifierBps", 501, 0, 500);
-    }
-
-    function test_WhenDecliningCostsMoreThanThePenalty_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.declineBps = 2001;
-        _outOfBounds(next, "declineBps", 2001, 0, 2000);
-    }
-
-    function test_WhenTheTipIsAboveATenth_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.tipBps = 1001;
-        _outOfBounds(next, "tipBps", 1001, 0, 1000);
-    }
-
-    function test_WhenTheBurnIsAboveAFifth_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.burnBps = 2001;
-        _outOfBounds(next, "burnBps", 2001, 0, 2000);
-    }
-
-    function test_WhenTheQuorumIsZero_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.quorum = 0;
-        _outOfBounds(next, "quorum", 0, 1, 16);
-    }
-
-    function test_WhenTheQuorumIsAbove16_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.quorum = 17;
-        _outOfBounds(next, "quorum", 17, 1, 16);
-    }
-
-    function test_WhenTheLeastFeeIsZero_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.minFee = 0;
-        _outOfBounds(next, "minFee", 0, 1, MOST_FEE);
-    }
-
-    function test_WhenTheLeastFeeIsAboveAMillionTokens_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.minFee = MOST_FEE + 1;
-        _outOfBounds(next, "minFee", MOST_FEE + 1, 1, MOST_FEE);
-    }
-
-    function test_WhenTheLeastWorkIsAboveADay_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.minWork = 86_401;
-        _outOfBounds(next, "minWork", 86_401, 0, 86_400);
-    }
-
-    function test_WhenTheVerdictWindowIsBelowTenMinutes_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.verdictWindow = 599;
-        _outOfBounds(next, "verdictWindow", 599, 600, 14 * 86_400);
-    }
-
-    function test_WhenTheVerdictWindowIsAboveFourteenDays_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.verdictWindow = 14 * 86_400 + 1;
-        _outOfBounds(next, "verdictWindow", 14 * 86_400 + 1, 600, 14 * 86_400);
-    }
-
-    function test_WhenTheClaimWindowIsBelowSevenDays_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.claimWindow = 7 * 86_400 - 1;
-        _outOfBounds(next, "claimWindow", 7 * 86_400 - 1, 7 * 86_400, 180 * 86_400);
-    }
-
-    function test_WhenTheClaimWindowIsAbove180Days_ItRevertsWithTermsOutOfBounds() external {
-        IEmethCore.Terms memory next = _firstTerms();
-        next.claimWindow = 180 * 86_400 + 1;
-        _outOfBounds(next, "claimWindow", 180 * 86_400 + 1, 7 * 86_400, 180 * 86_400);
+    function test_WhenAFieldIsOutOfItsBounds_ItRevertsWithTermsOutOfBounds() external {
+        Row[15] memory rows = [
+            Row("the penalty is above half the fee", "penaltyBps", 5001, 100, 5000),
+            Row("the penalty is below a hundredth of the fee", "penaltyBps", 99, 100, 5000),
+            Row("the verifier fee is above a quarter of the penalty", "verifierBps", 501, 0, 500),
+            Row("declining costs more than the penalty", "declineBps", 2004, 0, 2003),
+            Row("the tip is above a tenth", "tipBps", 1001, 0, 1000),
+            Row("the burn is above a fifth", "burnBps", 2001, 0, 2000),
+            Row("the quorum is zero", "quorum", 0, 1, 16),
+            Row("the quorum is above 16", "quorum", 17, 1, 16),
+            Row("the least fee is zero", "minFee", 0, 1, MOST_FEE),
+            Row("the least fee is above a million tokens", "minFee", MOST_FEE + 1, 1, MOST_FEE),
+            Row("the least work is above a day", "minWork", 86_401, 0, 86_400),
+            Row("the verdict window is below ten minutes", "verdictWindow", 599, 600, 14 * 86_400),
+            Row("the verdict window is above fourteen days", "verdictWindow", 14 * 86_400 + 1, 600, 14 * 86_400),
+            Row("the claim window is below seven days", "claimWindow", 7 * 86_400 - 1, 7 * 86_400, 180 * 86_400),
+            Row("the claim window is above 180 days", "claimWindow", 180 * 86_400 + 1, 7 * 86_400, 180 * 86_400)
+        ];
+        for (uint256 i = 0; i < rows.length; ++i) {
+            Row memory row = rows[i];
+            (bool done, bytes memory answer) = address(core).call(abi.encodeCall(core.setTerms, (_termsWith(row.field, row.value))));
+            require(!done, string.concat(row.message, ": the call was not refused"));
+            bytes memory refusal = _termsOutOfBounds(row.field, row.value, row.least, row.most);
+            require(keccak256(answer) == keccak256(refusal), string.concat(row.message, ": refused with another error"));
+        }
+        _equal(core.currentTerms(), 0, "number of the terms");
     }
 
     function test_WhenThereHaveBeen256Terms_ItRevertsWithPanic() external {
@@ -174,13 +106,24 @@ contract EmethCore_setTerms_Tree is Rights {
         _equal(keccak256(abi.encode(core.terms(0))), keccak256(abi.encode(_firstTerms())), "terms before");
     }
 
-    function _outOfBounds(IEmethCore.Terms memory next, bytes32 field, uint256 value, uint256 least, uint256 most) private {
-        _refuses(admin, abi.encodeCall(core.setTerms, (next)), _termsOutOfBounds(field, value, least, most));
-        _equal(core.currentTerms(), 0, "number of the terms");
+    /// @dev The penalty is no multiple of four, so that a quarter of it is rounded down.
+    function _termsWith(bytes32 field, uint256 value) private pure returns (IEmethCore.Terms memory terms) {
+        terms = _defaultTerms();
+        (terms.penaltyBps, terms.verifierBps, terms.declineBps) = (2003, 0, 0);
+        if (field == "minFee") terms.minFee = uint96(value);
+        if (field == "verifierBps") terms.verifierBps = uint16(value);
+        if (field == "penaltyBps") terms.penaltyBps = uint16(value);
+        if (field == "declineBps") terms.declineBps = uint16(value);
+        if (field == "tipBps") terms.tipBps = uint16(value);
+        if (field == "burnBps") terms.burnBps = uint16(value);
+        if (field == "quorum") terms.quorum = uint8(value);
+        if (field == "minWork") terms.minWork = uint24(value);
+        if (field == "verdictWindow") terms.verdictWindow = uint24(value);
+        if (field == "claimWindow") terms.claimWindow = uint24(value);
     }
 }
 
-contract EmethCore_setRegistry_Tree is Rights {
+contract EmethCore_setRegistry_Tree is EscrowFixture {
     function test_WhenTheCallerIsNotTheAdministrator_ItRevertsWithAccessControlUnauthorizedAccount() external {
         _refuses(stranger, abi.encodeCall(core.setRegistry, (stranger)), _unauthorized(stranger, 0));
     }
@@ -226,7 +169,7 @@ contract EmethCore_setRegistry_Tree is Rights {
     }
 }
 
-contract EmethCore_setPaused_Tree is Rights {
+contract EmethCore_setPaused_Tree is EscrowFixture {
     function test_WhenTheCallerIsNoPauser_ItRevertsWithAccessControlUnauthorizedAccount() external {
         bytes memory data = abi.encodeCall(core.setPaused, (true));
         _refuses(admin, data, _unauthorized(admin, keccak256("PAUSER_ROLE")));
@@ -277,7 +220,7 @@ contract EmethCore_setPaused_Tree is Rights {
     }
 }
 
-contract EmethCore_setActive_Tree is Rights {
+contract EmethCore_setActive_Tree is EscrowFixture {
     function test_WhenTheCallerIsNotTheRegistry_ItRevertsWithNotRegistry() external {
         bytes memory data = abi.encodeCall(core.setActive, (stranger, true));
         _refuses(admin, data, abi.encodeWithSelector(IEmethCore.EmethCore_NotRegistry.selector, admin));
@@ -307,7 +250,7 @@ contract EmethCore_setActive_Tree is Rights {
     }
 }
 
-contract EmethCore_roles_Tree is Rights {
+contract EmethCore_roles_Tree is EscrowFixture {
     bytes32 private constant VERIFIER = keccak256("VERIFIER_ROLE");
     bytes32 private constant PAUSER = keccak256("PAUSER_ROLE");
 
@@ -356,7 +299,7 @@ contract EmethCore_roles_Tree is Rights {
     }
 }
 
-contract EmethCore_constructor_Tree is Rights {
+contract EmethCore_constructor_Tree is EscrowFixture {
     function test_WhenTheTermsAreOutOfBounds_ItRevertsWithTermsOutOfBounds() external {
         IEmethCore.Terms memory terms = _firstTerms();
         terms.quorum = 0;

@@ -6,41 +6,7 @@ import {vm} from "../Vm.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 import {NaiveTree} from "./NaiveTree.sol";
 
-/// @notice Jobs that commit to any list.
-abstract contract Lists is EscrowFixture {
-    function _list(uint256 count, uint96 each) internal pure returns (IEmethCore.Payee[] memory payees) {
-        payees = new IEmethCore.Payee[](count);
-        for (uint256 i = 0; i < count; ++i) payees[i] = IEmethCore.Payee(address(uint160(0x9000 + i)), each);
-    }
-
-    function _verifiedWith(uint40 fuelUsed, bytes32 root) internal returns (bytes16 job) {
-        job = _processing();
-        vm.prank(node);
-        core.submit(job, RESULT, fuelUsed, root, "r");
-        vm.prank(requester);
-        core.accept(job);
-    }
-
-    function _pay(bytes16 job, IEmethCore.Payee[] memory payees) internal view returns (bytes memory) {
-        return abi.encodeCall(core.payWorkers, (job, RESULT, payees));
-    }
-
-    /// @dev The claim of one of the two payees of the usual list.
-    function _claim(bytes16 job, uint256 index) internal view returns (bytes memory) {
-        bytes32[] memory proof = new bytes32[](1);
-        proof[0] = index == 0 ? _leaf(1, worker2, SECOND_PAY) : _leaf(0, worker1, FIRST_PAY);
-        (address worker, uint96 amount) = index == 0 ? (worker1, FIRST_PAY) : (worker2, SECOND_PAY);
-        return abi.encodeCall(core.claimPay, (job, RESULT, _root(), index, worker, amount, proof));
-    }
-
-    function _by(address caller, bytes memory data) internal {
-        vm.prank(caller);
-        (bool done,) = address(core).call(data);
-        require(done, "the call was refused");
-    }
-}
-
-contract EmethCore_payWorkers_Tree is Lists {
+contract EmethCore_payWorkers_Tree is EscrowFixture {
     function test_WhenTheJobIsNotVerified_ItRevertsWithWrongState() external {
         _refusedInAllBut(IEmethCore.State.VERIFIED, stranger, _usual);
     }
@@ -139,7 +105,7 @@ contract EmethCore_payWorkers_Tree is Lists {
     }
 }
 
-contract EmethCore_claimPay_Tree is Lists {
+contract EmethCore_claimPay_Tree is EscrowFixture {
     function test_WhenTheJobIsNotVerified_ItRevertsWithWrongState() external {
         _refusedInAllBut(IEmethCore.State.VERIFIED, worker1, _first);
     }
@@ -229,7 +195,7 @@ contract EmethCore_claimPay_Tree is Lists {
     }
 }
 
-contract EmethCore_sweepUnclaimed_Tree is Lists {
+contract EmethCore_sweepUnclaimed_Tree is EscrowFixture {
     function test_WhenTheJobIsNotVerified_ItRevertsWithWrongState() external {
         _refusedInAllBut(IEmethCore.State.VERIFIED, node, _call);
     }

@@ -6,49 +6,17 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
-/// @notice Three verifiers of whom two must agree.
-abstract contract Panel is EscrowFixture {
-    /// @dev By ascending address.
-    uint256[3] internal keys = [uint256(0xC1), 0xC2, 0xC3];
-    address[3] internal panel;
-
-    function _firstVerifiers() internal override returns (address[] memory verifiers) {
-        for (uint256 i = 1; i < 3; ++i) {
-            for (uint256 j = i; j > 0 && vm.addr(keys[j - 1]) > vm.addr(keys[j]); --j) {
-                (keys[j - 1], keys[j]) = (keys[j], keys[j - 1]);
-            }
-        }
-        verifiers = new address[](3);
-        for (uint256 i = 0; i < 3; ++i) verifiers[i] = panel[i] = vm.addr(keys[i]);
+contract EmethCore_verify_Tree is EscrowFixture {
+    function _firstVerifiers() internal override returns (address[] memory) {
+        return _panelOfThree();
     }
 
-    function _firstTerms() internal override returns (IEmethCore.Terms memory terms) {
-        terms = super._firstTerms();
+    function _firstTerms() internal pure override returns (IEmethCore.Terms memory terms) {
+        terms = _defaultTerms();
         terms.quorum = 2;
     }
 
-    function _signed(uint256 count, uint256 first, uint256 second, bytes16 job, bool accepted)
-        internal
-        view
-        returns (bytes memory attestations)
-    {
-        bytes16 reason = accepted ? bytes16(0) : REASON;
-        if (count > 0) attestations = _attest(first, job, accepted, reason);
-        if (count > 1) attestations = bytes.concat(attestations, _attest(second, job, accepted, reason));
-    }
 
-    function _by(address caller, bytes memory data) internal {
-        vm.prank(caller);
-        (bool done,) = address(core).call(data);
-        require(done, "the call was refused");
-    }
-
-    function _quorumNotReached(uint256 count, uint256 quorum) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(IEmethCore.EmethCore_QuorumNotReached.selector, count, quorum);
-    }
-}
-
-contract EmethCore_verify_Tree is Panel {
     function test_WhenTheJobIsNeitherSubmittedNorDisputed_ItRevertsWithWrongState() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.quorum = 1;
@@ -258,7 +226,17 @@ contract EmethCore_verify_Tree is Panel {
     }
 }
 
-contract EmethCore_rejectResult_Tree is Panel {
+contract EmethCore_rejectResult_Tree is EscrowFixture {
+    function _firstVerifiers() internal override returns (address[] memory) {
+        return _panelOfThree();
+    }
+
+    function _firstTerms() internal pure override returns (IEmethCore.Terms memory terms) {
+        terms = _defaultTerms();
+        terms.quorum = 2;
+    }
+
+
     function test_WhenTheJobIsNeitherSubmittedNorDisputed_ItRevertsWithWrongState() external {
         IEmethCore.Terms memory next = _firstTerms();
         next.quorum = 1;

@@ -9,14 +9,16 @@ import {IEmethToken} from "../../../../src/contracts/interfaces/IEmethToken.sol"
 import {vm} from "../Vm.sol";
 import {Deploy} from "./Deployed.sol";
 import {Fixture} from "./Fixture.sol";
+import {World} from "./World.sol";
 
 /// @dev A token whose deployer is the test, with room for 400 more.
 abstract contract TokenFixture is Fixture {
     EmethToken internal emt;
     address internal minter = address(0x3001);
 
-    function setUp() public virtual override {
-        super.setUp();
+    function setUp() public virtual {
+        World world = new World(_firstVerifiers(), _firstTerms());
+        (token, core, registry, pool) = world.contracts();
         emt = Deploy.token(stranger, 600e18, 1000e18);
     }
 

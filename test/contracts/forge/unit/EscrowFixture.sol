@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
 import {Fixture} from "./Fixture.sol";
+import {World} from "./World.sol";
 
 /// @notice What the tests of the escrow's functions share: a job in any state, its errors in full, and calls as bytes.
 abstract contract EscrowFixture is Fixture {
@@ -11,6 +13,16 @@ abstract contract EscrowFixture is Fixture {
         keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+
+    /// @dev By ascending address, once `_panelOfThree` was called.
+    uint256[3] internal keys = [uint256(0xC1), 0xC2, 0xC3];
+    address[3] internal panel;
+    World internal world;
+
+    function setUp() public virtual {
+        world = new World(_firstVerifiers(), _firstTerms());
+        (token, core, registry, pool) = world.contracts();
+    }
 
     // ---------------------------------------------------------------------------------------------------------- jobs
 
@@ -48,11 +60,6 @@ abstract contract EscrowFixture is Fixture {
         _refusedInAllBut(needed, needed, caller, callOf);
     }
 
-    /// @dev A job exactly as the contract must show it.
-    function _isJob(bytes16 job, IEmethCore.Job memory expected) internal view {
-        _equal(keccak256(abi.encode(core.jobs(job))), keccak256(abi.encode(expected)), "the job as it is shown");
-    }
-
     /// @dev A job as `_requested` leaves it; tests change what their call must have changed.
     function _freshJob(uint256 deadline) internal view returns (IEmethCore.Job memory job) {
         (job.state, job.requester, job.fee) = (IEmethCore.State.REQUESTED, requester, FEE);
@@ -62,6 +69,59 @@ abstract contract EscrowFixture is Fixture {
     /// @dev Of a job that paid for no result only the state is kept.
     function _endedJob(IEmethCore.State state) internal pure returns (IEmethCore.Job memory job) {
         job.state = state;
+    }
+
+    // ------------------------------------------------------------------------------------------------- calls and pay
+
+    /// @dev The call must succeed.
+    function _by(address caller, bytes memory data) internal {
+        vm.prank(caller);
+        (bool done,) = address(core).call(data);
+        require(done, "the call was refused");
+    }
+
+    /// @dev A result that stands without a verdict: the event, the job, and everybody's money.
+    function _settles(bytes16 job, address caller, IEmethCore.Verdict verdict, bytes memory data) internal {
+        _emits();
+        emit IEmethCore.JobVerified(
+            job, node, verdict, PAYOUT, LOCKED - PAYOUT - BURNT, FEE, _now() / 1 days, BURNT, address(0), 0
+        );
+        _by(caller, data);
+        IEmethCore.Job memory expected = _freshJob(_now() + CLAIM_WINDOW);
+        (expected.state, expected.node) = (IEmethCore.State.VERIFIED, node);
+        (expected.payout, expected.commitment) = (PAYOUT, _commitment());
+        _isJob(job, expected);
+        _booked(requester, LOCKED - PAYOUT - BURNT, 0);
+        _booked(node, FEE, BURNT);
+        _booked(verifier, 0, 0);
+        _booked(address(0), 0, 0);
+        _has(address(core), LOCKED + FEE);
+        _equal(core.slotBurntBy(_now() / 1 days, node), BURNT, "burnt by the node");
+    }
+
+    function _list(uint256 count, uint96 each) internal pure returns (IEmethCore.Payee[] memory payees) {
+        payees = new IEmethCore.Payee[](count);
+        for (uint256 i = 0; i < count; ++i) payees[i] = IEmethCore.Payee(address(uint160(0x9000 + i)), each);
+    }
+
+    function _verifiedWith(uint40 fuelUsed, bytes32 root) internal returns (bytes16 job) {
+        job = _processing();
+        vm.prank(node);
+        core.submit(job, RESULT, fuelUsed, root, "r");
+        vm.prank(requester);
+        core.accept(job);
+    }
+
+    function _pay(bytes16 job, IEmethCore.Payee[] memory payees) internal view returns (bytes memory) {
+        return abi.encodeCall(core.payWorkers, (job, RESULT, payees));
+    }
+
+    /// @dev The claim of one of the two payees of the usual list.
+    function _claim(bytes16 job, uint256 index) internal view returns (bytes memory) {
+        bytes32[] memory proof = new bytes32[](1);
+        proof[0] = index == 0 ? _leaf(1, worker2, SECOND_PAY) : _leaf(0, worker1, FIRST_PAY);
+        (address worker, uint96 amount) = index == 0 ? (worker1, FIRST_PAY) : (worker2, SECOND_PAY);
+        return abi.encodeCall(core.claimPay, (job, RESULT, _root(), index, worker, amount, proof));
     }
 
     // --------------------------------------------------------------------------------------------------------- errors
@@ -106,6 +166,22 @@ abstract contract EscrowFixture is Fixture {
         return abi.encodeWithSelector(IEmethCore.EmethCore_Paused.selector);
     }
 
+    function _quorumNotReached(uint256 count, uint256 quorum) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IEmethCore.EmethCore_QuorumNotReached.selector, count, quorum);
+    }
+
+    function _unauthorized(address account, bytes32 role) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IAccessControl.AccessControlUnauthorizedAccount.selector, account, role);
+    }
+
+    function _termsOutOfBounds(bytes32 field, uint256 value, uint256 least, uint256 most) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(IEmethCore.EmethCore_TermsOutOfBounds.selector, field, value, least, most);
+    }
+
+    function _overflow() internal pure returns (bytes memory) {
+        return abi.encodeWithSignature("Panic(uint256)", 0x11);
+    }
+
     // ----------------------------------------------------------------------------------------------------- signatures
 
     function _digest(bytes32 content) internal view returns (bytes32) {
@@ -121,6 +197,27 @@ abstract contract EscrowFixture is Fixture {
 
     function _attest(uint256 key, bytes16 job, bool accepted, bytes16 reason) internal view returns (bytes memory) {
         return _sign(key, _digest(keccak256(abi.encode(ATTESTATION, job, _commitment(), accepted, reason))));
+    }
+
+    /// @dev Three verifiers, sorted by address.
+    function _panelOfThree() internal returns (address[] memory verifiers) {
+        for (uint256 i = 1; i < 3; ++i) {
+            for (uint256 j = i; j > 0 && vm.addr(keys[j - 1]) > vm.addr(keys[j]); --j) {
+                (keys[j - 1], keys[j]) = (keys[j], keys[j - 1]);
+            }
+        }
+        verifiers = new address[](3);
+        for (uint256 i = 0; i < 3; ++i) verifiers[i] = panel[i] = vm.addr(keys[i]);
+    }
+
+    function _signed(uint256 count, uint256 first, uint256 second, bytes16 job, bool accepted)
+        internal
+        view
+        returns (bytes memory attestations)
+    {
+        bytes16 reason = accepted ? bytes16(0) : REASON;
+        if (count > 0) attestations = _attest(first, job, accepted, reason);
+        if (count > 1) attestations = bytes.concat(attestations, _attest(second, job, accepted, reason));
     }
 
     // ------------------------------------------------------------------------------------------------------- settings

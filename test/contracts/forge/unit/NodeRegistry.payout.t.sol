@@ -5,24 +5,12 @@ import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.
 import {vm} from "../Vm.sol";
 import {RegistryFixture} from "./RegistryFixture.sol";
 
-abstract contract PayoutFixture is RegistryFixture {
+contract NodeRegistry_proposePayout_Tree is RegistryFixture {
     function setUp() public override {
         super.setUp();
         _join();
     }
 
-    function _proposed(address payout, uint256 opensAt) internal view {
-        INodeRegistry.Node memory expected = _fresh();
-        (expected.nextPayout, expected.payoutOpensAt) = (payout, uint40(opensAt));
-        _isShown(expected);
-    }
-
-    function _notNext(address caller) internal view returns (bytes memory) {
-        return abi.encodeWithSelector(INodeRegistry.NodeRegistry_NotNextPayout.selector, member, caller);
-    }
-}
-
-contract NodeRegistry_proposePayout_Tree is PayoutFixture {
     function test_WhenTheNodeIsNotRegistered_ItRevertsWithWrongStatus() external {
         _rejects(owner, abi.encodeCall(registry.proposePayout, (stranger, owner)), _notRegistered(stranger));
     }
@@ -68,7 +56,12 @@ contract NodeRegistry_proposePayout_Tree is PayoutFixture {
     }
 }
 
-contract NodeRegistry_confirmPayout_Tree is PayoutFixture {
+contract NodeRegistry_confirmPayout_Tree is RegistryFixture {
+    function setUp() public override {
+        super.setUp();
+        _join();
+    }
+
     function test_WhenNothingWasProposed_ItRevertsWithNotNextPayout() external {
         _rejects(owner, abi.encodeCall(registry.confirmPayout, (member)), _notNext(owner));
     }
@@ -100,7 +93,12 @@ contract NodeRegistry_confirmPayout_Tree is PayoutFixture {
     }
 }
 
-contract NodeRegistry_cancelPayoutChange_Tree is PayoutFixture {
+contract NodeRegistry_cancelPayoutChange_Tree is RegistryFixture {
+    function setUp() public override {
+        super.setUp();
+        _join();
+    }
+
     function test_WhenTheCallerIsNeitherTheOperatorNorThePresentWallet_ItRevertsWithNotOperator() external {
         _propose(stranger);
         _rejects(stranger, abi.encodeCall(registry.cancelPayoutChange, (member)), _notOperator(member, stranger));
@@ -133,7 +131,12 @@ contract NodeRegistry_cancelPayoutChange_Tree is PayoutFixture {
     }
 }
 
-contract NodeRegistry_payoutOf_Tree is PayoutFixture {
+contract NodeRegistry_payoutOf_Tree is RegistryFixture {
+    function setUp() public override {
+        super.setUp();
+        _join();
+    }
+
     function test_WhenTheNodeWasNeverRegistered_ItIsZero() external view {
         _equal(registry.payoutOf(stranger), address(0), "payout");
     }

@@ -60,31 +60,12 @@ contract NodeRegistry_nodeCount_Tree is RegistryFixture {
     }
 }
 
-abstract contract NodesFixture is RegistryFixture {
-    uint256 internal constant COUNT = 5;
-
+contract NodeRegistry_nodesFrom_Tree is RegistryFixture {
     function setUp() public override {
         super.setUp();
-        for (uint256 i = 1; i < COUNT; ++i) {
-            address account = address(uint160(0x5000 + i));
-            token.transfer(account, MIN_STAKE);
-            vm.prank(account);
-            token.approve(address(registry), MIN_STAKE);
-            _registerNode(account, _createOrganisation(account, string(abi.encode(i))), account);
-        }
+        _registerAll();
     }
 
-    function _pages(uint256 index, uint256 count, uint256 expected) internal view {
-        INodeRegistry.Node[] memory nodes = registry.nodesFrom(index, count);
-        _equal(nodes.length, expected, "length of the page");
-        for (uint256 i = 0; i < nodes.length; ++i) {
-            address account = index + i == 0 ? node : address(uint160(0x5000 + index + i));
-            _equal(keccak256(abi.encode(nodes[i])), keccak256(abi.encode(registry.nodeOf(account))), "a node of the page");
-        }
-    }
-}
-
-contract NodeRegistry_nodesFrom_Tree is NodesFixture {
     function test_WhenThePageEndsBeforeTheLastNode_ItHasAsManyAsWereAskedFor() external view {
         _pages(1, 3, 3);
     }
@@ -103,7 +84,12 @@ contract NodeRegistry_nodesFrom_Tree is NodesFixture {
     }
 }
 
-contract NodeRegistryPagesFuzzTest is NodesFixture {
+contract NodeRegistryPagesFuzzTest is RegistryFixture {
+    function setUp() public override {
+        super.setUp();
+        _registerAll();
+    }
+
     function testFuzz_everyPageIsACutOfTheList(uint256 index, uint256 count) external view {
         if (index % 2 == 0) index = index / 2 % 8;
         if (count % 2 == 0) count = count / 2 % 8;

@@ -4,7 +4,9 @@ pragma solidity ^0.8.28;
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {vm} from "../Vm.sol";
+import {Deploy} from "./Deployed.sol";
 import {Fixture} from "./Fixture.sol";
+import {World} from "./World.sol";
 
 /// @notice What the tests of the reward pool share: jobs that burn, by more than one node, on days that are counted from the first.
 abstract contract PoolFixture is Fixture {
@@ -17,8 +19,9 @@ abstract contract PoolFixture is Fixture {
     address internal rival = address(0x21A);
     address internal rivalPayout = address(0x21B);
 
-    function setUp() public virtual override {
-        super.setUp();
+    function setUp() public virtual {
+        World world = new World(_firstVerifiers(), _firstTerms());
+        (token, core, registry, pool) = world.contracts();
         _fund(rival);
         _registerNode(rival, _createOrganisation(rival, "rival"), rivalPayout);
     }
@@ -59,5 +62,12 @@ abstract contract PoolFixture is Fixture {
         IEmethCore.Terms memory terms = _firstTerms();
         terms.burnBps = burnBps;
         core.setTerms(terms);
+    }
+
+    /// @dev Another token and pool, with so small a cap that it binds.
+    function _small(uint256 cap) internal {
+        token = Deploy.token(address(this), 0, 1e30);
+        pool = Deploy.pool(address(core), address(token), address(registry), cap);
+        token.nameRewardPool(address(pool));
     }
 }

@@ -6,6 +6,7 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {vm} from "../Vm.sol";
 import {Fixture} from "./Fixture.sol";
+import {World} from "./World.sol";
 
 /// @notice What the tests of the registry share: an organisation whose owner is no node, and a node that may join it.
 abstract contract RegistryFixture is Fixture {
@@ -25,9 +26,12 @@ abstract contract RegistryFixture is Fixture {
     address internal member = vm.addr(MEMBER_KEY);
     address internal memberPayout = address(0xAB3);
     bytes32 internal second;
+    /// @dev Nodes in the tests of pages.
+    uint256 internal constant COUNT = 5;
 
-    function setUp() public virtual override {
-        super.setUp();
+    function setUp() public virtual {
+        World world = new World(_firstVerifiers(), _firstTerms());
+        (token, core, registry, pool) = world.contracts();
         _fund(owner);
         second = _createOrganisation(owner, "second");
     }
@@ -80,6 +84,17 @@ abstract contract RegistryFixture is Fixture {
         _refuses(address(registry), caller, data, refusal);
     }
 
+    /// @dev Registers nodes until there are `COUNT`.
+    function _registerAll() internal {
+        for (uint256 i = 1; i < COUNT; ++i) {
+            address account = address(uint160(0x5000 + i));
+            token.transfer(account, MIN_STAKE);
+            vm.prank(account);
+            token.approve(address(registry), MIN_STAKE);
+            _registerNode(account, _createOrganisation(account, string(abi.encode(i))), account);
+        }
+    }
+
     // -------------------------------------------------------------------------------------------------- what is meant
 
     function _enrolment() internal view returns (INodeRegistry.Enrolment memory) {
@@ -114,6 +129,21 @@ abstract contract RegistryFixture is Fixture {
 
     function _isShown(INodeRegistry.Node memory expected) internal view {
         _equal(keccak256(abi.encode(registry.nodeOf(expected.node))), keccak256(abi.encode(expected)), "node");
+    }
+
+    function _proposed(address payout, uint256 opensAt) internal view {
+        INodeRegistry.Node memory expected = _fresh();
+        (expected.nextPayout, expected.payoutOpensAt) = (payout, uint40(opensAt));
+        _isShown(expected);
+    }
+
+    function _pages(uint256 index, uint256 count, uint256 expected) internal view {
+        INodeRegistry.Node[] memory nodes = registry.nodesFrom(index, count);
+        _equal(nodes.length, expected, "length of the page");
+        for (uint256 i = 0; i < nodes.length; ++i) {
+            address account = index + i == 0 ? node : address(uint160(0x5000 + index + i));
+            _equal(keccak256(abi.encode(nodes[i])), keccak256(abi.encode(registry.nodeOf(account))), "a node of the page");
+        }
     }
 
     function _digest(INodeRegistry.Enrolment memory it, uint256 nonce) internal view returns (bytes32) {
@@ -158,6 +188,10 @@ abstract contract RegistryFixture is Fixture {
 
     function _tooEarly(uint256 opensAt) internal view returns (bytes memory) {
         return abi.encodeWithSelector(INodeRegistry.NodeRegistry_TooEarly.selector, member, uint40(opensAt));
+    }
+
+    function _notNext(address caller) internal view returns (bytes memory) {
+        return abi.encodeWithSelector(INodeRegistry.NodeRegistry_NotNextPayout.selector, member, caller);
     }
 
     // -------------------------------------------------------------------------------------------------------- events

@@ -7,15 +7,6 @@ import {vm} from "../Vm.sol";
 import {Deploy} from "./Deployed.sol";
 import {PoolFixture} from "./PoolFixture.sol";
 
-/// @dev A pool of its own with so small a cap that it binds.
-abstract contract SmallPoolFixture is PoolFixture {
-    function _small(uint256 cap) internal {
-        token = Deploy.token(address(this), 0, 1e30);
-        pool = Deploy.pool(address(core), address(token), address(registry), cap);
-        token.nameRewardPool(address(pool));
-    }
-}
-
 contract RewardPool_constructor_Tree is PoolFixture {
     function test_ItKeepsWhatItWasGiven() external view {
         _equal(address(pool.core()), address(core), "core");
@@ -60,7 +51,7 @@ contract RewardPool_emission_Tree is PoolFixture {
     }
 }
 
-contract RewardPool_reward_Tree is SmallPoolFixture {
+contract RewardPool_reward_Tree is PoolFixture {
     function test_WhenTheSlotIsNotClosed_ItIsZeroUntilItsLastSecond() external {
         _burnBy(node, FUEL_USED, 0);
         vm.warp((FIRST + 1) * 1 days - 1);
@@ -123,7 +114,7 @@ contract RewardPool_reward_Tree is SmallPoolFixture {
     }
 }
 
-contract RewardPool_claimSlots_Tree is SmallPoolFixture {
+contract RewardPool_claimSlots_Tree is PoolFixture {
     function test_WhenNoSlotHasAReward_GivenNoneIsNamed_ItRevertsWithNothingToClaim() external {
         _findsNothing(node, new uint256[](0));
     }

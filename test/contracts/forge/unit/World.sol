@@ -5,15 +5,16 @@ import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
 import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
 import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
-import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {vm} from "../Vm.sol";
 import {Core, Deploy} from "./Deployed.sol";
-import {Stage} from "./Stage.sol";
+import {Fixture} from "./Fixture.sol";
 
-/// @notice Deploys the four contracts, hands out tokens and registers a node. Whoever deploys it is the escrow's administrator and
-/// gets the rest of the supply.
-contract World is Stage {
+/// @notice The four contracts as `deployContracts` of src/chain/deploy/deploy.ts leaves them, with a registered node and accounts that
+/// have tokens. The contract that deploys it becomes the escrow's administrator and gets the rest of the supply.
+/// @dev This takes long to compile, so it is compiled once and not again into each test contract.
+contract World is Fixture {
     constructor(address[] memory verifiers, IEmethCore.Terms memory terms) {
+        vm.warp(START);
         token = Deploy.token(address(this), SUPPLY, CAP);
         address expected = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         core = Deploy.core(address(token), msg.sender, terms, verifiers, expected);
@@ -24,7 +25,7 @@ contract World is Stage {
         address[4] memory funded = [requester, node, challenger, stranger];
         for (uint256 i = 0; i < funded.length; ++i) _fund(funded[i]);
         token.transfer(msg.sender, token.balanceOf(address(this)));
-        _register();
+        _registerNode(node, _createOrganisation(node, "first"), nodePayout);
     }
 
     function contracts() external view returns (EmethToken, Core, NodeRegistry, RewardPool) {
@@ -66,29 +67,5 @@ contract World is Stage {
         if (state == IEmethCore.State.DISPUTED) return;
         _wait(VERDICT_WINDOW + 1);
         core.unwind(job);
-    }
-
-    function _fund(address account) private {
-        token.transfer(account, FUNDS);
-        vm.prank(account);
-        token.approve(address(core), type(uint256).max);
-        vm.prank(account);
-        token.approve(address(registry), type(uint256).max);
-    }
-
-    /// @dev The node owns the organisation, so it need not sign.
-    function _register() private {
-        vm.prank(node);
-        INodeRegistry.Enrolment memory enrolment = INodeRegistry.Enrolment({
-            node: node,
-            organisation: registry.createOrganisation("first"),
-            payout: nodePayout,
-            capabilityHash: keccak256("capability"),
-            capabilityUri: "https://node.example/capability.json",
-            computeUnits: 8,
-            deadline: START
-        });
-        vm.prank(node);
-        registry.register(enrolment, MIN_STAKE, "");
     }
 }

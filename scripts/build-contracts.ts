@@ -11,7 +11,7 @@ import { sha256 } from '../src/lib/hash';
 const root = join(__dirname, '..');
 const sourceDir = join(root, 'src', 'contracts');
 const outDir = join(root, 'src', 'chain', 'generated');
-/** Contracts our TypeScript talks to; the rest are their parts. */
+/** Contracts that TypeScript calls; the others are their parts. */
 const published = ['EmethCore', 'EmethToken', 'NodeRegistry', 'RewardPool'];
 const settings = {
   optimizer: { enabled: true, runs: 200 },
@@ -78,10 +78,10 @@ function compile(sources: Record<string, string>): SolcOutput {
     settings,
   };
   const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readImport })) as SolcOutput;
-  // Warnings about packages are their authors' to read.
-  const isOurs = (file?: string) => file === undefined || file in sources;
+  // Warnings about packages concern only their authors.
+  const isOwn = (file?: string) => file === undefined || file in sources;
   const errors = (output.errors ?? []).filter(
-    (error) => error.severity === 'error' || isOurs(error.sourceLocation?.file),
+    (error) => error.severity === 'error' || isOwn(error.sourceLocation?.file),
   );
   for (const error of errors) process.stderr.write(`${error.formattedMessage}\n`);
   if (errors.some((error) => error.severity === 'error')) process.exit(1);
@@ -108,7 +108,7 @@ function render(name: string, { abi, evm }: CompiledContract): string {
     `/** ABI of ${name}. */`,
     `export const ${camel(name)}Abi = ${JSON.stringify(abi, null, 2)} as const;`,
     `export const ${camel(name)}Bytecode = '0x${evm.bytecode.object}';`,
-    '/** What lies at the address; the ranges, in bytes, are filled in by the constructor. */',
+    '/** The deployed code. The ranges, in bytes, are filled in by the constructor. */',
     `export const ${camel(name)}Runtime = {`,
     `  code: '0x${evm.deployedBytecode.object}',`,
     `  filledIn: ${JSON.stringify(Object.values(evm.deployedBytecode.immutableReferences).flat())},`,

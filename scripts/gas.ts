@@ -1,10 +1,10 @@
 /**
  * Measures what each call of the escrow costs on a fresh chain and prints it beside the EmethCore of 2023. The gates hold for
- * accounts that have some credit; the same calls for accounts that have none and the other calls follow, without a gate.
+ * accounts with some credit; the same calls for accounts without credit, and all other calls, follow without a gate.
  *
  *     npm run gas [-- --json | --update]
  *
- * `--update` makes it the snapshot that `npx jest test/contracts/gas` compares with.
+ * `--update` writes the snapshot that `npx jest test/contracts/gas` compares with.
  */
 import Table from 'cli-table3';
 import { openEscrow } from '../test/support/escrow';
@@ -23,7 +23,7 @@ async function main(): Promise<void> {
     return;
   }
   const table = new Table({
-    head: ['call', 'ours', 'gate', '2023', 'ours ÷ 2023'],
+    head: ['call', 'now', 'gate', '2023', 'now ÷ 2023'],
     colAligns: ['left', 'right', 'right', 'right', 'right'],
     style: { head: [], border: [] },
   });

@@ -1,6 +1,7 @@
+/** The coverage of the contracts by their unit tests, which must be complete. */
 import { measureCoverage } from '../support/coverage';
 
-test('the unit tests of the contracts reach every line and every branch of them', async () => {
+test('unit tests of the contracts: they reach every line and branch', async () => {
   const files = await measureCoverage();
   const gaps = files.filter(({ lines, branches }) => lines.missed.length + branches.missed.length > 0);
   expect(gaps).toEqual([]);

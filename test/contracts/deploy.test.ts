@@ -1,3 +1,4 @@
+/** `deployContracts` on a real chain. */
 import { id, JsonRpcProvider, parseEther, Wallet } from 'ethers';
 import { deployContracts } from '../../src/chain/deploy/deploy';
 import { openChain } from '../../src/chain/rpc/client';
@@ -20,7 +21,7 @@ afterAll(async () => {
   await anvil?.[Symbol.asyncDispose]();
 });
 
-test('when deployer and administrator differ, the verifiers are named all the same', async () => {
+test('deployer is not the administrator: verifiers get their role all the same', async () => {
   const deployment = await deployContracts(deployer.connect(provider), {
     holder: addressOf(verifier),
     supplyWei: parseEther('5'),

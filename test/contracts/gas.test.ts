@@ -1,7 +1,8 @@
+/** The gas of each call, beside its gate and its snapshot. */
 import { type Escrow, openEscrow } from '../support/escrow';
 import { type GasCall, gasCalls, gasDeviation, gasTable, measureGas, readGasSnapshot } from '../support/gas';
 
-/** Gas is deterministic, but for a few bytes of times and signatures. `npm run gas -- --update` writes the snapshot anew. */
+// Gas is deterministic except for a few bytes of times and signatures. `npm run gas -- --update` rewrites the snapshot.
 let escrow: Escrow;
 let used: Record<GasCall, number>;
 
@@ -11,16 +12,16 @@ beforeAll(async () => {
 });
 afterAll(() => escrow?.[Symbol.asyncDispose]());
 
-test('the snapshot holds every call', () => {
+test('the snapshot: it holds every call', () => {
   expect(Object.keys(readGasSnapshot())).toEqual(gasCalls);
 });
 
-test.each(gasCalls)('%s keeps to its gate, and to its snapshot within a hundredth', (call) => {
+test.each(gasCalls)('%s: gas within its gate, and within 1 % of its snapshot', (call) => {
   expect(used[call]).toBeLessThanOrEqual(gasTable[call].gate ?? Number.POSITIVE_INFINITY);
   expect(gasDeviation(call, used[call], readGasSnapshot()[call])).toBeUndefined();
 });
 
-test('a hundredth more or less is too much, and the sentence says what to do', () => {
+test('1 % more or less than the snapshot: a message with the remedy', () => {
   expect(gasDeviation('cancel', 10_100, 10_000)).toMatch(
     /^cancel takes 10100 gas, 1.0 % more .*: npm run gas -- --update$/,
   );

@@ -1,3 +1,4 @@
+/** Verifiers, permits, terms and the administration, called with ethers as the clients call them. */
 import { concat, id, parseEther, Signature, Wallet, ZeroAddress } from 'ethers';
 import { defaultTerms } from '../../src/chain/deploy/deploy';
 import { devKeys } from '../../src/runner/anvil';
@@ -26,7 +27,7 @@ beforeAll(async () => {
 beforeEach(() => escrow.reset());
 afterAll(() => escrow?.[Symbol.asyncDispose]());
 
-/** A key of its own for each role that signs; anvil's keys are in the order of the roles. */
+/** Returns the wallet of a role; anvil's keys are in the order of the roles. */
 const walletOf = (role: Role) => new Wallet(devKeys[roles.indexOf(role)]!);
 
 describe('verifiers', () => {
@@ -48,7 +49,7 @@ describe('verifiers', () => {
     await escrow.send('admin', 'setTerms', { ...defaultTerms, quorum: 2 });
   }
 
-  test('when two must agree, one is not enough and two are', async () => {
+  test('quorum of two: one verifier is not enough and two are', async () => {
     await requireTwo();
     const jobId = await escrow.jobIn('SUBMITTED');
     expect(await escrow.refusal(...verifyBy('verifier', jobId, []))).toBe('EmethCore_QuorumNotReached');
@@ -56,7 +57,7 @@ describe('verifiers', () => {
     expect(await escrow.state(jobId)).toBe('VERIFIED');
   });
 
-  test('when a stranger brings the signatures, the first signer earns the fee', async () => {
+  test('signatures brought by a stranger: the first signer earns the fee', async () => {
     await requireTwo();
     const jobId = await escrow.jobIn('SUBMITTED');
     const signers = (['verifier', 'verifier2'] as Role[]).sort(byAddress);
@@ -70,7 +71,7 @@ describe('verifiers', () => {
     expect((await escrow.credits()).stranger).toBe(0n);
   });
 
-  test('when a verifier signs twice or signs what it sends, it counts once', async () => {
+  test('verifier signs twice, or signs and sends: it counts once', async () => {
     await requireTwo();
     const jobId = await escrow.jobIn('SUBMITTED');
     const own = await attest('verifier', jobId, true);
@@ -78,7 +79,7 @@ describe('verifiers', () => {
     expect(await escrow.refusal(...verifyBy('stranger', jobId, [own, own]))).toBe('EmethCore_AttestationsNotSorted');
   });
 
-  test('throws EmethCore_NotVerifier for a signature about something else', async () => {
+  test('signature about something else: throws EmethCore_NotVerifier', async () => {
     const jobId = await escrow.jobIn('SUBMITTED');
     const other = await escrow.jobIn('SUBMITTED');
     for (const signature of [
@@ -90,7 +91,7 @@ describe('verifiers', () => {
     }
   });
 
-  test('when a quorum rejects by signatures, the reason is part of what was signed', async () => {
+  test('rejected by signatures: the reason is part of the signed content', async () => {
     const jobId = await escrow.jobIn('SUBMITTED');
     const signature = await attest('verifier', jobId, false, reasonHash);
     const reject = (reason: string) =>
@@ -116,13 +117,13 @@ describe('permit', () => {
     return { permit: [value, deadline, v, r, s], job: [dataset, params, FEE, FUEL, deadline, id('a')] };
   }
 
-  test('default', async () => {
+  test('request with a permit: it takes the tokens', async () => {
     const { permit, job } = await permitAndJob();
     await escrow.send('requester', 'requestWithPermit', ...job, ...permit);
     expect(await escrow.readToken('balanceOf', escrow.core)).toBe(value);
   });
 
-  test('survives somebody using the permit first', async () => {
+  test('permit used by somebody else before: the request works all the same', async () => {
     const { permit, job } = await permitAndJob();
     await escrow.sendToken('stranger', 'permit', escrow.address.requester, escrow.core, ...permit);
     await escrow.send('requester', 'requestWithPermit', ...job, ...permit);
@@ -131,7 +132,7 @@ describe('permit', () => {
 });
 
 describe('terms', () => {
-  test('when they change, a job that exists keeps its own', async () => {
+  test('new terms: an existing job keeps its own', async () => {
     const old = await escrow.jobIn('PROCESSING');
     await escrow.send('admin', 'setTerms', { ...defaultTerms, verifierBps: 100, declineBps: 1000 });
     const before = await escrow.credits();
@@ -157,7 +158,7 @@ describe('terms', () => {
       verdictWindow: 599,
       claimWindow: 15_552_001,
     }),
-  )('throws EmethCore_TermsOutOfBounds for %s %i', async (name, value) => {
+  )('%s of %i: throws EmethCore_TermsOutOfBounds', async (name, value) => {
     const terms = { ...defaultTerms, [name]: value };
     expect(await escrow.refusal('admin', 'setTerms', terms)).toBe('EmethCore_TermsOutOfBounds');
   });
@@ -169,12 +170,12 @@ describe('administration', () => {
     ['setRegistry', 'node', ZeroAddress],
     ['setPaused', 'admin', true],
     ['grantRole', 'verifier', id('VERIFIER_ROLE')],
-  ])('throws for %s by %s', async (method, role, argument) => {
+  ])('%s by %s: throws', async (method, role, argument) => {
     const args = method === 'grantRole' ? [argument, escrow.address.stranger] : [argument];
     expect(await escrow.refusal(role, method, ...args)).toBe('AccessControlUnauthorizedAccount');
   });
 
-  test('the administrator changes only in two steps, after two days', async () => {
+  test('new administrator: two steps, two days apart', async () => {
     await escrow.send('admin', 'beginDefaultAdminTransfer', escrow.address.other);
     expect(await escrow.refusal('other', 'acceptDefaultAdminTransfer')).toBe('AccessControlEnforcedDefaultAdminDelay');
     await escrow.warp(2 * 24 * 3600 + 1);
@@ -182,7 +183,7 @@ describe('administration', () => {
     expect((await escrow.read<string>('defaultAdmin')).toLowerCase()).toBe(escrow.address.other);
   });
 
-  test('only active nodes process; only the registry says which are', async () => {
+  test('setActive: only the registry may call it, only active nodes process', async () => {
     const jobId = await escrow.jobIn('REQUESTED');
     expect(await escrow.refusal('other', 'process', jobId)).toBe('EmethCore_NodeNotActive');
     expect(await escrow.refusal('admin', 'setActive', escrow.address.other, true)).toBe('EmethCore_NotRegistry');
@@ -193,7 +194,7 @@ describe('administration', () => {
     expect(await escrow.state(jobId)).toBe('PROCESSING');
   });
 
-  test('without a registry, anybody processes; an earlier one’s word does not come back', async () => {
+  test('no registry, then the old one again: it must report its nodes again', async () => {
     await escrow.send('admin', 'setRegistry', ZeroAddress);
     await escrow.send('other', 'process', await escrow.jobIn('REQUESTED'));
     await escrow.send('admin', 'setRegistry', escrow.on.registry.address);
@@ -205,7 +206,7 @@ describe('administration', () => {
 });
 
 describe('token', () => {
-  test('only the reward pool mints, once the deployer has named it, up to the cap', async () => {
+  test('mint: only the named reward pool, and only up to the cap', async () => {
     const { other, stranger } = escrow.address;
     const { pool } = escrow.on;
     expect(await escrow.refusalOfToken('admin', 'mint', other, 1n)).toBe('EmethToken_NotRewardPool');

@@ -1,3 +1,4 @@
+/** Deposits, job ids, pay and withdrawals, called with ethers as the clients call them. */
 import { parseEther, Wallet } from 'ethers';
 import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { Address } from '../../src/domain/ids';
@@ -32,7 +33,7 @@ afterAll(() => escrow?.[Symbol.asyncDispose]());
 const tokens = (account: Address) => escrow.readToken<bigint>('balanceOf', account);
 
 describe('paying in', () => {
-  test('default: request pulls the fee, and the verifier’s and what may be burnt on top', async () => {
+  test('request: pulls the fee, the verifier fee and the burn fee', async () => {
     const { requester } = escrow.address;
     const before = await tokens(requester);
     await escrow.request();
@@ -43,7 +44,7 @@ describe('paying in', () => {
   test.each<[string, Role, number, () => Promise<unknown>]>([
     ['request', 'requester', 1100, () => escrow.request()],
     ['process', 'node', 1000, async () => escrow.send('node', 'process', await escrow.request())],
-  ])('when there is credit, %s uses that first', async (_name, role, amount, act) => {
+  ])('%s with credit: uses the credit first', async (_name, role, amount, act) => {
     const account = escrow.address[role];
     await escrow.send(role, 'deposit', account, emt(600));
     const before = await tokens(account);
@@ -52,7 +53,7 @@ describe('paying in', () => {
     expect(await escrow.read<bigint>('credit', account)).toBe(0n);
   });
 
-  test('when there is credit enough, no token moves', async () => {
+  test('request with enough credit: no token moves', async () => {
     await escrow.send('requester', 'deposit', escrow.address.requester, emt(2000));
     const before = await tokens(escrow.core);
     await escrow.request();
@@ -60,17 +61,17 @@ describe('paying in', () => {
     expect(await escrow.read<bigint>('credit', escrow.address.requester)).toBe(emt(900));
   });
 
-  test('deposit for somebody else makes it that account’s credit', async () => {
+  test('deposit for another account: that account gets the credit', async () => {
     await escrow.send('stranger', 'deposit', escrow.address.node, emt(5));
     expect((await escrow.credits()).node).toBe(emt(5));
   });
 
-  test('throws ERC20InsufficientAllowance when the tokens are not approved', async () => {
+  test('tokens not approved: throws ERC20InsufficientAllowance', async () => {
     await escrow.sendToken('requester', 'approve', escrow.core, 0n);
     await expect(escrow.request()).rejects.toThrow('ERC20InsufficientAllowance');
   });
 
-  test('withdraw pays out to whom the owner names, and not more than is owed', async () => {
+  test('withdraw: pays the named account, and no more than is owed', async () => {
     await escrow.send('node', 'deposit', escrow.address.node, emt(5));
     const before = await tokens(escrow.address.other);
     await escrow.send('node', 'withdraw', escrow.address.other, emt(3));
@@ -82,13 +83,13 @@ describe('paying in', () => {
 describe('job ids', () => {
   const job = async () => [dataset, params, FEE, FUEL, (await escrow.now()) + 3600n, salt];
 
-  test('default: the id is bound to the requester, so nobody can take it first', async () => {
+  test('same request by two accounts: two different ids', async () => {
     const args = await job();
     const idOf = async (role: Role) => (await escrow.send(role, 'request', ...args)).events.at(-1)!.args['jobId'];
     expect(await idOf('stranger')).not.toBe(await idOf('requester'));
   });
 
-  test('throws EmethCore_JobExists for the same job again', async () => {
+  test('same job requested again: throws EmethCore_JobExists', async () => {
     const args = await job();
     await escrow.send('requester', 'request', ...args);
     await expect(escrow.send('requester', 'request', ...args)).rejects.toThrow('EmethCore_JobExists');
@@ -99,7 +100,7 @@ describe('job ids', () => {
     ['fuel limit', 3, 0n, 'EmethCore_NoFuel'],
     ['early deadline', 4, 0n, 'EmethCore_DeadlineTooNear'],
     ['late deadline', 4, 2n ** 40n - 1n, 'EmethCore_DeadlineTooFar'],
-  ])('when the %s is out of bounds, throws', async (_name, index, value, error) => {
+  ])('%s out of bounds: throws', async (_name, index, value, error) => {
     expect(await escrow.refusal('requester', 'request', ...(await job()).with(index, value))).toBe(error);
   });
 });
@@ -110,7 +111,7 @@ describe('workers’ pay', () => {
     return ['claimPay', jobId, resultHash, escrow.payoutRoot, index, worker, amount, escrow.proofOf(index)] as const;
   };
 
-  test('each index is paid once', async () => {
+  test('each line claimed: no line is paid again', async () => {
     const jobId = await escrow.jobIn('VERIFIED');
     for (const index of [2, 0, 1]) await escrow.send('stranger', ...claim(jobId, index));
     for (const index of [0, 1, 2]) {
@@ -121,7 +122,7 @@ describe('workers’ pay', () => {
     );
   });
 
-  test('throws EmethCore_WrongProof for another worker, amount or index', async () => {
+  test('another worker, amount or index: throws EmethCore_WrongProof', async () => {
     const jobId = await escrow.jobIn('VERIFIED');
     for (const changed of [{ worker: escrow.address.stranger }, { amount: emt(341) }]) {
       expect(await escrow.refusal('stranger', ...claim(jobId, 1, changed))).toBe('EmethCore_WrongProof');
@@ -130,7 +131,7 @@ describe('workers’ pay', () => {
     expect(await escrow.refusal('stranger', method, ...args.with(3, 7n))).toBe('EmethCore_WrongProof');
   });
 
-  test('when one has claimed, payWorkers throws EmethCore_WrongPayout', async () => {
+  test('payWorkers after a claim: throws EmethCore_WrongPayout', async () => {
     const jobId = await escrow.jobIn('VERIFIED');
     await escrow.send('worker', ...claim(jobId, 1));
     expect(await escrow.refusal('stranger', 'payWorkers', jobId, resultHash, escrow.payees)).toBe(
@@ -138,7 +139,7 @@ describe('workers’ pay', () => {
     );
   });
 
-  test('when all are paid at once, nobody can claim', async () => {
+  test('claim after payWorkers: throws EmethCore_WrongPayout', async () => {
     const jobId = await escrow.jobIn('VERIFIED');
     await escrow.send('stranger', 'payWorkers', jobId, resultHash, escrow.payees);
     expect(await escrow.refusal('worker', ...claim(jobId, 1))).toBe('EmethCore_WrongPayout');
@@ -147,7 +148,7 @@ describe('workers’ pay', () => {
     );
   });
 
-  test('when the claim window is over, the node gets what nobody claimed', async () => {
+  test('claim window over: the node gets what nobody claimed', async () => {
     const jobId = await escrow.jobIn('VERIFIED');
     await escrow.send('worker', ...claim(jobId, 1));
     await escrow.warp(afterClaims);
@@ -157,7 +158,7 @@ describe('workers’ pay', () => {
     expect(await escrow.refusal('other', ...claim(jobId, 2))).toBe('EmethCore_WrongPayout');
   });
 
-  /** A verified job whose node committed to this list, whatever it adds up to. */
+  /** Makes a verified job whose node committed to this list, whatever its sum. */
   async function verifiedWith(payees: Escrow['payees'], fuelUsed = USED) {
     const tree = buildPayouts(payees.map(({ worker, amount }, index) => ({ index, worker, amountWei: amount })));
     const jobId = await escrow.jobIn('PROCESSING');
@@ -166,7 +167,7 @@ describe('workers’ pay', () => {
     return { jobId, tree };
   }
 
-  test('when a list promises more than was earned, claims stop at what was earned', async () => {
+  test('list promises more than was earned: claims stop at what was earned', async () => {
     const payees = [
       { worker: escrow.address.worker, amount: emt(500) },
       { worker: escrow.address.other, amount: emt(500) },
@@ -178,7 +179,7 @@ describe('workers’ pay', () => {
     expect(await escrow.refusal('other', 'payWorkers', jobId, resultHash, payees)).toBe('EmethCore_WrongPayout');
   });
 
-  test.each([1, 2, 3, 5, 8, 15, 16])('when there are %i payees, one call pays them all', async (count) => {
+  test.each([1, 2, 3, 5, 8, 15, 16])('%i payees: one call pays them all', async (count) => {
     const payees = Array.from({ length: count }, (_, i) => ({
       worker: `0x${(i + 1).toString(16).padStart(40, '0')}` as Address,
       amount: emt(600) / BigInt(count) + (i === 0 ? emt(600) % BigInt(count) : 0n),
@@ -188,13 +189,13 @@ describe('workers’ pay', () => {
     for (const { worker, amount } of payees) expect(await escrow.read('credit', worker)).toBe(amount);
   });
 
-  test('throws EmethCore_TooManyPayees for 17', async () => {
+  test('17 payees: throws EmethCore_TooManyPayees', async () => {
     const payees = Array.from({ length: 17 }, () => ({ worker: escrow.address.worker, amount: emt(600) / 17n }));
     const { jobId } = await verifiedWith(payees);
     expect(await escrow.refusal('stranger', 'payWorkers', jobId, resultHash, payees)).toBe('EmethCore_TooManyPayees');
   });
 
-  test('when no fuel was used, the requester gets all of the fee back', async () => {
+  test('no fuel used: the requester gets the whole fee back', async () => {
     const before = await escrow.credits();
     await verifiedWith([{ worker: escrow.address.node, amount: 0n }], 0n);
     expect(changes(before, await escrow.credits())).toEqual({
@@ -208,8 +209,8 @@ describe('workers’ pay', () => {
 describe('what is burnt', () => {
   test.each<[string, 'FAILED' | 'VERIFIED', number]>([
     ['penalties', 'FAILED', 150],
-    ['a part of what verified jobs paid', 'VERIFIED', 30],
-  ])('default: anybody takes %s out of the world', async (_what, state, amount) => {
+    ['burn fees of verified jobs', 'VERIFIED', 30],
+  ])('burn by anybody: %s leave the supply', async (_what, state, amount) => {
     await escrow.jobIn(state);
     const before = await escrow.readToken<bigint>('totalSupply');
     await escrow.send('stranger', 'burn', escrow.address.node);
@@ -224,7 +225,7 @@ describe('withdrawals by signature', () => {
     Withdrawal: fields.map((name) => ({ name, type: ['account', 'to'].includes(name) ? 'address' : 'uint256' })),
   };
 
-  /** Arguments for `withdrawWithSig` of 3 EMT and a tip of 1, signed by a role of anvil's. */
+  /** Returns arguments for `withdrawWithSig` of 3 EMT and a tip of 1, signed by a role. */
   async function signed(by: Role, changed: { deadline?: bigint; nonce?: bigint; amount?: bigint } = {}) {
     const wallet = new Wallet(devKeys[roles.indexOf(by)]!);
     const deadline = changed.deadline ?? (await escrow.now()) + 60n;
@@ -238,14 +239,14 @@ describe('withdrawals by signature', () => {
 
   beforeEach(() => escrow.send('node', 'deposit', escrow.address.node, emt(5)));
 
-  test('default: somebody else brings the signature and gets the tip', async () => {
+  test('signature brought by somebody else: the bringer gets the tip', async () => {
     const [before, tokensBefore] = [await escrow.credits(), await tokens(escrow.address.other)];
     await escrow.send('stranger', 'withdrawWithSig', ...(await signed('node')));
     expect(changes(before, await escrow.credits())).toEqual({ node: -emt(4), stranger: emt(1) });
     expect((await tokens(escrow.address.other)) - tokensBefore).toBe(emt(3));
   });
 
-  test('a signature counts once', async () => {
+  test('signature used again: throws EmethCore_WrongSignature', async () => {
     const args = await signed('node', { amount: emt(1) });
     await escrow.send('stranger', 'withdrawWithSig', ...args);
     expect(await escrow.refusal('stranger', 'withdrawWithSig', ...args)).toBe('EmethCore_WrongSignature');
@@ -260,9 +261,9 @@ describe('withdrawals by signature', () => {
       async () => (await signed('node')).with(1, escrow.address.stranger),
     ],
     ['another tip', 'EmethCore_WrongSignature', async () => (await signed('node')).with(3, emt(2))],
-    ['a late one', 'EmethCore_SignatureExpired', () => signed('node', { deadline: 1n })],
-    ['one for more than there is', 'EmethCore_NotEnoughCredit', () => signed('node', { amount: emt(5) })],
-  ])('throws for %s: %s', async (_name, error, args) => {
+    ['an expired signature', 'EmethCore_SignatureExpired', () => signed('node', { deadline: 1n })],
+    ['more than the credit', 'EmethCore_NotEnoughCredit', () => signed('node', { amount: emt(5) })],
+  ])('%s: throws %s', async (_name, error, args) => {
     expect(await escrow.refusal('stranger', 'withdrawWithSig', ...(await args()))).toBe(error);
   });
 });

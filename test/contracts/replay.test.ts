@@ -1,3 +1,4 @@
+/** The logs alone rebuild the whole storage of the contracts, after one written history and many random ones. */
 import fc from 'fast-check';
 import { chainStates } from '../../src/domain/job';
 import { eventNames, readEvents } from '../support/chain-log';
@@ -21,17 +22,17 @@ beforeAll(async () => {
   supply = await escrow.readToken('totalSupply');
 });
 beforeEach(async () => {
-  await startAnew();
+  await restart();
   jobIds = [];
 });
 afterAll(() => escrow?.[Symbol.asyncDispose]());
 
-/** `npm run test:contracts:long` asks for more. */
+/** `npm run test:contracts:long` sets more. */
 const HISTORIES = Number(process.env['EMETH_HISTORIES'] ?? 10);
-/** What failed with a seed fails with it again. */
+/** A history that failed fails again with the same seed. */
 const SEED = Number(process.env['EMETH_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
-/** Both models, fed with every log there is and nothing else, block by block. */
+/** Both models, fed with every log and nothing else, chain block by chain block. */
 interface Replay extends Models {
   /** The names of the events. */
   seen: Set<string>;
@@ -39,7 +40,7 @@ interface Replay extends Models {
 }
 let replay: Replay;
 
-async function startAnew(): Promise<void> {
+async function restart(): Promise<void> {
   await escrow.reset();
   replay = { core: new EscrowModel(), registry: new RegistryModel(), seen: new Set(), upTo: -1 };
 }
@@ -53,7 +54,7 @@ async function follow(): Promise<void> {
   replay.upTo = events.at(-1)?.block ?? replay.upTo;
 }
 
-/** Throws unless the events tell all that storage holds, or all that it holds of recent jobs and slots. */
+/** Throws unless the events replay to the whole storage, or to its recent jobs and slots. */
 async function compare(recent?: readonly string[]): Promise<void> {
   await follow();
   const scope = scopeOf(replay, escrow, await escrow.now(), recent ?? jobIds, recent !== undefined);
@@ -72,9 +73,9 @@ describe('a history in which everything happens', () => {
   const DAY = 24 * HOUR;
   const performed = new Set<string>();
 
-  /** Acts of whoever usually does them, about the newest job; then the logs are compared with the storage. */
-  const tell = async (...told: (ActName | readonly [ActName, Partial<Step>])[]) => {
-    for (const each of told) {
+  /** Performs acts by their usual roles, about the newest job; then compares the logs with the storage. */
+  const play = async (...acted: (ActName | readonly [ActName, Partial<Step>])[]) => {
+    for (const each of acted) {
       const [act, changes] = typeof each === 'string' ? [each, {}] : each;
       const usual = { by: acts.usual(act) ?? 'stranger', part: 3, jobId: jobIds.at(-1) ?? '', seconds: 0 };
       await perform({ act, ...usual, ...changes });
@@ -85,40 +86,40 @@ describe('a history in which everything happens', () => {
   const submitted = ['request', 'process', ['submit', { part: 10 }]] as const;
 
   async function jobsWithoutResult(): Promise<void> {
-    await tell('requestWithPermit', 'cancel', 'request', ['expire', { seconds: HOUR }]);
-    await tell('request', 'process', 'decline', 'process', ['decline', { seconds: HOUR / 2 - 10 }]);
-    await tell('request', 'process', ['timeout', { seconds: HOUR }]);
+    await play('requestWithPermit', 'cancel', 'request', ['expire', { seconds: HOUR }]);
+    await play('request', 'process', 'decline', 'process', ['decline', { seconds: HOUR / 2 - 10 }]);
+    await play('request', 'process', ['timeout', { seconds: HOUR }]);
   }
 
   async function verdicts(): Promise<void> {
-    await tell(...submitted, 'verify', ['claimPay', { part: 1 }], ['claimTwo', { part: 2 }]);
-    await tell(...submitted, 'accept', 'payWorkers');
-    await tell(...submitted, 'rejectResult', ['burn', { by: 'node' }]);
-    await tell(...submitted, ['finalize', { seconds: HOUR + 1 }], ['claimPay', { part: 0 }]);
-    await tell(['sweepUnclaimed', { seconds: 90 * DAY + 1 }], 'burn');
-    await tell(...submitted, ['challenge', { by: 'challenger' }], 'verify');
-    await tell(...submitted, ['challenge', { by: 'challenger', seconds: 60 }], 'rejectResult');
-    await tell(...submitted, ['challenge', { by: 'challenger' }], ['unwind', { seconds: HOUR + 1 }]);
-    await tell(['claimSlots', { seconds: DAY }]);
+    await play(...submitted, 'verify', ['claimPay', { part: 1 }], ['claimTwo', { part: 2 }]);
+    await play(...submitted, 'accept', 'payWorkers');
+    await play(...submitted, 'rejectResult', ['burn', { by: 'node' }]);
+    await play(...submitted, ['finalize', { seconds: HOUR + 1 }], ['claimPay', { part: 0 }]);
+    await play(['sweepUnclaimed', { seconds: 90 * DAY + 1 }], 'burn');
+    await play(...submitted, ['challenge', { by: 'challenger' }], 'verify');
+    await play(...submitted, ['challenge', { by: 'challenger', seconds: 60 }], 'rejectResult');
+    await play(...submitted, ['challenge', { by: 'challenger' }], ['unwind', { seconds: HOUR + 1 }]);
+    await play(['claimSlots', { seconds: DAY }]);
   }
 
   async function money(): Promise<void> {
-    await tell(['deposit', { part: 16 }], ['withdraw', { by: 'node' }], 'withdrawWithSig', 'depositAndWithdraw');
-    await tell('request', ['deposit', { part: 1 }], ['withdraw', { by: 'node', part: 1 }]);
+    await play(['deposit', { part: 16 }], ['withdraw', { by: 'node' }], 'withdrawWithSig', 'depositAndWithdraw');
+    await play('request', ['deposit', { part: 1 }], ['withdraw', { by: 'node', part: 1 }]);
   }
 
   async function registry(): Promise<void> {
-    await tell(
+    await play(
       'registerOther',
       ['addStake', { part: 2 }],
       ['setCapability', { by: 'node' }],
       ['proposePayout', { part: 0 }],
     );
-    await tell(['cancelPayoutChange', { by: 'node' }], 'proposePayout', ['confirmPayout', { seconds: 2 * DAY }]);
-    await tell(['cancelPayoutChange', { by: 'worker' }], 'deactivate', 'reactivate', 'deactivate');
-    await tell(['proposePayout', { part: 0 }], ['withdrawStake', { seconds: 7 * DAY }]);
-    await tell('createOrganisation', ['offerOrganisation', { part: 1 }], ['takeOrganisation', { by: 'other' }]);
-    await tell(
+    await play(['cancelPayoutChange', { by: 'node' }], 'proposePayout', ['confirmPayout', { seconds: 2 * DAY }]);
+    await play(['cancelPayoutChange', { by: 'worker' }], 'deactivate', 'reactivate', 'deactivate');
+    await play(['proposePayout', { part: 0 }], ['withdrawStake', { seconds: 7 * DAY }]);
+    await play('createOrganisation', ['offerOrganisation', { part: 1 }], ['takeOrganisation', { by: 'other' }]);
+    await play(
       ['confirmPayout', { part: 0 }],
       ['deactivate', { by: 'other', part: 2 }],
       ['register', { by: 'stranger', part: 0 }],
@@ -126,33 +127,33 @@ describe('a history in which everything happens', () => {
   }
 
   async function government(): Promise<void> {
-    await tell(['setPaused', { part: 0 }], ['setPaused', { part: 1 }], ['grantRole', { part: 0 }]);
+    await play(['setPaused', { part: 0 }], ['setPaused', { part: 1 }], ['grantRole', { part: 0 }]);
     // From here on two verifiers must agree.
-    await tell(['setTerms', { part: 3 }], 'setTerms', ['setRegistry', { part: 1 }], ...submitted, 'verifyBySignatures');
-    await tell(...submitted, 'rejectBySignatures');
-    await tell(
+    await play(['setTerms', { part: 3 }], 'setTerms', ['setRegistry', { part: 1 }], ...submitted, 'verifyBySignatures');
+    await play(...submitted, 'rejectBySignatures');
+    await play(
       ['setRegistry', { part: 3 }],
       'setActive',
       ['setActive', { part: 2 }],
       ['setRegistry', { part: 0 }],
       'sync',
     );
-    await tell(['revokeRole', { part: 1 }], ['renounceRole', { by: 'verifier2' }]);
-    await tell(['changeDefaultAdminDelay', { part: 1 }], 'rollbackDefaultAdminDelay', [
+    await play(['revokeRole', { part: 1 }], ['renounceRole', { by: 'verifier2' }]);
+    await play(['changeDefaultAdminDelay', { part: 1 }], 'rollbackDefaultAdminDelay', [
       'changeDefaultAdminDelay',
       { part: 3 },
     ]);
-    await tell(['changeDefaultAdminDelay', { part: 1 }], ['changeDefaultAdminDelay', { part: 2, seconds: 9 * DAY }]);
-    await tell(['beginDefaultAdminTransfer', { part: 0 }], ['beginDefaultAdminTransfer', { part: 1 }]);
-    await tell('cancelDefaultAdminTransfer', ['beginDefaultAdminTransfer', { part: 1 }]);
-    await tell(['acceptDefaultAdminTransfer', { by: 'stranger', seconds: 9 * DAY }]);
-    await tell(
+    await play(['changeDefaultAdminDelay', { part: 1 }], ['changeDefaultAdminDelay', { part: 2, seconds: 9 * DAY }]);
+    await play(['beginDefaultAdminTransfer', { part: 0 }], ['beginDefaultAdminTransfer', { part: 1 }]);
+    await play('cancelDefaultAdminTransfer', ['beginDefaultAdminTransfer', { part: 1 }]);
+    await play(['acceptDefaultAdminTransfer', { by: 'stranger', seconds: 9 * DAY }]);
+    await play(
       ['beginDefaultAdminTransfer', { by: 'stranger', part: 2 }],
       ['renounceAdmin', { by: 'stranger', seconds: 9 * DAY }],
     );
   }
 
-  test('default: every now and then the logs replay to what storage holds', async () => {
+  test('compared now and then: the logs replay to the storage', async () => {
     for (const chapter of [jobsWithoutResult, verdicts, money, registry, government]) await chapter();
     expect([...performed].sort()).toEqual(Object.values(acts.names).flat().sort());
     const events = (['core', 'registry', 'pool'] as const).flatMap(eventNames);
@@ -163,9 +164,9 @@ describe('a history in which everything happens', () => {
 
 describe('any history', () => {
   const STEPS = 200;
-  /** The last steps, in which the administrator goes. */
+  /** The last steps, in which the administrator resigns. */
   const ENDING = 20;
-  /** How often what matters has to succeed in ten histories; the other acts once. */
+  /** How often the important acts must succeed in ten histories; the others once. */
   const LEAST: Partial<Record<ActName, number>> = {
     ...{ request: 80, process: 80, submit: 60, verify: 5, verifyBySignatures: 8, accept: 4, finalize: 8 },
     ...{ rejectResult: 2, rejectBySignatures: 3, challenge: 8, timeout: 6, expire: 10, decline: 4, cancel: 4 },
@@ -173,8 +174,8 @@ describe('any history', () => {
   };
   const tally: Tally = { acts: new Map(), states: new Map(), refused: new Map(), errands: 0 };
 
-  async function tell(choices: readonly Choice[]): Promise<void> {
-    await startAnew();
+  async function walkBy(choices: readonly Choice[]): Promise<void> {
+    await restart();
     const walk = new Walk(escrow, acts, tally);
     jobIds = walk.jobIds;
     for (const [i, choice] of choices.entries()) {
@@ -186,17 +187,17 @@ describe('any history', () => {
   }
 
   test(
-    'the logs replay to what storage holds, and the balances are what is owed',
+    'random calls: the logs replay to the storage',
     async () => {
       const sequence = fc.array(anyChoice, { minLength: STEPS, maxLength: STEPS });
-      await fc.assert(fc.asyncProperty(sequence, tell), { numRuns: HISTORIES, endOnFailure: true, seed: SEED });
+      await fc.assert(fc.asyncProperty(sequence, walkBy), { numRuns: HISTORIES, endOnFailure: true, seed: SEED });
     },
     HISTORIES * 12_000,
   );
 
-  test('taken together they did everything and reached every state, as often as is meant', () => {
+  test('all histories together: every act and state, often enough', () => {
     const acted = Object.values(acts.names).flat();
-    // Seeds differ; each has given several times as much as is asked for here.
+    // Every seed tried so far gave several times as much.
     const scale = HISTORIES / 10;
     const tooSeldom = <K extends string>(names: readonly K[], counted: Map<K, number>, least: (name: K) => number) =>
       names

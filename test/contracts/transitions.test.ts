@@ -1,3 +1,4 @@
+/** Every transition of a job with the money it moves, and every call that must be refused. */
 import { id, parseEther } from 'ethers';
 import { type ChainState, chainNext, chainStates } from '../../src/domain/job';
 import {
@@ -15,8 +16,8 @@ import {
   USED,
 } from '../support/escrow';
 
-// The helper's job: a fee of 1000, of which 60 % is used; 5 % for the verifier, 5 % of the payout burnt, 20 % penalty, 2 % for
-// declining, 5 % of a penalty as tip. `penalties` is all that waits to be burnt.
+// The job of `openEscrow`: a fee of 1000, of which 60 % is used; 5 % for the verifier, 5 % of the payout burnt, 20 % penalty, 2 %
+// for declining, 5 % of a penalty as tip. `penalties` is everything that waits to be burnt.
 
 type Money = Partial<Record<Role | 'penalties', number>>;
 type Call =
@@ -39,11 +40,11 @@ interface Transition {
   /** Seconds that pass before. */
   after?: number;
   to: ChainState;
-  /** What it adds to whose credit, in EMT. */
+  /** Credit added, by role, in EMT. */
   money: Money;
 }
 
-/** Every way from one state to the next, with all the money it moves. */
+/** Every transition, with all the money it moves. */
 const transitions: Transition[] = [
   { from: 'REQUESTED', call: 'cancel', by: 'requester', to: 'CANCELED', money: { requester: 1100 } },
   { from: 'REQUESTED', call: 'expire', by: 'stranger', after: afterWork, to: 'TIMEOUT', money: { requester: 1100 } },
@@ -137,7 +138,7 @@ const transitions: Transition[] = [
   { from: 'VERIFIED', call: 'sweepUnclaimed', by: 'node', after: afterClaims, to: 'VERIFIED', money: { node: 600 } },
 ];
 const calls = [...new Set(transitions.map(({ call }) => call))];
-/** What a call adds to the tokens the contract holds, where it moves any. */
+/** Tokens, in EMT, that a call adds to the contract's balance, where it moves any. */
 const pulled: Partial<Record<Call, number>> = { process: 1000, challenge: 200 };
 
 let escrow: Escrow;
@@ -174,16 +175,16 @@ async function perform({ from, call, by, after, to, money }: Transition) {
 }
 
 describe.each(transitions)('$from: $call by $by', (transition) => {
-  test(transition.after ? `when ${transition.after} s passed` : 'default', async () => {
+  test(`after ${transition.after ?? 0} s: state and money as in the table`, async () => {
     await perform(transition);
   });
 });
 
 describe('pause', () => {
   const exits = transitions.filter(({ call }) => call !== 'process');
-  test.each(exits)('when paused, $from still ends by $call', async (transition) => {
+  test.each(exits)('paused: $from still ends by $call', async (transition) => {
     const { send } = escrow;
-    // Jobs cannot be made under a pause, so it falls between.
+    // No job can be made during a pause, so the pause begins after it.
     const jobIn = escrow.jobIn;
     const paused = {
       ...escrow,
@@ -202,7 +203,7 @@ describe('pause', () => {
     }
   });
 
-  test('throws EmethCore_Paused for request and process', async () => {
+  test('request and process while paused: throw EmethCore_Paused', async () => {
     const jobId = await escrow.jobIn('REQUESTED');
     await escrow.send('pauser', 'setPaused', true);
     expect(await escrow.refusal('node', 'process', jobId)).toBe('EmethCore_Paused');
@@ -210,14 +211,14 @@ describe('pause', () => {
   });
 });
 
-test('every move of the contract: the table of chain states has it, and no other', () => {
+test('every transition: the table of chain states has it, and no other', () => {
   const request = { from: 'NONE', to: 'REQUESTED' };
   const moves = [request, ...transitions].filter(({ from, to }) => from !== to).map(({ from, to }) => `${from} ${to}`);
   const table = Object.entries(chainNext).flatMap(([from, next]) => next.map((to) => `${from} ${to}`));
   expect(table.sort()).toEqual([...new Set(moves)].sort());
 });
 
-test.each(chainStates)('throws EmethCore_WrongState for every other call in %s', async (state) => {
+test.each(chainStates)('%s: every other call throws EmethCore_WrongState', async (state) => {
   const jobId = await escrow.jobIn(state);
   const allowed = transitions.filter(({ from }) => from === state).map(({ call }) => call);
   for (const call of calls.filter((name) => !allowed.includes(name))) {
@@ -255,13 +256,13 @@ describe('guards', () => {
     expect(await escrow.refusal(by, call, ...argumentsOf(call, jobId))).toBe(error);
   });
 
-  test('throws EmethCore_FuelAboveLimit', async () => {
+  test('more fuel than the limit: throws EmethCore_FuelAboveLimit', async () => {
     const jobId = await escrow.jobIn('PROCESSING');
     const args = [jobId, resultHash, 1_000_001n, escrow.payoutRoot, result];
     expect(await escrow.refusal('node', 'submit', ...args)).toBe('EmethCore_FuelAboveLimit');
   });
 
-  test('throws EmethCore_WrongResult when the verdict is about another result', async () => {
+  test('verdict about another result: throws EmethCore_WrongResult', async () => {
     const jobId = await escrow.jobIn('SUBMITTED');
     for (const commitment of [commitmentOf(escrow.payoutRoot, id('another')), commitmentOf(resultHash)]) {
       expect(await escrow.refusal('verifier', 'verify', jobId, commitment, '0x')).toBe('EmethCore_WrongResult');

@@ -1,19 +1,20 @@
+/** Trees of cases and forge tests agree, leaf by leaf. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 /**
- * The trees under test/contracts/trees say what a contract does in which case; forge/unit has one test for each of their leaves.
+ * The trees under test/contracts/trees list what a contract does in which case; forge/unit has one test for each of their leaves.
  *
  * The rule that joins them: a tree's first line is `<Contract>_<function>`, and its tests are in a contract called
  * `<Contract>_<function>_Tree`. A leaf's test is called `test_`, then every line on the way to the leaf, joined by `_`; a line is
- * written in PascalCase, a name like `EmethCore_WrongState` counts as `WrongState`, and whatever is no letter or digit is left out.
- * Functions of the escrow that only look something up share the tree `EmethCore_views`, as its first branches.
+ * written in PascalCase, a name like `EmethCore_WrongState` counts as `WrongState`, and other characters are dropped.
+ * Views of the escrow share the tree `EmethCore_views`, as its first branches.
  *
  *     EmethCore_process
  *     └── when the job is not requested
  *         └── it reverts with EmethCore_WrongState      test_WhenTheJobIsNotRequested_ItRevertsWithWrongState
  *
- * Contracts whose names do not end in `_Tree` (fuzzed properties, old defects) are free of it.
+ * Contracts whose names do not end in `_Tree` (fuzzed properties, old defects) need no tree.
  */
 const treesDir = join(__dirname, 'trees');
 const unitDir = join(__dirname, 'forge', 'unit');
@@ -42,12 +43,12 @@ function inPascalCase(line: string): string {
     .join('');
 }
 
-/** Names of the tests that a tree asks for. */
+/** Returns the names of the tests that a tree requires. */
 function leavesOf(tree: string): { root: string; tests: string[] } {
   const [root = '', ...lines] = tree.trimEnd().split('\n');
   const nodes = lines.map((line) => {
     const found = /^((?:│ {3}| {4})*)[├└]── (\S.*)$/.exec(line);
-    if (!found) throw new Error(`This is no line of a tree: ${line}`);
+    if (!found) throw new Error(`Not a line of a tree: ${line}`);
     return { depth: (found[1] ?? '').length / 4, name: inPascalCase(found[2] ?? '') };
   });
   const tests: string[] = [];
@@ -60,13 +61,13 @@ function leavesOf(tree: string): { root: string; tests: string[] } {
   return { root, tests };
 }
 
-/** A contract of tests, as it is written. */
+/** Returns the source of a contract of tests. */
 function bodyOf(contract: string): string {
   const written = filesIn(unitDir, '.t.sol').flatMap(({ text }) => text.split(/^(?=contract )/m));
   return written.find((body) => body.startsWith(`contract ${contract} `)) ?? '';
 }
 
-/** Per contract the tests that forge would run. */
+/** Returns, for each contract, the tests that forge would run. */
 function testsIn(source: string): [string, string[]][] {
   return source
     .split(/^(?=contract )/m)
@@ -90,11 +91,11 @@ test.each(trees.map((tree) => [tree.name, tree] as const))('%s: one test for eac
   expect(contracts.get(`${root}_Tree`)).toEqual(tests);
 });
 
-test('every contract of tests grows from a tree', () => {
+test('every contract of tests: it has a tree', () => {
   expect([...contracts.keys()].sort()).toEqual(trees.map(({ root }) => `${root}_Tree`).sort());
 });
 
-/** By contract what its sources offer: what may be called, and the variables that show themselves. */
+/** Returns the public functions and the public variables of a contract. */
 function offeredBy(contract: string): { functions: string[]; getters: string[] } {
   const texts = filesIn(sourcesDir, '.sol')
     .filter(({ name, text }) => contract === partOf(name) && /^(abstract )?contract /m.test(text))
@@ -114,7 +115,7 @@ function partOf(file: string): string {
 
 const roots = trees.map(({ root }) => root);
 
-test('every function that the escrow offers has a tree', () => {
+test('every public function of the escrow: it has a tree', () => {
   const { functions, getters } = offeredBy('EmethCore');
   const views: string[] =
     readFileSync(join(treesDir, 'EmethCore', 'views.tree'), 'utf8').match(/(?<=^[├└]── )\w+$/gm) ?? [];
@@ -128,13 +129,10 @@ test.each([
   ['NodeRegistry', ['register', 'nodeOf', 'minStake']],
   ['RewardPool', ['claimSlots', 'reward', 'minted']],
   ['EmethToken', ['mint', 'nameRewardPool', 'cap']],
-])(
-  'every function that the %s offers has a tree, and what it shows is read by the tests of its constructor',
-  (name, some) => {
-    const { functions, getters } = offeredBy(name);
-    expect([...functions, ...getters]).toEqual(expect.arrayContaining(some));
-    expect(functions.filter((each) => !roots.includes(`${name}_${each}`))).toEqual([]);
-    const ofConstructor = bodyOf(`${name}_constructor_Tree`);
-    expect(getters.filter((each) => !ofConstructor.includes(`.${each}()`))).toEqual([]);
-  },
-);
+])('every public function of the %s: it has a tree, and constructor tests read its getters', (name, some) => {
+  const { functions, getters } = offeredBy(name);
+  expect([...functions, ...getters]).toEqual(expect.arrayContaining(some));
+  expect(functions.filter((each) => !roots.includes(`${name}_${each}`))).toEqual([]);
+  const ofConstructor = bodyOf(`${name}_constructor_Tree`);
+  expect(getters.filter((each) => !ofConstructor.includes(`.${each}()`))).toEqual([]);
+});

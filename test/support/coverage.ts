@@ -1,3 +1,4 @@
+/** The coverage of the contracts by forge’s unit tests. */
 import { spawn } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +8,7 @@ import { findForge } from './forge';
 interface Part {
   reached: number;
   all: number;
-  /** Line numbers of what was not reached. */
+  /** Numbers of the lines that were not reached. */
   missed: number[];
 }
 
@@ -25,14 +26,14 @@ const work = join(root, '.cache', 'forge', 'coverage');
 const env = {
   ...process.env,
   FOUNDRY_PROFILE: 'coverage',
-  // What counts is reached by the plain tests; numbers from few fuzz runs differ by chance.
+  // The plain tests reach everything; few fuzz runs are enough.
   FOUNDRY_FUZZ_RUNS: '32',
   FOUNDRY_TEST: unitTests,
   FOUNDRY_OUT: join(work, 'out'),
   FOUNDRY_CACHE_PATH: join(work, 'cache'),
 };
 
-/** Which lines and branches of each contract its unit tests reach. Takes a minute or two, nearly all of it to compile. */
+/** Measures the lines and branches of each contract that unit tests reach. Takes a minute or two, mostly compiling. */
 export async function measureCoverage(): Promise<FileCoverage[]> {
   const measured = parseLcov(await runForge())
     .filter(({ file }) => file.startsWith(contracts))
@@ -44,7 +45,7 @@ export async function measureCoverage(): Promise<FileCoverage[]> {
   return measured;
 }
 
-/** Compiles by forge's `--ir-minimum`: without the IR the escrow has too many variables, and optimized it has no lines to map to. */
+/** Compiles with forge's `--ir-minimum`: without the IR the escrow has too many variables; optimized, no lines to map to. */
 async function runForge(): Promise<string> {
   mkdirSync(work, { recursive: true });
   const report = join(work, 'lcov.info');

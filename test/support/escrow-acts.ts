@@ -1,3 +1,4 @@
+/** Every call to escrow, registry and pool with arguments that usually succeed, for random histories. */
 import { concat, id, JsonRpcSigner, MaxUint256, Signature, ZeroAddress, ZeroHash } from 'ethers';
 import { defaultTerms } from '../../src/chain/deploy/deploy';
 import {
@@ -15,26 +16,26 @@ import {
 
 const EMT = 10n ** 18n;
 const DAY = 86_400;
-/** Nodes that come and go; `node` itself stays most of the time. */
+/** Roles that are registered and leave again; `node` stays most of the time. */
 const nodes = ['node', 'other', 'worker'] as const;
-/** In the order that `verify` wants its signatures in. */
+/** Roles whose attestations a verdict by signatures brings. */
 const signers = ['verifier', 'verifier2'] as const;
 
-/** What an act is about; `part` chooses among its variants. */
+/** The subject of an act; `part` chooses among its variants. */
 export interface Subject {
   jobId: string;
   part: number;
   by: Role;
 }
 interface Act {
-  /** Who would do it, so that most acts succeed; somebody or other if left out. */
+  /** The role that usually does it, so that most acts succeed; a random one if left out. */
   usual?: Role | undefined;
-  /** Whose call it is; the act's own name if left out. */
+  /** The contract's method; the act's own name if left out. */
   method?: string | undefined;
   args(subject: Subject): unknown[] | Promise<unknown[]>;
 }
 
-/** A role signs with the key that anvil keeps for it. `fields` in the order of the type. */
+/** Signs as a role, with the key that anvil keeps for it. `fields` are in the order of the type. */
 async function signBy(
   escrow: Escrow,
   role: Role,
@@ -49,7 +50,7 @@ async function signBy(
   return signer.signTypedData(domain, types, values);
 }
 
-/** A request of no other's salt, half an hour before its deadline or, by the latter variants, some months. */
+/** Returns arguments of requests with unique salts, due in half an hour or, for parts above 8, in some months. */
 function openRequests(escrow: Escrow) {
   let count = 0;
   return async ({ part }: Subject): Promise<[string, string, bigint, bigint, bigint, string]> => {
@@ -194,7 +195,7 @@ function governanceActs(escrow: Escrow) {
       ],
     },
     setPaused: { usual: 'pauser', args: ({ part }) => [part % 4 === 0] },
-    // The account `other` as a registry says what it likes.
+    // The account `other`, as a registry, may report anything.
     setRegistry: {
       usual: 'admin',
       args: ({ part }) => [[on.registry.address, ZeroAddress, on.registry.address, address.other][part % 4]],
@@ -219,7 +220,7 @@ function registryActs(escrow: Escrow) {
   const { address, on } = escrow;
   const nodeOf = ({ part }: Subject) => address[nodes[part % 3] as Role];
   const ofNode = (subject: Subject) => [nodeOf(subject)];
-  /** A node that comes again keeps its wallet. */
+  /** A node that registers again keeps its wallet. */
   const walletOf = async (role: Role) => {
     const wallet = await on.registry.read<string>('payoutOf', address[role]);
     return wallet === ZeroAddress ? address[role] : wallet;
@@ -302,11 +303,11 @@ export type ActName = JobAct | MoneyAct | GovernanceAct | RegistryAct | PoolAct;
 export interface Acts {
   readonly names: Record<'job' | 'money' | 'governance' | 'registry' | 'pool', readonly ActName[]>;
   usual(act: ActName): Role | undefined;
-  /** Does it. The new job's id, if one was requested; throws the contract's error by name. */
+  /** Performs the act and returns the id of a requested job; throws the contract's error by name. */
   perform(act: ActName, subject: Subject): Promise<string | undefined>;
 }
 
-/** All that anybody can do to escrow, registry and pool. */
+/** Returns every act that anybody can perform on escrow, registry and pool. */
 export function openActs(escrow: Escrow): Acts {
   const groups = {
     job: jobActs(escrow),

@@ -1,3 +1,4 @@
+/** The escrow as its events alone describe it, for `replay.test.ts`. */
 import { keccak256, ZeroAddress } from 'ethers';
 import type { EmethCoreEvents } from '../../src/chain/generated/emeth-core';
 import type { ChainState } from '../../src/domain/job';
@@ -19,10 +20,10 @@ export interface StoredJob {
 }
 
 export interface ModelJob extends StoredJob {
-  /** Verifier's fee and burnt part of a full payout, on top of the fee. */
+  /** Verifier fee and burn fee of a full payout, on top of the fee. */
   extraWei: bigint;
   bondWei: bigint;
-  /** Places in the payout list that were paid. */
+  /** Indices of the payout list that were paid. */
   paid: Set<bigint>;
 }
 
@@ -38,12 +39,12 @@ const NO_JOB = {
   commitment: NO_RESULT,
 };
 
-/** Events that OpenZeppelin's contracts declare and ours never emit. */
+/** Events that OpenZeppelin's contracts declare and these contracts never emit. */
 export const neverEmitted = ['EIP712DomainChanged', 'RoleAdminChanged'] as const;
 
 /**
- * The escrow rebuilt from nothing but its events and their times. If it differs from the contract's storage, either an event lies
- * or money went astray. An event that it does not know, or that contradicts what went before, throws.
+ * The escrow rebuilt from its events and their times alone. If it differs from the contract's storage, an event is wrong or money
+ * is lost. An unknown event, or one that contradicts earlier ones, throws.
  */
 export class EscrowModel {
   readonly governance = new GovernanceModel();
@@ -52,12 +53,12 @@ export class EscrowModel {
   readonly forfeits = new Map<string, bigint>();
   /** Withdrawals by signature, by account. */
   readonly nonces = new Map<string, bigint>();
-  /** What was burnt, by `slot` and by `slot:node`. */
+  /** Amounts burnt, by `slot` and by `slot:node`. */
   readonly slots = new Map<string, bigint>();
-  /** What left the world for good. */
+  /** Tokens that left the supply. */
   burntWei = 0n;
 
-  /** What the contract must hold in tokens. */
+  /** Returns the tokens that the contract must hold. */
   liabilitiesWei(): bigint {
     return sum(this.credits.values()) + sum(this.forfeits.values()) + sum([...this.jobs.values()].map(lockedIn));
   }
@@ -75,7 +76,7 @@ export class EscrowModel {
 
   owe(account: string, amount: bigint): void {
     const credit = (this.credits.get(account) ?? 0n) + amount;
-    if (credit < 0n) throw new Error(`${account} spent what it does not have`);
+    if (credit < 0n) throw new Error(`${account} spent more than it has`);
     this.credits.set(account, credit);
   }
 
@@ -87,7 +88,7 @@ export class EscrowModel {
     this.forfeits.set(account, (this.forfeits.get(account) ?? 0n) + amount);
   }
 
-  /** When a window that begins at a time ends, by the job's own terms. */
+  /** Returns the end of a window that begins at `at`, by the job's own terms. */
   endOf(window: 'verdictWindow' | 'claimWindow', job: ModelJob, at: bigint): bigint {
     const terms = this.governance.terms.get(job.termsId);
     if (!terms) throw new Error(`There are no terms ${job.termsId}`);
@@ -104,12 +105,12 @@ type Governed = keyof GovernanceModel['effects'];
 type GovernedEffect = (args: unknown, at: bigint) => void;
 type OwnEvent = Exclude<keyof EmethCoreEvents, Governed | (typeof neverEmitted)[number]>;
 
-/** What an event says twice must be the same. */
-function agree(said: unknown, known: unknown): void {
-  if (said !== known) throw new Error(`An event says ${said} where ${known} is known`);
+/** Throws unless an event repeats a known value unchanged. */
+function agree(given: unknown, known: unknown): void {
+  if (given !== known) throw new Error(`An event names ${given} where ${known} is known`);
 }
 
-/** Of a job that pays for no result only the state is kept, and who challenged it. */
+/** Ends a job without a result: only its state and its challenger are kept. */
 function end(job: ModelJob, state: ChainState): void {
   Object.assign(job, NO_JOB, { state });
 }
@@ -184,7 +185,7 @@ const effects: { [Name in OwnEvent]: Effect<EmethCoreEvents[Name]> } = {
     const deadline = model.endOf('verdictWindow', job, at);
     Object.assign(job, { state: 'DISPUTED', challenger, bondWei: bond, deadline });
   },
-  // A challenge that was right is decided before its job ends, one that was wrong after it.
+  // The contract decides a justified challenge before it ends the job, and an unjustified one after that.
   ChallengeDecided(model, { challenger, returned, toNode, penalty }, { job }) {
     agree(challenger, job.challenger);
     model.owe(challenger, returned);

@@ -1,3 +1,4 @@
+/** The storage of escrow, registry and pool, read from the chain and as the models expect it. */
 import { AbiCoder, getAddress, id, keccak256, type Result, toBeHex, ZeroHash } from 'ethers';
 import { chainStates } from '../../src/domain/job';
 import { nodeStatuses } from '../../src/domain/node';
@@ -11,13 +12,13 @@ export interface Models {
   registry: RegistryModel;
 }
 
-/** What is looked at: all there is of these, whether events told of them or not. */
+/** The keys to compare, whether an event named them or not. */
 export interface Scope {
   jobIds: readonly string[];
   accounts: readonly string[];
   organisations: readonly string[];
   slots: readonly bigint[];
-  /** Whose part of each slot. */
+  /** The accounts whose part of each slot is compared. */
   earners: readonly string[];
   termsIds: readonly bigint[];
   now: bigint;
@@ -38,8 +39,8 @@ const NO_TERMS = {
 };
 
 /**
- * These jobs and all that the models have heard of, and as much again of which they have heard nothing; or, with `isRecent`, of jobs
- * these alone, and the latest slots and terms.
+ * Returns these jobs and every key that the models know, with some that they do not know. With `isRecent`: these jobs alone, and the
+ * latest slots and terms.
  */
 export function scopeOf(
   { core, registry }: Models,
@@ -74,14 +75,14 @@ async function table<K, V>(keys: readonly K[], read: (key: K) => Promise<V> | V)
 }
 
 /**
- * Where the escrow keeps its accounts: the word of an account that is a verifier and nothing else has one bit set, whatever comes
- * before it in the layout.
+ * Finds the storage slot of the escrow's accounts: the word of an account that is only a verifier has exactly one bit set, wherever
+ * the layout puts it.
  */
 export async function findAccountsSlot(escrow: Escrow): Promise<number> {
   for (let slot = 0; slot < 50; slot++) {
     if ((await accountWord(escrow, slot, escrow.address.verifier)) === 1n << 248n) return slot;
   }
-  throw new Error('The escrow keeps its accounts somewhere else');
+  throw new Error('The accounts of the escrow are not in the first 50 storage slots');
 }
 
 async function accountWord({ provider, core }: Escrow, slot: number, account: string): Promise<bigint> {
@@ -97,7 +98,7 @@ async function fields<T extends Record<string, unknown>>(promised: T): Promise<{
   };
 }
 
-/** All that the contracts say of themselves, in the shape of `viewOf`. */
+/** Reads everything that the contracts show, in the shape of `viewOf`. */
 export async function readStorage(escrow: Escrow, accountsSlot: number, scope: Scope) {
   const { read, on } = escrow;
   const struct = async (value: Promise<Result>) => (await value).toObject();
@@ -174,7 +175,7 @@ async function readPair({ provider, core }: Escrow, method: string): Promise<unk
   return coreInterface.decodeFunctionResult(method, data).toArray();
 }
 
-/** Nothing shows who was paid; but a second claim is refused for that alone, as long as something is left to claim. */
+/** No view shows who was paid, but a second claim has an error of its own as long as something is left to claim. */
 async function paidOf(escrow: Escrow, jobId: string, job: Record<string, unknown>) {
   if (!isPayable(job)) return [];
   const claims = escrow.payees.map(({ worker, amount }, index) =>
@@ -198,7 +199,7 @@ async function paidOf(escrow: Escrow, jobId: string, job: Record<string, unknown
 const isPayable = ({ state, payout }: Record<string, unknown>) =>
   chainStates[Number(state)] === 'VERIFIED' && payout !== 0n;
 
-/** What the models say that the contracts' storage must hold. `first` is what there was before any of these events. */
+/** Returns the storage that the models expect. `first` holds the values from before the events. */
 export async function viewOf({ core, registry }: Models, scope: Scope, first: { supply: bigint; emission: Emission }) {
   const { governance } = core;
   const { delay, pending } = governance.delaysAt(scope.now);
@@ -228,7 +229,7 @@ export async function viewOf({ core, registry }: Models, scope: Scope, first: { 
   };
 }
 
-/** What the pool emits in a slot, which its code says and no storage. */
+/** The pool's emission in a slot; it is code, not storage. */
 export type Emission = (slot: bigint) => Promise<bigint>;
 
 function termsOf(core: EscrowModel, termsId: bigint) {
@@ -252,10 +253,10 @@ function accountView(core: EscrowModel, account: string) {
 }
 
 function jobView(core: EscrowModel, jobId: string): StoredJob & { paid: bigint[] } {
-  const nobody = toBeHex(0, 20);
-  const nothing = { requester: nobody, node: nobody, fee: 0n, fuelLimit: 0n, deadline: 0n, termsId: 0n, payout: 0n };
+  const zero = toBeHex(0, 20);
+  const nothing = { requester: zero, node: zero, fee: 0n, fuelLimit: 0n, deadline: 0n, termsId: 0n, payout: 0n };
   const job = core.jobs.get(jobId);
-  if (!job) return { state: 'NONE', ...nothing, commitment: nobody, challenger: nobody, paid: [] };
+  if (!job) return { state: 'NONE', ...nothing, commitment: zero, challenger: zero, paid: [] };
   const { extraWei: _, bondWei: __, paid, ...stored } = job;
   const isOpen = stored.state === 'VERIFIED' && stored.payout !== 0n;
   return { ...stored, paid: isOpen ? [...paid].sort() : [] };
@@ -272,7 +273,7 @@ async function registryView(model: RegistryModel, scope: Scope) {
   };
 }
 
-/** A slot that is over pays each node once: its share of the emission, at most four fifths of what it burnt. */
+/** A past slot pays each node once: its share of the emission, at most four fifths of what it burnt. */
 async function poolView({ core, registry }: Models, scope: Scope, emission: Emission) {
   const reward = async (slot: bigint, account: string) => {
     const burnt = core.slots.get(`${slot}:${account}`) ?? 0n;

@@ -1,3 +1,4 @@
+/** Random histories of the escrow that get far, for `replay.test.ts`. */
 import fc from 'fast-check';
 import { type ChainState, chainStates } from '../../src/domain/job';
 import { type Escrow, FEE, FUEL, type Role, roles, USED } from './escrow';
@@ -6,7 +7,7 @@ import type { ActName, Acts } from './escrow-acts';
 const HOUR = 3600;
 const DAY = 24 * HOUR;
 
-/** One act of a history. `part` chooses among its variants, `seconds` pass before. */
+/** One act of a history. `part` chooses among its variants; `seconds` pass before it. */
 export interface Step {
   act: ActName;
   by: Role;
@@ -15,10 +16,10 @@ export interface Step {
   seconds: number;
 }
 
-/** A step of an errand; what is left out is chosen at random, and `by` is whoever usually does it. */
-type Told = Partial<Step> & { act: ActName };
+/** A step of an errand. Fields left out are random, and `by` is the act's usual role. */
+type PlannedStep = Partial<Step> & { act: ActName };
 
-/** What chance says about a step; the history so far says the rest. */
+/** The random part of a step; the rest follows from the history so far. */
 export interface Choice {
   kind: 'job' | 'errand' | 'anything';
   pick: number;
@@ -37,14 +38,14 @@ export const anyChoice: fc.Arbitrary<Choice> = fc.record({
   ),
   pick: fc.nat(10_000),
   role: fc.constantFrom(...roles),
-  // Now and then it is somebody else who tries.
+  // One time in twenty another role tries.
   isUsual: fc.integer({ min: 0, max: 19 }).map((n) => n > 0),
   job: fc.nat(1000),
   part: fc.integer({ min: 0, max: 16 }),
   seconds: fc.oneof({ weight: 20, arbitrary: fc.constant(0) }, fc.constantFrom(1900, 3700, DAY)),
 });
 
-/** What a job's state calls for, before and after its time is over; often means likely. */
+/** Acts for a job in each state, before and after its deadline; an act listed more often is more likely. */
 const next: Partial<Record<ChainState, Record<'inTime' | 'over', readonly ActName[]>>> = {
   REQUESTED: { inTime: [...Array<ActName>(12).fill('process'), 'cancel', 'expire'], over: ['expire'] },
   PROCESSING: { inTime: [...Array<ActName>(12).fill('submit'), 'decline', 'decline', 'timeout'], over: ['timeout'] },
@@ -74,22 +75,22 @@ const next: Partial<Record<ChainState, Record<'inTime' | 'over', readonly ActNam
     over: ['sweepUnclaimed', 'claimPay'],
   },
 };
-/** What nobody can do before its time; the step waits until then. */
+/** Acts that are possible only after the deadline; the step waits until then. */
 const needsTime: readonly ActName[] = ['expire', 'timeout', 'finalize', 'unwind', 'sweepUnclaimed'];
 const ofItsNode: readonly ActName[] = ['submit', 'decline', 'sweepUnclaimed'];
 
-type Errand = (choice: Choice) => readonly Told[];
+type Errand = (choice: Choice) => readonly PlannedStep[];
 
-/** Whom `part` means in the acts about nodes. */
+/** The `part` that stands for the role `node` in acts about nodes. */
 const NODE = 0;
 const someNode = ({ pick }: Choice) => [NODE, 1, 1, 1, 1, 2, 2, 2][(pick >> 4) % 8] as number;
-/** Longer than any delay of the administrator's that an errand sets. */
+/** Seconds; longer than any administration delay that an errand sets. */
 const FOR_ADMIN = 4 * DAY;
 
-const enrol = (node: number): Told =>
+const enrol = (node: number): PlannedStep =>
   node === NODE ? { act: 'register', by: 'node', part: 1 } : { act: 'registerOther', part: node - 1 };
 
-/** Things that take more than one step; steps about jobs come in between. */
+/** Tasks of several steps; steps about jobs come in between. */
 const errands: readonly Errand[] = [
   ({ part }) => [{ act: 'deposit' }, { act: 'withdraw', by: 'node' }, { act: 'withdrawWithSig', part: part >> 1 }],
   () => [{ act: 'withdraw', by: 'requester' }, { act: 'burn' }],
@@ -151,27 +152,27 @@ const errands: readonly Errand[] = [
     { act: 'changeDefaultAdminDelay', part: 2, seconds: FOR_ADMIN },
   ],
 ];
-/** Here two verifiers can sign, and `other` is a node too. */
-const prelude: readonly Told[] = [{ act: 'grantRole', part: 0 }, enrol(1)];
-/** For a node that may take no job, whatever the reason. */
-const revival: readonly Told[] = [{ act: 'reactivate', part: NODE }, { act: 'sync', part: NODE }, enrol(NODE)];
-/** After this nothing can be governed any more. */
-const ending: readonly Told[] = [
+/** Makes a second verifier, and a node of `other`. */
+const prelude: readonly PlannedStep[] = [{ act: 'grantRole', part: 0 }, enrol(1)];
+/** Makes a node active again, whatever the reason it may take no job. */
+const revival: readonly PlannedStep[] = [{ act: 'reactivate', part: NODE }, { act: 'sync', part: NODE }, enrol(NODE)];
+/** The administrator resigns, after which nothing can be governed. */
+const ending: readonly PlannedStep[] = [
   { act: 'beginDefaultAdminTransfer', part: 2 },
   { act: 'renounceAdmin', seconds: FOR_ADMIN },
 ];
 
-const claimLater = ({ part }: Step): readonly Told[] =>
+const claimLater = ({ part }: Step): readonly PlannedStep[] =>
   part % 3 ? [] : [{ act: 'claimSlots', by: 'node', seconds: DAY }];
 
-/** What soon follows upon an act, mostly because the next ones would be refused otherwise. */
-const follows: Partial<Record<ActName, (done: Step) => readonly Told[]>> = {
+/** Steps that soon follow an act, mostly because later acts would be refused otherwise. */
+const follows: Partial<Record<ActName, (done: Step) => readonly PlannedStep[]>> = {
   verify: claimLater,
   accept: claimLater,
   setPaused: ({ part }) => (part % 4 === 0 ? [{ act: 'setPaused', part: 1 }] : []),
   setRegistry({ part }) {
-    const told = [NODE, 1].map((node) => ({ act: 'sync' as const, part: node }));
-    return part % 2 === 0 ? told : [{ act: 'setRegistry', part: 0 }];
+    const synced = [NODE, 1].map((node) => ({ act: 'sync' as const, part: node }));
+    return part % 2 === 0 ? synced : [{ act: 'setRegistry', part: 0 }];
   },
   setTerms: ({ part }) => (part % 4 === 3 ? [{ act: 'setTerms', part: part - 1 }] : []),
   revokeRole: ({ part }) => [{ act: 'grantRole', part }],
@@ -179,7 +180,7 @@ const follows: Partial<Record<ActName, (done: Step) => readonly Told[]>> = {
   deactivate: ({ part, jobId }) => (jobId === 'leaves' ? [] : [{ act: 'reactivate', part }]),
 };
 
-/** How often something happened in all histories together. */
+/** Counts over all histories together. */
 export interface Tally {
   acts: Map<ActName, number>;
   states: Map<ChainState, number>;
@@ -187,7 +188,7 @@ export interface Tally {
   errands: number;
 }
 
-/** How a job is, and what is left of its time. */
+/** A job's state and the time it has left. */
 interface Seen {
   state: ChainState;
   node: Role;
@@ -196,12 +197,12 @@ interface Seen {
 }
 
 const count = <K>(tally: Map<K, number>, key: K) => tally.set(key, (tally.get(key) ?? 0) + 1);
-/** Whose claim comes first, so that not all jobs pay in the same order. */
+/** The index that is claimed first; it differs between jobs, so that not all pay in the same order. */
 const firstClaimOf = (jobId: string) => Number.parseInt(jobId.slice(-2), 16) % 3;
 
 function waitFor(act: ActName, { secondsLeft }: Seen, { part }: Choice): number {
   if (needsTime.includes(act)) return Math.max(0, secondsLeft + 1);
-  // Mostly too late for another node.
+  // Usually waits until it is too late for another node.
   const isLate = act === 'decline' && part % 5 > 0 && (secondsLeft < 2 * DAY || part % 4 === 0);
   return isLate ? Math.max(0, secondsLeft - 30) : 0;
 }
@@ -212,17 +213,17 @@ function request(choice: Choice): Step {
 }
 
 /**
- * A random history that gets far: mostly it does what the state of one of a few jobs calls for, and errands of others in between; and
- * a few times anything at all, by anybody.
+ * A random history that reaches every state: mostly acts that suit the state of one of a few jobs, with errands in between, and a few
+ * times any act by any role.
  */
 export class Walk {
   readonly jobIds: string[] = [];
-  /** Jobs to which something can happen. */
+  /** Jobs that have not ended. */
   readonly live: string[] = [];
   private readonly claims = new Map<string, number>();
-  private readonly errand: Told[] = [...prelude];
-  /** What has to follow upon the errand, soon. */
-  private readonly mending: Told[] = [];
+  private readonly errand: PlannedStep[] = [...prelude];
+  /** Steps that must follow soon. */
+  private readonly followUps: PlannedStep[] = [];
 
   constructor(
     private readonly escrow: Escrow,
@@ -230,7 +231,7 @@ export class Walk {
     private readonly tally: Tally,
   ) {}
 
-  /** Does what was chosen, refused or not; throws only what is no refusal by a contract. */
+  /** Performs the choice, refused or not; throws any error that is no refusal by a contract. */
   async take(choice: Choice): Promise<void> {
     const step = await this.plan(choice);
     try {
@@ -239,14 +240,14 @@ export class Walk {
     } catch (error) {
       if (!/^Error: (EmethCore_|NodeRegistry_|RewardPool_|AccessControl)/.test(String(error))) throw error;
       count(this.tally.refused, step.act);
-      const isRevived = step.act !== 'process' || step.by !== 'node' || this.mending.length > 0;
-      if (!isRevived) this.mending.push(...revival);
+      const isRevived = step.act !== 'process' || step.by !== 'node' || this.followUps.length > 0;
+      if (!isRevived) this.followUps.push(...revival);
     }
   }
 
-  /** From here on the history ends: what is begun is mended, and the administrator goes. */
+  /** Begins the end of the history: pending follow-ups first, then the administrator resigns. */
   end(): void {
-    this.errand.splice(0, this.errand.length, ...this.mending.splice(0), ...ending);
+    this.errand.splice(0, this.errand.length, ...this.followUps.splice(0), ...ending);
   }
 
   private async attempt(step: Step): Promise<void> {
@@ -256,13 +257,13 @@ export class Walk {
     if (requested) for (const list of [this.jobIds, this.live]) list.push(requested);
     if (act === 'claimPay') this.claims.set(jobId, this.claimsOf(jobId) + 1);
     if (act === 'claimTwo') this.claims.set(jobId, this.claimsOf(jobId) + 2);
-    this.mending.push(...(follows[act]?.(step) ?? []));
+    this.followUps.push(...(follows[act]?.(step) ?? []));
   }
 
   private async plan(choice: Choice): Promise<Step> {
     if (choice.kind === 'anything') return this.anything(choice);
-    const isPressing = this.mending.length > 0 && choice.job % 2 === 0;
-    if (choice.kind === 'errand' || isPressing) return this.nextOfErrand(choice);
+    const isDue = this.followUps.length > 0 && choice.job % 2 === 0;
+    if (choice.kind === 'errand' || isDue) return this.nextOfErrand(choice);
     const step = await this.advance(choice);
     return choice.isUsual ? step : { ...step, by: choice.role };
   }
@@ -275,18 +276,18 @@ export class Walk {
   }
 
   private nextOfErrand(choice: Choice): Step {
-    if (this.errand.length + this.mending.length === 0) {
-      // The stride has no factor in common with the number of errands, so each has its turn.
+    if (this.errand.length + this.followUps.length === 0) {
+      // The stride and the number of errands have no common factor, so every errand comes up.
       const begun = errands[(this.tally.errands * 7) % errands.length] as Errand;
       this.tally.errands += 1;
       this.errand.push(...begun(choice));
     }
-    const { act, ...told } = (this.errand.shift() ?? this.mending.shift()) as Told;
+    const { act, ...planned } = (this.errand.shift() ?? this.followUps.shift()) as PlannedStep;
     const by = this.acts.usual(act) ?? choice.role;
-    return { act, by, part: choice.part, jobId: this.jobIds.at(-1) ?? '', seconds: 0, ...told };
+    return { act, by, part: choice.part, jobId: this.jobIds.at(-1) ?? '', seconds: 0, ...planned };
   }
 
-  /** What is next for one of the jobs; those that have come to their end leave the list here. */
+  /** Plans the next step of one of the jobs; jobs that have ended leave the list here. */
   private async advance(choice: Choice): Promise<Step> {
     const jobId = this.live[(choice.job >> 1) % 3];
     if (!jobId) return request(choice);
@@ -314,10 +315,10 @@ export class Walk {
     };
   }
 
-  /** Acts that a job's state calls for; none if it has come to its end, or could only be waited for. */
+  /** Returns acts that suit a job's state; none if it has ended or only waiting is left. */
   private callsOf(jobId: string, seen: Seen, { part }: Choice): readonly ActName[] {
     if (seen.state === 'VERIFIED' && seen.payout === 0n) return [];
-    // Waiting for weeks would be the end of all other jobs, so it is done seldom.
+    // Waiting for weeks would end all other jobs, so it is rare.
     const mayWait = seen.secondsLeft < 2 * DAY || part % 4 === 0;
     const calls = next[seen.state]?.[seen.secondsLeft < 0 ? 'over' : 'inTime'] ?? [];
     return calls.filter((act) => this.isPossible(act, jobId, seen) && (mayWait || !needsTime.includes(act)));
@@ -332,7 +333,7 @@ export class Walk {
     return this.claimsOf(jobId) + claims <= 3 && claimed.reduce((sum, amount) => sum + amount) <= payout;
   }
 
-  /** The variant of an act upon a job that is likely to succeed. */
+  /** Returns the variant of an act on a job that is likely to succeed. */
   private variantOf(act: ActName, jobId: string, { part, pick }: Choice): number {
     if (act === 'submit') return pick % 5 ? 10 : part;
     if (act === 'claimPay' || act === 'claimTwo') return firstClaimOf(jobId) + this.claimsOf(jobId);

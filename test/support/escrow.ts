@@ -1,3 +1,4 @@
+/** The contracts deployed on anvil with ten funded accounts, for the tests that call them with ethers. */
 import {
   Interface,
   id,
@@ -30,7 +31,7 @@ const interfaces = {
 };
 export type ContractName = keyof typeof interfaces;
 
-/** Who does what; anvil has an account and a key for each. */
+/** The roles of the tests; anvil has an account and a key for each. */
 export const roles = [
   'admin',
   'requester',
@@ -47,7 +48,7 @@ export type Role = (typeof roles)[number];
 
 export const FEE = parseEther('1000');
 export const FUEL = 1_000_000n;
-/** What the helper's results use of `FUEL`: 60 %. */
+/** The fuel that results use here: 60 % of `FUEL`. */
 export const USED = 600_000n;
 export const resultHash = `0x${'ab'.repeat(32)}`;
 export const reasonHash = `0x${'cd'.repeat(16)}`;
@@ -61,45 +62,45 @@ export interface Sent {
 export interface ContractCalls {
   /** Throws the contract's error by name. */
   send(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
-  /** The error a call would end with; undefined if it would not. */
+  /** Returns the error that a call would end with; undefined if it would succeed. */
   refusal(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
   read<T>(method: string, ...args: unknown[]): Promise<T>;
 }
 
-/** The contracts on a chain of their own, with ten accounts that have tokens and have approved the escrow; `node` is registered. */
+/** The contracts on a fresh chain, with ten accounts that have tokens and have approved the escrow; `node` is registered. */
 export interface Escrow extends AsyncDisposable {
   provider: JsonRpcProvider;
   core: Address;
   token: Address;
   address: Record<Role, Address>;
-  /** Where each contract is, and calls to it. */
+  /** Each contract's address, and calls to it. */
   on: Record<ContractName, ContractCalls & { address: Address }>;
   /** Calls the escrow from an account; throws the contract's error by name, e.g. `EmethCore_WrongState`. */
   send(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
   sendToken(role: Role, method: string, ...args: unknown[]): Promise<Sent>;
-  /** The error a call would end with; undefined if it would not. */
+  /** Returns the error that a call would end with; undefined if it would succeed. */
   refusal(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
   refusalOfToken(role: Role, method: string, ...args: unknown[]): Promise<string | undefined>;
   read<T>(method: string, ...args: unknown[]): Promise<T>;
   readToken<T>(method: string, ...args: unknown[]): Promise<T>;
   state(jobId: string): Promise<ChainState>;
-  /** The state's job, made by the shortest way. */
+  /** Makes a job and brings it to a state, by the shortest way. */
   jobIn(state: ChainState): Promise<string>;
   request(changes?: { fee?: bigint; deadline?: bigint }): Promise<string>;
-  /** The payout list of the helper's results and its root. */
+  /** The payout list of results made here, and its root. */
   payees: { worker: Address; amount: bigint }[];
   payoutRoot: string;
   proofOf(index: number): string[];
   now(): Promise<bigint>;
-  /** Lets so many seconds pass. */
+  /** Lets seconds pass. */
   warp(seconds: number): Promise<void>;
-  /** Credits of all roles, and the penalties that wait for their release. */
+  /** Credits of all roles, and the sum of all penalties not yet burnt. */
   credits(): Promise<Record<Role | 'penalties', bigint>>;
-  /** Makes a role an organisation of its own with itself as its node, and the least stake. */
+  /** Registers a role as a node of its own organisation, with the least stake. */
   registerNode(role: Role): Promise<void>;
   /** Every event a contract ever emitted, in order. */
   history(contract: ContractName): Promise<LogDescription[]>;
-  /** Takes the chain back to where it was when this was opened. */
+  /** Takes the chain back to its state after opening. */
   reset(): Promise<void>;
 }
 
@@ -107,7 +108,7 @@ export const dataset = 'https://datasets.example.org/moby-dick-v1.txt.gz'.slice(
 export const params = '{"model":"gpt","layers":4,"width":128,"context":128,"lr":1e-3}'.slice(0, 60);
 export const result = 'https://results.example.org/0123456789abcdef.json'.slice(0, 46);
 
-/** Speaks to anvil without the retries and the copies of every body by which ethers reaches servers far away. */
+/** Talks to anvil without ethers' retries and body copies, which a local server does not need. */
 class LocalProvider extends JsonRpcProvider {
   private readonly pool: Pool;
 
@@ -228,7 +229,7 @@ export async function openEscrow(): Promise<Escrow> {
   };
 }
 
-/** What `register` is called with; `changes` on top of an enrolment in the organisation "node". */
+/** Returns an enrolment in the organisation "node", with `changes`. */
 export function enrolmentOf(node: Address, changes: object = {}) {
   return {
     node,
@@ -242,7 +243,7 @@ export function enrolmentOf(node: Address, changes: object = {}) {
   };
 }
 
-/** What a call changed: the differences that are not zero. */
+/** Returns the differences that are not zero. */
 export function changes<K extends string>(
   before: Record<K, bigint>,
   after: Record<K, bigint>,
@@ -255,12 +256,12 @@ export function changes<K extends string>(
   return difference;
 }
 
-/** Seconds after which the default terms' windows are over. */
+/** Seconds after which the windows of the default terms are over. */
 export const afterWork = 3601;
 export const afterVerdict = defaultTerms.verdictWindow + 1;
 export const afterClaims = defaultTerms.claimWindow + 1;
 
-/** What a verdict names the helper's result by. */
+/** Returns the commitment by which a verdict names a result. */
 export function commitmentOf(payoutRoot: string, hash = resultHash): string {
   return solidityPackedKeccak256(['bytes32', 'bytes32'], [hash, payoutRoot]).slice(0, 42);
 }
@@ -314,7 +315,7 @@ interface Block {
   timestamp: string;
 }
 
-/** Calls without signing, nonces or polling: anvil signs for its own accounts and mines at once. */
+/** Opens calls without signing, nonces or polling: anvil signs for its own accounts and mines at once. */
 function openRaw(provider: JsonRpcProvider, address: Record<Role, Address>) {
   const transaction = (abi: Interface, to: Address, role: Role, method: string, args: unknown[]) => ({
     from: address[role],
@@ -361,7 +362,7 @@ interface Receipt {
   logs: { address: string; data: string; topics: string[] }[];
 }
 
-/** The Solidity error's name, found in what anvil sends along. */
+/** Returns the name of the Solidity error in the data that anvil sends along. */
 function reasonOf(error: unknown): string {
   const match = /"?data"?:\s*"(0x[0-9a-f]{8,})"/.exec(JSON.stringify(error)) ?? undefined;
   const known =

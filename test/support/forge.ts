@@ -1,3 +1,4 @@
+/** The forge binary from npm. */
 import { join } from 'node:path';
 
 /** The forge binary that npm installed for this platform. */

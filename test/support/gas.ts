@@ -1,3 +1,4 @@
+/** The gas of every call of the escrow, measured on anvil, with its gate and its snapshot. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Signature, Wallet } from 'ethers';
@@ -19,7 +20,7 @@ import {
   USED,
 } from './escrow';
 
-/** Per call: what the EmethCore of 2023 took (its median, where it has such a call), and the most that ours may take. */
+/** Gas per call: of the EmethCore of 2023 (its median, where it has such a call), and the most that is allowed now. */
 const gatedCalls = {
   'request, tokens pulled': { of2023: 457_289, gate: 110_000 },
   'request, prepaid': { of2023: 457_289, gate: 95_000 },
@@ -37,8 +38,8 @@ const gatedCalls = {
   'happy path': { of2023: 1_009_085, gate: 330_000 },
 } as const;
 /**
- * The same calls where requester, node, verifier and a stranger have no credit at all. Only a requester's and a stranger's word in
- * the storage is empty then: a node's and a verifier's say besides what they are. No gate: each account comes here with its first
+ * The same calls where requester, node, verifier and a stranger have no credit. Only the storage words of the requester and the
+ * stranger are empty then: those of a node and a verifier also hold their roles. No gate: an account gets here only with its first
  * credit, and again after it withdrew everything.
  */
 const zeroCreditCalls = {
@@ -49,7 +50,7 @@ const zeroCreditCalls = {
   'timeout, credit zero': { of2023: 54_644, gate: undefined },
   'reject, credit zero': { of2023: 89_165, gate: undefined },
 } as const;
-/** What has no gate, and mostly nothing of 2023 to compare with. */
+/** Calls without a gate, most of them without a counterpart of 2023. */
 const furtherCalls = {
   "timeout, caller's credit zero": { of2023: 54_644, gate: undefined },
   'decline, too late for another': { of2023: 78_203, gate: undefined },
@@ -71,32 +72,30 @@ type Measured = Record<GasCall, number>;
 const snapshotFile = join(__dirname, '../contracts/gas.json');
 const RENEW = 'npm run gas -- --update';
 
-/** What each call took when it was last looked at. */
+/** Returns the gas of each call in the snapshot. */
 export function readGasSnapshot(): Measured {
   return JSON.parse(readFileSync(snapshotFile, 'utf8')) as Measured;
 }
 
-/** Makes what was measured the snapshot, in the order of the table. */
+/** Writes the snapshot, in the order of the table. */
 export function writeGasSnapshot(used: Measured): void {
   const ordered = Object.fromEntries(gasCalls.map((call) => [call, used[call]]));
   writeFileSync(snapshotFile, `${JSON.stringify(ordered, null, 2)}\n`);
 }
 
-/** What is wrong with a call that takes a hundredth more or less than in the snapshot; undefined if it does not. */
+/** Returns a message for a call that differs from the snapshot by 1 % or more; undefined otherwise. */
 export function gasDeviation(call: string, used: number, snapshot: number): string | undefined {
   const percent = (100 * (used - snapshot)) / snapshot;
   if (Math.abs(percent) < 1) return undefined;
   const figures = `${call} takes ${used} gas, ${Math.abs(percent).toFixed(1)} % ${percent > 0 ? 'more' : 'less'} than the ${snapshot} of the snapshot`;
   const remedy =
-    percent > 0
-      ? 'Make it cheaper, or renew the snapshot if it is worth it'
-      : 'Renew the snapshot to keep what was gained';
+    percent > 0 ? 'Make it cheaper, or renew the snapshot if it is worth it' : 'Renew the snapshot to keep the gain';
   return `${figures}. ${remedy}: ${RENEW}`;
 }
 
 /**
- * As the numbers these are compared with were taken: one whole job before, each call a transaction of its own. Where the table does
- * not say otherwise, whoever gets credit has some already.
+ * Measures as the figures of 2023 were measured: after one whole job, each call in its own transaction. Unless the table says
+ * otherwise, every account that gets credit already has some.
  */
 export async function measureGas(escrow: Escrow): Promise<Measured> {
   const used = {} as Measured;
@@ -118,7 +117,7 @@ async function measureGated(escrow: Escrow, used: Measured): Promise<void> {
   await gas('process, tokens pulled', 'node', 'process', job);
   await gas('submit', 'node', 'submit', job, resultHash, USED, payoutRoot, result);
   const verdict = await send('verifier', 'verify', job, commitmentOf(payoutRoot), '0x');
-  // Here requester and node have no credit, the dearest case there is.
+  // Here requester and node have no credit, the most expensive case.
   used['happy path'] =
     used['request, tokens pulled'] + used['process, tokens pulled'] + used['submit'] + Number(verdict.gasUsed);
 
@@ -151,7 +150,7 @@ async function measureGated(escrow: Escrow, used: Measured): Promise<void> {
   await gas('verify, first in the slot', 'verifier', 'verify', early, commitmentOf(payoutRoot), '0x');
   const late = await escrow.jobIn('PROCESSING');
   await warp(afterWork);
-  // Anybody else than the requester has one more word to write, the tip's.
+  // A caller other than the requester costs one more storage write, for the tip.
   await send('stranger', 'deposit', escrow.address.stranger, FEE);
   await gas('timeout', 'stranger', 'timeout', late);
 
@@ -202,7 +201,7 @@ async function measureFurther(escrow: Escrow, used: Measured): Promise<void> {
   await gas('decline, too late for another', 'node', 'decline', late);
   const unjudged = await jobIn('SUBMITTED');
   await warp(afterVerdict);
-  // None of what follows is the first verdict in its slot.
+  // From here on no verdict is the first in its slot.
   await send('verifier', 'verify', await jobIn('SUBMITTED'), verdict, '0x');
   await gas('finalize', 'stranger', 'finalize', unjudged);
   await gas('accept', 'requester', 'accept', await jobIn('SUBMITTED'));
@@ -217,7 +216,7 @@ async function measureFurther(escrow: Escrow, used: Measured): Promise<void> {
   await gas('withdraw', 'node', 'withdraw', address.node, FEE);
 }
 
-/** A verified job whose payout four workers share. */
+/** Makes a verified job whose payout four workers share. */
 async function verifiedForFour({ send, jobIn, address }: Escrow) {
   const workers = (['node', 'worker', 'other', 'stranger'] as const).map((role) => address[role]);
   const payees = workers.map((worker) => ({ worker, amount: (FEE * USED) / FUEL / 4n }));
@@ -235,17 +234,17 @@ async function request(escrow: Escrow, used: Measured, call: GasCall): Promise<s
   return sent.events.find((event) => event.name === 'JobRequested')!.args['jobId'] as string;
 }
 
-/** Brings one job to its end, workers paid. */
+/** Brings one job to its end and pays its workers. */
 async function wholeJob(escrow: Escrow): Promise<void> {
   const job = await escrow.jobIn('SUBMITTED');
   await escrow.send('verifier', 'verify', job, commitmentOf(escrow.payoutRoot), '0x');
   await escrow.send('stranger', 'payWorkers', job, resultHash, escrow.payees);
 }
 
-/** Whoever gets credit by the calls that are measured. */
+/** The roles that get credit from the measured calls. */
 const creditors = ['requester', 'node', 'verifier', 'challenger', 'stranger', 'worker', 'other'] as const;
 
-/** Takes all credit out, so that the next call has to pull tokens, or gives the first credit. */
+/** Withdraws all credit, so that the next call pulls tokens, or gives a first credit. */
 async function drain(escrow: Escrow): Promise<void> {
   const credits = await escrow.credits();
   for (const role of creditors) {

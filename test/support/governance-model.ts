@@ -1,3 +1,4 @@
+/** The governance of the escrow as its events alone describe it. */
 import { ZeroAddress, ZeroHash } from 'ethers';
 import type { EmethCoreEvents } from '../../src/chain/generated/emeth-core';
 
@@ -17,13 +18,13 @@ type GovernanceEvent =
 /** The constructor sets it without an event. */
 const FIRST_DELAY = 2n * 86_400n;
 
-/** What the escrow's administrator, its registries and their nodes have said, from nothing but events. */
+/** Terms, roles, registries and active nodes of the escrow, from events alone. */
 export class GovernanceModel {
   readonly terms = new Map<bigint, ModelTerms>();
   currentTerms = 0n;
   paused = false;
   registry = ZeroAddress;
-  /** How many registries there have been: what an earlier one said of a node is void. */
+  /** Number of the present registry; a node's activity in an earlier one does not count. */
   registryNumber = 0n;
   /** By account, the number of the registry that has it as an active node. */
   readonly activeIn = new Map<string, bigint>();
@@ -45,7 +46,7 @@ export class GovernanceModel {
     return [...(this.members.get(ZeroHash) ?? [])][0] ?? ZeroAddress;
   }
 
-  /** The delay of a change of administrator and the one that will follow, as they are at a time. */
+  /** Returns the delay of a change of administrator and the scheduled next one, as of `now`. */
   delaysAt(now: bigint): { delay: bigint; pending: readonly [bigint, bigint] } {
     const [next, from] = this.pendingDelay;
     if (from !== 0n && from < now) return { delay: next, pending: [0n, 0n] };
@@ -90,7 +91,7 @@ export class GovernanceModel {
     },
   };
 
-  /** An administrator comes or goes only by the transfer that was due. */
+  /** The administrator changes only by the pending transfer. */
   private endTransfer(role: string): void {
     if (role === ZeroHash) this.pendingAdmin = [ZeroAddress, 0n];
   }

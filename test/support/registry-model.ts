@@ -1,10 +1,11 @@
+/** The node registry and the reward pool as their events alone describe them. */
 import { ZeroAddress, ZeroHash } from 'ethers';
 import type { NodeRegistryEvents } from '../../src/chain/generated/node-registry';
 import type { RewardPoolEvents } from '../../src/chain/generated/reward-pool';
 import type { NodeStatus } from '../../src/domain/node';
 import type { TimedEvent } from './chain-log';
 
-/** A node as `nodeOf` shows it, but for its operator, who is the owner of its organisation. */
+/** A node as `nodeOf` shows it, without its operator, which is the owner of its organisation. */
 export interface ModelNode {
   node: string;
   status: NodeStatus;
@@ -28,14 +29,14 @@ export interface ModelOrganisation {
 const NOT_YET = { stake: 0n, capabilityHash: ZeroHash, capabilityUri: '', computeUnits: 0n };
 const NO_CHANGE = { nextPayout: ZeroAddress, payoutOpensAt: 0n };
 
-/** Node registry and reward pool rebuilt from nothing but their events. One that it does not know, or that contradicts others, throws. */
+/** Node registry and reward pool, rebuilt from their events. An unknown event, or one that contradicts others, throws. */
 export class RegistryModel {
   /** In the order of their first registration. */
   readonly nodes = new Map<string, ModelNode>();
   readonly organisations = new Map<string, ModelOrganisation>();
   /** Enrolments by signature, by node. */
   readonly nonces = new Map<string, bigint>();
-  /** What each node claimed, by `node:slot`. */
+  /** Amounts claimed, by `node:slot`. */
   readonly claimed = new Map<string, bigint>();
 
   apply({ event }: TimedEvent): void {
@@ -66,7 +67,7 @@ export class RegistryModel {
     return this.organisation(this.nodes.get(node)?.organisation ?? ZeroHash).owner;
   }
 
-  /** A node as the view shows it, also one that never was there. */
+  /** Returns a node as the view shows it, even one that never registered. */
   node(node: string): ModelNode {
     const nothing = { node, organisation: ZeroHash, payout: ZeroAddress, unbondsAt: 0n };
     return this.nodes.get(node) ?? { ...nothing, ...NOT_YET, ...NO_CHANGE, status: 'NONE' };
@@ -94,7 +95,7 @@ const effects: { [Name in EventName]: Effect<Events[Name]> } = {
     const now = { organisation, payout, status: 'ACTIVE' as const, stake: 0n, unbondsAt: 0n };
     model.nodes.set(node, { ...model.node(node), ...now, ...NO_CHANGE });
     if (model.operatorOf(node) !== operator) throw new Error(`${operator} does not own the organisation of ${node}`);
-    // A node that does not register itself has signed.
+    // A node that is registered by another account has signed.
     if (operator !== node) model.nonces.set(node, (model.nonces.get(node) ?? 0n) + 1n);
   },
   CapabilityChanged(model, { node, capabilityHash, capabilityUri, computeUnits }) {
@@ -103,7 +104,8 @@ const effects: { [Name in EventName]: Effect<Events[Name]> } = {
   StakeAdded: (model, { node, amount }) => model.change(node, { stake: model.node(node).stake + amount }),
   StakeWithdrawn(model, { node, to, amount }) {
     const { stake } = model.node(node);
-    if (amount !== stake || to !== model.operatorOf(node)) throw new Error(`The stake of ${node} went astray`);
+    if (amount !== stake || to !== model.operatorOf(node))
+      throw new Error(`The stake of ${node} went to another account or in part`);
     model.change(node, { status: 'NONE', stake: 0n, unbondsAt: 0n });
   },
   NodeDeactivated: (model, { node, unbondsAt }) => model.change(node, { status: 'UNBONDING', unbondsAt }),

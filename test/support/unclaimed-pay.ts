@@ -1,3 +1,4 @@
+/** Verified jobs with unclaimed pay, for the tests of `emeth withdraw`. */
 import { appendFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ResultRef } from '../../src/chain/acts/emeth';
@@ -11,15 +12,15 @@ import { openTestStorage } from './storage';
 
 export const FEE_WEI = 20n * 10n ** 18n;
 
-/** Verified jobs whose pay nobody has credited, with their manifests in a real storage that the configuration names. */
+/** Verified jobs whose pay was not credited yet, with their manifests in a real storage that the configuration names. */
 export interface UnclaimedPay extends AsyncDisposable {
   readonly client: ClientChain;
   readonly storageApi: string;
-  /** A job of the node's with this payout list; its manifest is stored unless `isStored` is false. */
+  /** Makes a verified job with this payout list; its manifest is stored unless `isStored` is false. */
   verify(payouts: readonly Payout[], change?: { isStored?: boolean; isPaid?: boolean }): Promise<JobId>;
-  /** The node credits one of a job's payees, as a master does with long lists. */
+  /** Credits one of a job's payees as the node, as a master does with long lists. */
   credit(jobId: JobId, index: number): Promise<void>;
-  /** Gives a data directory the receipts of two rounds of each job. */
+  /** Writes receipts of two rounds of each job into a data directory. */
   giveReceipts(dataDir: string, jobIds: readonly JobId[]): Promise<void>;
 }
 

@@ -3,9 +3,10 @@ pragma solidity ^0.8.28;
 
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 
-/// @dev What the escrow knows of an account, in one word, so that a call that looks whether an account may and then pays it touches
-/// one: bits 0 to 119 what it is owed, 120 to 239 what it forfeited, 240 to 247 the registry that has it as an active node, by its
-/// number (zero: none), 248 whether it is a verifier. The fields of a struct would each be read and written on their own.
+/// @dev Everything the escrow stores of an account, in one word, so that a call that checks a role and pays
+/// the account touches one word: bits 0 to 119 are its credit, 120 to 239 what it forfeited, 240 to 247 the
+/// number of the registry in which it is an active node (zero: none), bit 248 whether it is a verifier. The
+/// compiler would read and write the fields of a struct separately.
 struct Account {
     uint256 word;
 }
@@ -34,8 +35,8 @@ library AccountWord {
         return account.word >> VERIFIER != 0;
     }
 
-    /// @dev Amounts are below 2^255. All credits together are at most the token's supply, and that fits; with a token of which there is
-    /// more, this fails.
+    /// @dev Amounts are below 2^255. All credits together are at most the token's supply, which fits; with a
+    /// larger supply this reverts.
     function owe(Account storage account, uint256 amount) internal {
         uint256 word = account.word;
         unchecked {
@@ -44,7 +45,7 @@ library AccountWord {
         }
     }
 
-    /// @dev As `owe`, and books what is lost, in one write.
+    /// @dev As `owe`, and adds to what is forfeited, in one write.
     function oweAndForfeit(Account storage account, uint256 owed, uint256 lost) internal {
         uint256 word = account.word;
         unchecked {
@@ -54,7 +55,7 @@ library AccountWord {
         }
     }
 
-    /// @dev The caller has looked that the credit is there.
+    /// @dev The caller has checked that the credit covers the amount.
     function spend(Account storage account, uint256 amount) internal {
         account.word -= amount;
     }

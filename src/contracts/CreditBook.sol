@@ -14,12 +14,12 @@ import {ExactTransfer} from "./ExactTransfer.sol";
 import {Governed} from "./Governed.sol";
 import {IEmethAccounts} from "./interfaces/IEmethAccounts.sol";
 
-/// @title What the contract owes to whom
-/// @notice The only place that moves tokens. The token balance is at all times what accounts are owed, what they forfeited and what
-/// jobs have locked.
-/// @dev When a job ends, only numbers change here and no token moves: so no token, pool or receiver can keep a job from ending.
-/// `multicall` lets an account collect its pay of many jobs and withdraw it in one transaction; nothing here takes coin, so no call
-/// of it can spend the same coin twice.
+/// @title The credit of every account
+/// @notice The only place that moves tokens. The token balance is at all times the sum of what accounts are
+/// owed, what they forfeited and what jobs have locked.
+/// @dev When a job ends, only numbers change here and no token moves: so no token, pool or receiver can keep
+/// a job from ending. `multicall` lets an account collect its pay of many jobs and withdraw it in one
+/// transaction. No function is payable, so no call can spend the same value twice.
 abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonces, Multicall {
     using SafeERC20 for IERC20;
 
@@ -52,30 +52,30 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
 
     /// @inheritdoc IEmethAccounts
     function setActive(address node, bool active) external {
-        // Check.
+        // Check: the caller is the present registry.
         if (msg.sender != registry) revert EmethCore_NotRegistry(msg.sender);
-        // Effect.
+        // Effect: the node counts as active in this registry, or in none.
         _accounts[node].setActiveIn(active ? registryNumber : 0);
         emit NodeActivityChanged(node, active);
     }
 
     /// @inheritdoc IEmethAccounts
     function deposit(address account, uint256 amount) external nonReentrant {
-        // Check.
+        // Check: the amount fits into an account.
         if (amount > type(uint120).max) revert EmethCore_TooMuchCredit(amount);
         // Effect: this credit exists only because the transfer below reverts if it falls short.
         _accounts[account].owe(amount);
         emit Deposited(account, msg.sender, amount);
-        // Interaction.
+        // Interaction: the tokens come in.
         ExactTransfer.pull(token, msg.sender, amount);
     }
 
     /// @inheritdoc IEmethAccounts
     function withdraw(address to, uint256 amount) external nonReentrant {
-        // Check and effect.
+        // Check and effect: the credit covers the amount and falls by it.
         _spend(msg.sender, amount);
         emit Withdrawn(msg.sender, to, amount);
-        // Interaction.
+        // Interaction: the tokens go out.
         token.safeTransfer(to, amount);
     }
 
@@ -84,40 +84,41 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         external
         nonReentrant
     {
-        // Check: the account has signed just this, the signature is still good, and it was not used before.
+        // Check: the account signed exactly this, and the signature has neither expired nor been used.
         if (block.timestamp > deadline) revert EmethCore_SignatureExpired(deadline);
         bytes32 content = keccak256(abi.encode(WITHDRAWAL, account, to, amount, tip, _useNonce(account), deadline));
         address signer = ECDSA.recoverCalldata(_hashTypedDataV4(content), signature);
         if (signer != account) revert EmethCore_WrongSignature(signer, account);
-        // Effect.
+        // Effect: credit becomes tokens of `to`, and the tip becomes credit of the caller.
         _spend(account, amount + tip);
         _owe(msg.sender, tip);
         emit WithdrawalRelayed(account, msg.sender, tip);
         emit Withdrawn(account, to, amount);
-        // Interaction.
+        // Interaction: the tokens go out.
         token.safeTransfer(to, amount);
     }
 
     /// @inheritdoc IEmethAccounts
     function burn(address account) external nonReentrant {
         uint256 amount = _accounts[account].forfeited();
-        // Effect: there is nothing to check, what is forfeited is nobody's.
+        // Effect: nothing to check, because forfeited tokens belong to no account.
         _accounts[account].clearForfeited();
         emit Burnt(account, amount);
-        // Interaction.
+        // Interaction: the tokens are burnt.
         ERC20Burnable(address(token)).burn(amount);
     }
 
-    /// @dev Takes `amount` from `account`'s credit first and the rest from its tokens. Ends in an interaction: call it last.
+    /// @dev Takes `amount` from `account`'s credit first and the rest from its tokens. Ends in an
+    /// interaction: call it last.
     function _collect(address account, uint256 amount) internal {
         uint256 owned = _accounts[account].credit();
         uint256 fromCredit = owned < amount ? owned : amount;
-        // Effect.
+        // Effect: the credit is used first.
         if (fromCredit > 0) {
             _accounts[account].spend(fromCredit);
             emit CreditUsed(account, fromCredit);
         }
-        // Interaction.
+        // Interaction: the rest comes out of the account's tokens.
         if (amount > fromCredit) ExactTransfer.pull(token, account, amount - fromCredit);
     }
 
@@ -125,7 +126,8 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
         if (amount > 0) _accounts[account].owe(amount);
     }
 
-    /// @dev What an account forfeits goes to nobody: if a party got it, luring others into a penalty would pay.
+    /// @dev Forfeited tokens go to no account: if a party got them, luring others into a penalty would be
+    /// profitable.
     function _oweAndForfeit(address account, uint256 owed, uint256 lost) internal {
         _accounts[account].oweAndForfeit(owed, lost);
     }
@@ -135,22 +137,23 @@ abstract contract CreditBook is Governed, ReentrancyGuardTransient, EIP712, Nonc
     }
 
     function _grantRole(bytes32 role, address account) internal override returns (bool) {
-        // Effect: OpenZeppelin's callers of this have checked who calls.
+        // Effect: the account is marked as a verifier. OpenZeppelin's callers of this have checked the
+        // caller.
         if (role == VERIFIER_ROLE) _accounts[account].setVerifier(true);
         return super._grantRole(role, account);
     }
 
     function _revokeRole(bytes32 role, address account) internal override returns (bool) {
-        // Effect: as above.
+        // Effect: the mark is removed, on the same terms.
         if (role == VERIFIER_ROLE) _accounts[account].setVerifier(false);
         return super._revokeRole(role, account);
     }
 
     function _spend(address account, uint256 amount) private {
         uint256 owned = _accounts[account].credit();
-        // Check.
+        // Check: the credit covers the amount.
         if (amount > owned) revert EmethCore_NotEnoughCredit(account, owned, amount);
-        // Effect.
+        // Effect: the credit falls.
         _accounts[account].spend(amount);
     }
 }

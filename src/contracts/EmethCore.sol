@@ -10,8 +10,9 @@ import {Payroll} from "./Payroll.sol";
 import {Verdicts} from "./Verdicts.sol";
 
 /// @title The escrow of Emeth jobs
-/// @dev A job's way from the request to a submitted result. `Verdicts` has what follows, `Payroll` the pay, `SlotBook` what rewards go
-/// by, `CreditBook` the money, `Governed` what an administrator may set. Jobs move only along the table in `IEmethCore`.
+/// @dev A job's way from the request to a submitted result. `Verdicts` has what follows, `Payroll` the pay,
+/// `SlotBook` the measure of rewards, `CreditBook` the money, `Governed` what an administrator may set. Jobs
+/// move only along the table in `IEmethCore`.
 contract EmethCore is Verdicts, Payroll {
     uint256 private constant MAX_WORK = 365 days;
 
@@ -26,7 +27,7 @@ contract EmethCore is Verdicts, Payroll {
         nonReentrant
         returns (bytes16 jobId)
     {
-        // Check: the request keeps to the terms of the day.
+        // Check: nothing is paused, the request keeps the present terms, and it is new.
         if (paused) revert EmethCore_Paused();
         uint8 termsId = currentTerms;
         _requireAcceptable(_terms[termsId], fee, fuelLimit, deadline);
@@ -34,14 +35,14 @@ contract EmethCore is Verdicts, Payroll {
         PackedJob storage job = _jobs[jobId];
         if (job.state != State.NONE) revert EmethCore_JobExists(jobId);
 
-        // Effect.
+        // Effect: the job is stored and waits for a node.
         (job.requester, job.fee) = (msg.sender, fee);
         (job.fuelLimit, job.time, job.termsId, job.state) = (fuelLimit, deadline, termsId, State.REQUESTED);
         uint256 verifierFee = _part(fee, _terms[termsId].verifierBps);
         uint256 burnFee = _part(fee, _terms[termsId].burnBps);
         emit JobRequested(jobId, msg.sender, fee, verifierFee, burnFee, fuelLimit, deadline, termsId, dataset, params);
 
-        // Interaction.
+        // Interaction: the price comes in.
         _collect(msg.sender, fee + verifierFee + burnFee);
     }
 
@@ -59,55 +60,56 @@ contract EmethCore is Verdicts, Payroll {
         bytes32 r,
         bytes32 s
     ) external returns (bytes16 jobId) {
-        // Interaction: somebody else may have used the permit already; then the allowance it gave is there.
+        // Interaction: the permit may have been used already; its allowance is there then.
         try IERC20Permit(address(token)).permit(msg.sender, address(this), permitValue, permitDeadline, v, r, s) {} catch {}
-        // Check, effect and interaction of the request itself; a permit that failed shows there.
+        // Check, effect and interaction: those of the request, which fails there if the permit did.
         return request(dataset, params, fee, fuelLimit, deadline, salt);
     }
 
     /// @inheritdoc IEmethCore
     function cancel(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.REQUESTED);
-        // Check: it is the caller's own.
+        // Check: the caller is the requester.
         _requireRequester(jobId, job);
-        // Effect.
+        // Effect: the requester gets everything back.
         emit JobCanceled(jobId, _refundAndEnd(job, State.CANCELED));
     }
 
     /// @inheritdoc IEmethCore
     function expire(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.REQUESTED);
-        // Check: its time is over.
+        // Check: the deadline has passed.
         _requireOver(jobId, job);
-        // Effect.
+        // Effect: the requester gets everything back.
         emit JobExpired(jobId, _refundAndEnd(job, State.TIMEOUT));
     }
 
     /// @inheritdoc IEmethCore
     function process(bytes16 jobId) external nonReentrant {
         PackedJob storage job = _in(jobId, State.REQUESTED);
-        // Check: in time, by somebody who may.
+        // Check: nothing is paused, the deadline has not passed, and the caller is an active node.
         if (paused) revert EmethCore_Paused();
         _requireInTime(jobId, job);
         if (!isActive(msg.sender)) revert EmethCore_NodeNotActive(msg.sender);
-        // Effect.
+        // Effect: the node holds the job.
         (job.node, job.state) = (msg.sender, State.PROCESSING);
         uint256 fee = job.fee;
         emit JobProcessing(jobId, msg.sender, fee);
-        // Interaction.
+        // Interaction: the deposit comes in.
         _collect(msg.sender, fee);
     }
 
     /// @inheritdoc IEmethCore
     function decline(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.PROCESSING);
-        // Check: its node, while the job is still its.
+        // Check: the caller is the job's node, and the deadline has not passed.
         _requireNode(jobId, job);
         _requireInTime(jobId, job);
-        // Effect: back to the queue while there is time enough for another node.
+        // Effect: the job waits again while there is enough time for another node; otherwise it ends.
         Terms storage rules = _terms[job.termsId];
         bool reopened = block.timestamp + rules.minWork <= job.time;
-        // Given back too late for another node, it costs as much as a timeout: all others were kept from the job.
+        // Too late for another node, declining costs as much as a timeout, because it kept all others from
+        // the job.
         uint256 penalty = _part(job.fee, reopened ? rules.declineBps : rules.penaltyBps);
         uint256 returned = job.fee - penalty;
         (job.node, job.state) = (address(0), State.REQUESTED);
@@ -119,9 +121,9 @@ contract EmethCore is Verdicts, Payroll {
     /// @inheritdoc IEmethCore
     function timeout(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.PROCESSING);
-        // Check: the node's time is over.
+        // Check: the node's deadline has passed.
         _requireOver(jobId, job);
-        // Effect.
+        // Effect: the node loses the penalty, and the caller gets a part of it as a tip.
         Terms storage rules = _terms[job.termsId];
         (uint256 fee, address node) = (job.fee, job.node);
         uint256 penalty = _part(fee, rules.penaltyBps);
@@ -135,11 +137,11 @@ contract EmethCore is Verdicts, Payroll {
     /// @inheritdoc IEmethCore
     function submit(bytes16 jobId, bytes32 resultHash, uint40 fuelUsed, bytes32 payoutRoot, string calldata result) external {
         PackedJob storage job = _in(jobId, State.PROCESSING);
-        // Check: its node, in time, within the fuel that was bought.
+        // Check: the caller is the job's node, the deadline has not passed, and the fuel is within the limit.
         _requireNode(jobId, job);
         _requireInTime(jobId, job);
         if (fuelUsed > job.fuelLimit) revert EmethCore_FuelAboveLimit(jobId, fuelUsed, job.fuelLimit);
-        // Effect.
+        // Effect: the result is stored, and the window for a verdict begins.
         // The product fits: 96 + 40 bits. The quotient is at most the fee.
         uint96 payout = uint96(uint256(job.fee) * fuelUsed / job.fuelLimit);
         (job.payout, job.commitment) = (payout, commit(resultHash, payoutRoot));
@@ -152,7 +154,8 @@ contract EmethCore is Verdicts, Payroll {
         return bytes16(keccak256(abi.encode(block.chainid, address(this), requester, salt, specHash)));
     }
 
-    /// @dev The deadline has an upper bound, so that no money stays locked for longer than a year of work and the windows after it.
+    /// @dev The deadline has an upper bound, so that no money stays locked for longer than a year of work and
+    /// the windows after it.
     function _requireAcceptable(Terms storage rules, uint96 fee, uint40 fuelLimit, uint40 deadline) private view {
         if (fee < rules.minFee) revert EmethCore_FeeTooLow(fee, rules.minFee);
         if (fuelLimit == 0) revert EmethCore_NoFuel();

@@ -6,9 +6,9 @@ import {ERC20Burnable} from "@openzeppelin/contracts/token/ERC20/extensions/ERC2
 import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 import {IEmethToken} from "./interfaces/IEmethToken.sol";
 
-/// @title EMT, the token fees are paid in
-/// @notice A plain ERC-20 with permits and burning. Its supply is made once; afterwards only the reward pool may mint, once the
-/// deployer has named it, and never above the cap.
+/// @title EMT, the token of fees and stakes
+/// @notice A plain ERC-20 with permits and burning. Its supply is made once; afterwards only the reward pool
+/// may mint, once the deployer has named it, and never above the cap.
 contract EmethToken is IEmethToken, ERC20, ERC20Burnable, ERC20Permit {
     /// @inheritdoc IEmethToken
     uint256 public immutable cap;
@@ -18,9 +18,9 @@ contract EmethToken is IEmethToken, ERC20, ERC20Burnable, ERC20Permit {
     address public rewardPool;
 
     constructor(address holder, uint256 supply, uint256 cap_) ERC20("Emeth", "EMT") ERC20Permit("Emeth") {
-        // Check: the escrow's books have 120 bits for an amount.
+        // Check: the supply is within the cap, and the cap within the 120 bits of an amount in the escrow.
         if (supply > cap_ || cap_ > type(uint120).max) revert EmethToken_CapExceeded(0, supply, cap_);
-        // Effect.
+        // Effect: the supply is made.
         cap = cap_;
         deployer = msg.sender;
         _mint(holder, supply);
@@ -28,7 +28,7 @@ contract EmethToken is IEmethToken, ERC20, ERC20Burnable, ERC20Permit {
 
     /// @inheritdoc IEmethToken
     function nameRewardPool(address pool) external {
-        // Check.
+        // Check: the caller is the deployer, who may do this once.
         if (msg.sender != deployer) revert EmethToken_NotDeployer(msg.sender);
         // Effect: the right is used up.
         deployer = address(0);
@@ -38,10 +38,10 @@ contract EmethToken is IEmethToken, ERC20, ERC20Burnable, ERC20Permit {
 
     /// @inheritdoc IEmethToken
     function mint(address to, uint256 amount) external {
-        // Check.
+        // Check: the caller is the reward pool, and the supply stays within the cap.
         if (msg.sender != rewardPool) revert EmethToken_NotRewardPool(msg.sender);
         if (totalSupply() + amount > cap) revert EmethToken_CapExceeded(totalSupply(), amount, cap);
-        // Effect.
+        // Effect: the tokens are minted.
         _mint(to, amount);
     }
 }

@@ -4,17 +4,19 @@ pragma solidity ^0.8.28;
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 import {SlotBook} from "./SlotBook.sol";
 
-/// @title The jobs and what they have locked
-/// @dev In REQUESTED a job has locked the fee, the verifier's fee and what may be burnt; in PROCESSING and SUBMITTED the node's deposit
-/// as well; in DISPUTED also the challenger's bond; in VERIFIED what is left of the payout; in every other state nothing.
+/// @title The jobs and the money they have locked
+/// @dev In REQUESTED a job has locked the fee, the verifier's fee and what may be burnt; in PROCESSING and
+/// SUBMITTED the node's deposit as well; in DISPUTED also the challenger's bond; in VERIFIED what is left of
+/// the payout; in every other state nothing.
 abstract contract JobBook is SlotBook {
-    /// @dev Two words at the request, a third from `submit` on.
+    /// @dev Two storage words at the request, a third from `submit` on.
     struct PackedJob {
         address requester;
         uint96 fee;
         address node;
         uint40 fuelLimit;
-        /// The deadline of the work; in SUBMITTED and DISPUTED, when that began; in VERIFIED, until when pay may be claimed.
+        /// The deadline of the work; in SUBMITTED and DISPUTED, when that began; in VERIFIED, until when pay
+        /// may be claimed.
         uint40 time;
         uint8 termsId;
         State state;
@@ -50,7 +52,7 @@ abstract contract JobBook is SlotBook {
 
     function _in(bytes16 jobId, State needed) internal view returns (PackedJob storage job) {
         job = _jobs[jobId];
-        // Check.
+        // Check: the job is in the state that the call needs.
         if (job.state != needed) revert EmethCore_WrongState(jobId, job.state, needed);
     }
 
@@ -62,7 +64,7 @@ abstract contract JobBook is SlotBook {
         if (msg.sender != job.node) revert EmethCore_NotNode(jobId, msg.sender);
     }
 
-    /// @dev The second of the deadline itself is still inside.
+    /// @dev The second of the deadline itself is still in time.
     function _requireInTime(bytes16 jobId, PackedJob storage job) internal view {
         if (block.timestamp > job.time) revert EmethCore_DeadlinePassed(jobId, job.time);
     }
@@ -82,22 +84,23 @@ abstract contract JobBook is SlotBook {
         if (meant != submitted) revert EmethCore_WrongResult(jobId, meant);
     }
 
-    /// @dev The job ends before any result: the requester gets back all it put in.
+    /// @dev Ends the job without a result: the requester gets back everything it put in.
     function _refundAndEnd(PackedJob storage job, State end) internal returns (uint256 refund) {
-        // Effect.
+        // Effect: the requester gets everything back.
         refund = _locked(job.fee, _terms[job.termsId]);
         _owe(job.requester, refund);
         _end(job, end);
     }
 
-    /// @dev Of a job that pays for no result only the state is kept, so that nobody can request the same id again. The log has the
-    /// rest, and a storage word that is cleared gives gas back.
+    /// @dev Keeps only the state of a job that pays for no result, so that the same id cannot be requested
+    /// again. The log has the rest, and clearing a storage word returns gas.
     function _end(PackedJob storage job, State end) internal {
         (job.requester, job.fee) = (address(0), 0);
         (job.node, job.fuelLimit, job.time, job.termsId, job.state) = (address(0), 0, 0, 0, end);
     }
 
-    /// @dev What a requester puts in: the fee, and on top of it the verifier's and what a full payout would burn.
+    /// @dev Everything a requester puts in: the fee, and on top of it the verifier fee and the burn fee of a
+    /// full payout.
     function _locked(uint256 fee, Terms storage rules) internal view returns (uint256) {
         return fee + _part(fee, rules.verifierBps) + _part(fee, rules.burnBps);
     }
@@ -108,7 +111,8 @@ abstract contract JobBook is SlotBook {
         (verifierFee, burnFee, penalty) = (_part(fee, verifierFee), _part(fee, burnFee), _part(fee, penalty));
     }
 
-    /// @dev `bps` basis points of an amount of 96 bits, rounded down; `bps` is at most 10,000, so the result is one too.
+    /// @dev `bps` basis points of an amount of 96 bits, rounded down; `bps` is at most 10,000, so the result
+    /// is one too.
     function _part(uint256 amount, uint256 bps) internal pure returns (uint256) {
         unchecked {
             return amount * bps / BPS;

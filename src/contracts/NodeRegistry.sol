@@ -11,8 +11,9 @@ import {ExactTransfer} from "./ExactTransfer.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 
-/// @title Who takes jobs, for whom, and with what
-/// @dev Has no administrator. The escrow is told of every change, so that taking a job need not ask here.
+/// @title The nodes that take jobs, their organisations and stakes
+/// @dev Has no administrator. It reports every change to the escrow, so that taking a job needs no call to
+/// this contract.
 contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
@@ -24,7 +25,8 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     uint40 private constant UNBONDING = 7 days;
     uint40 private constant PAYOUT_DELAY = 2 days;
 
-    /// @dev The operator is the organisation's owner, so that nothing has to follow when the organisation changes hands.
+    /// @dev The operator is not stored: it is the organisation's owner, so handing over an organisation
+    /// changes no node.
     struct StoredNode {
         Status status;
         uint32 computeUnits;
@@ -58,21 +60,21 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
 
     /// @inheritdoc INodeRegistry
     function createOrganisation(string calldata name) external returns (bytes32 organisation) {
-        // Check.
+        // Check: the name has a valid length and is not taken.
         uint256 length = bytes(name).length;
         if (length == 0 || length > MAX_NAME) revert NodeRegistry_WrongName(length);
         organisation = keccak256(bytes(name));
         if (_organisations[organisation].owner != address(0)) revert NodeRegistry_OrganisationExists(organisation);
-        // Effect.
+        // Effect: the caller owns a new organisation.
         (_organisations[organisation].owner, _organisations[organisation].name) = (msg.sender, name);
         emit OrganisationCreated(organisation, msg.sender, name);
     }
 
     /// @inheritdoc INodeRegistry
     function offerOrganisation(bytes32 organisation, address nextOwner) external {
-        // Check.
+        // Check: the caller owns the organisation.
         _requireOwner(organisation);
-        // Effect.
+        // Effect: the named account may take it over.
         _organisations[organisation].nextOwner = nextOwner;
         emit OrganisationOffered(organisation, nextOwner);
     }
@@ -80,9 +82,9 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     /// @inheritdoc INodeRegistry
     function takeOrganisation(bytes32 organisation) external {
         Organisation storage taken = _organisations[organisation];
-        // Check.
+        // Check: the caller is the account that the owner named.
         if (msg.sender != taken.nextOwner) revert NodeRegistry_NotNextOwner(organisation, msg.sender);
-        // Effect.
+        // Effect: the organisation changes hands.
         (taken.owner, taken.nextOwner) = (msg.sender, address(0));
         emit OrganisationTaken(organisation, msg.sender);
     }
@@ -93,15 +95,17 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     function register(Enrolment calldata enrolment, uint96 stake, bytes calldata signature) external nonReentrant {
         address node = enrolment.node;
         StoredNode storage stored = _nodes[node];
-        // Check: the organisation's word and the node's own.
+        // Check: the owner of the organisation calls, the node is new or has left, stake and wallet are
+        // valid, and the node agrees.
         _requireOwner(enrolment.organisation);
         _requireStatus(node, Status.NONE);
         if (stake < minStake) revert NodeRegistry_StakeTooLow(stake, minStake);
         if (enrolment.payout == address(0)) revert NodeRegistry_NoPayout(node);
-        // Else a node could leave and come back to change its wallet without the delay and without the present wallet's veto.
+        // Otherwise a node could leave and return to change its wallet without the delay and the veto of the
+        // present wallet.
         if (stored.payout != address(0) && stored.payout != enrolment.payout) revert NodeRegistry_OtherPayout(node, stored.payout);
         if (msg.sender != node) _requireSignature(enrolment, signature);
-        // Effect.
+        // Effect: the node is active and listed once.
         (stored.organisation, stored.payout, stored.nextPayout) = (enrolment.organisation, enrolment.payout, address(0));
         (stored.status, stored.stake, stored.unbondsAt, stored.payoutOpensAt) = (Status.ACTIVE, stake, 0, 0);
         if (!stored.isListed) {
@@ -111,38 +115,38 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
         emit NodeRegistered(node, enrolment.organisation, msg.sender, enrolment.payout);
         emit StakeAdded(node, msg.sender, stake);
         _setCapability(node, enrolment.capabilityHash, enrolment.capabilityUri, enrolment.computeUnits);
-        // Interaction.
+        // Interaction: the escrow learns of the node, and the stake comes in.
         sync(node);
         ExactTransfer.pull(token, msg.sender, stake);
     }
 
     /// @inheritdoc INodeRegistry
     function addStake(address node, uint96 amount) external nonReentrant {
-        // Check: somebody must be there to get it back.
+        // Check: the node is registered, so that an operator can withdraw the stake.
         _requireRegistered(node);
-        // Effect.
+        // Effect: the stake grows.
         _nodes[node].stake += amount;
         emit StakeAdded(node, msg.sender, amount);
-        // Interaction.
+        // Interaction: the amount comes in.
         ExactTransfer.pull(token, msg.sender, amount);
     }
 
     /// @inheritdoc INodeRegistry
     function setCapability(address node, bytes32 capabilityHash, string calldata capabilityUri, uint32 computeUnits) external {
-        // Check.
+        // Check: the node is registered, and the caller is the node or its operator.
         _requireRegistered(node);
         _requireNodeOrOperator(node);
-        // Effect.
+        // Effect: the capability is stored.
         _setCapability(node, capabilityHash, capabilityUri, computeUnits);
     }
 
     /// @inheritdoc INodeRegistry
     function proposePayout(address node, address payout) external {
-        // Check.
+        // Check: the node is registered, the caller is its operator, and there is a wallet.
         _requireRegistered(node);
         _requireOperator(node);
         if (payout == address(0)) revert NodeRegistry_NoPayout(node);
-        // Effect.
+        // Effect: the change waits for its delay.
         uint40 opensAt = uint40(block.timestamp) + PAYOUT_DELAY;
         (_nodes[node].nextPayout, _nodes[node].payoutOpensAt) = (payout, opensAt);
         emit PayoutProposed(node, payout, opensAt);
@@ -151,52 +155,53 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     /// @inheritdoc INodeRegistry
     function confirmPayout(address node) external {
         StoredNode storage stored = _nodes[node];
-        // Check: the delay lets the present wallet's owner see a theft coming.
+        // Check: the caller is the proposed wallet, and the delay, in which the present wallet can object, is
+        // over.
         if (msg.sender != stored.nextPayout) revert NodeRegistry_NotNextPayout(node, msg.sender);
         if (block.timestamp < stored.payoutOpensAt) revert NodeRegistry_TooEarly(node, stored.payoutOpensAt);
-        // Effect.
+        // Effect: the wallet is changed.
         (stored.payout, stored.nextPayout, stored.payoutOpensAt) = (msg.sender, address(0), 0);
         emit PayoutChanged(node, msg.sender);
     }
 
     /// @inheritdoc INodeRegistry
     function cancelPayoutChange(address node) external {
-        // Check.
+        // Check: the caller is the present wallet or the operator.
         if (msg.sender != _nodes[node].payout) _requireOperator(node);
-        // Effect.
+        // Effect: the change is dropped.
         (_nodes[node].nextPayout, _nodes[node].payoutOpensAt) = (address(0), 0);
         emit PayoutChangeCanceled(node);
     }
 
     /// @inheritdoc INodeRegistry
     function deactivate(address node) external {
-        // Check.
+        // Check: the caller is the node or its operator, and the node is active.
         _requireNodeOrOperator(node);
         _requireStatus(node, Status.ACTIVE);
-        // Effect.
+        // Effect: the node unbonds.
         uint40 unbondsAt = uint40(block.timestamp) + UNBONDING;
         (_nodes[node].status, _nodes[node].unbondsAt) = (Status.UNBONDING, unbondsAt);
         emit NodeDeactivated(node, unbondsAt);
-        // Interaction.
+        // Interaction: the escrow learns of it.
         sync(node);
     }
 
     /// @inheritdoc INodeRegistry
     function reactivate(address node) external {
-        // Check.
+        // Check: the caller is the operator, and the node is unbonding.
         _requireOperator(node);
         _requireStatus(node, Status.UNBONDING);
-        // Effect.
+        // Effect: the node is active again.
         (_nodes[node].status, _nodes[node].unbondsAt) = (Status.ACTIVE, 0);
         emit NodeReactivated(node);
-        // Interaction.
+        // Interaction: the escrow learns of it.
         sync(node);
     }
 
     /// @inheritdoc INodeRegistry
     function withdrawStake(address node) external nonReentrant {
         StoredNode storage stored = _nodes[node];
-        // Check.
+        // Check: the caller is the operator, and the unbonding time is over.
         _requireOperator(node);
         _requireStatus(node, Status.UNBONDING);
         if (block.timestamp < stored.unbondsAt) revert NodeRegistry_TooEarly(node, stored.unbondsAt);
@@ -204,13 +209,14 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
         uint256 amount = stored.stake;
         (stored.status, stored.stake, stored.unbondsAt) = (Status.NONE, 0, 0);
         emit StakeWithdrawn(node, msg.sender, amount);
-        // Interaction.
+        // Interaction: the stake goes out.
         token.safeTransfer(msg.sender, amount);
     }
 
     /// @inheritdoc INodeRegistry
     function sync(address node) public {
-        // Interaction: an escrow that has another registry now would refuse this call; it is left out, so that nodes can still leave.
+        // Interaction: skipped when the escrow has another registry and would refuse it, so that nodes can
+        // still leave.
         if (core.registry() == address(this)) core.setActive(node, _nodes[node].status == Status.ACTIVE);
     }
 
@@ -301,9 +307,9 @@ contract NodeRegistry is INodeRegistry, EIP712, Nonces, ReentrancyGuardTransient
     }
 
     function _setCapability(address node, bytes32 capabilityHash, string calldata capabilityUri, uint32 computeUnits) private {
-        // Check.
+        // Check: the URI is not too long.
         if (bytes(capabilityUri).length > MAX_URI) revert NodeRegistry_UriTooLong(bytes(capabilityUri).length);
-        // Effect.
+        // Effect: the capability is stored.
         StoredNode storage stored = _nodes[node];
         (stored.capabilityHash, stored.capabilityUri, stored.computeUnits) = (capabilityHash, capabilityUri, computeUnits);
         emit CapabilityChanged(node, capabilityHash, capabilityUri, computeUnits);

@@ -5,7 +5,8 @@ import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {IEmethCore} from "./interfaces/IEmethCore.sol";
 
 /// @title The Merkle tree of payouts
-/// @notice The standard tree of OpenZeppelin's `@openzeppelin/merkle-tree`: leaves hashed twice, sorted, pairs commutative.
+/// @notice The standard tree of OpenZeppelin's `@openzeppelin/merkle-tree`: leaves hashed twice, sorted,
+/// pairs commutative.
 library PayoutTree {
     /// @notice A leaf: keccak256 twice over (index, worker, amount).
     function leaf(uint256 index, address worker, uint256 amount) internal pure returns (bytes32) {
@@ -16,7 +17,8 @@ library PayoutTree {
     function rootOf(IEmethCore.Payee[] calldata payees) internal pure returns (bytes32 root, uint256 sum) {
         uint256 count = payees.length;
         if (count == 0) return (bytes32(0), 0);
-        // A complete binary tree in an array: node i has children 2i+1 and 2i+2; the sorted leaves fill it from the end.
+        // A complete binary tree in an array: node i has children 2i+1 and 2i+2; the sorted leaves fill it
+        // from the end.
         bytes32[] memory tree = new bytes32[](2 * count - 1);
         for (uint256 i = 0; i < count; ++i) {
             sum += payees[i].amount;

@@ -7,8 +7,8 @@ import {JobBook} from "./JobBook.sol";
 import {PayoutTree} from "./PayoutTree.sol";
 
 /// @title How a verified job's payout reaches its workers
-/// @notice All at once by the list, or one by one by proof. The running total is the job's own `payout`, so no tree, however wrong,
-/// pays out more than the job earned.
+/// @notice All at once by the list, or one by one by proof. The running total is the job's own `payout`, so
+/// no tree, however wrong, pays out more than the job earned.
 abstract contract Payroll is JobBook {
     uint256 private constant MAX_PAYEES = 16;
 
@@ -17,7 +17,7 @@ abstract contract Payroll is JobBook {
     /// @inheritdoc IEmethCore
     function payWorkers(bytes16 jobId, bytes32 resultHash, Payee[] calldata payees) external {
         PackedJob storage job = _in(jobId, State.VERIFIED);
-        // Check: the whole list, and nothing of it was claimed one by one.
+        // Check: it is the whole committed list, and no line of it was claimed before.
         if (payees.length > MAX_PAYEES) revert EmethCore_TooManyPayees(payees.length);
         (bytes32 root, uint256 sum) = PayoutTree.rootOf(payees);
         _requireResult(jobId, job.commitment, commit(resultHash, root));
@@ -41,7 +41,7 @@ abstract contract Payroll is JobBook {
         bytes32[] calldata proof
     ) external {
         PackedJob storage job = _in(jobId, State.VERIFIED);
-        // Check: in the tree, not paid yet, and covered by what is left.
+        // Check: the line is in the committed tree, was not paid, and the rest of the payout covers it.
         _requireResult(jobId, job.commitment, commit(resultHash, payoutRoot));
         (uint256 word, uint256 bit) = (index >> 8, 1 << (index & 0xff));
         if (_claimed[jobId][word] & bit != 0) revert EmethCore_AlreadyClaimed(jobId, index);
@@ -49,7 +49,7 @@ abstract contract Payroll is JobBook {
             revert EmethCore_WrongProof(jobId, index);
         }
         if (amount == 0 || amount > job.payout) revert EmethCore_WrongPayout(jobId, amount, job.payout);
-        // Effect.
+        // Effect: the line is paid, once.
         _claimed[jobId][word] |= bit;
         job.payout -= amount;
         _owe(worker, amount);
@@ -59,10 +59,10 @@ abstract contract Payroll is JobBook {
     /// @inheritdoc IEmethCore
     function sweepUnclaimed(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.VERIFIED);
-        // Check: everybody had the time to claim.
+        // Check: the caller is the job's node, and the claim window is over.
         _requireNode(jobId, job);
         _requireOver(jobId, job);
-        // Effect.
+        // Effect: the node gets the rest.
         uint256 amount = job.payout;
         job.payout = 0;
         _owe(msg.sender, amount);

@@ -6,8 +6,8 @@ import {IEmethToken} from "./interfaces/IEmethToken.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
 import {IRewardPool} from "./interfaces/IRewardPool.sol";
 
-/// @title New tokens for work that was paid for
-/// @dev Has no administrator, and knows nothing but the escrow's slot books: it cannot hold a job up.
+/// @title New tokens for paid work
+/// @dev Has no administrator. It only reads from the escrow and the registry, so it cannot block a job.
 contract RewardPool is IRewardPool {
     uint256 private constant BPS = 10_000;
     uint256 private constant SLOT = 1 days;
@@ -41,17 +41,18 @@ contract RewardPool is IRewardPool {
         address to = payout == address(0) ? msg.sender : payout;
         for (uint256 i = 0; i < slots.length; ++i) {
             uint256 slot = slots[i];
-            // Check.
+            // Check: the slot has a reward that was not claimed.
             uint256 part = reward(slot, msg.sender);
             if (part == 0) continue;
-            // Effect: claimed before anything is minted, so that a slot named twice pays once.
+            // Effect: the slot is marked as claimed before anything is minted, so that a slot named twice
+            // pays once.
             _claimed[msg.sender][slot >> 8] |= 1 << (slot & 0xff);
             minted += part;
             amount += part;
             emit SlotClaimed(msg.sender, slot, to, part);
         }
         if (amount == 0) revert RewardPool_NothingToClaim(msg.sender);
-        // Interaction.
+        // Interaction: the tokens are minted.
         token.mint(to, amount);
     }
 

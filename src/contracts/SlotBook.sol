@@ -4,9 +4,9 @@ pragma solidity ^0.8.28;
 import {CreditBook} from "./CreditBook.sol";
 import {IEmethAccounts} from "./interfaces/IEmethAccounts.sol";
 
-/// @title What was burnt on which day, and for whom
-/// @notice The measure of slot rewards. Only fuel somebody paid for counts, by what its job burnt: fuel that cost nothing would be
-/// free to invent.
+/// @title Amounts burnt, by day and node
+/// @notice The measure of slot rewards: what each job burnt. Fuel alone would not do, because fuel that costs
+/// nothing can be invented.
 abstract contract SlotBook is CreditBook {
     uint256 private constant SLOT = 1 days;
 

@@ -6,8 +6,9 @@ import {IEmethCore} from "./interfaces/IEmethCore.sol";
 import {JobBook} from "./JobBook.sol";
 
 /// @title How a submitted result comes to its end
-/// @notice A quorum of verifiers decides, or the requester accepts it, or it stands when nobody has decided in time. A challenge gives
-/// the verifiers one more window, and after it only their word can make the result stand.
+/// @notice A quorum of verifiers decides, or the requester accepts it, or it stands when nobody has decided
+/// in time. A challenge gives the verifiers one more window, and only their verdict can make the result stand
+/// then.
 abstract contract Verdicts is JobBook {
     bytes32 private constant ATTESTATION =
         keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
@@ -16,26 +17,28 @@ abstract contract Verdicts is JobBook {
 
     /// @inheritdoc IEmethCore
     function verify(bytes16 jobId, bytes20 commitment, bytes calldata attestations) external {
-        // Check.
+        // Check: a quorum accepts exactly this result, in time.
         (PackedJob storage job, Terms storage rules,, bool isDisputed, address verifier) =
             _judge(jobId, commitment, true, bytes16(0), attestations);
-        // Effect.
+        // Effect: the result stands, and a challenger loses its bond.
         _settle(jobId, job, rules, Verdict.VERIFIERS, verifier);
         if (isDisputed) _loseChallenge(jobId, job, rules);
     }
 
     /// @inheritdoc IEmethCore
     function rejectResult(bytes16 jobId, bytes20 commitment, bytes16 reasonHash, bytes calldata attestations) external {
-        // Check.
+        // Check: a quorum rejects exactly this result, in time.
         (PackedJob storage job, Terms storage rules, address node, bool isDisputed, address verifier) =
             _judge(jobId, commitment, false, reasonHash, attestations);
-        // Effect: the verifier earns the same as for accepting, but out of the node's penalty, so the requester gets its part back.
+        // Effect: the verifier earns as much as for accepting, but out of the node's penalty, so the
+        // requester gets its part back.
         (address requester, uint256 fee) = (job.requester, job.fee);
         (uint256 verifierFee, uint256 burnFee, uint256 penalty) = _parts(fee, rules);
         uint256 refund;
         uint256 returned;
         uint256 lost;
-        // Terms are bounded: a penalty is at most half the fee, and what others get of it at most half of that.
+        // Terms are bounded: a penalty is at most half the fee, and what others get of it at most half of
+        // that.
         unchecked {
             (refund, returned, lost) = (fee + verifierFee + burnFee, fee - penalty, penalty - verifierFee);
             if (isDisputed) lost -= _winChallenge(jobId, penalty);
@@ -50,9 +53,9 @@ abstract contract Verdicts is JobBook {
     /// @inheritdoc IEmethCore
     function accept(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.SUBMITTED);
-        // Check: the requester accepts for itself only.
+        // Check: the caller is the requester.
         if (msg.sender != job.requester) revert EmethCore_NotRequester(jobId, msg.sender);
-        // Effect: nobody verified, so the verifier's fee goes back.
+        // Effect: the result stands, and the unearned verifier fee goes back to the requester.
         _settle(jobId, job, _terms[job.termsId], Verdict.REQUESTER, address(0));
     }
 
@@ -60,9 +63,9 @@ abstract contract Verdicts is JobBook {
     function finalize(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.SUBMITTED);
         Terms storage rules = _terms[job.termsId];
-        // Check: no verdict came in its window.
+        // Check: the window for a verdict is over.
         _requireWindowOver(jobId, job.time, rules);
-        // Effect.
+        // Effect: the result stands, and nobody earns the verifier fee.
         _settle(jobId, job, rules, Verdict.TIME, address(0));
     }
 
@@ -70,7 +73,7 @@ abstract contract Verdicts is JobBook {
     function challenge(bytes16 jobId) external nonReentrant {
         PackedJob storage job = _in(jobId, State.SUBMITTED);
         Terms storage rules = _terms[job.termsId];
-        // Check: in the window.
+        // Check: the window for a verdict is open.
         uint40 end = _windowEnd(job.time, rules);
         if (block.timestamp > end) revert EmethCore_DeadlinePassed(jobId, end);
         // Effect: the window begins again.
@@ -78,7 +81,7 @@ abstract contract Verdicts is JobBook {
         (job.time, job.state) = (uint40(block.timestamp), State.DISPUTED);
         _challengers[jobId] = msg.sender;
         emit JobChallenged(jobId, msg.sender, bond);
-        // Interaction.
+        // Interaction: the bond comes in.
         _collect(msg.sender, bond);
     }
 
@@ -86,9 +89,9 @@ abstract contract Verdicts is JobBook {
     function unwind(bytes16 jobId) external {
         PackedJob storage job = _in(jobId, State.DISPUTED);
         Terms storage rules = _terms[job.termsId];
-        // Check: the verifiers had their time.
+        // Check: the window of the dispute is over.
         _requireWindowOver(jobId, job.time, rules);
-        // Effect: nobody was proved wrong, so everybody gets back what it put in.
+        // Effect: no side was proved wrong, so every side gets back what it put in.
         (address requester, uint256 fee, address node) = (job.requester, job.fee, job.node);
         uint256 refund = _locked(fee, rules);
         uint256 bond = _part(fee, rules.penaltyBps);
@@ -100,8 +103,9 @@ abstract contract Verdicts is JobBook {
         emit JobUnwound(jobId, refund, fee, challenger, bond);
     }
 
-    /// @dev Requires that a verdict is on this result, by enough verifiers and in the window. Of an undisputed result a late verdict
-    /// may still say that it is good, as `finalize` would. Fields of one storage word are read together, because each read costs gas.
+    /// @dev Requires a verdict on this result, by enough verifiers and in the window. A late verdict may
+    /// still accept an undisputed result, as `finalize` would. Fields of one storage word are read together,
+    /// because each read costs gas.
     function _judge(bytes16 jobId, bytes20 commitment, bool accepted, bytes16 reasonHash, bytes calldata attestations)
         private
         view
@@ -131,8 +135,9 @@ abstract contract Verdicts is JobBook {
         (job.payout, job.commitment) = (0, 0);
     }
 
-    /// @dev The result stands. The payout stays locked for the workers; what is burnt on top of it is booked in the node's name. The
-    /// node gets its deposit back, and the requester what is left of all it put in. A zero `verifier` earned nothing.
+    /// @dev The result stands. The payout stays locked for the workers; what is burnt on top of it is booked
+    /// in the node's name. The node gets its deposit back, and the requester what is left of all it put in. A
+    /// zero `verifier` earned nothing.
     function _settle(bytes16 jobId, PackedJob storage job, Terms storage rules, Verdict verdict, address verifier) private {
         (address requester, uint256 fee, address node, uint256 payout) = (job.requester, job.fee, job.node, job.payout);
         uint256 earned = verifier == address(0) ? 0 : _part(fee, rules.verifierBps);
@@ -146,7 +151,8 @@ abstract contract Verdicts is JobBook {
         emit JobVerified(jobId, node, verdict, payout, refund, fee, slot, burnt, verifier, earned);
     }
 
-    /// @dev The result was good: half the challenger's bond pays the node for the wait, the other half is to be burnt.
+    /// @dev The result was good: half the challenger's bond pays the node for the wait, the other half is to
+    /// be burnt.
     function _loseChallenge(bytes16 jobId, PackedJob storage job, Terms storage rules) private {
         uint256 bond = _part(job.fee, rules.penaltyBps);
         uint256 toNode = bond / 2;
@@ -155,17 +161,19 @@ abstract contract Verdicts is JobBook {
         emit ChallengeDecided(jobId, _challengers[jobId], false, 0, toNode, bond - toNode);
     }
 
-    /// @dev The result was bad: the challenger gets its bond back and a quarter of the node's penalty, which is as high as the bond. A
-    /// verifier's fee is at most another quarter, so at least half the penalty is burnt.
+    /// @dev The result was bad: the challenger gets its bond back and a quarter of the node's penalty, which
+    /// is as high as the bond. A verifier's fee is at most another quarter, so at least half the penalty is
+    /// burnt.
     function _winChallenge(bytes16 jobId, uint256 bond) private returns (uint256 reward) {
         reward = bond / 4;
         _owe(_challengers[jobId], bond + reward);
         emit ChallengeDecided(jobId, _challengers[jobId], true, bond + reward, 0, 0);
     }
 
-    /// @dev A calling verifier counts without a signature; the others sign. Signers ascend, so none counts twice.
-    /// @return earner The calling verifier, or the first signer when somebody else brings the signatures: so nobody but another
-    /// verifier gains by copying them out of a waiting transaction.
+    /// @dev A calling verifier counts without a signature; the others sign. Signers ascend, so none counts
+    /// twice.
+    /// @return earner The calling verifier, or the first signer when somebody else brings the signatures: so
+    /// nobody but another verifier gains by copying them out of a waiting transaction.
     function _requireQuorum(
         bytes16 jobId,
         bytes20 commitment,

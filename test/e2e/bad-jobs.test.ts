@@ -1,8 +1,9 @@
+/** Jobs that cannot be trained, on the whole system. */
 import type { JobId } from '../../src/domain/ids';
 import { sha256 } from '../../src/lib/hash';
 import { makeText, startNetwork, tinyParams } from '../support/network';
 
-test('a job that cannot be trained is not taken, with a reason anyone can read, and the next one is done all the same', async () => {
+test('job that cannot be trained: not taken, with a reason; the next one is done', async () => {
   await using network = await startNetwork({
     workers: 1,
     master: { maxDatasetBytes: 100_000, allowFiles: true, max_fee: '30000000000000000000' },

@@ -1,3 +1,4 @@
+/** The demo as a user runs it. */
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -13,7 +14,7 @@ import { openTerminal } from '../support/terminal';
 
 const run = promisify(execFile);
 
-test('the demo trains a user’s text, pays to the last wei, and leaves a model that transformers loads alone', async () => {
+test('demo on a text: pays to the last wei, leaves a model transformers loads', async () => {
   await using scratch = await openScratch();
   const dataset = scratch.file('text.txt');
   const summaryFile = scratch.file('summary.json');
@@ -54,7 +55,7 @@ test('the demo trains a user’s text, pays to the last wei, and leaves a model 
   expect(stdout).toMatch(/^the whale/);
 });
 
-test('Ctrl-C in mid-training leaves no process behind', async () => {
+test('Ctrl-C in mid-training: no process is left behind', async () => {
   await using scratch = await openScratch();
   const dataset = scratch.file('text.txt');
   await writeFile(dataset, makeText(400_000));

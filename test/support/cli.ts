@@ -1,3 +1,4 @@
+/** The command line for tests: in this process, or as built. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCli } from '../../src/cli';

@@ -1,3 +1,4 @@
+/** Puts a job into a queue as if the chain had requested it. */
 import type { NewJob } from '../../src/domain/chain-move';
 import type { Store } from '../../src/store/open';
 

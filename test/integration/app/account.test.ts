@@ -1,3 +1,4 @@
+/** Commands of one account on a real chain: what moves, and what is refused. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { JobId } from '../../../src/domain/ids';
 import { runInProcess } from '../../support/cli';
@@ -37,7 +38,7 @@ describe('account commands on a real chain', () => {
     expect(await run('node')).toMatchObject({ tokenWei: before.tokenWei, creditWei: '0' });
   });
 
-  test('withdraw when there is nothing: says so and succeeds', async () => {
+  test('withdraw, nothing owed: says so and succeeds', async () => {
     expect(await run<Record<string, unknown>>('withdraw')).toMatchObject({ amountWei: '0', sent: false });
   });
 
@@ -49,7 +50,7 @@ describe('account commands on a real chain', () => {
     expect(await run('node', other)).toMatchObject({ tokenWei: amountWei });
   });
 
-  test('cancel after the deadline: an untaken job expires, and a node that did not deliver pays for it', async () => {
+  test('cancel after the deadline: untaken job expires, late node is penalised', async () => {
     await using own = await openClientChain();
     await using node = await own.openNode();
     const untaken = await own.run(...request);
@@ -64,7 +65,7 @@ describe('account commands on a real chain', () => {
     expect(BigInt(creditBefore ?? 0)).toBe((2n * 22n * 10n + 2n) * 10n ** 17n);
   });
 
-  test('cancel of a cancelled job: says that it was before, and sends nothing', async () => {
+  test('cancel of a cancelled job: says so and sends nothing', async () => {
     const { jobId = '' } = await run(...request);
     expect(await run<object>('cancel', jobId)).toMatchObject({ state: 'CANCELED', sent: true });
     expect(await run<object>('cancel', jobId)).toEqual({ jobId, state: 'CANCELED', sent: false });
@@ -73,7 +74,7 @@ describe('account commands on a real chain', () => {
     expect({ status, out }).toEqual({ status: 0, out: expect.stringContaining(`${jobId} was already cancelled`) });
   });
 
-  test('cancel throws chain/reverted with the contract’s reason', async () => {
+  test('decline of a cancelled job: chain/reverted with the contract’s reason', async () => {
     const { jobId = '' } = await run(...request);
     await run('cancel', jobId);
     await run('withdraw');
@@ -82,7 +83,7 @@ describe('account commands on a real chain', () => {
     expect(message).toMatch(/EmethCore_/);
   });
 
-  test.each(['cancel', 'decline', 'result'])('%s throws job/not-found for an unknown job', async (command) => {
+  test.each(['cancel', 'decline', 'result'])('%s of an unknown job: throws job/not-found', async (command) => {
     expect(await runFailing(command, `0x${'cd'.repeat(16)}`)).toMatchObject({ status: 3, code: 'job/not-found' });
   });
 
@@ -92,17 +93,17 @@ describe('account commands on a real chain', () => {
     ['an address that is none', ['withdraw', '--to', '0x12'], 2],
     ['more than the account has', [...request, '--fee', '999999999999emt'], 5],
     ['a fee below the least', [...request, '--fee', '1'], 5],
-  ])('throws for %s', async (_name, argv, status) => {
+  ])('%s: refused', async (_name, argv, status) => {
     expect(await runFailing(...argv)).toMatchObject({ status });
   });
 
-  test('request throws usage/unreadable-file for parameters in a file that is not there', async () => {
+  test('request, parameter file missing: throws usage/unreadable-file', async () => {
     const failure = await runFailing(...request, '--params', '@nofile.json');
     expect(failure).toMatchObject({ status: 2, code: 'usage/unreadable-file' });
     expect(failure.message).toBe('nofile.json (--params) cannot be read: there is no such file; correct its path.');
   });
 
-  test('request throws usage/bad-dataset for what is neither file nor reference', async () => {
+  test('request, neither file nor reference: throws usage/bad-dataset', async () => {
     const { code } = await runFailing('request', '--dataset', 'sha256:nonsense', '--fee', '20emt');
     expect(code).toBe('usage/bad-dataset');
   });
@@ -111,7 +112,7 @@ describe('account commands on a real chain', () => {
     ['another chain', { chainId: 1 }, 'chain/wrong-chain'],
     ['an address without code', { emethContractAddress: `0x${'12'.repeat(20)}` }, 'chain/no-code'],
     ['an endpoint where nobody is', { endpoint: 'http://127.0.0.1:1' }, 'chain/unreachable'],
-  ])('throws for a configuration with %s', async (_name, change, code) => {
+  ])('configuration with %s: refused', async (_name, change, code) => {
     const config = { ...JSON.parse(await readFile(client.file('client.json'), 'utf8')), ...change };
     const path = client.file(`${code.replace('/', '-')}.json`);
     await writeFile(path, JSON.stringify(config), { mode: 0o600 });

@@ -1,3 +1,4 @@
+/** Which key a role uses. */
 import { readdir, stat } from 'node:fs/promises';
 import { keyOf, keyOrNew } from '../../../src/app/keys';
 import { openWallet } from '../../../src/chain/sending/wallet';
@@ -13,9 +14,9 @@ describe('keyOf', () => {
       { keystore: '/k', passwordFile: __filename },
       { keystore: '/k', passwordFile: __filename },
     ],
-  ])('when %j', (config, source) => expect(keyOf(config, '/nowhere')).toEqual(source));
+  ])('settings %j: name the key', (config, source) => expect(keyOf(config, '/nowhere')).toEqual(source));
 
-  test('throws config/no-key when there is none', () => {
+  test('no key anywhere: throws config/no-key', () => {
     expect(() => keyOf({}, '/nowhere')).toThrow(/emeth new-account/);
   });
 });
@@ -23,13 +24,13 @@ describe('keyOf', () => {
 describe('a password file that is not there', () => {
   const config = { keystore: '/k', passwordFile: '/nowhere/password' };
 
-  test('throws config/no-password, which names it as what it is', () => {
+  test('unreadable password file: throws config/no-password, which names it', () => {
     expect(() => keyOf(config, '/nowhere')).toThrow(
       'The password file /nowhere/password cannot be read; correct passwordFile',
     );
   });
 
-  test('no other account is made in its place', async () => {
+  test('unreadable password file: no other account is made', async () => {
     await using scratch = await openScratch();
     await expect(keyOrNew(config, scratch.file('data'))).rejects.toMatchObject({ code: 'config/no-password' });
     expect(await readdir(scratch.path)).toEqual([]);
@@ -37,7 +38,7 @@ describe('a password file that is not there', () => {
 });
 
 describe('keyOrNew', () => {
-  test('when there is no key: makes one, once, for the owner alone', async () => {
+  test('no key: makes one, once, for the owner alone', async () => {
     await using scratch = await openScratch();
     const first = await keyOrNew({}, scratch.file('data'));
     const again = await keyOrNew({}, scratch.file('data'));

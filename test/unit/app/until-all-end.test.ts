@@ -1,3 +1,4 @@
+/** How a process waits for its parts. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { untilAllEnd } from '../../../src/app/until-all-end';
 
@@ -9,7 +10,7 @@ async function serve(signal: AbortSignal, log: string[]): Promise<void> {
 }
 
 describe('untilAllEnd', () => {
-  test('default: waits for all', async () => {
+  test('all parts succeed: waits for all', async () => {
     const stop = new AbortController();
     const log: string[] = [];
     setTimeout(() => stop.abort(), 1);
@@ -17,7 +18,7 @@ describe('untilAllEnd', () => {
     expect(log).toEqual(['ended', 'ended']);
   });
 
-  test('when one fails, stops the others, waits for them and throws its error', async () => {
+  test('one part fails: stops the others, waits for them, throws its error', async () => {
     const stop = new AbortController();
     const log: string[] = [];
     const failing = delay(1).then(() => {
@@ -27,7 +28,7 @@ describe('untilAllEnd', () => {
     expect(log).toEqual(['ended']);
   });
 
-  test('when stopping makes the others fail too, throws the first error', async () => {
+  test('stopping makes others fail too: throws the first error', async () => {
     const stop = new AbortController();
     const torn = delay(60_000, undefined, { signal: stop.signal });
     await expect(untilAllEnd([torn, Promise.reject(new Error('first'))], stop)).rejects.toThrow('first');

@@ -1,3 +1,4 @@
+/** Pages and examples made from the settings are up to date. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { listenAddress, storageAddress } from '../../../src/config/derived';
@@ -10,16 +11,16 @@ const root = join(__dirname, '..', '..', '..');
 const roles = ['master', 'worker', 'verifier', 'client', 'board'] as const;
 
 describe('what is generated from the schema', () => {
-  test('docs/configuration.md is up to date (npm run docs)', () => {
+  test('docs/configuration.md: equals what npm run docs writes', () => {
     expect(readFileSync(join(root, 'docs', 'configuration.md'), 'utf8')).toBe(renderReference());
   });
 
-  test.each(roles)('config/%s.example.json is up to date (npm run docs)', (role) => {
+  test.each(roles)('config/%s.example.json: equals what npm run docs writes', (role) => {
     const text = readFileSync(join(root, 'config', `${role}.example.json`), 'utf8');
     expect(text).toBe(renderConfig(role, exampleValues(role)));
   });
 
-  test.each(roles)('config/%s.example.json can be used', (role) => {
+  test.each(roles)('config/%s.example.json: loads', (role) => {
     const path = join(root, 'config', `${role}.example.json`);
     expect(() => loadConfig(role, { path, isRequired: true, env: {} })).not.toThrow();
   });
@@ -40,16 +41,16 @@ describe('listenAddress', () => {
     ['https://master.example.org', {}, { host: '0.0.0.0', port: 443 }],
     ['https://master.example.org', { host: '127.0.0.1', port: 3000 }, { host: '127.0.0.1', port: 3000 }],
     ['http://127.0.0.1:3000', { port: 0 }, { host: '127.0.0.1', port: 0 }],
-  ])('when %s with %j', (my_url, listen, expected) => {
+  ])('my_url %s, listen %j: host and port', (my_url, listen, expected) => {
     expect(listenAddress({ my_url, listen })).toEqual(expected);
   });
 });
 
 describe('storageAddress', () => {
-  test("default: the master's own", () => {
+  test("no storageApi: the master's own", () => {
     expect(storageAddress({ my_url: 'http://127.0.0.1:3000/' })).toBe('http://127.0.0.1:3000/api/v1');
   });
-  test('when configured', () => {
+  test('storageApi configured: that one', () => {
     expect(storageAddress({ my_url: 'http://a', storageApi: 'https://s.example/api/v1' })).toBe(
       'https://s.example/api/v1',
     );

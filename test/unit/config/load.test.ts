@@ -1,3 +1,4 @@
+/** How a configuration is read, and what its errors say. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { loadConfig } from '../../../src/config/load';
 import type { ConfigError } from '../../../src/config/problems';
@@ -31,7 +32,7 @@ async function failure(...args: Parameters<typeof load>): Promise<AppError<Confi
 }
 
 describe('loadConfig', () => {
-  test('default', async () => {
+  test('required settings alone: the rest has its defaults', async () => {
     const { config } = await load('master', master);
     expect(config).toMatchObject({
       emethContractAddress: chain.emethContractAddress.toLowerCase(),
@@ -48,12 +49,12 @@ describe('loadConfig', () => {
     expect(Object.isFrozen(config.round)).toBe(true);
   });
 
-  test('when a worker has only a master', async () => {
+  test('worker with only a master: loads', async () => {
     const { config } = await load('worker', worker);
     expect(config.timeout).toEqual({ wait_data: 300_000, idle: 600_000, learning: 60_000, checkpoint: 1_200_000 });
   });
 
-  test('when comments and trailing commas', async () => {
+  test('comments and trailing commas: allowed', async () => {
     const { config } = await load(
       'worker',
       '{\n// who\n"master_node_url": "http://127.0.0.1:3000", /* cpu */ "device": "cpu",\n}',
@@ -81,17 +82,17 @@ describe('loadConfig', () => {
     },
   );
 
-  test('when a whitelist is one string', async () => {
+  test('whitelist of one string: a list of one', async () => {
     const { config } = await load('master', { ...master, worker_whitelist: '10.0.0.0/8' });
     expect(config.worker_whitelist).toEqual(['10.0.0.0/8']);
   });
 
-  test('when a file path is relative: it starts at the configuration', async () => {
+  test('relative file path: starts at the configuration', async () => {
     const { config, path } = await load('master', master);
     expect(config.privateKeyFile).toBe(path.replace('config.json', 'master.key'));
   });
 
-  test("when a requester's command reads a master's file", async () => {
+  test("requester reads a master's file: its own settings are taken", async () => {
     const { config } = await load('client', master);
     expect(config).not.toHaveProperty('my_url');
     expect(config.endpoint).toBe(chain.endpoint);
@@ -129,13 +130,13 @@ describe('loadConfig', () => {
       { ...master, external_db: { host: 'h' } },
       ['external_db.user', 'external_db.database'],
     ],
-  ])('throws config/invalid for %s', async (_name, role, content, words) => {
+  ])('%s: throws config/invalid', async (_name, role, content, words) => {
     const error = await failure(role, content);
     expect(error.code).toBe('config/invalid');
     for (const word of words) expect(error.message).toContain(word);
   });
 
-  test('throws config/invalid with everything at once, secrets redacted', async () => {
+  test('several mistakes: config/invalid names all at once, secrets redacted', async () => {
     const error = await failure('master', {
       ...master,
       privateKey: 'hush',
@@ -149,7 +150,7 @@ describe('loadConfig', () => {
     expect(error.message).not.toContain('hush');
   });
 
-  test('a group that is written as one text keeps the secret that may be in it', async () => {
+  test('group written as one text: its secret is redacted', async () => {
     const external_db = '{"host": "h", "password": "hush"';
     expect((await failure('master', { ...master, external_db })).message).not.toContain('hush');
     const error = await failure('master', master, { EMETH__EXTERNAL_DB: external_db });
@@ -157,16 +158,16 @@ describe('loadConfig', () => {
     expect(error.message).not.toContain('hush');
   });
 
-  test('throws config/syntax with line and column', async () => {
+  test('bad JSON: throws config/syntax with line and column', async () => {
     const error = await failure('master', '{\n  "endpoint": "x"\n  "chainId": 1\n}');
     expect(error.detail).toMatchObject({ code: 'config/syntax', line: 3, column: 3 });
   });
 
-  test.each(['[]', '7', 'null'])('throws config/invalid when the file is %s', async (content) => {
+  test.each(['[]', '7', 'null'])('file holds %s: throws config/invalid', async (content) => {
     expect((await failure('master', content)).message).toContain('one JSON object');
   });
 
-  test('throws config/missing with the remedy', () => {
+  test('no file: throws config/missing with the remedy', () => {
     const missing = () => loadConfig('master', { path: '/nowhere/master.json', isRequired: false, env: {} });
     expect(missing).toThrow(/emeth init master/);
   });
@@ -178,20 +179,20 @@ describe('loadConfig', () => {
       'master',
       { ...master, external_db: { host: 'h', user: 'u', password: 'p', database: 'd' } },
     ],
-  ] as const)('throws config/exposed-secret when others can read %s', async (_name, role, content) => {
+  ] as const)('others can read %s: throws config/exposed-secret', async (_name, role, content) => {
     const error = await failure(role, content, {}, 0o640);
     expect(error.code).toBe('config/exposed-secret');
     expect(error.message).toContain('chmod 600');
     await expect(load(role, content)).resolves.toBeDefined();
   });
 
-  test('when no secret is in it, the file may be readable by all', async () => {
+  test('file without a secret: may be readable by all', async () => {
     await expect(load('master', master, {}, 0o644)).resolves.toBeDefined();
   });
 });
 
 describe('environment', () => {
-  test('when variables override the file', async () => {
+  test('variables and file: the variables win', async () => {
     const { config } = await load('master', master, {
       EMETH__MIN_FEE: '7',
       EMETH__LISTEN__PORT: '0',
@@ -211,11 +212,11 @@ describe('environment', () => {
     });
   });
 
-  test("when a variable is another role's, it is left alone", async () => {
+  test('variable of another role: ignored', async () => {
     await expect(load('master', master, { EMETH__MASTER_NODE_URL: 'http://x' })).resolves.toBeDefined();
   });
 
-  test('when there is no file but enough variables', () => {
+  test('no file but enough variables: loads', () => {
     const env = { EMETH__MASTER_NODE_URL: 'http://127.0.0.1:3000' };
     const config = loadConfig('worker', { path: '/nowhere/worker.json', isRequired: false, env });
     expect(config.master_node_url).toBe(env.EMETH__MASTER_NODE_URL);
@@ -225,7 +226,7 @@ describe('environment', () => {
     ['EMETH__MIN_FE', '1', 'EMETH__MIN_FEE'],
     ['EMETH__BATCH_SIZE', 'many', 'EMETH__BATCH_SIZE'],
     ['EMETH__EXTERNAL_DB', '{', 'EMETH__EXTERNAL_DB'],
-  ])('throws config/invalid for %s=%s', async (name, text, word) => {
+  ])('variable %s=%s: throws config/invalid', async (name, text, word) => {
     const error = await failure('master', master, { [name]: text });
     expect(error.code).toBe('config/invalid');
     expect(error.message).toContain(word);
@@ -236,14 +237,14 @@ describe('environment', () => {
     ['EMETH__BATCH_SIZE', 'many', 'batchSize', 'many'],
     ['EMETH__round__leasems', 'x', 'round.leaseMs', 'x'],
     ['EMETH__EXTERNAL_DB', '{"host":"h","user":"u","database":"d","port":"p"}', 'external_db.port', 'p'],
-  ])('names the variable of a bad value, once: %s=%s', async (name, text, path, found) => {
+  ])('bad variable %s=%s: named, once', async (name, text, path, found) => {
     const { message } = await failure('master', master, { [name]: text });
     expect(message.split('\n')).toHaveLength(2);
     expect(message).toContain(`One setting of the environment must be corrected:\n  ${name} (${path}): `);
     expect(message).toContain(`(found "${found}")`);
   });
 
-  test('when the file is wrong as well, both are told apart', async () => {
+  test('mistakes in file and variables: told apart', async () => {
     const { message } = await failure('master', { ...master, threads: 'all' }, { EMETH__MIN_FEE: 'abc' });
     expect(message).toMatch(/^2 settings of \S+config\.json /);
     expect(message).toContain('\n  threads: ');

@@ -1,3 +1,4 @@
+/** Exit statuses and what stderr shows of an error. */
 import { CommanderError } from 'commander';
 import { AppError } from '../../../src/lib/errors';
 import { exitCodeOf, reportError } from '../../../src/terminal/exit';
@@ -24,28 +25,27 @@ describe('exitCodeOf', () => {
     ['chain/reverted', 5],
     ['store/unreachable', 1],
     ['runner/no-python', 1],
-  ])('when %s', (code, status) => {
+  ])('code %s: has its status', (code, status) => {
     expect(exitCodeOf(error(code))).toBe(status);
   });
 
-  test('when anything else was thrown', () => {
+  test('anything but an AppError: failure', () => {
     expect(exitCodeOf(new Error('x'))).toBe(1);
     expect(exitCodeOf('x')).toBe(1);
   });
-  test('when it was stopped, and a library says so in its own words', () =>
+  test('stopped, wrapped by a library: the stop counts', () =>
     expect(exitCodeOf(new Error('aborted', { cause: error('stopped') }))).toBe(130));
-  test('when help was shown', () => expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', ''))).toBe(0));
-  test('when an option is unknown', () =>
-    expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2));
+  test('help was shown: ok', () => expect(exitCodeOf(new CommanderError(0, 'commander.helpDisplayed', ''))).toBe(0));
+  test('unknown option: usage', () => expect(exitCodeOf(new CommanderError(1, 'commander.unknownOption', ''))).toBe(2));
 });
 
 describe('reportError', () => {
-  test('default', () => expect(reportError(error('a/b'), false)).toBe('emeth: Something about a/b.'));
-  test('when it was stopped, and a library says so in its own words', () =>
+  test('AppError: its sentence', () => expect(reportError(error('a/b'), false)).toBe('emeth: Something about a/b.'));
+  test('stopped, wrapped by a library: the stop counts', () =>
     expect(reportError(new Error('aborted', { cause: error('stopped') }), false)).toBe(
       'emeth: Something about stopped.',
     ));
-  test('when a program reads', () => {
+  test('--json: one JSON object', () => {
     expect(JSON.parse(reportError(error('a/b'), true) ?? '')).toEqual({
       error: { code: 'a/b', message: 'Something about a/b.' },
     });

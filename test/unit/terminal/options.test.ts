@@ -1,3 +1,4 @@
+/** Parsers of option values. */
 import fc from 'fast-check';
 import { formatEmt } from '../../../src/domain/emt';
 import { amount, wholeNumber } from '../../../src/terminal/options';
@@ -10,9 +11,9 @@ describe('amount', () => {
     ['20emt', 20_000_000_000_000_000_000n],
     ['0.5EMT', 500_000_000_000_000_000n],
     ['1.000000000000000001emt', 1_000_000_000_000_000_001n],
-  ])('when %s', (text, wei) => expect(amount(text)).toBe(wei));
+  ])('amount %s: in wei', (text, wei) => expect(amount(text)).toBe(wei));
 
-  test.each(['', '-1', '1.5', 'emt', '1 emt', '0x10', '1.0000000000000000001emt'])('throws for %j', (text) => {
+  test.each(['', '-1', '1.5', 'emt', '1 emt', '0x10', '1.0000000000000000001emt'])('amount %j: refused', (text) => {
     expect(() => amount(text)).toThrow(/wei in digits/);
   });
 
@@ -26,8 +27,8 @@ describe('amount', () => {
 });
 
 describe('wholeNumber', () => {
-  test('default', () => expect(wholeNumber(1)('12')).toBe(12));
-  test.each(['0', '-1', '1.5', 'x', ''])('throws for %j', (text) =>
+  test('whole number: parsed', () => expect(wholeNumber(1)('12')).toBe(12));
+  test.each(['0', '-1', '1.5', 'x', ''])('whole number %j: refused', (text) =>
     expect(() => wholeNumber(1)(text)).toThrow(/whole number/),
   );
 });
@@ -38,5 +39,5 @@ describe('formatBytes', () => {
     [999, '999 B'],
     [1_234_567, '1.2 MB'],
     [5e15, '5000.0 TB'],
-  ])('when %d', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+  ])('%d bytes: with a unit', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
 });

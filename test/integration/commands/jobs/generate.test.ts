@@ -1,3 +1,4 @@
+/** `emeth generate` with a real model and Python. */
 import { join } from 'node:path';
 import { runInProcess } from '../../../support/cli';
 import { openTestCoordinator } from '../../../support/coordinator';
@@ -8,7 +9,7 @@ import { tinyParams } from '../../../support/tiny-job';
 jest.setTimeout(300_000);
 
 describe('generate', () => {
-  test('default: goes on from the prompt, the same for the same seed', async () => {
+  test('prompt and seed: continues the prompt, the same for the same seed', async () => {
     await using scratch = await openScratch();
     await using coordinator = await openTestCoordinator(scratch.path, tinyParams);
     const directory = join(scratch.path, 'model');
@@ -24,7 +25,7 @@ describe('generate', () => {
     expect(`${JSON.parse((await generate('--json')).out).text}\n`).toBe(first.out);
   });
 
-  test('throws runner/bad-spec for a directory without a model', async () => {
+  test('directory without a model: throws runner/bad-spec', async () => {
     await using scratch = await openScratch();
     const { status, talk } = await runInProcess('generate', scratch.path, '--prompt', 'x', '--json');
     expect(status).toBe(1);
@@ -34,7 +35,7 @@ describe('generate', () => {
     });
   });
 
-  test('throws for a temperature that is none', async () => {
+  test('temperature that is not a number: usage error', async () => {
     const { status, talk } = await runInProcess('generate', '.', '--temperature', 'hot');
     expect(status).toBe(2);
     expect(talk).toContain('0 to 10');

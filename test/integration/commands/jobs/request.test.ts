@@ -1,3 +1,4 @@
+/** `emeth request` and `emeth result` against a real chain and storage. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { BlobStore } from '../../../../src/blobs/blob-store';
 import { recoverTyped } from '../../../../src/chain/sending/wallet';
@@ -87,7 +88,7 @@ async function exampleManifest(jobId: JobId): Promise<ManifestIn> {
 }
 
 describe('request', () => {
-  test('when the data set is a file: uploads it, once, and counts its fuel', async () => {
+  test('data set is a file: uploads it, once, and counts its fuel', async () => {
     const { dataset = '', fuelLimit } = await request();
     const name = dataset.replace('sha256:', '') as Sha256;
     expect(await readFile(blobs.path(name), 'utf8')).toBe(await readFile(client.file('book.txt'), 'utf8'));
@@ -95,25 +96,25 @@ describe('request', () => {
     expect((await request()).dataset).toBe(dataset);
   });
 
-  test('when the data set is in storage: its size is asked there', async () => {
+  test('data set in storage: its size is asked there', async () => {
     const { sha256: name } = await blobs.addBytes(Buffer.alloc(1000, 'a'));
     const quote = await client.run('request', '--dataset', `sha256:${name}`, '--fee', '20emt', '--dry-run');
     expect(quote.fuelLimit).toBe('930');
   });
 
-  test('throws when the storage refuses: too large', async () => {
+  test('storage refuses, too large: fails', async () => {
     await writeFile(client.file('large.txt'), Buffer.alloc(1_000_001, 'a'));
     const failure = await client.runFailing('request', '--dataset', client.file('large.txt'), '--fee', '20emt');
     expect(failure).toMatchObject({ status: 1, code: 'blobs/storage-refused' });
     expect(failure.message).toContain('1000000');
   });
 
-  test('throws dataset/missing for a blob the storage lacks', async () => {
+  test('blob the storage lacks: throws dataset/missing', async () => {
     const failure = await client.runFailing('request', '--dataset', `sha256:${'99'.repeat(32)}`, '--fee', '20emt');
     expect(failure).toMatchObject({ status: 3, code: 'dataset/missing' });
   });
 
-  test('throws blobs/storage-unreachable when there is no storage', async () => {
+  test('no storage: throws blobs/storage-unreachable', async () => {
     const argv = ['request', '--dataset', client.file('book.txt'), '--fee', '20emt', '--storage', 'http://127.0.0.1:1'];
     expect(await client.runFailing(...argv)).toMatchObject({ status: 1, code: 'blobs/storage-unreachable' });
   });
@@ -122,7 +123,7 @@ describe('request', () => {
 describe('result', () => {
   const files = { 'config.json': '{}', 'model.safetensors': 'weights' };
 
-  test('default: the model, every hash checked', async () => {
+  test('submitted result: the model, every hash checked', async () => {
     const { jobId } = await request();
     const manifest = await submit(jobId as JobId, files);
     const out = client.file('model');
@@ -133,19 +134,19 @@ describe('result', () => {
     expect(await client.runFailing('result', jobId ?? '', '--out', out)).toMatchObject({ code: 'files/exists' });
   });
 
-  test('throws result/not-found while there is none', async () => {
+  test('no result yet: throws result/not-found', async () => {
     const { jobId } = await request();
     expect(await client.runFailing('result', jobId ?? '')).toMatchObject({ status: 3, code: 'result/not-found' });
   });
 
-  test('throws result/not-bound for the manifest of another job', async () => {
+  test('manifest of another job: throws result/not-bound', async () => {
     const { jobId } = await request();
     await submit(jobId as JobId, files, { jobId: `0x${'77'.repeat(16)}` });
     const failure = await client.runFailing('result', jobId ?? '', '--out', client.file('other'));
     expect(failure).toMatchObject({ status: 1, code: 'result/not-bound' });
   });
 
-  test('throws when a file of the model is missing, and leaves nothing', async () => {
+  test('file of the model missing: fails and leaves nothing', async () => {
     const { jobId } = await request();
     await submit(jobId as JobId, { ...files, 'gone.bin': 'gone' });
     await blobs.remove(sha256('gone') as Sha256);
@@ -154,7 +155,7 @@ describe('result', () => {
     expect((await readdir(client.file('.'))).filter((name) => name.startsWith('partial'))).toEqual([]);
   });
 
-  test('throws when a file of the model was changed', async () => {
+  test('file of the model changed: fails', async () => {
     const { jobId } = await request();
     await submit(jobId as JobId, { 'tampered.bin': 'honest bytes' });
     await writeFile(blobs.path(sha256('honest bytes') as Sha256), 'forged bytes');

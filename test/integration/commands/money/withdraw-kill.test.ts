@@ -1,3 +1,4 @@
+/** `emeth withdraw` killed half-way, and the run after it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
@@ -106,14 +107,14 @@ describe('killed, and run again: each act is done once, and all that is owed has
     ['when the first is mined, and nobody knows', 'small', { method: SENDING, nth: 1, isForwarded: true }],
     ['when one part is done, and the next one stored', 'large', { method: SENDING, nth: 2, isForwarded: false }],
     ['when all is mined, the rewards at last', 'small', { method: SENDING, nth: 2, isForwarded: true }],
-  ])('%s', async (_name, size, hold) => {
+  ])('killed, %s: the next run takes out the rest, nothing twice', async (_name, size, hold) => {
     const { jobId, ...owed } = jobs[size];
     const [argv, before] = [await newLife(jobId), await standing()];
     await killAt(argv, hold);
     expect(await finish(argv, before)).toEqual(owed);
   });
 
-  test('when the first is in the pool of a chain that mines later: the next run waits for it', async () => {
+  test('first transaction still in the pool: the next run waits for it', async () => {
     const { jobId, ...owed } = jobs.small;
     const [argv, before] = [await newLife(jobId), await standing()];
     await provider.send('evm_setAutomine', [false]);

@@ -1,3 +1,4 @@
+/** `emeth withdraw` of pay that has to be claimed first. */
 import { Wallet } from 'ethers';
 import { Address } from '../../../../src/domain/ids';
 import { devKeys } from '../../../../src/runner/anvil';
@@ -27,7 +28,7 @@ function among(workers: number, place: number, amountWei: bigint): Payout[] {
 }
 
 describe('pay that nobody claimed, by the receipts of a worker', () => {
-  test('of a large job and a small one, with credit: all comes out in one transaction, to the last wei', async () => {
+  test('a large and a small job, with credit: all in one transaction, to the last wei', async () => {
     const large = await pay.verify(among(20, 17, 1_234_567_890_123_456_789n));
     const small = await pay.verify(among(2, 1, 987_654_321n));
     const list = [
@@ -55,7 +56,7 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
     expect((await pay.client.provider.getTransactionCount(worker)) - sentBefore).toBe(1);
   });
 
-  test('of more claims than one transaction takes: they come out in two, and that is what is estimated', async () => {
+  test('more claims than fit in one transaction: two are estimated and sent', async () => {
     const mine = Array.from({ length: 80 }, (_, i) => ({ worker, amountWei: 10n ** 15n + BigInt(i) }));
     await pay.giveReceipts(dataDir(), [await pay.verify(mine)]);
     const owedWei = mine.reduce((sum, { amountWei }) => sum + amountWei, 0n);
@@ -71,7 +72,7 @@ describe('pay that nobody claimed, by the receipts of a worker', () => {
     expect(BigInt(String(gasWei)) / (maxFeePerGas ?? 1n)).toBeGreaterThanOrEqual(usedGas);
   });
 
-  test('when the node credits some of it meanwhile: all comes out all the same', async () => {
+  test('node credits some of it meanwhile: all comes out all the same', async () => {
     await using held = await openHeldNode(pay.client.url);
     const asSlowWorker = await pay.client.as(workerKey, { storageApi: pay.storageApi, endpoint: held.url });
     const [large, small] = [await pay.verify(among(20, 17, 1000n)), await pay.verify(among(2, 1, 10n))];

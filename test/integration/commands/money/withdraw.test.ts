@@ -1,3 +1,4 @@
+/** `emeth withdraw`: waiting, costs, sweeping and its errors. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { Wallet } from 'ethers';
 import { buildPayouts } from '../../../../src/chain/acts/payouts';
@@ -62,14 +63,14 @@ describe('withdraw', () => {
     expect(await client.run('withdraw', '--no-wait')).toMatchObject({ sent: true, creditAfter: '0' });
   });
 
-  test('its cost is told before it is sent, and with the outcome', async () => {
+  test('gas cost: shown before sending, and with the outcome', async () => {
     await haveCredit();
     const dry = await client.run('withdraw', '--dry-run');
     expect(Number(dry.gasWei)).toBeGreaterThan(0);
     expect(Number((await client.run('withdraw')).gasWei)).toBeGreaterThan(0);
   });
 
-  test('--sweep: what workers did not claim in time comes to the node with its credit, in one transaction', async () => {
+  test('--sweep: unclaimed pay comes to the node with its credit, in one transaction', async () => {
     const jobId = await verifiedJob(other);
     const asNode = await client.as(nodeKey);
     await expect(asNode('withdraw', '--sweep', jobId)).rejects.toThrow('its workers may claim until');
@@ -86,7 +87,7 @@ describe('withdraw', () => {
 });
 
 describe('withdraw --sign, --relay', () => {
-  test('with --dry-run: nothing is sent, and the cost is told', async () => {
+  test('--dry-run: nothing is sent, and the cost is shown', async () => {
     await haveCredit();
     await writeFile(client.file('w.json'), JSON.stringify(await client.run('withdraw', '--sign')));
     const [asOther, before] = [await client.as(otherKey), await sentBy(other)];
@@ -101,14 +102,14 @@ describe('withdraw --sign, --relay', () => {
     ['a tip that nobody signs', ['--tip', '1emt'], 'usage/two-acts'],
     ['nothing to sign for', ['--sign'], 'withdraw/too-little'],
     ['a file that is not there', ['--relay', 'nowhere.json'], 'usage/unreadable-file'],
-  ])('throws for %s', async (_name, argv, code) => {
+  ])('%s: refused', async (_name, argv, code) => {
     expect(await client.runFailing('withdraw', ...argv)).toMatchObject({ code });
   });
 
   test.each([
     ['no JSON', 'hello', 'it is not JSON'],
     ['no withdrawal', '{"account":"0x12"}', 'account is wrong: '],
-  ])('throws usage/bad-file for a file with %s', async (_name, text, problem) => {
+  ])('file with %s: throws usage/bad-file', async (_name, text, problem) => {
     await writeFile(client.file('bad.json'), text);
     const refusal = await client.runFailing('withdraw', '--relay', client.file('bad.json'));
     expect(refusal).toMatchObject({ status: 2, code: 'usage/bad-file' });

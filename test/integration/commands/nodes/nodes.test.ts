@@ -1,3 +1,4 @@
+/** The registry commands on a real chain, from registration to the stake’s return. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { Wallet } from 'ethers';
 import { Address, JobId } from '../../../../src/domain/ids';
@@ -20,7 +21,7 @@ afterEach(() => client[Symbol.asyncDispose]());
 const register = (...more: string[]) => ['register-node', '--organization', 'acme', '--wallet-account', other, ...more];
 
 describe('register-node', () => {
-  test('default: founds the organisation, locks the least stake, and anybody sees the node', async () => {
+  test('first node: creates the organisation, locks the stake, is visible to all', async () => {
     const before = BigInt((await client.run('node')).tokenWei ?? '');
     expect(await client.run(...register('--compute-units', '7'))).toMatchObject({
       node: client.requester,
@@ -38,14 +39,14 @@ describe('register-node', () => {
     expect(nodes).toMatchObject([{ node: client.requester }]);
   });
 
-  test('when it is run again, nothing is sent', async () => {
+  test('registered already: nothing is sent', async () => {
     await client.run(...register());
     const nonce = await client.provider.getTransactionCount(client.requester);
     expect(await client.run(...register())).toMatchObject({ status: 'ACTIVE' });
     expect(await client.provider.getTransactionCount(client.requester)).toBe(nonce);
   });
 
-  test('when the node is another account, it signs and the operator brings that', async () => {
+  test('node is another account: it signs, and the operator registers it', async () => {
     const asNode = await client.as(nodeKey);
     const node = Address.parse(new Wallet(nodeKey).address);
     await writeFile(
@@ -56,7 +57,7 @@ describe('register-node', () => {
     expect(await client.run(...asOperator)).toMatchObject({ node, operator: client.requester, status: 'ACTIVE' });
   });
 
-  test('throws registry/no-consent without the node’s signature, registry/other-enrolment for one of something else', async () => {
+  test('no signature, or one of other terms: no-consent, other-enrolment', async () => {
     const node = new Wallet(nodeKey).address;
     expect(await client.runFailing(...register('--node-addr', node))).toMatchObject({ code: 'registry/no-consent' });
     const asNode = await client.as(nodeKey);
@@ -68,13 +69,13 @@ describe('register-node', () => {
     expect(await client.runFailing(...changed)).toMatchObject({ code: 'registry/other-enrolment' });
   });
 
-  test('throws registry/other-owner for somebody else’s organisation', async () => {
+  test('organisation of somebody else: throws registry/other-owner', async () => {
     await client.run(...register());
     const asOther = await client.as(nodeKey);
     await expect(asOther(...register())).rejects.toThrow('does not own that organisation');
   });
 
-  test('throws registry/unknown-node for a node nobody registered', async () => {
+  test('unregistered node: throws registry/unknown-node', async () => {
     expect(await client.runFailing('query-node', '--node-addr', other)).toMatchObject({
       code: 'registry/unknown-node',
     });
@@ -94,7 +95,7 @@ test('stake, unregister-node: more stake, a week of unbonding, then all of it ba
   expect((await client.run('node')).tokenWei).toBe(before);
 });
 
-test('payout: proposed, confirmed by the wallet itself two days later, or called off', async () => {
+test('payout: proposed, confirmed by the wallet two days later, or cancelled', async () => {
   const next = Address.parse(new Wallet(nodeKey).address);
   const asNext = await client.as(nodeKey);
   const confirm = ['payout', '--node-addr', client.requester, '--confirm'];
@@ -135,7 +136,7 @@ async function finishJob(): Promise<void> {
   expect(await client.run('accept', await submitJob())).toMatchObject({ state: 'VERIFIED' });
 }
 
-test('query-node-incentive, withdraw: rewards of closed days are shown, claimed once, and go to the payout wallet', async () => {
+test('rewards of closed days: shown, claimed once, paid to the payout wallet', async () => {
   const node = Address.parse(new Wallet(nodeKey).address);
   const asNode = await client.as(nodeKey);
   await finishJob();
@@ -155,7 +156,7 @@ test('query-node-incentive, withdraw: rewards of closed days are shown, claimed 
   expect(await asNode('withdraw')).toMatchObject({ rewardWei: '0', amountWei: '0', sent: false });
 });
 
-test('query-node-incentive: what a node locked counts as deposits while its job runs or waits, and no longer once it has ended', async () => {
+test('query-node-incentive: deposits count until their job has ended', async () => {
   const node = Address.parse(new Wallet(nodeKey).address);
   const incentives = () => client.run('query-node-incentive', '--node-addr', node);
   await using taker = await client.openNode();
@@ -170,7 +171,7 @@ test('query-node-incentive: what a node locked counts as deposits while its job 
   expect(await incentives()).toMatchObject({ lockedDepositsWei: '0', jobs: { VERIFIED: 1 } });
 });
 
-test('withdraw --sign, --relay: an account without coin gets its credit, who brings it the tip', async () => {
+test('withdraw --sign, --relay: the account gets its credit, the sender the tip', async () => {
   await finishJob();
   const asNode = await client.as(nodeKey);
   const node = new Wallet(nodeKey).address;
@@ -216,7 +217,7 @@ test.each(['0', '0emt', '0.0emt'])('stake: throws for an amount of %s', async (n
   expect(await client.runFailing('stake', '--amount', nothing)).toMatchObject({ status: 2 });
 });
 
-test('addresses may begin with 0X', async () => {
+test('address with 0X: accepted', async () => {
   const loud = (address: string) => address.replace('0x', '0X').toUpperCase();
   const node = ['--node-addr', loud(client.requester)];
   await client.run('register-node', '--organization', 'acme', '--wallet-account', loud(other), ...node);

@@ -1,3 +1,4 @@
+/** What `emeth register-node` refuses before it sends anything. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { Wallet } from 'ethers';
 import { Address } from '../../../../src/domain/ids';
@@ -51,7 +52,7 @@ describe('before the first transaction', () => {
     ['a name that is too long', ['--organization', 'ä'.repeat(33)], '1 to 64 bytes, not 66'],
     ['no name', ['--organization', ''], '1 to 64 bytes, not 0'],
     ['an address that is too long', ['--capability-uri', `https://${'a'.repeat(250)}`], 'at most 256 bytes'],
-  ])('throws usage/bad-enrolment for %s', async (_, options, words) => {
+  ])('%s: throws usage/bad-enrolment', async (_, options, words) => {
     const before = await sent();
     const refused = await client.runFailing(...register(...options));
     expect(refused).toMatchObject({ status: 2, code: 'usage/bad-enrolment' });
@@ -59,7 +60,7 @@ describe('before the first transaction', () => {
     expect(await sent()).toBe(before);
   });
 
-  test('names all that is wrong at once, and takes what is just right', async () => {
+  test('values over the limits: all named at once; values at the limits: accepted', async () => {
     const { message } = await client.runFailing(
       ...register('--compute-units', String(2 ** 33), '--wallet-account', `0x${'0'.repeat(40)}`),
     );
@@ -68,7 +69,7 @@ describe('before the first transaction', () => {
     expect(await client.run(...register(...most, '--stake', '10emt'))).toMatchObject({ computeUnits: 2 ** 32 - 1 });
   });
 
-  test('throws chain/not-enough-tokens for a stake beyond the balance; credit does not count', async () => {
+  test('stake beyond the balance: throws chain/not-enough-tokens despite credit', async () => {
     const before = await sent();
     expect(await client.runFailing(...register('--stake', '200000000emt'))).toMatchObject({
       status: 5,
@@ -80,7 +81,7 @@ describe('before the first transaction', () => {
     expect(await client.provider.getTransactionCount(poor)).toBe(0);
   });
 
-  test('throws chain/no-funds for an account that cannot pay for the gas of it all', async () => {
+  test('too little coin for all gas: throws chain/no-funds', async () => {
     // 0.0005 ETH would pay for the organisation, and not for the node.
     await client.provider.send('anvil_setBalance', [client.requester, '0x1c6bf52634000']);
     const before = await sent();
@@ -88,7 +89,7 @@ describe('before the first transaction', () => {
     expect(await sent()).toBe(before);
   });
 
-  test('throws registry/other-owner for somebody else’s organisation', async () => {
+  test('organisation of somebody else: throws registry/other-owner', async () => {
     await client.run(...register());
     const before = await client.provider.getTransactionCount(nodeAddress);
     const { status, talk } = await runAs(nodeKey, ...register());
@@ -97,7 +98,7 @@ describe('before the first transaction', () => {
     expect(await client.provider.getTransactionCount(nodeAddress)).toBe(before);
   });
 
-  test('throws usage/bad-enrolment for another payout wallet than the node left with', async () => {
+  test('other payout wallet than before: throws usage/bad-enrolment', async () => {
     await client.run(...register());
     await client.run('unregister-node');
     await client.warp(WEEK_S + 1);
@@ -116,7 +117,7 @@ describe('a node that is registered', () => {
     ['--stake', '12emt', `emeth stake --amount ${2n * EMT}`],
     ['--compute-units', '8', 'emeth unregister-node'],
     ['--capability-uri', 'https://a.example', 'emeth unregister-node'],
-  ])('throws usage/registered-otherwise for another %s', async (option, value, remedy) => {
+  ])('registered with another %s: throws usage/registered-otherwise', async (option, value, remedy) => {
     await client.run(...register('--compute-units', '7'));
     const before = await sent();
     const refused = await client.runFailing(...register(option, value));
@@ -127,7 +128,7 @@ describe('a node that is registered', () => {
     expect(await sent()).toBe(before);
   });
 
-  test('throws usage/registered-otherwise for another document', async () => {
+  test('registered with another document: throws usage/registered-otherwise', async () => {
     const file = client.file('gpu.json');
     await writeFile(file, '{"gpu":"H200"}');
     const hash = `0x${sha256('{"gpu":"H200"}')}`;
@@ -138,14 +139,14 @@ describe('a node that is registered', () => {
     expect(message).toContain('--capability-file is ');
   });
 
-  test('names every field, and what is left out is not compared', async () => {
+  test('several differences: all named, left-out options not compared', async () => {
     await client.run(...register('--compute-units', '7', '--stake', '11emt'));
     expect(await client.run(...register())).toMatchObject({ computeUnits: 7 });
     const { message } = await client.runFailing(...register('--organization', 'b', '--compute-units', '9'));
     expect(message).toMatch(/--organization is acme and not b.*--compute-units is 7 and not 9/);
   });
 
-  test('when the wanted payout wallet is proposed already, says that it has to confirm', async () => {
+  test('payout wallet proposed already: the remedy is to confirm', async () => {
     await client.run(...register());
     await client.run('payout', '--to', otherPayout);
     const { message } = await client.runFailing(...register('--wallet-account', otherPayout));
@@ -192,7 +193,7 @@ describe('--capability-file, --enrolment', () => {
     ['a field is wrong', { signature: '0x12' }, 'signature is wrong: must be 0x and 130 hex digits'],
     ['an address is wrong', { node: 'me' }, 'node is wrong: an address is 0x and 40 hex digits'],
     ['there is a field too many', { more: 1 }, '"more"'],
-  ])('throws usage/bad-file when %s', async (_, change, words) => {
+  ])('%s: throws usage/bad-file', async (_, change, words) => {
     const { path, content } = await signEnrolment();
     await writeFile(path, JSON.stringify({ ...content, ...change }));
     const refused = await client.runFailing(...bring(path));
@@ -201,7 +202,7 @@ describe('--capability-file, --enrolment', () => {
     expect(refused.message).not.toContain('\n');
   });
 
-  test('throws registry/no-consent, founding nothing, for a signature of or for somebody else', async () => {
+  test('signature by or for somebody else: registry/no-consent, nothing created', async () => {
     const { path, content } = await signEnrolment();
     const before = await sent();
     const forged = { ...content, signature: `0x${'11'.repeat(64)}1b` };
@@ -213,7 +214,7 @@ describe('--capability-file, --enrolment', () => {
     expect(await sent()).toBe(before);
   });
 
-  test('throws registry/consent-expired, founding nothing, for a signature of the day before', async () => {
+  test('expired signature: registry/consent-expired, nothing created', async () => {
     const { path } = await signEnrolment();
     await client.warp(86_400 + 60);
     const before = await sent();

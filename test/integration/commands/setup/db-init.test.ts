@@ -1,3 +1,4 @@
+/** `emeth db-init`, and the queue commands that read the database it makes. */
 import { writeFile } from 'node:fs/promises';
 import { storeOptions } from '../../../../src/app/role-settings';
 import { Address, JobId } from '../../../../src/domain/ids';
@@ -41,7 +42,7 @@ async function countJobs(dataDir: string): Promise<number> {
 }
 
 describe('db-init', () => {
-  test('when there is no queue yet: makes the tables without asking', async () => {
+  test('no queue yet: makes the tables without asking', async () => {
     await using scratch = await openScratch();
     await writeFile(scratch.file('master.json'), JSON.stringify(config));
     const args = ['--config', scratch.file('master.json'), '--data-dir', scratch.file('data')];
@@ -51,7 +52,7 @@ describe('db-init', () => {
     });
   });
 
-  test('throws usage/needs-yes without a terminal, and drops nothing', async () => {
+  test('no terminal: throws usage/needs-yes and drops nothing', async () => {
     await using dir = await openQueueDir();
     const { status, talk } = await runInProcess('db-init', ...dir.args);
     expect(status).toBe(2);
@@ -59,7 +60,7 @@ describe('db-init', () => {
     expect(await countJobs(dir.file('data'))).toBe(1);
   });
 
-  test('when --yes: drops', async () => {
+  test('--yes: drops without asking', async () => {
     await using dir = await openQueueDir();
     const { status, out } = await runInProcess('db-init', ...dir.args, '--yes', '--json');
     expect(status).toBe(0);
@@ -70,7 +71,7 @@ describe('db-init', () => {
   test.each([
     ['drop\r', 0, /Dropped 1 jobs/, 0],
     ['yes\r', 2, /Nothing was dropped/, 1],
-  ])('when a person at a terminal types %j', async (keys, status, shown, left) => {
+  ])('person at a terminal types %j: obeyed', async (keys, status, shown, left) => {
     await using dir = await openQueueDir();
     await using terminal = openTerminal(process.execPath, [builtCli(), 'db-init', ...dir.args], { cwd: dir.path });
     await terminal.waitFor(/holds 1 jobs[\s\S]*Type "drop"/);
@@ -82,7 +83,7 @@ describe('db-init', () => {
 });
 
 describe('joblist and job', () => {
-  test('when the master does not run: read its database', async () => {
+  test('master does not run: read its database', async () => {
     await using dir = await openQueueDir();
     const list = await runInProcess('joblist', ...dir.args, '--json');
     expect(JSON.parse(list.out)).toMatchObject([{ jobId, state: 'queued', feeWei: '20000000000000000000' }]);
@@ -92,12 +93,12 @@ describe('joblist and job', () => {
     expect(job.out).toMatch(/state +queued/);
   });
 
-  test('throws job/not-found', async () => {
+  test('unknown job: throws job/not-found', async () => {
     await using dir = await openQueueDir();
     expect(await runInProcess('job', `0x${'cd'.repeat(16)}`, ...dir.args)).toMatchObject({ status: 3, out: '' });
   });
 
-  test('when the queue is empty: []', async () => {
+  test('no job in the state: []', async () => {
     await using dir = await openQueueDir();
     const { out } = await runInProcess('joblist', ...dir.args, '--json', '--state', 'verified');
     expect(JSON.parse(out)).toEqual([]);

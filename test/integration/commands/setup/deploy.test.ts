@@ -1,3 +1,4 @@
+/** `emeth deploy` on a real chain, and what it refuses. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { JsonRpcProvider, Wallet } from 'ethers';
 import { minedReceipt, openDeployer } from '../../../../src/chain/deploy/deployer';
@@ -35,7 +36,7 @@ async function openRig() {
   };
 }
 
-test('default: writes where the contracts are, and leaves no trace of being under way', async () => {
+test('fresh chain: writes where the contracts are, leaves no unfinished file', async () => {
   await using rig = await openRig();
   const { network, ...deployed } = await rig.deploy('--verifier', other, '--fund', other);
   expect(network).toBe('config/networks/local.json');
@@ -44,7 +45,7 @@ test('default: writes where the contracts are, and leaves no trace of being unde
   expect(await rig.provider.getBalance(other)).toBe(10_010n * 10n ** 18n);
 });
 
-test.each(['../../evil', 'a/b', '.', ''])('throws for the network name %p before anything is sent', async (name) => {
+test.each(['../../evil', 'a/b', '.', ''])('network name %p: refused before anything is sent', async (name) => {
   await using rig = await openRig();
   expect(await rig.deploy('--network', name)).toMatchObject({
     status: 2,
@@ -53,7 +54,7 @@ test.each(['../../evil', 'a/b', '.', ''])('throws for the network name %p before
   expect(await rig.sent()).toBe(0);
 });
 
-test('takes several endpoints; throws for one that is no address', async () => {
+test('several endpoints: accepted; one that is no address: refused', async () => {
   await using rig = await openRig();
   await using second = await startAnvil();
   const run = (...endpoints: string[]) => runInProcess('deploy', '--dev', '--endpoint', ...endpoints);
@@ -64,14 +65,14 @@ test('takes several endpoints; throws for one that is no address', async () => {
   expect(await rig.read('config/networks/local.json')).toMatchObject({ endpoint: [rig.url, second.url] });
 });
 
-test('throws usage/bad-argument for a wrong address before anything is sent; takes 0X', async () => {
+test('wrong address: refused before anything is sent; 0X: accepted', async () => {
   await using rig = await openRig();
   expect(await rig.deploy('--fund', '0x12')).toMatchObject({ status: 2, code: 'usage/bad-argument' });
   expect(await rig.sent()).toBe(0);
   expect(await rig.deploy('--holder', other.replace('0x', '0X'))).toMatchObject({ chainId: 31337 });
 });
 
-test('throws usage/other-deployment where the file names another one, unless it is forced', async () => {
+test('file names another deployment: refused unless forced', async () => {
   await using rig = await openRig();
   const first = await rig.deploy();
   const sent = await rig.sent();
@@ -90,7 +91,7 @@ test('throws usage/other-deployment where the file names another one, unless it 
   });
 });
 
-test('when the development chain was started anew, the same deployment may be made again', async () => {
+test('restarted development chain: the same deployment again', async () => {
   await using rig = await openRig();
   const snapshot = await rig.provider.send('evm_snapshot', []);
   const first = await rig.deploy();
@@ -98,7 +99,7 @@ test('when the development chain was started anew, the same deployment may be ma
   expect(await rig.deploy()).toMatchObject({ emethContractAddress: first.emethContractAddress });
 });
 
-test('throws usage/other-deployment for a file that is none of a deployment', async () => {
+test('file that is not a deployment: throws usage/other-deployment', async () => {
   await using rig = await openRig();
   await mkdir('config/networks', { recursive: true });
   await writeFile('config/networks/local.json', 'my notes');
@@ -106,7 +107,7 @@ test('throws usage/other-deployment for a file that is none of a deployment', as
   expect(await readFile('config/networks/local.json', 'utf8')).toBe('my notes');
 });
 
-test('when an earlier run ended half-way, says so and what to do', async () => {
+test('earlier run interrupted: the error says what to do', async () => {
   await using rig = await openRig();
   const account = new Wallet(deployerKey).address;
   // Enough for the token, and not for the escrow.
@@ -123,7 +124,7 @@ test('when an earlier run ended half-way, says so and what to do', async () => {
   await expect(readFile('config/networks/local.unfinished.json')).rejects.toThrow('ENOENT');
 });
 
-test('when an earlier run came to nothing before its first transaction, deploys as if it had not been', async () => {
+test('earlier run without any transaction: deploys', async () => {
   await using rig = await openRig();
   const account = new Wallet(deployerKey).address;
   await rig.provider.send('anvil_setBalance', [account, '0x0']);

@@ -1,3 +1,4 @@
+/** What `emeth doctor` finds on a real machine and chain. */
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -52,13 +53,13 @@ const master = {
 };
 
 describe('doctor', () => {
-  test('when nobody listens there, says so in words', async () => {
+  test('nobody listens: says so', async () => {
     const { checks } = await examine({ master_node_url: `http://127.0.0.1:${await freePort()}` });
     expect(checks.get('master')).toMatchObject({ status: 'failed', code: 'doctor/unreachable' });
     expect(checks.get('master')?.remedy).toContain('ECONNREFUSED');
   });
 
-  test('when the contracts are ours but the account is no node, says how to become one', async () => {
+  test('own contracts, account not a node: says how to become one', async () => {
     await using client = await openClientChain();
     const { url: endpoint, core: emethContractAddress, token: tokenContractAddress } = client;
     const chain = { endpoint, emethContractAddress, tokenContractAddress };
@@ -69,7 +70,7 @@ describe('doctor', () => {
     expect(checks.get('registry')?.remedy).toContain('emeth register-node');
   });
 
-  test('when another contract lies at the address, tells', async () => {
+  test('another contract at the address: says so', async () => {
     await using client = await openClientChain();
     const { url: endpoint, token } = client;
     const chain = { endpoint, emethContractAddress: token, tokenContractAddress: token };
@@ -77,7 +78,7 @@ describe('doctor', () => {
     expect(checks.get('contracts')).toMatchObject({ status: 'failed', code: 'doctor/other-code' });
   });
 
-  test('default: a worker whose master answers', async () => {
+  test('worker whose master answers: all checks pass', async () => {
     await using server = await openStrangeServer(0);
     const { status, checks } = await examine({ master_node_url: server.url });
     expect([...checks].filter(([, { status: of }]) => of === 'failed')).toEqual([]);
@@ -87,7 +88,7 @@ describe('doctor', () => {
     expect(checks.get('clock')?.status).toBe('ok');
   });
 
-  test('when there is no such GPU', async () => {
+  test('no such GPU: the device check fails', async () => {
     const { status, talk, checks } = await examine({ master_node_url: 'http://127.0.0.1:9', device: 'cuda:7' });
     expect(status).toBe(1);
     expect(checks.get('device')).toMatchObject({ code: 'worker/no-gpu', remedy: expect.stringContaining('cuda:7') });
@@ -95,13 +96,13 @@ describe('doctor', () => {
     expect(JSON.parse(talk)).toMatchObject({ error: { code: 'doctor/failed' } });
   });
 
-  test('when the clocks differ', async () => {
+  test('clocks differ: the clock check fails', async () => {
     await using server = await openStrangeServer(-90_000);
     const { checks } = await examine({ master_node_url: server.url });
     expect(checks.get('clock')).toMatchObject({ status: 'failed', code: 'doctor/clock-skew' });
   });
 
-  test('when the chain is gone and the port is taken', async () => {
+  test('chain gone, port taken: both checks fail', async () => {
     await using server = await openStrangeServer(0, 404);
     const { status, checks } = await examine({ ...master, my_url: server.url });
     expect(status).toBe(1);
@@ -110,7 +111,7 @@ describe('doctor', () => {
     expect(checks.get('key')?.status).toBe('ok');
   });
 
-  test('when the port is free', async () => {
+  test('port free: the port check passes', async () => {
     const port = await freePort();
     const { checks } = await examine({
       ...master,
@@ -121,7 +122,7 @@ describe('doctor', () => {
     expect(checks.get('database')).toMatchObject({ status: 'failed', code: 'ECONNREFUSED' });
   });
 
-  test('when the settings are wrong', async () => {
+  test('wrong settings: the config check fails', async () => {
     const { status, checks } = await examine({ master_node_url: 'not a url' });
     expect(status).toBe(1);
     expect(checks.get('config')).toMatchObject({

@@ -1,3 +1,4 @@
+/** How a data set named on the command line is found and checked. */
 import { writeFile } from 'node:fs/promises';
 import { locateDataset } from '../../../../src/commands/jobs/dataset';
 import { sha256 } from '../../../../src/lib/hash';
@@ -7,7 +8,7 @@ const notAsked = () => Promise.reject(new Error('asked for a size'));
 const reference = `sha256:${'ab'.repeat(32)}`;
 
 describe('locateDataset', () => {
-  test('when a file of ours: named by its hash, to be uploaded', async () => {
+  test('local file: named by its hash, to be uploaded', async () => {
     await using scratch = await openScratch();
     const file = scratch.file('book.txt');
     await writeFile(file, 'Call me Ishmael.');
@@ -16,14 +17,14 @@ describe('locateDataset', () => {
     expect(await dataset.bytes()).toBe(16);
   });
 
-  test('when a reference: nothing to upload, the size is asked for', async () => {
+  test('reference: nothing to upload, the size is asked for', async () => {
     const dataset = await locateDataset(reference, async (asked) => (asked === reference ? 1234 : 0));
     expect(dataset).toMatchObject({ reference });
     expect(dataset.file).toBeUndefined();
     expect(await dataset.bytes()).toBe(1234);
   });
 
-  test('throws usage/no-size when nobody says', async () => {
+  test('reference of unknown size: throws usage/no-size', async () => {
     const dataset = await locateDataset('https://example.org/book.txt', async () => 0);
     await expect(dataset.bytes()).rejects.toThrow(/--fuel-limit/);
   });
@@ -35,7 +36,7 @@ describe('locateDataset', () => {
     ['nothing', Buffer.alloc(0), 'no text (0 bytes)'],
     ['white space alone', Buffer.from(' \t\n\r\v\f'), 'no text (6 bytes)'],
     ['NUL after more than a mebibyte', Buffer.from(`${'a'.repeat(1 << 20)}b\0`), `byte ${(1 << 20) + 1} is NUL`],
-  ])('throws usage/bad-dataset for a file with %s', async (_name, bytes, words) => {
+  ])('file with %s: throws usage/bad-dataset', async (_name, bytes, words) => {
     await using scratch = await openScratch();
     const file = scratch.file('data.bin');
     await writeFile(file, bytes);
@@ -44,14 +45,14 @@ describe('locateDataset', () => {
     expect(error).toMatchObject({ message: expect.stringContaining(`${file} (--dataset)`) });
   });
 
-  test('when a character lies across two chunks of the stream', async () => {
+  test('character across two chunks of the stream: accepted', async () => {
     await using scratch = await openScratch();
     const file = scratch.file('book.txt');
     await writeFile(file, `\ufeff${'a'.repeat((1 << 20) - 4)}ü`);
     expect(await locateDataset(file, notAsked)).toMatchObject({ file });
   });
 
-  test('throws usage/unreadable-file for a directory', async () => {
+  test('directory: throws usage/unreadable-file', async () => {
     await using scratch = await openScratch();
     const error = await locateDataset(scratch.path, notAsked).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({
@@ -61,7 +62,7 @@ describe('locateDataset', () => {
   });
 
   test.each(['nowhere.txt', 'sha256:12', 'http://example.org/x', 'ftp://x'])(
-    'throws usage/bad-dataset for %s',
+    '%s: throws usage/bad-dataset',
     async (text) => {
       await expect(locateDataset(text, notAsked)).rejects.toThrow(/neither a file nor a reference/);
     },

@@ -1,3 +1,4 @@
+/** How the files of a model are fetched: all or none. */
 import { readdir, writeFile } from 'node:fs/promises';
 import { fetchModel } from '../../../../src/commands/jobs/fetch-model';
 import type { Manifest } from '../../../../src/protocol/manifest';
@@ -11,7 +12,7 @@ const manifest = {
 } as unknown as Manifest;
 
 describe('fetchModel', () => {
-  test('default', async () => {
+  test('all files arrive: the directory holds them', async () => {
     await using scratch = await openScratch();
     const source = { fetchTo: (sha256: string, path: string) => writeFile(path, sha256) };
     await fetchModel(manifest, scratch.file('model'), source);
@@ -19,7 +20,7 @@ describe('fetchModel', () => {
     expect((await readdir(scratch.file('model'))).sort()).toEqual(['config.json', 'model.safetensors']);
   });
 
-  test('survives a failing file without leaving anything behind', async () => {
+  test('a file fails: nothing is left behind', async () => {
     await using scratch = await openScratch();
     const source = {
       async fetchTo(sha256: string, path: string) {
@@ -31,7 +32,7 @@ describe('fetchModel', () => {
     expect(await readdir(scratch.path)).toEqual([]);
   });
 
-  test('throws files/exists before it fetches', async () => {
+  test('directory exists: throws files/exists before fetching', async () => {
     await using scratch = await openScratch();
     await writeFile(scratch.file('model'), 'mine');
     const source = { fetchTo: () => Promise.reject(new Error('fetched')) };

@@ -1,3 +1,4 @@
+/** What `emeth init` writes. */
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { loadConfig } from '../../../../src/config/load';
 import { runInProcess } from '../../../support/cli';
@@ -11,7 +12,7 @@ const settings = [
 ].flatMap((setting) => ['--set', setting]);
 
 describe('init', () => {
-  test('default: a configuration that loads and a key, both for the owner alone', async () => {
+  test('new role: a configuration that loads and a key, both for the owner alone', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('deep/master.json');
     const { status, out } = await runInProcess('init', 'master', '--config', path, ...settings, '--json');
@@ -27,7 +28,7 @@ describe('init', () => {
     expect(config.my_url).toBe('http://127.0.0.1:3000');
   });
 
-  test('when settings are left out: the loader names each of them', async () => {
+  test('required settings left out: the loader names each', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('master.json');
     await runInProcess('init', 'master', '--config', path);
@@ -36,23 +37,20 @@ describe('init', () => {
     );
   });
 
-  test.each(['worker.json', 'worker.key'])(
-    'throws files/exists when there is a %s, and changes nothing',
-    async (name) => {
-      await using scratch = await openScratch();
-      await writeFile(scratch.file(name), 'mine');
-      const { status, talk } = await runInProcess('init', 'worker', '--config', scratch.file('worker.json'));
-      expect(status).toBe(2);
-      expect(talk).toContain('left as it is');
-      expect(await readdir(scratch.path)).toEqual([name]);
-      expect(await readFile(scratch.file(name), 'utf8')).toBe('mine');
-    },
-  );
+  test.each(['worker.json', 'worker.key'])('%s exists: throws files/exists and changes nothing', async (name) => {
+    await using scratch = await openScratch();
+    await writeFile(scratch.file(name), 'mine');
+    const { status, talk } = await runInProcess('init', 'worker', '--config', scratch.file('worker.json'));
+    expect(status).toBe(2);
+    expect(talk).toContain('left as it is');
+    expect(await readdir(scratch.path)).toEqual([name]);
+    expect(await readFile(scratch.file(name), 'utf8')).toBe('mine');
+  });
 
   test.each([
     ['my_ulr=x', 'did you mean my_url?'],
     ['my_url', 'key=value'],
-  ])('throws init/bad-setting for --set %s', async (setting, words) => {
+  ])('--set %s: throws init/bad-setting', async (setting, words) => {
     await using scratch = await openScratch();
     const { status, talk } = await runInProcess('init', 'master', '--config', scratch.file('m.json'), '--set', setting);
     expect(status).toBe(2);

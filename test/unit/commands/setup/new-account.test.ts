@@ -1,3 +1,4 @@
+/** The key files that `emeth new-account` writes. */
 import { createDecipheriv, scryptSync } from 'node:crypto';
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { keccak256, Wallet } from 'ethers';
@@ -6,7 +7,7 @@ import { runInProcess } from '../../../support/cli';
 import { openScratch } from '../../../support/scratch';
 
 describe('new-account', () => {
-  test('default: a keystore as other wallets know it, that opens with the password beside it, both for the owner alone', async () => {
+  test('new account: a standard keystore and its password, both for the owner alone', async () => {
     await using scratch = await openScratch();
     const { status, out } = await runInProcess('new-account', '--out', scratch.file('k.json'), '--json');
     expect(status).toBe(0);
@@ -20,7 +21,7 @@ describe('new-account', () => {
     expect(new Wallet(`0x${privateKey}`).address.toLowerCase()).toBe(address);
   });
 
-  test('throws files/exists and writes nothing over anything', async () => {
+  test('keystore exists: throws files/exists and overwrites nothing', async () => {
     await using scratch = await openScratch();
     await writeFile(scratch.file('k.json'), 'mine');
     const { status } = await runInProcess('new-account', '--out', scratch.file('k.json'));
@@ -33,7 +34,7 @@ describe('new-account', () => {
     ['missing', undefined, 0o600, 2],
     ['empty', '\n', 0o600, 2],
     ['readable by others', 'secret', 0o644, 4],
-  ])('throws when the password file is %s', async (_name, content, mode, status) => {
+  ])('password file is %s: refused', async (_name, content, mode, status) => {
     await using scratch = await openScratch();
     const path = scratch.file('password');
     if (content !== undefined) await writeFile(path, content);

@@ -1,3 +1,4 @@
+/** How `emeth rpc` calls a master. */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -23,14 +24,14 @@ afterAll(() => new Promise((resolve) => server.close(resolve)));
 const rpc = (...argv: string[]) => runInProcess('rpc', ...argv, '--json');
 
 describe('rpc', () => {
-  test('default', async () => {
+  test('method without parameters: prints the result', async () => {
     answer = { status: 200, body: '{"jsonrpc":"2.0","id":1,"result":[]}' };
     const { status, out } = await rpc('workers', '--url', url);
     expect({ status, out: JSON.parse(out) }).toEqual({ status: 0, out: [] });
     expect(got).toEqual({ path: '/api/json-rpc', jsonrpc: '2.0', id: 1, method: 'workers' });
   });
 
-  test('when there are parameters', async () => {
+  test('method with parameters: sends them', async () => {
     answer = { status: 200, body: '{"jsonrpc":"2.0","id":1,"result":"disconnected"}' };
     const { out } = await rpc('disconnect', '{"workerAddress":"0x12"}', '--url', `${url}/`);
     expect(JSON.parse(out)).toBe('disconnected');
@@ -53,20 +54,20 @@ describe('rpc', () => {
       'Method not found (-32601)',
     ],
     ['something that is no master', 200, '<html>', 1, "not a master's address"],
-  ])('throws for %s', async (_name, httpStatus, body, status, words) => {
+  ])('%s: fails with its status', async (_name, httpStatus, body, status, words) => {
     answer = { status: httpStatus, body };
     const result = await rpc('workers', '--url', url);
     expect(result).toMatchObject({ status, out: '' });
     expect(result.talk).toContain(words);
   });
 
-  test('throws rpc/unreachable when nobody listens', async () => {
+  test('nobody listens: throws rpc/unreachable', async () => {
     const { status, talk } = await rpc('workers', '--url', 'http://127.0.0.1:1');
     expect(status).toBe(1);
     expect(JSON.parse(talk)).toMatchObject({ error: { code: 'rpc/unreachable' } });
   });
 
-  test('throws usage/bad-params for parameters that are not JSON', async () => {
+  test('parameters that are not JSON: throws usage/bad-params', async () => {
     expect(await rpc('job', '{', '--url', url)).toMatchObject({ status: 2 });
   });
 });

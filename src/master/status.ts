@@ -12,6 +12,13 @@ export interface LiveFacts {
   nowMs: number;
 }
 
+/** The tables a job's details are read from. */
+export interface StatusStore {
+  readonly jobs: Pick<Store['jobs'], 'history'>;
+  readonly rounds: Pick<Store['rounds'], 'list'>;
+  readonly ledger: Pick<Store['ledger'], 'listLeases' | 'audit'>;
+}
+
 /** Returns the short view of a job, with live figures while this master works on it. */
 export function viewJob(row: JobRow, live: LiveFacts): JobView {
   return {
@@ -28,7 +35,7 @@ export function viewJob(row: JobRow, live: LiveFacts): JobView {
 }
 
 /** Returns everything about one job, including the ledger audit: how often each block was merged. */
-export async function describeJob(store: Store, row: JobRow, live: LiveFacts): Promise<JobDetails> {
+export async function describeJob(store: StatusStore, row: JobRow, live: LiveFacts): Promise<JobDetails> {
   const plan = JobPlan.safeParse(row.plan).data;
   const [rounds, leases, history] = await Promise.all([
     store.rounds.list(row.id),

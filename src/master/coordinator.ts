@@ -74,8 +74,17 @@ export class Coordinator implements AsyncDisposable {
         `Job ${jobId} is over; it starts no Python child.`,
       );
     }
-    this.child ??= this.deps.openChild({ kind: 'coordinate', ...this.options });
+    this.child ??= this.start();
     return this.child;
+  }
+
+  /** One that cannot be started is not kept, so that the next command tries again. */
+  private start(): Promise<CoordinatorChild> {
+    const child = this.deps.openChild({ kind: 'coordinate', ...this.options });
+    child.catch(() => {
+      if (this.child === child) this.child = undefined;
+    });
+    return child;
   }
 
   /** Closes this child only: another command that failed with it may have started the next one already. */

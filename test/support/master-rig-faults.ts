@@ -12,6 +12,8 @@ const forever = () => new Promise<never>(() => undefined);
 export class Faults {
   /** Every call so far, by name, in order. */
   readonly calls: string[] = [];
+  /** Hears of every call before it goes on, with its number. */
+  onCall: (count: number) => void = () => undefined;
   private readonly planned = new Map<string, { after: number; times: number; fault: Fault }[]>();
 
   /** Meets the next `times` calls, after the first `after`, with a fault. */
@@ -25,7 +27,7 @@ export class Faults {
 
   /** The fault that meets this call, if any. */
   take(call: string): Fault | undefined {
-    this.calls.push(call);
+    this.onCall(this.calls.push(call));
     const entry = this.planned.get(call)?.find(({ times }) => times > 0);
     if (!entry) return undefined;
     if (entry.after > 0) {
@@ -76,6 +78,7 @@ export class Lifetime {
   call(name: string, proceed: () => unknown): unknown {
     if (this.isOver) return forever();
     const fault = this.faults.take(name);
+    if (this.isOver) return forever();
     const outcome = fault ? Promise.resolve().then(() => fault(proceed)) : proceed();
     if (!isPromise(outcome)) return outcome;
     return outcome.then(

@@ -46,6 +46,8 @@ export class PlayedWorker {
   /** How the next leases are met; then they are trained. */
   readonly fates: LeaseFate[] = [];
   trainMs = TRAIN_MS;
+  /** Updates that the master began to fetch. */
+  uploads = 0;
   /** What it answers when a job is opened. */
   opens: 'ready' | 'failed' | 'silent' = 'ready';
   /** It left and does not come back. */
@@ -191,6 +193,7 @@ export class PlayedWorker {
   }
 
   private async upload(door: MasterDoor, blob: BlobRef, socket: AbortSignal): Promise<void> {
+    this.uploads += 1;
     await this.clock.sleep(PULL_MS, socket);
     const bytes = this.updates.get(blob.sha256);
     if (!bytes) throw new Error(`${this.address} has no blob ${blob.sha256}`);

@@ -10,6 +10,7 @@ import type { Logger } from '../../src/lib/logger';
 import { type Master, openMaster } from '../../src/master/master';
 import type { MasterStorage } from '../../src/master/ports';
 import type { SchedulerOptions } from '../../src/master/scheduler';
+import type { TrainerSpec } from '../../src/protocol/trainer';
 import { openStore, type Store } from '../../src/store/open';
 import { PlayedChain } from './master-rig-chain';
 import { childCrash, PlayedChild } from './master-rig-child';
@@ -80,7 +81,9 @@ export class MasterRig implements AsyncDisposable {
   starts = 0;
   /** True while the master hears nothing of the chain's events. */
   isDeaf = false;
+  private isRequested = false;
   private process: Process | undefined;
+  private stopping: Promise<void> | undefined;
 
   constructor(
     private readonly options: RigOptions,
@@ -143,14 +146,7 @@ export class MasterRig implements AsyncDisposable {
       chain: life.guard('chain', this.chain),
       storage: life.guard('storage', this.storage(blobs)),
       record: (tx, events) => applyEvents(tx, events),
-      openChild: async (spec) => {
-        const child = new PlayedChild(spec, this.options.blocks ?? 16, (command, answer) =>
-          life.call(`child.${command}`, answer),
-        );
-        life.signal.addEventListener('abort', () => void child[Symbol.asyncDispose]());
-        this.children.push(child);
-        return child;
-      },
+      openChild: life.guard('python', { open: (spec: TrainerSpec) => this.openChild(spec, life) }).open,
     });
     const door: MasterDoor = {
       fleet,
@@ -190,8 +186,10 @@ export class MasterRig implements AsyncDisposable {
     await store[Symbol.asyncDispose]();
   }
 
-  /** Puts the job on the chain. */
+  /** Puts the job on the chain, once. */
   request(): void {
+    if (this.isRequested) return;
+    this.isRequested = true;
     const deadlineMs = this.clock.now() + (this.options.deadlineMs ?? DEADLINE_MS);
     const text = this.options.params ?? params;
     this.chain.request(this.jobId, { deadlineMs, feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT }, text);
@@ -202,6 +200,8 @@ export class MasterRig implements AsyncDisposable {
     const endMs = this.clock.now() + LIMIT_MS;
     for (;;) {
       await settled();
+      await this.stopping;
+      this.stopping = undefined;
       if (this.now.life.isOver) await this.start();
       else if (await check()) return;
       else if (this.clock.now() > endMs || !this.clock.step()) {
@@ -223,9 +223,9 @@ export class MasterRig implements AsyncDisposable {
     await this.until(`the job is ${states.join(' or ')}`, async () => states.includes(await this.state()));
   }
 
-  /** Requests the job, unless it was, and goes on until the master has no more to do for it. */
+  /** Requests the job and goes on until the master has no more to do for it. */
   async finish(): Promise<void> {
-    if (!(await this.store.jobs.find(this.jobId))) this.request();
+    this.request();
     const busy: readonly JobState[] = [...activeStates, 'queued'];
     await this.until('the job is over', async () => !busy.includes(await this.state()));
     await settled();
@@ -263,6 +263,22 @@ export class MasterRig implements AsyncDisposable {
     this.faults.plan(call, fault, { after });
   }
 
+  /** Stops the master as Ctrl-C does, just before it does something; it is started again. */
+  stopsAt(call: string, after = 0): void {
+    const fault: Fault = (proceed) => {
+      this.stopping = this.stop();
+      return proceed();
+    };
+    this.faults.plan(call, fault, { after });
+  }
+
+  /** Kills the master at every so many calls of any port. */
+  killsEvery(calls: number): void {
+    this.faults.onCall = (count) => {
+      if (count % calls === 0) this.kill();
+    };
+  }
+
   /** Does something else just before a call goes on. */
   before(call: string, act: () => void, after = 0): void {
     const fault: Fault = (proceed) => {
@@ -295,6 +311,15 @@ export class MasterRig implements AsyncDisposable {
   private get now(): Process {
     if (!this.process) throw new Error('The master was not started');
     return this.process;
+  }
+
+  private async openChild(spec: TrainerSpec, life: Lifetime): Promise<PlayedChild> {
+    const child = new PlayedChild(spec, this.options.blocks ?? 16, (command, answer) =>
+      life.call(`child.${command}`, answer),
+    );
+    life.signal.addEventListener('abort', () => void child[Symbol.asyncDispose]());
+    this.children.push(child);
+    return child;
   }
 
   private rules(): SchedulerOptions {

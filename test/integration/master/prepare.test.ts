@@ -30,6 +30,12 @@ describe('nothing or one thing goes wrong', () => {
       check: (rig) => expect(rig.children).toHaveLength(2),
     },
     {
+      situation: 'Python cannot be started once',
+      outcome: 'started after 5 s',
+      given: (rig) => rig.fails('python.open'),
+      ...done,
+    },
+    {
       situation: 'child dies of init twice',
       outcome: 'the step is done again',
       given: (rig) => rig.childDies('init', { times: 2 }),

@@ -94,6 +94,8 @@ export class JobRun {
   /** Runs the job until this master's part in it is over, or the master stops. */
   async run(): Promise<void> {
     const { signal, fleet } = this.deps;
+    // A process that was killed may have stored the news of the job's end without acting on it; later steps ask by themselves.
+    if (this.row.state === 'training' || this.row.state === 'exporting') void this.checkChain();
     try {
       while (isActive(this.row.state)) await this.attempt(this.row.state);
     } finally {

@@ -1,0 +1,184 @@
+/** Training as the workers make it: those that go, come back, do it badly, or are sent away. */
+import type { MasterRig } from '../../support/master-rig';
+import { PAID, playTimelines, type Timeline, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
+import type { LeaseFate } from '../../support/master-rig-worker';
+
+const done = { history: TO_VERIFIED, mined: PAID };
+const declined = { history: `${TO_TRAINING} declining declined`, mined: 'process decline' };
+const two = { workers: 2 };
+/** A deadline near enough for a test to wait for it. */
+const soon = { deadlineMs: 300_000 };
+
+const grants = (rig: MasterRig) => rig.worker.heardOf('lease.grant').length;
+const midLease = (rig: MasterRig) => rig.until('the worker holds a lease', () => rig.worker.holdsLease);
+const meets =
+  (...fates: LeaseFate[]) =>
+  (rig: MasterRig) =>
+    void rig.worker.fates.push(...fates);
+const refusals = (rig: MasterRig) => rig.worker.heardOf('update.verdict').filter(({ accepted }) => !accepted).length;
+/** Who is paid besides the node, by their place among the workers. */
+const paid = (rig: MasterRig) => rig.workers.map(({ address }) => rig.chain.credits.has(address));
+
+describe('workers that go', () => {
+  playTimelines([
+    {
+      situation: 'cut in mid-lease',
+      outcome: 'the same lease goes on',
+      async act(rig) {
+        await midLease(rig);
+        rig.worker.cut();
+        await rig.pass(3000);
+        rig.worker.connect(rig.door);
+      },
+      ...done,
+      check: (rig) => expect(grants(rig)).toBe(2),
+    },
+    {
+      situation: 'cut while its update is fetched',
+      outcome: 'fetched again, not trained again',
+      async act(rig) {
+        await rig.until('its update is fetched', () => rig.worker.uploads === 1);
+        rig.worker.cut();
+        await rig.pass(3000);
+        rig.worker.connect(rig.door);
+      },
+      ...done,
+      check: (rig) => expect([grants(rig), rig.worker.uploads]).toEqual([2, 3]),
+    },
+    {
+      situation: 'one of two leaves in mid-lease',
+      outcome: 'the other does the rest',
+      options: two,
+      async act(rig) {
+        await midLease(rig);
+        rig.worker.leave();
+      },
+      ...done,
+      check: (rig) => expect(paid(rig)).toEqual([false, true]),
+    },
+    {
+      situation: 'only worker is restarted in mid-lease',
+      outcome: 'its lease is granted again at once',
+      async act(rig) {
+        await midLease(rig);
+        rig.worker.restart(rig.door);
+      },
+      ...done,
+      check: (rig) => expect(grants(rig)).toBe(3),
+    },
+    {
+      situation: 'only worker leaves for good',
+      outcome: 'given back before the deadline',
+      options: soon,
+      async act(rig) {
+        await midLease(rig);
+        rig.worker.leave();
+      },
+      ...declined,
+      reason: '',
+    },
+    {
+      situation: 'one of two never gets ready',
+      outcome: 'the other does not wait for it',
+      options: two,
+      given: (rig) => {
+        rig.worker.opens = 'silent';
+      },
+      ...done,
+      check: (rig) => expect(paid(rig)).toEqual([false, true]),
+    },
+    {
+      situation: 'one of two cannot do the job',
+      outcome: 'it is not asked again',
+      options: two,
+      given: (rig) => {
+        rig.worker.opens = 'failed';
+      },
+      ...done,
+      check: (rig) => expect([rig.worker.heardOf('job.open').length, ...paid(rig)]).toEqual([1, false, true]),
+    },
+  ]);
+});
+
+describe('leases that fail', () => {
+  const cases: { fate: LeaseFate; refused: number }[] = [
+    { fate: 'is silent', refused: 0 },
+    { fate: 'fails', refused: 0 },
+    { fate: 'claims too many tokens', refused: 1 },
+    { fate: 'names too large an update', refused: 1 },
+    { fate: 'sends other bytes', refused: 1 },
+    { fate: 'sends garbage', refused: 1 },
+  ];
+  playTimelines(
+    cases.map(
+      ({ fate, refused }): Timeline => ({
+        situation: `worker ${fate} once`,
+        outcome: 'its blocks are leased again',
+        given: meets(fate),
+        ...done,
+        check: (rig) => expect([grants(rig), refusals(rig)]).toEqual([3, refused]),
+      }),
+    ),
+  );
+
+  playTimelines([
+    {
+      situation: 'three bad updates of one of two',
+      outcome: 'dismissed, the other does the rest',
+      options: two,
+      given: meets('sends garbage', 'sends other bytes', 'claims too many tokens'),
+      ...done,
+      check(rig) {
+        expect([grants(rig), refusals(rig), ...paid(rig)]).toEqual([3, 3, false, true]);
+        expect(rig.worker.heardOf('job.close')[0]?.reason).toContain('3 updates were rejected');
+      },
+    },
+    {
+      situation: 'three bad updates of the only worker',
+      outcome: 'dismissed, given back before the deadline',
+      options: soon,
+      given: meets('sends garbage', 'sends garbage', 'sends garbage'),
+      ...declined,
+      check: (rig) => expect(grants(rig)).toBe(3),
+    },
+    {
+      situation: 'two bad updates, then good ones',
+      outcome: 'paid',
+      given: meets('sends garbage', 'sends garbage'),
+      ...done,
+      check: (rig) => expect([grants(rig), refusals(rig)]).toEqual([4, 2]),
+    },
+  ]);
+});
+
+describe('operator', () => {
+  playTimelines([
+    {
+      situation: 'one of two is disconnected in mid-lease',
+      outcome: 'the other does the rest',
+      options: two,
+      async act(rig) {
+        await midLease(rig);
+        await rig.master.admin.disconnect(rig.worker.address);
+      },
+      ...done,
+      async check(rig) {
+        expect([rig.worker.refused, ...paid(rig)]).toEqual(['disconnected by the operator', false, true]);
+        expect(await rig.store.workers.isBlocked(rig.worker.address)).toBe(true);
+      },
+    },
+    {
+      situation: 'only worker is disconnected and allowed again',
+      outcome: 'it does the rest',
+      async act(rig) {
+        await midLease(rig);
+        await rig.master.admin.disconnect(rig.worker.address);
+        await rig.pass(10_000);
+        await rig.master.admin.allow(rig.worker.address);
+        rig.worker.connect(rig.door);
+      },
+      ...done,
+      check: (rig) => expect(paid(rig)).toEqual([true]),
+    },
+  ]);
+});

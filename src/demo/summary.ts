@@ -50,7 +50,7 @@ export function findShortfalls(summary: DemoSummary): string[] {
       `balances do not add up: ${total('before')} before, ${mintedWei} minted, ${total('after')} after`,
     ],
     [mintedWei > 0n, 'the node got no reward for its slot'],
-    [['node', 'worker', 'verifier'].every(gained), 'somebody who worked was not paid'],
+    [['node', 'worker', 'verifier'].every(gained), 'a node, worker or verifier was not paid'],
     [summary.sample.trim() !== '', 'the trained model wrote nothing'],
   ];
   return checks.filter(([holds]) => !holds).map(([, problem]) => problem);

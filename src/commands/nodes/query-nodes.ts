@@ -1,4 +1,4 @@
-/** `emeth query-all-nodes` and `emeth query-node`: the registry for everybody. */
+/** `emeth query-all-nodes` and `emeth query-node`: reads the node registry. */
 import Table from 'cli-table3';
 import { openReader } from '../../app/account';
 import { describeNode, requireNode, requireRegistry } from '../../app/registry';

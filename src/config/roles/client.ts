@@ -1,4 +1,4 @@
-/** What a requester may set, and whoever uses the contract without running a role. */
+/** What a requester, or any account that runs no role, may set. */
 import { z } from 'zod';
 import { atMostOneKey, ChainKeys, KeyKeys, LogKeys } from '../setting-groups';
 import { httpUrl } from '../setting-types';

@@ -20,7 +20,7 @@ afterEach(() => pay[Symbol.asyncDispose]());
 
 const dataDir = () => pay.client.file(workerKey.slice(2, 8));
 
-/** A list of so many workers, of whom one place is ours. */
+/** A list of so many workers; one of them is this account. */
 function among(workers: number, place: number, amountWei: bigint): Payout[] {
   return Array.from({ length: workers }, (_, i) =>
     i === place ? { worker, amountWei } : { worker: node, amountWei: 1000n + BigInt(i) },

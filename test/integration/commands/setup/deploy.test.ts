@@ -9,7 +9,7 @@ import { openScratch } from '../../../support/scratch';
 const [deployerKey, otherKey] = devKeys;
 const other = new Wallet(otherKey).address.toLowerCase();
 
-/** A chain, and an empty directory that we work in. */
+/** A chain, and an empty directory to work in. */
 async function openRig() {
   const anvil = await startAnvil();
   const scratch = await openScratch();

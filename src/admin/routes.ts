@@ -1,3 +1,4 @@
+/** The admin API as JSON-RPC 2.0 over HTTP, and its guards against other machines and web pages. */
 import { isIP } from 'node:net';
 import { json, type NextFunction, type Request, type Response, Router } from 'express';
 import { type JSONRPCCallbackTypePlain, type JSONRPCRequestLike, type MethodLike, Server } from 'jayson';
@@ -9,7 +10,10 @@ import type { AdminApi } from '../protocol/admin';
 
 export interface AdminOptions {
   isAllowedIp(ip: string): boolean;
-  /** Where browsers may call from: nowhere but our own pages. Their hosts are also the names we answer to. */
+  /**
+   * Origins whose pages may call: only this master's own. Their hosts are also the accepted names of this
+   * master.
+   */
   origins: readonly string[];
 }
 
@@ -26,7 +30,10 @@ const Worker = z.strictObject({
 const Job = z.strictObject({ jobId: JobId });
 const Nothing = z.union([z.undefined(), z.strictObject({}), z.tuple([])]);
 
-/** JSON-RPC 2.0 for operators, to be mounted at `/api/json-rpc`. Foreign addresses get 401 before anything is read. */
+/**
+ * Returns the routes of the admin API, to be mounted at `/api/json-rpc`. Other addresses get 401 before
+ * anything is read.
+ */
 export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Logger): Router {
   const server = new Server(
     {
@@ -53,7 +60,7 @@ export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Log
 function guard({ isAllowedIp, origins }: AdminOptions, request: Request, response: Response, next: NextFunction): void {
   const origin = request.get('origin');
   if (!callers(request).every(isAllowedIp)) refuse(response, 401, 'This address is not in jsonrpc_whitelist.');
-  else if (!isOurHost(request.get('host') ?? '', origins))
+  else if (!isOwnHost(request.get('host') ?? '', origins))
     refuse(response, 403, 'This host name is not the one of my_url.');
   else if (origin !== undefined && !origins.includes(origin)) refuse(response, 403, 'Web pages may not call this API.');
   else if (request.method !== 'POST') refuse(response, 405, 'Send JSON-RPC 2.0 by POST.');
@@ -61,7 +68,7 @@ function guard({ isAllowedIp, origins }: AdminOptions, request: Request, respons
   else next();
 }
 
-/** Whoever is connected, and everybody a proxy says it speaks for: all of them must be allowed. */
+/** Returns the connected address and every address a proxy names; all of them must be allowed. */
 function callers(request: Request): string[] {
   const forwarded = ['x-forwarded-for', 'x-real-ip'].flatMap((header) => (request.get(header) ?? '').split(','));
   const chain = request.get('forwarded')?.match(/for="?\[?[^\]";,]+/gi) ?? [];
@@ -69,8 +76,11 @@ function callers(request: Request): string[] {
   return [request.socket.remoteAddress ?? '', ...named.map((ip) => ip.trim()).filter((ip) => ip !== '')];
 }
 
-/** A name that a stranger pointed at us (DNS rebinding) is not ours; a bare address cannot be such a name. */
-function isOurHost(host: string, origins: readonly string[]): boolean {
+/**
+ * Returns whether the Host header is an accepted name or a bare address. A foreign name that resolves to this
+ * machine (DNS rebinding) is refused; a bare address cannot be such a name.
+ */
+function isOwnHost(host: string, origins: readonly string[]): boolean {
   if (!URL.canParse(`http://${host}`)) return false;
   const { hostname } = new URL(`http://${host}`);
   const isAddress = isIP(hostname.replace(/^\[|\]$/g, '')) !== 0;
@@ -80,13 +90,16 @@ function isOurHost(host: string, origins: readonly string[]): boolean {
 function answer(server: Server, request: Request, response: Response): void {
   server.call(requestsOf(request.body) as JSONRPCRequestLike, (error: unknown, success: unknown) => {
     const reply = error ?? success;
-    // A notification, or a batch of nothing else, is answered by silence.
+    // A notification, or a batch of notifications, gets no answer.
     if (reply === undefined || reply === null) response.status(204).end();
     else response.json(reply);
   });
 }
 
-/** A request is an object or a list of objects; jayson itself would parse strings once more and go into lists of lists. */
+/**
+ * Returns the request, an object or a list of objects. jayson itself would parse strings again and descend
+ * into nested lists.
+ */
 function requestsOf(body: unknown): unknown {
   if (Array.isArray(body)) return body.map((item: unknown) => (Array.isArray(item) ? null : item));
   return typeof body === 'object' ? body : null;

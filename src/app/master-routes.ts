@@ -41,7 +41,8 @@ function storageDeps({ blobs, chain, wallet }: Pick<MasterRoutesDeps, 'blobs' | 
     blobs,
     nowMs: () => Date.now(),
     recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
-    // Requesters and nodes have money here; storage for everybody else would be storage for anything.
+    // Only accounts with money in the contract may upload: without this limit the storage would be free for
+    // everyone.
     mayUpload: async (owner) =>
       owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
   };

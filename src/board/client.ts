@@ -1,3 +1,4 @@
+/** Reads a public board over HTTP: single pages, and open jobs confirmed by the chain. */
 import type { CoreEvent } from '../chain/contract/events';
 import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
@@ -10,7 +11,10 @@ export type BoardClientError = { code: 'board/unreachable'; url: string } | { co
 type Requested = Extract<CoreEvent, { type: 'JobRequested' }>;
 
 interface OpenJobsDeps {
-  /** The request of this job in this transaction, as the chain itself has it; undefined if it is not there, or not our contract's. */
+  /**
+   * Returns this job's request in this transaction, as the chain has it; undefined if there is none of the
+   * contract.
+   */
   verify(jobId: JobId, txHash: string): Promise<Requested | undefined>;
   logger: Logger;
   signal?: AbortSignal | undefined;
@@ -24,13 +28,16 @@ export interface PageQuery {
 }
 
 const ANSWER_MS = 15_000;
-/** Several times what a full page of the longest jobs takes. */
+/** Several times the size of a full page of the longest jobs. */
 const MAX_ANSWER_BYTES = 32 * 2 ** 20;
 const PAGE_SIZE = 200;
 const MAX_PAGES = 25;
 const CHECKS_AT_ONCE = 4;
 
-/** A page of a board's jobs. Throws `board/unreachable`, or `board/refused` with the board's own words. */
+/**
+ * Fetches a page of a board's jobs. Throws `board/unreachable`, or `board/refused` with the board's own
+ * message.
+ */
 export async function fetchBoardPage(boardUrl: string, query: PageQuery, signal?: AbortSignal): Promise<BoardPage> {
   const url = new URL(`${boardUrl.replace(/\/$/, '')}/api/v1/jobs`);
   for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
@@ -44,16 +51,19 @@ export async function fetchBoardPage(boardUrl: string, query: PageQuery, signal?
   });
   const page = BoardPage.safeParse(body);
   if (page.success) return page.data;
-  const said = (body as { error?: { message?: unknown } } | null)?.error?.message;
+  const message = (body as { error?: { message?: unknown } } | null)?.error?.message;
   throw new AppError<BoardClientError>(
     { code: 'board/refused', url: boardUrl },
-    typeof said === 'string' ? `The board refuses: ${printable(said)}` : `${boardUrl} answers, but not as a board.`,
+    typeof message === 'string'
+      ? `The board refused the request: ${printable(message)}`
+      : `${boardUrl} answered, but it is not a board.`,
   );
 }
 
 /**
- * Requests of the jobs that a board calls open, as the chain has them, the best paid first. A board only says where to look: a job
- * the chain does not confirm is left out and told. Throws as `fetchBoardPage`, and what `verify` throws.
+ * Fetches the requests of the jobs a board lists as open, as the chain has them, best paid first. The board
+ * only says where to look: jobs the chain does not confirm are left out and logged. Throws like
+ * `fetchBoardPage` and `verify`.
  */
 export async function fetchOpenJobs(boardUrl: string, { verify, logger, signal }: OpenJobsDeps): Promise<Requested[]> {
   const named = await fetchNamed(boardUrl, signal);
@@ -70,11 +80,14 @@ export async function fetchOpenJobs(boardUrl: string, { verify, logger, signal }
     }
   };
   await Promise.all(Array.from({ length: CHECKS_AT_ONCE }, check));
-  if (unconfirmed > 0) logger.warn('The board names jobs that the chain does not have', { url: boardUrl, unconfirmed });
+  if (unconfirmed > 0) logger.warn('The board lists jobs that the chain does not have', { url: boardUrl, unconfirmed });
   return [...named.keys()].flatMap((jobId) => found.get(jobId) ?? []);
 }
 
-/** Every open job with the transaction of its request. Pages move while they are read: a job may come twice. */
+/**
+ * Fetches every open job with the transaction of its request. Pages shift while they are read, so a job may
+ * come twice.
+ */
 async function fetchNamed(boardUrl: string, signal: AbortSignal | undefined): Promise<Map<JobId, string>> {
   const named = new Map<JobId, string>();
   for (let page = 1; page <= MAX_PAGES; page += 1) {
@@ -86,7 +99,7 @@ async function fetchNamed(boardUrl: string, signal: AbortSignal | undefined): Pr
   return named;
 }
 
-/** Text that somebody else wrote, without what would move the cursor of a terminal. */
+/** Untrusted text without the characters that could control a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd').slice(0, 1000);
 }

@@ -1,3 +1,4 @@
+/** Writes the chain's events into the board's tables. */
 import type { CoreEvent } from '../chain/contract/events';
 import { moveOf } from '../chain/contract/moves';
 import type { ChainCursor } from '../chain/reading/final-reader';
@@ -5,15 +6,15 @@ import type { TentativeBatch } from '../chain/reading/reorg-reader';
 import type { IndexedEvent } from '../store/board';
 import type { Store } from '../store/open';
 
-/** What is not a fact of an event: where it stands, and what has a place of its own. */
+/** Fields of an event with a column of their own; the others are stored as facts. */
 const NO_FACTS = new Set(['type', 'jobId', 'blockNumber', 'blockHash', 'txHash', 'logIndex']);
 
-/** Writes final events into the index; in the transaction of whoever stores the cursor. */
+/** Writes final events, in the transaction that also stores the reader's cursor. */
 export async function indexFinal(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<void> {
   await tx.board.takeFinal(events.map(toIndexed), cursor.number);
 }
 
-/** Writes events that may still be taken back into the index, and the reader's tentative cursor with them. */
+/** Writes events a reorganisation may still undo, together with the reader's tentative cursor. */
 export async function indexTentative(store: Store, cursorId: string, batch: TentativeBatch): Promise<void> {
   await store.transaction(async (tx) => {
     await tx.board.takeTentative(batch.from, batch.events.map(toIndexed));

@@ -1,3 +1,4 @@
+/** The board over HTTP: pages of jobs, and one job with its history. */
 import { type Request, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import { JobId } from '../domain/ids';
@@ -12,13 +13,13 @@ export type BoardError =
 
 interface BoardDeps {
   store: Pick<Store, 'board' | 'cursors'>;
-  /** Whose cursors tell how far the chain was read. */
+  /** The reader whose cursors say how far the chain was read. */
   cursorId: string;
 }
 
 const REQUESTS_A_MINUTE = 600;
 
-/** The public list of jobs, to be mounted at `/api/v1`. */
+/** Returns the routes of the public list of jobs, to be mounted at `/api/v1`. */
 export function boardRoutes(deps: BoardDeps): Router {
   const router = Router();
   const limit = rateLimit({
@@ -86,6 +87,6 @@ function parseId(text: string): JobId {
   if (parsed.success) return parsed.data;
   throw new AppError<BoardError>(
     { code: 'board/bad-query', status: 400, problems: [text] },
-    `${text.slice(0, 100)} is no job id: that is 0x and 32 hex digits.`,
+    `${text.slice(0, 100)} is not a job id; a job id is 0x and 32 hex digits.`,
   );
 }

@@ -1,3 +1,4 @@
+/** Looks up the sizes of data sets for the board, so that nodes see what a job involves. */
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { describeError } from '../lib/errors';
@@ -6,26 +7,26 @@ import type { Store } from '../store/open';
 
 interface SizesDeps {
   store: Pick<Store, 'board'>;
-  /** Bytes of a data set, without fetching it. Throws when they cannot be had. */
+  /** Returns the bytes of a data set without fetching it. Throws if the size is not available. */
   sizeOf(reference: string): Promise<number>;
   clock: Clock;
   logger: Logger;
 }
 
-const LOOK_MS = 10_000;
-/** Jobs in one look. Many may name the same data set, which is asked for once. */
-const JOBS_A_LOOK = 50;
+const PAUSE_MS = 10_000;
+/** Jobs per pass. Jobs with the same data set share one lookup. */
+const JOBS_PER_PASS = 50;
 const AT_ONCE = 4;
-/** A server that did not tell is asked again after so long. */
-const FORGET_MS = 10 * 60_000;
+/** A failed lookup is repeated after this time. */
+const RETRY_MS = 10 * 60_000;
 
 /**
- * Looks up how large the data sets of the newest jobs are, a few at a time, until the signal: whoever wants to take a job wants to
- * know. Requesters choose the references, so what fails is noted and left alone for a while, and keeps no other job waiting.
+ * Looks up the sizes of the newest jobs' data sets, a few at a time, until the signal. Requesters choose the
+ * references, so a failed lookup is stored, not repeated for a while, and delays no other job.
  */
 export async function watchSizes(deps: SizesDeps, signal: AbortSignal): Promise<void> {
   const { clock, logger } = deps;
-  // Servers may take minutes to answer; whoever stops does not wait for them.
+  // Servers may take minutes to answer; stopping does not wait for them.
   const stopped = new Promise<false>((resolve) => signal.addEventListener('abort', () => resolve(false)));
   while (!signal.aborted) {
     const looking = lookUpSome(deps, signal).catch((error: unknown) => {
@@ -33,13 +34,13 @@ export async function watchSizes(deps: SizesDeps, signal: AbortSignal): Promise<
       return false;
     });
     const hasMore = await Promise.race([looking, stopped]);
-    if (!hasMore) await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+    if (!hasMore) await clock.sleep(PAUSE_MS, signal).catch(() => undefined);
   }
 }
 
-/** True when there may be more to look up. */
+/** Returns true when there may be more to look up. */
 async function lookUpSome(deps: SizesDeps, signal: AbortSignal): Promise<boolean> {
-  const jobs = await deps.store.board.unsized(JOBS_A_LOOK, deps.clock.now() - FORGET_MS);
+  const jobs = await deps.store.board.unsized(JOBS_PER_PASS, deps.clock.now() - RETRY_MS);
   const jobsOf = new Map<string, JobId[]>();
   for (const { jobId, dataset } of jobs) jobsOf.set(dataset, [...(jobsOf.get(dataset) ?? []), jobId]);
   const waiting = [...jobsOf];
@@ -48,7 +49,7 @@ async function lookUpSome(deps: SizesDeps, signal: AbortSignal): Promise<boolean
       await lookUp(...next, deps, signal);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return jobs.length === JOBS_A_LOOK;
+  return jobs.length === JOBS_PER_PASS;
 }
 
 async function lookUp(
@@ -62,6 +63,6 @@ async function lookUp(
     return 0;
   });
   if (signal.aborted) return;
-  // Some servers do not say, which reads as nothing.
+  // A server that does not give the size counts as 0 bytes.
   await store.board.saveSize(jobIds, bytes > 0 ? bytes : undefined, clock.now());
 }

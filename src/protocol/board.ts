@@ -1,17 +1,18 @@
+/** The board's HTTP API: `GET {board}/jobs` and `GET {board}/jobs/<id>`. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId } from '../domain/ids';
 import { chainStates } from '../domain/job';
 
 /*
- * The board: a public list of jobs, made from the chain's events. `GET {board}/jobs` and `GET {board}/jobs/<id>`. It is for
- * looking; whoever pays or is paid asks the chain.
+ * The board is a public list of jobs, made from the chain's events. It informs people; wherever money is
+ * involved, the chain itself is read.
  */
 
 const MAX_PAGE = 100_000;
 const MAX_PAGE_SIZE = 200;
 const sorts = ['newest', 'fee', 'deadline'] as const;
 
-/** A whole number as it stands in an address: digits alone. */
+/** A whole number in a query: digits only. */
 const count = (max: number) => {
   const error = `must be a whole number from 1 to ${max}`;
   return z
@@ -21,13 +22,13 @@ const count = (max: number) => {
     .pipe(z.number().max(max, error));
 };
 
-/** What may be asked, as it stands in the address. */
+/** The query of a page of jobs. */
 export const BoardQuery = z.strictObject({
-  /** One state or several, separated by commas; any case. Default: all. */
+  /** One or more states, separated by commas, in any case. Default: all. */
   status: z
-    .string('must be given once; part several by commas')
+    .string('must be given once; separate several values by commas')
     .transform((text) => text.split(',').map((state) => state.trim().toUpperCase()))
-    .pipe(z.array(z.enum(chainStates, `must be one of ${chainStates.join(', ')}, or several parted by commas`)))
+    .pipe(z.array(z.enum(chainStates, `must be one of ${chainStates.join(', ')}, or several separated by commas`)))
     .optional(),
   page: count(MAX_PAGE).default(1),
   pageSize: count(MAX_PAGE_SIZE).default(50),
@@ -35,12 +36,12 @@ export const BoardQuery = z.strictObject({
 });
 export type BoardQuery = z.infer<typeof BoardQuery>;
 
-/** What is wrong with a query, one sentence for each value, which it names; to be shown to whoever asked. */
+/** Describes the problems of a query to its sender, one sentence per value. */
 export function queryProblems(issues: readonly z.core.$ZodIssue[], query: Readonly<Record<string, unknown>>): string[] {
   const known = Object.keys(BoardQuery.shape).join(', ');
   const problems = issues.map((issue) => {
     if (issue.code === 'unrecognized_keys')
-      return `${issue.keys.map(show).join(', ')} cannot be asked; there are ${known}`;
+      return `${issue.keys.map(show).join(', ')} is not a parameter; the parameters are ${known}`;
     const key = String(issue.path[0]);
     return `${key} ${issue.message}, not ${show(query[key])}`;
   });
@@ -57,7 +58,7 @@ function show(value: unknown): string {
 export const BoardJobView = z.object({
   jobId: JobId,
   status: z.enum(chainStates),
-  /** False while a reorganisation may still take the last event back. */
+  /** False while a reorganisation may still undo the last event. */
   isFinal: z.boolean(),
   requester: Address,
   node: Address.optional(),
@@ -65,12 +66,12 @@ export const BoardJobView = z.object({
   fuelLimit: z.string(),
   deadlineMs: z.number(),
   dataset: z.string(),
-  /** Absent where nobody could tell yet. */
+  /** Absent while unknown. */
   datasetBytes: z.number().optional(),
   params: z.string(),
   requestedBlock: z.number(),
   updatedBlock: z.number(),
-  /** Of the request. */
+  /** Hash of the request's transaction. */
   txHash: Bytes32,
 });
 export type BoardJobView = z.infer<typeof BoardJobView>;
@@ -79,7 +80,7 @@ export const BoardPage = z.object({
   page: z.number(),
   pageSize: z.number(),
   total: z.number(),
-  /** Newest block that was read, and newest that was read for good. */
+  /** The newest block read, and the newest final block read. */
   head: z.object({ number: z.number(), final: z.number() }),
   jobs: z.array(BoardJobView),
 });

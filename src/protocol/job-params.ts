@@ -1,3 +1,4 @@
+/** The parameters of a job: what a requester may ask to be trained. */
 import { z } from 'zod';
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
@@ -23,8 +24,8 @@ export const Tokenizer = z.discriminatedUnion('type', [
 export const codecs = ['int8', 'bf16', 'fp32'] as const;
 
 /**
- * What a requester may ask for, as the JSON text of the request. Everything has a default, so `{}` is a job;
- * an unknown key is an error, because a misspelt one would silently train something else.
+ * The JSON text of a request. Everything has a default, so `{}` is a job. An unknown key is an error, because
+ * a misspelt one would silently train something else.
  */
 export const JobParams = z.strictObject({
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
@@ -71,7 +72,7 @@ export const JobParams = z.strictObject({
 });
 export type JobParams = z.infer<typeof JobParams>;
 
-/** Parameters with nothing left open: what is trained, and what the manifest records. */
+/** Parameters with every value set: what is trained, and what the manifest records. */
 export type ResolvedParams = Omit<JobParams, 'epochs' | 'batch'> & { epochs: number; batch: number };
 export const ResolvedParams = JobParams.required({ epochs: true, batch: true });
 

@@ -1,3 +1,4 @@
+/** Judges one submitted result: fetches all it names, checks every hash, evaluates the model itself. */
 import { copyFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sha256 } from '../domain/ids';
@@ -10,19 +11,23 @@ import type { Manifest } from '../protocol/manifest';
 import type { Prepared } from '../protocol/trainer';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './manifest-checks';
 
+/** The verdict on a submitted result. */
 export type ResultVerdict =
   | { kind: 'accept'; loss: number }
   | ({ kind: 'reject' } & Flaw)
-  /** Nothing can be said now; ask again. `isAbsent`: the storage says that the evidence does not exist. */
+  /** No verdict is possible now. `isAbsent`: the storage says that the evidence does not exist. */
   | { kind: 'unknown'; reason: string; isAbsent: boolean };
 
 export interface JudgeDeps {
-  /** Where our copies of blobs are. */
+  /** Path of this verifier's own copy of a blob. */
   path(sha256: Sha256): string;
-  /** Brings a blob of the result. Throws `blobs/not-stored` when the storage does not have it, `blobs/too-large` beyond the limit. */
+  /**
+   * Fetches a blob of the result. Throws `blobs/not-stored` if the storage does not have it,
+   * `blobs/too-large` if it exceeds the limit.
+   */
   fetch(sha256: Sha256, maxBytes: number): Promise<{ bytes: number }>;
   fetchDataset(reference: string): Promise<{ sha256: Sha256; bytes: number }>;
-  /** Splits the data as the job's parameters say and evaluates an exported model on the held-out part. */
+  /** Splits the data as the job's parameters require and evaluates an exported model on the held-out part. */
   evaluate(options: {
     jobId: string;
     params: ResolvedParams;
@@ -36,7 +41,7 @@ export interface JudgeDeps {
 
 export interface JudgeOptions {
   dataDir: string;
-  /** Largest difference, in nats per token, between the claimed loss and ours. */
+  /** Largest accepted difference between the claimed and the measured loss, in nats per token. */
   tolerance: number;
 }
 
@@ -46,8 +51,8 @@ const ABSENT = ['blobs/not-stored', 'blobs/hash-mismatch'];
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 
 /**
- * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and every sum, prepares
- * the data itself and evaluates the model itself. Trusts nothing but the chain.
+ * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and
+ * sum, prepares the data and evaluates the model itself. Trusts only the chain.
  */
 export async function judge(job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<ResultVerdict> {
   const workDir = join(options.dataDir, 'jobs', job.jobId);
@@ -84,24 +89,25 @@ async function judgeIn(
 
   const dataset = await deps.fetchDataset(job.dataset);
   if (dataset.sha256 !== manifest.dataset.sha256) {
-    // A hash in the reference was compared before; without one its server may have changed the data since, and nobody can tell.
+    // A hash in the reference was compared before. Without one, the server may have changed the data since,
+    // so nothing is proven against the node.
     throw new Error(
-      `${job.dataset} holds other data now than the model was trained on; a reference with a hash would tell which are right`,
+      `${job.dataset} now has other data than the model was trained on; only a reference with a hash could prove which are right`,
     );
   }
   if (dataset.bytes !== manifest.dataset.bytes) {
     reject('verdict/dataset', `the data set has ${dataset.bytes} bytes, not ${manifest.dataset.bytes}`);
   }
   const directory = await fetchModel(workDir, manifest, deps);
-  const seen = await evaluate(workDir, directory, manifest, deps);
-  if (canonicalJson(seen.prepared) !== canonicalJson(manifest.prepared)) {
-    reject('verdict/data-root', 'the data was not split as the parameters say');
+  const measured = await evaluate(workDir, directory, manifest, deps);
+  if (canonicalJson(measured.prepared) !== canonicalJson(manifest.prepared)) {
+    reject('verdict/data-root', 'the data was not split as the parameters require');
   }
   const claimed = manifest.validationLoss.end;
-  if (!(Math.abs(seen.loss - claimed) <= options.tolerance)) {
-    reject('verdict/loss', `the model's loss is ${seen.loss}, not ${claimed}`);
+  if (!(Math.abs(measured.loss - claimed) <= options.tolerance)) {
+    reject('verdict/loss', `the model's loss is ${measured.loss}, not ${claimed}`);
   }
-  return { kind: 'accept', loss: seen.loss };
+  return { kind: 'accept', loss: measured.loss };
 }
 
 async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manifest> {
@@ -124,7 +130,7 @@ async function fetchModel(workDir: string, manifest: Manifest, deps: JudgeDeps):
   return directory;
 }
 
-/** What is larger than it may be is not read; its node answers for that. */
+/** Rejects a file that exceeds its size limit: the node named it, so the node answers for it. */
 async function orTooLarge<T>(fetching: Promise<T>, code: string, name: string): Promise<T> {
   try {
     return await fetching;
@@ -140,7 +146,8 @@ async function evaluate(workDir: string, directory: string, manifest: Manifest, 
     const { jobId, params } = manifest;
     return await deps.evaluate({ jobId, params, dataset, directory, workDir });
   } catch (error) {
-    // The child's word on the data or the model is a verdict; anything else is our own trouble.
+    // The child's finding about the data or the model is a verdict; every other failure is this verifier's
+    // own.
     if (error instanceof AppError && MODEL_FAULT.test(error.code)) reject('verdict/model-unusable', error.message);
     throw error;
   }

@@ -1,3 +1,4 @@
+/** Checks of a manifest that need no other file; the loss and the model are checked in `judge.ts`. */
 import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import type { Share } from '../domain/shares';
@@ -5,7 +6,7 @@ import { canonicalJson, sha256 } from '../lib/hash';
 import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
 
-/** What the chain says of a submitted job: the yardstick for everything its manifest claims. */
+/** A submitted job as the chain has it; every claim of its manifest is measured against this. */
 export interface SubmittedJob {
   jobId: JobId;
   chainId: number;
@@ -15,13 +16,13 @@ export interface SubmittedJob {
   params: string;
   feeWei: bigint;
   fuelLimit: bigint;
-  /** `0x` and the sha256 of the manifest. */
+  /** `0x` and the sha256 hash of the manifest. */
   resultHash: string;
   payoutRoot: string;
   fuelUsed: bigint;
 }
 
-/** A claim that does not hold, as a code and a sentence. */
+/** A claim that does not hold: a code and a sentence. */
 export interface Flaw {
   code: string;
   reason: string;
@@ -39,14 +40,15 @@ const FLAW = {
   files: 'verdict/model-files',
 } as const;
 
-/** Kinds of file a model may consist of: data and text, nothing that a loader would run. */
+/** File names a model may have: data and text, nothing that a loader would run. */
 const HARMLESS = /^[\w-][\w.-]*\.(json|safetensors|txt|md)$/;
 const MAX_MODEL_FILES = 100;
 const MAX_MODEL_BYTES = 64 * 1024 ** 3;
 
-/** Reads the manifest out of the bytes that were stored under its hash, or says why it is none. */
+/** Parses the manifest, or returns the flaw that makes it unreadable. */
 export function readManifest(bytes: Buffer, job: SubmittedJob): Manifest | Flaw {
-  if (`0x${sha256(bytes)}` !== job.resultHash) return flaw('hash', 'its bytes do not have the hash that was submitted');
+  if (`0x${sha256(bytes)}` !== job.resultHash)
+    return flaw('hash', 'the bytes of the manifest do not have the submitted hash');
   const raw = parseCanonical(bytes.toString('utf8'));
   if (raw === undefined) return flaw('format', 'the manifest is not canonical JSON');
   const parsed = Manifest.safeParse(raw);
@@ -57,7 +59,7 @@ export function readManifest(bytes: Buffer, job: SubmittedJob): Manifest | Flaw 
   return parsed.data;
 }
 
-/** Undefined also for what is nested too deeply to be written again. */
+/** Returns undefined also for JSON that is nested too deeply to be written again. */
 function parseCanonical(text: string): unknown {
   try {
     const raw: unknown = JSON.parse(text);
@@ -68,8 +70,9 @@ function parseCanonical(text: string): unknown {
 }
 
 /**
- * Everything about a manifest that needs no other file: that it is about this job, that its leases cover each block exactly once,
- * that each round starts where the one before ended, and that fuel and payouts follow from the work. Undefined when all holds.
+ * Checks everything about a manifest that needs no other file: it is about this job, its leases cover each
+ * block exactly once, each round starts where the previous one ended, and fuel and payouts follow from the
+ * work. Returns undefined if all holds.
  */
 export function findFlaw(
   manifest: Manifest,
@@ -104,10 +107,13 @@ function checkIdentity(manifest: Manifest, job: SubmittedJob): Flaw | undefined 
   return undefined;
 }
 
-/** What the requester asked for, or left to the documented defaults, is what was trained; only epochs and batch may be open. */
+/**
+ * The model was trained as requested, or as the documented defaults say; only epochs and batch may be chosen
+ * by the node.
+ */
 function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const asked = readParams(job.params);
-  if (!asked) return flaw('params', 'the parameters of the request are none; the job should not have been taken');
+  if (!asked) return flaw('params', 'the parameters of the request are not valid; the job should not have been taken');
   const { epochs, batch } = manifest.params;
   const expected = { ...asked, epochs: asked.epochs ?? epochs, batch: asked.batch ?? batch };
   const path = differs(expected, manifest.params, '');
@@ -183,9 +189,8 @@ function checkPayouts(
   const sum = shares.reduce((total, share) => total + share.amountWei, 0n);
   const earned = earnedWei(job.feeWei, job.fuelUsed, job.fuelLimit);
   if (sum !== earned) return flaw('payouts', `the payouts are ${sum} wei, the job earned ${earned}`);
-  // Only now is every amount one that a tree can hold.
-  if (payoutRoot(shares) !== manifest.payoutRoot)
-    return flaw('payouts', 'the payouts do not have the root that was submitted');
+  // From here on every amount fits into a payout tree.
+  if (payoutRoot(shares) !== manifest.payoutRoot) return flaw('payouts', 'the payouts do not have the submitted root');
   const merged = mergedTokens(manifest);
   const isAsMerged = workers.every((share) => merged.get(share.worker) === share.tokens);
   if (
@@ -206,7 +211,10 @@ function mergedTokens({ rounds }: Manifest): Map<Address, number> {
   return tokens;
 }
 
-/** Whether one pool of pay, whatever the node's commission left of it, split by tokens and rounded down gives every amount. */
+/**
+ * Returns whether one pool of pay, whatever commission the node took, gives every amount when it is split by
+ * tokens and rounded down.
+ */
 function arePaidAlike(workers: readonly Share[]): boolean {
   const total = workers.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
   const least = ({ amountWei, tokens }: Share) => (amountWei * total + BigInt(tokens) - 1n) / BigInt(tokens);
@@ -215,11 +223,12 @@ function arePaidAlike(workers: readonly Share[]): boolean {
 }
 
 function checkModelFiles({ model, rounds }: Manifest): Flaw | undefined {
-  if (model.length > MAX_MODEL_FILES) return flaw('files', `a model does not have ${model.length} files`);
+  if (model.length > MAX_MODEL_FILES)
+    return flaw('files', `the model has ${model.length} files, more than ${MAX_MODEL_FILES}`);
   const odd = model.find(({ name }, i) => !HARMLESS.test(name) || model.findIndex((file) => file.name === name) !== i);
-  if (odd) return flaw('files', `a model has no file ${odd.name}, or has it once`);
+  if (odd) return flaw('files', `unexpected or duplicate model file ${odd.name}`);
   if (model.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_MODEL_BYTES)
-    return flaw('files', 'the model is too large to be one');
+    return flaw('files', `the model has more than ${MAX_MODEL_BYTES} bytes`);
   const weights = model.find(({ name }) => name === 'model.safetensors');
   if (weights?.sha256 === rounds.at(-1)?.nextTheta) return undefined;
   return flaw('chain', 'the model is not what the last round ended with');

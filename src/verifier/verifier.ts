@@ -1,3 +1,4 @@
+/** The verifier's queue: judges submitted results one after another and attests each verdict on chain. */
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { never } from '../lib/errors';
@@ -7,7 +8,7 @@ import { type JudgeDeps, type JudgeOptions, judge, type ResultVerdict } from './
 import type { SubmittedJob } from './manifest-checks';
 
 export interface VerifierDeps extends JudgeDeps {
-  /** Whether the result still waits for a verdict on chain. */
+  /** Returns whether the result still waits for a verdict on chain. */
   isSubmitted(jobId: JobId): Promise<boolean>;
   accept(job: SubmittedJob): Promise<void>;
   reject(job: SubmittedJob, reasonHash: string): Promise<void>;
@@ -17,7 +18,7 @@ export interface VerifierDeps extends JudgeDeps {
 }
 
 export interface Verifier {
-  /** A result was submitted; it is judged in its turn. Telling it twice changes nothing. */
+  /** Queues a submitted result; a result that is queued already stays as it is. */
   onSubmitted(job: SubmittedJob): void;
   /** Judges until the signal. */
   run(): Promise<void>;
@@ -28,21 +29,24 @@ type Settled = Exclude<ResultVerdict, { kind: 'unknown' }>;
 interface Pending {
   job: SubmittedJob;
   dueMs: number;
-  /** Looks that settled nothing; each makes the next one wait longer. */
+  /** Attempts without a verdict; each makes the next one wait longer. */
   failures: number;
-  /** Looks that found the evidence absent. */
+  /** Attempts that found the evidence absent. */
   absent: number;
-  /** A verdict that the chain has not taken yet; it is not judged again. */
+  /** A verdict that is not on chain yet; the result is not judged again. */
   settled?: Settled | undefined;
 }
 
 const POLL_MS = 500;
 const FIRST_RETRY_MS = 5000;
 const LAST_RETRY_MS = 5 * 60_000;
-/** A storage may be slow to show what was just stored: only so many looks (some minutes) make absent evidence a reason to reject. */
-const ABSENT_LOOKS = 6;
+/**
+ * A storage may be slow to show what was just stored, so absent evidence is a reason to reject only after
+ * this many attempts (some minutes).
+ */
+const ABSENT_ATTEMPTS = 6;
 
-/** Judges submitted results one after another, and tells the chain. Our own trouble never rejects anybody. */
+/** Opens a verifier. Failures of the verifier itself never cause a rejection. */
 export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifier {
   const { clock, logger, signal } = deps;
   const pending = new Map<JobId, Pending>();
@@ -59,17 +63,17 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
     }
   }
 
-  /** True when the job needs no more looks. */
+  /** Returns true when the job needs no more attempts. */
   async function isDone(entry: Pending): Promise<boolean> {
     const { job } = entry;
     if (!(await deps.isSubmitted(job.jobId))) return true;
-    entry.settled ??= await look(entry);
+    entry.settled ??= await attempt(entry);
     if (!entry.settled) return false;
-    await tell(job, entry.settled);
+    await attest(job, entry.settled);
     return true;
   }
 
-  async function look(entry: Pending): Promise<Settled | undefined> {
+  async function attempt(entry: Pending): Promise<Settled | undefined> {
     const { job } = entry;
     logger.info('Judging', { jobId: job.jobId, node: job.node });
     const verdict = await judge(job, options, deps);
@@ -79,11 +83,11 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
     postpone(entry);
     if (!verdict.isAbsent) return undefined;
     entry.absent += 1;
-    if (entry.absent < ABSENT_LOOKS) return undefined;
+    if (entry.absent < ABSENT_ATTEMPTS) return undefined;
     return { kind: 'reject', code: 'verdict/evidence-absent', reason: verdict.reason };
   }
 
-  async function tell(job: SubmittedJob, verdict: Settled): Promise<void> {
+  async function attest(job: SubmittedJob, verdict: Settled): Promise<void> {
     const { jobId } = job;
     switch (verdict.kind) {
       case 'accept':

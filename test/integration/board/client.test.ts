@@ -139,7 +139,7 @@ describe('fetchBoardPage', () => {
       'is no board',
       (app) => void app.get('/api/v1/jobs', (_q, r) => void r.json({ jobs: 7 })),
       'board/refused',
-      /not as a board/,
+      /not a board/,
     ],
     [
       'says no JSON',
@@ -169,7 +169,7 @@ describe('fetchBoardPage', () => {
           r.json({ page: 1, pageSize: 50, total: 1, head: { number: 1, final: 1 }, jobs });
         }),
       'board/refused',
-      /not as a board/,
+      /not a board/,
     ],
   ])('throws for one that %s', async (_name, mount, code, message) => {
     await using board = await openLiar(mount);

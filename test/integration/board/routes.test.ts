@@ -120,7 +120,7 @@ test.each<[string, number, string, RegExp]>([
   ['jobs?page=0', 400, 'board/bad-query', /page/],
   ['jobs?pageSize=100000', 400, 'board/bad-query', /pageSize/],
   ['jobs?nosuch=1', 400, 'board/bad-query', /nosuch/],
-  ['jobs/7', 400, 'board/bad-query', /no job id/],
+  ['jobs/7', 400, 'board/bad-query', /not a job id/],
   [`jobs/0x${'ab'.repeat(16)}`, 404, 'board/unknown-job', /not on this board/],
 ])('throws for %s: %i %s', async (path, status, code, message) => {
   await using board = await openBoard();

@@ -30,8 +30,8 @@ describe('BoardQuery', () => {
     [{ page: '100001' }, 'page must be a whole number from 1 to 100000, not "100001"'],
     [{ pageSize: '201' }, 'pageSize must be a whole number from 1 to 200, not "201"'],
     [{ sort: 'best' }, 'sort must be one of newest, fee, deadline, not "best"'],
-    [{ status: ['REQUESTED'] }, 'status must be given once; part several by commas, not ["REQUESTED"]'],
-    [{ state: 'REQUESTED' }, '"state" cannot be asked; there are status, page, pageSize, sort'],
+    [{ status: ['REQUESTED'] }, 'status must be given once; separate several values by commas, not ["REQUESTED"]'],
+    [{ state: 'REQUESTED' }, '"state" is not a parameter; the parameters are status, page, pageSize, sort'],
   ])('throws for %j', (query, problem) => {
     expect(problemsOf(query)).toEqual([problem]);
   });

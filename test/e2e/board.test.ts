@@ -1,3 +1,4 @@
+/** Two real masters: one serves the board, the other takes a job that it only knows from there. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openAdminClient } from '../../src/admin/client';
@@ -16,7 +17,7 @@ import { makeText, type Network, startNetwork, tinyParams } from '../support/net
 
 const EMT = 10n ** 18n;
 
-test('a running master serves the board, and another one whose own index begins later takes a job from there', async () => {
+test("job known only from another master's board: taken and finished", async () => {
   // Without workers the first master takes no job itself.
   await using network = await startNetwork({ workers: 0 });
   const { chain, parties } = network;
@@ -24,7 +25,7 @@ test('a running master serves the board, and another one whose own index begins 
   const open = await network.request(text, tinyParams);
   const cancelled = await network.request(text, { ...tinyParams, epochs: 2 });
   await network.command(parties.requester, 'cancel', cancelled);
-  await until('The board does not tell of both jobs', async () => {
+  await until('The board does not list both jobs', async () => {
     const { jobs } = await readBoard(parties.masterUrl, 'status=REQUESTED,CANCELED');
     return jobs.length === 2 && jobs.some(({ status }) => status === 'CANCELED');
   });
@@ -46,7 +47,7 @@ test('a running master serves the board, and another one whose own index begins 
     async () => (await second.admin.job(open)).state === 'verified',
   );
   expect(await chain.job(open)).toMatchObject({ state: 'VERIFIED', node: second.address });
-  await until('The board does not tell that the job has ended', async () => {
+  await until('The board does not show the end of the job', async () => {
     return (await viewOf(parties.masterUrl, open)).status === 'VERIFIED';
   });
   await expectAsOnChain(network, open);

@@ -1,7 +1,8 @@
+/** A whole job with the queue in MySQL. */
 import { startMariadb } from '../support/mariadb';
 import { makeText, startNetwork, tinyParams } from '../support/network';
 
-test('with the queue in MySQL, a job goes from request to pay and survives kill -9 of the master', async () => {
+test('queue in MySQL, master killed: the job is finished and paid', async () => {
   await using server = await startMariadb();
   const { kind: _, ...external_db } = await server.createDatabase();
   await using network = await startNetwork({ workers: 2, master: { external_db } });

@@ -1,3 +1,4 @@
+/** What a judge needs in tests: a storage with an honest result, and counted evaluations. */
 import { BlobStore } from '../../src/blobs/blob-store';
 import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { Sha256 } from '../../src/domain/ids';
@@ -18,7 +19,7 @@ export interface Judging extends AsyncDisposable {
   readonly evaluations: number;
 }
 
-/** What a judge needs, with a storage that holds a manifest and everything it names; any part can be replaced. */
+/** Opens a storage with a manifest and all it names, and the deps of a judge; any part can be replaced. */
 export async function openJudging(
   manifest: ManifestIn = honestManifest(),
   replaced: Partial<JudgeDeps> = {},

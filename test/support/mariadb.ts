@@ -1,3 +1,4 @@
+/** A throw-away MariaDB or MySQL server for tests. */
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -27,7 +28,7 @@ const places = [
 const USER = 'emeth';
 const PASSWORD = 'only for tests';
 const START_MS = 60_000;
-/** Runs the server until our end of its standard input closes: it then ends with the tests, however they ended, and its data with it. */
+/** Runs the server until its standard input closes, so that it and its data end with the tests in any case. */
 const KEEPER = '"$0" "$@" & cat >/dev/null; kill -9 $!; wait; rm -rf "$PWD"';
 
 /** The server program of this machine; undefined when there is none. */
@@ -64,7 +65,7 @@ export async function startMariadb(): Promise<TestServer> {
   };
   const root = { host: '127.0.0.1', port, user: 'root', password: '' };
   try {
-    await untilItAnswers(root);
+    await waitUntilReady(root);
   } catch (error) {
     const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
     await stop();
@@ -102,7 +103,7 @@ function initialise(program: string, dataDir: string, asUser: string[]): void {
   }
 }
 
-async function untilItAnswers(root: { host: string; port: number; user: string; password: string }): Promise<void> {
+async function waitUntilReady(root: { host: string; port: number; user: string; password: string }): Promise<void> {
   for (const until = Date.now() + START_MS; ; ) {
     try {
       const connection = await createConnection(root);

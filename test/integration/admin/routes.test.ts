@@ -1,3 +1,4 @@
+/** The admin API over HTTP: its methods, JSON-RPC 2.0, and the guards against other callers. */
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { adminRoutes } from '../../../src/admin/routes';
@@ -6,12 +7,23 @@ import { ipGuard } from '../../../src/http/ip-guard';
 import { openHttp } from '../../../src/http/server';
 import { AppError } from '../../../src/lib/errors';
 import { silentLogger } from '../../../src/lib/logger';
-import type { AdminApi } from '../../../src/protocol/admin';
+import type { AdminApi, JobDetails } from '../../../src/protocol/admin';
 
 const ann = Address.parse(`0x${'Aa'.repeat(20)}`);
 const jobId = JobId.parse(`0x${'0b'.repeat(16)}`);
 const status = { address: ann, chainId: 31337, workers: 1, gflops: 5, jobs: [] };
-const details = { jobId, state: 'training', chainState: 'PROCESSING', rounds: [], workers: [], history: [] };
+const details: JobDetails = {
+  jobId,
+  state: 'training',
+  chainState: 'PROCESSING',
+  requester: ann,
+  dataset: 'sha256:a',
+  feeWei: '1',
+  deadlineMs: 1,
+  rounds: [],
+  workers: [],
+  history: [],
+};
 
 interface TestAdmin extends AsyncDisposable {
   calls: string[];
@@ -37,7 +49,7 @@ async function openAdmin(whitelist = ['127.0.0.1']): Promise<TestAdmin> {
     jobs: () => Promise.reject(new Error('secret detail')),
     async job(id) {
       if (id !== jobId) throw new AppError({ code: 'job/not-found', jobId: id }, `No job ${id} is known here.`);
-      return details as never;
+      return details;
     },
     async status() {
       calls.push('status');
@@ -86,7 +98,7 @@ describe('methods', () => {
     ['status', undefined, status],
     ['job', { jobId }, details],
     ['job', { jobId: `0x${'0B'.repeat(16)}` }, details],
-  ])('%s %j', async (method, params, result) => {
+  ])('%s %j: its result', async (method, params, result) => {
     await using admin = await openAdmin();
     expect(await admin.call(request(method, params))).toEqual({ jsonrpc: '2.0', id: 1, result });
   });
@@ -113,7 +125,7 @@ describe('methods', () => {
     expect(await admin.call(request('status'))).toMatchObject({ result: status });
   });
 
-  test('when the master refuses: its code and sentence', async () => {
+  test('master refuses: its code and sentence', async () => {
     await using admin = await openAdmin();
     const error = {
       code: -32004,
@@ -123,7 +135,7 @@ describe('methods', () => {
     expect(await admin.call(request('job', { jobId: `0x${'00'.repeat(16)}` }))).toMatchObject({ error });
   });
 
-  test('when the master fails: no detail gets out', async () => {
+  test('master fails: no detail in the answer', async () => {
     await using admin = await openAdmin();
     const answer = await admin.call(request('jobs'));
     expect(answer).toMatchObject({ error: { code: -32000, data: { code: 'unknown' } } });
@@ -162,7 +174,7 @@ describe('JSON-RPC 2.0', () => {
     [deep(100_000), -32600],
     [`{"jsonrpc":"2.0","method":"status","params":${deep(100_000)},"id":1}`, -32602],
     [JSON.stringify([[request('status')], [request('status')]]), -32600],
-  ])('body %#: its error, and the next call is served', async (body, code) => {
+  ])('malformed body %#: its error, and the next call is served', async (body, code) => {
     await using admin = await openAdmin();
     const answer = JSON.parse((await admin.send(body)).text);
     expect(Array.isArray(answer) ? answer[0] : answer).toMatchObject({ jsonrpc: '2.0', error: { code } });
@@ -170,7 +182,7 @@ describe('JSON-RPC 2.0', () => {
     expect(await admin.call(request('status'))).toMatchObject({ result: status });
   });
 
-  test('when a notification: carried out, answered by 204 and nothing', async () => {
+  test('notification: carried out, answered by an empty 204', async () => {
     await using admin = await openAdmin();
     const { id: _id, ...notification } = request('disconnect', { workerAddress: ann });
     expect(await admin.send(JSON.stringify(notification))).toEqual({ status: 204, text: '' });
@@ -184,7 +196,7 @@ describe('JSON-RPC 2.0', () => {
     expect(await admin.send(JSON.stringify([notification, notification]))).toEqual({ status: 204, text: '' });
   });
 
-  test('when a batch: each request has its own answer', async () => {
+  test('batch: one answer per request', async () => {
     await using admin = await openAdmin();
     const { id: _id, ...notification } = request('status');
     const batch = [
@@ -206,7 +218,7 @@ describe('JSON-RPC 2.0', () => {
     );
   });
 
-  test('when a batch of more than 50: refused whole', async () => {
+  test('batch of more than 50: refused as a whole', async () => {
     await using admin = await openAdmin();
     const batch = (size: number) => Array.from({ length: size }, (_, id) => request('status', undefined, id));
     expect(await admin.call(batch(50))).toHaveLength(50);
@@ -218,7 +230,7 @@ describe('JSON-RPC 2.0', () => {
 describe('who may call', () => {
   const body = JSON.stringify(request('status'));
 
-  test('when a foreign address: 401 before anything is read', async () => {
+  test('address outside the whitelist: 401 before anything is read', async () => {
     await using admin = await openAdmin(['10.0.0.0/8']);
     for (const sent of [body, '{', '', 'x'.repeat(300_000)]) {
       expect(await admin.send(sent)).toMatchObject({ status: 401 });
@@ -250,20 +262,20 @@ describe('who may call', () => {
     [415, { 'content-type': 'text/plain' }],
     [415, { 'content-type': 'application/x-www-form-urlencoded' }],
     [415, { 'content-type': '' }],
-  ])('%i with %j', async (code, headers) => {
+  ])('status %i: headers %j', async (code, headers) => {
     await using admin = await openAdmin();
     expect((await admin.send(body, headers)).status).toBe(code);
     expect(admin.calls).toHaveLength(code === 200 ? 1 : 0);
   });
 
-  test('when a browser asks first: no CORS', async () => {
+  test('CORS preflight: 405', async () => {
     await using admin = await openAdmin();
     for (const method of ['OPTIONS', 'GET', 'PUT', 'DELETE']) {
       expect((await admin.send('', {}, method)).status).toBe(405);
     }
   });
 
-  test('when larger than 256 kB: 413', async () => {
+  test('body over 256 kB: 413', async () => {
     await using admin = await openAdmin();
     expect((await admin.send(JSON.stringify(request('status', { padding: 'x'.repeat(256 * 1024) })))).status).toBe(413);
   });

@@ -1,3 +1,4 @@
+/** The board's client against honest, wrong and hostile boards, with a real chain. */
 import type { Express } from 'express';
 import { takeOpenJobs } from '../../../src/app/open-jobs';
 import { fetchBoardPage, fetchOpenJobs, printable } from '../../../src/board/client';
@@ -20,8 +21,8 @@ beforeAll(async () => {
 });
 afterAll(() => escrow[Symbol.asyncDispose]());
 
-/** A server that is no honest board, but says what it is told to. */
-async function openLiar(mount: (app: Express) => void) {
+/** Starts a server with these routes in place of an honest board. */
+async function openFakeBoard(mount: (app: Express) => void) {
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, mount, { logger });
   return { url: `http://127.0.0.1:${http.port}`, [Symbol.asyncDispose]: () => http[Symbol.asyncDispose]() };
 }
@@ -47,7 +48,7 @@ function view(jobId: string, txHash: string, changes: Partial<BoardJobView> = {}
 }
 
 function serving(jobs: readonly BoardJobView[]) {
-  return openLiar((app) => {
+  return openFakeBoard((app) => {
     app.get('/api/v1/jobs', (request, response) => {
       const [page, pageSize] = [Number(request.query['page']), Number(request.query['pageSize'] ?? 50)];
       const shown = jobs.slice((page - 1) * pageSize, page * pageSize);
@@ -56,7 +57,7 @@ function serving(jobs: readonly BoardJobView[]) {
   });
 }
 
-/** The chain's word on a request. */
+/** Opens what confirms a request on the chain. */
 async function openVerify() {
   const chain = await openChain({
     endpoint: escrow.provider._getConnection().url,
@@ -78,7 +79,7 @@ async function lastTx(): Promise<string> {
 }
 
 describe('fetchOpenJobs', () => {
-  test('takes the terms from the chain, and leaves out what the chain does not confirm', async () => {
+  test('unconfirmed jobs on a board: left out, terms come from the chain', async () => {
     const first = await escrow.request({ fee: 3n * 10n ** 18n });
     const firstTx = await lastTx();
     const second = await escrow.request({ fee: 2n * 10n ** 18n });
@@ -97,7 +98,7 @@ describe('fetchOpenJobs', () => {
     ]);
   });
 
-  test('reads all pages, and asks the chain once for a job that is named twice', async () => {
+  test('job listed twice: all pages read, the chain asked once', async () => {
     const jobs = Array.from({ length: 450 }, (_, i) => view(`0x${(i % 449).toString(16).padStart(32, '0')}`, hash(1)));
     await using board = await serving(jobs);
     const asked: string[] = [];
@@ -109,9 +110,9 @@ describe('fetchOpenJobs', () => {
     expect(new Set(asked).size).toBe(449);
   });
 
-  test('a board that never ends is not read for ever', async () => {
+  test('endless board: reading stops after 25 pages', async () => {
     let pages = 0;
-    await using board = await openLiar((app) => {
+    await using board = await openFakeBoard((app) => {
       app.get('/api/v1/jobs', (_request, response) => {
         pages += 1;
         const jobs = [view(`0x${pages.toString(16).padStart(32, '0')}`, hash(1))];
@@ -122,7 +123,7 @@ describe('fetchOpenJobs', () => {
     expect(pages).toBe(25);
   });
 
-  test('throws what the chain throws, and the reason of the signal', async () => {
+  test('chain fails or the signal aborts: that error is thrown', async () => {
     await using board = await serving([view(`0x${'ab'.repeat(16)}`, hash(1))]);
     const verify = () => Promise.reject(new Error('no node answers'));
     await expect(fetchOpenJobs(board.url, { verify, logger })).rejects.toThrow('no node answers');
@@ -171,14 +172,14 @@ describe('fetchBoardPage', () => {
       'board/refused',
       /not a board/,
     ],
-  ])('throws for one that %s', async (_name, mount, code, message) => {
-    await using board = await openLiar(mount);
+  ])('board that %s: refused', async (_name, mount, code, message) => {
+    await using board = await openFakeBoard(mount);
     const asking = fetchBoardPage(board.url, query);
     await expect(asking).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   });
 });
 
-test('nothing that a requester or a board writes reaches the terminal as a command to it', async () => {
+test("control characters in a board's answer: replaced", async () => {
   expect(printable('\u001b[2Ja\u202eb\nc')).toBe('\ufffd[2Ja\ufffdb\ufffdc');
   await using board = await serving([view(`0x${'ab'.repeat(16)}`, hash(1), { dataset: '\u001b]0;owned\u0007x' })]);
   const { status, out } = await runInProcess('joblist', '--board', board.url);
@@ -188,7 +189,7 @@ test('nothing that a requester or a board writes reaches the terminal as a comma
   expect(out).not.toContain('\u001b');
 });
 
-test('takeOpenJobs: what the chain confirms is in the queue, with the chain’s terms; a board that is away stops nothing', async () => {
+test('takeOpenJobs: confirmed jobs enter the queue, an absent board is no error', async () => {
   await using scratch = await openScratch();
   await using store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
   const endpoint = escrow.provider._getConnection().url;

@@ -1,3 +1,4 @@
+/** The board from the chain to HTTP: events, reorganisations, bad queries and restarts. */
 import { readdir } from 'node:fs/promises';
 import { fetchBoardPage } from '../../../src/board/client';
 import { indexFinal, indexTentative } from '../../../src/board/indexer';
@@ -68,7 +69,7 @@ async function openBoard(confirmations = 1) {
       for (const end = Date.now() + LIMIT_MS; ; await clock.sleep(20)) {
         const page = BoardPage.parse((await get(path)).body);
         if (check(page)) return page;
-        if (Date.now() > end) throw new Error(`The board still says ${JSON.stringify(page)}`);
+        if (Date.now() > end) throw new Error(`The board still answers ${JSON.stringify(page)}`);
       }
     },
     async [Symbol.asyncDispose]() {
@@ -79,7 +80,7 @@ async function openBoard(confirmations = 1) {
   };
 }
 
-test('default: a request appears at once, becomes final, moves on, and has its history', async () => {
+test('new request: listed at once, then final, with its history', async () => {
   await using board = await openBoard();
   const jobId = await escrow.request();
   const fresh = await board.until('jobs', ({ total }) => total === 1);
@@ -101,7 +102,7 @@ test('default: a request appears at once, becomes final, moves on, and has its h
   ]);
 });
 
-test('survives a reorganisation: what was taken back is gone, what took its place is there', async () => {
+test('reorganisation: undone jobs are gone, new ones listed', async () => {
   await using board = await openBoard(5);
   const kept = await escrow.request();
   const lost = await escrow.request();
@@ -122,14 +123,14 @@ test.each<[string, number, string, RegExp]>([
   ['jobs?nosuch=1', 400, 'board/bad-query', /nosuch/],
   ['jobs/7', 400, 'board/bad-query', /not a job id/],
   [`jobs/0x${'ab'.repeat(16)}`, 404, 'board/unknown-job', /not on this board/],
-])('throws for %s: %i %s', async (path, status, code, message) => {
+])('GET %s: %i %s', async (path, status, code, message) => {
   await using board = await openBoard();
   const answer = await board.get(path);
   expect(answer).toMatchObject({ status, body: { error: { code } } });
   expect(answer.body.error?.message).toMatch(message);
 });
 
-test('joblist --board shows the jobs, and says what is wrong with a question', async () => {
+test('joblist --board: shows the jobs, and explains a bad query', async () => {
   await using board = await openBoard();
   const jobId = await escrow.request();
   await board.until('jobs', ({ total }) => total === 1);
@@ -142,7 +143,7 @@ test('joblist --board shows the jobs, and says what is wrong with a question', a
   expect([status, talk]).toEqual([1, expect.stringContaining('No board answers')]);
 });
 
-test('emeth board serves what it reads, needs no key, and knows all of it after a restart', async () => {
+test('emeth board restarted: serves everything again, without a key', async () => {
   await using scratch = await openScratch();
   const config = scratch.file('board.json');
   const url = `http://127.0.0.1:${await freePort()}`;
@@ -184,6 +185,6 @@ async function untilListed(url: string, total: number): Promise<BoardPage> {
   for (const end = Date.now() + LIMIT_MS; ; await clock.sleep(20)) {
     const page = await fetchBoardPage(url, { page: 1, sort: 'newest' }).catch(() => undefined);
     if (page?.total === total) return page;
-    if (Date.now() > end) throw new Error(`The board still says ${JSON.stringify(page)}`);
+    if (Date.now() > end) throw new Error(`The board still answers ${JSON.stringify(page)}`);
   }
 }

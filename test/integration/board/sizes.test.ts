@@ -1,3 +1,4 @@
+/** Looking up the sizes of data sets: once each, a few at a time, retried later. */
 import { watchSizes } from '../../../src/board/sizes';
 import { Address, JobId } from '../../../src/domain/ids';
 import { systemClock } from '../../../src/lib/clock';
@@ -34,7 +35,7 @@ async function openJobs(datasets: readonly string[]) {
     bytesOf: async (n: number) => (await store.board.find(jobId(n)))?.datasetBytes,
     async until(check: () => boolean | Promise<boolean>): Promise<void> {
       for (const end = Date.now() + LIMIT_MS; !(await check()); await systemClock.sleep(5)) {
-        if (Date.now() > end) throw new Error('It never came about');
+        if (Date.now() > end) throw new Error('The condition never held');
       }
     },
     async [Symbol.asyncDispose]() {
@@ -45,7 +46,7 @@ async function openJobs(datasets: readonly string[]) {
   };
 }
 
-test('default: each data set is asked for once, however many jobs name it', async () => {
+test('data set of several jobs: looked up once', async () => {
   await using jobs = await openJobs(['sha256:a', 'sha256:b', 'sha256:a', 'sha256:a']);
   const asked: string[] = [];
   const sizeOf = async (reference: string) => {
@@ -61,7 +62,7 @@ test('default: each data set is asked for once, however many jobs name it', asyn
   expect([await jobs.bytesOf(3), await jobs.bytesOf(4)]).toEqual([7, 7]);
 });
 
-test('when many newer ones cannot be had, the oldest is reached all the same, and never more than four at once', async () => {
+test('many failing lookups: the oldest job is reached, at most four at once', async () => {
   const dead = Array.from({ length: 120 }, (_, i) => `https://dead.example/${i}`);
   await using jobs = await openJobs(['sha256:a', ...dead]);
   const asked = new Map<string, number>();
@@ -85,7 +86,7 @@ test('when many newer ones cannot be had, the oldest is reached all the same, an
   expect(asked.size).toBe(121);
 });
 
-test('what could not be had is asked for again after ten minutes, not before', async () => {
+test('failed lookup: repeated after ten minutes, not before', async () => {
   await using jobs = await openJobs(['https://slow.example/']);
   const clock = autoClock();
   const askedAtMs: number[] = [];
@@ -105,7 +106,7 @@ test('what could not be had is asked for again after ten minutes, not before', a
   }
 });
 
-test('when stopped, it does not wait for a server that never answers', async () => {
+test('stopped: a server that never answers is not waited for', async () => {
   await using jobs = await openJobs(['https://mute.example/']);
   let isAsked = false;
   const sizeOf = () => {

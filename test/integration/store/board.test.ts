@@ -1,3 +1,4 @@
+/** The board's tables on both databases: events that come, go and become final, and pages. */
 import { Address, JobId } from '../../../src/domain/ids';
 import type { ChainState } from '../../../src/domain/job';
 import type { IndexedEvent } from '../../../src/store/board';
@@ -49,7 +50,7 @@ describeEachDatabase('board', (database) => {
     return found && [found.state, found.isFinal, found.node];
   };
 
-  test('default: a job is what its events add up to, and all of it can be read again', async () => {
+  test('events of a job: its row and history follow from them', async () => {
     await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(1, 6, 'PROCESSING')], 6);
     expect(await store.board.find(jobId(1))).toEqual({
       jobId: jobId(1),
@@ -73,7 +74,7 @@ describeEachDatabase('board', (database) => {
     ]);
   });
 
-  test('when tentative blocks are replaced, what was before comes back', async () => {
+  test('tentative blocks replaced: the state before them is back', async () => {
     await store.board.takeFinal([event(1, 5, 'REQUESTED')], 5);
     await store.board.takeTentative(6, [event(1, 6, 'PROCESSING'), event(2, 7, 'REQUESTED')]);
     expect(await stateOf(1)).toEqual(['PROCESSING', false, address(2)]);
@@ -86,7 +87,7 @@ describeEachDatabase('board', (database) => {
     expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
   });
 
-  test('when blocks become final, what was only told about them counts no more', async () => {
+  test('blocks become final: their tentative events are gone', async () => {
     await store.board.takeTentative(5, [event(1, 5, 'REQUESTED'), event(2, 5, 'REQUESTED'), event(3, 9, 'REQUESTED')]);
     await store.board.takeFinal([event(1, 5, 'REQUESTED')], 6);
     expect([await stateOf(1), await stateOf(2), await stateOf(3)]).toEqual([
@@ -96,7 +97,7 @@ describeEachDatabase('board', (database) => {
     ]);
   });
 
-  test('when a batch comes twice, nothing is doubled', async () => {
+  test('batch applied twice: each event is there once', async () => {
     const batch = [event(1, 5, 'REQUESTED'), event(1, 6, 'PROCESSING')];
     await store.board.takeFinal(batch, 6);
     await store.board.takeFinal(batch, 6);
@@ -104,14 +105,14 @@ describeEachDatabase('board', (database) => {
     expect((await store.board.list({ sort: 'newest', limit: 10, offset: 0 })).total).toBe(1);
   });
 
-  test('a job given back is open again, whoever held it before', async () => {
+  test('declined job: open again, without a node', async () => {
     await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(1, 6, 'PROCESSING')], 6);
     await store.board.takeFinal([event(1, 7, 'REQUESTED', { type: 'JobDeclined', request: undefined })], 7);
     expect(await stateOf(1)).toEqual(['REQUESTED', true, undefined]);
     expect((await store.board.find(jobId(1)))?.requestedBlock).toBe(5);
   });
 
-  test('list: filters, sorts and pages, with the total of all pages', async () => {
+  test('list: filtered, sorted and paged, with the total', async () => {
     const events = Array.from({ length: 25 }, (_, i) => event(i + 1, 100 + i, 'REQUESTED'));
     await store.board.takeFinal([...events, event(25, 200, 'CANCELED')], 200);
     const page = async (sort: 'newest' | 'fee' | 'deadline', offset: number, states?: ChainState[]) => {
@@ -126,7 +127,7 @@ describeEachDatabase('board', (database) => {
     expect(await page('newest', 100)).toEqual([25, []]);
   });
 
-  test('sizes of data sets stay when their jobs move on, and what was asked for is left alone for a while', async () => {
+  test('sizes: kept when jobs move on, failed lookups not listed for a while', async () => {
     const file = event(3, 5, 'REQUESTED');
     const local = { ...file, request: { ...file.request!, dataset: 'file:/data.txt' } };
     await store.board.takeFinal([event(1, 5, 'REQUESTED'), event(2, 6, 'REQUESTED'), local], 6);
@@ -143,7 +144,7 @@ describeEachDatabase('board', (database) => {
     expect(await unsized(10, 1001)).toEqual(['sha256:2']);
   });
 
-  test('when masters that share the database tell it the same, each event is there once, and nothing is left behind', async () => {
+  test('masters write the same events at once: each is there once', async () => {
     const others = await Promise.all([1, 2, 3].map(() => database.open()));
     const tell = async (board: Store['board']) => {
       for (let block = 1; block <= 20; block += 1) {
@@ -161,7 +162,7 @@ describeEachDatabase('board', (database) => {
     for (const { jobId } of jobs) expect(await store.board.history(jobId)).toHaveLength(1);
   });
 
-  test('when the upgrade of the tables was cut in the middle, opening them again ends it and loses nothing', async () => {
+  test('upgrade cut short: the next opening completes it', async () => {
     await store.board.takeFinal([event(1, 5, 'REQUESTED')], 5);
     await store[Symbol.asyncDispose]();
     const onBoard = database.kind === 'mysql' ? ' on board_jobs' : ''; // SQLite knows an index by its name alone
@@ -181,7 +182,7 @@ describeEachDatabase('board', (database) => {
     }
   });
 
-  test('of many thousand jobs every page is whole, in order and without gaps', async () => {
+  test('10,000 jobs: pages in order, without gaps or repeats', async () => {
     const count = 10_000;
     const batch = 1000;
     for (let first = 1; first <= count; first += batch) {

@@ -1,3 +1,4 @@
+/** Several stores and processes on one database at once: nothing is lost, nothing happens twice. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -33,7 +34,7 @@ describeEachDatabase('four stores at once', (database) => {
     stores = await Promise.all(count(4).map(() => database.open()));
   });
 
-  test('each of 200 jobs is saved once, claimed once, and has its whole history', async () => {
+  test('200 jobs: each saved once, claimed once, with its history', async () => {
     const saved = await Promise.all(count(400).map((i) => requestJob(store(i), newJob(1 + (i >> 1)))));
     expect(saved.filter(Boolean)).toHaveLength(200);
     const won = await Promise.all(
@@ -46,7 +47,7 @@ describeEachDatabase('four stores at once', (database) => {
     }
   });
 
-  test('no block is leased to two workers, and what comes back is joined, whatever the order', async () => {
+  test('grants and releases at once: no block leased twice, ranges joined', async () => {
     await store(0).ledger.initialise(jobId(1), 100);
     const grant = (i: number) =>
       store(i).ledger.grant({
@@ -77,7 +78,7 @@ describeEachDatabase('four stores at once', (database) => {
     ]);
   });
 
-  test('a fold and the release of the same leases: one of them wins, for all of them', async () => {
+  test('fold against release: one of them wins for all leases', async () => {
     await store(0).ledger.initialise(jobId(1), 40);
     for (const round of count(8)) {
       await store(0).rounds.open(jobId(1), round, sha(1));
@@ -108,14 +109,14 @@ describeEachDatabase('four stores at once', (database) => {
     }
   });
 
-  test('no strike is lost', async () => {
+  test('80 strikes at once: none is lost', async () => {
     await Promise.all(count(80).map((i) => store(i).workers.addStrike(address(1), 'NaN')));
     expect(await store(0).workers.addStrike(address(1), 'NaN')).toBe(81);
   });
 });
 
 describe('processes on one SQLite file', () => {
-  test('when four create and write it at once, nothing is lost', async () => {
+  test('four processes create and write it: nothing is lost', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('queue.sqlite');
     const writers = [1, 1001, 2001, 3001].map((first) => startWriter(path, first, 50));
@@ -126,7 +127,7 @@ describe('processes on one SQLite file', () => {
     expect(await store.workers.addStrike(address(1), 'one more')).toBe(201);
   });
 
-  test('survives kill -9 of a writer: every row it was told of is there', async () => {
+  test('writer killed: every acknowledged row is there', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('queue.sqlite');
     const child = startWriter(path, 1, 1_000_000);

@@ -1,3 +1,4 @@
+/** The store's repositories, with the same results on both databases. */
 import fc from 'fast-check';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
 import { byPay } from '../../../src/domain/job-fit';
@@ -36,7 +37,7 @@ describeEachDatabase('store', (database) => {
   });
 
   describe('jobs', () => {
-    test('default: what is saved is found again, after reopening too; saving twice changes nothing', async () => {
+    test('saved twice and reopened: the first row is found', async () => {
       expect(await requestJob(store, newJob(1, 2n ** 96n))).toBe(true);
       expect(await requestJob(store, { ...newJob(1), dataset: 'other' })).toBe(false);
       const found = await store.jobs.find(jobId(1));
@@ -46,7 +47,7 @@ describeEachDatabase('store', (database) => {
       expect(await store.jobs.find(jobId(1))).toEqual(found);
     });
 
-    test('lists best paid first, whatever the number of digits, by page', async () => {
+    test('list: best paid first, whatever the number of digits, by page', async () => {
       for (const [n, fee] of [5n, 1000n, 99n, 10n ** 30n].entries()) await requestJob(store, newJob(n + 1, fee));
       const fees = (await store.jobs.list({ states: ['queued'] })).map((job) => job.feeWei);
       expect(fees).toEqual([10n ** 30n, 1000n, 99n, 5n]);
@@ -56,7 +57,7 @@ describeEachDatabase('store', (database) => {
       expect((await store.jobs.list({ limit: 2, offset: 1 })).map((job) => job.feeWei)).toEqual([1000n, 99n]);
     });
 
-    test('when four masters claim the same jobs at once, each job has exactly one owner', async () => {
+    test('four masters claim at once: each job has exactly one owner', async () => {
       const jobs = Array.from({ length: 60 }, (_, i) => i + 1);
       for (const n of jobs) await requestJob(store, newJob(n));
       const stores = await Promise.all([1, 2, 3, 4].map(() => database.open()));
@@ -72,7 +73,7 @@ describeEachDatabase('store', (database) => {
       expect(owners).toHaveLength(jobs.length);
     });
 
-    test('moves only from the state named, only along the table, and keeps the history and the facts', async () => {
+    test('move: only from the given state and along the table, with history', async () => {
       await requestJob(store, newJob(1));
       await store.jobs.claim(jobId(1), address(9));
       const result = {
@@ -100,7 +101,7 @@ describeEachDatabase('store', (database) => {
       });
     });
 
-    test('follows the chain: a job that ended or was taken leaves the queue, and an end is never left', async () => {
+    test('job taken or ended on chain: leaves the queue, an end is final', async () => {
       await requestJob(store, newJob(1));
       await requestJob(store, newJob(2));
       await store.jobs.applyChain([{ jobId: jobId(1), state: 'PROCESSING', node: address(5) }]);
@@ -121,7 +122,7 @@ describeEachDatabase('store', (database) => {
     const grant = (leaseId: string, blocks: number, round = 0, worker = address(1)) =>
       store.ledger.grant({ leaseId, jobId: jobId(1), round, worker, blocks, expiresAtMs: 1 });
 
-    test('default: leases the lowest blocks, takes them back, and joins them again', async () => {
+    test('lowest blocks leased and released: joined again', async () => {
       await store.ledger.initialise(jobId(1), 10);
       await store.ledger.initialise(jobId(1), 99);
       expect(await grant('a', 4)).toEqual({ start: 0, end: 4 });
@@ -138,7 +139,7 @@ describeEachDatabase('store', (database) => {
       expect(await store.ledger.available(jobId(1))).toBe(8);
     });
 
-    test('when a lease is over, or another worker’s, its work is stale; when it is told twice, a duplicate', async () => {
+    test('commit: stale for a lost lease, duplicate when repeated', async () => {
       await store.ledger.initialise(jobId(1), 10);
       await grant('a', 5);
       expect(await store.ledger.commit('a', address(2), work(1))).toBe('stale');
@@ -150,7 +151,7 @@ describeEachDatabase('store', (database) => {
       expect(await store.ledger.commit('none', address(1), work(1))).toBe('stale');
     });
 
-    test('throws store/lease-not-committed, and nothing was folded', async () => {
+    test('fold with an uncommitted lease: refused, nothing folded', async () => {
       await store.ledger.initialise(jobId(1), 10);
       await store.rounds.open(jobId(1), 0, sha(1));
       await grant('a', 5);
@@ -187,7 +188,7 @@ describeEachDatabase('store', (database) => {
       expect(await store.rounds.evidence(jobId(1))).toEqual(expect.arrayContaining([sha(1), sha(2), sha(3), sha(4)]));
     });
 
-    test('given any sequence of grants, commits, releases and folds, the ranges partition the job and each block is merged at most once', async () => {
+    test('any sequence of steps: ranges partition the job, blocks merge once', async () => {
       const step = fc.oneof(
         fc.record({ do: fc.constant('grant' as const), blocks: fc.integer({ min: 1, max: 9 }) }),
         fc.record({ do: fc.constantFrom('commit' as const, 'release' as const), pick: fc.nat() }),
@@ -204,7 +205,7 @@ describeEachDatabase('store', (database) => {
     });
   });
 
-  test('a transaction keeps all or nothing, cursor and effects together', async () => {
+  test('transaction: cursor and effects are kept together or not at all', async () => {
     const failing = store.transaction(async (tx) => {
       await requestJob(tx, newJob(1));
       await tx.cursors.save('reader', { number: 5, hash: '0xaa' });
@@ -232,7 +233,7 @@ describeEachDatabase('store', (database) => {
     expect(await store.workers.addStrike(address(1), 'NaN')).toBe(1);
   });
 
-  test('intents: begun once, every attempt kept, a failed one begins afresh', async () => {
+  test('intents: begun once, every attempt kept, a failed one starts over', async () => {
     const intent = { account: address(1), key: 'job:submit', to: address(2), data: '0x12', valueWei: 3n };
     const attempt = (hash: string) => ({ hash, raw: '0xraw', maxFeePerGas: '1', maxPriorityFeePerGas: '1', atMs: 1 });
     const begun = await store.intents.begin(intent);

@@ -1,3 +1,4 @@
+/** The store's errors: other versions, wrong logins, full disks, and the lock of a data directory. */
 import { spawn } from 'node:child_process';
 import { mkdir, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +14,7 @@ jest.setTimeout(60_000);
 describe('openStore', () => {
   const fromTheFuture = "insert into kysely_migration (name, timestamp) values ('9999-later', '2999-01-01')";
 
-  test('throws store/newer-schema for a SQLite file of a later version', async () => {
+  test('SQLite file of a later version: store/newer-schema', async () => {
     await using scratch = await openScratch();
     const options: StoreOptions = { kind: 'sqlite', path: scratch.file('queue.sqlite') };
     await (await openStore(options))[Symbol.asyncDispose]();
@@ -21,7 +22,7 @@ describe('openStore', () => {
     await expect(openStore(options)).rejects.toMatchObject({ code: 'store/newer-schema' });
   });
 
-  test('throws store/newer-schema for a MySQL database of a later version', async () => {
+  test('MySQL database of a later version: store/newer-schema', async () => {
     await using server = await startMariadb();
     const options = await server.createDatabase();
     await (await openStore(options))[Symbol.asyncDispose]();
@@ -29,7 +30,7 @@ describe('openStore', () => {
     await expect(openStore(options)).rejects.toMatchObject({ code: 'store/newer-schema' });
   });
 
-  test('throws store/unreachable, store/access-denied and store/no-database, each with its remedy', async () => {
+  test('wrong port, password or name: an error each, without the password', async () => {
     await using server = await startMariadb();
     const good = await server.createDatabase();
     await expect(openStore({ ...good, port: 1 })).rejects.toMatchObject({ code: 'store/unreachable' });
@@ -39,14 +40,14 @@ describe('openStore', () => {
     await expect(openStore({ ...good, password: 'wrong' })).rejects.not.toThrow(/only for tests/);
   });
 
-  test('throws store/failed for a file that is no database', async () => {
+  test('directory instead of a file: store/failed', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('queue.sqlite');
     await mkdir(path);
     await expect(openStore({ kind: 'sqlite', path })).rejects.toMatchObject({ code: 'store/failed' });
   });
 
-  test('survives a disk that takes no more: the writer ends with store/disk-failed, and what was acknowledged is there', async () => {
+  test('disk full: the writer stops, acknowledged rows are there', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('queue.sqlite');
     // A limit on the size of files stands for the end of the disk.
@@ -63,18 +64,18 @@ describe('openStore', () => {
 });
 
 describe('lockDataDir', () => {
-  test('default: given up when disposed of', async () => {
+  test('disposed: the directory can be locked again', async () => {
     await using scratch = await openScratch();
     for (const _ of [1, 2]) await (await lockDataDir(scratch.path))[Symbol.asyncDispose]();
   });
 
-  test('throws store/locked while another one lives', async () => {
+  test('locked by a living process: store/locked', async () => {
     await using scratch = await openScratch();
     await using _lock = await lockDataDir(scratch.path);
     await expect(lockDataDir(scratch.path)).rejects.toMatchObject({ code: 'store/locked' });
   });
 
-  test('when its owner crashed a while ago, takes over', async () => {
+  test('owner crashed: the lock is taken over', async () => {
     await using scratch = await openScratch();
     await mkdir(`${scratch.path}.lock`);
     const beat = new Date(Date.now() - 8500);

@@ -1,3 +1,4 @@
+/** The queue follows the chain: any cut of the events into ranges gives the same queue. */
 import fc from 'fast-check';
 import { applyEvents } from '../../../src/app/chain-follower';
 import type { CoreEvent } from '../../../src/chain/contract/events';
@@ -59,7 +60,7 @@ describeEachDatabase('events of one range', (database) => {
   const historyOf = async (n: number) =>
     (await store.jobs.history(jobId(n))).map(({ state, reason }) => [state, reason]);
 
-  test('default: a job’s whole life, between those of others, is told in the chain’s order', async () => {
+  test('events of several jobs: moves in the order of the chain', async () => {
     const events = [request(1), request(2), taken(1), declined(1, true), taken(2), ended(2, 'JobVerified'), paid(2)];
     const moves = await applyEvents(store, events);
     expect(moves.map(({ jobId: id, state }) => [id, state])).toEqual([
@@ -91,7 +92,7 @@ describeEachDatabase('events of one range', (database) => {
     ]);
   });
 
-  test('an end is never left, and what is told of an unknown job, even before its request, says nothing', async () => {
+  test('events of ended or unknown jobs: ignored', async () => {
     await applyEvents(store, [
       taken(1),
       taken(2),
@@ -112,7 +113,7 @@ describeEachDatabase('events of one range', (database) => {
     expect(await historyOf(3)).toEqual([]);
   });
 
-  test('a job that a master of ours works on keeps its state, its owner and its plan', async () => {
+  test('claimed job: keeps its state, owner and plan', async () => {
     await applyEvents(store, [request(1)]);
     await store.jobs.claim(jobId(1), address(9));
     await store.jobs.move(jobId(1), 'claimed', 'preparing', { plan: { rounds: 2 }, reason: 'why' });
@@ -130,7 +131,7 @@ describeEachDatabase('events of one range', (database) => {
     expect((await historyOf(1)).map(([state]) => state)).toEqual(['queued', 'claimed', 'preparing']);
   });
 
-  test('a crash in mid range leaves nothing of it, and the range told again is told once', async () => {
+  test('crash in mid-range: nothing left, the repeated range counts once', async () => {
     const jobs = Array.from({ length: 250 }, (_, i) => i + 1);
     const range = jobs.flatMap((n) => [request(n), taken(n)]);
     const follow = (fail: boolean) =>
@@ -151,7 +152,7 @@ describeEachDatabase('events of one range', (database) => {
     }
   });
 
-  test('a range told again, however much later, writes nothing', async () => {
+  test('range applied again later: nothing is written', async () => {
     let nowMs = 1000;
     const later = await database.open({ ...systemClock, now: () => nowMs++ });
     const kept = [request(1), request(2), request(3), request(4), taken(1), ended(2, 'JobCanceled')];
@@ -165,7 +166,7 @@ describeEachDatabase('events of one range', (database) => {
     }
   });
 
-  test('masters that tell of the same new jobs at once add each once', async () => {
+  test('masters apply the same new jobs at once: each added once', async () => {
     const jobs = Array.from({ length: 40 }, (_, i) => i + 1);
     const masters = await Promise.all([1, 2, 3].map(() => database.open()));
     // One by one, so that they begin together each time.
@@ -174,7 +175,7 @@ describeEachDatabase('events of one range', (database) => {
     for (const n of jobs) expect(await historyOf(n)).toEqual([['queued', undefined]]);
   });
 
-  test('masters that tell the same at once, while jobs are claimed, tell it once and lose no claim', async () => {
+  test('masters apply events while jobs are claimed: no claim is lost', async () => {
     const jobs = Array.from({ length: 120 }, (_, i) => i + 1);
     const masters = await Promise.all([1, 2, 3].map(() => database.open()));
     await applyEvents(store, jobs.slice(0, 60).map(request));
@@ -194,7 +195,7 @@ describeEachDatabase('events of one range', (database) => {
     }
   });
 
-  test('however the events are cut into ranges, the queue is the same', async () => {
+  test('events cut into any ranges: the same queue', async () => {
     const kinds = [
       request,
       taken,

@@ -1,3 +1,4 @@
+/** The board's configuration: its own file, or the one of another role. */
 import { writeFile } from 'node:fs/promises';
 import { listenAddress } from '../../../src/config/derived';
 import { loadConfig, roleOfFile } from '../../../src/config/load';
@@ -23,21 +24,21 @@ async function openFile(content: object) {
   };
 }
 
-test('default: a board needs nothing but its chain, and listens on this machine alone', async () => {
+test('only the chain configured: listens on this machine alone', async () => {
   await using file = await openFile(chain);
   const config = file.load();
   expect(config).toMatchObject({ ...chain, my_url: 'http://127.0.0.1:3080', pollMs: 4000 });
   expect(listenAddress(config)).toEqual({ host: '127.0.0.1', port: 3080 });
 });
 
-test("when it reads a requester's file, it takes what it needs and leaves the key alone", async () => {
+test('file of a requester: the board takes what it needs, not the key', async () => {
   await using file = await openFile({ ...chain, privateKeyFile: 'client.key', storageApi: 'https://s.example/api/v1' });
   const config = file.load();
   expect(config).toMatchObject({ ...chain, storageApi: 'https://s.example/api/v1' });
   expect(config).not.toHaveProperty('privateKeyFile');
 });
 
-test('throws config/invalid for a setting that nobody has, with the nearest one', async () => {
+test('unknown setting: refused with the nearest known one', async () => {
   await using file = await openFile({ ...chain, my_ulr: 'http://127.0.0.1:1' });
   expect(() => file.load()).toThrow(/my_ulr: is not a setting\. did you mean my_url\?/);
 });
@@ -46,12 +47,12 @@ test.each([
   ['board', { my_url: 'http://127.0.0.1:3080', listen: { port: 1 } }],
   ['master', { my_url: 'http://127.0.0.1:3000', privateKeyFile: 'master.key' }],
   ['client', {}],
-])('a file of a %s is known as one', async (role, settings) => {
+])('file of a %s: its role is recognised', async (role, settings) => {
   await using file = await openFile({ ...chain, ...settings });
   expect(roleOfFile(file.path)).toBe(role);
 });
 
-test('emeth doctor looks at a board without asking for a key', async () => {
+test('emeth doctor on a board: no key is needed', async () => {
   await using file = await openFile({ ...chain, my_url: 'http://127.0.0.1:3080', endpoint: 'http://127.0.0.1:1' });
   const EMETH_PYTHON = await writeQuickPython(file.beside('python'));
   const env = jest.replaceProperty(process, 'env', { ...process.env, EMETH_PYTHON });

@@ -1,3 +1,4 @@
+/** The query of the board's list of jobs. */
 import fc from 'fast-check';
 import { chainStates } from '../../../src/domain/job';
 import { BoardQuery, queryProblems } from '../../../src/protocol/board';
@@ -8,11 +9,11 @@ const problemsOf = (query: Record<string, unknown>) => {
 };
 
 describe('BoardQuery', () => {
-  test('default: the first page of all jobs, newest first', () => {
+  test('empty query: the first page of all jobs, newest first', () => {
     expect(BoardQuery.parse({})).toEqual({ page: 1, pageSize: 50, sort: 'newest' });
   });
 
-  test('takes several states in any case, parted by commas', () => {
+  test('several states in any case: all are taken', () => {
     expect(BoardQuery.parse({ status: 'requested, Processing', page: '3', pageSize: '200', sort: 'fee' })).toEqual({
       status: ['REQUESTED', 'PROCESSING'],
       page: 3,
@@ -32,17 +33,17 @@ describe('BoardQuery', () => {
     [{ sort: 'best' }, 'sort must be one of newest, fee, deadline, not "best"'],
     [{ status: ['REQUESTED'] }, 'status must be given once; separate several values by commas, not ["REQUESTED"]'],
     [{ state: 'REQUESTED' }, '"state" is not a parameter; the parameters are status, page, pageSize, sort'],
-  ])('throws for %j', (query, problem) => {
+  ])('%j: a problem that names the value', (query, problem) => {
     expect(problemsOf(query)).toEqual([problem]);
   });
 
-  test('throws once for a status with several unknown states, and names what was asked', () => {
+  test('several unknown states: one problem that names them', () => {
     const problems = problemsOf({ status: 'SOON,LATER' });
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(/^status must be one of NONE, REQUESTED.*, not "SOON,LATER"$/);
   });
 
-  test('given any query, it is taken with every number in its bounds, or refused in short words', () => {
+  test('any query: numbers in their bounds, or short problems', () => {
     const anything = fc.oneof(
       fc.string(),
       fc.integer().map(String),

@@ -1,3 +1,4 @@
+/** The judge with a real storage: absent, forged and misdescribed evidence. */
 import { writeFile } from 'node:fs/promises';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { fetchDataset } from '../../../src/blobs/dataset';
@@ -43,7 +44,7 @@ async function judgeStored(
   );
 }
 
-test('default: what a real storage holds is accepted', async () => {
+test('honest evidence in a real storage: accepted', async () => {
   expect(await judgeStored()).toEqual({ kind: 'accept', loss: 2.5 });
 });
 
@@ -51,38 +52,38 @@ describe('absent', () => {
   test.each([
     ['the manifest', hash(canonicalJson(honestManifest()))],
     ['a file of the model', WEIGHTS],
-  ])('when %s is not stored', async (_what, name) => {
+  ])('%s not stored: unknown, absent', async (_what, name) => {
     expect(await judgeStored((storage) => storage.blobs.remove(name))).toMatchObject({
       kind: 'unknown',
       isAbsent: true,
     });
   });
 
-  test('when the storage has other bytes under a name', async () => {
+  test('other bytes under a name: unknown, absent', async () => {
     const forge = (storage: TestStorage) => writeFile(storage.blobs.path(WEIGHTS), 'forgery');
     expect(await judgeStored(forge)).toMatchObject({ kind: 'unknown', isAbsent: true });
   });
 
-  test('but not when the data are not to be had: the node does not answer for them', async () => {
+  test('data set not available: unknown, not counted as absent', async () => {
     const verdict = await judgeStored((storage) => storage.blobs.remove(hash(testDataset)));
     expect(verdict).toMatchObject({ kind: 'unknown', isAbsent: false });
   });
 });
 
 describe('rejects', () => {
-  test.each([-1, 1])('when a file is said to have %i bytes more: verdict/model-files', async (more) => {
+  test.each([-1, 1])('file size off by %i bytes: verdict/model-files', async (more) => {
     const manifest = honestManifest();
     manifest.model[1]!.bytes += more;
     expect(await judgeStored(undefined, manifest)).toMatchObject({ kind: 'reject', code: 'verdict/model-files' });
   });
 
-  test('when the data are said to have other bytes: verdict/dataset', async () => {
+  test('other size of the data set: verdict/dataset', async () => {
     const manifest = honestManifest();
     manifest.dataset.bytes += 1;
     expect(await judgeStored(undefined, manifest)).toMatchObject({ kind: 'reject', code: 'verdict/dataset' });
   });
 
-  test('when the manifest is too large to be one: verdict/manifest-format', async () => {
+  test('manifest over the size limit: verdict/manifest-format', async () => {
     const fetch: JudgeDeps['fetch'] = async (_name, maxBytes) => {
       throw new AppError({ code: 'blobs/too-large' }, `It is larger than ${maxBytes} bytes.`);
     };
@@ -90,7 +91,7 @@ describe('rejects', () => {
     expect(verdict).toMatchObject({ kind: 'reject', code: 'verdict/manifest-format' });
   });
 
-  test.each(Object.entries(honestManifest().prepared))('when %s is not %s: verdict/data-root', async (key, value) => {
+  test.each(Object.entries(honestManifest().prepared))('%s other than %s: verdict/data-root', async (key, value) => {
     const other = typeof value === 'number' ? value + 1 : sha256('other');
     const prepared = { ...honestManifest().prepared, [key]: other } as Prepared;
     const verdict = await judgeStored(undefined, undefined, { evaluate: async () => ({ prepared, loss: 2.5 }) });
@@ -98,7 +99,7 @@ describe('rejects', () => {
   });
 });
 
-test('when our own limit is too low for the data: unknown, never a rejection', async () => {
+test("data set over the verifier's own limit: unknown, no rejection", async () => {
   const evaluate = () => Promise.reject(new AppError({ code: 'data/too-large' }, 'At most 10 bytes are taken.'));
   const verdict = await judgeStored(undefined, undefined, { evaluate });
   expect(verdict).toMatchObject({ kind: 'unknown', isAbsent: false });

@@ -1,3 +1,4 @@
+/** The judge: what it fetches and evaluates, and which failures reject. */
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +26,7 @@ async function judgeWith(
 
 const failing = (code: string) => () => Promise.reject(new AppError({ code }, `It failed with ${code}.`));
 
-test('default: fetches everything, evaluates it and accepts', async () => {
+test('honest result: fetched, evaluated and accepted', async () => {
   const seen: unknown[] = [];
   const verdict = await judgeWith({
     async evaluate({ directory, dataset, params, jobId }) {
@@ -52,11 +53,11 @@ test.each<[string, Partial<JudgeDeps>]>([
   ['verdict/model-unusable', { evaluate: failing('model/bad-file') }],
   ['verdict/model-unusable', { evaluate: failing('model/other-shape') }],
   ['verdict/model-unusable', { evaluate: failing('data/not-text') }],
-])('rejects with %s (%#)', async (code, replaced) => {
+])('bad evaluation %#: rejected with %s', async (code, replaced) => {
   expect(await judgeWith(replaced)).toMatchObject({ kind: 'reject', code });
 });
 
-test.each([-1, 1])('rejects with verdict/model-files when a file’s size is off by %i', async (off) => {
+test.each([-1, 1])('file size off by %i: verdict/model-files', async (off) => {
   const manifest = honestManifest();
   manifest.model[0]!.bytes += off;
   const remote: Partial<JudgeDeps> = {
@@ -69,14 +70,14 @@ test.each([-1, 1])('rejects with verdict/model-files when a file’s size is off
   expect(await judgeWith(remote, manifest)).toMatchObject({ kind: 'reject', code: 'verdict/model-files' });
 });
 
-test('rejects what findFlaw finds, before it fetches anything large', async () => {
+test('flaw in the manifest: rejected before anything large is fetched', async () => {
   const manifest = honestManifest();
   manifest.totalBlocks += 1;
   const verdict = await judgeWith({ fetchDataset: failing('test/fetched') }, manifest);
   expect(verdict).toMatchObject({ kind: 'reject', code: 'verdict/ledger' });
 });
 
-test('when the manifest or a file of the model is absent: unknown, and says so', async () => {
+test('manifest or model file absent: unknown, absent', async () => {
   const absent = { kind: 'unknown', isAbsent: true };
   const nowhere = { ...submittedJob(), resultHash: `0x${'00'.repeat(32)}` };
   expect(await judgeWith({}, honestManifest(), nowhere)).toMatchObject(absent);
@@ -86,14 +87,14 @@ test('when the manifest or a file of the model is absent: unknown, and says so',
 });
 
 test.each<[string, Partial<JudgeDeps>]>([
-  ['the storage is away', { fetch: failing('blobs/storage-unreachable') }],
-  ['the disk is full', { fetch: failing('blobs/disk-full') }],
-  ['the data cannot be had', { fetchDataset: failing('dataset/missing') }],
-  ['the data are larger than we take', { fetchDataset: failing('dataset/too-large') }],
-  ['the data changed on their server', { fetchDataset: async () => ({ sha256: sha256('new') as Sha256, bytes: 3 }) }],
-  ['the child dies', { evaluate: failing('trainer/exited') }],
-  ['the child cannot read the disk', { evaluate: failing('data/io') }],
-  ['there is no Python', { evaluate: () => Promise.reject(new Error('ENOENT')) }],
-])('when %s: unknown, never a rejection', async (_name, replaced) => {
+  ['storage unreachable', { fetch: failing('blobs/storage-unreachable') }],
+  ['disk full', { fetch: failing('blobs/disk-full') }],
+  ['data set not available', { fetchDataset: failing('dataset/missing') }],
+  ['data set over the limit', { fetchDataset: failing('dataset/too-large') }],
+  ['data set changed on its server', { fetchDataset: async () => ({ sha256: sha256('new') as Sha256, bytes: 3 }) }],
+  ['Python child killed', { evaluate: failing('trainer/exited') }],
+  ['Python child cannot read the disk', { evaluate: failing('data/io') }],
+  ['no Python', { evaluate: () => Promise.reject(new Error('ENOENT')) }],
+])('%s: unknown, no rejection', async (_name, replaced) => {
   expect(await judgeWith(replaced)).toMatchObject({ kind: 'unknown', isAbsent: false });
 });

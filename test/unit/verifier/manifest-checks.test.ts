@@ -1,3 +1,4 @@
+/** The checks of a manifest: every false claim is found, and an honest manifest has no flaw. */
 import fc from 'fast-check';
 import { buildPayouts } from '../../../src/chain/acts/payouts';
 import { Address } from '../../../src/domain/ids';
@@ -31,7 +32,7 @@ function changed(change: (manifest: ManifestIn) => void): ManifestIn {
 const other = (byte: string) => `0x${byte.repeat(20)}`;
 const leases = (manifest: ManifestIn) => manifest.rounds.flatMap((round) => round.leases);
 
-test('default: an honest manifest has no flaw', () => {
+test('honest manifest: no flaw', () => {
   expect(check(honestManifest())).toBeUndefined();
 });
 
@@ -39,7 +40,7 @@ describe('readManifest', () => {
   const job = submittedJob();
   const bytes = Buffer.from(canonicalJson(honestManifest()));
 
-  test('when its bytes are others', () => {
+  test('other bytes: verdict/manifest-hash', () => {
     expect(readManifest(Buffer.concat([bytes, Buffer.from(' ')]), job)).toMatchObject({
       code: 'verdict/manifest-hash',
     });
@@ -53,7 +54,7 @@ describe('readManifest', () => {
     ['an upper-case name', bytes.toString().replace(/"dataRoot":"[0-9a-f]+"/, (text) => text.toUpperCase())],
     ['an unknown member', bytes.toString().replace('{', '{"a":1,')],
     ['a member twice', bytes.toString().replace('{', '{"chainId":1,')],
-  ])('when it has %s', (_name, text) => {
+  ])('%s: verdict/manifest-format', (_name, text) => {
     const result = readManifest(Buffer.from(text), { ...job, resultHash: `0x${sha256(text)}` });
     expect(result).toMatchObject({ code: 'verdict/manifest-format' });
   });
@@ -127,17 +128,17 @@ test.each<[string, string, Partial<SubmittedJob>]>([
   ['verdict/payouts', 'another fee', { feeWei: 5n }],
   ['verdict/wrong-params', 'params that are no JSON', { params: '{' }],
   ['verdict/wrong-params', 'params that are none', { params: '{"modle":{}}' }],
-])('%s: when the chain says %s', (code, _name, facts) => {
+])('%s: the chain has %s', (code, _name, facts) => {
   expect(check(honestManifest(), { ...submittedJob(), ...facts })).toBe(code);
 });
 
-test('when the request left epochs and batch open: the node may choose', () => {
+test('epochs and batch left open: the node may choose', () => {
   const { params, ...job } = submittedJob();
   const { batch: _batch, ...open } = JSON.parse(params);
   expect(check(honestManifest(), { ...job, params: JSON.stringify(open) })).toBeUndefined();
 });
 
-test('when any fee is shared out by any tokens and commission: paid alike', () => {
+test('any fee, tokens and commission: equal pay per token is accepted', () => {
   fc.assert(
     fc.property(
       fc.bigInt({ min: 0n, max: 10n ** 24n }),
@@ -173,26 +174,26 @@ test('when any fee is shared out by any tokens and commission: paid alike', () =
   );
 });
 
-test('when an amount is more than any chain can hold: verdict/payouts', () => {
+test('amount beyond a uint256: verdict/payouts', () => {
   const manifest = honestManifest();
   manifest.payouts[0]!.amountWei = '9'.repeat(78);
   expect(check(manifest)).toBe('verdict/payouts');
 });
 
-test('when a block is said to hold more tokens: verdict/ledger', () => {
+test('inflated tokens per block: verdict/ledger', () => {
   const manifest = honestManifest();
   manifest.prepared.blockTokens *= 10;
   expect(check(manifest)).toBe('verdict/ledger');
 });
 
-test('when a model has more files than any: verdict/model-files', () => {
+test('more than 100 model files: verdict/model-files', () => {
   const manifest = honestManifest();
   const [file] = manifest.model;
   manifest.model.push(...Array.from({ length: 100 }, (_, i) => ({ ...file!, name: `${i}.json` })));
   expect(check(manifest)).toBe('verdict/model-files');
 });
 
-test('when it is nested too deeply to be checked: verdict/manifest-format', () => {
+test('JSON nested too deeply: verdict/manifest-format', () => {
   const text = canonicalJson(honestManifest());
   const depth = 50_000;
   const deep = text.replace('"vocabSize"', `"vocabA":${'['.repeat(depth)}${']'.repeat(depth)},"vocabSize"`);

@@ -1,7 +1,9 @@
+/** The verifier's queue: retries, absent evidence, and one attestation per result. */
 import { JobId, type Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
+import type { Prepared } from '../../../src/protocol/trainer';
 import type { SubmittedJob } from '../../../src/verifier/manifest-checks';
 import { openVerifier, type VerifierDeps } from '../../../src/verifier/verifier';
 import { autoClock } from '../../support/auto-clock';
@@ -11,8 +13,8 @@ import { honestManifest, submittedJob, testDataset } from '../../support/manifes
 const job = submittedJob();
 
 interface Outcome {
-  /** What the chain was told, in order. */
-  told: string[];
+  /** The verdicts sent to the chain, in order. */
+  attested: string[];
   evaluations: number;
   passedMs: number;
 }
@@ -24,13 +26,13 @@ async function verify(
   manifest: ManifestIn = honestManifest(),
 ): Promise<Outcome> {
   await using judging = await openJudging(manifest, replaced);
-  const told: string[] = [];
+  const attested: string[] = [];
   const waiting = new Set(jobs.map(({ jobId }) => jobId));
   const stop = new AbortController();
   const clock = autoClock();
   const startMs = clock.now();
   const settle = (what: string, { jobId }: SubmittedJob) => {
-    told.push(what);
+    attested.push(what);
     waiting.delete(jobId);
     if (waiting.size === 0) stop.abort();
   };
@@ -54,57 +56,57 @@ async function verify(
   const verifier = openVerifier({ dataDir: judging.dir, tolerance: 0.01 }, deps);
   for (const submitted of [...jobs, ...jobs]) verifier.onSubmitted(submitted);
   await verifier.run();
-  return { told, evaluations: judging.evaluations, passedMs: clock.now() - startMs };
+  return { attested, evaluations: judging.evaluations, passedMs: clock.now() - startMs };
 }
 
-test('default: accepts once, though told twice', async () => {
-  expect(await verify([job])).toMatchObject({ told: ['accept'], evaluations: 1 });
+test('result submitted twice: accepted once', async () => {
+  expect(await verify([job])).toMatchObject({ attested: ['accept'], evaluations: 1 });
 });
 
-test('when the model is worse than claimed: rejects with the hash of the reason', async () => {
-  const evaluate = async () => ({ prepared: honestManifest().prepared as never, loss: 3 });
-  const { told } = await verify([job], { evaluate });
-  expect(told).toEqual([`reject 0x${sha256("verdict/loss: the model's loss is 3, not 2.5").slice(0, 32)}`]);
+test('model worse than claimed: rejected with the hash of the reason', async () => {
+  const evaluate = async () => ({ prepared: honestManifest().prepared as Prepared, loss: 3 });
+  const { attested } = await verify([job], { evaluate });
+  expect(attested).toEqual([`reject 0x${sha256("verdict/loss: the model's loss is 3, not 2.5").slice(0, 32)}`]);
 });
 
-test('when the storage comes back: judged then', async () => {
+test('storage back after an outage: judged then', async () => {
   let looks = 0;
-  const { told, passedMs } = await verify([job], {
+  const { attested, passedMs } = await verify([job], {
     async fetchDataset() {
       looks += 1;
       if (looks < 20) throw new AppError({ code: 'blobs/storage-unreachable' }, 'Away.');
       return { sha256: sha256(testDataset) as Sha256, bytes: testDataset.length };
     },
   });
-  expect(told).toEqual(['accept']);
+  expect(attested).toEqual(['accept']);
   expect(passedMs).toBeGreaterThan(60 * 60_000);
 });
 
-test('when the evidence stays absent: rejected after some minutes, not before', async () => {
+test('evidence stays absent: rejected after some minutes, not before', async () => {
   const nowhere = { ...job, resultHash: `0x${'00'.repeat(32)}` };
-  const { told, passedMs } = await verify([nowhere]);
-  expect(told).toEqual([
+  const { attested, passedMs } = await verify([nowhere]);
+  expect(attested).toEqual([
     `reject 0x${sha256(`verdict/evidence-absent: There is no blob ${'00'.repeat(32)}.`).slice(0, 32)}`,
   ]);
   expect(passedMs).toBeGreaterThan(2 * 60_000);
 });
 
-test('survives a chain that does not take the verdict at first, without judging again', async () => {
+test('chain refuses the verdict at first: sent again, not judged again', async () => {
   let tries = 0;
   const accept = async () => {
     tries += 1;
     if (tries < 4) throw new Error('the node is away');
   };
-  expect(await verify([job], { accept })).toMatchObject({ told: ['accept'], evaluations: 1 });
+  expect(await verify([job], { accept })).toMatchObject({ attested: ['accept'], evaluations: 1 });
 });
 
-test('when one job cannot be judged: the others are', async () => {
+test('one job cannot be judged: the others are', async () => {
   const absent = { ...job, jobId: JobId.parse(`0x${'ee'.repeat(16)}`), resultHash: `0x${'11'.repeat(32)}` };
-  const { told } = await verify([absent, job]);
-  expect(told).toEqual(['accept', expect.stringMatching(/^reject 0x/)]);
+  const { attested } = await verify([absent, job]);
+  expect(attested).toEqual(['accept', expect.stringMatching(/^reject 0x/)]);
 });
 
-test('when the chain waits no more, as after a restart: nothing is judged', async () => {
+test('result settled already: nothing is judged', async () => {
   await using judging = await openJudging();
   const stop = new AbortController();
   const asked: string[] = [];
@@ -115,8 +117,8 @@ test('when the chain waits no more, as after a restart: nothing is judged', asyn
       stop.abort();
       return false;
     },
-    accept: () => Promise.reject(new Error('told')),
-    reject: () => Promise.reject(new Error('told')),
+    accept: () => Promise.reject(new Error('attested')),
+    reject: () => Promise.reject(new Error('attested')),
     clock: autoClock(),
     signal: stop.signal,
   };

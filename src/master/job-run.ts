@@ -12,7 +12,7 @@ import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
 import { jobDir, removeJobFiles } from './job-files';
 import type { JobPlan } from './plan';
-import { declineJob } from './steps/decline';
+import { giveBackJob } from './steps/decline';
 import { finishJob } from './steps/finish';
 import { prepareJob } from './steps/prepare';
 import { settleJob } from './steps/settle';
@@ -30,7 +30,7 @@ const steps: { [S in ActiveState]: Step<S> } = {
   exporting: finishJob,
   submitting: submitJob,
   submitted: settleJob,
-  declining: declineJob,
+  declining: giveBackJob,
 };
 
 /**

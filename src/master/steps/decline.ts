@@ -10,7 +10,7 @@ interface DeclineContext {
 }
 
 /** Throws `job/ended-on-chain` when the job ended before it could be given back. */
-export async function declineJob({ row, deps: { chain, wallet } }: DeclineContext): Promise<StepResult<'declining'>> {
+export async function giveBackJob({ row, deps: { chain, wallet } }: DeclineContext): Promise<StepResult<'declining'>> {
   const standing = await chain.job(row.id);
   requireWork('declining', wallet.address, standing);
   if (isTakenBy(wallet.address, standing)) await chain.decline(row.id);

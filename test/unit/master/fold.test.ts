@@ -122,7 +122,7 @@ describe('foldRound', () => {
   });
 });
 
-test('abandonRound: blocks go back, and it waits so that a failure at once does not spin', async () => {
+test('round abandoned: its blocks go back, and the next attempt waits two seconds', async () => {
   const { job, round, clock } = await openRound();
   const startedAtMs = clock.now();
   let isOver = false;

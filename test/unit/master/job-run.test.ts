@@ -131,7 +131,7 @@ test('data set cannot be had: skipped at once', async () => {
   expect(opened.run.state).toBe('skipped');
 });
 
-test('resumed in submitted: goes on with that step, and removes what only served training', async () => {
+test('resumed in submitted: goes on there, and removes what only served training', async () => {
   await using opened = await openRun('submitted');
   const { sha256: evidence } = await opened.blobs.addBytes(Buffer.from('weights'));
   await opened.store.rounds.open(id, 0, evidence);

@@ -2,7 +2,7 @@
 import { Address } from '../../../../src/domain/ids';
 import type { ChainState } from '../../../../src/domain/job';
 import type { MasterChain } from '../../../../src/master/ports';
-import { declineJob } from '../../../../src/master/steps/decline';
+import { giveBackJob } from '../../../../src/master/steps/decline';
 import { settleJob } from '../../../../src/master/steps/settle';
 import { submitJob } from '../../../../src/master/steps/submit';
 import { takeJob } from '../../../../src/master/steps/take';
@@ -65,14 +65,14 @@ test.each([
   expect(calls).toEqual([]);
 });
 
-describe('declineJob', () => {
+describe('giveBackJob', () => {
   test.each([
     ['held by this node', 'PROCESSING', node, [['decline']]],
     ['held by another node', 'PROCESSING', stranger, []],
     ['given back before a restart', 'REQUESTED', undefined, []],
   ] as const)('job %s: declined', async (_situation, state, holder, calls) => {
     const contract = chainIn(state, holder);
-    expect(await declineJob({ row: { id }, deps: { chain: contract.chain, wallet } })).toEqual({ to: 'declined' });
+    expect(await giveBackJob({ row: { id }, deps: { chain: contract.chain, wallet } })).toEqual({ to: 'declined' });
     expect(contract.calls).toEqual(calls);
   });
 });

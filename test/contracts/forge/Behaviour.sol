@@ -6,7 +6,8 @@ import {HostileToken} from "./HostileToken.sol";
 
 /// @notice What may be expected of the token under test: of this one, that it always does what it is asked.
 contract Behaviour {
-    /// @notice Of a call that takes tokens from an account that has enough, as every account of the crowd has.
+    /// @notice Of a call that takes tokens from an account that has enough, as every account of the crowd
+    /// has.
     function ofPull() external view virtual returns (Expected) {
         return Expected.SUCCESS;
     }
@@ -21,7 +22,8 @@ contract Behaviour {
         return true;
     }
 
-    /// @notice How many calls from within a transfer have succeeded so far. After one, more happened than the outer call says.
+    /// @notice How many calls from within a transfer have succeeded so far. After one, more happened than the
+    /// outer call says.
     function reentries() external view virtual returns (uint256) {
         return 0;
     }

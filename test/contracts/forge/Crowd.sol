@@ -25,7 +25,8 @@ uint96 constant MIN_STAKE = 10e18;
 /// @dev The hash of every result that is submitted.
 bytes32 constant RESULT = keccak256("result");
 
-/// @notice The escrow and its registry as deployed, and ten accounts whose keys are known, so that they can sign.
+/// @notice The escrow and its registry as deployed, and ten accounts whose keys are known, so that they can
+/// sign.
 contract Crowd {
     bytes32 private constant DOMAIN =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
@@ -63,7 +64,8 @@ contract Crowd {
         _registryDomain = _domain("NodeRegistry", address(registry));
     }
 
-    /// @notice Approves both contracts for every account and registers the nodes; the accounts must have tokens by now.
+    /// @notice Approves both contracts for every account and registers the nodes; the accounts must have
+    /// tokens by now.
     function settle() external {
         for (uint256 i = 0; i < ACCOUNTS; ++i) {
             vm.prank(_accounts[i]);
@@ -89,7 +91,8 @@ contract Crowd {
         return _accounts;
     }
 
-    /// @notice The call that registers a node for `by`, with the node's signature unless the node calls itself.
+    /// @notice The call that registers a node for `by`, with the node's signature unless the node calls
+    /// itself.
     function registration(uint256 index, address by, uint96 stake) public view returns (bytes memory) {
         INodeRegistry.Enrolment memory enrolment = INodeRegistry.Enrolment({
             node: _node(index),
@@ -163,7 +166,8 @@ contract Crowd {
         return _accounts[FIRST_NODE + index];
     }
 
-    /// @dev A wallet of the node's own at first. A node that returns keeps the wallet it had, because another would be refused.
+    /// @dev A wallet of the node's own at first. A node that returns keeps the wallet it had, because another
+    /// would be refused.
     function _payoutOf(uint256 index) private view returns (address) {
         address kept = registry.payoutOf(_node(index));
         return kept == address(0) ? address(uint160(0x9000 + index)) : kept;

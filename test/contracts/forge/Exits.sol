@@ -10,13 +10,15 @@ import {Expected} from "./Outcome.sol";
 import {Rules} from "./Rules.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice The end of every sequence: time and anybody end every job, and everybody gets its money, paused or not.
+/// @notice The end of every sequence: time and anybody end every job, and everybody gets its money, paused or
+/// not.
 contract Exits is Actor {
     uint256 private constant STAGES = 3;
 
     constructor(Ledger ledger) Actor(ledger) {}
 
-    /// @notice After the longest work, then the longest verdict, then the longest time for claims: no call of an interested party helps.
+    /// @notice After the longest work, then the longest verdict, then the longest time for claims: no call of
+    /// an interested party helps.
     function endAll() external {
         uint256 start = _now();
         for (uint256 stage = 1; stage <= STAGES; ++stage) {

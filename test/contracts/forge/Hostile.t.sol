@@ -52,7 +52,8 @@ contract HostileTest {
         core.timeout(job);
         core.withdraw(address(this), core.credit(address(this)));
         core.burn(node);
-        // The five that were deposited went into the request; what comes back is fee, both parts on top of it, and the tip.
+        // The five that were deposited went into the request; what comes back is fee, both parts on top of
+        // it, and the tip.
         require(token.balanceOf(address(this)) == before + 1110e18, "the withdrawal came short");
         require(token.balanceOf(address(core)) == 800e18, "the node's deposit is not there");
     }

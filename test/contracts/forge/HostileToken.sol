@@ -9,11 +9,11 @@ contract HostileToken is ERC20("Hostile", "BAD") {
         KIND,
         TAKES_A_FEE,
         ANSWERS_FALSE,
-        /// Moves what it is told and answers nothing, as a well-known token does: that is no misbehaviour, it has to work.
+        /// Moves the amount and returns nothing, as a well-known token does: that is no misbehaviour and must work.
         RETURNS_NOTHING,
         BLOCKS,
         REENTERS,
-        /// Calls back and leaves out what it was told to take, as if what the inner call took were that.
+        /// Calls back instead of moving the amount, as if the transfer of the inner call were this one.
         REENTERS_INSTEAD
     }
 
@@ -22,9 +22,9 @@ contract HostileToken is ERC20("Hostile", "BAD") {
     Mode public mode;
     address public target;
     bytes public data;
-    /// @notice Whether the last call from within a transfer went through.
+    /// @notice Whether the last call from within a transfer succeeded.
     bool public reentered;
-    /// @notice How many of them went through.
+    /// @notice How many of them succeeded.
     uint256 public entered;
     bool private _isInside;
 
@@ -61,7 +61,7 @@ contract HostileToken is ERC20("Hostile", "BAD") {
         super._update(from, COLLECTOR, 1);
     }
 
-    /// @dev Within the inner call the token behaves, or it would call itself for ever.
+    /// @dev Within the inner call the token behaves; otherwise it would call itself forever.
     function _callBack() private returns (bool) {
         _isInside = true;
         (reentered,) = target.call(data);

@@ -23,8 +23,9 @@ import {Ledger} from "./Ledger.sol";
 import {Reach} from "./Reach.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice What holds after any sequence of calls by anybody. Actors make the calls, each saying by `Rules` what its call must bring;
-/// the `Ledger` compares after every call and keeps the first violation, with the number of its invariant:
+/// @notice What holds after any sequence of calls by anybody. Actors make the calls and state, by `Rules`, what each
+/// call must bring; the `Ledger` compares after every call and keeps the first violation, with the number of its
+/// invariant:
 ///
 ///      1  The escrow's balance is what it owes and what jobs have locked; the registry's is the stakes.  Ledger._compare,
 ///         NodeActor._compareStakes
@@ -127,7 +128,8 @@ contract InvariantsTest is Campaign {
         emt.nameRewardPool(address(pool));
         address[] memory accounts = crowd.accounts();
         for (uint256 i = 0; i < accounts.length; ++i) emt.transfer(accounts[i], 1e24);
-        // In its last days the pool emits less than the crowd burns, so that the emission binds as often as the share of what was burnt.
+        // In its last days the pool emits less than the crowd burns, so that both bounds of a reward matter: the emission
+        // and the share of what was burnt.
         vm.warp(vm.getBlockTimestamp() + 7297 days);
         crowd.settle();
         address behaviour = _deploy("Behaviour", "");
@@ -189,7 +191,7 @@ contract HostileInvariantsTest is Campaign {
         _requireNoViolation();
     }
 
-    /// @dev The token may become somebody whom the escrow owes: a tip for a timeout that it calls from within a transfer.
+    /// @dev The escrow may come to owe the token itself: a tip for a timeout that it calls from within a transfer.
     function _with(address[] memory accounts, address one) private pure returns (address[] memory all) {
         all = new address[](accounts.length + 1);
         for (uint256 i = 0; i < accounts.length; ++i) all[i] = accounts[i];

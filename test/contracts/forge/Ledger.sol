@@ -22,9 +22,10 @@ struct Split {
     uint8 claimed;
 }
 
-/// @notice Books kept beside the escrow's own. Every call of an actor goes through here and is compared with what the rules say of it;
-/// the first difference stays in `violation`, with the number of its invariant.
-/// @dev What was seen after a call is what must still be there before the next one, because nobody else calls the contracts.
+/// @notice Books kept beside the escrow's own. Every call of an actor goes through here and is compared with
+/// what the rules say of it; the first difference stays in `violation`, with the number of its invariant.
+/// @dev What was seen after a call is what must still be there before the next one, because nobody else calls
+/// the contracts.
 contract Ledger {
     struct Account {
         uint128 credit;
@@ -69,7 +70,8 @@ contract Ledger {
     NodeRegistry private immutable _registry;
 
     string public violation;
-    /// @notice How often a call succeeded, by its selector, and how often a job came to a state, by the state's number.
+    /// @notice How often a call succeeded, by its selector, and how often a job came to a state, by the
+    /// state's number.
     mapping(bytes32 what => uint256) public reached;
     mapping(uint256 slot => uint256) public burntIn;
     mapping(uint256 slot => mapping(address node => uint256)) public burntBy;
@@ -198,7 +200,8 @@ contract Ledger {
         if (entry.paid > before.fee) _report("12: workers got more than the fee");
     }
 
-    /// @notice Every job still has its terms. After the administrator's acts, since otherwise only jobs that change are looked at.
+    /// @notice Every job still has its terms. After the administrator's acts, since otherwise only jobs that
+    /// change are looked at.
     function checkAllRules() external {
         for (uint256 i = 0; i < _ids.length; ++i) _checkRules(_entries[_ids[i]], _core.jobs(_ids[i]));
     }

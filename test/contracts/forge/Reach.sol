@@ -8,8 +8,9 @@ import {IRewardPool} from "../../../src/contracts/interfaces/IRewardPool.sol";
 import {Ledger} from "./Ledger.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice How often a sequence made each call succeed and each state come about. `test/contracts/fuzz.test.ts` adds the counts up over
-/// all sequences and asks for a least of each, because an invariant says nothing about what never happened.
+/// @notice How often a sequence made each call succeed and each state come about.
+/// `test/contracts/fuzz.test.ts` adds the counts up over all sequences and asks for a least of each, because
+/// an invariant says nothing about what never happened.
 library Reach {
     /// @notice `name count` of each call, state and special case, separated by commas.
     function describe(Ledger ledger) internal view returns (string memory all) {

@@ -6,8 +6,8 @@ import {RESULT} from "./Crowd.sol";
 import {Outcome, Outcomes} from "./Outcome.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice The rules of a job, written a second time from the documentation and not from the contracts: which state may follow
-/// which, who may end a job and when, what a job holds, and what each call brings to whom.
+/// @notice The rules of a job, written a second time from the documentation and not from the contracts: which
+/// state may follow which, who may end a job and when, what a job holds, and what each call brings to whom.
 library Rules {
     // -------------------------------------------------------------------------------------------------------- states
 
@@ -27,13 +27,15 @@ library Rules {
         return next[uint8(from)] & _bits(to, to) != 0;
     }
 
-    /// @notice Whether the job ended without a result, so that the escrow keeps nothing of it but the state and the challenger.
+    /// @notice Whether the job ended without a result, so that the escrow keeps nothing of it but the state
+    /// and the challenger.
     function isBare(IEmethCore.State state) internal pure returns (bool) {
         return state > IEmethCore.State.VERIFIED && state != IEmethCore.State.DISPUTED;
     }
 
     /// @notice The calls that take a job and nothing else, and whether `by` may make the call now.
-    /// @param kind 0 cancel, 1 expire, 2 decline, 3 timeout, 4 accept, 5 finalize, 6 challenge, 7 unwind, else sweepUnclaimed.
+    /// @param kind 0 cancel, 1 expire, 2 decline, 3 timeout, 4 accept, 5 finalize, 6 challenge, 7 unwind,
+    /// else sweepUnclaimed.
     function exit(uint256 kind, IEmethCore.Job memory job, address by) internal view returns (bytes4 selector, bool isOpen) {
         bool isOver = _now() > job.deadline;
         (bool isRequested, bool isProcessing) =
@@ -202,7 +204,8 @@ library Rules {
         _becomes(outcome, job);
     }
 
-    /// @dev The node's penalty pays the verifier, and a quarter of it goes to a challenger besides the bond; the rest is burnt.
+    /// @dev The node's penalty pays the verifier, and a quarter of it goes to a challenger besides the bond;
+    /// the rest is burnt.
     function _rejected(Outcome memory outcome, IEmethCore.Job memory job, IEmethCore.Terms memory rules, address verifier)
         private
         pure
@@ -224,7 +227,8 @@ library Rules {
         _becomes(outcome, job);
     }
 
-    /// @dev The requester gets back all it put in, and the escrow keeps only how the job ended and who challenged it.
+    /// @dev The requester gets back all it put in, and the escrow keeps only how the job ended and who
+    /// challenged it.
     function _refund(Outcome memory outcome, IEmethCore.Job memory job, IEmethCore.Terms memory rules, IEmethCore.State end)
         private
         pure

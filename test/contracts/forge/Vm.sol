@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-/// @dev The few of forge's cheat codes that are used here.
+/// @dev The cheat codes of forge that are used here.
 interface Vm {
     struct Log {
         bytes32[] topics;
@@ -12,7 +12,7 @@ interface Vm {
     function prank(address sender) external;
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
-    /// @dev The optimizer takes `block.timestamp` to be the same all through a test; this it asks for again.
+    /// @dev The optimizer takes `block.timestamp` to be the same throughout a test; it asks for this one again.
     function getBlockTimestamp() external view returns (uint256);
     function chainId(uint256 id) external;
     function addr(uint256 privateKey) external pure returns (address);

@@ -12,8 +12,9 @@ import {Expected, Outcome, Outcomes} from "../Outcome.sol";
 import {Rules} from "../Rules.sol";
 import {vm} from "../Vm.sol";
 
-/// @notice What every actor has: the contracts, the accounts, and the ledger through which it calls. The public functions of an actor
-/// are what a campaign calls with arguments at random; numbers of accounts and jobs are taken modulo how many there are.
+/// @notice What every actor has: the contracts, the accounts, and the ledger through which it calls. The
+/// public functions of an actor are what a campaign calls with arguments at random; numbers of accounts and
+/// jobs are taken modulo how many there are.
 abstract contract Actor {
     Ledger internal immutable _ledger;
     Crowd internal immutable _crowd;

@@ -9,8 +9,8 @@ import {Ledger, NO_JOB} from "../Ledger.sol";
 import {Rules} from "../Rules.sol";
 import {Actor} from "./Actor.sol";
 
-/// @notice Changes how the hostile token behaves. It may refuse what it is asked, and call back; the books stay right, and no job
-/// waits for it.
+/// @notice Changes how the hostile token behaves. It may refuse what it is asked, and call back; the books
+/// stay right, and no job waits for it.
 contract HostileActor is Actor {
     HostileBehaviour private immutable _hostile;
 
@@ -18,7 +18,8 @@ contract HostileActor is Actor {
         _hostile = hostile;
     }
 
-    /// @notice What the token does from now on. Half of the calls back end a job that is due, which works; the others try anything.
+    /// @notice What the token does from now on. Half of the calls back end a job that is due, which works;
+    /// the others try anything.
     function misbehave(uint256 mode, uint256 kind, uint256 job) external {
         HostileToken.Mode next = HostileToken.Mode(mode % 7);
         if (next < HostileToken.Mode.REENTERS) return _hostile.misbehave(next, address(_core), "", NO_JOB);

@@ -30,7 +30,8 @@ contract MoneyActor is Actor {
         _ledger.call(by, NO_JOB, abi.encodeCall(_core.withdraw, (target, amount)), expected, outcome);
     }
 
-    /// @notice Somebody brings an account's signature: a good one and the same once more, a late one, or another account's.
+    /// @notice Somebody brings an account's signature: a good one and the same once more, a late one, or
+    /// another account's.
     function relay(uint256 from, uint256 to, uint256 amount, uint256 tip, uint256 kind) external {
         from %= ACCOUNTS;
         (address account, uint256 owed) = (_accounts[from], _core.credit(_accounts[from]));

@@ -8,7 +8,8 @@ import {Expected, Outcome, Outcomes} from "../Outcome.sol";
 import {vm} from "../Vm.sol";
 import {Actor} from "./Actor.sol";
 
-/// @notice Everything that is done at the registry. Stakes are books of money too, and are compared after every act.
+/// @notice Everything that is done at the registry. Stakes are books of money too, and are compared after
+/// every act.
 contract NodeActor is Actor {
     /// @dev What the registry does not say of a node, and the stake as last seen.
     struct Past {

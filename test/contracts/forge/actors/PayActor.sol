@@ -65,7 +65,8 @@ contract PayActor is Actor {
         _ledger.notePaid(jobId, uint8(1 << index), amount, before);
     }
 
-    /// @dev All that is left, by a tree of the caller's own; or a line of the tree under an index that it has not.
+    /// @dev All that is left, by a tree of the caller's own; or a line of the tree under an index that it has
+    /// not.
     function _claimForged(bytes16 jobId, uint256 index) private {
         Split memory split = _ledger.splitOf(jobId);
         address by = _node(index % 2);

@@ -15,8 +15,8 @@ import {RequestActor} from "./RequestActor.sol";
 import {VerdictActor} from "./VerdictActor.sol";
 import {WorkActor} from "./WorkActor.sol";
 
-/// @notice Moves jobs forward: lets the other actors take the steps of a job one after the other, and takes its ways out when they are
-/// open. Calls at random alone would rarely bring a job to its end.
+/// @notice Moves jobs forward: lets the other actors take the steps of a job one after the other, and takes
+/// its ways out when they are open. Calls at random alone would rarely bring a job to its end.
 contract ProgressActor is Actor {
     /// @dev `advance` begins at one of so many job numbers.
     uint256 private constant STARTS = 10;
@@ -36,13 +36,15 @@ contract ProgressActor is Actor {
         _others = others;
     }
 
-    /// @notice What usually comes next in jobs that have not ended, several times, so that many sequences come far.
+    /// @notice What usually comes next in jobs that have not ended, several times, so that many sequences
+    /// come far.
     function advance(uint256 job, uint256 seed, uint8 steps) external {
         if (seed % 4 > 0) _restore();
         for (uint256 i = 0; i <= steps % 8; ++i) _advance(job % STARTS + i / 3, uint256(keccak256(abi.encode(seed, i))));
     }
 
-    /// @notice A way out of a job, when it is open and by an account that may take it; mostly of a job that has a result.
+    /// @notice A way out of a job, when it is open and by an account that may take it; mostly of a job that
+    /// has a result.
     function finish(uint256 job, uint256 seed) external {
         if (_hasNoJobs()) return;
         job = _unended(job);

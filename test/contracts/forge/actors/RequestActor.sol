@@ -30,7 +30,8 @@ contract RequestActor is Actor {
         if (_ledger.count() < MAX_JOBS) _request(_newSpec(account, fee, fuel, work));
     }
 
-    /// @notice Without any allowance but what the permit gives. Somebody may have used the permit before: that changes nothing.
+    /// @notice Without any allowance but what the permit gives. Somebody may have used the permit before:
+    /// that changes nothing.
     /// @dev Needs the real token.
     function requestWithPermit(uint256 account, uint96 fee, uint40 fuel, uint32 work, bool isUsed) external {
         if (_ledger.count() == MAX_JOBS) return;

@@ -22,7 +22,8 @@ contract RewardActor is Actor {
     }
 
     /// @param days_ Bit n: the day n days ago, of which day 0 is still open.
-    /// @param isTwice Whether every day is named twice. @param isPatient Whether the node waits for the next day.
+    /// @param isTwice Whether every day is named twice. @param isPatient Whether the node waits for the next
+    /// day.
     function claim(uint256 index, uint8 days_, bool isTwice, bool isPatient) external {
         if (isPatient) vm.warp((_now() / 1 days + 1) * 1 days);
         address node = _node(index % NODES);
@@ -46,7 +47,8 @@ contract RewardActor is Actor {
         for (uint256 i = 0; i < slots.length; ++i) slots[i] = days_ >> (i % 8) & 1 == 1 ? today - i % 8 : 0;
     }
 
-    /// @dev What the claim must bring, by the documented rules and the ledger's own books; enters it as claimed.
+    /// @dev What the claim must bring, by the documented rules and the ledger's own books; enters it as
+    /// claimed.
     function _due(uint256[] memory slots, address node) private returns (uint256 due) {
         uint256 left = _most - _pool.minted();
         for (uint256 i = 0; i < slots.length; ++i) {

@@ -48,7 +48,8 @@ contract VerdictActor is Actor {
         }
     }
 
-    /// @dev Doubled, in the wrong order, by somebody who is no verifier, of the opposite verdict, of another job, or a byte too long.
+    /// @dev Doubled, in the wrong order, by somebody who is no verifier, of the opposite verdict, of another
+    /// job, or a byte too long.
     function _forged(bytes16 jobId, bytes20 commitment, bool isGood, uint256 kind) private view returns (bytes memory) {
         (uint256 low, uint256 high) = (FIRST_VERIFIER + _smaller(), FIRST_VERIFIER + 1 - _smaller());
         bytes memory first = _signature(low, jobId, commitment, isGood);

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {Account} from "../../../../src/contracts/Account.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 
-/// @notice The packed word against the four fields it stands for.
+/// @notice The packed word, compared with the four fields it holds.
 contract AccountTest {
     uint256 private constant MOST = type(uint120).max;
 

@@ -11,14 +11,14 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
 
 /// @notice The escrow as it looks from outside.
-/// @dev Unit tests import this and not the contract: what they import is compiled by their settings, without the IR, and the escrow
-/// has too many variables for that. So they test its code as it is deployed.
+/// @dev Unit tests import this instead of the contract: their imports are compiled with their settings,
+/// without the IR, and the escrow has too many variables for that. So they test the code as it is deployed.
 interface Core is IEmethCore, IAccessControlDefaultAdminRules, IERC5267 {
     function nonces(address account) external view returns (uint256);
     function multicall(bytes[] calldata calls) external returns (bytes[] memory);
 }
 
-/// @dev What the functions below make is made by the contract that uses them.
+/// @dev Deploys contracts from their artifacts, in the name of the contract that uses it.
 library Deploy {
     function core(address token_, address admin, IEmethCore.Terms memory terms, address[] memory verifiers, address registry_)
         internal

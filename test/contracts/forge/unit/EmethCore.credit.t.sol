@@ -127,7 +127,7 @@ contract EmethCore_withdrawWithSig_Tree is EscrowFixture {
         _relays(relayer, data, 40e18, 2e18);
         vm.prank(relayer);
         (bool done, bytes memory answer) = address(core).call(data);
-        // Under the next nonce the signature is over something else, and some other account comes out of it.
+        // Under the next nonce the signature is over other content, so another account is recovered from it.
         require(!done && bytes4(answer) == IEmethCore.EmethCore_WrongSignature.selector, "it was good twice");
         _booked(requester, 58e18, 0);
     }

@@ -139,15 +139,15 @@ contract EmethCore_setRegistry_Tree is EscrowFixture {
         require(!core.isActive(node), "a node of the registry before is active");
         vm.prank(stranger);
         core.setActive(node, true);
-        require(core.isActive(node), "the new registry is not heard");
+        require(core.isActive(node), "the new registry cannot report");
     }
 
     function test_WhenItIsTheOneBeforeAgain_ItVoidsWhatItSaid() external {
         core.setRegistry(stranger);
         _sets(address(registry));
-        require(!core.isActive(node), "an old word counts again");
+        require(!core.isActive(node), "an old report counts again");
         registry.sync(node);
-        require(core.isActive(node), "the registry cannot tell again");
+        require(core.isActive(node), "the registry cannot report again");
     }
 
     function test_WhenItIsNone_ItLetsAnybodyTakeJobsAndNobodySetActivity() external {

@@ -40,7 +40,8 @@ contract EmethCore_payWorkers_Tree is EscrowFixture {
     }
 
     function test_WhenOnePayeeHasClaimedAlready_ItRevertsWithWrongPayout() external {
-        // A list that promises twice the payout: what is left after the first claim is not the sum, and if it were, the bitmap says no.
+        // The list promises twice the payout: the rest after the first claim is not the sum, and the bitmap
+        // would refuse it too.
         IEmethCore.Payee[] memory payees = _list(1, 300e18);
         bytes32 root = NaiveTree.rootOf(payees);
         bytes16 job = _verifiedWith(FUEL_USED, root);

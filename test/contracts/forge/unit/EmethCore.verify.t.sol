@@ -89,7 +89,7 @@ contract EmethCore_verify_Tree is EscrowFixture {
         (bool done, bytes memory answer) =
             address(core).call(abi.encodeCall(core.verify, (job, _commitment(), attestations)));
         require(!done, "a rejection was taken for an acceptance");
-        // Some account comes out of a signature over something else; which one nobody can choose.
+        // A signature over other content recovers to some account that cannot be chosen.
         bytes4 found = bytes4(answer);
         require(
             found == IEmethCore.EmethCore_NotVerifier.selector && answer.length == 36, "refused with another error"
@@ -205,7 +205,7 @@ contract EmethCore_verify_Tree is EscrowFixture {
         );
     }
 
-    /// @dev Everybody has its part of an undisputed job, and the payout still lies there.
+    /// @dev Every account has its part of an undisputed job, and the payout is still locked.
     function _paid(address earner) private view {
         _booked(requester, LOCKED - PAYOUT - VERIFIER_FEE - BURNT, 0);
         _booked(node, FEE, BURNT);

@@ -144,7 +144,7 @@ contract EmethCore_views_Tree is EscrowFixture {
         _equal(core.PAUSER_ROLE(), keccak256("PAUSER_ROLE"), "role");
     }
 
-    /// @dev A job like all others, done by another node.
+    /// @dev Makes the usual job, done by another node.
     function _verifiedBy(address other) private {
         bytes16 job = _request(1);
         vm.prank(other);

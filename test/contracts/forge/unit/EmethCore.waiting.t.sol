@@ -145,7 +145,7 @@ contract EmethCore_process_Tree is EscrowFixture {
         core.decline(job);
         _take(job);
         _inState(job, IEmethCore.State.PROCESSING);
-        // All it got back for declining, and the penalty from its tokens.
+        // Everything returned for declining, and the penalty out of its tokens.
         _booked(node, 0, DECLINE_PENALTY);
         _has(node, FUNDS - MIN_STAKE - FEE - DECLINE_PENALTY);
     }

@@ -7,7 +7,8 @@ import {vm} from "../Vm.sol";
 import {Fixture} from "./Fixture.sol";
 import {World} from "./World.sol";
 
-/// @notice What the tests of the escrow's functions share: a job in any state, its errors in full, and calls as bytes.
+/// @notice Shared by the tests of the escrow: jobs in any state, its errors with their values, verifiers,
+/// payout lists.
 abstract contract EscrowFixture is Fixture {
     bytes32 private constant ATTESTATION =
         keccak256("Attestation(bytes16 jobId,bytes20 commitment,bool accepted,bytes16 reasonHash)");
@@ -37,7 +38,7 @@ abstract contract EscrowFixture is Fixture {
         return bytes16(keccak256(abi.encode(block.chainid, address(core), by, salt, spec)));
     }
 
-    /// @dev In every state but these two, the call must be refused by the error that names state and need.
+    /// @dev In every state except these two, the call must be refused by the error that names both states.
     function _refusedInAllBut(
         IEmethCore.State needed,
         IEmethCore.State alsoGood,
@@ -66,7 +67,7 @@ abstract contract EscrowFixture is Fixture {
         (job.fuelLimit, job.deadline) = (FUEL, uint40(deadline));
     }
 
-    /// @dev Of a job that paid for no result only the state is kept.
+    /// @dev A job that paid for no result, of which only the state is kept.
     function _endedJob(IEmethCore.State state) internal pure returns (IEmethCore.Job memory job) {
         job.state = state;
     }

@@ -9,8 +9,10 @@ import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.
 import {vm} from "../Vm.sol";
 import {Core} from "./Deployed.sol";
 
-/// @notice What all unit tests share: the accounts, the amounts at stake, the steps of a job, and the expectations.
-/// @dev All amounts are written down, none is computed as the contracts compute it. Addresses are of known keys, so that they can sign.
+/// @notice Shared by all unit tests: the accounts, the amounts at stake, the steps of a job, and the
+/// expectations.
+/// @dev All amounts are literals; none is computed as the contracts compute it. The keys of accounts that
+/// sign are known.
 abstract contract Fixture {
     uint256 internal constant START = 1_800_000_000;
     uint256 internal constant SUPPLY = 100_000_000e18;
@@ -18,7 +20,7 @@ abstract contract Fixture {
     uint96 internal constant MIN_STAKE = 10e18;
     uint256 internal constant FUNDS = 1_000_000e18;
 
-    // A job, and what the default terms (5 %, 20 %, 2 %, 5 % of the penalty, 5 %) make of it.
+    // A job, and its amounts by the default terms (5 %, 20 %, 2 %, 5 % of the penalty, 5 %).
     uint96 internal constant FEE = 1000e18;
     uint40 internal constant FUEL = 1_000_000;
     uint40 internal constant FUEL_USED = 600_000;
@@ -133,7 +135,7 @@ abstract contract Fixture {
 
     // ---------------------------------------------------------------------------------------------------------- pay
 
-    /// @dev What every helper's result commits to: 350 to the first worker, 250 to the second.
+    /// @dev The list that every result here commits to: 350 to the first worker, 250 to the second.
     function _payees() internal view returns (IEmethCore.Payee[] memory payees) {
         payees = new IEmethCore.Payee[](2);
         payees[0] = IEmethCore.Payee(worker1, FIRST_PAY);
@@ -241,13 +243,13 @@ abstract contract Fixture {
         require(found == expected, what);
     }
 
-    /// @dev What the escrow has booked for an account.
+    /// @dev The credit and the forfeited amount of an account.
     function _booked(address account, uint256 credit, uint256 forfeited) internal view {
         _equal(core.credit(account), credit, "credit");
         _equal(core.forfeited(account), forfeited, "forfeited");
     }
 
-    /// @dev Tokens that an account has.
+    /// @dev The tokens of an account.
     function _has(address account, uint256 amount) internal view {
         _equal(token.balanceOf(account), amount, "token balance");
     }

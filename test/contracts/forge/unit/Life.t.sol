@@ -5,7 +5,8 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
-/// @notice Jobs of any size under any terms, to each of their ends: everybody gets to the wei what the rules say, and nothing is left.
+/// @notice Jobs of any size under any terms, to each of their ends: every account gets exactly what the rules
+/// say, and nothing is left.
 contract LifeTest is EscrowFixture {
     enum End {
         CANCEL,
@@ -22,7 +23,7 @@ contract LifeTest is EscrowFixture {
         UNWIND
     }
 
-    /// @dev What one job is and does.
+    /// @dev One job and the way it ends.
     struct Plan {
         IEmethCore.Terms terms;
         uint96 fee;
@@ -34,7 +35,7 @@ contract LifeTest is EscrowFixture {
         bytes32 root;
     }
 
-    /// @dev What accounts end up with, besides the tokens that they kept.
+    /// @dev The final amounts of the accounts, besides the tokens that they kept.
     struct Outcome {
         uint256 requester;
         uint256 node;
@@ -199,7 +200,7 @@ contract LifeTest is EscrowFixture {
         payees[1] = IEmethCore.Payee(worker2, plan.payout - plan.first);
     }
 
-    /// @dev No call by those who might gain gets anything out of the job again, however long they wait.
+    /// @dev No call by a party gets anything out of the job again, however long it waits.
     function _nothingMore(bytes16 job, Plan memory plan) private {
         _wait(365 days);
         bytes4[8] memory selectors = [

@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 
-/// @notice The standard tree of payouts as its definition reads: slowly, and not as PayoutTree builds it.
+/// @notice The standard tree of payouts built straight from its definition, slowly and unlike PayoutTree.
 library NaiveTree {
     function rootOf(IEmethCore.Payee[] memory payees) internal pure returns (bytes32) {
         return nodeAt(_sorted(payees), 0);

@@ -168,7 +168,7 @@ contract NodeRegistry_register_Tree is RegistryFixture {
         core.setRegistry(address(0xDEAD));
         _join();
         _isShown(_fresh());
-        require(!core.isActive(member), "the escrow was told");
+        require(!core.isActive(member), "the escrow was notified");
     }
 
     function _expectRegistration(address by, uint256 stake) private {
@@ -186,7 +186,7 @@ contract NodeRegistry_register_Tree is RegistryFixture {
         return abi.encodeWithSelector(INodeRegistry.NodeRegistry_WrongSignature.selector, signer, member);
     }
 
-    /// @dev Who the contract must believe has signed: nobody that anybody knows.
+    /// @dev The account that the contract recovers from the signature: an unknown one.
     function _recover(bytes32 digest, bytes memory signature) private pure returns (address) {
         (bytes32 r, bytes32 s) = abi.decode(signature, (bytes32, bytes32));
         return ecrecover(digest, uint8(signature[64]), r, s);

@@ -99,14 +99,14 @@ contract NodeRegistryPagesFuzzTest is RegistryFixture {
     }
 }
 
-/// @notice The payout change at the very second, and the stakes of a token that cheats.
+/// @notice A payout change to the second, and stakes in a token that misbehaves.
 contract NodeRegistryFuzzTest is RegistryFixture {
     function testFuzz_aPayoutChangeOpensAtItsSecond(uint40 begin, uint32 waited) external {
         _join();
         _wait(begin % 3650 days);
         uint256 opensAt = _now() + 2 days;
         _propose(stranger);
-        // Half of the time within a few seconds of the moment that counts.
+        // Half of the runs are within a few seconds of the decisive moment.
         _wait(waited % 2 == 0 ? waited % 4 days : 2 days - 4 + waited % 8);
         (bool done, bytes memory answer) = _send(stranger, abi.encodeCall(registry.confirmPayout, (member)));
         require(done == (_now() >= opensAt), "confirmed at the wrong time");
@@ -169,7 +169,7 @@ contract NodeRegistryFuzzTest is RegistryFixture {
         _equal(hostile.balanceOf(address(registry)), MIN_STAKE, "the token's own stake");
     }
 
-    /// @dev A registry of its own for a token that may misbehave; the escrow is told nothing by it.
+    /// @dev Another registry for a token that may misbehave; it reports nothing to the escrow.
     function _moveToHostile() private returns (HostileToken hostile) {
         hostile = new HostileToken();
         registry = Deploy.registry(address(core), address(hostile), MIN_STAKE);
@@ -180,7 +180,8 @@ contract NodeRegistryFuzzTest is RegistryFixture {
         vm.label(address(hostile), "hostile");
     }
 
-    /// @dev The token is a node itself, whose stake it could take out from within a transfer if nothing held it.
+    /// @dev The token is a node itself and could withdraw its stake from within a transfer if no guard
+    /// prevented that.
     function _ownedByTheToken(HostileToken hostile) private {
         _join();
         hostile.mint(address(hostile), MIN_STAKE);

@@ -10,7 +10,7 @@ import {vm} from "../Vm.sol";
 import {Core, Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
-/// @notice A token that looks at the pool's books while it mints.
+/// @notice A token that reads the pool's storage while it mints.
 contract CuriousToken {
     RewardPool public pool;
     uint256 public seen = type(uint256).max;
@@ -28,7 +28,8 @@ contract CuriousToken {
     }
 }
 
-/// @notice What was wrong with the contracts of 2021 and 2023, tried on these. Each test is named after the defect that it would find.
+/// @notice Defects of the contracts of 2021 and 2023, tried on these. Each test is named after the defect
+/// that it would find.
 contract OldDefectsTest is EscrowFixture {
     function test_timeoutPaysNobodyAndLocksTheEscrow() external {
         bytes16 job = _processing();
@@ -78,7 +79,7 @@ contract OldDefectsTest is EscrowFixture {
         _withdrawAll(node);
         vm.prank(node);
         pool.claimSlots(_one(slot));
-        // All the day's reward is the node's alone, and still it is less than what the job burnt.
+        // The node gets the whole reward of the day, which is still less than what the job burnt.
         _equal(token.balanceOf(node) + token.balanceOf(nodePayout), before - 10e18, "what washing costs");
     }
 
@@ -104,7 +105,7 @@ contract OldDefectsTest is EscrowFixture {
 
     function test_anybodyCanSquatAJobId() external {
         uint40 deadline = uint40(_now()) + WORK;
-        // Seen in the mempool and sent first, word for word.
+        // Copied from the mempool and sent first, unchanged.
         vm.prank(stranger);
         bytes16 squatted = core.request(DATASET, PARAMS, FEE, FUEL, deadline, 0);
         bytes16 job = _request(0);

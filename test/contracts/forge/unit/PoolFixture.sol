@@ -8,7 +8,8 @@ import {Deploy} from "./Deployed.sol";
 import {Fixture} from "./Fixture.sol";
 import {World} from "./World.sol";
 
-/// @notice What the tests of the reward pool share: jobs that burn, by more than one node, on days that are counted from the first.
+/// @notice Shared by the tests of the reward pool: jobs that burn, by two nodes, on days counted from the
+/// first.
 abstract contract PoolFixture is Fixture {
     /// @dev The day of START, in Unix days.
     uint256 internal constant FIRST = 20_833;
@@ -26,7 +27,8 @@ abstract contract PoolFixture is Fixture {
         _registerNode(rival, _createOrganisation(rival, "rival"), rivalPayout);
     }
 
-    /// @dev A job that the requester accepts at once; with all its fuel used it burns 50, by the default terms.
+    /// @dev A job that the requester accepts at once; with all its fuel used it burns 50, by the default
+    /// terms.
     function _burnBy(address by, uint40 fuelUsed, uint256 salt) internal returns (bytes16 job) {
         job = _request(salt);
         vm.prank(by);

@@ -8,14 +8,14 @@ import {vm} from "../Vm.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 import {NaiveTree} from "./NaiveTree.sol";
 
-/// @notice Gives the library's function a list in calldata, as the escrow does.
+/// @notice Passes a list in calldata to the library, as the escrow does.
 contract TreeCaller {
     function rootOf(IEmethCore.Payee[] calldata payees) external pure returns (bytes32, uint256) {
         return PayoutTree.rootOf(payees);
     }
 }
 
-/// @notice What holds for any numbers.
+/// @notice Properties that hold for any numbers.
 contract PropertiesTest is EscrowFixture {
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
@@ -59,7 +59,7 @@ contract PropertiesTest is EscrowFixture {
         Order memory order = Order(requester, worker1, amount % 50e18, tip % 25e18, _now() + 1 hours);
         bytes memory signature = _signed(order);
         Order memory changed = Order(order.account, order.to, order.amount, order.tip, order.deadline);
-        // Within what the account has and the clock allows, so that nothing but the signature can refuse it.
+        // Covered by the credit and in time, so that only the signature can be refused.
         uint256 step = 1 + change % 25e18;
         if (field % 6 == 0) changed.account = _another(change);
         else if (field % 6 == 1) changed.to = address(uint160(uint256(keccak256(abi.encode(change)))));
@@ -109,7 +109,7 @@ contract PropertiesTest is EscrowFixture {
         owned %= LOCKED - 3;
         vm.prank(stranger);
         core.deposit(requester, owned);
-        // Near what is missing, so that both sides of the border come up.
+        // Near the missing amount, so that both sides of the limit come up.
         value = LOCKED - owned - 3 + value % 6;
         bool isGood = value >= LOCKED - owned && key % 4 != 0;
         bytes memory data = _withPermit(value, key % 4 == 0 ? NODE_KEY : REQUESTER_KEY);
@@ -128,7 +128,7 @@ contract PropertiesTest is EscrowFixture {
         return bytes.concat(core.requestWithPermit.selector, job);
     }
 
-    /// @dev Some account that could pay as much.
+    /// @dev An account that has the amount.
     function _another(uint256 change) private returns (address account) {
         account = vm.addr(1 + change % 1e18);
         if (account == requester) account = node;

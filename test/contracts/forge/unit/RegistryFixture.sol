@@ -8,7 +8,8 @@ import {vm} from "../Vm.sol";
 import {Fixture} from "./Fixture.sol";
 import {World} from "./World.sol";
 
-/// @notice What the tests of the registry share: an organisation whose owner is no node, and a node that may join it.
+/// @notice Shared by the tests of the registry: an organisation whose owner is no node, and a node that may
+/// join it.
 abstract contract RegistryFixture is Fixture {
     bytes32 private constant ENROLMENT = keccak256(
         "Enrolment(address node,address operator,bytes32 organisation,address payout,bytes32 capabilityHash,string capabilityUri,uint32 computeUnits,uint256 nonce,uint256 deadline)"
@@ -62,7 +63,7 @@ abstract contract RegistryFixture is Fixture {
         registry.deactivate(member);
     }
 
-    /// @dev The member has left, and its stake is out.
+    /// @dev The member leaves and withdraws its stake.
     function _part() internal {
         _leave();
         _wait(7 days);
@@ -109,7 +110,7 @@ abstract contract RegistryFixture is Fixture {
         });
     }
 
-    /// @dev How the member is shown right after it joined.
+    /// @dev The member as shown right after it joined.
     function _fresh() internal view returns (INodeRegistry.Node memory) {
         return INodeRegistry.Node({
             node: member,
@@ -201,13 +202,13 @@ abstract contract RegistryFixture is Fixture {
         vm.expectEmit(address(registry));
     }
 
-    /// @dev Then the escrow says whether the member may take jobs.
+    /// @dev After it, the escrow logs whether the member may take jobs.
     function _andTheEscrowHears(bool active) internal {
         _emits();
         emit IEmethCore.NodeActivityChanged(member, active);
     }
 
-    /// @dev Then tokens move.
+    /// @dev After it, tokens move.
     function _andTokensMove(address from, address to, uint256 amount) internal {
         vm.expectEmit(address(token));
         emit IERC20.Transfer(from, to, amount);

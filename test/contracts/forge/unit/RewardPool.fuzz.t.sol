@@ -3,11 +3,12 @@ pragma solidity ^0.8.28;
 
 import {PoolFixture} from "./PoolFixture.sol";
 
-/// @notice The curve against a plain formula, and the bounds of rewards on any day.
+/// @notice The emission compared with a plain formula, and the bounds of rewards on any day.
 contract RewardPoolFuzzTest is PoolFixture {
-    /// @dev 12,000 tokens an hour less 600 an hour each year, in 365ths of a wei, rounded up; nothing once that is below zero.
+    /// @dev 12,000 tokens an hour less 600 an hour each year, in 365ths of a wei, rounded up; nothing once
+    /// that is below zero.
     function testFuzz_theCurveIsThePlainFormula(uint256 day) external view {
-        // Half of the time within the years that emit, else anywhere.
+        // Half of the runs are within the years that emit, the others anywhere.
         day = day % 2 == 0 ? day % 7310 : day % 1e30;
         uint256 whole = 12_000 * 24 * 365 * 1e18;
         uint256 fallen = 600 * 24 * 1e18 * day;
@@ -38,7 +39,8 @@ contract RewardPoolFuzzTest is PoolFixture {
         _equal(pool.minted(), first + second, "minted");
     }
 
-    /// @dev At most 80 % of what was burnt, which is the plain product of fee, fuel and rate; and no less than both bounds allow.
+    /// @dev At most 80 % of what was burnt, which is the plain product of fee, fuel and rate; and no less
+    /// than both bounds allow.
     function _checked(address by, uint256 slot, uint256 fuelUsed, uint256 burnBps) private view returns (uint256 part) {
         part = pool.reward(slot, by);
         uint256 burnt = 1000e18 * fuelUsed / 1_000_000 * burnBps / 10_000;

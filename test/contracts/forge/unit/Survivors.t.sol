@@ -9,8 +9,8 @@ import {Deploy} from "./Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 import {PoolFixture} from "./PoolFixture.sol";
 
-/// @notice Whatever moves tokens lets nothing else that moves tokens in. Each test calls back with something that works at any other
-/// time, so only the guard can be what refuses it.
+/// @notice No function that moves tokens can be entered from within another. Each test calls back with a call
+/// that works at any other time, so only the guard can refuse it.
 contract SurvivorsReentryTest is EscrowFixture {
     bytes32 private constant WITHDRAWAL =
         keccak256("Withdrawal(address account,address to,uint256 amount,uint256 tip,uint256 nonce,uint256 deadline)");
@@ -70,7 +70,7 @@ contract SurvivorsReentryTest is EscrowFixture {
 
     function test_nothingComesInFromAStake() external {
         _misbehave(address(registry), abi.encodeCall(registry.addStake, (node, 0)));
-        // By its registration it is there; only then could the call back work.
+        // The node is registered by then, without which the call back could not work.
         _registerNode(node, organisation, nodePayout);
         require(!hostile.reentered(), "entered again from a registration");
         vm.prank(node);
@@ -79,7 +79,7 @@ contract SurvivorsReentryTest is EscrowFixture {
         vm.prank(node);
         registry.deactivate(node);
         _wait(7 days);
-        // Out of service it has its stake no more, but what is there to call back works for any node.
+        // The stake is gone by then, but the call back would work for any node.
         _misbehave(address(registry), abi.encodeCall(registry.addStake, (_another(), 0)));
         vm.prank(node);
         registry.withdrawStake(node);
@@ -108,7 +108,7 @@ contract SurvivorsReentryTest is EscrowFixture {
     }
 }
 
-/// @notice What a mutation of the contracts got past all other tests with, once.
+/// @notice Mistakes that a mutation once got past all other tests.
 contract SurvivorsTest is PoolFixture {
     function test_requestTellsVerifierFeeAndBurntPartApart() external {
         _burning(1000);

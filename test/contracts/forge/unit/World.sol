@@ -9,8 +9,9 @@ import {vm} from "../Vm.sol";
 import {Core, Deploy} from "./Deployed.sol";
 import {Fixture} from "./Fixture.sol";
 
-/// @notice The four contracts as `deployContracts` of src/chain/deploy/deploy.ts leaves them, with a registered node and accounts that
-/// have tokens. The contract that deploys it becomes the escrow's administrator and gets the rest of the supply.
+/// @notice The four contracts as `deployContracts` of src/chain/deploy/deploy.ts leaves them, with a
+/// registered node and accounts that have tokens. The contract that deploys it becomes the escrow's
+/// administrator and gets the rest of the supply.
 /// @dev This takes long to compile, so it is compiled once and not again into each test contract.
 contract World is Fixture {
     constructor(address[] memory verifiers, IEmethCore.Terms memory terms) {

@@ -1,6 +1,6 @@
 /**
- * Compiles src/contracts with npm's solc and writes, per contract, its ABI, bytecode and the TypeScript types of its events and
- * structs into src/chain/generated. Does nothing when no source has changed.
+ * Compiles src/contracts with npm's solc and writes, per contract, its ABI, bytecode and the TypeScript types
+ * of its events and structs into src/chain/generated. Does nothing when no source has changed.
  *
  *     npx ts-node scripts/build-contracts.ts
  */

@@ -1,6 +1,6 @@
 /**
- * Runs the unit tests of the contracts and prints the lines and branches of each contract that they reach. Fails unless they reach
- * all of them. Takes some minutes, mostly compiling.
+ * Runs the unit tests of the contracts and prints the lines and branches of each contract that they reach.
+ * Fails unless they reach all of them. Takes some minutes, mostly compiling.
  *
  *     npm run coverage:contracts [-- --json]
  */

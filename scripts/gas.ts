@@ -1,6 +1,7 @@
 /**
- * Measures what each call of the escrow costs on a fresh chain and prints it beside the EmethCore of 2023. The gates hold for
- * accounts with some credit; the same calls for accounts without credit, and all other calls, follow without a gate.
+ * Measures what each call of the escrow costs on a fresh chain and prints it beside the EmethCore of 2023.
+ * The gates hold for accounts with some credit; the same calls for accounts without credit, and all other
+ * calls, follow without a gate.
  *
  *     npm run gas [-- --json | --update]
  *

@@ -1,11 +1,12 @@
 /**
- * Shows that the contracts' tests notice mistakes: makes one small mistake after another and records which test fails.
+ * Shows that the contracts' tests notice mistakes: makes one small mistake after another and records which
+ * test fails.
  *
  *     npx ts-node scripts/mutate-contracts.ts [--by unit|invariants] [--only PATTERN] [--jobs N] [--list] [--json] [--resume]
  *
- * Unit tests and invariants are tried separately; `--by` tries one of them. Writes docs/mutations.md once both have tried every
- * mutation they must. Exits 1 when fewer than 95 % are noticed, or the list itself is wrong. `--resume` continues a run that was
- * stopped, with the tests as they were when it began.
+ * Unit tests and invariants are tried separately; `--by` tries one of them. Writes docs/mutations.md once
+ * both have tried every mutation they must. Exits 1 when fewer than 95 % are noticed, or the list itself is
+ * wrong. `--resume` continues a run that was stopped, with the tests as they were when it began.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -28,7 +29,10 @@ interface Trial {
 
 const trialKey = ({ phase, mutation }: Trial): string => `${phase} ${mutation.name}`;
 
-/** Runs the tests without a mutation: they must pass, and everything that no mutation touches is then compiled. */
+/**
+ * Runs the tests without a mutation: they must pass, and everything that no mutation touches is then
+ * compiled.
+ */
 async function prepareBase(phase: Phase, socket: string): Promise<void> {
   const base = baseOf(phase);
   copyProject(base, socket, phase);

@@ -18,8 +18,8 @@ const FUZZ_RUNS = 5000;
 const limit = isLong ? 4 * 3_600_000 : 900_000;
 
 /**
- * How often all sequences together must reach each state and call: at most a fifth of the least that several seeds gave. So no run
- * fails by chance, and a campaign that no longer gets anywhere does.
+ * How often all sequences together must reach each state and call: at most a fifth of the least that several
+ * seeds gave. So no run fails by chance, and a campaign that no longer gets anywhere does.
  */
 const leastReach: Record<string, number> = {
   ...{ REQUESTED: 290, PROCESSING: 150, SUBMITTED: 100, VERIFIED: 60, CANCELED: 15, TIMEOUT: 20 },
@@ -94,7 +94,8 @@ test(
     expect(campaigns.map((found) => found.slice(1)).sort()).toEqual(
       ['invariant_01_to_16', 'invariant_13'].map((name) => [name, `${runs}`, `${runs * depth}`, '0']),
     );
-    // Under the long profile forge refuses the write although `forge config` shows the permission; more calls reach no less.
+    // Under the long profile forge refuses the write although `forge config` shows the permission; more calls
+    // reach no less.
     if (isLong) return;
     const reached = sumReach(readFileSync(join(root, reach), 'utf8'));
     const rare = Object.entries(leastOf).flatMap(([campaign, least]) =>

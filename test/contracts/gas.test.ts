@@ -2,7 +2,8 @@
 import { type Escrow, openEscrow } from '../support/escrow';
 import { type GasCall, gasCalls, gasDeviation, gasTable, measureGas, readGasSnapshot } from '../support/gas';
 
-// Gas is deterministic except for a few bytes of times and signatures. `npm run gas -- --update` rewrites the snapshot.
+// Gas is deterministic except for a few bytes of times and signatures. `npm run gas -- --update` rewrites the
+// snapshot.
 let escrow: Escrow;
 let used: Record<GasCall, number>;
 

@@ -1,4 +1,6 @@
-/** The logs alone rebuild the whole storage of the contracts, after one written history and many random ones. */
+/**
+ * The logs alone rebuild the whole storage of the contracts, after one written history and many random ones.
+ */
 import fc from 'fast-check';
 import { chainStates } from '../../src/domain/job';
 import { eventNames, readEvents } from '../support/chain-log';

@@ -16,8 +16,9 @@ import {
   USED,
 } from '../support/escrow';
 
-// The job of `openEscrow`: a fee of 1000, of which 60 % is used; 5 % for the verifier, 5 % of the payout burnt, 20 % penalty, 2 %
-// for declining, 5 % of a penalty as tip. `penalties` is everything that waits to be burnt.
+// The job of `openEscrow`: a fee of 1000, of which 60 % is used; 5 % for the verifier, 5 % of the payout
+// burnt, 20 % penalty, 2 % for declining, 5 % of a penalty as tip. `penalties` is everything that waits to be
+// burnt.
 
 type Money = Partial<Record<Role | 'penalties', number>>;
 type Call =

@@ -3,12 +3,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 /**
- * The trees under test/contracts/trees list what a contract does in which case; forge/unit has one test for each of their leaves.
+ * The trees under test/contracts/trees list what a contract does in which case; forge/unit has one test for
+ * each of their leaves.
  *
- * The rule that joins them: a tree's first line is `<Contract>_<function>`, and its tests are in a contract called
- * `<Contract>_<function>_Tree`. A leaf's test is called `test_`, then every line on the way to the leaf, joined by `_`; a line is
- * written in PascalCase, a name like `EmethCore_WrongState` counts as `WrongState`, and other characters are dropped.
- * Views of the escrow share the tree `EmethCore_views`, as its first branches.
+ * The rule that joins them: a tree's first line is `<Contract>_<function>`, and its tests are in a contract
+ * called `<Contract>_<function>_Tree`. A leaf's test is called `test_`, then every line on the way to the
+ * leaf, joined by `_`; a line is written in PascalCase, a name like `EmethCore_WrongState` counts as
+ * `WrongState`, and other characters are dropped. Views of the escrow share the tree `EmethCore_views`, as
+ * its first branches.
  *
  *     EmethCore_process
  *     └── when the job is not requested

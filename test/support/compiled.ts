@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 const root = join(__dirname, '..', '..');
 
 /**
- * Compiles a program of `test/fixtures` with its imports and returns the path of the result, for tests that start it so often that
- * compiling it every time would take minutes.
+ * Compiles a program of `test/fixtures` with its imports and returns the path of the result, for tests that
+ * start it so often that compiling it every time would take minutes.
  */
 export async function compileFixture(name: string): Promise<string> {
   // Below the project, so that its packages are found.

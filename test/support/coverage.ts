@@ -33,7 +33,10 @@ const env = {
   FOUNDRY_CACHE_PATH: join(work, 'cache'),
 };
 
-/** Measures the lines and branches of each contract that unit tests reach. Takes a minute or two, mostly compiling. */
+/**
+ * Measures the lines and branches of each contract that unit tests reach. Takes a minute or two, mostly
+ * compiling.
+ */
 export async function measureCoverage(): Promise<FileCoverage[]> {
   const measured = parseLcov(await runForge())
     .filter(({ file }) => file.startsWith(contracts))
@@ -45,7 +48,10 @@ export async function measureCoverage(): Promise<FileCoverage[]> {
   return measured;
 }
 
-/** Compiles with forge's `--ir-minimum`: without the IR the escrow has too many variables; optimized, no lines to map to. */
+/**
+ * Compiles with forge's `--ir-minimum`: without the IR the escrow has too many variables; optimized, no lines
+ * to map to.
+ */
 async function runForge(): Promise<string> {
   mkdirSync(work, { recursive: true });
   const report = join(work, 'lcov.info');

@@ -50,7 +50,9 @@ async function signBy(
   return signer.signTypedData(domain, types, values);
 }
 
-/** Returns arguments of requests with unique salts, due in half an hour or, for parts above 8, in some months. */
+/**
+ * Returns arguments of requests with unique salts, due in half an hour or, for parts above 8, in some months.
+ */
 function openRequests(escrow: Escrow) {
   let count = 0;
   return async ({ part }: Subject): Promise<[string, string, bigint, bigint, bigint, string]> => {

@@ -43,8 +43,8 @@ const NO_JOB = {
 export const neverEmitted = ['EIP712DomainChanged', 'RoleAdminChanged'] as const;
 
 /**
- * The escrow rebuilt from its events and their times alone. If it differs from the contract's storage, an event is wrong or money
- * is lost. An unknown event, or one that contradicts earlier ones, throws.
+ * The escrow rebuilt from its events and their times alone. If it differs from the contract's storage, an
+ * event is wrong or money is lost. An unknown event, or one that contradicts earlier ones, throws.
  */
 export class EscrowModel {
   readonly governance = new GovernanceModel();

@@ -39,8 +39,8 @@ const NO_TERMS = {
 };
 
 /**
- * Returns these jobs and every key that the models know, with some that they do not know. With `isRecent`: these jobs alone, and the
- * latest slots and terms.
+ * Returns these jobs and every key that the models know, with some that they do not know. With `isRecent`:
+ * these jobs alone, and the latest slots and terms.
  */
 export function scopeOf(
   { core, registry }: Models,
@@ -75,8 +75,8 @@ async function table<K, V>(keys: readonly K[], read: (key: K) => Promise<V> | V)
 }
 
 /**
- * Finds the storage slot of the escrow's accounts: the word of an account that is only a verifier has exactly one bit set, wherever
- * the layout puts it.
+ * Finds the storage slot of the escrow's accounts: the word of an account that is only a verifier has exactly
+ * one bit set, wherever the layout puts it.
  */
 export async function findAccountsSlot(escrow: Escrow): Promise<number> {
   for (let slot = 0; slot < 50; slot++) {
@@ -175,7 +175,10 @@ async function readPair({ provider, core }: Escrow, method: string): Promise<unk
   return coreInterface.decodeFunctionResult(method, data).toArray();
 }
 
-/** No view shows who was paid, but a second claim has an error of its own as long as something is left to claim. */
+/**
+ * No view shows who was paid, but a second claim has an error of its own as long as something is left to
+ * claim.
+ */
 async function paidOf(escrow: Escrow, jobId: string, job: Record<string, unknown>) {
   if (!isPayable(job)) return [];
   const claims = escrow.payees.map(({ worker, amount }, index) =>

@@ -213,8 +213,8 @@ function request(choice: Choice): Step {
 }
 
 /**
- * A random history that reaches every state: mostly acts that suit the state of one of a few jobs, with errands in between, and a few
- * times any act by any role.
+ * A random history that reaches every state: mostly acts that suit the state of one of a few jobs, with
+ * errands in between, and a few times any act by any role.
  */
 export class Walk {
   readonly jobIds: string[] = [];

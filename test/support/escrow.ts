@@ -67,7 +67,10 @@ export interface ContractCalls {
   read<T>(method: string, ...args: unknown[]): Promise<T>;
 }
 
-/** The contracts on a fresh chain, with ten accounts that have tokens and have approved the escrow; `node` is registered. */
+/**
+ * The contracts on a fresh chain, with ten accounts that have tokens and have approved the escrow; `node` is
+ * registered.
+ */
 export interface Escrow extends AsyncDisposable {
   provider: JsonRpcProvider;
   core: Address;

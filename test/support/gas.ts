@@ -20,7 +20,10 @@ import {
   USED,
 } from './escrow';
 
-/** Gas per call: of the EmethCore of 2023 (its median, where it has such a call), and the most that is allowed now. */
+/**
+ * Gas per call: of the EmethCore of 2023 (its median, where it has such a call), and the most that is allowed
+ * now.
+ */
 const gatedCalls = {
   'request, tokens pulled': { of2023: 457_289, gate: 110_000 },
   'request, prepaid': { of2023: 457_289, gate: 95_000 },
@@ -38,9 +41,9 @@ const gatedCalls = {
   'happy path': { of2023: 1_009_085, gate: 330_000 },
 } as const;
 /**
- * The same calls where requester, node, verifier and a stranger have no credit. Only the storage words of the requester and the
- * stranger are empty then: those of a node and a verifier also hold their roles. No gate: an account gets here only with its first
- * credit, and again after it withdrew everything.
+ * The same calls where requester, node, verifier and a stranger have no credit. Only the storage words of the
+ * requester and the stranger are empty then: those of a node and a verifier also hold their roles. No gate:
+ * an account gets here only with its first credit, and again after it withdrew everything.
  */
 const zeroCreditCalls = {
   'verify, first in the slot, credit zero': { of2023: 203_988, gate: undefined },
@@ -94,8 +97,8 @@ export function gasDeviation(call: string, used: number, snapshot: number): stri
 }
 
 /**
- * Measures as the figures of 2023 were measured: after one whole job, each call in its own transaction. Unless the table says
- * otherwise, every account that gets credit already has some.
+ * Measures as the figures of 2023 were measured: after one whole job, each call in its own transaction.
+ * Unless the table says otherwise, every account that gets credit already has some.
  */
 export async function measureGas(escrow: Escrow): Promise<Measured> {
   const used = {} as Measured;

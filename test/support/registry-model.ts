@@ -29,7 +29,10 @@ export interface ModelOrganisation {
 const NOT_YET = { stake: 0n, capabilityHash: ZeroHash, capabilityUri: '', computeUnits: 0n };
 const NO_CHANGE = { nextPayout: ZeroAddress, payoutOpensAt: 0n };
 
-/** Node registry and reward pool, rebuilt from their events. An unknown event, or one that contradicts others, throws. */
+/**
+ * Node registry and reward pool, rebuilt from their events. An unknown event, or one that contradicts others,
+ * throws.
+ */
 export class RegistryModel {
   /** In the order of their first registration. */
   readonly nodes = new Map<string, ModelNode>();

@@ -12,7 +12,10 @@ import { openTestStorage } from './storage';
 
 export const FEE_WEI = 20n * 10n ** 18n;
 
-/** Verified jobs whose pay was not credited yet, with their manifests in a real storage that the configuration names. */
+/**
+ * Verified jobs whose pay was not credited yet, with their manifests in a real storage that the configuration
+ * names.
+ */
 export interface UnclaimedPay extends AsyncDisposable {
   readonly client: ClientChain;
   readonly storageApi: string;

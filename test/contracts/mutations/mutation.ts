@@ -1,4 +1,6 @@
-/** The mutations of the contracts, read from `data/`: one file for each contract, checked when it is loaded. */
+/**
+ * The mutations of the contracts, read from `data/`: one file for each contract, checked when it is loaded.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
@@ -27,7 +29,10 @@ const Change = z.strictObject({
   missedByInvariants: z.enum(Object.keys(reasons) as [Reason, ...Reason[]]).optional(),
 });
 
-/** One small mistake that somebody could make in a contract. The tests are good if none of these goes unnoticed. */
+/**
+ * One small mistake that somebody could make in a contract. The tests are good if none of these goes
+ * unnoticed.
+ */
 export interface Mutation extends z.infer<typeof Change> {
   /** `<Contract>/<what goes wrong>`, unique. */
   name: string;

@@ -1,6 +1,7 @@
 /**
- * Why the invariants alone miss a mutation. They look at what is stored, who gets what and which calls succeed, neither at the log nor
- * at the errors of refusals, and no account of the crowd holds more than there can be. The unit tests notice all of these.
+ * Why the invariants alone miss a mutation. They look at what is stored, who gets what and which calls
+ * succeed, neither at the log nor at the errors of refusals, and no account of the crowd holds more than
+ * there can be. The unit tests notice all of these.
  */
 export const reasons = {
   'only the log differs':

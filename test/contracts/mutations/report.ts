@@ -5,7 +5,10 @@ import { type Reason, reasons } from './reasons';
 import { gate, invariantFiles, phases, type Result, type Summary, summarise } from './score';
 import { sequences } from './workshop';
 
-/** Returns the test that is closest to the mutation: one of the function it names first, else any but a failed set-up. */
+/**
+ * Returns the test that is closest to the mutation: one of the function it names first, else any but a failed
+ * set-up.
+ */
 function killerOf({ mutation, by }: Result): string {
   const subject = mutation.name.split('/')[1]?.split(' ')[0] ?? '';
   return by.find((test) => test.includes(`_${subject}_`)) ?? by.find((test) => !test.endsWith('.setUp')) ?? by[0] ?? '';

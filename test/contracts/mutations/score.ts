@@ -29,7 +29,10 @@ export const phases: readonly Phase[] = ['unit', 'invariants'];
 /** The least share of the mutations that the tests must notice. */
 export const gate = 0.95;
 
-/** The files that hold a job's states and its money, from the request to the last withdrawal: the subject of the invariants. */
+/**
+ * The files that hold a job's states and its money, from the request to the last withdrawal: the subject of
+ * the invariants.
+ */
 export const invariantFiles: readonly string[] = [
   'EmethCore.sol',
   'JobBook.sol',
@@ -42,7 +45,10 @@ export const invariantFiles: readonly string[] = [
   'ExactTransfer.sol',
 ];
 
-/** All of them would take hours. A name's hash decides, so nobody chooses, and adding a mutation changes no other's turn. */
+/**
+ * All of them would take hours. A name's hash decides, so nobody chooses, and adding a mutation changes no
+ * other's turn.
+ */
 const isDrawn = (name: string) => (createHash('sha256').update(name).digest()[0] ?? 0) % 3 === 0;
 
 /** Whether a phase must try a mutation. */

@@ -9,7 +9,10 @@ const root = join(__dirname, '..', '..', '..');
 const copied = ['src/contracts', 'test/contracts/forge', 'foundry.toml'];
 const timeoutMs = 240_000;
 
-/** Sequences of a hundred calls in which the invariants must notice a mutation; a fifth of those of every test run. */
+/**
+ * Sequences of a hundred calls in which the invariants must notice a mutation; a fifth of those of every test
+ * run.
+ */
 export const sequences = 48;
 
 const invariants = 'test/contracts/forge/Invariants.t.sol';
@@ -18,8 +21,8 @@ const invariants = 'test/contracts/forge/Invariants.t.sol';
 export type Phase = 'unit' | 'invariants';
 
 /**
- * Compiles in half the time of the project's own settings: the code need not be small, only right. Linting would take a second for
- * each mutation.
+ * Compiles in half the time of the project's own settings: the code need not be small, only right. Linting
+ * would take a second for each mutation.
  */
 const settings = `
 [profile.default.optimizer_details]
@@ -47,7 +50,10 @@ if (process.argv.includes('--version')) socket.end();
 else process.stdin.pipe(socket);
 `;
 
-/** The same seed for every run, and few runs: a mutation that only thousands of runs find needs a test of its own. */
+/**
+ * The same seed for every run, and few runs: a mutation that only thousands of runs find needs a test of its
+ * own.
+ */
 const environment = {
   ...process.env,
   FOUNDRY_FUZZ_SEED: '0x1',
@@ -74,7 +80,10 @@ export async function startCompiler(socket: string): Promise<ChildProcess> {
   return server;
 }
 
-/** Copies the contracts and the phase's tests from the working tree. Tests that a phase does not run need not be compiled for it. */
+/**
+ * Copies the contracts and the phase's tests from the working tree. Tests that a phase does not run need not
+ * be compiled for it.
+ */
 export function copyProject(dir: string, socket: string, phase: Phase): void {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(join(dir, 'scripts'), { recursive: true });
@@ -86,7 +95,10 @@ export function copyProject(dir: string, socket: string, phase: Phase): void {
   writeFileSync(join(dir, 'scripts', 'solc.cjs'), client(socket), { mode: 0o755 });
 }
 
-/** Makes `dir` a copy of `base` with everything forge compiled there, so that only the mutated files are compiled again. */
+/**
+ * Makes `dir` a copy of `base` with everything forge compiled there, so that only the mutated files are
+ * compiled again.
+ */
 export function resetCopy(dir: string, base: string): void {
   rmSync(dir, { recursive: true, force: true });
   cpSync(base, dir, { recursive: true, preserveTimestamps: true, verbatimSymlinks: true });

@@ -1,4 +1,4 @@
-/** The admin API: its methods and their answers. Amounts are decimal strings of wei, times Unix milliseconds. */
+/** The admin API: its methods and their answers. Amounts are decimal wei, times Unix milliseconds. */
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
 
@@ -8,7 +8,7 @@ export const WorkerView = z.object({
   ip: z.string(),
   gflops: z.number(),
   jobId: JobId.optional(),
-  /** Of its running lease. */
+  /** Progress of its running lease. */
   step: z.int().optional(),
   steps: z.int().optional(),
   loss: z.number().optional(),
@@ -74,7 +74,10 @@ export const MasterStatus = z.object({
 });
 export type MasterStatus = z.infer<typeof MasterStatus>;
 
-/** The methods an operator may call: the master implements them, `admin/routes` serves them and `admin/client` calls them. */
+/**
+ * The methods an operator may call: the master implements them, `admin/routes` serves them, and
+ * `admin/client` calls them.
+ */
 export interface AdminApi {
   disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
   allow(worker: Address): Promise<'allowed' | 'not exist'>;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
 
-/** Shape of the model: a GPT-2 style decoder. Parameters ≈ 12 · layers · width² + vocabulary · width. */
+/** The model's shape: a GPT-2 style decoder. Parameters ≈ 12 · layers · width² + vocabulary · width. */
 export const ModelShape = z
   .strictObject({
     layers: z.int().min(1).max(96).default(4).describe('transformer blocks'),

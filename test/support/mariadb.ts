@@ -28,7 +28,7 @@ const places = [
 const USER = 'emeth';
 const PASSWORD = 'only for tests';
 const START_MS = 60_000;
-/** Runs the server until its standard input closes, so that it and its data end with the tests in any case. */
+/** Runs the server until its standard input closes, so that it and its data always end with the tests. */
 const KEEPER = '"$0" "$@" & cat >/dev/null; kill -9 $!; wait; rm -rf "$PWD"';
 
 /** The server program of this machine; undefined when there is none. */
@@ -36,7 +36,7 @@ export function findServer(): string | undefined {
   return findProgram('mariadbd') ?? findProgram('mysqld');
 }
 
-/** Starts a server of its own in a temporary directory. Throws, rather than skips, where there is none to start. */
+/** Starts a server in a temporary directory. Throws, rather than skips, where there is none to start. */
 export async function startMariadb(): Promise<TestServer> {
   const program = findServer();
   if (!program)

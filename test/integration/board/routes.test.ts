@@ -175,7 +175,8 @@ test('emeth board restarted: serves everything again, without a key', async () =
     expect((await untilListed(url, run + 1)).total).toBe(run + 1);
     process.emit('SIGTERM', 'SIGTERM');
     expect((await ended).status).toBe(0);
-    // A process runs one command; here the next run's signal would be this one's second, which ends the process.
+    // A process runs one command; here the next run's signal would be the second of this one, which ends the
+    // process.
     for (const name of ['SIGTERM', 'SIGINT']) process.removeAllListeners(name);
   }
   expect(await readdir(scratch.path)).toEqual(['board', 'board.json']);

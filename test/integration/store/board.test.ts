@@ -146,7 +146,7 @@ describeEachDatabase('board', (database) => {
 
   test('masters write the same events at once: each is there once', async () => {
     const others = await Promise.all([1, 2, 3].map(() => database.open()));
-    const tell = async (board: Store['board']) => {
+    const writeAll = async (board: Store['board']) => {
       for (let block = 1; block <= 20; block += 1) {
         const batch = [event(block, block, 'REQUESTED'), event(100 + block, block, 'REQUESTED')];
         await board.takeTentative(block, batch);
@@ -155,7 +155,7 @@ describeEachDatabase('board', (database) => {
       }
       await board.takeTentative(21, []);
     };
-    await Promise.all([store, ...others].map(({ board }) => tell(board)));
+    await Promise.all([store, ...others].map(({ board }) => writeAll(board)));
     const { jobs, total } = await store.board.list({ sort: 'newest', limit: 100, offset: 0 });
     expect(total).toBe(40);
     expect(jobs.every(({ state, isFinal }) => state === 'REQUESTED' && isFinal)).toBe(true);

@@ -131,7 +131,7 @@ test.each([
   ['NodeRegistry', ['register', 'nodeOf', 'minStake']],
   ['RewardPool', ['claimSlots', 'reward', 'minted']],
   ['EmethToken', ['mint', 'nameRewardPool', 'cap']],
-])('every public function of the %s: it has a tree, and constructor tests read its getters', (name, some) => {
+])('every function of the %s: a tree; getters are read by its constructor tests', (name, some) => {
   const { functions, getters } = offeredBy(name);
   expect([...functions, ...getters]).toEqual(expect.arrayContaining(some));
   expect(functions.filter((each) => !roots.includes(`${name}_${each}`))).toEqual([]);

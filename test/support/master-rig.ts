@@ -5,16 +5,15 @@ import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
 import type { JobId } from '../../src/domain/ids';
 import { activeStates, type JobState } from '../../src/domain/job';
 import { Fleet } from '../../src/fleet/fleet';
-import { AppError, describeError } from '../../src/lib/errors';
-import type { Logger } from '../../src/lib/logger';
+import { AppError } from '../../src/lib/errors';
 import { type Master, openMaster } from '../../src/master/master';
-import type { MasterStorage } from '../../src/master/ports';
 import type { SchedulerOptions } from '../../src/master/scheduler';
 import type { TrainerSpec } from '../../src/protocol/trainer';
 import { openStore, type Store } from '../../src/store/open';
 import { PlayedChain } from './master-rig-chain';
 import { childCrash, PlayedChild } from './master-rig-child';
 import { type Fault, Faults, Lifetime } from './master-rig-faults';
+import { clockOf, guardStore, keepLines, playedStorage } from './master-rig-ports';
 import { type MasterDoor, PlayedWorker } from './master-rig-worker';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock, settled } from './stepped-clock';
@@ -45,7 +44,6 @@ interface Process {
 
 const FEE_WEI = 10n ** 19n;
 const FUEL_LIMIT = 2000n;
-const DATA = Buffer.from('Call me Ishmael. '.repeat(40));
 const DEADLINE_MS = 3_600_000;
 /** No wait takes longer, on the stepped clock. */
 const LIMIT_MS = 1_200_000;
@@ -134,17 +132,18 @@ export class MasterRig implements AsyncDisposable {
     const { signal } = stop;
     const store = await openStore({ kind: 'sqlite', path: this.opened.scratch.file('master.sqlite') }, this.clock);
     const blobs = life.guard('blobs', this.blobs);
-    const fleet = new Fleet({ logger: this.logger(life) });
+    const logger = keepLines(life, this.log, this.errors);
+    const fleet = new Fleet({ logger });
     const master = openMaster(this.rules(), {
       fleet,
       store: guardStore(store, life),
       blobs,
       wallet: this.opened.wallet,
-      clock: life.guard('clock', { now: () => this.clock.now(), sleep: sleepUntilKilled(this.clock, life) }),
-      logger: this.logger(life),
+      clock: life.guard('clock', clockOf(this.clock, life)),
+      logger,
       signal,
       chain: life.guard('chain', this.chain),
-      storage: life.guard('storage', this.storage(blobs)),
+      storage: life.guard('storage', playedStorage(blobs, this.published)),
       record: (tx, events) => applyEvents(tx, events),
       openChild: life.guard('python', { open: (spec: TrainerSpec) => this.openChild(spec, life) }).open,
     });
@@ -340,26 +339,9 @@ export class MasterRig implements AsyncDisposable {
     };
   }
 
-  private storage(blobs: BlobStore): MasterStorage {
-    return {
-      size: async () => DATA.length,
-      async fetch(_reference, signal) {
-        signal.throwIfAborted();
-        return blobs.addBytes(DATA);
-      },
-      publish: async (names, signal) => {
-        signal.throwIfAborted();
-        for (const name of names) {
-          if (!(await this.blobs.stat(name))) throw new Error(`Blob ${name} is not there to be published`);
-        }
-        this.published.push(...names);
-      },
-    };
-  }
-
   /** Hands over what becomes final, block by block, as the chain's watcher does. */
   private async watch(master: Master, life: Lifetime, signal: AbortSignal): Promise<void> {
-    const sleep = sleepUntilKilled(this.clock, life);
+    const clock = clockOf(this.clock, life);
     let at = (await master.loadCursors()).final?.number ?? 0;
     while (!signal.aborted && !life.isOver) {
       const events = this.isDeaf ? [] : this.chain.eventsAfter(at);
@@ -367,7 +349,7 @@ export class MasterRig implements AsyncDisposable {
       if (event) {
         at = event.blockNumber;
         await master.applyEvents(events, { number: at, hash: event.blockHash });
-      } else await sleep(POLL_MS, signal).catch(() => undefined);
+      } else await clock.sleep(POLL_MS, signal).catch(() => undefined);
     }
   }
 
@@ -376,42 +358,4 @@ export class MasterRig implements AsyncDisposable {
     if (door.isOver) return;
     for (const worker of this.workers) if (!worker.isConnected && !worker.isGone) worker.connect(door);
   }
-
-  private logger(life: Lifetime): Logger {
-    const write = (level: string) => (message: string, fields?: object, error?: unknown) => {
-      if (life.isOver) return;
-      const facts = JSON.stringify({ ...fields, ...(error === undefined ? {} : { error: describeError(error) }) });
-      const line = `${level} ${message} ${facts}`;
-      this.log.push(line);
-      if (level === 'error') this.errors.push(line);
-    };
-    const logger: Logger = {
-      error: write('error'),
-      warn: write('warn'),
-      info: write('info'),
-      debug: write('debug'),
-      child: () => logger,
-    };
-    return logger;
-  }
-}
-
-/** The dead sleep on, but nobody has to wait for them. */
-function sleepUntilKilled(clock: SteppedClock, life: Lifetime) {
-  return (ms: number, signal?: AbortSignal) =>
-    clock.sleep(ms, signal ? AbortSignal.any([signal, life.signal]) : life.signal);
-}
-
-function guardStore(store: Store, life: Lifetime): Store {
-  return {
-    ...store,
-    jobs: life.guard('jobs', store.jobs),
-    ledger: life.guard('ledger', store.ledger),
-    rounds: life.guard('rounds', store.rounds),
-    workers: life.guard('workers', store.workers),
-    cursors: life.guard('cursors', store.cursors),
-    intents: life.guard('intents', store.intents),
-    board: life.guard('board', store.board),
-    transaction: life.guard('store', store).transaction,
-  };
 }

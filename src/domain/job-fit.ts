@@ -79,7 +79,7 @@ export function expectedPayWei(job: JobOffer, tokens: number): bigint {
 }
 
 /** Sorts jobs as a master considers them: best paid first, then by id, so that masters on one queue agree. */
-export function byPay(a: { id: JobId; feeWei: bigint }, b: { id: JobId; feeWei: bigint }): number {
+export function byFee(a: { id: JobId; feeWei: bigint }, b: { id: JobId; feeWei: bigint }): number {
   if (a.feeWei !== b.feeWei) return a.feeWei > b.feeWei ? -1 : 1;
   if (a.id === b.id) return 0;
   return a.id < b.id ? -1 : 1;

@@ -38,7 +38,7 @@ export function isTerminal(state: ChainState): boolean {
 
 /**
  * What a master is doing with a job. `queued` jobs belong to no master in a shared queue; every later state
- * belongs to the master that claimed the row.
+ * belongs to the master that claimed the row. The main moves; `jobNext` has all of them:
  *
  *     queued → claimed → preparing → training → exporting → submitting → submitted → verified
  *        ↓        ↓          ↓           ↓           ↓

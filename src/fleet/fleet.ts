@@ -1,4 +1,4 @@
-/** The connected workers and their assignments, below the features because all of them share the workers. */
+/** The connected workers and their assignments: a room of its own, because all features share the workers. */
 import type { Address } from '../domain/ids';
 import { smoothSpeed } from '../domain/lease-plan';
 import type { Logger } from '../lib/logger';

@@ -1,7 +1,7 @@
 /** What the chain's state of a job means for the master that works on it, in one rule for all steps. */
 import type { Address } from '../domain/ids';
 import { type ActiveState, type ChainState, isTerminal } from '../domain/job';
-import { endedOnChain } from './failure';
+import { endedOnChain } from './step-failure';
 
 export interface ChainStanding {
   state: ChainState;

@@ -1,4 +1,4 @@
-/** One job from claim to pay: runs the step of its state, stores the outcome, retries what failed. */
+/** One job from claim to pay: runs the step of its state, stores the outcome, and asks what to do when a step fails. */
 import type { Address, JobId } from '../domain/ids';
 import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
 import type { JobAssignment } from '../fleet/assignment';
@@ -7,11 +7,11 @@ import { Mailbox } from '../lib/mailbox';
 import type { JobFacts, JobRow } from '../store/jobs';
 import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
 import { Coordinator } from './coordinator';
-import { decideFailure, endedOnChain } from './failure';
 import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
 import { jobDir, removeJobFiles } from './job-files';
 import type { JobPlan } from './plan';
+import { decideFailure, endedOnChain } from './step-failure';
 import { giveBackJob } from './steps/decline';
 import { finishJob } from './steps/finish';
 import { prepareJob } from './steps/prepare';
@@ -94,7 +94,7 @@ export class JobRun {
   /** Runs the job until this master's part in it is over, or the master stops. */
   async run(): Promise<void> {
     const { signal, fleet } = this.deps;
-    // A process that was killed may have stored the news of the job's end without acting on it; later steps ask by themselves.
+    // A killed process may have stored the job's end without acting on it. Later steps ask the chain themselves.
     if (this.row.state === 'training' || this.row.state === 'exporting') void this.checkChain();
     try {
       while (isActive(this.row.state)) await this.attempt(this.row.state);

@@ -54,6 +54,7 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
       end: row.end,
       grantedAtMs: row.grantedAtMs,
       state: 'running',
+      // In the future, so that its worker gets the whole grace time to reconnect.
       awaySinceMs: nowMs + RESTART_GRACE_MS - job.settings.resumeMs,
     };
     round.add(lease);

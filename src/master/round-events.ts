@@ -1,13 +1,13 @@
 /** What an event does to the open round: workers join, leave and commit; their updates pass the gate. */
 import type { Address } from '../domain/ids';
 import { describeError, errorCode, never } from '../lib/errors';
-import { cut } from '../link/errors';
 import type { WorkerMessage } from '../protocol/link';
 import type { JobContext } from './job-context';
 import type { JobEvent, UpdateVerdict } from './job-events';
 import { loseLease } from './leases';
 import { openMember } from './members';
 import type { LiveLease, RoundState } from './round-state';
+import { judgeUpdate } from './update-gate';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
 
@@ -97,34 +97,9 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
   const number = (lease.commits ?? 0) + 1;
   lease.commits = number;
   const { leaseId } = lease;
-  void collect(job, lease, commit)
+  void judgeUpdate(job, lease, commit)
     .catch((error) => onCollectFailed(job, lease, number, error))
     .then((verdict) => verdict && job.mailbox.push({ type: 'collected', leaseId, commit: number, verdict }));
-}
-
-/** Fetches an update and passes it through the gate. */
-async function collect(job: JobContext, lease: LiveLease, commit: Commit): Promise<UpdateVerdict> {
-  const { fleet, blobs, store } = job.deps;
-  const blocks = lease.end - lease.start;
-  const tokens = blocks * job.plan.prepared.blockTokens;
-  if (commit.tokens !== tokens) return fault(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
-  // The largest codec is fp32: 4 bytes a parameter, and a header.
-  const maxBytes = 4 * job.plan.parameters + 1024 * 1024;
-  if (commit.update.bytes > maxBytes)
-    return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
-
-  const peer = fleet.peer(lease.worker);
-  if (!peer) throw cut('the worker disconnected before its update was fetched');
-  await peer.pull(commit.update, { signal: job.signal });
-  const update = blobs.path(commit.update.sha256);
-  const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
-  if (!seen.ok) return fault(seen.reason ?? 'its update is not one of this model');
-
-  const { type: _type, leaseId, ...work } = commit;
-  const outcome = await store.ledger.commit(leaseId, lease.worker, work);
-  if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
-  fleet.recordSpeed(lease.worker, blocks / Math.max(work.seconds, 1e-3));
-  return { accepted: true, work };
 }
 
 /**
@@ -183,8 +158,4 @@ function dismiss(job: JobContext, worker: Address, reason: string): void {
 function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?: string): void {
   const accepted = reason === undefined;
   job.deps.fleet.send(worker, { type: 'update.verdict', leaseId, accepted, ...(accepted ? {} : { reason }) });
-}
-
-function fault(reason: string): UpdateVerdict {
-  return { accepted: false, reason, isFault: true };
 }

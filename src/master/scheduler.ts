@@ -2,7 +2,7 @@
 import type { JobId } from '../domain/ids';
 import { activeStates } from '../domain/job';
 import {
-  byPay,
+  byFee,
   chooseWorkers,
   countParameters,
   estimateTokens,
@@ -107,7 +107,7 @@ export class Scheduler implements FleetUser {
     if (this.runs.size >= this.options.maxJobs || this.deps.fleet.idle().length === 0) return;
     await this.requeue();
     const queued = await this.deps.store.jobs.list({ states: ['queued'], limit: 50 });
-    for (const row of queued.sort(byPay)) {
+    for (const row of queued.sort(byFee)) {
       if (await this.consider(row)) return;
     }
   }

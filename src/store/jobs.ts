@@ -120,7 +120,7 @@ export class Jobs {
   }
 
   /**
-   * Lists jobs in the order of `byPay` in `domain/job-fit.ts`: best paid first, then by id. The database has
+   * Lists jobs in the order of `byFee` in `domain/job-fit.ts`: best paid first, then by id. The database has
    * to sort by the same rule, or `limit` would cut off the wrong jobs.
    */
   async list(filter: JobFilter = {}): Promise<JobRow[]> {

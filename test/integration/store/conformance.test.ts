@@ -1,7 +1,7 @@
 /** The store's repositories, with the same results on both databases. */
 import fc from 'fast-check';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
-import { byPay } from '../../../src/domain/job-fit';
+import { byFee } from '../../../src/domain/job-fit';
 import { dropTables, type Store } from '../../../src/store/open';
 import { describeEachDatabase } from '../../support/each-database';
 import { requestJob } from '../../support/request-job';
@@ -53,7 +53,7 @@ describeEachDatabase('store', (database) => {
       expect(fees).toEqual([10n ** 30n, 1000n, 99n, 5n]);
       await requestJob(store, newJob(9, 99n));
       const rows = await store.jobs.list({});
-      expect(rows.map(({ id }) => id)).toEqual([...rows].sort(byPay).map(({ id }) => id));
+      expect(rows.map(({ id }) => id)).toEqual([...rows].sort(byFee).map(({ id }) => id));
       expect((await store.jobs.list({ limit: 2, offset: 1 })).map((job) => job.feeWei)).toEqual([1000n, 99n]);
     });
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { JobId } from '../../../src/domain/ids';
 import {
-  byPay,
+  byFee,
   chooseWorkers,
   countParameters,
   estimateTokens,
@@ -55,19 +55,19 @@ describe('chooseWorkers', () => {
   });
 });
 
-describe('byPay', () => {
+describe('byFee', () => {
   const offer = (n: number, feeWei: bigint) => ({ id: JobId.parse(`0x${n.toString(16).padStart(32, '0')}`), feeWei });
 
   test('different fees: best paid first, whatever the number of digits', () => {
     const [poor, rich, middling] = [offer(1, 9n), offer(2, 10n ** 30n), offer(3, 1000n)];
-    expect([poor, rich, middling].sort(byPay)).toEqual([rich, middling, poor]);
+    expect([poor, rich, middling].sort(byFee)).toEqual([rich, middling, poor]);
   });
 
   test('equal fees, any order: by id', () => {
     const offers = fc.shuffledSubarray([1, 2, 3, 4].map((n) => offer(n, 7n)));
     fc.assert(
       fc.property(offers, (some) => {
-        const ids = [...some].sort(byPay).map(({ id }) => id);
+        const ids = [...some].sort(byFee).map(({ id }) => id);
         expect(ids).toEqual(some.map(({ id }) => id).sort());
       }),
     );

@@ -1,7 +1,7 @@
 /** What becomes of a job when a step fails: the whole decision as a table. */
 import { type ActiveState, activeStates } from '../../../src/domain/job';
 import { AppError } from '../../../src/lib/errors';
-import { decideFailure, endedOnChain } from '../../../src/master/failure';
+import { decideFailure, endedOnChain } from '../../../src/master/step-failure';
 
 const errorOf = (code: string) => new AppError({ code }, 'as the test wishes');
 /** The states in which a job that cannot be finished is left, and how. */

@@ -1,4 +1,4 @@
-/** What becomes of a job whose step failed: decided by the error alone, so that it can be read as a table. */
+/** What becomes of a job whose step failed, decided by state, error and number of attempts alone. */
 import type { ActiveState, ChainState } from '../domain/job';
 import { AppError, errorCode } from '../lib/errors';
 import { isJobFault } from './coordinator';

@@ -1,4 +1,4 @@
-/** `npm run docs`: writes the pages and examples that are generated. `test/unit/config/docs.test.ts` compares them. */
+/** `npm run docs`: writes the generated pages and examples; `test/unit/config/docs.test.ts` compares them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildProgram } from '../src/cli';

@@ -1,6 +1,6 @@
 /**
- * Makes sure that the MySQL tests find a server program: MariaDB or MySQL from the distribution. Installs MariaDB
- * where no permission is needed (root on a Debian-like system).
+ * Makes sure that the MySQL tests find a server program: MariaDB or MySQL from the distribution. Installs
+ * MariaDB where no permission is needed (root on a Debian-like system).
  *
  *     npx ts-node scripts/test-database.ts
  */

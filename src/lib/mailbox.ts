@@ -5,8 +5,8 @@ import { type Clock, systemClock } from './clock';
 const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /**
- * An unbounded queue with one reader: callbacks push, one loop takes. It turns events from many sources into one
- * sequence, so that the loop's state needs no locks.
+ * An unbounded queue with one reader: callbacks push, one loop takes. It turns events from many sources
+ * into one sequence, so that the loop's state needs no locks.
  */
 export class Mailbox<T> {
   private readonly items: T[] = [];

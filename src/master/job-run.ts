@@ -1,4 +1,4 @@
-/** One job from claim to pay: runs the step of its state, stores the outcome, and asks what to do when a step fails. */
+/** One job from claim to pay: runs the step of its state, stores the outcome, and deals with failures. */
 import type { Address, JobId } from '../domain/ids';
 import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
 import type { JobAssignment } from '../fleet/assignment';
@@ -94,7 +94,7 @@ export class JobRun {
   /** Runs the job until this master's part in it is over, or the master stops. */
   async run(): Promise<void> {
     const { signal, fleet } = this.deps;
-    // A killed process may have stored the job's end without acting on it. Later steps ask the chain themselves.
+    // A killed process may have stored the job's end without acting on it. Later steps ask the chain.
     if (this.row.state === 'training' || this.row.state === 'exporting') void this.checkChain();
     try {
       while (isActive(this.row.state)) await this.attempt(this.row.state);

@@ -7,7 +7,7 @@ import type { LiveLease } from './round-state';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
 
-/** Fetches a committed update and judges it. Throws `link/…` when the worker disconnects meanwhile, and `blobs/…`. */
+/** Fetches a committed update and judges it. Throws `link/…` when the worker disconnects, and `blobs/…`. */
 export async function judgeUpdate(job: JobContext, lease: LiveLease, commit: Commit): Promise<UpdateVerdict> {
   const { fleet, blobs, store } = job.deps;
   const blocks = lease.end - lease.start;

@@ -5,7 +5,7 @@
  *
  *     HEAD/GET {storageApi}/blobs/<sha256>     size, ranged bytes
  *     HEAD     {storageApi}/uploads/<sha256>   `Upload-Offset`: bytes of the upload the server already has
- *     PUT      {storageApi}/uploads/<sha256>   body, appended at the `Upload-Offset` header; needs `Authorization`
+ *     PUT      {storageApi}/uploads/<sha256>   body, appended at `Upload-Offset`; needs `Authorization`
  *
  * An upload carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs>
  * <signature>`, where the signature is EIP-712 over `Upload`, domain {name 'Emeth Storage', version '1',

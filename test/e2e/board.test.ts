@@ -78,7 +78,7 @@ async function expectAsOnChain({ chain, parties }: Network, jobId: JobId): Promi
   expect([view.node, view.feeWei, view.fuelLimit]).toEqual([node, String(request?.feeWei), String(request?.fuelLimit)]);
 }
 
-/** A second master beside the network's, which reads the chain from its own registration on and knows of older jobs by the board. */
+/** Starts a second master, which reads the chain from its own registration on: the board tells it of older jobs. */
 async function startSecondMaster(network: Network) {
   const { dir, parties, chain } = network;
   const base = JSON.parse(await readFile(parties.node.configPath, 'utf8')) as Record<string, unknown>;

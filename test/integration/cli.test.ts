@@ -1,4 +1,4 @@
-/** What the built command line loads before a command runs: a registration that imports its work would slow down every start. */
+/** What the built command line loads before a command runs: a careless import would slow down every start. */
 import { execFileSync } from 'node:child_process';
 import { relative, sep } from 'node:path';
 import { builtCli } from '../support/cli';

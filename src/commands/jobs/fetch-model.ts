@@ -15,7 +15,11 @@ export interface ModelSource {
  * Fetches a manifest's model into a new directory, which appears only once every file is there and checked.
  * Throws `files/exists` before it fetches anything.
  */
-export async function fetchModel(manifest: Manifest, directory: string, source: ModelSource): Promise<void> {
+export async function fetchModel(
+  manifest: Pick<Manifest, 'model'>,
+  directory: string,
+  source: ModelSource,
+): Promise<void> {
   if (existsSync(directory)) {
     throw new AppError(
       { code: 'files/exists', path: directory },

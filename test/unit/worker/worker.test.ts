@@ -62,7 +62,7 @@ async function openFakeWorker(
   );
   const find = (type: WorkerMessageIn['type']) => () => sent.find((message) => message.type === type);
   const received = (type: WorkerMessageIn['type']) => until(find(type));
-  /** Moves the clock on, whenever nothing else can run, until the probe returns a value; returns the time it took. */
+  /** Moves the clock on while nothing else can run, until the probe returns a value. Returns the time. */
   const elapse = async (probe: () => unknown): Promise<number> => {
     const startMs = clock.now();
     for (await settled(); !probe(); await settled()) if (!clock.step()) throw new Error('Nothing waits for the clock.');

@@ -138,9 +138,9 @@ async function checkRemains(rig: MasterRig, job: JobRow): Promise<void> {
   for (const worker of rig.workers) {
     if (!worker.isConnected) continue;
     expect(worker.holdsLease).toBe(false);
-    const words = worker.heard.filter(({ type }) => type === 'job.open' || type === 'job.close');
+    const openings = worker.heard.filter(({ type }) => type === 'job.open' || type === 'job.close');
     // A worker without a lease does not say what job it has open, so a restarted master does not know of it.
-    if (rig.starts === 1 && words.length > 0) expect(words.at(-1)?.type).toBe('job.close');
+    if (rig.starts === 1 && openings.length > 0) expect(openings.at(-1)?.type).toBe('job.close');
   }
   const kept = job.result?.blobs ?? [];
   for (const name of kept) expect(await rig.blobs.stat(name)).toBeDefined();

@@ -65,7 +65,7 @@ export class PlayedChain implements MasterChain {
 
   request(jobId: JobId, job: Pick<ContractJob, 'deadlineMs' | 'feeWei' | 'fuelLimit'>, params: string): void {
     this.jobs.set(jobId, { ...job, state: 'REQUESTED' });
-    this.tell({ type: 'JobRequested', jobId, requester, dataset: 'sha256:data', params, ...job });
+    this.emit({ type: 'JobRequested', jobId, requester, dataset: 'sha256:data', params, ...job });
   }
 
   /** Events after a block that are final by now, at most one block of them. */
@@ -102,7 +102,7 @@ export class PlayedChain implements MasterChain {
     Object.assign(job, { state: 'SUBMITTED', deadlineMs: this.clock.now() + WINDOW_MS, result });
     const { reference, ...facts } = result;
     const payoutWei = payoutOf(job);
-    this.tell({ type: 'JobSubmitted', jobId, node: this.node, ...facts, payoutWei, result: reference });
+    this.emit({ type: 'JobSubmitted', jobId, node: this.node, ...facts, payoutWei, result: reference });
     void this.judge(jobId);
   }
 
@@ -144,7 +144,7 @@ export class PlayedChain implements MasterChain {
   /** Some node takes the job. */
   takenBy(jobId: JobId, node: Address): void {
     Object.assign(this.find(jobId), { state: 'PROCESSING', node });
-    this.tell({ type: 'JobProcessing', jobId, node });
+    this.emit({ type: 'JobProcessing', jobId, node });
   }
 
   /** The node that has the job gives it back, as an operator may from the command line. */
@@ -153,7 +153,7 @@ export class PlayedChain implements MasterChain {
     const node = job.node ?? this.node;
     const reopened = this.clock.now() + MIN_WORK_MS < job.deadlineMs;
     Object.assign(job, { state: reopened ? 'REQUESTED' : 'DECLINED', node: undefined });
-    this.tell({ type: 'JobDeclined', jobId, node, reopened });
+    this.emit({ type: 'JobDeclined', jobId, node, reopened });
   }
 
   /** Ends the job, as its requester, a verifier or the clock may. */
@@ -166,7 +166,7 @@ export class PlayedChain implements MasterChain {
       UNVERIFIED: 'JobUnwound',
     } as const;
     Object.assign(this.find(jobId), { state });
-    this.tell({ type: types[state], jobId });
+    this.emit({ type: types[state], jobId });
   }
 
   private async judge(jobId: JobId): Promise<void> {
@@ -175,7 +175,7 @@ export class PlayedChain implements MasterChain {
     if (job.state !== 'SUBMITTED' || this.judgement === 'none') return;
     if (this.judgement.startsWith('disputed')) {
       Object.assign(job, { state: 'DISPUTED', deadlineMs: this.clock.now() + WINDOW_MS });
-      this.tell({ type: 'JobChallenged', jobId, challenger: stranger });
+      this.emit({ type: 'JobChallenged', jobId, challenger: stranger });
       await this.clock.sleep(JUDGED_AFTER_MS);
     }
     if (this.judgement.endsWith('none')) return;
@@ -198,7 +198,7 @@ export class PlayedChain implements MasterChain {
     throw new AppError(detail, `The contract refused ${act}: the job is ${state}.`);
   }
 
-  private tell(news: News): void {
+  private emit(news: News): void {
     const event: CoreEvent = { ...news, ...block(this.log.length + 1) };
     this.log.push({ event, finalAtMs: this.clock.now() + FINAL_AFTER_MS });
   }

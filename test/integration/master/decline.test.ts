@@ -80,7 +80,7 @@ describe('chain says otherwise', () => {
           reason: 'TIMEOUT',
         },
         {
-          situation: `given back by the operator before decline, ${so}`,
+          situation: `given back by hand before decline, ${so}`,
           outcome: 'declined',
           ...overtaken((rig) => rig.chain.giveBack(rig.jobId)),
           ...declined,

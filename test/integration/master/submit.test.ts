@@ -89,7 +89,7 @@ describe('chain says otherwise', () => {
         reason: 'TIMEOUT',
       },
       {
-        situation: `given back by the operator before submit, ${so}`,
+        situation: `given back by hand before submit, ${so}`,
         outcome: 'failed',
         given: (rig) => {
           rig.before('chain.submit', () => {

@@ -57,7 +57,7 @@ describe('fails for long', () => {
       check: (rig) => expect(rig.faults.count('chain.process')).toBe(5),
     },
     {
-      situation: 'process is mined, then the chain cannot be read 4 times',
+      situation: 'process is mined, then the chain is silent 4 times',
       outcome: 'given back, not forgotten',
       given: (rig) => {
         rig.losesAnswer('chain.process');
@@ -66,7 +66,7 @@ describe('fails for long', () => {
       ...givenBack,
     },
     {
-      situation: 'process is mined, then the chain cannot be read for minutes',
+      situation: 'process is mined, then the chain is silent for minutes',
       outcome: 'given back when it can',
       given: (rig) => {
         rig.losesAnswer('chain.process');
@@ -147,7 +147,7 @@ describe('killed', () => {
 
   playTimelines([
     {
-      situation: 'killed after process, then the chain cannot be read 5 times',
+      situation: 'killed after process, the chain is silent 5 times',
       outcome: 'given back, not forgotten',
       given: (rig) => {
         rig.killsAt('after', 'chain.process');

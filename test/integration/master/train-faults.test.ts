@@ -169,7 +169,7 @@ describe('killed', () => {
       reason: 'TIMEOUT',
     },
     {
-      situation: 'killed when it has stored that the job was given back',
+      situation: 'killed once the return of the job is stored',
       outcome: 'failed without training on',
       given: (rig) => {
         rig.before('child.cut', () => rig.chain.giveBack(rig.jobId));

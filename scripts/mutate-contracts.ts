@@ -2,7 +2,8 @@
  * Shows that the contracts' tests notice mistakes: makes one small mistake after another and records which
  * test fails.
  *
- *     npx ts-node scripts/mutate-contracts.ts [--by unit|invariants] [--only PATTERN] [--jobs N] [--list] [--json] [--resume]
+ *     npx ts-node scripts/mutate-contracts.ts [--by unit|invariants] [--only PATTERN] [--jobs N]
+ *         [--list] [--json] [--resume]
  *
  * Unit tests and invariants are tried separately; `--by` tries one of them. Writes docs/mutations.md once
  * both have tried every mutation they must. Exits 1 when fewer than 95 % are noticed, or the list itself is

@@ -194,7 +194,7 @@ describe('any history', () => {
       const sequence = fc.array(anyChoice, { minLength: STEPS, maxLength: STEPS });
       await fc.assert(fc.asyncProperty(sequence, walkBy), { numRuns: HISTORIES, endOnFailure: true, seed: SEED });
     },
-    HISTORIES * 12_000,
+    HISTORIES * 30_000,
   );
 
   test('all histories together: every act and state, often enough', () => {

@@ -23,7 +23,7 @@ test('job that cannot be trained: not taken, with a reason; the next one is done
   const cases: [string, RegExp, JobId][] = [
     ['missing', /cannot be fetched/, await direct(`sha256:${'ab'.repeat(32)}`, JSON.stringify(tinyParams))],
     ['empty', /is empty/, await direct(`file:${emptyFile}`, JSON.stringify(tinyParams))],
-    ['too large', /at most 100000/, await direct(`file:${tooLarge}`, JSON.stringify(tinyParams))],
+    ['too large', /limit here is 100000/, await direct(`file:${tooLarge}`, JSON.stringify(tinyParams))],
     ['not text', /text/, await direct(`file:${binary}`, JSON.stringify(tinyParams))],
     ['too small', /small/, await direct(`file:${tiny}`, JSON.stringify(tinyParams))],
     ['inside our network', /not a public https address/, await direct(promised, JSON.stringify(tinyParams))],

@@ -27,7 +27,7 @@ test("job known only from another master's board: taken and finished", async () 
   await network.command(parties.requester, 'cancel', cancelled);
   await until('The board does not list both jobs', async () => {
     const { jobs } = await readBoard(parties.masterUrl, 'status=REQUESTED,CANCELED');
-    return jobs.length === 2 && jobs.some(({ status }) => status === 'CANCELED');
+    return jobs.filter(({ isFinal }) => isFinal).length === 2 && jobs.some(({ status }) => status === 'CANCELED');
   });
   const { total } = await readBoard(parties.masterUrl);
   expect(total).toBe(2);
@@ -48,7 +48,8 @@ test("job known only from another master's board: taken and finished", async () 
   );
   expect(await chain.job(open)).toMatchObject({ state: 'VERIFIED', node: second.address });
   await until('The board does not show the end of the job', async () => {
-    return (await viewOf(parties.masterUrl, open)).status === 'VERIFIED';
+    const { status, isFinal } = await viewOf(parties.masterUrl, open);
+    return status === 'VERIFIED' && isFinal;
   });
   await expectAsOnChain(network, open);
 });
@@ -78,7 +79,7 @@ async function expectAsOnChain({ chain, parties }: Network, jobId: JobId): Promi
   expect([view.node, view.feeWei, view.fuelLimit]).toEqual([node, String(request?.feeWei), String(request?.fuelLimit)]);
 }
 
-/** Starts a second master, which reads the chain from its own registration on: the board tells it of older jobs. */
+/** Starts a second master that reads the chain from its own registration on and older jobs on the board. */
 async function startSecondMaster(network: Network) {
   const { dir, parties, chain } = network;
   const base = JSON.parse(await readFile(parties.node.configPath, 'utf8')) as Record<string, unknown>;

@@ -4,6 +4,7 @@ import { chainStates } from '../../src/domain/job';
 import { nodeStatuses } from '../../src/domain/node';
 import { coreInterface, type Escrow, resultHash, roles } from './escrow';
 import type { EscrowModel, StoredJob } from './escrow-model';
+import type { ModelTerms } from './governance-model';
 import type { RegistryModel } from './registry-model';
 
 /** Escrow, registry and pool, rebuilt from one log. */
@@ -25,7 +26,7 @@ export interface Scope {
 }
 
 const coreRoles = { admin: ZeroHash, verifier: id('VERIFIER_ROLE'), pauser: id('PAUSER_ROLE') };
-const NO_TERMS = {
+const NO_TERMS: ModelTerms = {
   minFee: 0n,
   verifierBps: 0n,
   penaltyBps: 0n,
@@ -236,8 +237,9 @@ export async function viewOf({ core, registry }: Models, scope: Scope, first: { 
 export type Emission = (slot: bigint) => Promise<bigint>;
 
 function termsOf(core: EscrowModel, termsId: bigint) {
-  const terms = core.governance.terms.get(termsId);
-  return terms ? (terms as unknown as Result).toObject() : NO_TERMS;
+  const terms = core.governance.terms.get(termsId) ?? NO_TERMS;
+  const names = Object.keys(NO_TERMS) as (keyof ModelTerms)[];
+  return Object.fromEntries(names.map((name) => [name, terms[name]]));
 }
 
 function accountView(core: EscrowModel, account: string) {

@@ -1,4 +1,4 @@
-/** The chain as a master under test sees it: one contract in memory that follows the transition table of docs/escrow.md. */
+/** The chain as a master under test sees it: a contract in memory with the table of docs/escrow.md. */
 import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { CoreEvent } from '../../src/chain/contract/events';
 import { Address, type JobId } from '../../src/domain/ids';

@@ -3,7 +3,7 @@
 /** Stands in for one call of a port; `proceed` is the call itself. */
 export type Fault = (proceed: () => unknown) => unknown;
 
-/** Asked directly for a value, not for an effect: these are never refused, also of a master that was killed. */
+/** Calls for a value, not for an effect: these never fail, not even for a master that was killed. */
 const VALUES = new Set(['now', 'path', 'payoutRoot']);
 
 const forever = () => new Promise<never>(() => undefined);
@@ -40,8 +40,8 @@ export class Faults {
 }
 
 /**
- * One process of the master, from its start to its end. Once killed, nothing it asked for is answered any more and
- * nothing it asks for happens: its code stops where it stands, as after `kill -9`.
+ * One process of the master, from its start to its end. Once killed, none of its calls is answered or has an
+ * effect any more: its code stops where it stands, as after `kill -9`.
  */
 export class Lifetime {
   private readonly death = new AbortController();

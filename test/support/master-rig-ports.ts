@@ -1,4 +1,4 @@
-/** The ports of a master under test that hold no state worth a class: storage, log, store and clock of one process. */
+/** The simple ports of a master under test: storage, log, store and clock of one process. */
 import type { BlobStore } from '../../src/blobs/blob-store';
 import type { Clock } from '../../src/lib/clock';
 import { describeError } from '../../src/lib/errors';

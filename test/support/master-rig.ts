@@ -1,4 +1,4 @@
-/** A real master with a real database and real files, on a clock of the test; the test plays chain, workers and Python. */
+/** A real master with real SQLite and files on a stepped clock; the test plays chain, workers and Python. */
 import { applyEvents } from '../../src/app/chain-follower';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, type Wallet } from '../../src/chain/sending/wallet';

@@ -1,4 +1,4 @@
-/** A clock that moves only when the test says so, and the wait until everything that can run without it has run. */
+/** A clock that moves only when the test says so, and a wait for everything that can run without it. */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../src/lib/clock';
 
@@ -52,8 +52,8 @@ export class SteppedClock implements Clock {
 const QUIET_TURNS = 3;
 
 /**
- * Resolves when no promise can go on by itself and no file operation is under way: what is left waits for a clock, or
- * for the test. Exact however slow the machine is, because it asks Node what is still open instead of waiting a while.
+ * Resolves when no promise can go on by itself and no file operation is under way: what is left waits for a
+ * clock, or for the test. Exact on any machine, because it asks Node what is open instead of waiting a while.
  */
 export async function settled(): Promise<void> {
   for (let quiet = 0; quiet < QUIET_TURNS; ) {

@@ -1,4 +1,4 @@
-/** Giving a job back on chain: what costs a part of the deposit must be done once, and must not be forgotten. */
+/** Giving a job back on chain: it costs a part of the deposit, so it is done once, and never forgotten. */
 
 import { playTimelines, type Timeline, TO_TRAINING } from '../../support/master-rig-books';
 import { stranger } from '../../support/master-rig-chain';

@@ -1,4 +1,4 @@
-/** From trained weights to a published result: evaluation, export and manifest can be done again and give the same. */
+/** From trained weights to a published result: repeating evaluation, export and manifest gives the same. */
 
 import { PAID, playTimelines, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
 import { stranger } from '../../support/master-rig-chain';

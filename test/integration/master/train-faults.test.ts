@@ -1,4 +1,4 @@
-/** Training when the Python child, the store, the chain or the master itself fails in the middle of a round. */
+/** Training when the Python child, the store, the chain or the master itself fails during a round. */
 
 import { PAID, playTimelines, type Timeline, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
 import { stranger } from '../../support/master-rig-chain';

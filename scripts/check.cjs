@@ -37,12 +37,21 @@ const allSteps = [
   },
 ];
 
-/** Runs the steps, also after one has failed. Resolves with the exit status. */
+/** Runs the steps, also after one has failed, until Ctrl-C or SIGTERM. Resolves with the exit status. */
 async function check({ isQuick = false } = {}) {
   fs.rmSync(path.dirname(countsFile), { recursive: true, force: true });
   fs.mkdirSync(path.dirname(countsFile), { recursive: true });
   const results = [];
-  for (const step of isQuick ? quickSteps : allSteps) results.push(await runStep(step));
+  let isStopped = false;
+  const stop = () => {
+    isStopped = true;
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  for (const step of isQuick ? quickSteps : allSteps) {
+    results.push(await runStep(step));
+    // The signal has ended the step's process, and reached this one.
+    if (isStopped) return 130;
+  }
   const passed = sum(results.map((result) => result.passed));
   const failed = sum(results.map((result) => result.failed));
   process.stdout.write(`\n${results.map(describe).join('\n')}\n${passed} passed, ${failed} failed\n`);

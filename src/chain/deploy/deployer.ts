@@ -30,8 +30,8 @@ export async function minedReceipt({ hash, provider }: TransactionResponse): Pro
 }
 
 /**
- * Opens an account at one or several Ethereum nodes of one chain. A public key is refused on any chain that
- * is not for development.
+ * Opens an account at one or several Ethereum nodes of one chain. A publicly known key is refused unless the
+ * chain is for development.
  */
 export async function openDeployer(endpoint: string | readonly string[], source: KeySource): Promise<Deployer> {
   const provider = new FailoverProvider(await EndpointPool.open({ endpoint }));

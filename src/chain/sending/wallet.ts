@@ -52,7 +52,7 @@ const DEV_ACCOUNTS: ReadonlySet<string> = new Set([
 
 /**
  * Opens an account from a key, a key file or a keystore v3 with its password. Refuses files that others may
- * read, and public keys on any chain that is not for development.
+ * read, and publicly known keys on any chain that is not for development.
  */
 export async function openWallet(source: KeySource, chainId: number): Promise<Wallet> {
   const signer = await openSigner(source);

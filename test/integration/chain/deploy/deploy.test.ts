@@ -128,12 +128,12 @@ test.each([
   expect(await provider.getTransactionCount(holder)).toBe(sent);
 });
 
-test('account sends something else meanwhile: throws chain/deploy-failed and stops', async () => {
+test('account sends another transaction: throws chain/deploy-failed and stops', async () => {
   const plan = await planDeployment(signer);
   await minedReceipt(await signer.sendTransaction({ to: verifier, value: 1n }));
   await expect(deployContracts(signer, options, plan)).rejects.toMatchObject({
     detail: { code: 'chain/deploy-failed', step: 'deploying EmethToken' },
-    message: expect.stringContaining('sent something else meanwhile'),
+    message: expect.stringContaining('sent another transaction meanwhile'),
   });
   expect(await provider.getTransactionCount(holder)).toBe(1);
 });

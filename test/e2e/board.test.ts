@@ -37,7 +37,7 @@ test("job known only from another master's board: taken and finished", async () 
   await until('The second master does not know the open job', async () => {
     return (await second.admin.job(open)).state === 'queued';
   });
-  // What its own watcher finds would be on its own board as well.
+  // A job that the second master read from the chain itself would also be on its own board.
   expect(await readBoard(second.url)).toMatchObject({ total: 0, jobs: [] });
   await expect(second.admin.job(cancelled)).rejects.toThrow(cancelled);
 

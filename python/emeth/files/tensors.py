@@ -20,7 +20,7 @@ from typing import Any
 from typing_extensions import Self
 
 DTYPE_BYTES = {"F32": 4, "I32": 4, "U32": 4, "BF16": 2, "U16": 2, "I8": 1, "U8": 1}
-# What transformers expects of a file written for PyTorch; in every file, so that θ and its export are the same bytes.
+# The metadata that transformers expects of a PyTorch file; in every file, so that θ and its export are the same bytes.
 METADATA = {"format": "pt"}
 _BACKGROUND_BYTES = 128 * 1024
 _MAX_HEADER_BYTES = 16 * 1024 * 1024

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-# What the first process tells the others between two steps.
+# The orders of the first process to the others, between two steps.
 GO, CANCEL, CLOSE = 0, 1, 2
 
 

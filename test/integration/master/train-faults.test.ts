@@ -22,7 +22,7 @@ describe('child', () => {
         outcome: 'the round goes on after a pause',
         given: (rig) => rig.childDies(command, { times: 2 }),
         ...done,
-        // What the child cannot do is no fault of the worker.
+        // The child's failure is not the worker's fault.
         check: (rig) => expect(rig.log.filter((line) => line.includes('strikes'))).toEqual([]),
       },
     ]),

@@ -2,7 +2,7 @@
 import type { Address, JobId } from '../domain/ids';
 import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
 import type { JobAssignment } from '../fleet/assignment';
-import { describeError } from '../lib/errors';
+import { describeError, errorCode } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
 import type { JobFacts, JobRow } from '../store/jobs';
 import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
@@ -22,6 +22,8 @@ import { takeJob } from './steps/take';
 import { trainJob } from './steps/train';
 
 const RETRY_MS = 5000;
+/** How many answers in a row must say that a job is lost, where no final event says so: an endpoint may lag. */
+const AGREEING_ANSWERS = 5;
 
 const steps: { [S in ActiveState]: Step<S> } = {
   claimed: prepareJob,
@@ -88,14 +90,17 @@ export class JobRun {
   onChainState(state: ChainState, node: Address | undefined): void {
     if (!this.isEndedBy({ state, node })) return;
     if (isTerminal(state)) this.aborter.abort(endedOnChain(state));
-    else void this.checkChain();
+    else void this.checkChain(1);
   }
 
   /** Runs the job until this master's part in it is over, or the master stops. */
   async run(): Promise<void> {
     const { signal, fleet } = this.deps;
-    // A killed process may have stored the job's end without acting on it. Later steps ask the chain.
-    if (this.row.state === 'training' || this.row.state === 'exporting') void this.checkChain();
+    // The job may have ended while this master was down, or a killed process stored its end without acting on
+    // it. Later steps ask by themselves.
+    const { state, chainState, node } = this.row;
+    const isFinal = this.isEndedBy({ state: chainState, node });
+    if (state === 'training' || state === 'exporting') void this.checkChain(isFinal ? 1 : AGREEING_ANSWERS);
     try {
       while (isActive(this.row.state)) await this.attempt(this.row.state);
     } finally {
@@ -111,19 +116,30 @@ export class JobRun {
     return isActive(state) && endsWork(state, this.deps.wallet.address, chain);
   }
 
-  /** Asks the chain until it answers; stops the run when the job is no longer this master's. */
-  private async checkChain(): Promise<void> {
+  /** Stops the run when the job is no longer this master's. */
+  private async checkChain(neededAnswers: number): Promise<void> {
+    const state = await this.findEnd(neededAnswers);
+    if (state) this.aborter.abort(endedOnChain(state));
+  }
+
+  /**
+   * Asks the chain whether the job is lost, until enough answers in a row agree: an outdated answer must not
+   * cost the job. Returns the chain's state that ends the work, if one does.
+   */
+  private async findEnd(neededAnswers: number): Promise<ChainState | undefined> {
     const { chain, clock, logger } = this.deps;
-    while (!this.signal.aborted && isActive(this.row.state)) {
+    for (let agreeing = 0; !this.signal.aborted && isActive(this.row.state); ) {
       try {
         const standing = await chain.job(this.jobId);
-        if (this.isEndedBy(standing)) this.aborter.abort(endedOnChain(standing.state));
-        return;
+        if (!this.isEndedBy(standing)) return undefined;
+        agreeing += 1;
+        if (isTerminal(standing.state) || agreeing === neededAnswers) return standing.state;
       } catch (error) {
         logger.warn('Chain cannot be asked about the job; asking again', { jobId: this.jobId }, error);
-        await clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
       }
+      await clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
     }
+    return undefined;
   }
 
   private async attempt(state: ActiveState): Promise<void> {
@@ -135,7 +151,10 @@ export class JobRun {
       this.attempts = 0;
     } catch (error) {
       this.deps.signal.throwIfAborted();
-      await this.onStepFailed(state, ended.aborted ? ended.reason : error);
+      if (ended.aborted) return this.onStepFailed(state, ended.reason);
+      const isDoubtful = errorCode(error) === 'job/ended-on-chain' && !(await this.findEnd(AGREEING_ANSWERS));
+      if (isDoubtful) return this.deps.clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
+      await this.onStepFailed(state, error);
     }
   }
 

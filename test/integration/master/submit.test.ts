@@ -8,6 +8,9 @@ const failed = { history: `${TO_TRAINING} exporting submitting failed`, mined: '
 /** Where `chain.job` is called for the second time: by the submission; the first was by the taking. */
 const SECOND = { after: 1 };
 
+/** What an endpoint that lags behind the chain says of a job that this node has taken. */
+const OUTDATED = { state: 'REQUESTED', deadlineMs: 1e12 };
+
 describe('fails once', () => {
   playTimelines([
     {
@@ -29,6 +32,13 @@ describe('fails once', () => {
       outcome: 'submitted after 5 s',
       given: (rig) => rig.fails('chain.job', SECOND),
       ...done,
+    },
+    {
+      situation: 'one answer about the job is from before it was taken',
+      outcome: 'submitted once',
+      given: (rig) => rig.faults.plan('chain.job', async () => OUTDATED, SECOND),
+      ...done,
+      check: (rig) => expect(rig.faults.count('chain.submit')).toBe(1),
     },
     {
       situation: 'storing that it is submitted fails once',

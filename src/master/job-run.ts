@@ -22,7 +22,7 @@ import { takeJob } from './steps/take';
 import { trainJob } from './steps/train';
 
 const RETRY_MS = 5000;
-/** How many answers in a row must say that a job is lost, where no final event says so: an endpoint may lag. */
+/** How many answers in a row must say that a job is lost where no final event does: an endpoint may lag. */
 const AGREEING_ANSWERS = 5;
 
 const steps: { [S in ActiveState]: Step<S> } = {

@@ -1,7 +1,7 @@
 /** One deployment on anvil, with a store and with a wallet and sender for each role. */
 import { type Emeth, openEmeth } from '../../src/chain/acts/emeth';
 import { type Chain, openChain } from '../../src/chain/rpc/client';
-import type { IntentStore } from '../../src/chain/sending/intents';
+import type { IntentStore } from '../../src/chain/sending/intent-store';
 import { openSender, type Sender, type SenderOptions } from '../../src/chain/sending/sender';
 import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
 import { systemClock } from '../../src/lib/clock';

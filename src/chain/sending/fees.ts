@@ -4,7 +4,7 @@ import type { Address } from '../../domain/ids';
 import type { Attempt } from '../../domain/intent';
 import { AppError } from '../../lib/errors';
 import type { Chain } from '../rpc/client';
-import type { Act } from './intents';
+import type { Act } from './intent-store';
 import { explainFailure, noFunds } from './revert';
 
 /** Gas limit of a transaction, and its fees in wei per gas. */

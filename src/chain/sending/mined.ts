@@ -6,7 +6,7 @@ import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 import type { Finality } from '../rpc/finality';
-import type { IntentStore } from './intents';
+import type { IntentStore } from './intent-store';
 
 interface MinedDeps {
   chain: Pick<Chain, 'provider'>;

@@ -3,7 +3,7 @@ import type { Address } from '../../domain/ids';
 import type { Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
-import type { IntentStore } from './intents';
+import type { IntentStore } from './intent-store';
 
 /** A signed act that can be mined only after those with lower nonces. */
 export interface WaitsBehind {

@@ -7,7 +7,7 @@ import { AppError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 import type { Broadcast } from './broadcast';
-import { type IntentStore, lastAttempt, signedAct } from './intents';
+import { type IntentStore, lastAttempt, signedAct } from './intent-store';
 import { findReceipt } from './mined';
 import type { NonceGaps, WaitsBehind } from './nonce-gaps';
 import type { Planning } from './planning';

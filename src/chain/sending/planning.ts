@@ -6,7 +6,7 @@ import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 import type { Fees, Price } from './fees';
-import { type Act, beginAgain, type IntentStore, lastAttempt, requestedAct, signedAct } from './intents';
+import { type Act, beginAgain, type IntentStore, lastAttempt, requestedAct, signedAct } from './intent-store';
 import { findReceipt } from './mined';
 import { isFiller } from './nonce-gaps';
 import type { Signing } from './signing';

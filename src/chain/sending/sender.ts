@@ -7,7 +7,7 @@ import type { Chain } from '../rpc/client';
 import type { Finality } from '../rpc/finality';
 import { openBroadcast } from './broadcast';
 import { Fees } from './fees';
-import type { IntentStore } from './intents';
+import type { IntentStore } from './intent-store';
 import { MinedWatch } from './mined';
 import { NonceGaps } from './nonce-gaps';
 import { type PendingOptions, PendingWatch, RECEIPT_LAG_MS } from './pending';

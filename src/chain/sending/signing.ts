@@ -4,7 +4,7 @@ import { holdsNonce, type Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
 import type { Chain } from '../rpc/client';
 import type { Price } from './fees';
-import type { Act, IntentStore } from './intents';
+import type { Act, IntentStore } from './intent-store';
 import type { Wallet } from './wallet';
 
 interface SigningDeps {

@@ -1,6 +1,6 @@
 /** The sender when lower nonces were signed but never sent, or are missing altogether. */
 import { Transaction } from 'ethers';
-import type { IntentStore } from '../../../../src/chain/sending/intents';
+import type { IntentStore } from '../../../../src/chain/sending/intent-store';
 import { openSender, type SenderOptions } from '../../../../src/chain/sending/sender';
 import { systemClock } from '../../../../src/lib/clock';
 import { type Logger, silentLogger } from '../../../../src/lib/logger';

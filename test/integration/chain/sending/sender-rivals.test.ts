@@ -1,6 +1,6 @@
 /** Two processes that share an account and its store: no nonce and no act is used twice. */
 import { Transaction } from 'ethers';
-import type { IntentStore } from '../../../../src/chain/sending/intents';
+import type { IntentStore } from '../../../../src/chain/sending/intent-store';
 import { openSender, type Sender, type SenderOptions } from '../../../../src/chain/sending/sender';
 import { systemClock } from '../../../../src/lib/clock';
 import { silentLogger } from '../../../../src/lib/logger';

@@ -2,13 +2,14 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import { freePort } from '../../src/lib/free-port';
 import type { StoreOptions } from '../../src/store/open';
+import { fastDir } from './scratch';
 
 export type MysqlOptions = Extract<StoreOptions, { kind: 'mysql' }>;
 
@@ -41,8 +42,10 @@ export async function startMariadb(): Promise<TestServer> {
   const program = findServer();
   if (!program)
     throw new Error('No MariaDB or MySQL server program was found; run: npx ts-node scripts/test-database.ts');
-  const dir = await mkdtemp(join(tmpdir(), 'emeth-mariadb-'));
+  const dir = await mkdtemp(join(fastDir(), 'emeth-mariadb-'));
   const dataDir = join(dir, 'data');
+  const temporaryDir = join(dir, 'tmp');
+  await mkdir(temporaryDir);
   const asUser = userInfo().username === 'root' ? ['--user=root'] : [];
   initialise(program, dataDir, asUser);
   const port = await freePort();
@@ -50,6 +53,8 @@ export async function startMariadb(): Promise<TestServer> {
     '--no-defaults',
     ...asUser,
     `--datadir=${dataDir}`,
+    // A server that starts deletes all temporary tables it finds, those of its neighbours too.
+    `--tmpdir=${temporaryDir}`,
     `--socket=${join(dir, 'socket')}`,
     `--pid-file=${join(dir, 'pid')}`,
     `--log-error=${join(dir, 'log')}`,

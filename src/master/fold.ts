@@ -51,7 +51,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
     outer: folded.outer.sha256,
     delta: folded.delta.sha256,
     scale,
-    leaseIds: ready.map((lease) => lease.leaseId),
+    leases: withWeights(ready, folded.weights),
     receipts,
   });
   for (const { receipt, signature } of receipts) {
@@ -93,6 +93,14 @@ export async function evaluateRound(job: JobContext, { round, theta }: FoldedRou
   } catch (error) {
     if (!job.signal.aborted) job.deps.logger.warn('Evaluation failed', { round }, error);
   }
+}
+
+function withWeights(leases: readonly LiveLease[], weights: readonly number[]) {
+  return leases.map(({ leaseId }, i) => {
+    const weight = weights[i];
+    if (weight === undefined) throw new Error(`The fold gave no weight for lease ${leaseId}`);
+    return { leaseId, weight };
+  });
 }
 
 async function writeReceipts(job: JobContext, round: number, leases: readonly LiveLease[]) {

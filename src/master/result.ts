@@ -43,7 +43,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   const payoutRoot = options.payoutRoot(shares);
   const model = await exportModel(job, theta, { validationLoss: end.loss, tokens: merged, rounds: rounds.length });
   const manifest: ManifestIn = {
-    format: 'emeth-manifest-1',
+    format: 'emeth-manifest-2',
     chainId: options.chainId,
     contract: options.contract,
     jobId: job.jobId,
@@ -103,8 +103,8 @@ async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
 type LeaseRow = Awaited<ReturnType<JobContext['deps']['store']['ledger']['listLeases']>>[number];
 
 function leaseRecord(lease: LeaseRow): ManifestIn['rounds'][number]['leases'][number] {
-  const { worker, start, end, shard, work } = lease;
-  if (!shard || !work) throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
+  const { worker, start, end, shard, work, weight } = lease;
+  if (!shard || !work || weight === undefined) throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
   const { update, endTheta, tokens, loss } = work;
-  return { worker, start, end, shard, update: update.sha256, endTheta, tokens, loss };
+  return { worker, start, end, shard, update: update.sha256, weight, endTheta, tokens, loss };
 }

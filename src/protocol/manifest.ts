@@ -12,6 +12,7 @@ const Lease = z.strictObject({
   shard: Sha256,
   ...TrainedUpdate.pick({ endTheta: true, tokens: true, loss: true }).shape,
   update: Sha256,
+  weight: z.number().min(0).describe('its weight in the mean of the fold, clipping included'),
 });
 
 /**
@@ -20,7 +21,7 @@ const Lease = z.strictObject({
  * them.
  */
 export const Manifest = z.strictObject({
-  format: z.literal('emeth-manifest-1'),
+  format: z.literal('emeth-manifest-2'),
   chainId: z.int().min(1),
   contract: Address,
   jobId: JobId,

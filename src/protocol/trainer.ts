@@ -182,6 +182,8 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     /** Norm of each update in the order given, and the factor it was clipped by (1: not at all). */
     norms: z.array(z.number()),
     clips: z.array(z.number()),
+    /** The factor of each update in the mean, clipping included. */
+    weights: z.array(z.number().min(0)),
   }),
   z.object({ type: z.literal('evaluated'), id: Id, loss: z.number(), tokens: z.int(), lossPerByte: z.number() }),
   z.object({

@@ -23,6 +23,8 @@ export interface LeaseRow {
   shard?: Sha256 | undefined;
   /** What the worker committed. */
   work?: TrainedUpdate | undefined;
+  /** Its weight in the mean of the fold, once merged. */
+  weight?: number | undefined;
   reason?: string | undefined;
 }
 
@@ -276,6 +278,7 @@ function parseLease(row: Selectable<LeasesTable>): LeaseRow {
     expiresAtMs: row.expires_at_ms,
     shard: row.shard === null ? undefined : Sha256.parse(row.shard),
     work: parseWork(row),
+    weight: row.weight ?? undefined,
     reason: row.reason ?? undefined,
   };
 }

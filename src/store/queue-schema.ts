@@ -58,6 +58,8 @@ export interface LeasesTable {
   loss_curve_json: Nullable<string>;
   seconds: Nullable<number>;
   end_theta: Nullable<string>;
+  /** Weight in the mean of its round's fold; set when it is merged. */
+  weight: Nullable<number>;
   reason: Nullable<string>;
 }
 

@@ -4,6 +4,7 @@ import { Intents } from './intents';
 import { Jobs } from './jobs';
 import { Ledger } from './ledger';
 import * as queue from './migrations/0001-queue';
+import * as trust from './migrations/0004-trust';
 import type { QueueTables } from './queue-schema';
 import { Rounds } from './rounds';
 import type { TableGroup } from './table-group';
@@ -21,7 +22,7 @@ export const queueTables = {
     cursors: true,
     intents: true,
   },
-  migrations: { '0001-queue': queue.up },
+  migrations: { '0001-queue': queue.up, '0004-trust': trust.up },
   open(untyped, clock) {
     const db = untyped.withTables<QueueTables>();
     return {

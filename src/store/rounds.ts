@@ -33,7 +33,8 @@ export interface Fold {
   delta: Sha256;
   outer: Sha256;
   scale: number;
-  leaseIds: readonly string[];
+  /** The merged leases, each with its weight in the mean of the fold. */
+  leases: readonly { leaseId: string; weight: number }[];
   receipts: readonly SignedReceipt[];
 }
 
@@ -69,7 +70,7 @@ export class Rounds {
     await inTransaction(this.db, async (tx) => {
       await lockLedger(tx, fold.jobId);
       await this.closeRound(tx, fold);
-      for (const leaseId of fold.leaseIds) await mergeLease(tx, fold, leaseId);
+      for (const lease of fold.leases) await mergeLease(tx, fold, lease);
       for (const signed of fold.receipts) await saveReceipt(tx, fold, signed);
     });
   }
@@ -149,10 +150,14 @@ export class Rounds {
   }
 }
 
-async function mergeLease(tx: Kysely<QueueTables>, { jobId, round }: Fold, leaseId: string): Promise<void> {
+async function mergeLease(
+  tx: Kysely<QueueTables>,
+  { jobId, round }: Fold,
+  { leaseId, weight }: Fold['leases'][number],
+): Promise<void> {
   const { numUpdatedRows } = await tx
     .updateTable('leases')
-    .set({ state: 'merged' })
+    .set({ state: 'merged', weight })
     .where('id', '=', leaseId)
     .where('job_id', '=', jobId)
     .where('round', '=', round)

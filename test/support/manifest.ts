@@ -33,6 +33,7 @@ const lease = (worker: Address, start: number, end: number) => ({
   endTheta: sha256(`end ${start}`),
   tokens: (end - start) * BLOCK_TOKENS,
   loss: 3,
+  weight: 0.5,
 });
 const round = (number: number, leases: ReturnType<typeof lease>[]) => ({
   round: number,
@@ -52,7 +53,7 @@ export function honestManifest(): ManifestIn {
   const payoutWei = earnedWei(FEE_WEI, 640n, FUEL_LIMIT);
   const shares = shareOut({ payoutWei, node, commissionBps: 1000, tokens });
   return {
-    format: 'emeth-manifest-1',
+    format: 'emeth-manifest-2',
     chainId: 31337,
     contract: Address.parse(`0x${'0d'.repeat(20)}`),
     jobId: JobId.parse(`0x${'0e'.repeat(16)}`),

@@ -97,6 +97,7 @@ export class PlayedChild implements CoordinatorChild {
 /** The next weights name everything they were made of, so that the same fold gives the same bytes. */
 async function fold({ theta, outer, updates, scale, thetaOut, outerOut, deltaOut }: Of<'fold'>): Promise<object> {
   const parts = await Promise.all([theta, ...(outer ? [outer] : []), ...updates.map(({ path }) => path)].map(readHash));
+  const total = updates.reduce((all, { weight }) => all + weight, 0);
   const sum = sha256(JSON.stringify([parts, updates.map(({ weight }) => weight), scale]));
   return {
     type: 'folded',
@@ -105,6 +106,7 @@ async function fold({ theta, outer, updates, scale, thetaOut, outerOut, deltaOut
     delta: await writeTensor(deltaOut, `delta ${sum}`),
     norms: updates.map(() => 1),
     clips: updates.map(() => 1),
+    weights: updates.map(({ weight }) => weight / total),
   };
 }
 

@@ -131,6 +131,7 @@ class Coordinator:
             delta=folded.delta.json(),
             norms=folded.norms,
             clips=folded.clips,
+            weights=folded.weights,
         )
 
     def _evaluate(self, command: Evaluate) -> None:

@@ -32,6 +32,7 @@ class Folded:
     delta: FileRef
     norms: list[float]
     clips: list[float]
+    weights: list[float]
 
 
 def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folded:
@@ -69,6 +70,7 @@ def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folde
         delta=delta_file.done(),
         norms=norms.tolist(),
         clips=clips.tolist(),
+        weights=weights.tolist(),
     )
 
 

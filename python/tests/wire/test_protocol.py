@@ -206,6 +206,7 @@ def test_rounds_by_delta_keep_worker_and_master_bit_equal(job: Job, tmp_path: Pa
             files = {name: str(tmp_path / f"{name}{round_}") for name in ("thetaOut", "outerOut", "deltaOut")}
             folded = master.ask("fold", theta=current, updates=updates, scale=1, **files, **outer)
             assert folded["clips"] == [1, 1]
+            assert folded["weights"] == [0.5, 0.5]
             base = theta["sha256"]
             theta = {"delta": folded["delta"]["path"], "base": base, "sha256": folded["theta"]["sha256"]}
             current, outer = folded["theta"]["path"], {"outer": folded["outer"]["path"]}

@@ -94,7 +94,7 @@ describeEachDatabase('four stores at once', (database) => {
       const before = await store(0).ledger.merged(jobId(1));
       const [folded, ...released] = await Promise.all([
         store(0)
-          .rounds.fold({ ...fold, leaseIds })
+          .rounds.fold({ ...fold, leases: leaseIds.map((leaseId) => ({ leaseId, weight: 0.2 })) })
           .then(
             () => true,
             (error: { code: string }) => error.code,

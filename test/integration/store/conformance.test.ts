@@ -21,6 +21,7 @@ const newJob = (n: number, feeWei = BigInt(n)) => ({
   deadlineMs: 2 ** 42,
   requestedBlock: 7,
 });
+const merged = (leaseId: string) => ({ leaseId, weight: 0.25 });
 const work = (n: number, tokens = 100) => ({
   update: { sha256: sha(n), bytes: 10 },
   tokens,
@@ -166,24 +167,25 @@ describeEachDatabase('store', (database) => {
         scale: 1,
         receipts: [],
       };
-      await expect(store.rounds.fold({ ...fold, leaseIds: ['a', 'b'] })).rejects.toMatchObject({
+      await expect(store.rounds.fold({ ...fold, leases: [merged('a'), merged('b')] })).rejects.toMatchObject({
         code: 'store/lease-not-committed',
       });
       expect(await store.ledger.merged(jobId(1))).toBe(0);
       expect((await store.rounds.latest(jobId(1)))?.state).toBe('open');
 
       const receipt = { worker: address(1), tokens: 100, totalTokens: 100, expectedWei: 2n ** 90n };
-      await store.rounds.fold({ ...fold, leaseIds: ['a'], receipts: [{ receipt, signature: '0x12' }] });
+      await store.rounds.fold({ ...fold, leases: [merged('a')], receipts: [{ receipt, signature: '0x12' }] });
       expect(await store.ledger.merged(jobId(1))).toBe(5);
       expect(await store.rounds.latest(jobId(1))).toMatchObject({ state: 'folded', nextTheta: sha(2), scale: 1 });
       expect(await store.rounds.tokensByWorker(jobId(1))).toEqual(new Map([[address(1), 100]]));
       expect(await store.ledger.release('a', 'too late')).toBe(false);
-      await expect(store.rounds.fold({ ...fold, leaseIds: [] })).rejects.toMatchObject({
+      await expect(store.rounds.fold({ ...fold, leases: [] })).rejects.toMatchObject({
         code: 'store/round-not-open',
       });
       expect((await store.ledger.listLeases(jobId(1), 0)).find(({ leaseId }) => leaseId === 'a')).toMatchObject({
         state: 'merged',
         work: work(1),
+        weight: 0.25,
       });
       expect(await store.rounds.evidence(jobId(1))).toEqual(expect.arrayContaining([sha(1), sha(2), sha(3), sha(4)]));
     });
@@ -304,9 +306,9 @@ class LedgerModel {
     const { store, id: jobId, round } = this;
     for (const lease of this.open) if (!lease.committed) await store.ledger.release(lease.leaseId, 'closed');
     const ready = this.open.filter((lease) => lease.committed);
-    const leaseIds = ready.map((lease) => lease.leaseId);
+    const leases = ready.map(({ leaseId }) => merged(leaseId));
     const names = { nextTheta: sha(2), delta: sha(3), outer: sha(4) };
-    await store.rounds.fold({ jobId, round, ...names, scale: 1, leaseIds, receipts: [] });
+    await store.rounds.fold({ jobId, round, ...names, scale: 1, leases, receipts: [] });
     for (const { start, end } of ready) for (let p = start; p < end; p++) this.merged.add(p);
     this.open = [];
     this.round += 1;

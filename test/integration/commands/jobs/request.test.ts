@@ -61,7 +61,7 @@ async function submit(jobId: JobId, files: Record<string, string>, changes: Part
 async function exampleManifest(jobId: JobId): Promise<ManifestIn> {
   const hash = '22'.repeat(32);
   return {
-    format: 'emeth-manifest-1',
+    format: 'emeth-manifest-2',
     chainId: CHAIN_ID,
     contract: client.core,
     jobId,

@@ -93,6 +93,10 @@ export interface WorkersTable {
   strikes: number;
   last_strike: Nullable<string>;
   seen_at_ms: number;
+  /** Over all jobs; null means 0. */
+  accepted_leases: Nullable<number>;
+  /** Speed of the last job in which it was measured. */
+  measured_gflops: Nullable<number>;
 }
 
 export interface CursorsTable {

@@ -5,7 +5,7 @@ import type { Clock } from '../lib/clock';
 import type { QueueTables } from './queue-schema';
 import { isDuplicate } from './statements';
 
-/** Whether each worker may connect, and its strikes. */
+/** Whether each worker may connect, its strikes, and what it was seen to do. */
 export class Workers {
   constructor(
     private readonly db: Kysely<QueueTables>,
@@ -48,6 +48,34 @@ export class Workers {
       .execute();
     const row = await this.db.selectFrom('workers').select('strikes').where('address', '=', address).executeTakeFirst();
     return row?.strikes ?? 0;
+  }
+
+  /** Returns what this master knows of a worker from all jobs so far. */
+  async findRecord(address: Address): Promise<{ accepted: number; gflops: number | undefined }> {
+    const row = await this.db
+      .selectFrom('workers')
+      .select(['accepted_leases', 'measured_gflops'])
+      .where('address', '=', address)
+      .executeTakeFirst();
+    return { accepted: Number(row?.accepted_leases ?? 0), gflops: row?.measured_gflops ?? undefined };
+  }
+
+  /** Counts an accepted lease, with the speed if it could be measured. */
+  async addAccepted(address: Address, gflops: number | undefined): Promise<void> {
+    await this.ensure(address);
+    await this.db
+      .updateTable('workers')
+      .set((eb) => ({
+        accepted_leases: eb(eb.fn.coalesce('accepted_leases', eb.lit(0)), '+', 1),
+        ...(gflops === undefined ? {} : { measured_gflops: gflops }),
+      }))
+      .where('address', '=', address)
+      .execute();
+  }
+
+  /** Forgets a worker's speed, so that its next job begins with a probe. */
+  async forgetSpeed(address: Address): Promise<void> {
+    await this.db.updateTable('workers').set({ measured_gflops: null }).where('address', '=', address).execute();
   }
 
   private async ensure(address: Address): Promise<void> {

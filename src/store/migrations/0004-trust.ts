@@ -2,7 +2,11 @@
 import type { Kysely } from 'kysely';
 
 /** Columns added to tables that exist, by table. */
-const columns = [['leases', 'weight', 'double precision']] as const;
+const columns = [
+  ['leases', 'weight', 'double precision'],
+  ['workers', 'accepted_leases', 'bigint'],
+  ['workers', 'measured_gflops', 'double precision'],
+] as const;
 
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const [table, name, type] of columns) {

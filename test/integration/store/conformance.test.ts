@@ -235,6 +235,15 @@ describeEachDatabase('store', (database) => {
     expect(await store.workers.addStrike(address(1), 'NaN')).toBe(1);
   });
 
+  test('workers: accepted leases counted, the last speed kept until forgotten', async () => {
+    expect(await store.workers.findRecord(address(1))).toEqual({ accepted: 0, gflops: undefined });
+    await store.workers.addAccepted(address(1), 12.5);
+    await Promise.all([1, 2].map(() => store.workers.addAccepted(address(1), undefined)));
+    expect(await store.workers.findRecord(address(1))).toEqual({ accepted: 3, gflops: 12.5 });
+    await store.workers.forgetSpeed(address(1));
+    expect(await store.workers.findRecord(address(1))).toEqual({ accepted: 3, gflops: undefined });
+  });
+
   test('intents: begun once, every attempt kept, a failed one starts over', async () => {
     const intent = { account: address(1), key: 'job:submit', to: address(2), data: '0x12', valueWei: 3n };
     const attempt = (hash: string) => ({ hash, raw: '0xraw', maxFeePerGas: '1', maxPriorityFeePerGas: '1', atMs: 1 });

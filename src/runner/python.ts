@@ -23,19 +23,25 @@ const projectRoot = join(__dirname, '..', '..');
 /** Where `python -m emeth` finds the package. */
 export const pythonPackageDir = join(projectRoot, 'python');
 
+/** Loading PyTorch takes seconds, so only a build for CUDA or ROCm is loaded: only those find GPUs. */
 const PROBE = `
-import json, sys
+import importlib.util, json, os, runpy, sys
 facts = {"version": "%d.%d.%d" % sys.version_info[:3], "missing": "", "torch": "", "cudaDevices": []}
 if sys.version_info < (3, 10):
     print(json.dumps(facts)); sys.exit()
-try:
-    import numpy, safetensors, torch
-    facts["torch"] = torch.__version__
-    for i in range(torch.cuda.device_count()):
-        p = torch.cuda.get_device_properties(i)
-        facts["cudaDevices"].append({"name": p.name, "memoryBytes": p.total_memory})
-except ImportError as error:
-    facts["missing"] = error.name or str(error)
+specs = {name: importlib.util.find_spec(name) for name in ("numpy", "safetensors", "torch")}
+facts["missing"] = next((name for name, spec in specs.items() if spec is None or not spec.origin), "")
+if not facts["missing"]:
+    build = runpy.run_path(os.path.join(os.path.dirname(specs["torch"].origin), "version.py"))
+    facts["torch"] = build["__version__"]
+    if build.get("cuda") or build.get("hip"):
+        try:
+            import torch
+            for i in range(torch.cuda.device_count()):
+                p = torch.cuda.get_device_properties(i)
+                facts["cudaDevices"].append({"name": p.name, "memoryBytes": p.total_memory})
+        except ImportError as error:
+            facts["missing"] = error.name or str(error)
 print(json.dumps(facts))
 `;
 

@@ -8,7 +8,6 @@ import { findPython } from '../../src/runner/python';
 import { builtCli } from '../support/cli';
 import { makeText } from '../support/network';
 import { waitUntilGone } from '../support/processes';
-import { writeQuickPython } from '../support/quick-python';
 import { openScratch } from '../support/scratch';
 import { openTerminal } from '../support/terminal';
 
@@ -60,8 +59,7 @@ test('Ctrl-C in mid-training: no process is left behind', async () => {
   const dataset = scratch.file('text.txt');
   await writeFile(dataset, makeText(400_000));
   const args = [builtCli(), 'demo', '--dataset', dataset, '--data-dir', scratch.path];
-  const env = { EMETH_PYTHON: await writeQuickPython(scratch.file('python')) };
-  await using terminal = openTerminal(process.execPath, args, { cwd: scratch.path, env });
+  await using terminal = openTerminal(process.execPath, args, { cwd: scratch.path });
   await terminal.waitFor(/step \d+\/\d+/);
   const started = processesNaming(scratch.path);
   const children = started.flatMap((pid) => childrenOf(pid));

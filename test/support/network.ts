@@ -14,7 +14,7 @@ import type { AdminApi, JobDetails } from '../../src/protocol/admin';
 import { startAnvil } from '../../src/runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../../src/runner/cli-process';
 import { builtCli } from './cli';
-import { writeQuickPython } from './quick-python';
+import { testPython } from './tiny-job';
 
 /** Shorter than a test's own timeout, so that a failure names what it waited for. */
 const LIMIT_MS = 500_000;
@@ -60,7 +60,6 @@ export async function startNetwork(options: { workers: number; master?: object }
   try {
     const anvil = await startAnvil();
     stack.push(anvil);
-    const python = await writeQuickPython(join(dir, 'python'));
     const parties = await makeParties({
       dir,
       endpoint: anvil.url,
@@ -69,15 +68,15 @@ export async function startNetwork(options: { workers: number; master?: object }
       threads: 1,
       settings: {
         node: {
-          python,
+          python: testPython,
           min_fee: '1',
           heartbeatMs: 1000,
           round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 },
           ...options.master,
         },
         // Measuring the speed takes seconds, and tests do not need the real one.
-        worker: { python, powerCapacity: 50 },
-        verifier: { python },
+        worker: { python: testPython, powerCapacity: 50 },
+        verifier: { python: testPython },
       },
     });
     const chain = await openChain({ endpoint: anvil.url, core: parties.core, token: parties.token });

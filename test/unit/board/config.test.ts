@@ -3,7 +3,6 @@ import { writeFile } from 'node:fs/promises';
 import { listenAddress } from '../../../src/config/derived';
 import { loadConfig, roleOfFile } from '../../../src/config/load';
 import { runInProcess } from '../../support/cli';
-import { writeQuickPython } from '../../support/quick-python';
 import { openScratch } from '../../support/scratch';
 
 const chain = {
@@ -18,7 +17,6 @@ async function openFile(content: object) {
   await writeFile(path, JSON.stringify(content), { mode: 0o600 });
   return {
     path,
-    beside: scratch.file,
     load: (env: NodeJS.ProcessEnv = {}) => loadConfig('board', { path, isRequired: true, env }),
     [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
   };
@@ -54,10 +52,7 @@ test.each([
 
 test('emeth doctor on a board: no key is needed', async () => {
   await using file = await openFile({ ...chain, my_url: 'http://127.0.0.1:3080', endpoint: 'http://127.0.0.1:1' });
-  const EMETH_PYTHON = await writeQuickPython(file.beside('python'));
-  const env = jest.replaceProperty(process, 'env', { ...process.env, EMETH_PYTHON });
   const { out } = await runInProcess('doctor', '--config', file.path, '--json');
-  env.restore();
   const checks = JSON.parse(out) as { name: string; value: string }[];
   expect(checks.find(({ name }) => name === 'config')?.value).toContain('(board)');
   expect(checks.map(({ name }) => name)).not.toContain('key');

@@ -35,6 +35,8 @@ def make_params(**changes: object) -> Json:
             "clip": 1,
         },
         "outer": {"lr": 1, "momentum": 0.5},
+        "audit": {"rate": 0.05},
+        "minGain": 0.01,
         "codec": "int8",
         "precision": "auto",
     }

@@ -67,6 +67,16 @@ export const JobParams = z.strictObject({
       momentum: fraction(0, 0.999).default(0.5),
     })
     .prefault({}),
+  audit: z
+    .strictObject({
+      rate: fraction(0, 1).default(0.05).describe('chance that a lease is done a second time and compared'),
+    })
+    .prefault({}),
+  minGain: z
+    .number()
+    .min(0)
+    .default(0.01)
+    .describe('nats per token by which the held-out loss must fall for the result to be accepted'),
   codec: z.enum(codecs).default('int8').describe('how updates travel'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
 });

@@ -95,8 +95,18 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('init'), id: Id, out: Path }),
   /** Write the blocks at job-wide positions [start, end), in permuted order, as one shard. */
   z.strictObject({ type: z.literal('cut'), id: Id, start: z.int().min(0), end: z.int().min(1), out: Path }),
-  /** Check that a file is a well-formed, finite update of this model, and measure its norm. */
-  z.strictObject({ type: z.literal('inspect'), id: Id, update: Path }),
+  /** Check that a file is a well-formed, finite update of this model, and measure its norm and its use. */
+  z.strictObject({
+    type: z.literal('inspect'),
+    id: Id,
+    update: Path,
+    /** Updates whose direction is compared with this one's. */
+    others: z.array(Path).optional(),
+    /** Measure by how much the update lowers the loss of `theta` on the first sequences of its own shard. */
+    gain: z.strictObject({ theta: Path, shard: Path, sequences: z.int().min(1) }).optional(),
+  }),
+  /** Measure how far an update lies from the one that the same lease gave somewhere else. */
+  z.strictObject({ type: z.literal('compare'), id: Id, update: Path, expected: Path }),
   z.strictObject({
     type: z.literal('fold'),
     id: Id,
@@ -105,6 +115,8 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
     outer: Path.optional(),
     /** Summed in this order. `weight` is the token count. */
     updates: z.array(z.strictObject({ path: Path, weight: z.number().positive() })).min(1),
+    /** The mean's weights of an earlier fold, to repeat it bit for bit anywhere; else they are computed. */
+    weights: z.array(z.number().min(0)).optional(),
     /** Factor on the outer step, < 1 when much of the round's weight was lost. */
     scale: z.number().min(0).max(1),
     thetaOut: Path,
@@ -172,7 +184,19 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('prepared'), id: Id, prepared: Prepared }),
   z.object({ type: z.literal('initialised'), id: Id, theta: FileRef, parameters: z.int() }),
   z.object({ type: z.literal('cut'), id: Id, shard: FileRef, blocks: z.int() }),
-  z.object({ type: z.literal('inspected'), id: Id, ok: z.boolean(), reason: z.string().optional(), norm: z.number() }),
+  z.object({
+    type: z.literal('inspected'),
+    id: Id,
+    ok: z.boolean(),
+    reason: z.string().optional(),
+    norm: z.number(),
+    /** Cosine with each of `others`, in the order given. */
+    cosines: z.array(z.number()).optional(),
+    /** loss(θ) − loss(θ − Δ) in nats per token; −1e308 when θ − Δ has no finite loss. */
+    gain: z.number().optional(),
+  }),
+  /** ‖update − expected‖ ÷ ‖expected‖ of the decoded files; 1e308 when that is not finite. */
+  z.object({ type: z.literal('compared'), id: Id, distance: z.number().min(0) }),
   z.object({
     type: z.literal('folded'),
     id: Id,
@@ -182,7 +206,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     /** Norm of each update in the order given, and the factor it was clipped by (1: not at all). */
     norms: z.array(z.number()),
     clips: z.array(z.number()),
-    /** The factor of each update in the mean, clipping included. */
+    /** The factor of each update in the mean, clipping included; always as computed here. */
     weights: z.array(z.number().min(0)),
   }),
   z.object({ type: z.literal('evaluated'), id: Id, loss: z.number(), tokens: z.int(), lossPerByte: z.number() }),

@@ -59,7 +59,13 @@ export class PlayedChild implements CoordinatorChild {
       }
       case 'inspect': {
         const isSound = !(await readFile(command.update, 'utf8')).startsWith(UNSOUND);
-        return { type: 'inspected', ok: isSound, norm: 1, ...(isSound ? {} : { reason: 'it is not finite' }) };
+        if (!isSound) return { type: 'inspected', ok: false, norm: 0, reason: 'it is not finite' };
+        const cosines = command.others ? { cosines: command.others.map(() => 0) } : {};
+        return { type: 'inspected', ok: true, norm: 1, ...cosines, ...(command.gain ? { gain: 1 } : {}) };
+      }
+      case 'compare': {
+        const [update, expected] = await Promise.all([command.update, command.expected].map(readHash));
+        return { type: 'compared', distance: update === expected ? 0 : 1 };
       }
       case 'fold':
         return fold(command);
@@ -95,10 +101,12 @@ export class PlayedChild implements CoordinatorChild {
 }
 
 /** The next weights name everything they were made of, so that the same fold gives the same bytes. */
-async function fold({ theta, outer, updates, scale, thetaOut, outerOut, deltaOut }: Of<'fold'>): Promise<object> {
+async function fold(command: Of<'fold'>): Promise<object> {
+  const { theta, outer, updates, scale, thetaOut, outerOut, deltaOut } = command;
+  const whole = updates.reduce((sum, { weight }) => sum + weight, 0);
+  const computed = updates.map(({ weight }) => weight / whole);
   const parts = await Promise.all([theta, ...(outer ? [outer] : []), ...updates.map(({ path }) => path)].map(readHash));
-  const total = updates.reduce((all, { weight }) => all + weight, 0);
-  const sum = sha256(JSON.stringify([parts, updates.map(({ weight }) => weight), scale]));
+  const sum = sha256(JSON.stringify([parts, command.weights ?? computed, scale]));
   return {
     type: 'folded',
     theta: await writeTensor(thetaOut, `theta ${sum}`),
@@ -106,7 +114,7 @@ async function fold({ theta, outer, updates, scale, thetaOut, outerOut, deltaOut
     delta: await writeTensor(deltaOut, `delta ${sum}`),
     norms: updates.map(() => 1),
     clips: updates.map(() => 1),
-    weights: updates.map(({ weight }) => weight / total),
+    weights: computed,
   };
 }
 

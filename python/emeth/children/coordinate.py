@@ -5,18 +5,21 @@ from dataclasses import asdict
 
 import torch
 
-from emeth.data.data import Corpus, prepare
+from emeth.data.data import Corpus, prepare, read_shard
 from emeth.files.codec import raw, theta_layout
 from emeth.files.tensors import TensorFileError, TensorSpec, write_tensors
 from emeth.models.evaluate import evaluate, load_model, read_shape
 from emeth.models.export import export
-from emeth.models.model import count_parameters, initial_tensors, layout
+from emeth.models.model import Gpt, count_parameters, initial_tensors, layout
+from emeth.rounds.compare import cosines, distance
 from emeth.rounds.fold import fold
+from emeth.rounds.gain import gain_of
 from emeth.rounds.update_norms import inspect_update
 from emeth.wire.events import Failure, Inbox, Outbox
 from emeth.wire.model_shape import Shape
 from emeth.wire.parse import ParseError
 from emeth.wire.spec import (
+    Compare,
     CoordinateCommand,
     CoordinateSpec,
     Cut,
@@ -24,6 +27,7 @@ from emeth.wire.spec import (
     Evaluate,
     Export,
     Fold,
+    GainQuestion,
     Init,
     Inspect,
     Prepare,
@@ -88,6 +92,8 @@ class Coordinator:
                 return self._cut(command)
             case Inspect():
                 return self._inspect(command)
+            case Compare():
+                return self._compare(command)
             case Fold():
                 return self._fold(command)
             case Evaluate():
@@ -116,10 +122,31 @@ class Coordinator:
         except TensorFileError as error:
             self._outbox.emit("inspected", id=command.id, ok=False, reason=str(error), norm=0)
             return
-        if math.isfinite(norm):
-            self._outbox.emit("inspected", id=command.id, ok=True, norm=norm)
-        else:
+        if not math.isfinite(norm):
             self._outbox.emit("inspected", id=command.id, ok=False, reason="The update is not finite.", norm=0)
+            return
+        facts: dict[str, object] = {"ok": True, "norm": norm}
+        if command.others:
+            facts["cosines"] = cosines(command.update, command.others, self._params.codec, self._layout())
+        if command.gain is not None:
+            facts["gain"] = self._gain(command.update, command.gain)
+        self._outbox.emit("inspected", id=command.id, **facts)
+
+    def _gain(self, update: str, question: GainQuestion) -> float:
+        params, shape = self._params, self._shape()
+        shard = read_shard(question.shard, params.batch, shape.context, shape.vocab_size)
+        sequences = shard.reshape(-1, shape.context + 1)[: question.sequences]
+        token_bytes = self._open_corpus().tokenizer().token_bytes()
+
+        def loss_of(model: Gpt) -> float:
+            return evaluate(model, sequences, token_bytes, self._inbox).loss
+
+        model = load_model(question.theta, shape, self._spec.device)
+        return gain_of(model, update, params.codec, self._layout(), loss_of)
+
+    def _compare(self, command: Compare) -> None:
+        found = distance(command.update, command.expected, self._params.codec, self._layout())
+        self._outbox.emit("compared", id=command.id, distance=found)
 
     def _fold(self, command: Fold) -> None:
         folded = fold(command, self._params.codec, self._layout(), self._params.outer)

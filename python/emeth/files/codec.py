@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import Self
 
 from emeth.files.tensors import FileRef, Layout, TensorFileError, TensorReader, TensorSpec, TensorWriter, write_tensors
 
@@ -109,6 +110,12 @@ class EncodedReader:
 
     def close(self) -> None:
         self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class EncodedWriter:

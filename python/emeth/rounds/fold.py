@@ -38,9 +38,7 @@ class Folded:
 def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folded:
     """Average the updates, take the outer step, and write θ_{r+1}, the outer state and the delta."""
     with ExitStack() as stack:
-        readers = [EncodedReader(update.path, codec, theta) for update in command.updates]
-        for reader in readers:
-            stack.callback(reader.close)
+        readers = [stack.enter_context(EncodedReader(update.path, codec, theta)) for update in command.updates]
         old_theta = stack.enter_context(TensorReader(command.theta, theta))
         old_outer = _open_outer(command.outer, theta)
         if old_outer is not None:
@@ -58,7 +56,8 @@ def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folde
             TensorWriter(command.outer_out, _outer_layout(theta, len(kept))) as outer_file,
             TensorWriter(command.delta_out, encoded_layout(codec, theta)) as delta_file,
         ):
-            step = _Step(readers, weights, old_theta, old_outer, params, command.scale)
+            used = weights if command.weights is None else np.array(command.weights)
+            step = _Step(readers, used, old_theta, old_outer, params, command.scale)
             delta = EncodedWriter(delta_file, codec)
             for name, spec in theta.items():
                 step.run(name, spec.count, theta_file, outer_file, delta)

@@ -206,16 +206,13 @@ class Trainer:
             raise Failure("model/wrong-base", f"The delta is for θ {source.base}; this child holds {held}.")
         # A delta that fails half-way must not leave a changed θ under the old hash.
         self._theta_sha256 = ""
-        reader = EncodedReader(source.delta, self._params.codec, self._layout)
-        try:
+        with EncodedReader(source.delta, self._params.codec, self._layout) as reader:
             for name, spec in self._layout.items():
                 flat = self._theta[name].view(-1)
                 for start, end in chunks(spec.count):
                     decoded = torch.empty(end - start)
                     reader.read(name, start, decoded)
                     flat[start:end] += decoded
-        finally:
-            reader.close()
         found = hash_tensors(self._layout, (raw(self._theta[name]) for name in self._layout))
         if found != source.sha256:
             raise Failure("model/wrong-hash", f"θ after the delta hashes to {found}, not {source.sha256}.")

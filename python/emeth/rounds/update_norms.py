@@ -24,11 +24,8 @@ _CENTRE_STEPS = 5
 
 def inspect_update(path: str, codec: str, theta: Layout) -> float:
     """The Euclidean norm of an update. Raises TensorFileError when the file is malformed; not finite gives NaN or ∞."""
-    reader = EncodedReader(path, codec, theta)
-    try:
+    with EncodedReader(path, codec, theta) as reader:
         return math.sqrt(inner_products([reader], theta)[0, 0])
-    finally:
-        reader.close()
 
 
 def robust_weights(

@@ -60,6 +60,11 @@ class OuterParams:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AuditParams:
+    rate: Annotated[float, Range(0, 1)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Params:
     """A job's parameters with nothing left open; the parent applies the defaults."""
 
@@ -73,6 +78,8 @@ class Params:
     round: RoundParams
     inner: InnerParams
     outer: OuterParams
+    audit: AuditParams
+    min_gain: Annotated[float, Range(0)]
     codec: Codec
     precision: Literal["auto", "fp32", "bf16"]
 
@@ -196,10 +203,27 @@ class Cut:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GainQuestion:
+    theta: Path
+    shard: Path
+    sequences: Positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Inspect:
     type: Literal["inspect"]
     id: Id
     update: Path
+    others: tuple[Path, ...] = ()
+    gain: GainQuestion | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compare:
+    type: Literal["compare"]
+    id: Id
+    update: Path
+    expected: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +243,7 @@ class Fold:
     outer_out: Path
     delta_out: Path
     outer: Path | None = None
+    weights: tuple[Annotated[float, Range(0)], ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -248,7 +273,7 @@ class Export:
     card: dict[str, str | float]
 
 
-CoordinateCommand = Prepare | Init | Cut | Inspect | Fold | Evaluate | Export
+CoordinateCommand = Prepare | Init | Cut | Inspect | Compare | Fold | Evaluate | Export
 
 _SPECS = {"train": TrainSpec, "coordinate": CoordinateSpec, "bench": BenchSpec, "generate": GenerateSpec}
 _TRAIN = {"round.run": RoundRun, "round.cancel": RoundCancel}
@@ -257,6 +282,7 @@ _COORDINATE = {
     "init": Init,
     "cut": Cut,
     "inspect": Inspect,
+    "compare": Compare,
     "fold": Fold,
     "evaluate": Evaluate,
     "export": Export,
@@ -283,6 +309,9 @@ def parse_coordinate_command(value: object) -> CoordinateCommand:
     command: CoordinateCommand = parse(_select(_COORDINATE, value, "type"), value, "command")
     if isinstance(command, Fold) and not command.updates:
         raise ParseError("command.updates must hold at least one update.")
+    if isinstance(command, Fold) and command.weights is not None and len(command.weights) != len(command.updates):
+        message = f"command.weights holds {len(command.weights)} numbers for {len(command.updates)} updates."
+        raise ParseError(message)
     return command
 
 

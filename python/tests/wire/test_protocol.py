@@ -80,6 +80,7 @@ def test_coordinate_answers_commands_one_by_one(tmp_path: Path) -> None:
         inspected = child.ask("inspect", update=str(tmp_path / "junk"))
         assert (inspected["ok"], inspected["norm"]) == (False, 0)
         assert inspected["reason"]
+        assert child.ask("compare", update=str(tmp_path / "junk"), expected="x")["code"] == "model/bad-file"
         assert (
             child.ask("evaluate", model={"theta": str(tmp_path / "junk")}, maxSequences=0)["code"] == "model/bad-file"
         )
@@ -213,6 +214,37 @@ def test_rounds_by_delta_keep_worker_and_master_bit_equal(job: Job, tmp_path: Pa
             losses.append(master.ask("evaluate", model={"theta": current}, maxSequences=0)["loss"])
         assert losses == sorted(losses, reverse=True)
         assert master.close() == a.close() == b.close() == 0
+
+
+def test_updates_are_inspected_compared_and_folded_with_given_weights(child: Child, job: Job, tmp_path: Path) -> None:
+    start_round(child, job, tmp_path, 12)
+    update = child.answer()["update"]["path"]
+    start_round(child, job, tmp_path, 8, out=str(tmp_path / "other"))
+    other = child.answer()["update"]["path"]
+    shard = str(tmp_path / "shard12")
+    with Child(coordinate_spec(job.work_dir)) as master:
+        master.event()
+        question = {"theta": job.theta0.path, "shard": shard, "sequences": 4}
+        seen = master.ask("inspect", update=update, others=[other, update], gain=question)
+        assert seen["ok"]
+        assert seen["gain"] > 0.01
+        assert seen["cosines"] == [pytest.approx(0.9, abs=0.09), pytest.approx(1)]
+        assert "gain" not in master.ask("inspect", update=update)
+        assert master.ask("inspect", update=update, gain=question | {"shard": update})["code"] == "data/bad-shard"
+        assert master.ask("compare", update=update, expected=update)["distance"] == 0
+        assert 0.1 < master.ask("compare", update=other, expected=update)["distance"] < 1
+
+        both = [{"path": update, "weight": 12}, {"path": other, "weight": 8}]
+        files = {name: str(tmp_path / name) for name in ("thetaOut", "outerOut", "deltaOut")}
+        fold: Json = {"theta": job.theta0.path, "updates": both, "scale": 1, **files}
+        first = master.ask("fold", **fold)
+        assert first["weights"] == pytest.approx([0.6, 0.4])
+        again = master.ask("fold", **fold, weights=first["weights"])
+        assert (again["theta"], again["weights"]) == (first["theta"], first["weights"])
+        changed = master.ask("fold", **fold, weights=[0.5, 0.5])
+        assert changed["theta"]["sha256"] != first["theta"]["sha256"]
+        assert changed["weights"] == first["weights"], "the answer tells what would have been computed"
+        assert master.ask("fold", **fold, weights=[1])["code"] == "command/invalid"
 
 
 def test_bench_measures_speed(tmp_path: Path) -> None:

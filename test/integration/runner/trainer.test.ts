@@ -42,8 +42,34 @@ describe('openTrainer', () => {
     const done = await trainer.run({ ...round, out: scratch.file('update') }, 'round.done');
     expect(done.tokens).toBe(6 * 4 * 16);
     expect(existsSync(done.update.path)).toBe(true);
-    const seen = await coordinator.child.run({ type: 'inspect', update: done.update.path }, 'inspected');
-    expect(seen).toMatchObject({ ok: true });
+  });
+
+  test('update judged: norm, cosines, gain, distance and weights', async () => {
+    await using scratch = await openScratch();
+    await using coordinator = await openTestCoordinator(scratch.path, tinyParams);
+    await using trainer = openTrainer(trainSpec(scratch.path), deps);
+    const shard = (await coordinator.cut(0, 12)).path;
+    const theta = coordinator.theta.path;
+    const round = {
+      type: 'round.run',
+      round: 0,
+      start: 0,
+      shard,
+      theta: { path: theta, sha256: coordinator.theta.sha256 },
+    } as const;
+    const done = await trainer.run({ ...round, out: scratch.file('update') }, 'round.done');
+    const update = done.update.path;
+
+    const { child } = coordinator;
+    const question = { others: [update], gain: { theta, shard, sequences: 4 } };
+    const seen = await child.run({ type: 'inspect', update, ...question }, 'inspected');
+    expect(seen).toMatchObject({ ok: true, cosines: [expect.closeTo(1)] });
+    expect(seen.gain).toBeGreaterThan(0);
+    expect(await child.run({ type: 'compare', update, expected: update }, 'compared')).toMatchObject({ distance: 0 });
+    const out = { thetaOut: scratch.file('t'), outerOut: scratch.file('o'), deltaOut: scratch.file('d') };
+    const updates = [{ path: update, weight: done.tokens }];
+    const fold = { type: 'fold' as const, theta, updates, scale: 1, weights: [0.5], ...out };
+    expect(await child.run(fold, 'folded')).toMatchObject({ weights: [1] });
   });
 
   test('command fails: its code is thrown and the child goes on', async () => {

@@ -3,15 +3,15 @@ import { adminRoutes } from '../admin/routes';
 import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
 import type { Chain } from '../chain/rpc/client';
-import { recoverTyped, type Wallet } from '../chain/sending/wallet';
+import type { Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/roles/master';
 import { ipGuard } from '../http/ip-guard';
 import { healthMount, type Mount } from '../http/mount';
 import type { Logger } from '../lib/logger';
 import type { AdminApi } from '../protocol/admin';
-import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
-import { type StorageDeps, storageRoutes } from '../storage/routes';
+import { storageRoutes } from '../storage/routes';
 import type { Store } from '../store/open';
+import { storageDeps } from './storage-deps';
 
 interface MasterRoutesDeps {
   config: MasterConfig;
@@ -32,18 +32,6 @@ export function masterRoutes({ config, admin, logger, store, cursorId, ...deps }
     healthMount({ chainId: deps.chain.chainId, address: deps.wallet.address }),
     { path: '/api/json-rpc', router: adminRoutes({ isAllowedIp, origins }, admin, logger) },
     { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
-    { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps(deps)) },
+    { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger })) },
   ];
-}
-
-function storageDeps({ blobs, chain, wallet }: Pick<MasterRoutesDeps, 'blobs' | 'chain' | 'wallet'>): StorageDeps {
-  return {
-    blobs,
-    nowMs: () => Date.now(),
-    recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
-    // Only accounts with money in the contract may upload: without this limit the storage would be free for
-    // everyone.
-    mayUpload: async (owner) =>
-      owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
-  };
 }

@@ -9,11 +9,12 @@ import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import type { VerifierConfig } from '../config/roles/verifier';
 import type { JobId } from '../domain/ids';
-import type { ChainState } from '../domain/job';
+import { awaitsVerdict } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
+import { openStatements } from '../storage/client';
 import type { JobRow } from '../store/jobs';
 import type { CommonOptions } from '../terminal/options';
 import type { JudgeDeps } from '../verifier/judge';
@@ -24,6 +25,7 @@ import { findSubmission } from './chain-job';
 import { openSigningRole } from './open-role';
 import { threadsOf } from './role-settings';
 import { untilAllEnd } from './until-all-end';
+import { verdictDeps } from './verdicts';
 
 /** Runs a verifier until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runVerifier(options: CommonOptions): Promise<void> {
@@ -34,10 +36,8 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const storage = new RemoteBlobs(storageApi);
 
-  /** One result is judged at a time: once it is settled, nothing fetched for it is needed any more. */
-  const forget = () => rm(blobs.dir, { recursive: true, force: true });
   const verifier = openVerifier(
-    { dataDir, tolerance: config.tolerance },
+    { dataDir, tolerance: config.tolerance, evidenceMs: config.evidenceMs },
     {
       path: (sha256) => blobs.path(sha256),
       fetch: (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }),
@@ -45,15 +45,9 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
         fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
       evaluate: (job) => evaluate(config, python.path, job, logger),
       payoutRoot: (shares) => buildPayouts(shares).root,
-      isSubmitted: async (jobId) => awaitsVerdict((await chain.job(jobId)).state),
-      async accept(job) {
-        await emeth.verify(job);
-        await forget();
-      },
-      async reject(job, reasonHash) {
-        await emeth.rejectResult(job, reasonHash);
-        await forget();
-      },
+      ...verdictDeps({ chain, wallet, emeth, store, statements: openStatements(storageApi, signal), storage, signal }),
+      // One result is judged at a time: once it is settled, nothing fetched for it is needed any more.
+      forget: () => rm(blobs.dir, { recursive: true, force: true }),
       clock,
       logger,
       signal,
@@ -88,11 +82,6 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   );
   await untilAllEnd([verifier.run(), watching, sender.keep()], stop);
   logger.info('Verifier stopped');
-}
-
-/** Whether a verdict may still be given: a challenged result can only be settled by verifiers. */
-function awaitsVerdict(state: ChainState): boolean {
-  return state === 'SUBMITTED' || state === 'DISPUTED';
 }
 
 /** Reads a submitted job from the chain; undefined when it no longer awaits a verdict. */

@@ -2,6 +2,7 @@
 import type { CoreEvent } from '../chain/contract/events';
 import type { JobId } from '../domain/ids';
 import type { ChainState } from '../domain/job';
+import { fetchJson } from '../http/fetch-json';
 import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { BoardPage } from '../protocol/board';
@@ -27,7 +28,6 @@ export interface PageQuery {
   sort: 'newest' | 'fee' | 'deadline';
 }
 
-const ANSWER_MS = 15_000;
 /** Several times the size of a full page of the longest jobs. */
 const MAX_ANSWER_BYTES = 32 * 2 ** 20;
 const PAGE_SIZE = 200;
@@ -41,7 +41,7 @@ const CHECKS_AT_ONCE = 4;
 export async function fetchBoardPage(boardUrl: string, query: PageQuery, signal?: AbortSignal): Promise<BoardPage> {
   const url = new URL(`${boardUrl.replace(/\/$/, '')}/api/v1/jobs`);
   for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, String(value));
-  const body = await fetchJson(url, signal).catch((cause: unknown) => {
+  const { body } = await fetchJson(url, { maxBytes: MAX_ANSWER_BYTES, signal }).catch((cause: unknown) => {
     signal?.throwIfAborted();
     throw new AppError<BoardClientError>(
       { code: 'board/unreachable', url: boardUrl },
@@ -102,17 +102,4 @@ async function fetchNamed(boardUrl: string, signal: AbortSignal | undefined): Pr
 /** Untrusted text without the characters that could control a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd').slice(0, 1000);
-}
-
-async function fetchJson(url: URL, signal: AbortSignal | undefined): Promise<unknown> {
-  const timeout = AbortSignal.timeout(ANSWER_MS);
-  const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout });
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const part of response.body ?? []) {
-    bytes += part.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`);
-    parts.push(part);
-  }
-  return JSON.parse(Buffer.concat(parts).toString('utf8'));
 }

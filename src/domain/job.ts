@@ -36,6 +36,11 @@ export function isTerminal(state: ChainState): boolean {
   return chainNext[state].length === 0;
 }
 
+/** Whether a verdict may still be given: a challenged result can only be settled by verifiers. */
+export function awaitsVerdict(state: ChainState): boolean {
+  return state === 'SUBMITTED' || state === 'DISPUTED';
+}
+
 /**
  * What a master is doing with a job. `queued` jobs belong to no master in a shared queue; every later state
  * belongs to the master that claimed the row. The main moves; `jobNext` has all of them:

@@ -1,4 +1,6 @@
-/** The storage API: its routes, and what an uploader signs. */
+/** The storage API: its routes, and what uploaders and verifiers sign. */
+import { z } from 'zod';
+import { Address } from '../domain/ids';
 
 /**
  * Blobs over HTTP.
@@ -6,6 +8,8 @@
  *     HEAD/GET {storageApi}/blobs/<sha256>     size, ranged bytes
  *     HEAD     {storageApi}/uploads/<sha256>   `Upload-Offset`: bytes of the upload the server already has
  *     PUT      {storageApi}/uploads/<sha256>   body, appended at `Upload-Offset`; needs `Authorization`
+ *     GET/PUT  {storageApi}/jobs/<id>/attestations        what verifiers signed about the job's result
+ *     GET/PUT  {storageApi}/jobs/<id>/evidence-requests   what verifiers miss of it
  *
  * An upload carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs>
  * <signature>`, where the signature is EIP-712 over `Upload`, domain {name 'Emeth Storage', version '1',
@@ -21,3 +25,50 @@ export const uploadTypes = {
 };
 export const LINK_DOMAIN = 'Emeth Link';
 export const STORAGE_DOMAIN = 'Emeth Storage';
+
+/** Size limit of what a verifier puts, in bytes. */
+export const MAX_STATEMENT_BYTES = 8192;
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^0x[0-9a-f]{${2 * bytes}}$`), `${bytes} bytes of hex`);
+
+/**
+ * A verifier's verdict on a job's result, as others read it. The signature is EIP-712 over the escrow
+ * contract's own `Attestation`, so that any of them can bring several of these to the chain.
+ */
+export const SignedAttestation = z.strictObject({
+  verifier: Address,
+  /** What the contract stores of the result. */
+  commitment: hex(20),
+  verdict: z.discriminatedUnion('accepted', [
+    z.strictObject({ accepted: z.literal(true) }),
+    z.strictObject({ accepted: z.literal(false), reasonHash: hex(16) }),
+  ]),
+  signature: hex(65),
+});
+export type SignedAttestation = z.infer<typeof SignedAttestation>;
+
+/** The answer to GET `…/attestations`. */
+export const AttestationList = z.object({ attestations: z.array(SignedAttestation).max(1000) });
+
+/**
+ * A verifier's request for something that it cannot get: `sha256:<hex>`, or the data set's reference. The
+ * signature is EIP-712 over `EvidenceRequest` in the domain of uploads.
+ */
+export const EvidenceRequest = z.strictObject({
+  verifier: Address,
+  reference: z.string().min(1).max(2000),
+  atMs: z.int().min(0),
+  signature: hex(65),
+});
+export type EvidenceRequest = z.infer<typeof EvidenceRequest>;
+
+/** The answer to GET `…/evidence-requests`. */
+export const EvidenceRequestList = z.object({ requests: z.array(EvidenceRequest).max(1000) });
+
+export const evidenceRequestTypes = {
+  EvidenceRequest: [
+    { name: 'jobId', type: 'bytes16' },
+    { name: 'reference', type: 'string' },
+    { name: 'atMs', type: 'uint256' },
+  ],
+};

@@ -1,10 +1,12 @@
-/** The storage API as express routes: blobs out, resumable uploads in. */
-import { type Request, type RequestHandler, type Response, Router } from 'express';
+/** The storage API as express routes: blobs out, resumable uploads in, and what verifiers say about jobs. */
+import { json, type Request, type RequestHandler, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import type { BlobPart, BlobStore } from '../blobs/blob-store';
 import { Address, Sha256 } from '../domain/ids';
 import { allowLongBody } from '../http/deadline';
 import { AppError, errorCode } from '../lib/errors';
+import { MAX_STATEMENT_BYTES } from '../protocol/storage';
+import { parseJobName, type StatementDeps, takeAttestation, takeEvidenceRequest } from './statements';
 
 export type StorageError =
   | { code: 'storage/bad-name'; status: 400; name: string }
@@ -19,7 +21,7 @@ export type StorageError =
   | { code: 'storage/disk-full'; status: 507; sha256: string }
   | { code: 'storage/hash-mismatch'; status: 422; sha256: string };
 
-export interface StorageDeps {
+export interface StorageDeps extends StatementDeps {
   blobs: BlobStore;
   /** Returns the signer of an upload, or undefined for an invalid signature. */
   recoverUpload(
@@ -28,7 +30,6 @@ export interface StorageDeps {
   ): Address | undefined;
   /** Whether this account may upload here. */
   mayUpload(owner: Address): Promise<boolean>;
-  nowMs(): number;
 }
 
 export interface StorageOptions {
@@ -46,7 +47,28 @@ export function storageRoutes(options: StorageOptions, deps: StorageDeps): Route
   router.get('/blobs/:sha256', (request, response) => sendBlob(deps, request, response));
   router.head('/uploads/:sha256', (request, response) => sendOffset(deps, request, response));
   router.put('/uploads/:sha256', (request, response) => takeUpload(options, deps, request, response));
+  addStatements(router, deps);
   return router;
+}
+
+/** Statements are small and of registered verifiers only; everybody may read them. */
+function addStatements(router: Router, deps: StatementDeps): void {
+  const body = json({ limit: MAX_STATEMENT_BYTES });
+  const jobOf = (request: Request) => String(request.params['jobId']);
+  router.put('/jobs/:jobId/attestations', body, async (request, response) => {
+    response.json(await takeAttestation(deps, jobOf(request), request.body));
+  });
+  router.get('/jobs/:jobId/attestations', async (request, response) => {
+    const attestations = await deps.attestations.list(parseJobName(jobOf(request)));
+    response.set('cache-control', 'no-cache').json({ attestations });
+  });
+  router.put('/jobs/:jobId/evidence-requests', body, async (request, response) => {
+    response.json(await takeEvidenceRequest(deps, jobOf(request), request.body));
+  });
+  router.get('/jobs/:jobId/evidence-requests', async (request, response) => {
+    const requests = await deps.evidenceRequests.list(parseJobName(jobOf(request)));
+    response.set('cache-control', 'no-cache').json({ requests });
+  });
 }
 
 function limitRate(): RequestHandler {

@@ -1,5 +1,6 @@
 /** All table groups of this program: a feature with tables of its own adds its group here. */
+import { attestationTables } from './attestations';
 import { boardTables } from './board';
 import { queueTables } from './queue';
 
-export const tableGroups = [queueTables, boardTables] as const;
+export const tableGroups = [queueTables, boardTables, attestationTables] as const;

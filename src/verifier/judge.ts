@@ -10,13 +10,14 @@ import type { ResolvedParams } from '../protocol/job-params';
 import type { Manifest } from '../protocol/manifest';
 import type { Prepared } from '../protocol/trainer';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './manifest-checks';
+import { missingReference } from './missing';
 
 /** The verdict on a submitted result. */
 export type ResultVerdict =
   | { kind: 'accept'; loss: number }
   | ({ kind: 'reject' } & Flaw)
-  /** No verdict is possible now. `isAbsent`: the storage says that the evidence does not exist. */
-  | { kind: 'unknown'; reason: string; isAbsent: boolean };
+  /** No verdict is possible now. `missing`: what was found not to exist, by its reference. */
+  | { kind: 'unknown'; reason: string; missing?: string | undefined };
 
 export interface JudgeDeps {
   /** Path of this verifier's own copy of a blob. */
@@ -46,8 +47,6 @@ export interface JudgeOptions {
 }
 
 const MODEL_FAULT = /^(data\/(empty|not-text|too-small)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
-/** A storage that has other bytes under a name does not have the blob. */
-const ABSENT = ['blobs/not-stored', 'blobs/hash-mismatch'];
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 
 /**
@@ -60,7 +59,7 @@ export async function judge(job: SubmittedJob, options: JudgeOptions, deps: Judg
     return await judgeIn(workDir, job, options, deps);
   } catch (error) {
     if (error instanceof FlawFound) return { kind: 'reject', ...error.flaw };
-    return { kind: 'unknown', reason: describeError(error), isAbsent: ABSENT.includes(errorCode(error)) };
+    return { kind: 'unknown', reason: describeError(error), missing: missingReference(error, job) };
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }

@@ -6,15 +6,22 @@ import { sha256 } from '../lib/hash';
 import type { Logger } from '../lib/logger';
 import { type JudgeDeps, type JudgeOptions, judge, type ResultVerdict } from './judge';
 import type { SubmittedJob } from './manifest-checks';
+import { endOfSearch, isWithheld, type MissingDeps, type Search } from './missing';
+import { type Attesting, attest, type QuorumDeps, type SignedVerdict } from './quorum';
 
-export interface VerifierDeps extends JudgeDeps {
-  /** Returns whether the result still waits for a verdict on chain. */
-  isSubmitted(jobId: JobId): Promise<boolean>;
-  accept(job: SubmittedJob): Promise<void>;
-  reject(job: SubmittedJob, reasonHash: string): Promise<void>;
+export interface VerifierDeps extends JudgeDeps, QuorumDeps, MissingDeps {
+  /** Returns the end of the window for a verdict; undefined when the result awaits none any more. */
+  verdictDueMs(jobId: JobId): Promise<number | undefined>;
+  /** Drops whatever was fetched for results that have been judged. */
+  forget(): Promise<void>;
   clock: Clock;
   logger: Logger;
   signal: AbortSignal;
+}
+
+export interface VerifierOptions extends JudgeOptions {
+  /** Milliseconds for which evidence that is missing is looked for before it counts as withheld. */
+  evidenceMs: number;
 }
 
 export interface Verifier {
@@ -31,23 +38,19 @@ interface Pending {
   dueMs: number;
   /** Attempts without a verdict; each makes the next one wait longer. */
   failures: number;
-  /** Attempts that found the evidence absent. */
-  absent: number;
+  /** What cannot be had of the evidence. */
+  search?: Search | undefined;
   /** A verdict that is not on chain yet; the result is not judged again. */
   settled?: Settled | undefined;
+  attesting: Attesting;
 }
 
 const POLL_MS = 500;
 const FIRST_RETRY_MS = 5000;
 const LAST_RETRY_MS = 5 * 60_000;
-/**
- * A storage may be slow to show what was just stored, so absent evidence is a reason to reject only after
- * this many attempts (some minutes).
- */
-const ABSENT_ATTEMPTS = 6;
 
 /** Opens a verifier. Failures of the verifier itself never cause a rejection. */
-export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifier {
+export function openVerifier(options: VerifierOptions, deps: VerifierDeps): Verifier {
   const { clock, logger, signal } = deps;
   const pending = new Map<JobId, Pending>();
 
@@ -66,39 +69,50 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
   /** Returns true when the job needs no more attempts. */
   async function isDone(entry: Pending): Promise<boolean> {
     const { job } = entry;
-    if (!(await deps.isSubmitted(job.jobId))) return true;
-    entry.settled ??= await attempt(entry);
-    if (!entry.settled) return false;
-    await attest(job, entry.settled);
-    return true;
+    const windowEndMs = await deps.verdictDueMs(job.jobId);
+    if (windowEndMs === undefined) return true;
+    if (!entry.settled) {
+      entry.settled = await attempt(entry, windowEndMs);
+      if (!entry.settled) return false;
+      announce(job, entry.settled);
+      await deps.forget();
+    }
+    const isSent = await attest(job, toSigned(entry.settled), entry.attesting, deps);
+    if (isSent) logger.info('Verdict sent', { jobId: job.jobId, verdict: entry.settled.kind });
+    else entry.dueMs = clock.now() + FIRST_RETRY_MS;
+    return isSent;
   }
 
-  async function attempt(entry: Pending): Promise<Settled | undefined> {
+  async function attempt(entry: Pending, windowEndMs: number): Promise<Settled | undefined> {
     const { job } = entry;
     logger.info('Judging', { jobId: job.jobId, node: job.node });
     const verdict = await judge(job, options, deps);
     if (verdict.kind !== 'unknown') return verdict;
     signal.throwIfAborted();
-    logger.warn('No verdict yet', { jobId: job.jobId, reason: verdict.reason });
+    const { reason, missing } = verdict;
+    logger.warn('No verdict yet', { jobId: job.jobId, reason });
     postpone(entry);
-    if (!verdict.isAbsent) return undefined;
-    entry.absent += 1;
-    if (entry.absent < ABSENT_ATTEMPTS) return undefined;
-    return { kind: 'reject', code: 'verdict/evidence-absent', reason: verdict.reason };
+    if (missing === undefined) return undefined;
+    if (entry.search?.reference !== missing) {
+      // Another thing that is missing goes on with the time of the first: a node must not gain by withholding
+      // one after the other.
+      const sinceMs = entry.search?.sinceMs ?? clock.now();
+      entry.search = { sinceMs, reference: missing, attempts: entry.search?.attempts ?? 0, isRequested: false };
+    }
+    const endMs = endOfSearch(entry.search, options.evidenceMs, windowEndMs);
+    if (await isWithheld(entry.search, job, clock.now() >= endMs, deps)) {
+      return { kind: 'reject', code: 'evidence/unavailable', reason };
+    }
+    if (clock.now() < endMs) entry.dueMs = Math.min(entry.dueMs, endMs);
+    return undefined;
   }
 
-  async function attest(job: SubmittedJob, verdict: Settled): Promise<void> {
-    const { jobId } = job;
+  function announce({ jobId }: SubmittedJob, verdict: Settled): void {
     switch (verdict.kind) {
       case 'accept':
-        await deps.accept(job);
-        return logger.info('Accepted', { jobId, loss: verdict.loss });
-      case 'reject': {
-        const { code, reason } = verdict;
-        logger.warn('Rejecting', { jobId, code, reason });
-        await deps.reject(job, `0x${sha256(`${code}: ${reason}`).slice(0, 32)}`);
-        return logger.warn('Rejected', { jobId, code });
-      }
+        return logger.info('Accepting', { jobId, loss: verdict.loss });
+      case 'reject':
+        return logger.warn('Rejecting', { jobId, code: verdict.code, reason: verdict.reason });
       default:
         return never(verdict);
     }
@@ -111,7 +125,7 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
 
   return {
     onSubmitted(job) {
-      if (!pending.has(job.jobId)) pending.set(job.jobId, { job, dueMs: clock.now(), failures: 0, absent: 0 });
+      if (!pending.has(job.jobId)) pending.set(job.jobId, { job, dueMs: clock.now(), failures: 0, attesting: {} });
     },
     async run() {
       while (!signal.aborted) {
@@ -121,4 +135,9 @@ export function openVerifier(options: JudgeOptions, deps: VerifierDeps): Verifie
       }
     },
   };
+}
+
+function toSigned(verdict: Settled): SignedVerdict {
+  if (verdict.kind === 'accept') return { accepted: true };
+  return { accepted: false, reasonHash: `0x${sha256(`${verdict.code}: ${verdict.reason}`).slice(0, 32)}` };
 }

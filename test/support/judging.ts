@@ -38,7 +38,7 @@ export async function openJudging(
     path: (name) => blobs.path(name),
     async fetch(name) {
       const stat = await blobs.stat(name);
-      if (!stat) throw new AppError({ code: 'blobs/not-stored' }, `There is no blob ${name}.`);
+      if (!stat) throw new AppError({ code: 'blobs/not-stored', sha256: name }, `There is no blob ${name}.`);
       return stat;
     },
     fetchDataset: async () => ({ sha256: sha256(testDataset) as Sha256, bytes: testDataset.length }),

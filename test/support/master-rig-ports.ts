@@ -64,6 +64,8 @@ export function guardStore(store: Store, life: Lifetime): Store {
     cursors: life.guard('cursors', store.cursors),
     intents: life.guard('intents', store.intents),
     board: life.guard('board', store.board),
+    attestations: life.guard('attestations', store.attestations),
+    evidenceRequests: life.guard('evidenceRequests', store.evidenceRequests),
     transaction: life.guard('store', store).transaction,
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };

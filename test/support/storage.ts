@@ -7,10 +7,23 @@ import { openHttp } from '../../src/http/server';
 import { silentLogger } from '../../src/lib/logger';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { storageRoutes } from '../../src/storage/routes';
+import type { StatementDeps } from '../../src/storage/statements';
 import { openScratch } from './scratch';
 
 const CHAIN_ID = 31337;
 export const MAX_UPLOAD_BYTES = 4 * 1024 * 1024;
+
+/** A storage of no contract: nobody is a verifier there. */
+export const withoutVerifiers: StatementDeps = {
+  attestations: { put: async () => {}, list: async () => [] },
+  evidenceRequests: { put: async () => {}, list: async () => [] },
+  awaitedCommitment: async () => undefined,
+  isVerifier: async () => false,
+  attestationSigner: () => undefined,
+  requestSigner: () => undefined,
+  nowMs: () => Date.now(),
+  onRequest: () => {},
+};
 
 export interface TestStorage extends AsyncDisposable {
   readonly url: string;
@@ -26,7 +39,7 @@ export interface TestStorage extends AsyncDisposable {
 }
 
 /** Opens a storage API on a free port; `wallet` may upload, `stranger` may not. */
-export async function openTestStorage(): Promise<TestStorage> {
+export async function openTestStorage(statements: StatementDeps = withoutVerifiers): Promise<TestStorage> {
   const scratch = await openScratch();
   const blobs = new BlobStore(scratch.file('blobs'));
   const wallet = await openWallet({ privateKey: `0x${'11'.repeat(32)}` }, CHAIN_ID);
@@ -36,6 +49,7 @@ export async function openTestStorage(): Promise<TestStorage> {
     { maxUploadBytes: MAX_UPLOAD_BYTES },
     {
       blobs,
+      ...statements,
       nowMs: () => Date.now() + offsetMs,
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
       mayUpload: async (owner) => owner === wallet.address,

@@ -27,6 +27,22 @@ export function signAttestation(wallet: Wallet, core: Address, attestation: Atte
   return wallet.signFor({ name: 'EmethCore', address: core }, types, messageOf(attestation));
 }
 
+/**
+ * Returns who signed this verdict on a result, of which only the commitment need be known; undefined for what
+ * is no signature.
+ */
+export function attestationSigner(
+  signature: string,
+  { chainId, core }: { chainId: number; core: Address },
+  { jobId, commitment, verdict }: { jobId: JobId; commitment: string; verdict: Attestation['verdict'] },
+): Address | undefined {
+  try {
+    return Address.parse(recoverAddress(digestOf(chainId, core, content(jobId, commitment, verdict)), signature));
+  } catch {
+    return undefined;
+  }
+}
+
 /** Sorts signatures by signer, the order by which the contract sees that no signer counts twice. */
 export function sortAttestations(
   signatures: readonly string[],
@@ -34,8 +50,7 @@ export function sortAttestations(
   core: Address,
   attestation: Attestation,
 ): string[] {
-  const domain = { name: 'EmethCore', version: '1', chainId, verifyingContract: core };
-  const digest = TypedDataEncoder.hash(domain, types, messageOf(attestation));
+  const digest = digestOf(chainId, core, messageOf(attestation));
   return signatures
     .map((signature) => ({ signature, signer: Address.parse(recoverAddress(digest, signature)) }))
     .sort((a, b) => byAddress(a.signer, b.signer))
@@ -47,11 +62,15 @@ export function commitmentOf(result: Pick<Attestation, 'resultHash' | 'payoutRoo
   return solidityPackedKeccak256(['bytes32', 'bytes32'], [result.resultHash, result.payoutRoot]).slice(0, 42);
 }
 
+function digestOf(chainId: number, core: Address, message: object): string {
+  const domain = { name: 'EmethCore', version: '1', chainId, verifyingContract: core };
+  return TypedDataEncoder.hash(domain, types, message);
+}
+
 function messageOf({ jobId, resultHash, payoutRoot, verdict }: Attestation): object {
-  return {
-    jobId,
-    commitment: commitmentOf({ resultHash, payoutRoot }),
-    ...verdict,
-    reasonHash: verdict.accepted ? NO_REASON : verdict.reasonHash,
-  };
+  return content(jobId, commitmentOf({ resultHash, payoutRoot }), verdict);
+}
+
+function content(jobId: JobId, commitment: string, verdict: Attestation['verdict']): object {
+  return { jobId, commitment, ...verdict, reasonHash: verdict.accepted ? NO_REASON : verdict.reasonHash };
 }

@@ -1,5 +1,5 @@
 /** Reads of one deployment: the connection to its chain, and the views of escrow and token. */
-import { Contract, type EventFilter, type JsonRpcProvider, type Log } from 'ethers';
+import { Contract, type EventFilter, id, type JsonRpcProvider, type Log } from 'ethers';
 import { partOf } from '../../domain/fuel';
 import { Address, type JobId } from '../../domain/ids';
 import { type ChainState, chainStates } from '../../domain/job';
@@ -20,6 +20,9 @@ export interface ChainOptions extends EndpointOptions {
   token: Address;
 }
 
+/** The contract's name for the accounts that may verify. */
+const VERIFIER_ROLE = id('VERIFIER_ROLE');
+
 /** A job in the contract's state. */
 export interface ChainJob {
   state: ChainState;
@@ -30,6 +33,8 @@ export interface ChainJob {
   /** End of the current window: for work, for the verdict, or for claims. */
   deadlineMs: number;
   payoutWei: bigint;
+  /** What the contract stores of a result, while it stands or may yet: `0x` and 40 hex digits. */
+  commitment?: string | undefined;
 }
 
 /** Reads of one deployment, opened by `openChain`. */
@@ -57,6 +62,10 @@ export interface Chain extends AsyncDisposable {
   withdrawalNonce(account: Address): Promise<bigint>;
   /** True when the node may take jobs. */
   isActive(node: Address): Promise<boolean>;
+  /** True when the account's attestations count. */
+  isVerifier(account: Address): Promise<boolean>;
+  /** How many verifiers must agree on the job's result. */
+  quorumOf(jobId: JobId): Promise<number>;
   /** The bond for challenging a job's result, in wei. */
   bondOf(jobId: JobId): Promise<bigint>;
   /**
@@ -112,6 +121,12 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
     }),
     withdrawalNonce: async (account) => (await read(coreContract, 'nonces', account)) as bigint,
     isActive: async (node) => (await read(coreContract, 'isActive', node)) as boolean,
+    isVerifier: async (account) => (await read(coreContract, 'hasRole', VERIFIER_ROLE, account)) as boolean,
+    async quorumOf(jobId) {
+      const { termsId } = (await read(coreContract, 'jobs', jobId)) as { termsId: bigint };
+      const { quorum } = (await read(coreContract, 'terms', termsId)) as { quorum: bigint };
+      return Number(quorum);
+    },
     async bondOf(jobId) {
       const { fee, termsId } = (await read(coreContract, 'jobs', jobId)) as { fee: bigint; termsId: bigint };
       const { penaltyBps } = (await read(coreContract, 'terms', termsId)) as { penaltyBps: bigint };
@@ -146,6 +161,7 @@ interface RawJob {
   fuelLimit: bigint;
   deadline: bigint;
   payout: bigint;
+  commitment: string;
 }
 
 function parseJob(jobId: JobId, raw: RawJob): ChainJob {
@@ -157,6 +173,7 @@ function parseJob(jobId: JobId, raw: RawJob): ChainJob {
     fuelLimit: raw.fuelLimit,
     deadlineMs: Number(raw.deadline) * 1000,
     payoutWei: raw.payout,
+    commitment: unlessZero(raw.commitment),
   };
 }
 

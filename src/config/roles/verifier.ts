@@ -1,7 +1,7 @@
 /** What a verifier may set. */
 import { z } from 'zod';
 import { ChainKeys, ComputeKeys, KeyKeys, LogKeys, oneKey } from '../setting-groups';
-import { httpUrl } from '../setting-types';
+import { httpUrl, milliseconds } from '../setting-types';
 
 export const VerifierConfig = z
   .strictObject({
@@ -18,6 +18,11 @@ export const VerifierConfig = z
       .max(10)
       .default(0.01)
       .describe('Largest accepted difference between the claimed loss and that of the verifier, in nats per token.'),
+    evidenceMs: milliseconds
+      .default(30 * 60_000)
+      .describe(
+        'Milliseconds for which data or evidence that the storage does not have is looked for, at most half of the window for a verdict; then the result is rejected.',
+      ),
     maxDatasetBytes: z
       .int()
       .min(1)

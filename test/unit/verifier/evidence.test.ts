@@ -55,18 +55,18 @@ describe('absent', () => {
   ])('%s not stored: unknown, absent', async (_what, name) => {
     expect(await judgeStored((storage) => storage.blobs.remove(name))).toMatchObject({
       kind: 'unknown',
-      isAbsent: true,
+      missing: `sha256:${name}`,
     });
   });
 
   test('other bytes under a name: unknown, absent', async () => {
     const forge = (storage: TestStorage) => writeFile(storage.blobs.path(WEIGHTS), 'forgery');
-    expect(await judgeStored(forge)).toMatchObject({ kind: 'unknown', isAbsent: true });
+    expect(await judgeStored(forge)).toMatchObject({ kind: 'unknown', missing: `sha256:${WEIGHTS}` });
   });
 
-  test('data set not available: unknown, not counted as absent', async () => {
+  test('data set not stored: unknown, absent', async () => {
     const verdict = await judgeStored((storage) => storage.blobs.remove(hash(testDataset)));
-    expect(verdict).toMatchObject({ kind: 'unknown', isAbsent: false });
+    expect(verdict).toMatchObject({ kind: 'unknown', missing: `sha256:${hash(testDataset)}` });
   });
 });
 
@@ -102,5 +102,5 @@ describe('rejects', () => {
 test("data set over the verifier's own limit: unknown, no rejection", async () => {
   const evaluate = () => Promise.reject(new AppError({ code: 'data/too-large' }, 'At most 10 bytes are taken.'));
   const verdict = await judgeStored(undefined, undefined, { evaluate });
-  expect(verdict).toMatchObject({ kind: 'unknown', isAbsent: false });
+  expect(verdict).toMatchObject({ kind: 'unknown', missing: undefined });
 });

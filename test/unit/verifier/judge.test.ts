@@ -78,7 +78,7 @@ test('flaw in the manifest: rejected before anything large is fetched', async ()
 });
 
 test('manifest or model file absent: unknown, absent', async () => {
-  const absent = { kind: 'unknown', isAbsent: true };
+  const absent = { kind: 'unknown', missing: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) };
   const nowhere = { ...submittedJob(), resultHash: `0x${'00'.repeat(32)}` };
   expect(await judgeWith({}, honestManifest(), nowhere)).toMatchObject(absent);
   const manifest = honestManifest();
@@ -96,5 +96,5 @@ test.each<[string, Partial<JudgeDeps>]>([
   ['Python child cannot read the disk', { evaluate: failing('data/io') }],
   ['no Python', { evaluate: () => Promise.reject(new Error('ENOENT')) }],
 ])('%s: unknown, no rejection', async (_name, replaced) => {
-  expect(await judgeWith(replaced)).toMatchObject({ kind: 'unknown', isAbsent: false });
+  expect(await judgeWith(replaced)).toMatchObject({ kind: 'unknown', missing: undefined });
 });

@@ -1,5 +1,5 @@
-/** The verifier's queue: retries, absent evidence, and one attestation per result. */
-import { JobId, type Sha256 } from '../../../src/domain/ids';
+/** The verifier's queue: retries, evidence that stays missing, and one verdict per result. */
+import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
@@ -11,53 +11,70 @@ import { openJudging } from '../../support/judging';
 import { honestManifest, submittedJob, testDataset } from '../../support/manifest';
 
 const job = submittedJob();
+const HOUR_MS = 3600_000;
+const options = { tolerance: 0.01, evidenceMs: HOUR_MS / 2 };
+/** A job whose manifest was never stored. */
+const nowhere = { ...job, resultHash: `0x${'00'.repeat(32)}` };
 
 interface Outcome {
   /** The verdicts sent to the chain, in order. */
   attested: string[];
+  /** References that were asked for. */
+  requested: string[];
   evaluations: number;
   passedMs: number;
 }
 
-/** Runs a verifier over jobs until the chain waits for nothing more. */
+type Replaced = Partial<VerifierDeps> & { windowMs?: number };
+
+/** Runs a verifier, alone in its quorum, until the chain waits for nothing more, or for ten hours. */
 async function verify(
   jobs: SubmittedJob[],
-  replaced: Partial<VerifierDeps> = {},
+  { windowMs = 24 * HOUR_MS, ...replaced }: Replaced = {},
   manifest: ManifestIn = honestManifest(),
 ): Promise<Outcome> {
   await using judging = await openJudging(manifest, replaced);
-  const attested: string[] = [];
+  const outcome: Outcome = { attested: [], requested: [], evaluations: 0, passedMs: 0 };
   const waiting = new Set(jobs.map(({ jobId }) => jobId));
   const stop = new AbortController();
   const clock = autoClock();
   const startMs = clock.now();
-  const settle = (what: string, { jobId }: SubmittedJob) => {
-    attested.push(what);
-    waiting.delete(jobId);
-    if (waiting.size === 0) stop.abort();
-  };
   const deps: VerifierDeps = {
     ...judging.deps,
-    isSubmitted: async (jobId) => waiting.has(jobId),
-    accept: async (accepted) => settle('accept', accepted),
-    reject: async (rejected, reasonHash) => settle(`reject ${reasonHash}`, rejected),
+    address: Address.parse(`0x${'0f'.repeat(20)}`),
+    quorumOf: async () => 1,
+    sign: () => Promise.reject(new Error('signed')),
+    publish: () => Promise.reject(new Error('published')),
+    listAttestations: () => Promise.reject(new Error('asked for attestations')),
+    servesOthers: async () => true,
+    forget: async () => {},
     clock,
     signal: stop.signal,
     ...replaced,
     evaluate: judging.deps.evaluate,
+    async verdictDueMs(jobId) {
+      if (clock.now() > startMs + 10 * HOUR_MS) stop.abort();
+      return waiting.has(jobId) ? startMs + windowMs : undefined;
+    },
+    async requestEvidence(jobId, reference) {
+      outcome.requested.push(reference);
+      await replaced.requestEvidence?.(jobId, reference);
+    },
+    async send({ jobId, ...rest }, verdict, signatures) {
+      await replaced.send?.({ jobId, ...rest }, verdict, signatures);
+      outcome.attested.push(verdict.accepted ? 'accept' : `reject ${verdict.reasonHash}`);
+      waiting.delete(jobId);
+      if (waiting.size === 0) stop.abort();
+    },
   };
-  if (replaced.accept) {
-    const first = replaced.accept;
-    deps.accept = async (accepted) => {
-      await first(accepted);
-      settle('accept', accepted);
-    };
-  }
-  const verifier = openVerifier({ dataDir: judging.dir, tolerance: 0.01 }, deps);
+  const verifier = openVerifier({ dataDir: judging.dir, ...options }, deps);
   for (const submitted of [...jobs, ...jobs]) verifier.onSubmitted(submitted);
   await verifier.run();
-  return { attested, evaluations: judging.evaluations, passedMs: clock.now() - startMs };
+  return { ...outcome, evaluations: judging.evaluations, passedMs: clock.now() - startMs };
 }
+
+const rejected = (reason: string) => `reject 0x${sha256(reason).slice(0, 32)}`;
+const withheld = rejected(`evidence/unavailable: There is no blob ${'00'.repeat(32)}.`);
 
 test('result submitted twice: accepted once', async () => {
   expect(await verify([job])).toMatchObject({ attested: ['accept'], evaluations: 1 });
@@ -66,38 +83,96 @@ test('result submitted twice: accepted once', async () => {
 test('model worse than claimed: rejected with the hash of the reason', async () => {
   const evaluate = async () => ({ prepared: honestManifest().prepared as Prepared, loss: 3 });
   const { attested } = await verify([job], { evaluate });
-  expect(attested).toEqual([`reject 0x${sha256("verdict/loss: the model's loss is 3, not 2.5").slice(0, 32)}`]);
+  expect(attested).toEqual([rejected("verdict/loss: the model's loss is 3, not 2.5")]);
 });
 
 test('storage back after an outage: judged then', async () => {
   let looks = 0;
-  const { attested, passedMs } = await verify([job], {
+  const { attested, requested, passedMs } = await verify([job], {
     async fetchDataset() {
       looks += 1;
       if (looks < 20) throw new AppError({ code: 'blobs/storage-unreachable' }, 'Away.');
       return { sha256: sha256(testDataset) as Sha256, bytes: testDataset.length };
     },
   });
-  expect(attested).toEqual(['accept']);
-  expect(passedMs).toBeGreaterThan(60 * 60_000);
+  expect([attested, requested]).toEqual([['accept'], []]);
+  expect(passedMs).toBeGreaterThan(HOUR_MS);
 });
 
-test('evidence stays absent: rejected after some minutes, not before', async () => {
-  const nowhere = { ...job, resultHash: `0x${'00'.repeat(32)}` };
-  const { attested, passedMs } = await verify([nowhere]);
-  expect(attested).toEqual([
-    `reject 0x${sha256(`verdict/evidence-absent: There is no blob ${'00'.repeat(32)}.`).slice(0, 32)}`,
-  ]);
-  expect(passedMs).toBeGreaterThan(2 * 60_000);
+describe('missing evidence', () => {
+  test('it stays missing: asked for once, rejected after half an hour', async () => {
+    const { attested, requested, passedMs } = await verify([nowhere]);
+    expect([attested, requested]).toEqual([[withheld], [`sha256:${'00'.repeat(32)}`]]);
+    expect(passedMs).toBeGreaterThanOrEqual(HOUR_MS / 2);
+    expect(passedMs).toBeLessThan(HOUR_MS / 2 + 5 * 60_000);
+  });
+
+  test('short window: rejected before it ends', async () => {
+    const { attested, passedMs } = await verify([nowhere], { windowMs: HOUR_MS / 6 });
+    expect(attested).toEqual([withheld]);
+    expect(passedMs).toBeGreaterThanOrEqual(HOUR_MS / 12);
+    expect(passedMs).toBeLessThan(HOUR_MS / 6);
+  });
+
+  test('storage serves nothing else either: asked for, never rejected', async () => {
+    const { attested, requested } = await verify([nowhere], { servesOthers: async () => false });
+    expect([attested, requested.length]).toEqual([[], 1]);
+  });
+
+  test('request cannot be published: tried again, and rejected all the same', async () => {
+    const requestEvidence = () => Promise.reject(new Error('refused'));
+    const { attested, requested } = await verify([nowhere], { requestEvidence });
+    expect(attested).toEqual([withheld]);
+    expect(requested.length).toBeGreaterThan(2);
+  });
+
+  test('one thing missing after the other: the time of the first counts', async () => {
+    let looks = 0;
+    const { attested, requested, passedMs } = await verify([job], {
+      async fetch() {
+        looks += 1;
+        const name = `${looks % 10}`.repeat(64);
+        throw new AppError({ code: 'blobs/not-stored', sha256: name }, `There is no blob ${name}.`);
+      },
+    });
+    expect(attested).toEqual([expect.stringMatching(/^reject /)]);
+    expect(new Set(requested).size).toBeGreaterThan(3);
+    expect(passedMs).toBeLessThan(HOUR_MS / 2 + 5 * 60_000);
+  });
+
+  test.each([
+    ['behind a web address', 'https://data.example.org/book.txt', { code: 'dataset/missing' }],
+    ['for want of the network', job.dataset, { code: 'dataset/missing' }],
+  ])('data set missing %s: never rejected', async (_why, dataset, detail) => {
+    const manifest = honestManifest();
+    manifest.dataset.reference = dataset;
+    const fetchDataset = () => Promise.reject(new AppError(detail, 'Gone.'));
+    const { attested, requested } = await verify([{ ...submittedJob(manifest), dataset }], { fetchDataset }, manifest);
+    expect(attested).toEqual([]);
+    expect(requested).toEqual(dataset.startsWith('https:') ? [dataset] : []);
+  });
+
+  test('one that is stored late: judged then', async () => {
+    let looks = 0;
+    await using judging = await openJudging();
+    const { attested } = await verify([job], {
+      async fetch(name, maxBytes) {
+        looks += 1;
+        if (looks < 6) throw new AppError({ code: 'blobs/not-stored', sha256: name }, 'Not yet.');
+        return judging.deps.fetch(name, maxBytes);
+      },
+    });
+    expect(attested).toEqual(['accept']);
+  });
 });
 
 test('chain refuses the verdict at first: sent again, not judged again', async () => {
   let tries = 0;
-  const accept = async () => {
+  const send = async () => {
     tries += 1;
     if (tries < 4) throw new Error('the node is away');
   };
-  expect(await verify([job], { accept })).toMatchObject({ attested: ['accept'], evaluations: 1 });
+  expect(await verify([job], { send })).toMatchObject({ attested: ['accept'], evaluations: 1 });
 });
 
 test('one job cannot be judged: the others are', async () => {
@@ -107,22 +182,31 @@ test('one job cannot be judged: the others are', async () => {
 });
 
 test('result settled already: nothing is judged', async () => {
+  const send = () => Promise.reject(new Error('sent'));
   await using judging = await openJudging();
   const stop = new AbortController();
   const asked: string[] = [];
+  const refuse = () => Promise.reject(new Error('called'));
   const deps: VerifierDeps = {
     ...judging.deps,
-    async isSubmitted(jobId) {
+    async verdictDueMs(jobId) {
       asked.push(jobId);
       stop.abort();
-      return false;
+      return undefined;
     },
-    accept: () => Promise.reject(new Error('attested')),
-    reject: () => Promise.reject(new Error('attested')),
+    address: Address.parse(`0x${'0f'.repeat(20)}`),
+    quorumOf: refuse,
+    sign: refuse,
+    publish: refuse,
+    listAttestations: refuse,
+    requestEvidence: refuse,
+    servesOthers: refuse,
+    forget: refuse,
+    send,
     clock: autoClock(),
     signal: stop.signal,
   };
-  const verifier = openVerifier({ dataDir: judging.dir, tolerance: 0.01 }, deps);
+  const verifier = openVerifier({ dataDir: judging.dir, ...options }, deps);
   verifier.onSubmitted(job);
   await verifier.run();
   expect(asked).toEqual([job.jobId]);

@@ -11,6 +11,7 @@ import { STORAGE_DOMAIN, uploadTypes } from '../../../../src/protocol/storage';
 import { storageRoutes } from '../../../../src/storage/routes';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
 import { openScratch } from '../../../support/scratch';
+import { withoutVerifiers } from '../../../support/storage';
 
 const CHAIN_ID = 31337;
 let scratch: Awaited<ReturnType<typeof openScratch>>;
@@ -24,10 +25,10 @@ beforeAll(async () => {
   const routes = storageRoutes(
     { maxUploadBytes: 1_000_000 },
     {
+      ...withoutVerifiers,
       blobs,
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
       mayUpload: async (owner) => owner === client.requester,
-      nowMs: () => Date.now(),
     },
   );
   const mount = (app: HttpServer['app']) => void app.use('/api/v1', routes);

@@ -4,6 +4,8 @@ export interface LeaseView {
   blocks: number;
   /** `running`: leased and not settled; `ready`: its update passed the gate; `lost`: released. */
   state: 'running' | 'ready' | 'lost';
+  /** Its update is on its way through the gate, which must not cost the worker its lease. */
+  isArriving?: boolean | undefined;
   /** Since when the worker has been disconnected. */
   awaySinceMs?: number | undefined;
 }
@@ -12,7 +14,7 @@ export interface RoundView {
   leases: readonly LeaseView[];
   /** When the ready leases first held two thirds of the leased blocks; undefined before. */
   quorumAtMs?: number | undefined;
-  /** Twice the time the slowest lease should take: the round closes then in any case. */
+  /** Twice the time the slowest lease should take: the round closes then. */
   deadlineMs: number;
 }
 
@@ -35,14 +37,15 @@ const QUORUM = 2 / 3;
 
 /**
  * Decides whether a round ends now. It closes on weight (blocks), never on a count of workers: at once when
- * every lease is settled, after `graceMs` when two thirds are in, at the deadline in any case. A disconnected
- * worker does not hold the others up for longer than `resumeMs` once they are done.
+ * every lease is settled, after `graceMs` when two thirds are in, at the deadline in any case, or `graceMs`
+ * later while an update is on its way. A disconnected worker does not hold the others up for longer than `resumeMs` once they are done.
  */
 export function decideRound(round: RoundView, rules: RoundRules, nowMs: number): RoundDecision {
   const running = round.leases.filter((lease) => lease.state === 'running');
   if (running.length === 0) return settle(round);
 
-  const limits = [round.deadlineMs];
+  const isArriving = running.some((lease) => lease.isArriving);
+  const limits = [round.deadlineMs + (isArriving ? rules.graceMs : 0)];
   if (round.quorumAtMs !== undefined) limits.push(round.quorumAtMs + rules.graceMs);
   if (running.every((lease) => lease.awaySinceMs !== undefined)) {
     limits.push(Math.max(...running.map((lease) => (lease.awaySinceMs ?? 0) + rules.resumeMs)));

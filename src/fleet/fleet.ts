@@ -1,6 +1,5 @@
 /** The connected workers and their assignments: a room of its own, because all features share the workers. */
 import type { Address } from '../domain/ids';
-import { smoothSpeed } from '../domain/lease-plan';
 import type { Logger } from '../lib/logger';
 import type { LinkServerHandlers, Peer } from '../link/server';
 import type { WorkerView } from '../protocol/admin';
@@ -18,6 +17,13 @@ export interface FleetUser {
   findAssignment(held: NonNullable<Offer['held']>): Assignment | undefined;
 }
 
+/** What a worker can be given. */
+export interface WorkerCapacity {
+  gflops: number;
+  /** Of its smallest device: every one of them holds the whole model. */
+  memoryBytes: number;
+}
+
 interface WorkerRecord {
   address: Address;
   /** Undefined while the worker is disconnected. */
@@ -25,8 +31,6 @@ interface WorkerRecord {
   offer: Offer;
   ip: string;
   assignment?: Assignment | undefined;
-  /** Measured blocks per second in the present job; unknown before its first round. */
-  blocksPerSecond?: number | undefined;
   live?: { step: number; steps: number; loss: number; tokensPerSecond: number } | undefined;
 }
 
@@ -91,10 +95,10 @@ export class Fleet implements LinkServerHandlers {
   }
 
   /** Lists the connected workers without an assignment. */
-  idle(): { address: Address; gflops: number }[] {
+  idle(): ({ address: Address } & WorkerCapacity)[] {
     return [...this.workers.values()]
       .filter((worker) => worker.peer && !worker.assignment)
-      .map((worker) => ({ address: worker.address, gflops: worker.offer.powerCapacity }));
+      .map(({ address, offer }) => ({ address, ...offeredBy(offer) }));
   }
 
   /** Sums the speed of all connected workers, in GFLOP/s. */
@@ -107,7 +111,6 @@ export class Fleet implements LinkServerHandlers {
     const worker = this.workers.get(address);
     if (!worker?.peer || worker.assignment) return;
     worker.assignment = assignment;
-    worker.blocksPerSecond = undefined;
     assignment.events.onJoin(address, undefined);
   }
 
@@ -137,29 +140,10 @@ export class Fleet implements LinkServerHandlers {
     this.workers.get(address)?.peer?.send(message);
   }
 
-  /**
-   * Returns the speeds of the named workers, for sharing out a round: measured blocks per second when every
-   * one of them has been measured, announced GFLOP/s otherwise (the two units do not mix).
-   */
-  speeds(addresses: readonly Address[]): Map<Address, number> {
-    const workers = addresses.flatMap((address) => this.workers.get(address) ?? []);
-    const measured = workers.every((worker) => worker.blocksPerSecond !== undefined);
-    return new Map(
-      workers.map(({ address, blocksPerSecond, offer }) => [
-        address,
-        (measured && blocksPerSecond) || offer.powerCapacity,
-      ]),
-    );
-  }
-
-  /** Returns measured blocks per second; undefined before the worker's first round of the job. */
-  measuredSpeed(address: Address): number | undefined {
-    return this.workers.get(address)?.blocksPerSecond;
-  }
-
-  recordSpeed(address: Address, blocksPerSecond: number): void {
+  /** Returns what a known worker offers. */
+  capacityOf(address: Address): WorkerCapacity | undefined {
     const worker = this.workers.get(address);
-    if (worker) worker.blocksPerSecond = smoothSpeed(worker.blocksPerSecond, blocksPerSecond);
+    return worker && offeredBy(worker.offer);
   }
 
   /** Lists all known workers for people. */
@@ -192,4 +176,8 @@ export class Fleet implements LinkServerHandlers {
     worker.assignment = undefined;
     worker.live = undefined;
   }
+}
+
+function offeredBy({ powerCapacity, devices }: Offer): WorkerCapacity {
+  return { gflops: powerCapacity, memoryBytes: Math.min(...devices.map(({ memoryBytes }) => memoryBytes)) };
 }

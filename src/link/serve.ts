@@ -18,6 +18,8 @@ export interface ServeDeps {
 export class Serve {
   private readonly window: Window;
   private readonly stop = new AbortController();
+  /** Bytes handed to the socket so far. */
+  sentBytes = 0;
 
   constructor(
     private readonly request: PullRequest,
@@ -63,6 +65,7 @@ export class Serve {
           await this.window.take(piece.length, signal);
           await this.deps.sendFrame(encodeChunk({ transfer, offset, bytes: piece }));
           offset += piece.length;
+          this.sentBytes += piece.length;
         }
       }
     } finally {

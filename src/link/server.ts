@@ -13,6 +13,7 @@ import { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, LinkWallet, PullOptions, RecoverTyped } from './ports';
 import { Session } from './session';
 import { offersSubprotocol, SOCKET_OPTIONS, sendRefusal } from './socket';
+import type { Traffic } from './traffic';
 import { Window } from './window';
 
 /** Bytes in flight from all workers together, and so in memory, at most. */
@@ -27,6 +28,8 @@ export interface Peer {
   readonly ip: string;
   readonly session: string;
   readonly connectedAtMs: number;
+  /** What blobs took on the present socket, to the worker and from it. */
+  readonly traffic: { readonly sent: Traffic; readonly received: Traffic };
   /** Does nothing when the socket is closed; a message that still matters is sent again on reconnect. */
   send(message: MasterMessageIn): void;
   /**
@@ -221,6 +224,10 @@ class Connection implements Peer {
     this.address = proven.address;
     this.offer = proven.offer;
     this.session = proven.session;
+  }
+
+  get traffic(): Peer['traffic'] {
+    return this.worker.traffic;
   }
 
   send(message: MasterMessageIn): void {

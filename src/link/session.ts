@@ -11,6 +11,7 @@ import type { LinkBlobs, PullOptions } from './ports';
 import { Opener, Sealer } from './seal';
 import { type Frame, hangUp } from './socket';
 import { checkSize, parseMessage } from './text';
+import type { Traffic } from './traffic';
 import { Transfers } from './transfer';
 import type { Window } from './window';
 
@@ -83,6 +84,11 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   /** Returns false when the session is over. */
   send(message: Out): boolean {
     return this.sendText(message);
+  }
+
+  /** What blobs took on this socket, in each direction. */
+  get traffic(): { sent: Traffic; received: Traffic } {
+    return this.transfers;
   }
 
   pull(blob: BlobRef, options: PullOptions = {}): Promise<void> {

@@ -8,6 +8,7 @@ import type { KeyedLock } from './keyed-lock';
 import type { IncomingBlob, LinkBlobs, PullOptions } from './ports';
 import { Pull, windowOf } from './pull';
 import { type PullRequest, Serve } from './serve';
+import { TrafficMeter } from './traffic';
 import type { Window } from './window';
 
 /** How many blobs the other side may pull at the same time. */
@@ -31,6 +32,8 @@ interface ActivePull {
 
 /** The transfers under way on one socket. */
 export class Transfers {
+  readonly sent = new TrafficMeter();
+  readonly received = new TrafficMeter();
   private lastId = 0;
   private readonly pulls = new Map<number, ActivePull>();
   /** Bytes that may still arrive for abandoned pulls, by transfer id. */
@@ -88,7 +91,8 @@ export class Transfers {
 
   private async receive(blob: BlobRef, part: IncomingBlob, outer: AbortSignal, options: PullOptions): Promise<void> {
     const { pool, send } = this.deps;
-    const window = windowOf(blob.bytes - part.offset);
+    const missing = blob.bytes - part.offset;
+    const window = windowOf(missing);
     await pool.take(window, outer);
     const id = ++this.lastId;
     const failed = new AbortController();
@@ -96,8 +100,10 @@ export class Transfers {
     const onProgress = options.onProgress ?? (() => {});
     const pull = new Pull(id, blob, part, { send, stallMs: STALL_MS, signal, onProgress });
     this.pulls.set(id, { pull, fail: (reason) => failed.abort(unavailable(blob.sha256, reason)) });
+    const startedMs = performance.now();
     try {
       await pull.run();
+      this.received.record(missing, performance.now() - startedMs);
     } catch (error) {
       if (pull.inFlight > 0) this.late.set(id, pull.inFlight);
       if (!this.ended.signal.aborted)
@@ -119,7 +125,11 @@ export class Transfers {
     }
     const serve = new Serve(request, this.deps);
     this.serves.set(transfer, serve);
-    void serve.run().finally(() => this.serves.delete(transfer));
+    const startedMs = performance.now();
+    void serve.run().finally(() => {
+      this.serves.delete(transfer);
+      this.sent.record(serve.sentBytes, performance.now() - startedMs);
+    });
   }
 
   private dropLate(transfer: number, bytes: number): void {

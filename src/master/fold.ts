@@ -5,7 +5,7 @@ import { type Receipt, receiptTypes } from '../protocol/link';
 import { LINK_DOMAIN } from '../protocol/storage';
 import type { TrainedUpdate } from '../protocol/update';
 import type { JobContext } from './job-context';
-import { loseLease } from './leases';
+import { loseLease, returnLease } from './leases';
 import type { LiveLease, RoundState } from './round-state';
 
 /** Held-out sequences looked at after each round; the first and the last evaluation take them all. */
@@ -24,7 +24,7 @@ export interface FoldedRound {
  */
 export async function foldRound(job: JobContext, round: RoundState, scale: number): Promise<FoldedRound> {
   const { store, blobs, logger } = job.deps;
-  for (const lease of round.unsettled()) await loseLease(job, lease, 'the round closed without it');
+  await endUnsettled(job, round, 'the round closed without it');
   const ready = round.ready();
   const outer = round.round > 0 ? (await store.rounds.find(job.jobId, round.round - 1))?.outer : undefined;
   const out = (name: string) => join(job.dir, `${name}-${round.round}.safetensors`);
@@ -72,7 +72,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
  * Ends a round without any update: its blocks are available again, and the same round will be opened anew.
  */
 export async function abandonRound(job: JobContext, round: RoundState): Promise<void> {
-  for (const lease of round.unsettled()) await loseLease(job, lease, 'the round was abandoned');
+  await endUnsettled(job, round, 'the round was abandoned');
   job.deps.logger.warn('Round abandoned; its blocks are leased again', { round: round.round });
   // A failure that comes at once must not turn into a busy loop.
   await job.deps.clock.sleep(ABANDON_PAUSE_MS, job.signal);
@@ -92,6 +92,14 @@ export async function evaluateRound(job: JobContext, { round, theta }: FoldedRou
     await job.deps.store.rounds.setValidationLoss(job.jobId, round, loss);
   } catch (error) {
     if (!job.signal.aborted) job.deps.logger.warn('Evaluation failed', { round }, error);
+  }
+}
+
+/** An update that had arrived but was not through the gate yet is not its worker's loss. */
+async function endUnsettled(job: JobContext, round: RoundState, reason: string): Promise<void> {
+  for (const lease of round.unsettled()) {
+    if (lease.state === 'collecting') await returnLease(job, lease, reason);
+    else await loseLease(job, lease, reason);
   }
 }
 

@@ -2,6 +2,7 @@
 import { earnedWei, fuelOf, workerPoolOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
+import type { Standing } from '../domain/standing';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
@@ -12,7 +13,7 @@ import { JobPlan } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
 
 export interface RoundSettings extends RoundRules {
-  /** The least time that any lease gets. */
+  /** The least time that a lease gets of a worker whose speed was never measured. */
   leaseMs: number;
 }
 
@@ -41,6 +42,8 @@ export interface JobContext {
   readonly deadlineMs: number;
   readonly mailbox: Mailbox<JobEvent>;
   readonly members: Map<Address, 'opening' | 'ready'>;
+  /** Of every worker that ever joined. */
+  readonly standings: Map<Address, Standing>;
   /** Workers that cannot do this job, or did it badly; they are not given it again. */
   readonly dismissed: Set<Address>;
   readonly coordinator: Pick<Coordinator, 'run'>;
@@ -79,6 +82,7 @@ export async function openJobContext(terms: Terms, { openCoordinator, ...given }
     deadlineMs,
     workerPoolWei: workerPoolOf(earnedWei(feeWei, fuel, fuelLimit), commissionBps),
     members: new Map(),
+    standings: new Map(),
     live: {
       startedAtMs: nowMs,
       lastFoldMs: nowMs,

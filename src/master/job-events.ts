@@ -1,6 +1,7 @@
 /** What reaches a job's one loop, and the way from the fleet's callbacks into it. */
 import type { Address } from '../domain/ids';
 import type { AssignmentEvents } from '../fleet/assignment';
+import type { Clock } from '../lib/clock';
 import type { Offer, WorkerMessage } from '../protocol/link';
 import type { TrainedUpdate } from '../protocol/update';
 
@@ -8,7 +9,7 @@ export type JobEvent =
   | { type: 'join'; worker: Address; held: Offer['held'] }
   | { type: 'away'; worker: Address }
   | { type: 'expelled'; worker: Address }
-  | { type: 'message'; worker: Address; message: WorkerMessage }
+  | { type: 'message'; worker: Address; message: WorkerMessage; atMs: number }
   /** `commit`: which commit of the lease was judged, counted from 1. */
   | { type: 'collected'; leaseId: string; commit: number; verdict: UpdateVerdict };
 
@@ -20,13 +21,13 @@ export type UpdateVerdict =
 /**
  * Passes what happens to a job's workers on as events; progress is left out, as the fleet itself shows it.
  */
-export function passEvents(push: (event: JobEvent) => void): AssignmentEvents {
+export function passEvents(push: (event: JobEvent) => void, clock: Pick<Clock, 'now'>): AssignmentEvents {
   return {
     onJoin: (worker, held) => push({ type: 'join', worker, held }),
     onAway: (worker) => push({ type: 'away', worker }),
     onExpelled: (worker) => push({ type: 'expelled', worker }),
     onMessage(worker, message) {
-      if (message.type !== 'lease.progress') push({ type: 'message', worker, message });
+      if (message.type !== 'lease.progress') push({ type: 'message', worker, message, atMs: clock.now() });
     },
   };
 }

@@ -60,7 +60,8 @@ export class JobRun {
   ) {
     this.jobId = row.id;
     this.mailbox = new Mailbox(deps.clock);
-    this.assignment = { kind: 'job', jobId: row.id, events: passEvents((event) => this.mailbox.push(event)) };
+    const events = passEvents((event) => this.mailbox.push(event), deps.clock);
+    this.assignment = { kind: 'job', jobId: row.id, events };
     this.dir = jobDir(options.dataDir, row.id);
     this.signal = AbortSignal.any([deps.signal, this.aborter.signal]);
   }

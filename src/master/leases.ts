@@ -2,32 +2,32 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Address } from '../domain/ids';
-import { planLeases } from '../domain/lease-plan';
+import { planRound } from '../domain/lease-plan';
 import type { JobContext } from './job-context';
-import { readyMembers } from './members';
-import { type LiveLease, RoundState } from './round-state';
+import { allowedMs } from './lease-time';
+import { dismissMember, readyMembers } from './members';
+import { type LiveLease, markAway, RoundState } from './round-state';
+import { candidateOf, countLost } from './standings';
 
 /** How long workers have to reconnect with what they hold after this master was restarted. */
 const RESTART_GRACE_MS = 20_000;
-/** The part of its announced speed that a worker is expected to reach, until it is measured. */
-const UNMEASURED_EFFICIENCY = 0.2;
 
 /**
  * Opens the next round: leases blocks to every ready worker by its speed. Undefined when no lease was
  * granted.
  */
 export async function grantRound(job: JobContext): Promise<RoundState | undefined> {
-  const { store, clock, fleet, logger } = job.deps;
-  const workers = readyMembers(job);
+  const { store, clock, logger } = job.deps;
+  const candidates = new Map(readyMembers(job).map((worker) => [worker, candidateOf(job, worker)]));
   const available = await store.ledger.available(job.jobId);
-  const plan = planLeases(fleet.speeds(workers), job.plan.params.round.steps, available);
+  const plan = planRound(candidates, job.plan.params.round.steps, available);
   if (plan.size === 0) return undefined;
 
   const latest = await store.rounds.latest(job.jobId);
   const number = latest ? (latest.state === 'folded' ? latest.round + 1 : latest.round) : 0;
   const theta = latest?.nextTheta ?? latest?.theta ?? job.plan.theta0;
   await store.rounds.open(job.jobId, number, theta);
-  const leaseMs = Math.max(...[...plan].map(([worker, blocks]) => leaseTime(job, worker, blocks)));
+  const leaseMs = Math.max(...[...plan].map(([worker, blocks]) => allowedMs(job, worker, blocks)));
   const round = new RoundState(number, theta, clock.now() + leaseMs);
   for (const [worker, blocks] of plan) await grantLease(job, round, worker, blocks);
   job.live.round = number;
@@ -54,6 +54,8 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
       end: row.end,
       grantedAtMs: row.grantedAtMs,
       state: 'running',
+      wasAway: true,
+      isResumed: true,
       // In the future, so that its worker gets the whole grace time to reconnect.
       awaySinceMs: nowMs + RESTART_GRACE_MS - job.settings.resumeMs,
     };
@@ -67,8 +69,22 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
   return round.leases.size > 0 ? round : undefined;
 }
 
-/** Makes a lease's blocks available again, and revokes it from its worker. */
+/** Returns a lease that its worker made nothing of, and counts that. */
 export async function loseLease(job: JobContext, lease: LiveLease, reason: string): Promise<void> {
+  await returnLease(job, lease, reason);
+  if (!lease.isResumed) await countLoss(job, lease.worker, reason);
+}
+
+/** Counts a lost lease; a worker that loses too many is taken off the job. */
+export async function countLoss(job: JobContext, worker: Address, reason: string): Promise<void> {
+  if (!(await countLost(job, worker)) || job.dismissed.has(worker)) return;
+  const why = `too many of its leases were lost, the last because ${reason}`;
+  job.deps.logger.warn('Worker is taken off the job', { worker, reason: why });
+  dismissMember(job, worker, why);
+}
+
+/** Makes a lease's blocks available again, and revokes it from its worker. */
+export async function returnLease(job: JobContext, lease: LiveLease, reason: string): Promise<void> {
   lease.state = 'lost';
   await job.deps.store.ledger.release(lease.leaseId, reason);
   job.deps.fleet.send(lease.worker, { type: 'lease.revoke', leaseId: lease.leaseId, reason });
@@ -95,15 +111,10 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
   await store.ledger.setShard(leaseId, shard.sha256);
 
   const grantedAtMs = clock.now();
-  const gone = fleet.peer(worker) === undefined;
-  round.add({
-    leaseId,
-    worker,
-    ...range,
-    grantedAtMs,
-    state: 'running',
-    ...(gone ? { awaySinceMs: grantedAtMs } : {}),
-  });
+  const sentBefore = fleet.peer(worker)?.traffic.sent.bytes;
+  const lease: LiveLease = { leaseId, worker, ...range, grantedAtMs, sentBefore, state: 'running' };
+  round.add(lease);
+  if (!fleet.peer(worker)) markAway(lease, grantedAtMs);
   const theta = await blobs.stat(round.theta);
   fleet.send(worker, {
     type: 'lease.grant',
@@ -125,17 +136,6 @@ async function deltaOf(job: JobContext, round: number) {
   const bytes = (await job.deps.blobs.stat(before.delta))?.bytes;
   if (bytes === undefined) return {};
   return { delta: { base: before.theta, blob: { sha256: before.delta, bytes } } };
-}
-
-/** Returns twice the time the blocks should take, but at least the configured `leaseMs`. */
-function leaseTime(job: JobContext, worker: Address, blocks: number): number {
-  const measured = job.deps.fleet.measuredSpeed(worker);
-  const { blockTokens } = job.plan.prepared;
-  const gflops = job.deps.fleet.speeds([worker]).get(worker) ?? 1;
-  const expectedMs = measured
-    ? (1000 * blocks) / measured
-    : (1000 * blocks * blockTokens * 6 * job.plan.parameters) / (gflops * 1e9 * UNMEASURED_EFFICIENCY);
-  return Math.ceil(Math.max(job.settings.leaseMs, 2 * expectedMs));
 }
 
 function sumBlocks(round: RoundState): number {

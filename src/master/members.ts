@@ -2,12 +2,14 @@
 import type { Address } from '../domain/ids';
 import { byAddress } from '../domain/order';
 import type { JobContext } from './job-context';
+import { readStanding } from './standings';
 
 /**
  * Asks the worker to get ready for the job; it answers `job.ready`. Asking a ready worker again changes
  * nothing.
  */
-export function openMember(job: JobContext, worker: Address): void {
+export async function openMember(job: JobContext, worker: Address): Promise<void> {
+  if (!job.standings.has(worker)) job.standings.set(worker, await readStanding(job, worker));
   const { params, prepared, totalBlocks } = job.plan;
   job.members.set(worker, 'opening');
   job.deps.fleet.send(worker, {
@@ -17,6 +19,13 @@ export function openMember(job: JobContext, worker: Address): void {
     vocabSize: prepared.vocabSize,
     totalBlocks,
   });
+}
+
+/** Takes a worker off the job, which it is not given again. */
+export function dismissMember(job: JobContext, worker: Address, reason: string): void {
+  job.members.delete(worker);
+  job.dismissed.add(worker);
+  job.deps.fleet.dismiss(worker, reason);
 }
 
 /** Lists the members that can take a lease now, in address order. */

@@ -55,7 +55,7 @@ export interface RoundStore {
     Rounds,
     'open' | 'find' | 'latest' | 'list' | 'fold' | 'setValidationLoss' | 'tokensByWorker' | 'evidence'
   >;
-  readonly workers: Pick<Workers, 'addStrike'>;
+  readonly workers: Pick<Workers, 'addStrike' | 'findRecord' | 'addAccepted' | 'forgetSpeed'>;
 }
 
 /** The tables of one job's run: its rounds, and its row of the queue. */
@@ -73,9 +73,8 @@ export type JobBlobs = Pick<BlobStore, 'path' | 'stat' | 'add' | 'addBytes' | 'r
 export type JobWallet = Pick<Wallet, 'address' | 'signTyped'>;
 
 /** The workers of one job. */
-export interface JobFleet
-  extends Pick<Fleet, 'send' | 'speeds' | 'measuredSpeed' | 'recordSpeed' | 'dismiss' | 'release'> {
-  peer(worker: Address): Pick<Peer, 'pull'> | undefined;
+export interface JobFleet extends Pick<Fleet, 'send' | 'capacityOf' | 'dismiss' | 'release'> {
+  peer(worker: Address): Pick<Peer, 'pull' | 'traffic'> | undefined;
 }
 
 /** All workers: what a run needs, and the sharing out of idle ones. */

@@ -4,9 +4,10 @@ import { describeError, errorCode, never } from '../lib/errors';
 import type { WorkerMessage } from '../protocol/link';
 import type { JobContext } from './job-context';
 import type { JobEvent, UpdateVerdict } from './job-events';
-import { loseLease } from './leases';
-import { openMember } from './members';
-import type { LiveLease, RoundState } from './round-state';
+import { countLoss, loseLease, returnLease } from './leases';
+import { dismissMember, openMember } from './members';
+import { type LiveLease, markAway, type RoundState } from './round-state';
+import { countAccepted, measureSeconds } from './standings';
 import { judgeUpdate } from './update-gate';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
@@ -24,7 +25,7 @@ export async function handleEvent(job: JobContext, round: RoundState | undefined
     case 'expelled':
       return onExpelled(job, round, event.worker);
     case 'message':
-      return onMessage(job, round, event.worker, event.message);
+      return onMessage(job, round, event);
     case 'collected':
       return onCollected(job, round, event);
     default:
@@ -38,10 +39,11 @@ async function onJoin(
   round: RoundState | undefined,
   { worker, held }: Extract<JobEvent, { type: 'join' }>,
 ): Promise<void> {
-  openMember(job, worker);
+  await openMember(job, worker);
   const lease = round?.openLeaseOf(worker);
   if (lease && held?.leaseId === lease.leaseId) {
     lease.awaySinceMs = undefined;
+    lease.isResumed = undefined;
     lease.state = 'running';
   } else if (lease) {
     await loseLease(job, lease, 'the worker reconnected without it');
@@ -53,20 +55,19 @@ async function onJoin(
 
 function onAway(job: JobContext, round: RoundState | undefined, worker: Address): void {
   const lease = round?.openLeaseOf(worker);
-  if (lease) lease.awaySinceMs ??= job.deps.clock.now();
+  if (lease) markAway(lease, job.deps.clock.now());
 }
 
 async function onExpelled(job: JobContext, round: RoundState | undefined, worker: Address): Promise<void> {
   job.members.delete(worker);
   const lease = round?.openLeaseOf(worker);
-  if (lease) await loseLease(job, lease, 'the worker was disconnected by the operator');
+  if (lease) await returnLease(job, lease, 'the worker was disconnected by the operator');
 }
 
 async function onMessage(
   job: JobContext,
   round: RoundState | undefined,
-  worker: Address,
-  message: WorkerMessage,
+  { worker, message, atMs }: Extract<JobEvent, { type: 'message' }>,
 ): Promise<void> {
   switch (message.type) {
     case 'job.ready':
@@ -74,9 +75,9 @@ async function onMessage(
       return;
     case 'job.failed':
       job.deps.logger.warn('Worker cannot do this job', { worker, code: message.code, reason: message.reason });
-      return dismiss(job, worker, message.reason);
+      return dismissMember(job, worker, message.reason);
     case 'lease.commit':
-      return onCommit(job, round, worker, message);
+      return onCommit(job, round, worker, message, atMs);
     case 'lease.failed': {
       const lease = round?.leases.get(message.leaseId);
       if (lease?.worker === worker && lease.state !== 'ready') await loseLease(job, lease, message.reason);
@@ -86,7 +87,7 @@ async function onMessage(
   }
 }
 
-function onCommit(job: JobContext, round: RoundState | undefined, worker: Address, commit: Commit): void {
+function onCommit(job: JobContext, round: RoundState | undefined, worker: Address, commit: Commit, atMs: number): void {
   const lease = round?.leases.get(commit.leaseId);
   if (!lease || lease.worker !== worker || lease.state === 'lost') {
     return sendVerdict(job, worker, commit.leaseId, 'the round of this lease is closed');
@@ -94,6 +95,7 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
   if (lease.state === 'ready') return sendVerdict(job, worker, commit.leaseId);
   if (lease.state === 'collecting') return; // the first commit's transfer is still under way
   lease.state = 'collecting';
+  lease.seconds ??= measureSeconds(job, lease, atMs);
   const number = (lease.commits ?? 0) + 1;
   lease.commits = number;
   const { leaseId } = lease;
@@ -112,7 +114,7 @@ function onCollectFailed(job: JobContext, lease: LiveLease, commit: number, erro
   job.deps.logger.warn('Update did not arrive', { leaseId: lease.leaseId, worker: lease.worker }, error);
   if (isCut) {
     lease.state = 'running';
-    if (!job.deps.fleet.peer(lease.worker)) lease.awaySinceMs ??= job.deps.clock.now();
+    if (!job.deps.fleet.peer(lease.worker)) markAway(lease, job.deps.clock.now());
     return undefined;
   }
   return { accepted: false, reason: describeError(error), isFault: errorCode(error) === 'blobs/hash-mismatch' };
@@ -135,24 +137,22 @@ async function onCollected(
   if (!round || !lease || !isCollecting(lease, commit)) return;
   if (verdict.accepted) {
     round.markReady(lease, verdict.work, job.deps.clock.now());
+    await countAccepted(job, lease);
     return sendVerdict(job, lease.worker, leaseId);
   }
   sendVerdict(job, lease.worker, leaseId, verdict.reason);
-  await loseLease(job, lease, verdict.reason);
-  if (verdict.isFault) await strike(job, lease.worker, verdict.reason);
+  await returnLease(job, lease, verdict.reason);
+  // What this master could not do is not the worker's loss.
+  if (!verdict.isFault) return;
+  await strike(job, lease.worker, verdict.reason);
+  await countLoss(job, lease.worker, verdict.reason);
 }
 
 async function strike(job: JobContext, worker: Address, reason: string): Promise<void> {
   const strikes = await job.deps.store.workers.addStrike(worker, reason);
   job.deps.logger.warn('Update rejected', { worker, reason, strikes });
   if (strikes < MAX_STRIKES) return;
-  dismiss(job, worker, `${strikes} updates were rejected, the last because ${reason}`);
-}
-
-function dismiss(job: JobContext, worker: Address, reason: string): void {
-  job.members.delete(worker);
-  job.dismissed.add(worker);
-  job.deps.fleet.dismiss(worker, reason);
+  dismissMember(job, worker, `${strikes} updates were rejected, the last because ${reason}`);
 }
 
 function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?: string): void {

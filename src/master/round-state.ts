@@ -19,6 +19,14 @@ export interface LiveLease {
    */
   commits?: number | undefined;
   awaySinceMs?: number | undefined;
+  /** Found in the store: its worker may never have heard of it, until it returns with it. */
+  isResumed?: boolean | undefined;
+  /** It was away once, so that the time to its commit says little of its speed. */
+  wasAway?: boolean | undefined;
+  /** Bytes of blobs that had gone over the worker's socket when the lease was granted. */
+  sentBefore?: number | undefined;
+  /** Seconds of training by the master's clock; set by the first commit, unless it was away. */
+  seconds?: number | undefined;
   /** Set when `ready`. */
   work?: TrainedUpdate | undefined;
 }
@@ -70,7 +78,14 @@ export class RoundState {
   }
 }
 
+/** Notes that the worker of a lease is disconnected, since when if it was not yet. */
+export function markAway(lease: LiveLease, nowMs: number): void {
+  lease.awaySinceMs ??= nowMs;
+  lease.wasAway = true;
+}
+
 function leaseView(lease: LiveLease): LeaseView {
   const state = lease.state === 'collecting' ? 'running' : lease.state;
-  return { blocks: lease.end - lease.start, state, awaySinceMs: lease.awaySinceMs };
+  const isArriving = lease.state === 'collecting';
+  return { blocks: lease.end - lease.start, state, isArriving, awaySinceMs: lease.awaySinceMs };
 }

@@ -28,7 +28,6 @@ export async function judgeUpdate(job: JobContext, lease: LiveLease, commit: Com
   const { type: _type, leaseId, ...work } = commit;
   const outcome = await store.ledger.commit(leaseId, lease.worker, work);
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
-  fleet.recordSpeed(lease.worker, blocks / Math.max(work.seconds, 1e-3));
   return { accepted: true, work };
 }
 

@@ -39,6 +39,12 @@ export interface MasterDoor {
 const TRAIN_MS = 10_000;
 const PULL_MS = 500;
 
+/** A socket over which nothing went that could be measured. */
+export const noTraffic: Peer['traffic'] = {
+  sent: { bytes: 0, bytesPerSecond: undefined },
+  received: { bytes: 0, bytesPerSecond: undefined },
+};
+
 export class PlayedWorker {
   readonly address: Address;
   /** Everything the master sent, over all connections. */
@@ -46,6 +52,10 @@ export class PlayedWorker {
   /** How the next leases are met; then they are trained. */
   readonly fates: LeaseFate[] = [];
   trainMs = TRAIN_MS;
+  /** The seconds it claims for a lease; otherwise the true ones. */
+  claimedSeconds: number | undefined;
+  /** What its socket carried, as the link would have measured it. */
+  traffic: Peer['traffic'] = noTraffic;
   /** Updates that the master began to fetch. */
   uploads = 0;
   /** What it answers when a job is opened. */
@@ -60,7 +70,8 @@ export class PlayedWorker {
 
   constructor(
     digit: number,
-    readonly gflops: number,
+    /** The speed it announces. */
+    public gflops: number,
     private readonly clock: SteppedClock,
   ) {
     this.address = Address.parse(`0x${String(digit).repeat(40)}`);
@@ -75,6 +86,7 @@ export class PlayedWorker {
       ip: '127.0.0.1',
       session: `0x${'0'.repeat(64)}`,
       connectedAtMs: this.clock.now(),
+      traffic: this.traffic,
       send: (message) => void this.onMessage(peer, MasterMessage.parse(message)),
       pull: (blob) => this.upload(door, blob, socket.signal),
       close: (reason) => {
@@ -136,7 +148,7 @@ export class PlayedWorker {
     const { lease } = this;
     const update = lease?.commit ? { update: lease.commit.update } : {};
     const held = lease && { jobId: lease.grant.jobId, leaseId: lease.grant.leaseId, ...update };
-    const devices = [{ name: 'test cpu', kind: 'cpu' as const, memoryBytes: 1 }];
+    const devices = [{ name: 'test cpu', kind: 'cpu' as const, memoryBytes: 2 ** 33 }];
     return { version: '0.1.0', devices, powerCapacity: this.gflops, ...(held ? { held } : {}) };
   }
 
@@ -187,7 +199,7 @@ export class PlayedWorker {
       tokens: fate === 'claims too many tokens' ? 2 * tokens : tokens,
       loss: 5,
       lossCurve: [5],
-      seconds: this.trainMs / 1000,
+      seconds: this.claimedSeconds ?? this.trainMs / 1000,
       endTheta: sha256(`end ${text}`) as Sha256,
     };
   }

@@ -22,7 +22,7 @@ import { jobId } from './worker-messages';
 export interface TestJobOptions {
   /** Blocks of the job; default 16. An average worker gets 4 of them in a round. */
   blocks?: number | undefined;
-  /** Speed of each worker in GFLOP/s, by which rounds are shared out; default one of 50. */
+  /** The speed that each worker announces in GFLOP/s; default one of 50. */
   workers?: readonly number[] | undefined;
   /** From now to the deadline; default an hour. */
   deadlineMs?: number | undefined;
@@ -102,7 +102,7 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
   const test = {
     job: await reopen(),
     workers: (options.workers ?? [50]).map((gflops, i) => new PlayedWorker(i + 1, gflops, clock)),
-    assignment: { kind: 'job', jobId: id, events: passEvents((event) => mailbox.push(event)) } as const,
+    assignment: { kind: 'job', jobId: id, events: passEvents((event) => mailbox.push(event), clock) } as const,
   };
   const connect = (worker: PlayedWorker) => {
     worker.connect(door);
@@ -125,6 +125,14 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
       await scratch[Symbol.asyncDispose]();
     },
   };
+}
+
+/** As if the workers had done three leases, at these speeds in blocks per second. */
+export function setMeasured(job: JobContext, workers: readonly PlayedWorker[], ...speeds: number[]): void {
+  for (const [i, blocksPerSecond] of speeds.entries()) {
+    const standing = { blocksPerSecond, isMeasuredHere: true, accepted: 3, limit: 1e9, outcomes: [] };
+    job.standings.set(workers[i]!.address, standing);
+  }
 }
 
 async function runUntil(job: JobContext, clock: SteppedClock, check: () => boolean, round?: RoundState): Promise<void> {

@@ -4,7 +4,11 @@ import { ChainKeys, ComputeKeys, ExternalDb, KeyKeys, Listen, LogKeys, oneKey } 
 import { allowList, httpUrl, milliseconds, wei } from '../setting-types';
 
 const Round = z.strictObject({
-  leaseMs: milliseconds.default(30_000).describe('Minimum milliseconds a worker gets for its part of a round.'),
+  leaseMs: milliseconds
+    .default(30_000)
+    .describe(
+      'Minimum milliseconds a worker gets for its part of a round while its speed was never measured. Afterwards it gets twice the time it needs, at least 5 s.',
+    ),
   graceMs: milliseconds
     .default(10_000)
     .describe('Milliseconds to wait for the rest of a round once two thirds of its work are in.'),

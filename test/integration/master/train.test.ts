@@ -151,6 +151,58 @@ describe('leases that fail', () => {
   ]);
 });
 
+describe('speed', () => {
+  /** Blocks that each worker was leased, in order of the workers. */
+  const leased = (rig: MasterRig) =>
+    rig.workers.map((worker) => worker.heardOf('lease.grant').reduce((sum, { start, end }) => sum + end - start, 0));
+
+  playTimelines([
+    {
+      situation: 'one of two claims 0 s',
+      outcome: 'both are leased the same',
+      options: { workers: 2, blocks: 64 },
+      given: (rig) => {
+        rig.worker.claimedSeconds = 0;
+      },
+      ...done,
+      check(rig) {
+        expect(leased(rig)).toEqual([32, 32]);
+        const noted = rig.log.filter((line) => line.includes('claims another time'));
+        expect(noted.every((line) => line.includes(rig.worker.address))).toBe(true);
+        expect(noted).toHaveLength(4);
+      },
+    },
+    {
+      situation: 'one of two announces 1e12 GFLOP/s and is silent',
+      outcome: 'it loses three equal parts, the other does the rest',
+      options: { workers: 2, blocks: 64 },
+      given: (rig) => {
+        rig.worker.gflops = 1e12;
+        rig.worker.fates.push('is silent', 'is silent', 'is silent', 'is silent');
+      },
+      ...done,
+      check(rig) {
+        expect(rig.worker.heardOf('lease.grant').map(({ start, end }) => end - start)).toEqual([8, 7, 7]);
+        expect(rig.worker.heardOf('job.close')[0]?.reason).toContain('too many of its leases were lost');
+        expect(paid(rig)).toEqual([false, true]);
+      },
+    },
+    {
+      situation: 'two slow workers this master does not know',
+      outcome: 'two small rounds, then whole ones',
+      options: { workers: 2, blocks: 64 },
+      given: (rig) => {
+        for (const worker of rig.workers) worker.gflops = 1e-4;
+      },
+      ...done,
+      check(rig) {
+        const sizes = rig.worker.heardOf('lease.grant').map(({ start, end }) => end - start);
+        expect(sizes).toEqual([2, 4, 8, 9, 9]);
+      },
+    },
+  ]);
+});
+
 describe('operator', () => {
   playTimelines([
     {

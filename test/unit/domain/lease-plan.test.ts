@@ -1,61 +1,98 @@
 /** How a round is shared out by speed. */
 import fc from 'fast-check';
 import { Address } from '../../../src/domain/ids';
-import { planLeases, smoothSpeed } from '../../../src/domain/lease-plan';
+import { type Candidate, planRound } from '../../../src/domain/lease-plan';
 
 const address = (n: number) => Address.parse(`0x${n.toString(16).padStart(40, '0')}`);
-const speeds = (...values: number[]) => new Map(values.map((speed, i) => [address(i + 1), speed]));
-const sum = (plan: ReadonlyMap<Address, number>) => [...plan.values()].reduce((a, b) => a + b, 0);
+const candidates = (...all: Candidate[]) => new Map(all.map((candidate, i) => [address(i + 1), candidate]));
+const proven = (measured: number): Candidate => ({ measured, announced: 1, limit: 1e9, isProven: true });
+const unproven = (measured: number): Candidate => ({ ...proven(measured), isProven: false });
+/** A worker that only announced its speed. */
+const fresh = (announced: number, limit = 1e9): Candidate => ({ announced, limit, isProven: false });
+const plan = (steps: number, available: number, ...all: Candidate[]) => {
+  const planned = planRound(candidates(...all), steps, available);
+  return all.map((_, i) => planned.get(address(i + 1)) ?? 0);
+};
+const sum = (parts: readonly number[]) => parts.reduce((a, b) => a + b, 0);
 
-describe('planLeases', () => {
-  test('workers of any speed: blocks follow speed, H of them per worker on average', () => {
-    expect(planLeases(speeds(1, 1), 50, 1000)).toEqual(
-      new Map([
-        [address(1), 50],
-        [address(2), 50],
-      ]),
-    );
-    expect(planLeases(speeds(4, 1), 50, 1000)).toEqual(
-      new Map([
-        [address(1), 80],
-        [address(2), 20],
-      ]),
-    );
+describe('proven workers', () => {
+  test('any speeds: blocks follow speed, H of them per worker on average', () => {
+    expect(plan(50, 1000, proven(1), proven(1))).toEqual([50, 50]);
+    expect(plan(50, 1000, proven(4), proven(1))).toEqual([80, 20]);
   });
 
   test('little is left: the last round is no stub', () => {
-    expect(sum(planLeases(speeds(1, 1), 50, 110))).toBe(110);
-    expect(sum(planLeases(speeds(1, 1), 50, 160))).toBe(80);
+    expect(sum(plan(50, 110, proven(1), proven(1)))).toBe(110);
+    expect(sum(plan(50, 160, proven(1), proven(1)))).toBe(80);
   });
 
   test('no worker or no block: nothing is planned', () => {
-    expect(planLeases(new Map(), 50, 100).size).toBe(0);
-    expect(planLeases(speeds(1), 50, 0).size).toBe(0);
-  });
-
-  test('any speeds: rounds use up every block and leave no empty lease', () => {
-    const someSpeeds = fc.array(fc.double({ min: 0.01, max: 1e6, noNaN: true }), { minLength: 1, maxLength: 12 });
-    fc.assert(
-      fc.property(
-        someSpeeds,
-        fc.integer({ min: 1, max: 100 }),
-        fc.integer({ min: 1, max: 5000 }),
-        (v, steps, blocks) => {
-          let left = blocks;
-          for (let round = 0; left > 0; round++) {
-            const plan = planLeases(speeds(...v), steps, left);
-            expect(Math.min(...plan.values())).toBeGreaterThan(0);
-            expect(sum(plan)).toBeLessThanOrEqual(left);
-            left -= sum(plan);
-            expect(round).toBeLessThan(blocks + 1);
-          }
-        },
-      ),
-    );
+    expect(planRound(new Map(), 50, 100).size).toBe(0);
+    expect(plan(50, 0, proven(1))).toEqual([0]);
   });
 });
 
-test('smoothSpeed, a change of speed: half of it shows at once', () => {
-  expect(smoothSpeed(undefined, 10)).toBe(10);
-  expect(smoothSpeed(10, 20)).toBe(15);
+describe('workers that only announced a speed', () => {
+  test('any announcement among measured ones: as much as the slowest', () => {
+    expect(plan(50, 1050, proven(3), proven(1), fresh(1e12))).toEqual([90, 30, 30]);
+  });
+
+  test('none is measured: equal parts, whatever they announce', () => {
+    expect(plan(50, 1000, fresh(1e12), fresh(1))).toEqual([50, 50]);
+  });
+
+  test('a probe is smaller than the part: the round is smaller', () => {
+    expect(plan(50, 1000, fresh(1e12, 12), fresh(1, 12))).toEqual([12, 12]);
+    expect(plan(50, 1000, proven(1), fresh(1, 12))).toEqual([50, 12]);
+  });
+});
+
+describe('workers that are not proven', () => {
+  test('4 times as fast as the only other: half of the round', () => {
+    expect(plan(50, 1000, unproven(4), unproven(1))).toEqual([50, 50]);
+  });
+
+  test('100 times as fast as two others: twice the median', () => {
+    expect(plan(50, 1050, unproven(100), proven(1), proven(1))).toEqual([75, 38, 37]);
+  });
+
+  test('the other has a probe: no more than that and a block', () => {
+    expect(plan(50, 1000, unproven(1), fresh(1, 12))).toEqual([13, 12]);
+  });
+
+  test('alone: the whole round', () => {
+    expect(plan(50, 1000, unproven(4))).toEqual([50]);
+  });
+});
+
+test('any workers: all blocks in the end, no empty lease, no unproven one above its caps', () => {
+  const speed = fc.double({ min: 0.01, max: 1e6, noNaN: true });
+  const candidate = fc.record({
+    measured: fc.option(speed, { nil: undefined }),
+    announced: speed,
+    limit: fc.integer({ min: 1, max: 100 }),
+    isProven: fc.boolean(),
+  });
+  const some = fc.array(candidate, { minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(some, fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 300 }), (all, steps, blocks) => {
+      const given = candidates(...all);
+      let left = blocks;
+      for (let round = 0; left > 0; round++) {
+        const planned = planRound(given, steps, left);
+        const parts = [...planned.values()].sort((a, b) => a - b);
+        const median = parts[Math.floor((parts.length - 1) / 2)]!;
+        expect(parts[0]).toBeGreaterThan(0);
+        expect(sum(parts)).toBeLessThanOrEqual(left);
+        for (const [worker, part] of planned) {
+          const { isProven, limit } = given.get(worker)!;
+          expect(part).toBeLessThanOrEqual(limit);
+          if (isProven || planned.size === 1) continue;
+          expect(part).toBeLessThanOrEqual(Math.max(1, Math.min(sum(parts) - part + 1, 2 * median)));
+        }
+        left -= sum(parts);
+        expect(round).toBeLessThan(blocks + 1);
+      }
+    }),
+  );
 });

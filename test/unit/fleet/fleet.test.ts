@@ -5,9 +5,12 @@ import { Fleet } from '../../../src/fleet/fleet';
 import { silentLogger } from '../../../src/lib/logger';
 import type { Peer } from '../../../src/link/server';
 import type { MasterMessageIn, Offer } from '../../../src/protocol/link';
+import { noTraffic } from '../../support/master-rig-worker';
 
 const worker = Address.parse(`0x${'1'.repeat(40)}`);
 const jobId = JobId.parse(`0x${'2'.repeat(32)}`);
+
+const devices = [8e9, 16e9].map((memoryBytes) => ({ name: 'test gpu', kind: 'cuda' as const, memoryBytes }));
 
 /** A connection that remembers what was sent over it. */
 function peerOf(powerCapacity = 50, held?: Offer['held']) {
@@ -15,10 +18,11 @@ function peerOf(powerCapacity = 50, held?: Offer['held']) {
   let closed: string | undefined;
   const peer: Peer = {
     address: worker,
-    offer: { version: '0', devices: [], powerCapacity, held },
+    offer: { version: '0', devices, powerCapacity, held },
     ip: '127.0.0.1',
     session: '',
     connectedAtMs: 0,
+    traffic: noTraffic,
     send: (message) => void sent.push(message),
     pull: async () => undefined,
     close: (reason) => {
@@ -53,7 +57,7 @@ test('worker through a whole assignment: idle, assigned, kept while away, idle a
   const { fleet, assignment, events } = openFleet();
   const first = peerOf();
   fleet.onConnect(first.peer);
-  expect(fleet.idle()).toEqual([{ address: worker, gflops: 50 }]);
+  expect(fleet.idle()).toEqual([{ address: worker, gflops: 50, memoryBytes: 8e9 }]);
   fleet.assign(worker, assignment);
   expect(fleet.idle()).toEqual([]);
   fleet.onClose(first.peer, 'cut');
@@ -154,12 +158,8 @@ test('expel: connection closed, assignment over, worker unknown', () => {
   expect(fleet.expel(worker, 'out')).toBe(false);
 });
 
-test('speeds: measured ones only when every worker has one', () => {
-  const { fleet, assignment } = openFleet();
+test('capacity of a worker with two devices: the memory of the smaller one', () => {
+  const { fleet } = openFleet();
   fleet.onConnect(peerOf(50).peer);
-  fleet.assign(worker, assignment);
-  expect(fleet.speeds([worker]).get(worker)).toBe(50);
-  fleet.recordSpeed(worker, 3);
-  expect(fleet.speeds([worker]).get(worker)).toBe(3);
-  expect(fleet.measuredSpeed(worker)).toBe(3);
+  expect(fleet.capacityOf(worker)).toEqual({ gflops: 50, memoryBytes: 8e9 });
 });

@@ -4,7 +4,7 @@ import { abandonRound, evaluateRound, foldRound } from '../../../src/master/fold
 import { grantRound } from '../../../src/master/leases';
 import type { RoundState } from '../../../src/master/round-state';
 import { CoordinateCommand } from '../../../src/protocol/trainer';
-import { letPass, openTestJob, type TestJob, type TestJobOptions } from '../../support/test-job';
+import { letPass, openTestJob, setMeasured, type TestJob, type TestJobOptions } from '../../support/test-job';
 
 type Fold = Extract<CoordinateCommand, { type: 'fold' }>;
 
@@ -13,7 +13,7 @@ afterEach(() => rig?.[Symbol.asyncDispose]());
 
 /** A round that is leased to every worker; `folds` are the commands the Python child was given. */
 async function openRound(options: TestJobOptions = {}) {
-  rig = await openTestJob({ workers: [25, 75], ...options });
+  rig = await openTestJob({ workers: [50, 50], ...options });
   const folds: Fold[] = [];
   const { run } = rig.job.coordinator;
   const job: typeof rig.job = {
@@ -27,6 +27,7 @@ async function openRound(options: TestJobOptions = {}) {
     },
   };
   await rig.gather();
+  setMeasured(job, rig.workers, 0.25, 0.75);
   return { ...rig, job, folds, round: (await grantRound(job))! };
 }
 

@@ -1,7 +1,7 @@
 /** How a round's blocks get to its workers, come back, and survive a restart. */
-import { grantRound, loseLease, resumeRound } from '../../../src/master/leases';
+import { grantRound, loseLease, resumeRound, returnLease } from '../../../src/master/leases';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
-import { openTestJob, type TestJob } from '../../support/test-job';
+import { openTestJob, setMeasured, type TestJob } from '../../support/test-job';
 import { blobName } from '../../support/worker-messages';
 
 let rig: TestJob | undefined;
@@ -18,13 +18,17 @@ const ranges = (round: RoundState | undefined) =>
   [...(round?.leases.values() ?? [])].map(({ start, end }) => [start, end]);
 const first = (round: RoundState | undefined): LiveLease => [...round!.leases.values()][0]!;
 
+async function returnAll(job: TestJob['job'], round: RoundState): Promise<void> {
+  for (const lease of round.leases.values()) await returnLease(job, lease, 'as the test wishes');
+}
+
 describe('grantRound', () => {
-  test('two workers of unequal speed: blocks by speed, each block once', async () => {
+  test('two workers that announced unequal speeds: equal parts, each block once', async () => {
     const { job, workers } = await openReady([75, 25]);
     const round = await grantRound(job);
     expect(ranges(round)).toEqual([
-      [0, 6],
-      [6, 8],
+      [0, 4],
+      [4, 8],
     ]);
     expect([...round!.leases.values()].map(({ worker }) => worker)).toEqual(workers.map(({ address }) => address));
     expect(await job.deps.store.ledger.available(job.jobId)).toBe(8);
@@ -40,24 +44,36 @@ describe('grantRound', () => {
     expect(await blobs.stat(grant!.shard.sha256)).toEqual({ bytes: grant!.shard.bytes });
   });
 
-  test('slow workers: the deadline is twice what the round should take', async () => {
+  test('slow worker: a probe, and twice the time that it should take', async () => {
     const { job, workers } = await openReady([1e-6]);
     const round = await grantRound(job);
-    const flops = 4 * 64 * 6 * job.plan.parameters;
-    const expectedMs = (1000 * flops) / (1e-6 * 1e9 * 0.2);
+    expect(ranges(round)).toEqual([[0, 1]]);
+    const expectedMs = (1000 * 64 * 6 * job.plan.parameters) / (1e-6 * 1e9 * 0.125);
     expect(round!.deadlineMs - job.deps.clock.now()).toBe(Math.ceil(2 * expectedMs));
     expect(workers[0]!.heardOf('lease.grant')[0]!.deadlineMs).toBe(Math.ceil(2 * expectedMs));
   });
 
-  test('measured speed: it replaces the announced one in shares and deadline', async () => {
-    const { job, fleet, workers } = await openReady([75, 25]);
-    for (const [i, blocksPerSecond] of [0.01, 0.03].entries()) fleet.recordSpeed(workers[i]!.address, blocksPerSecond);
+  test('measured speed of proven workers: shares and deadline follow it', async () => {
+    const { job, workers } = await openReady([75, 25]);
+    setMeasured(job, workers, 0.01, 0.03);
     const round = await grantRound(job);
     expect(ranges(round)).toEqual([
       [0, 2],
       [2, 8],
     ]);
     expect(round!.deadlineMs - job.deps.clock.now()).toBe(400_000);
+  });
+
+  test('measured speed is high: 5 s all the same, and twice what the link takes', async () => {
+    const { job, workers } = await openReady([50]);
+    setMeasured(job, workers, 1000);
+    const first = await grantRound(job);
+    expect(first!.deadlineMs - job.deps.clock.now()).toBe(5000);
+    await returnAll(job, first!);
+    const slow = { bytes: 0, bytesPerSecond: job.plan.parameters };
+    Object.assign(job.deps.fleet.peer(workers[0]!.address)!, { traffic: { sent: slow, received: slow } });
+    // 4 s for the weights to the worker, as many for its update; the training itself takes 4 ms.
+    expect((await grantRound(job))!.deadlineMs - job.deps.clock.now()).toBe(16_008);
   });
 
   test('no worker is ready: no round is opened', async () => {
@@ -110,6 +126,24 @@ describe('loseLease', () => {
     expect(workers[0]!.heardOf('lease.revoke')).toEqual([
       { type: 'lease.revoke', leaseId: lease.leaseId, reason: 'as the test wishes' },
     ]);
+  });
+
+  test('three leases lost in a row: the worker leaves the job, its speed is forgotten', async () => {
+    const { job, workers, store } = await openReady([50]);
+    const [{ address }] = workers as [(typeof workers)[0]];
+    await store.workers.addAccepted(address, 5);
+    for (const isLast of [false, false, true]) {
+      await loseLease(job, first(await grantRound(job)), 'as the test wishes');
+      expect(job.dismissed.has(address)).toBe(isLast);
+    }
+    expect(workers[0]!.heardOf('job.close')[0]!.reason).toContain('too many of its leases were lost');
+    expect(await store.workers.findRecord(address)).toEqual({ accepted: 1, gflops: undefined });
+  });
+
+  test('leases returned without a fault of the worker: they do not count', async () => {
+    const { job } = await openReady([50]);
+    for (let i = 0; i < 4; i++) await returnAll(job, (await grantRound(job))!);
+    expect(job.dismissed.size).toBe(0);
   });
 });
 

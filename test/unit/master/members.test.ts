@@ -8,10 +8,10 @@ beforeEach(async () => {
 });
 afterEach(() => rig[Symbol.asyncDispose]());
 
-test('worker opened: it is sent all it needs to get ready', () => {
+test('worker opened: it is sent all it needs to get ready', async () => {
   const { job, workers } = rig;
   rig.connect(workers[0]!);
-  openMember(job, workers[0]!.address);
+  await openMember(job, workers[0]!.address);
   const { params, prepared, totalBlocks } = job.plan;
   const { vocabSize } = prepared;
   expect(workers[0]!.heardOf('job.open')).toEqual([

@@ -9,6 +9,7 @@ import { handleEvent } from '../../../src/master/round-events';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
 import type { MasterMessageIn, WorkerMessage } from '../../../src/protocol/link';
 import { BLOCK_TOKENS, UNSOUND } from '../../support/master-rig-child';
+import { noTraffic } from '../../support/master-rig-worker';
 import { settled } from '../../support/stepped-clock';
 import { openTestJob, type TestJob } from '../../support/test-job';
 import { commit } from '../../support/worker-messages';
@@ -43,7 +44,8 @@ beforeEach(async () => {
 afterEach(() => rig[Symbol.asyncDispose]());
 
 const handle = (event: JobEvent) => handleEvent(job, round, event);
-const say = (message: WorkerMessage) => handle({ type: 'message', worker: lease.worker, message });
+const say = (message: WorkerMessage) =>
+  handle({ type: 'message', worker: lease.worker, message, atMs: rig.clock.now() });
 async function handleNext(): Promise<void> {
   const event = await job.mailbox.next(0, job.signal);
   if (event) await handle(event);
@@ -58,6 +60,7 @@ function comeBack(holds = true): void {
     ip: '127.0.0.1',
     session: '',
     connectedAtMs: 0,
+    traffic: noTraffic,
     send: (message) => void sent.push(message),
     pull: () => new Promise((resolve, reject) => void fetches.push({ resolve, reject })),
     close: () => undefined,

@@ -38,7 +38,8 @@ const QUORUM = 2 / 3;
 /**
  * Decides whether a round ends now. It closes on weight (blocks), never on a count of workers: at once when
  * every lease is settled, after `graceMs` when two thirds are in, at the deadline in any case, or `graceMs`
- * later while an update is on its way. A disconnected worker does not hold the others up for longer than `resumeMs` once they are done.
+ * later while an update is on its way. A disconnected worker does not hold the others up for longer than
+ * `resumeMs` once they are done.
  */
 export function decideRound(round: RoundView, rules: RoundRules, nowMs: number): RoundDecision {
   const running = round.leases.filter((lease) => lease.state === 'running');

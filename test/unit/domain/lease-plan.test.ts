@@ -65,7 +65,7 @@ describe('workers that are not proven', () => {
   });
 });
 
-test('any workers: all blocks in the end, no empty lease, no unproven one above its caps', () => {
+test('any workers: all blocks in the end, no empty lease, no unproven one above', () => {
   const speed = fc.double({ min: 0.01, max: 1e6, noNaN: true });
   const candidate = fc.record({
     measured: fc.option(speed, { nil: undefined }),

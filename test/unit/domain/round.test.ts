@@ -45,6 +45,13 @@ describe('decideRound', () => {
       5,
       { kind: 'close', scale: 1 },
     ],
+    [
+      'an update is on its way at the deadline',
+      'it gets graceMs',
+      round([lease('ready'), { ...lease('running'), isArriving: true }]),
+      60_000,
+      { kind: 'wait', untilMs: 60_500 },
+    ],
     ['half lost', 'closes with half a step', round([lease('ready'), lease('lost')]), 5, { kind: 'close', scale: 0.5 }],
     [
       'only a disconnected worker is missing',

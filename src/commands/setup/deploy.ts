@@ -5,6 +5,7 @@ import writeFile from 'write-file-atomic';
 import {
   type Deployment,
   type DeploymentPlan,
+  defaultTerms,
   deployContracts,
   type Places,
   planDeployment,
@@ -21,6 +22,7 @@ import { printJson, printLines, talk } from '../../terminal/print';
 export type DeployUsageError =
   | { code: 'usage/fund-without-dev' }
   | { code: 'usage/no-key' }
+  | { code: 'usage/quorum-too-high'; quorum: number; verifiers: number }
   | { code: 'usage/other-deployment'; path: string }
   | { code: 'usage/unfinished-deployment'; path: string };
 
@@ -28,6 +30,7 @@ interface DeployCommandOptions extends CommonOptions {
   endpoint: string[];
   privateKeyFile?: string | undefined;
   verifier: string[];
+  quorum?: number | undefined;
   holder?: string | undefined;
   admin?: string | undefined;
   network: string;
@@ -44,6 +47,8 @@ interface Files {
 }
 
 const COIN = 10n ** 18n;
+/** The contract's own limit. */
+const MAX_QUORUM = 16;
 
 export async function deploy(options: DeployCommandOptions): Promise<void> {
   const source = keySource(options);
@@ -67,7 +72,7 @@ export async function deploy(options: DeployCommandOptions): Promise<void> {
 async function deployInto(
   files: Files,
   { address, signer }: Deployer,
-  { holder = address, admin = address, verifiers }: Accounts,
+  { holder = address, admin = address, verifiers, quorum }: Accounts,
   options: DeployCommandOptions,
 ): Promise<Deployment> {
   const plan = await planDeployment(signer);
@@ -75,7 +80,7 @@ async function deployInto(
   if (!options.force) await requireFree(files, { endpoint, ...plan.places }, signer);
   await mkdir(join('config', 'networks'), { recursive: true });
   await writeFile(files.unfinished, toText(plan));
-  const deployment = await deployContracts(signer, { holder, admin, verifiers }, plan);
+  const deployment = await deployContracts(signer, { holder, admin, verifiers, terms: { quorum } }, plan);
   await writeFile(files.network, toText({ endpoint, ...deployment }));
   await rm(files.unfinished);
   return deployment;
@@ -146,16 +151,32 @@ interface Accounts {
   holder?: Address | undefined;
   admin?: Address | undefined;
   verifiers: Address[];
+  /** How many of the verifiers must agree. */
+  quorum: number;
   funded: Address[];
 }
 
-function accountsOf({ holder, admin, verifier, fund }: DeployCommandOptions): Accounts {
+/** Throws `usage/bad-argument` and `usage/quorum-too-high`. */
+function accountsOf({ holder, admin, verifier, quorum, fund }: DeployCommandOptions): Accounts {
+  const verifiers = [...new Set(verifier.map(parseAddress))];
+  if (quorum !== undefined) requireReachable(quorum, verifiers.length);
   return {
     holder: holder === undefined ? undefined : parseAddress(holder),
     admin: admin === undefined ? undefined : parseAddress(admin),
-    verifiers: verifier.map(parseAddress),
+    verifiers,
+    quorum: quorum ?? defaultTerms.quorum,
     funded: fund.map(parseAddress),
   };
+}
+
+function requireReachable(quorum: number, verifiers: number): void {
+  if (quorum <= Math.min(verifiers, MAX_QUORUM)) return;
+  const remedy =
+    quorum > MAX_QUORUM ? `the contract takes at most ${MAX_QUORUM}` : 'name more with --verifier, or lower --quorum';
+  throw new AppError<DeployUsageError>(
+    { code: 'usage/quorum-too-high', quorum, verifiers },
+    `A quorum of ${quorum} cannot be reached by ${verifiers} different verifiers: ${remedy}.`,
+  );
 }
 
 function keySource(options: DeployCommandOptions) {

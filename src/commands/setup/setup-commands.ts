@@ -1,6 +1,6 @@
 /** The commands about setting things up, as the help shows them; their work is loaded when they run. */
 import { Argument } from 'commander';
-import { collect, collectUrl, example, networkName } from '../../terminal/options';
+import { collect, collectUrl, example, networkName, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 export const setupCommands: CommandTable = {
@@ -19,6 +19,7 @@ export const setupCommands: CommandTable = {
         .option('--private-key-file <file>', 'key of the deploying account, readable by you alone')
         .option('--dev', "use the development chain's first account instead of a key file")
         .option('--verifier <address...>', 'accounts that may verify results', [])
+        .option('--quorum <count>', 'how many of these must agree on a result, at most 16 (default: 1)', wholeNumber(1))
         .option('--holder <address>', 'receives the whole initial supply of EMT (default: the deploying account)')
         .option('--admin <address>', 'administrator of the contract (default: the deploying account)')
         .option('--fund <address...>', 'with --dev: accounts that each receive 10 coins for gas and 1000 EMT', [])
@@ -33,7 +34,7 @@ export const setupCommands: CommandTable = {
           'after',
           example(
             'emeth deploy --endpoint http://127.0.0.1:8545 --dev --verifier 0x90f7… --fund 0x90f7… 0x15d3…',
-            'emeth deploy --endpoint https://rpc.example.org --private-key-file deployer.key --verifier 0x… --network main',
+            'emeth deploy --endpoint https://rpc.example.org --private-key-file deployer.key --verifier 0x12… 0x34… 0x56… --quorum 2 --network main',
           ),
         )
         .action(lazily(async () => (await import('./deploy.js')).deploy)),

@@ -1,13 +1,16 @@
 /** `emeth deploy` on a real chain, and what it refuses. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { JsonRpcProvider, Wallet } from 'ethers';
+import { Contract, JsonRpcProvider, Wallet } from 'ethers';
 import { minedReceipt, openDeployer } from '../../../../src/chain/deploy/deployer';
+import { emethCoreAbi } from '../../../../src/chain/generated/emeth-core';
 import { devKeys, startAnvil } from '../../../../src/runner/anvil';
 import { runInProcess } from '../../../support/cli';
 import { openScratch } from '../../../support/scratch';
 
 const [deployerKey, otherKey] = devKeys;
 const other = new Wallet(otherKey).address.toLowerCase();
+
+const seventeen = Array.from({ length: 17 }, (_, i) => `0x${(i + 1).toString(16).padStart(40, '0')}`);
 
 /** A chain, and an empty directory to work in. */
 async function openRig() {
@@ -43,6 +46,26 @@ test('fresh chain: writes where the contracts are, leaves no unfinished file', a
   expect(await rig.read('config/networks/local.json')).toEqual({ endpoint: rig.url, ...deployed });
   await expect(readFile('config/networks/local.unfinished.json')).rejects.toThrow('ENOENT');
   expect(await rig.provider.getBalance(other)).toBe(10_010n * 10n ** 18n);
+});
+
+test('--quorum 2 of two verifiers: stored in the terms', async () => {
+  await using rig = await openRig();
+  const deployed = await rig.deploy('--verifier', other, new Wallet(deployerKey).address, '--quorum', '2');
+  const core = new Contract(String(deployed.emethContractAddress), emethCoreAbi, rig.provider);
+  expect(Number((await core.getFunction('terms').staticCall(0)).quorum)).toBe(2);
+});
+
+test.each([
+  ['more than there are', ['--verifier', other, '--quorum', '2'], 'usage/quorum-too-high'],
+  ['more than different ones', ['--verifier', other, other, '--quorum', '2'], 'usage/quorum-too-high'],
+  ['more than the contract takes', ['--verifier', ...seventeen, '--quorum', '17'], 'usage/quorum-too-high'],
+  ['one of none', ['--quorum', '1'], 'usage/quorum-too-high'],
+  ['none at all', ['--verifier', other, '--quorum', '0'], 'commander.invalidArgument'],
+  ['half a one', ['--verifier', other, '--quorum', '0.5'], 'commander.invalidArgument'],
+])('--quorum, %s: refused before anything is sent', async (_what, options, code) => {
+  await using rig = await openRig();
+  expect(await rig.deploy(...options)).toMatchObject({ status: 2, code });
+  expect(await rig.sent()).toBe(0);
 });
 
 test.each(['../../evil', 'a/b', '.', ''])('network name %p: refused before anything is sent', async (name) => {

@@ -4,9 +4,9 @@ import type { CoreEvent } from '../../src/chain/contract/events';
 import { Address, type JobId } from '../../src/domain/ids';
 import type { ChainState } from '../../src/domain/job';
 import type { Share } from '../../src/domain/shares';
+import type { Clock } from '../../src/lib/clock';
 import { AppError } from '../../src/lib/errors';
 import type { MasterChain } from '../../src/master/ports';
-import type { SteppedClock } from './stepped-clock';
 
 /** What becomes of a submitted result; `none`: nobody judges it in its window. */
 export type Judgement = 'verified' | 'rejected' | 'none' | 'disputed, then verified' | 'disputed, then none';
@@ -60,7 +60,7 @@ export class PlayedChain implements MasterChain {
 
   constructor(
     private readonly node: Address,
-    private readonly clock: SteppedClock,
+    private readonly clock: Clock,
   ) {}
 
   request(jobId: JobId, job: Pick<ContractJob, 'deadlineMs' | 'feeWei' | 'fuelLimit'>, params: string): void {

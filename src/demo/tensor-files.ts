@@ -1,0 +1,81 @@
+/** Safetensors files as somebody forges them: whole in memory, with whatever numbers. */
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { Sha256 } from '../domain/ids';
+import { sha256 } from '../lib/hash';
+import type { ResolvedParams } from '../protocol/job-params';
+import type { FileRef } from '../protocol/trainer';
+
+/** One tensor; its bytes are changed in place. */
+export interface Tensor {
+  name: string;
+  dtype: keyof typeof SIZES;
+  shape: readonly number[];
+  bytes: Buffer;
+}
+
+/** Bytes of a number. */
+const SIZES = { F32: 4, BF16: 2, I8: 1, U8: 1, U16: 2, U32: 4 } as const;
+/** So many numbers of an int8 update share a scale. */
+const BLOCK = 256;
+
+const Entry = z.object({
+  dtype: z.enum(['F32', 'BF16', 'I8', 'U8', 'U16', 'U32']),
+  shape: z.array(z.int()),
+  data_offsets: z.tuple([z.int(), z.int()]),
+});
+
+export async function readTensors(path: string): Promise<Tensor[]> {
+  const file = await readFile(path);
+  const bodyAt = 8 + Number(file.readBigUInt64LE());
+  const { __metadata__: _, ...entries } = z
+    .looseObject({ __metadata__: z.unknown() })
+    .parse(JSON.parse(file.toString('utf8', 8, bodyAt)));
+  return Object.entries(entries).map(([name, entry]) => {
+    const { dtype, shape, data_offsets } = Entry.parse(entry);
+    const [start, end] = data_offsets;
+    return { name, dtype, shape, bytes: file.subarray(bodyAt + start, bodyAt + end) };
+  });
+}
+
+export async function writeTensors(path: string, tensors: readonly Tensor[]): Promise<FileRef> {
+  const header: Record<string, object> = { __metadata__: { format: 'pt' } };
+  let offset = 0;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes.length] };
+    offset += bytes.length;
+  }
+  const text = JSON.stringify(header);
+  const padded = text.padEnd(Math.ceil(text.length / 8) * 8);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  const file = Buffer.concat([length, Buffer.from(padded), ...tensors.map(({ bytes }) => bytes)]);
+  await writeFile(path, file);
+  return { path, sha256: Sha256.parse(sha256(file)), bytes: file.length };
+}
+
+/** An update of zeros for the model that a θ file holds. */
+export function emptyUpdate(theta: readonly Tensor[], codec: ResolvedParams['codec']): Tensor[] {
+  if (codec !== 'int8')
+    return theta.map(({ name, shape }) => emptyTensor(name, codec === 'bf16' ? 'BF16' : 'F32', shape));
+  return theta.flatMap(({ name, shape }) => [
+    emptyTensor(`${name}.q`, 'I8', shape),
+    emptyTensor(`${name}.scale`, 'F32', [Math.ceil(countOf(shape) / BLOCK)]),
+  ]);
+}
+
+/** Fills a tensor with numbers far from anything that training would make. */
+export function fillWithNoise({ dtype, bytes }: Tensor): void {
+  const random = randomBytes(bytes.length);
+  if (dtype !== 'F32') return void random.copy(bytes);
+  for (let at = 0; at < bytes.length; at += 4) bytes.writeFloatLE(random.readUInt32LE(at) / 2 ** 36, at);
+}
+
+function emptyTensor(name: string, dtype: Tensor['dtype'], shape: readonly number[]): Tensor {
+  return { name, dtype, shape, bytes: Buffer.alloc(countOf(shape) * SIZES[dtype]) };
+}
+
+export function countOf(shape: readonly number[]): number {
+  return shape.reduce((count, length) => count * length, 1);
+}

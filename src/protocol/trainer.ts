@@ -100,6 +100,8 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
     type: z.literal('inspect'),
     id: Id,
     update: Path,
+    /** The weights θ_r the update starts from; asks where it leads to. */
+    theta: Path.optional(),
     /** Updates whose direction is compared with this one's. */
     others: z.array(Path).optional(),
     /** Measure by how much the update lowers the loss of `theta` on the first sequences of its own shard. */
@@ -190,6 +192,8 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     ok: z.boolean(),
     reason: z.string().optional(),
     norm: z.number(),
+    /** sha256 of θ − Δ as a θ file, Δ as decoded. */
+    endTheta: Sha256.optional(),
     /** Cosine with each of `others`, in the order given. */
     cosines: z.array(z.number()).optional(),
     /** loss(θ) − loss(θ − Δ) in nats per token; −1e308 when θ − Δ has no finite loss. */

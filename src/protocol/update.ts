@@ -12,7 +12,7 @@ export const TrainedUpdate = z.strictObject({
   loss: z.number(),
   lossCurve: z.array(z.number()).max(16),
   seconds: z.number().min(0),
-  /** sha256 of θ_w (the weights after the last inner step, as a θ file): what an audit compares. */
+  /** sha256 of θ_r − Δ as a θ file, with Δ as decoded: the weights the update leads to from its start. */
   endTheta: Sha256,
 });
 export type TrainedUpdate = z.infer<typeof TrainedUpdate>;

@@ -7,11 +7,12 @@ import torch
 
 from emeth.data.data import Corpus, prepare, read_shard
 from emeth.files.codec import raw, theta_layout
-from emeth.files.tensors import TensorFileError, TensorSpec, write_tensors
+from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, write_tensors
 from emeth.models.evaluate import evaluate, load_model, read_shape
 from emeth.models.export import export
 from emeth.models.model import Gpt, count_parameters, initial_tensors, layout
 from emeth.rounds.compare import cosines, distance
+from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.fold import fold
 from emeth.rounds.gain import gain_of
 from emeth.rounds.update_norms import inspect_update
@@ -126,11 +127,24 @@ class Coordinator:
             self._outbox.emit("inspected", id=command.id, ok=False, reason="The update is not finite.", norm=0)
             return
         facts: dict[str, object] = {"ok": True, "norm": norm}
+        if command.theta is not None:
+            facts["endTheta"] = self._end_theta(command.update, command.theta)
         if command.others:
             facts["cosines"] = cosines(command.update, command.others, self._params.codec, self._layout())
         if command.gain is not None:
             facts["gain"] = self._gain(command.update, command.gain)
         self._outbox.emit("inspected", id=command.id, **facts)
+
+    def _end_theta(self, update: str, theta: str) -> str:
+        layout = self._layout()
+        with TensorReader(theta, layout) as file:
+
+            def theta_of(name: str) -> torch.Tensor:
+                tensor = torch.empty(layout[name].shape)
+                file.read_into(name, 0, raw(tensor))
+                return tensor
+
+            return end_theta_of(theta_of, update, self._params.codec, layout)
 
     def _gain(self, update: str, question: GainQuestion) -> float:
         params, shape = self._params, self._shape()

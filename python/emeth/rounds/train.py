@@ -20,6 +20,7 @@ from emeth.files.codec import EncodedReader, chunks, encode_file, raw, read_thet
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
 from emeth.models.model import build, count_parameters, layout
+from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
 from emeth.wire.parse import ParseError
@@ -140,7 +141,7 @@ class Trainer:
             loss=float(losses.mean()),
             lossCurve=[float(part.mean()) for part in np.array_split(losses, min(_CURVE_POINTS, len(losses)))],
             seconds=time.monotonic() - began,
-            endTheta=hash_tensors(self._layout, (raw(self._weights[name].detach().cpu()) for name in self._layout)),
+            endTheta=update and self._end_theta(update),
         )
 
     def _train(self, command: RoundRun, shard: Tokens) -> NDArray[np.float64]:
@@ -226,6 +227,9 @@ class Trainer:
             return self._theta[name] - self._weights[name].detach().cpu()
 
         return encode_file(out, self._params.codec, self._layout, difference)
+
+    def _end_theta(self, update: FileRef) -> str:
+        return end_theta_of(self._theta.__getitem__, update.path, self._params.codec, self._layout)
 
     def _stop_if_told(self, command_id: int) -> None:
         """Between two steps: is the parent gone, or has it cancelled this round?"""

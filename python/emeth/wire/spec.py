@@ -214,6 +214,7 @@ class Inspect:
     type: Literal["inspect"]
     id: Id
     update: Path
+    theta: Path | None = None
     others: tuple[Path, ...] = ()
     gain: GainQuestion | None = None
 

@@ -218,7 +218,8 @@ def test_rounds_by_delta_keep_worker_and_master_bit_equal(job: Job, tmp_path: Pa
 
 def test_updates_are_inspected_compared_and_folded_with_given_weights(child: Child, job: Job, tmp_path: Path) -> None:
     start_round(child, job, tmp_path, 12)
-    update = child.answer()["update"]["path"]
+    done = child.answer()
+    update = done["update"]["path"]
     start_round(child, job, tmp_path, 8, out=str(tmp_path / "other"))
     other = child.answer()["update"]["path"]
     shard = str(tmp_path / "shard12")
@@ -228,6 +229,9 @@ def test_updates_are_inspected_compared_and_folded_with_given_weights(child: Chi
         seen = master.ask("inspect", update=update, others=[other, update], gain=question)
         assert seen["ok"]
         assert seen["gain"] > 0.01
+        assert "endTheta" not in seen
+        assert master.ask("inspect", update=update, theta=job.theta0.path)["endTheta"] == done["endTheta"]
+        assert master.ask("inspect", update=other, theta=job.theta0.path)["endTheta"] != done["endTheta"]
         assert seen["cosines"] == [pytest.approx(0.9, abs=0.09), pytest.approx(1)]
         assert "gain" not in master.ask("inspect", update=update)
         assert master.ask("inspect", update=update, gain=question | {"shard": update})["code"] == "data/bad-shard"

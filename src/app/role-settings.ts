@@ -50,6 +50,7 @@ export function jobRules(config: MasterConfig, dataDir: string): SchedulerOption
     batchSize: config.batchSize,
     epochs: config.n_epochs,
     maxDatasetBytes: config.maxDatasetBytes,
+    evidenceBytes: config.evidenceBytes,
     commissionBps: Math.round(config.commission * 10_000),
     settings: config.round,
     minFeeWei: config.min_fee,

@@ -54,6 +54,10 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
     leases: withWeights(ready, folded.weights),
     receipts,
   });
+  await job.deps.evidence.afterFold(job.jobId, [
+    folded.theta.sha256,
+    ...ready.map((lease) => workOf(lease).update.sha256),
+  ]);
   for (const { receipt, signature } of receipts) {
     job.deps.fleet.send(receipt.worker, {
       type: 'receipt',

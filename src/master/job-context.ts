@@ -8,6 +8,7 @@ import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
 import type { JobRow } from '../store/jobs';
 import type { Coordinator } from './coordinator';
+import type { EvidenceBook } from './evidence';
 import type { JobEvent } from './job-events';
 import { JobPlan } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
@@ -54,6 +55,7 @@ export interface JobContext {
     blobs: JobBlobs;
     fleet: JobFleet;
     wallet: JobWallet;
+    evidence: Pick<EvidenceBook, 'afterFold' | 'thetaEvery'>;
     clock: Clock;
     logger: Logger;
   };

@@ -9,7 +9,7 @@ import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
 import { Coordinator } from './coordinator';
 import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
-import { jobDir, removeJobFiles } from './job-files';
+import { jobDir } from './job-files';
 import type { JobPlan } from './plan';
 import { decideFailure, endedOnChain } from './step-failure';
 import { giveBackJob } from './steps/decline';
@@ -109,7 +109,7 @@ export class JobRun {
       // When the master itself stops, the workers keep what they hold and return with it.
       if (!signal.aborted) fleet.release(this.assignment, `the job is ${this.row.state}`);
     }
-    if (!isActive(this.row.state)) await removeJobFiles(this.options.dataDir, this.row, this.deps);
+    if (!isActive(this.row.state)) await this.deps.evidence.settle(this.row);
   }
 
   private isEndedBy(chain: ChainStanding): boolean {

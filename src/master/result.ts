@@ -42,6 +42,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   });
   const payoutRoot = options.payoutRoot(shares);
   const model = await exportModel(job, theta, { validationLoss: end.loss, tokens: merged, rounds: rounds.length });
+  const thetaEvery = await job.deps.evidence.thetaEvery(job.jobId);
   const manifest: ManifestIn = {
     format: 'emeth-manifest-2',
     chainId: options.chainId,
@@ -53,6 +54,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     prepared: job.plan.prepared,
     totalBlocks: job.plan.totalBlocks,
     rounds: await roundRecords(job),
+    ...(thetaEvery === undefined ? {} : { evidence: { thetaEvery } }),
     validationLoss: { start: job.plan.startLoss, end: end.loss },
     fuelUsed: Number(fuelUsed),
     model,

@@ -16,19 +16,19 @@ import type { FleetUser } from '../fleet/fleet';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
-import { removeLeftFiles } from './job-files';
+import { EvidenceBook, type EvidenceOptions } from './evidence';
 import { JobRun } from './job-run';
 import { resolveParams } from './params';
 import type { QueueFleet, QueueStore } from './ports';
 import type { JobRunDeps, JobRunOptions } from './steps/step';
 
-export interface SchedulerOptions extends JobRunOptions, FeeRange {
+export interface SchedulerOptions extends JobRunOptions, FeeRange, EvidenceOptions {
   cooperative: '1v1' | 'nvm';
   /** How many jobs are worked on at the same time. */
   maxJobs: number;
 }
 
-export interface SchedulerDeps extends JobRunDeps {
+export interface SchedulerDeps extends Omit<JobRunDeps, 'evidence'> {
   store: QueueStore;
   fleet: QueueFleet;
 }
@@ -46,10 +46,14 @@ export class Scheduler implements FleetUser {
   /** Jobs that were refused for lack of capacity, and when to consider them again. */
   private readonly secondLook = new Map<JobId, number>();
 
+  private readonly evidence: EvidenceBook;
+
   constructor(
     private readonly options: SchedulerOptions,
     private readonly deps: SchedulerDeps,
-  ) {}
+  ) {
+    this.evidence = new EvidenceBook(options, deps);
+  }
 
   /**
    * Resumes the jobs this master was working on when it last ended, then takes further ones until the signal.
@@ -58,7 +62,7 @@ export class Scheduler implements FleetUser {
     const { store, wallet, clock, logger, signal } = this.deps;
     const mine = await store.jobs.list({ states: activeStates, owner: wallet.address });
     for (const row of mine) this.start(row);
-    await removeLeftFiles(this.options.dataDir, this.deps).catch((error) => {
+    await this.evidence.open().catch((error) => {
       logger.warn('Files of finished jobs were not removed', {}, error);
     });
     while (!signal.aborted) {
@@ -146,7 +150,7 @@ export class Scheduler implements FleetUser {
   }
 
   private start(row: JobRow): void {
-    const run = new JobRun(row, this.options, this.deps);
+    const run = new JobRun(row, this.options, { ...this.deps, evidence: this.evidence });
     const done = run.run().then(
       () => this.deps.logger.info('Job left', { jobId: row.id, state: run.state }),
       (error) => {

@@ -41,6 +41,10 @@ export const Manifest = z.strictObject({
       validationLoss: z.number().optional(),
     }),
   ),
+  evidence: z
+    .strictObject({ thetaEvery: z.int().min(2).describe('θ_r is kept where this divides r') })
+    .optional()
+    .describe('what is kept besides the updates; without it θ of every round'),
   validationLoss: z
     .strictObject({ start: z.number(), end: z.number() })
     .describe('nats per token, whole held-out part'),

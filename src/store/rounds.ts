@@ -42,6 +42,16 @@ export type RoundsError =
   | { code: 'store/lease-not-committed'; leaseId: string; jobId: string; round: number }
   | { code: 'store/round-not-open'; jobId: string; round: number };
 
+/** The blobs that the training of a job made. */
+export interface JobEvidence {
+  /** The updates that were merged; with them anybody can repeat all folds. */
+  updates: Sha256[];
+  /** θ_r of each round r, and the last θ. */
+  thetas: Sha256[];
+  /** What follows from the others, or was not merged: shards, steps, optimiser states, updates. */
+  rest: Sha256[];
+}
+
 /** The rounds of each job, and the receipts they led to. */
 export class Rounds {
   constructor(
@@ -115,15 +125,26 @@ export class Rounds {
     return new Map(rows.map((row) => [Address.parse(row.worker), Number(row.tokens)]));
   }
 
-  /** Lists the blobs that only served the training: weights, steps, updates, shards. */
-  async evidence(jobId: JobId): Promise<Sha256[]> {
-    const rounds = await this.db.selectFrom('rounds').selectAll().where('job_id', '=', jobId).execute();
+  /** Lists the blobs that the training of a job made. */
+  async evidence(jobId: JobId): Promise<JobEvidence> {
+    const rounds = await this.db
+      .selectFrom('rounds')
+      .selectAll()
+      .where('job_id', '=', jobId)
+      .orderBy('round')
+      .execute();
     const leases = await this.db.selectFrom('leases').selectAll().where('job_id', '=', jobId).execute();
-    const names = [
-      ...rounds.flatMap((row) => [row.theta, row.next_theta, row.delta, row.outer_state]),
-      ...leases.flatMap((row) => [row.shard, row.update_sha256]),
-    ];
-    return [...new Set(names)].filter((name) => name !== null).map((name) => Sha256.parse(name));
+    const unmerged = leases.filter(({ state }) => state !== 'merged');
+    const last = rounds.at(-1)?.next_theta ?? null;
+    const updates = toNames(leases.filter(({ state }) => state === 'merged').map((row) => row.update_sha256));
+    const thetas = toNames([...rounds.map((row) => row.theta), last]);
+    const others = toNames([
+      ...rounds.flatMap((row) => [row.delta, row.outer_state]),
+      ...leases.map((row) => row.shard),
+      ...unmerged.map((row) => row.update_sha256),
+    ]);
+    const kept = new Set([...updates, ...thetas]);
+    return { updates: [...new Set(updates)], thetas, rest: [...new Set(others)].filter((name) => !kept.has(name)) };
   }
 
   private async closeRound(tx: Kysely<QueueTables>, fold: Fold): Promise<void> {
@@ -205,4 +226,8 @@ function parseRound(row: Selectable<RoundsTable>): RoundRow {
     scale: row.scale ?? undefined,
     validationLoss: row.validation_loss ?? undefined,
   };
+}
+
+function toNames(texts: readonly (string | null)[]): Sha256[] {
+  return texts.filter((text) => text !== null).map((text) => Sha256.parse(text));
 }

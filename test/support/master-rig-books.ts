@@ -1,7 +1,8 @@
 /** What must hold of a job that a master has finished with, however it went. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Sha256 } from '../../src/domain/ids';
 import { canMove, type JobState } from '../../src/domain/job';
 import { JobPlan } from '../../src/master/plan';
 import { Manifest } from '../../src/protocol/manifest';
@@ -131,10 +132,9 @@ async function checkMoney({ chain, store, jobId, node, blobs, published, workers
   expect(published).toEqual(expect.arrayContaining(job.result!.blobs));
 }
 
-/** No child, file or lease is left, but the result. */
+/** No child, file or lease is left, but the result and its evidence. */
 async function checkRemains(rig: MasterRig, job: JobRow): Promise<void> {
   expect(rig.children.filter(({ isOpen }) => isOpen)).toEqual([]);
-  expect(existsSync(join(rig.dataDir, 'jobs', rig.jobId))).toBe(false);
   for (const worker of rig.workers) {
     if (!worker.isConnected) continue;
     expect(worker.holdsLease).toBe(false);
@@ -142,9 +142,18 @@ async function checkRemains(rig: MasterRig, job: JobRow): Promise<void> {
     // A worker without a lease does not say what job it has open, so a restarted master does not know of it.
     if (rig.starts === 1 && openings.length > 0) expect(openings.at(-1)?.type).toBe('job.close');
   }
+  await checkEvidence(rig, job);
+}
+
+/** The evidence of a submitted result stays, apart from what follows from it; of other jobs nothing does. */
+async function checkEvidence(rig: MasterRig, job: JobRow): Promise<void> {
   const kept = job.result?.blobs ?? [];
-  for (const name of kept) expect(await rig.blobs.stat(name)).toBeDefined();
-  for (const name of await rig.store.rounds.evidence(rig.jobId)) {
-    if (!kept.includes(name)) expect(await rig.blobs.stat(name)).toBeUndefined();
-  }
+  const { updates, thetas, rest } = await rig.store.rounds.evidence(rig.jobId);
+  const isSubmitted = job.result !== undefined && (job.state === 'verified' || job.state === 'failed');
+  const isHere = async (name: Sha256) => (await rig.blobs.stat(name)) !== undefined;
+  const dir = join(rig.dataDir, 'jobs', rig.jobId);
+  expect(existsSync(dir) ? await readdir(dir) : undefined).toEqual(isSubmitted ? [] : undefined);
+  for (const name of [...kept, ...(isSubmitted ? [...updates, ...thetas] : [])]) expect(await isHere(name)).toBe(true);
+  for (const name of isSubmitted ? rest : [...updates, ...thetas, ...rest])
+    if (!kept.includes(name)) expect(await isHere(name)).toBe(false);
 }

@@ -329,6 +329,7 @@ export class MasterRig implements AsyncDisposable {
       batchSize: 4,
       epochs: 1,
       maxDatasetBytes: 1 << 20,
+      evidenceBytes: 2 ** 30,
       commissionBps: 1000,
       settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
       minFeeWei: 1n,

@@ -5,6 +5,7 @@ import type { Assignment } from '../../src/fleet/assignment';
 import { Fleet } from '../../src/fleet/fleet';
 import type { Logger } from '../../src/lib/logger';
 import { Mailbox } from '../../src/lib/mailbox';
+import { EvidenceBook } from '../../src/master/evidence';
 import { type JobContext, openJobContext } from '../../src/master/job-context';
 import { type JobEvent, passEvents } from '../../src/master/job-events';
 import type { JobWallet } from '../../src/master/ports';
@@ -93,7 +94,8 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
   const mailbox = new Mailbox<JobEvent>(clock);
   const terms = { id, feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT, commissionBps: 1000, plan: facts?.plan };
   const deadlineMs = clock.now() + (options.deadlineMs ?? 3_600_000);
-  const deps = { store, blobs, fleet, wallet: testWallet, clock, logger };
+  const evidence = new EvidenceBook({ dataDir: scratch.path, evidenceBytes: 2 ** 30 }, { store, blobs, logger });
+  const deps = { store, blobs, fleet, wallet: testWallet, evidence, clock, logger };
   const reopen = () => {
     const given = { dir, settings, mailbox, dismissed: new Set<Address>(), openCoordinator: () => child, signal, deps };
     return openJobContext({ ...terms, deadlineMs }, given);

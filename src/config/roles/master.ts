@@ -70,6 +70,13 @@ export const MasterConfig = z
       .min(1)
       .default(2 ** 30)
       .describe('Largest data set accepted, in bytes.'),
+    evidenceBytes: z
+      .int()
+      .min(0)
+      .default(20 * 10 ** 9)
+      .describe(
+        'Bytes of evidence (updates and weights of every round) kept so that anybody can repeat a job. Above it the oldest jobs with a final verdict go first; then a job that trains keeps the weights of every eighth round only, and says so in its manifest.',
+      ),
     allowFiles: z
       .boolean()
       .default(false)

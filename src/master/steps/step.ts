@@ -4,6 +4,7 @@ import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import type { JobFacts, JobRow, StoredResult } from '../../store/jobs';
 import type { Coordinator, CoordinatorDeps } from '../coordinator';
+import type { EvidenceBook } from '../evidence';
 import type { JobContext, RoundSettings } from '../job-context';
 import type { JobPlan } from '../plan';
 import type { JobBlobs, JobFleet, JobStore, JobWallet, MasterChain, MasterStorage } from '../ports';
@@ -26,6 +27,7 @@ export interface JobRunDeps extends Pick<CoordinatorDeps, 'openChild'> {
   wallet: JobWallet;
   chain: MasterChain;
   storage: MasterStorage;
+  evidence: Pick<EvidenceBook, 'settle' | 'afterFold' | 'thetaEvery'>;
   clock: Clock;
   logger: Logger;
   /** Aborts when the master stops. */

@@ -187,7 +187,11 @@ describeEachDatabase('store', (database) => {
         work: work(1),
         weight: 0.25,
       });
-      expect(await store.rounds.evidence(jobId(1))).toEqual(expect.arrayContaining([sha(1), sha(2), sha(3), sha(4)]));
+      expect(await store.rounds.evidence(jobId(1))).toEqual({
+        updates: [work(1).update.sha256],
+        thetas: [sha(1), sha(2)],
+        rest: expect.arrayContaining([sha(3), sha(4)]),
+      });
     });
 
     test('any sequence of steps: ranges partition the job, blocks merge once', async () => {

@@ -5,6 +5,7 @@ import type { Address, JobId } from '../../../src/domain/ids';
 import type { ChainState, JobState } from '../../../src/domain/job';
 import { Fleet } from '../../../src/fleet/fleet';
 import { AppError } from '../../../src/lib/errors';
+import { EvidenceBook } from '../../../src/master/evidence';
 import { JobRun } from '../../../src/master/job-run';
 import type { MasterChain, MasterStorage } from '../../../src/master/ports';
 import { openStore } from '../../../src/store/open';
@@ -87,7 +88,8 @@ async function openRun(
     settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
   };
   const deps = { store, blobs, fleet, wallet: testWallet, chain, storage, clock, logger, signal: stop.signal };
-  const run = new JobRun((await store.jobs.find(id))!, options, { ...deps, openChild: notCalled });
+  const evidence = new EvidenceBook({ dataDir: scratch.path, evidenceBytes: 2 ** 30 }, deps);
+  const run = new JobRun((await store.jobs.find(id))!, options, { ...deps, evidence, openChild: notCalled });
   const ended: { error?: unknown; isOver: boolean } = { isOver: false };
   void run.run().then(
     () => {
@@ -131,15 +133,21 @@ test('data set cannot be had: skipped at once', async () => {
   expect(opened.run.state).toBe('skipped');
 });
 
-test('resumed in submitted: goes on there, and removes what only served training', async () => {
+test('resumed in submitted: goes on there, and leaves the evidence alone', async () => {
   await using opened = await openRun('submitted');
-  const { sha256: evidence } = await opened.blobs.addBytes(Buffer.from('weights'));
-  await opened.store.rounds.open(id, 0, evidence);
+  const { sha256: theta } = await opened.blobs.addBytes(Buffer.from('weights'));
+  const { sha256: shard } = await opened.blobs.addBytes(Buffer.from('shard'));
+  await opened.store.rounds.open(id, 0, theta);
+  await opened.store.ledger.initialise(id, 4);
+  const lease = { leaseId: 'a', jobId: id, round: 0, worker: stranger, blocks: 4, expiresAtMs: 1 };
+  await opened.store.ledger.grant(lease);
+  await opened.store.ledger.setShard('a', shard);
   opened.verdict.state = 'VERIFIED';
   await opened.finish();
   expect(await row(opened)).toMatchObject({ state: 'verified' });
   expect(opened.calls).toMatchObject({ fetches: 0, pays: 1 });
-  expect(await opened.blobs.stat(evidence)).toBeUndefined();
+  expect(await opened.blobs.stat(shard)).toBeUndefined();
+  expect(await opened.blobs.stat(theta)).toBeDefined();
 });
 
 test.each<[string, ChainState, Address | undefined]>([

@@ -69,6 +69,15 @@ test('several leases a round: recorded in fold order', async () => {
   ]);
 });
 
+test('weights of a round are not kept: the manifest says which are', async () => {
+  await trainWith([50]);
+  const whole = await verify(await produceResult(rig.job, options));
+  expect(whole.manifest.evidence).toBeUndefined();
+  await rig.blobs.remove(whole.manifest.rounds[1]!.theta);
+  const thinned = await verify(await produceResult(rig.job, options));
+  expect([thinned.manifest.evidence, thinned.flaw]).toEqual([{ thetaEvery: 8 }, undefined]);
+});
+
 test('produced again after a crash: the same manifest', async () => {
   await trainWith([50]);
   const result = await produceResult(rig.job, options);

@@ -80,6 +80,7 @@ async function openScheduler({ workers: speeds = [50], isStuck = false, ...optio
     batchSize: 4,
     epochs: 1,
     maxDatasetBytes: 1 << 20,
+    evidenceBytes: 2 ** 30,
     commissionBps: 1000,
     settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
     minFeeWei: EMT,

@@ -329,6 +329,7 @@ function rules(dataDir: string) {
     batchSize: BATCH,
     epochs: 1,
     maxDatasetBytes: 1 << 24,
+    evidenceBytes: 2 ** 30,
     commissionBps: 1000,
     settings: { leaseMs: 3000, graceMs: 1000, resumeMs: 1000 },
     minFeeWei: 0n,

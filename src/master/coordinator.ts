@@ -3,12 +3,12 @@ import type { z } from 'zod';
 import { AppError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { ResolvedParams } from '../protocol/job-params';
-import type { CoordinateCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
+import type { CoordinateCommand, TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
 
 /** A running Python child, as the master uses it. */
 export interface CoordinatorChild extends AsyncDisposable {
   run<T extends TrainerEvent['type']>(
-    command: WithoutId<z.input<typeof CoordinateCommand>>,
+    command: WithoutId<z.input<typeof CoordinateCommand> | z.input<typeof TrainCommand>>,
     answer: T,
   ): Promise<Extract<TrainerEvent, { type: T }>>;
 }

@@ -1,15 +1,12 @@
 /** Ends rounds: folds the ready updates into the next weights, or gives the round up. */
 import { join } from 'node:path';
-import type { Address, Sha256 } from '../domain/ids';
-import { type Receipt, receiptTypes } from '../protocol/link';
-import { LINK_DOMAIN } from '../protocol/storage';
+import type { Sha256 } from '../domain/ids';
 import type { TrainedUpdate } from '../protocol/update';
+import type { MergedLease } from '../store/rounds';
 import type { JobContext } from './job-context';
 import { loseLease, returnLease } from './leases';
 import type { LiveLease, RoundState } from './round-state';
 
-/** Held-out sequences looked at after each round; the first and the last evaluation take them all. */
-const ROUND_SEQUENCES = 64;
 const ABANDON_PAUSE_MS = 2000;
 
 /** A folded round, and the weights it produced. */
@@ -18,22 +15,58 @@ export interface FoldedRound {
   theta: Sha256;
 }
 
+/** What a fold is made of. */
+interface FoldInput {
+  round: number;
+  theta: Sha256;
+  scale: number;
+  leases: readonly { leaseId: string; update: Sha256; tokens: number; mustAudit?: boolean | undefined }[];
+}
+
+/** The files of a fold, and the weight of each lease in it. */
+export interface FoldFiles {
+  nextTheta: Sha256;
+  outer: Sha256;
+  delta: Sha256;
+  leases: readonly MergedLease[];
+}
+
 /**
- * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records
- * FOLDED, MERGED and the receipts in one transaction. Then the workers get their receipts.
+ * Ends a round: releases what is not ready, folds the ready updates into the next weights, and records FOLDED
+ * and MERGED in one transaction. It becomes final, and the workers get their receipts, once it is checked.
  */
 export async function foldRound(job: JobContext, round: RoundState, scale: number): Promise<FoldedRound> {
-  const { store, blobs, logger } = job.deps;
+  const { store, logger } = job.deps;
   await endUnsettled(job, round, 'the round closed without it');
   const ready = round.ready();
-  const outer = round.round > 0 ? (await store.rounds.find(job.jobId, round.round - 1))?.outer : undefined;
-  const out = (name: string) => join(job.dir, `${name}-${round.round}.safetensors`);
+  const leases = ready.map((lease) => ({
+    leaseId: lease.leaseId,
+    update: workOf(lease).update.sha256,
+    tokens: (lease.end - lease.start) * job.plan.prepared.blockTokens,
+    mustAudit: lease.mustAudit,
+  }));
+  const files = await foldUpdates(job, { round: round.round, theta: round.theta, scale, leases });
+  await store.rounds.fold({ jobId: job.jobId, round: round.round, scale, ...files });
+  await job.deps.evidence.afterFold(job.jobId, [files.nextTheta, ...leases.map(({ update }) => update)]);
+  job.live.mergedBlocks += ready.reduce((sum, lease) => sum + lease.end - lease.start, 0);
+  job.live.lastFoldMs = job.deps.clock.now();
+  job.live.loss = weightedLoss(ready);
+  logger.info('Round folded', { round: round.round, updates: ready.length, scale, loss: job.live.loss });
+  return { round: round.round, theta: files.nextTheta };
+}
+
+/** Folds updates into the next weights, as files and blobs alone; nothing is recorded. */
+export async function foldUpdates(job: JobContext, { round, theta, scale, leases }: FoldInput): Promise<FoldFiles> {
+  const { store, blobs } = job.deps;
+  const before = round > 0 ? await store.rounds.find(job.jobId, round - 1) : undefined;
+  const outer = before?.resetsOuter ? undefined : before?.outer;
+  const out = (name: string) => join(job.dir, `${name}-${round}.safetensors`);
   const folded = await job.coordinator.run(
     {
       type: 'fold',
-      theta: blobs.path(round.theta),
+      theta: blobs.path(theta),
       ...(outer ? { outer: blobs.path(outer) } : {}),
-      updates: ready.map((lease) => ({ path: blobs.path(workOf(lease).update.sha256), weight: tokensOf(job, lease) })),
+      updates: leases.map(({ update, tokens }) => ({ path: blobs.path(update), weight: tokens })),
       scale,
       thetaOut: out('theta'),
       outerOut: out('outer'),
@@ -42,34 +75,16 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
     'folded',
   );
   for (const file of [folded.theta, folded.outer, folded.delta]) await blobs.add(file.path, { move: true });
-
-  const receipts = await writeReceipts(job, round.round, ready);
-  await store.rounds.fold({
-    jobId: job.jobId,
-    round: round.round,
+  return {
     nextTheta: folded.theta.sha256,
     outer: folded.outer.sha256,
     delta: folded.delta.sha256,
-    scale,
-    leases: withWeights(ready, folded.weights),
-    receipts,
-  });
-  await job.deps.evidence.afterFold(job.jobId, [
-    folded.theta.sha256,
-    ...ready.map((lease) => workOf(lease).update.sha256),
-  ]);
-  for (const { receipt, signature } of receipts) {
-    job.deps.fleet.send(receipt.worker, {
-      type: 'receipt',
-      receipt: { ...receipt, expectedWei: receipt.expectedWei.toString() },
-      signature,
-    });
-  }
-  job.live.mergedBlocks += ready.reduce((sum, lease) => sum + lease.end - lease.start, 0);
-  job.live.lastFoldMs = job.deps.clock.now();
-  job.live.loss = weightedLoss(ready);
-  logger.info('Round folded', { round: round.round, updates: ready.length, scale, loss: job.live.loss });
-  return { round: round.round, theta: folded.theta.sha256 };
+    leases: leases.map(({ leaseId, mustAudit }, i) => {
+      const weight = folded.weights[i];
+      if (weight === undefined) throw new Error(`The fold gave no weight for lease ${leaseId}`);
+      return { leaseId, weight, mustAudit };
+    }),
+  };
 }
 
 /**
@@ -82,58 +97,12 @@ export async function abandonRound(job: JobContext, round: RoundState): Promise<
   await job.deps.clock.sleep(ABANDON_PAUSE_MS, job.signal);
 }
 
-/**
- * Evaluates a round's weights on the held-out part; the loss is only shown. Called once the next round is
- * leased, so that no worker waits for it.
- */
-export async function evaluateRound(job: JobContext, { round, theta }: FoldedRound): Promise<void> {
-  try {
-    const { loss } = await job.coordinator.run(
-      { type: 'evaluate', model: { theta: job.deps.blobs.path(theta) }, maxSequences: ROUND_SEQUENCES },
-      'evaluated',
-    );
-    job.live.validationLoss = loss;
-    await job.deps.store.rounds.setValidationLoss(job.jobId, round, loss);
-  } catch (error) {
-    if (!job.signal.aborted) job.deps.logger.warn('Evaluation failed', { round }, error);
-  }
-}
-
 /** An update that had arrived but was not through the gate yet is not its worker's loss. */
 async function endUnsettled(job: JobContext, round: RoundState, reason: string): Promise<void> {
   for (const lease of round.unsettled()) {
     if (lease.state === 'collecting') await returnLease(job, lease, reason);
     else await loseLease(job, lease, reason);
   }
-}
-
-function withWeights(leases: readonly LiveLease[], weights: readonly number[]) {
-  return leases.map(({ leaseId }, i) => {
-    const weight = weights[i];
-    if (weight === undefined) throw new Error(`The fold gave no weight for lease ${leaseId}`);
-    return { leaseId, weight };
-  });
-}
-
-async function writeReceipts(job: JobContext, round: number, leases: readonly LiveLease[]) {
-  const before = await job.deps.store.rounds.tokensByWorker(job.jobId);
-  const inRound = new Map<Address, number>();
-  for (const lease of leases) inRound.set(lease.worker, (inRound.get(lease.worker) ?? 0) + tokensOf(job, lease));
-  return Promise.all(
-    [...inRound].map(([worker, tokens]) => signReceipt(job, round, worker, tokens, tokens + (before.get(worker) ?? 0))),
-  );
-}
-
-async function signReceipt(job: JobContext, round: number, worker: Address, tokens: number, totalTokens: number) {
-  const planned = BigInt(job.plan.totalBlocks) * BigInt(job.plan.prepared.blockTokens);
-  const expectedWei = (job.workerPoolWei * BigInt(totalTokens)) / planned;
-  const receipt: Receipt = { jobId: job.jobId, round, worker, tokens, totalTokens, expectedWei };
-  const signature = await job.deps.wallet.signTyped(LINK_DOMAIN, receiptTypes, receipt);
-  return { receipt, signature };
-}
-
-function tokensOf(job: JobContext, lease: LiveLease): number {
-  return (lease.end - lease.start) * job.plan.prepared.blockTokens;
 }
 
 function workOf(lease: LiveLease): TrainedUpdate {

@@ -7,9 +7,12 @@ import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
 import type { JobRow } from '../store/jobs';
+import { type AuditState, openAuditState } from './audit-state';
 import type { Coordinator } from './coordinator';
 import type { EvidenceBook } from './evidence';
+import { type FoldCheckState, openFoldCheck } from './fold-check-state';
 import type { JobEvent } from './job-events';
+import type { OwnChild } from './own-child';
 import { JobPlan } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
 
@@ -48,6 +51,10 @@ export interface JobContext {
   /** Workers that cannot do this job, or did it badly; they are not given it again. */
   readonly dismissed: Set<Address>;
   readonly coordinator: Pick<Coordinator, 'run'>;
+  /** Does leases again where no worker can. */
+  readonly ownChild: Pick<OwnChild, 'redo' | 'deviceKind' | 'isClosed'>;
+  readonly audits: AuditState;
+  readonly foldCheck: FoldCheckState;
   readonly live: LiveJob;
   readonly signal: AbortSignal;
   readonly deps: {
@@ -63,11 +70,15 @@ export interface JobContext {
 
 interface Given extends Pick<JobContext, 'dir' | 'settings' | 'mailbox' | 'dismissed' | 'signal' | 'deps'> {
   openCoordinator(params: JobPlan['params']): JobContext['coordinator'];
+  openOwnChild(jobId: JobId, plan: JobPlan): JobContext['ownChild'];
 }
 type Terms = Pick<JobRow, 'id' | 'feeWei' | 'fuelLimit' | 'deadlineMs' | 'plan'> & { commissionBps: number };
 
 /** Opens the training of a prepared job where the store left it; a job without a ledger gets one. */
-export async function openJobContext(terms: Terms, { openCoordinator, ...given }: Given): Promise<JobContext> {
+export async function openJobContext(
+  terms: Terms,
+  { openCoordinator, openOwnChild, ...given }: Given,
+): Promise<JobContext> {
   const { id: jobId, feeWei, fuelLimit, deadlineMs, commissionBps } = terms;
   const { ledger, rounds } = given.deps.store;
   const plan = JobPlan.parse(terms.plan);
@@ -81,6 +92,9 @@ export async function openJobContext(terms: Terms, { openCoordinator, ...given }
     jobId,
     plan,
     coordinator: openCoordinator(plan.params),
+    ownChild: openOwnChild(jobId, plan),
+    audits: openAuditState(),
+    foldCheck: openFoldCheck(),
     deadlineMs,
     workerPoolWei: workerPoolOf(earnedWei(feeWei, fuel, fuelLimit), commissionBps),
     members: new Map(),

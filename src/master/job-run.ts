@@ -10,6 +10,7 @@ import { Coordinator } from './coordinator';
 import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
 import { jobDir } from './job-files';
+import { OwnChild } from './own-child';
 import type { JobPlan } from './plan';
 import { decideFailure, endedOnChain } from './step-failure';
 import { giveBackJob } from './steps/decline';
@@ -22,6 +23,8 @@ import { takeJob } from './steps/take';
 import { trainJob } from './steps/train';
 
 const RETRY_MS = 5000;
+/** Sequences that the own child computes at once: few, as the master's memory is not bought for training. */
+const OWN_MICRO_BATCH = 4;
 /** How many answers in a row must say that a job is lost where no final event does: an endpoint may lag. */
 const AGREEING_ANSWERS = 5;
 
@@ -51,6 +54,7 @@ export class JobRun {
   private readonly signal: AbortSignal;
   private context: JobContext | undefined;
   private coordinator: Coordinator | undefined;
+  private ownChild: OwnChild | undefined;
   private attempts = 0;
 
   constructor(
@@ -106,6 +110,7 @@ export class JobRun {
       while (isActive(this.row.state)) await this.attempt(this.row.state);
     } finally {
       await this.coordinator?.[Symbol.asyncDispose]();
+      await this.ownChild?.[Symbol.asyncDispose]();
       // When the master itself stops, the workers keep what they hold and return with it.
       if (!signal.aborted) fleet.release(this.assignment, `the job is ${this.row.state}`);
     }
@@ -212,11 +217,23 @@ export class JobRun {
     return this.coordinator;
   }
 
+  private openOwnChild(jobId: JobId, { params, prepared, totalBlocks }: JobPlan): OwnChild {
+    const { device, threads } = this.options;
+    const job = { jobId, params, vocabSize: prepared.vocabSize, totalBlocks };
+    const microBatch = Math.min(params.batch, OWN_MICRO_BATCH);
+    this.ownChild ??= new OwnChild(
+      { kind: 'train', device, threads, workDir: this.dir, ...job, microBatch },
+      this.deps,
+    );
+    return this.ownChild;
+  }
+
   private async openContext(): Promise<JobContext> {
     const { dir, mailbox, dismissed, signal, deps } = this;
     const { settings, commissionBps } = this.options;
     const openCoordinator = (params: JobPlan['params']) => this.openCoordinator(params);
-    const given = { dir, settings, mailbox, dismissed, openCoordinator, signal, deps };
+    const openOwnChild = (jobId: JobId, plan: JobPlan) => this.openOwnChild(jobId, plan);
+    const given = { dir, settings, mailbox, dismissed, openCoordinator, openOwnChild, signal, deps };
     this.context ??= await openJobContext({ ...this.row, commissionBps }, given);
     return this.context;
   }

@@ -1,6 +1,8 @@
 /** The workers of a job and whether they are ready for a lease. */
+import { hashSeed } from '../domain/audit';
 import type { Address } from '../domain/ids';
 import { byAddress } from '../domain/order';
+import { isAuditing } from './audit-state';
 import type { JobContext } from './job-context';
 import { readStanding } from './standings';
 
@@ -10,7 +12,7 @@ import { readStanding } from './standings';
  */
 export async function openMember(job: JobContext, worker: Address): Promise<void> {
   if (!job.standings.has(worker)) job.standings.set(worker, await readStanding(job, worker));
-  const { params, prepared, totalBlocks } = job.plan;
+  const { params, prepared, totalBlocks, auditSeed } = job.plan;
   job.members.set(worker, 'opening');
   job.deps.fleet.send(worker, {
     type: 'job.open',
@@ -18,6 +20,7 @@ export async function openMember(job: JobContext, worker: Address): Promise<void
     params,
     vocabSize: prepared.vocabSize,
     totalBlocks,
+    auditSeedHash: hashSeed(auditSeed),
   });
 }
 
@@ -28,10 +31,10 @@ export function dismissMember(job: JobContext, worker: Address, reason: string):
   job.deps.fleet.dismiss(worker, reason);
 }
 
-/** Lists the members that can take a lease now, in address order. */
+/** Lists the members that can take a lease now, so that are not at an audit, in address order. */
 export function readyMembers(job: JobContext): Address[] {
   return [...job.members]
-    .filter(([worker, state]) => state === 'ready' && job.deps.fleet.peer(worker))
+    .filter(([worker, state]) => state === 'ready' && !isAuditing(job.audits, worker) && job.deps.fleet.peer(worker))
     .map(([worker]) => worker)
     .sort(byAddress);
 }

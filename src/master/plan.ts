@@ -18,5 +18,13 @@ export const JobPlan = z.strictObject({
   theta0: Sha256,
   /** Nats per token on the whole held-out part, before the first round. */
   startLoss: z.number(),
+  /**
+   * Decides which leases are done a second time; secret until the manifest names it. A plan from before there
+   * were audits has none, and its draws can be known.
+   */
+  auditSeed: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .default('0'.repeat(64)),
 });
 export type JobPlan = z.infer<typeof JobPlan>;

@@ -6,6 +6,7 @@ import type { ChainState } from '../domain/job';
 import type { Share } from '../domain/shares';
 import type { Fleet } from '../fleet/fleet';
 import type { Peer } from '../link/server';
+import type { Audits } from '../store/audits';
 import type { Jobs } from '../store/jobs';
 import type { Ledger } from '../store/ledger';
 import type { Rounds } from '../store/rounds';
@@ -51,10 +52,8 @@ export interface RoundStore {
     Ledger,
     'initialise' | 'available' | 'merged' | 'grant' | 'setShard' | 'commit' | 'release' | 'listLeases'
   >;
-  readonly rounds: Pick<
-    Rounds,
-    'open' | 'find' | 'latest' | 'list' | 'fold' | 'setValidationLoss' | 'tokensByWorker' | 'evidence'
-  >;
+  readonly rounds: Pick<Rounds, 'open' | 'find' | 'latest' | 'list' | 'fold' | 'refold' | 'confirm' | 'evidence'>;
+  readonly audits: Pick<Audits, 'record' | 'list' | 'drawn' | 'merged' | 'lastOrdinal'>;
   readonly workers: Pick<Workers, 'addStrike' | 'findRecord' | 'addAccepted' | 'forgetSpeed'>;
 }
 
@@ -74,7 +73,7 @@ export type JobWallet = Pick<Wallet, 'address' | 'signTyped'>;
 
 /** The workers of one job. */
 export interface JobFleet extends Pick<Fleet, 'send' | 'capacityOf' | 'dismiss' | 'release'> {
-  peer(worker: Address): Pick<Peer, 'pull' | 'traffic'> | undefined;
+  peer(worker: Address): Pick<Peer, 'pull' | 'traffic' | 'offer' | 'ip'> | undefined;
 }
 
 /** All workers: what a run needs, and the sharing out of idle ones. */

@@ -1,6 +1,7 @@
 /** The result of a trained job: the exported model, the manifest and the split of the pay. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type AuditReport, countTokens, hashSeed, leaseKey, reportAudits } from '../domain/audit';
 import { earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
@@ -31,8 +32,11 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   job.live.validationLoss = end.loss;
   logger.info('Model evaluated', { start: job.plan.startLoss, end: end.loss, perByte: end.lossPerByte });
 
-  const tokens = await store.rounds.tokensByWorker(job.jobId);
-  const merged = [...tokens.values()].reduce((sum, count) => sum + count, 0);
+  const leases = await store.audits.merged(job.jobId);
+  const audits = await store.audits.list(job.jobId);
+  const counts = countTokens(leases, audits, wallet.address);
+  const tokens = new Map([...counts].map(([worker, { paid }]) => [worker, paid]));
+  const merged = leases.reduce((sum, lease) => sum + lease.tokens, 0);
   const fuelUsed = fuelOf(merged, options.fuelLimit);
   const shares = shareOut({
     payoutWei: earnedWei(options.feeWei, fuelUsed, options.fuelLimit),
@@ -53,7 +57,9 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     params: job.plan.params,
     prepared: job.plan.prepared,
     totalBlocks: job.plan.totalBlocks,
-    rounds: await roundRecords(job),
+    rounds: await roundRecords(job, reportAudits(leases, audits, wallet.address)),
+    auditSeed: { hash: hashSeed(job.plan.auditSeed) as Sha256, seed: job.plan.auditSeed },
+    audits: audits.map(({ leaseId: _, ...audit }) => audit),
     ...(thetaEvery === undefined ? {} : { evidence: { thetaEvery } }),
     validationLoss: { start: job.plan.startLoss, end: end.loss },
     fuelUsed: Number(fuelUsed),
@@ -79,7 +85,7 @@ async function exportModel(
   return files;
 }
 
-async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
+async function roundRecords(job: JobContext, { refuted }: AuditReport): Promise<ManifestIn['rounds']> {
   const { store } = job.deps;
   const rounds = await store.rounds.list(job.jobId);
   return Promise.all(
@@ -95,7 +101,8 @@ async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
         nextTheta: round.nextTheta,
         delta: round.delta,
         scale: round.scale ?? 1,
-        leases: leases.map((lease) => leaseRecord(lease)),
+        leases: leases.map((lease) => leaseRecord(lease, refuted.has(leaseKey(lease)))),
+        ...(round.resetsOuter ? { resetsOuter: true } : {}),
         ...(round.validationLoss === undefined ? {} : { validationLoss: round.validationLoss }),
       };
     }),
@@ -104,9 +111,10 @@ async function roundRecords(job: JobContext): Promise<ManifestIn['rounds']> {
 
 type LeaseRow = Awaited<ReturnType<JobContext['deps']['store']['ledger']['listLeases']>>[number];
 
-function leaseRecord(lease: LeaseRow): ManifestIn['rounds'][number]['leases'][number] {
-  const { worker, start, end, shard, work, weight } = lease;
-  if (!shard || !work || weight === undefined) throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
+function leaseRecord(lease: LeaseRow, isRefuted: boolean): ManifestIn['rounds'][number]['leases'][number] {
+  const { worker, start, end, shard, work, weight, ordinal } = lease;
+  if (!shard || !work || weight === undefined || ordinal === undefined)
+    throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
   const { update, endTheta, tokens, loss } = work;
-  return { worker, start, end, shard, update: update.sha256, weight, endTheta, tokens, loss };
+  return { worker, start, end, shard, update: update.sha256, ordinal, isRefuted, weight, endTheta, tokens, loss };
 }

@@ -2,18 +2,18 @@
 import type { Address } from '../domain/ids';
 import { describeError, errorCode, never } from '../lib/errors';
 import type { WorkerMessage } from '../protocol/link';
+import { dropAuditsOf, onAuditCommit, onAudited, onAuditFailed, onRedone } from './audit-answers';
+import { onProbed } from './fold-check';
 import type { JobContext } from './job-context';
 import type { JobEvent, UpdateVerdict } from './job-events';
 import { countLoss, loseLease, returnLease } from './leases';
 import { dismissMember, openMember } from './members';
 import { type LiveLease, markAway, type RoundState } from './round-state';
 import { countAccepted, measureSeconds } from './standings';
+import { strike } from './strikes';
 import { judgeUpdate } from './update-gate';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
-
-/** Rejected updates after which a worker is taken off the job. */
-const MAX_STRIKES = 3;
 
 /** Applies one event to the job and, where there is one, to its open round. */
 export async function handleEvent(job: JobContext, round: RoundState | undefined, event: JobEvent): Promise<void> {
@@ -28,6 +28,12 @@ export async function handleEvent(job: JobContext, round: RoundState | undefined
       return onMessage(job, round, event);
     case 'collected':
       return onCollected(job, round, event);
+    case 'audited':
+      return onAudited(job, round, event);
+    case 'redone':
+      return onRedone(job, round, event);
+    case 'probed':
+      return onProbed(job, event);
     default:
       never(event);
   }
@@ -40,6 +46,8 @@ async function onJoin(
   { worker, held }: Extract<JobEvent, { type: 'join' }>,
 ): Promise<void> {
   await openMember(job, worker);
+  dropAuditsOf(job, worker, 'the auditor reconnected without it', held?.leaseId);
+  if (held && job.audits.running.has(held.leaseId)) return;
   const lease = round?.openLeaseOf(worker);
   if (lease && held?.leaseId === lease.leaseId) {
     lease.awaySinceMs = undefined;
@@ -60,6 +68,7 @@ function onAway(job: JobContext, round: RoundState | undefined, worker: Address)
 
 async function onExpelled(job: JobContext, round: RoundState | undefined, worker: Address): Promise<void> {
   job.members.delete(worker);
+  dropAuditsOf(job, worker, 'the auditor was disconnected by the operator');
   const lease = round?.openLeaseOf(worker);
   if (lease) await returnLease(job, lease, 'the worker was disconnected by the operator');
 }
@@ -77,8 +86,10 @@ async function onMessage(
       job.deps.logger.warn('Worker cannot do this job', { worker, code: message.code, reason: message.reason });
       return dismissMember(job, worker, message.reason);
     case 'lease.commit':
+      if (onAuditCommit(job, worker, message)) return;
       return onCommit(job, round, worker, message, atMs);
     case 'lease.failed': {
+      if (onAuditFailed(job, worker, message.leaseId, message.reason)) return;
       const lease = round?.leases.get(message.leaseId);
       if (lease?.worker === worker && lease.state !== 'ready') await loseLease(job, lease, message.reason);
       return;
@@ -146,13 +157,6 @@ async function onCollected(
   if (!verdict.isFault) return;
   await strike(job, lease.worker, verdict.reason);
   await countLoss(job, lease.worker, verdict.reason);
-}
-
-async function strike(job: JobContext, worker: Address, reason: string): Promise<void> {
-  const strikes = await job.deps.store.workers.addStrike(worker, reason);
-  job.deps.logger.warn('Update rejected', { worker, reason, strikes });
-  if (strikes < MAX_STRIKES) return;
-  dismissMember(job, worker, `${strikes} updates were rejected, the last because ${reason}`);
 }
 
 function sendVerdict(job: JobContext, worker: Address, leaseId: string, reason?: string): void {

@@ -27,6 +27,8 @@ export interface LiveLease {
   sentBefore?: number | undefined;
   /** Seconds of training by the master's clock; set by the first commit, unless it was away. */
   seconds?: number | undefined;
+  /** The gate was not sure of its update: it is audited in any case. */
+  mustAudit?: boolean | undefined;
   /** Set when `ready`. */
   work?: TrainedUpdate | undefined;
 }

@@ -1,7 +1,10 @@
 /** The loop over the rounds of a job, from the first lease to the last fold. */
 import { decideRound, type RoundDecision } from '../domain/round';
 import { AppError } from '../lib/errors';
-import { abandonRound, evaluateRound, type FoldedRound, foldRound } from './fold';
+import { dismissDiscredited } from './audit-answers';
+import { assignAudits, expireAudits, findOpenAudits, nextExpiryMs } from './audits';
+import { abandonRound, foldRound } from './fold';
+import { resumeCheck, settleCheck, startCheck } from './fold-check';
 import type { JobContext } from './job-context';
 import { grantRound, resumeRound } from './leases';
 import { countMembers } from './members';
@@ -14,24 +17,58 @@ import type { RoundState } from './round-state';
 const GATHER_MS = 20_000;
 /** Time kept free before the deadline for the last evaluation, export and submission. */
 const FINISH_MS = 45_000;
+/** How soon something is looked at again that no event may tell of. */
+const CHECK_MS = 1000;
+/** How long the last audits are waited for: this, or a part of the time the job took. */
+const LAST_AUDITS_MS = 60_000;
+const LAST_AUDITS_PART = 0.1;
 
 export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
 
 /**
- * Trains until every block is merged. Safe to call again after a crash: the open round is resumed where the
- * store left it.
+ * Trains until every block is merged and every audit done. Safe to call again after a crash: the open round is
+ * resumed where the store left it.
  */
 export async function runRounds(job: JobContext): Promise<void> {
+  await dismissDiscredited(job, undefined);
+  await resumeCheck(job);
   let round = await resumeRound(job);
-  let folded: FoldedRound | undefined;
-  while (round || (await job.deps.store.ledger.available(job.jobId)) > 0) {
+  for (;;) {
+    // What was folded may be taken back until it is checked, and then there are blocks to lease again.
+    const isDone = !round && (await job.deps.store.ledger.available(job.jobId)) === 0;
+    if (isDone && (await settleCheck(job, undefined)) !== 'pending') {
+      if ((await job.deps.store.ledger.available(job.jobId)) > 0) continue;
+      return finishAudits(job);
+    }
+    if (isDone) {
+      await step(job, undefined, CHECK_MS);
+      continue;
+    }
     round ??= await nextRound(job);
-    if (folded) void evaluateRound(job, folded);
-    folded = undefined;
     const decision = await collectRound(job, round);
-    if (decision.kind === 'close') folded = await foldRound(job, round, decision.scale);
-    else await abandonRound(job, round);
+    if (decision.kind === 'close') startCheck(job, await foldRound(job, round, decision.scale));
+    if (decision.kind === 'abandon') await abandonRound(job, round);
     round = undefined;
+  }
+}
+
+/**
+ * Has the last audits done, for a bounded time: what nobody has answered then is left out. A worker's audit
+ * ends with its own time.
+ */
+async function finishAudits(job: JobContext): Promise<void> {
+  const { clock, logger } = job.deps;
+  const startedAtMs = clock.now();
+  const longestMs = (await findOpenAudits(job)).map(({ grantedMs }) => grantedMs);
+  const jobMs = startedAtMs - job.live.startedAtMs;
+  const patienceMs = Math.max(LAST_AUDITS_MS, LAST_AUDITS_PART * jobMs, ...longestMs);
+  const untilMs = Math.min(startedAtMs + patienceMs, job.deadlineMs - FINISH_MS - CHECK_MS);
+  for (;;) {
+    const open = await findOpenAudits(job);
+    if (open.length === 0) return;
+    if (clock.now() >= untilMs) return logger.warn('Audits left out', { leases: open.length });
+    await assignAudits(job, 0);
+    await step(job, undefined, Math.min(CHECK_MS, untilMs - clock.now()));
   }
 }
 
@@ -43,18 +80,25 @@ async function nextRound(job: JobContext): Promise<RoundState> {
     const { ready, opening } = countMembers(job);
     if (ready > 0) gatherUntilMs ??= clock.now() + GATHER_MS;
     const gathered = ready > 0 && (opening === 0 || clock.now() >= (gatherUntilMs ?? 0));
+    if (gathered) await assignAudits(job, 1);
     const round = gathered ? await grantRound(job) : undefined;
     if (round) return round;
-    await step(job, undefined, 1000);
+    await step(job, undefined, CHECK_MS);
+    await settleCheck(job, undefined);
   }
 }
 
-/** Handles events until the round may close. */
-async function collectRound(job: JobContext, round: RoundState): Promise<Exclude<RoundDecision, { kind: 'wait' }>> {
+/** Handles events until the round may close, which it may not before the fold it began from is final. */
+async function collectRound(
+  job: JobContext,
+  round: RoundState,
+): Promise<Exclude<RoundDecision, { kind: 'wait' }> | { kind: 'recalled' }> {
   for (;;) {
+    const check = await settleCheck(job, round);
+    if (check === 'recalled') return { kind: 'recalled' };
     const decision = decideRound(round.view(), job.settings, job.deps.clock.now());
-    if (decision.kind !== 'wait') return decision;
-    await step(job, round, decision.untilMs - job.deps.clock.now());
+    if (decision.kind !== 'wait' && check === 'settled') return decision;
+    await step(job, round, decision.kind === 'wait' ? decision.untilMs - job.deps.clock.now() : CHECK_MS);
   }
 }
 
@@ -70,6 +114,7 @@ async function step(job: JobContext, round: RoundState | undefined, waitMs: numb
       `The job cannot be finished before its deadline ${new Date(job.deadlineMs).toISOString()}; it is declined.`,
     );
   }
-  const event = await job.mailbox.next(Math.min(waitMs, leftMs), job.signal);
+  const event = await job.mailbox.next(Math.min(waitMs, leftMs, nextExpiryMs(job)), job.signal);
   if (event) await handleEvent(job, round, event);
+  expireAudits(job);
 }

@@ -65,9 +65,14 @@ export const receiptTypes = {
     { name: 'worker', type: 'address' },
     { name: 'tokens', type: 'uint256' },
     { name: 'totalTokens', type: 'uint256' },
+    { name: 'auditTokens', type: 'uint256' },
+    { name: 'heldTokens', type: 'uint256' },
     { name: 'expectedWei', type: 'uint256' },
   ],
 };
+
+/** EIP-712 type of the signature that a node's audit seed of a job is the hash of; same domain, never sent. */
+export const auditSeedTypes = { AuditSeed: [{ name: 'jobId', type: 'bytes16' }] };
 
 /** The devices, speed and held lease of a worker; part of `hello` and covered by its signature. */
 export const Offer = z.strictObject({
@@ -88,6 +93,8 @@ export const Receipt = z.strictObject({
   worker: Address,
   tokens: z.int().min(0).describe('tokens of this worker merged in this round'),
   totalTokens: z.int().min(0).describe('tokens of this worker merged in the job so far'),
+  auditTokens: z.int().min(0).describe('tokens of leases of others that it did again, and that are paid'),
+  heldTokens: z.int().min(0).describe('tokens merged since its last passed audit; paid unless the next one fails'),
   expectedWei: Wei.describe('pay so far, if the job is verified as planned'),
 });
 export type Receipt = z.infer<typeof Receipt>;
@@ -137,6 +144,8 @@ export const MasterMessage = z.discriminatedUnion('type', [
     params: ResolvedParams,
     vocabSize: z.int().min(2),
     totalBlocks: z.int().min(1),
+    /** sha256 of the seed that decides which leases are done a second time; the manifest names the seed. */
+    auditSeedHash: Sha256.optional(),
   }),
   z.strictObject({
     type: z.literal('lease.grant'),

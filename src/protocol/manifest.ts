@@ -12,6 +12,8 @@ const Lease = z.strictObject({
   shard: Sha256,
   ...TrainedUpdate.pick({ endTheta: true, tokens: true, loss: true }).shape,
   update: Sha256,
+  ordinal: z.int().min(1).describe("which merged lease of its worker's life with this node it is"),
+  isRefuted: z.boolean().describe('an audit found other work: merged, and not paid'),
   weight: z.number().min(0).describe('its weight in the mean of the fold, clipping included'),
 });
 
@@ -37,6 +39,7 @@ export const Manifest = z.strictObject({
       nextTheta: Sha256.describe('θ_{r+1} after the fold'),
       delta: Sha256,
       scale: z.number().min(0).max(1),
+      resetsOuter: z.boolean().optional().describe('the next fold starts without the outer state of this one'),
       leases: z.array(Lease).min(1).describe('merged leases, in fold order'),
       validationLoss: z.number().optional(),
     }),
@@ -45,6 +48,22 @@ export const Manifest = z.strictObject({
     .strictObject({ thetaEvery: z.int().min(2).describe('θ_r is kept where this divides r') })
     .optional()
     .describe('what is kept besides the updates; without it θ of every round'),
+  auditSeed: z
+    .strictObject({ hash: Sha256, seed: z.string().regex(/^[0-9a-f]{64}$/) })
+    .describe('decided which leases were done a second time; workers knew the hash from the start'),
+  audits: z
+    .array(
+      z.strictObject({
+        round: z.int().min(0),
+        start: z.int().min(0),
+        auditor: Address,
+        update: Sha256,
+        tokens: z.int().min(1),
+        distance: z.number().min(0),
+        outcome: z.enum(['equal', 'different']),
+      }),
+    )
+    .describe('leases done again; those drawn that are missing here found nobody who could'),
   validationLoss: z
     .strictObject({ start: z.number(), end: z.number() })
     .describe('nats per token, whole held-out part'),

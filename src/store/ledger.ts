@@ -4,6 +4,7 @@ import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { LedgerAudit } from '../protocol/admin';
 import { TrainedUpdate } from '../protocol/update';
+import { type LedgerRange, releaseLease, setRange } from './ledger-ranges';
 import type { LeasesTable, QueueTables } from './queue-schema';
 import { inTransaction, lockLedger } from './transactions';
 
@@ -25,6 +26,10 @@ export interface LeaseRow {
   work?: TrainedUpdate | undefined;
   /** Its weight in the mean of the fold, once merged. */
   weight?: number | undefined;
+  /** Which merged lease of its worker's life with this master it is, once its round is confirmed. */
+  ordinal?: number | undefined;
+  /** It is to be done a second time. */
+  isDrawn: boolean;
   reason?: string | undefined;
 }
 
@@ -40,7 +45,7 @@ export interface Grant {
 
 /**
  * Which blocks of a job are AVAILABLE, LEASED or MERGED. The ranges of a job always partition [0, total):
- * they are split when leased and joined again when returned. MERGED is final. Methods that write several rows
+ * they are split when leased and joined again when returned. MERGED is final once its round is confirmed. Methods that write several rows
  * open a transaction of their own, unless the database handle is inside one.
  */
 export class Ledger {
@@ -137,24 +142,7 @@ export class Ledger {
     if (!jobId) return false;
     return inTransaction(this.db, async (tx) => {
       await lockLedger(tx, jobId);
-      const { numUpdatedRows } = await tx
-        .updateTable('leases')
-        .set({ state: 'released', reason })
-        .where('id', '=', leaseId)
-        .where('state', 'in', ['leased', 'committed'])
-        .executeTakeFirst();
-      if (numUpdatedRows !== 1n) return false;
-      const row = await tx
-        .selectFrom('ledger')
-        .selectAll()
-        .where('job_id', '=', jobId)
-        .where('lease_id', '=', leaseId)
-        .executeTakeFirst();
-      if (!row) throw new Error(`Lease ${leaseId} has no range in the ledger`);
-      const range = { start: row.start_pos, end: row.end_pos };
-      await setRange(tx, jobId, range, { state: 'AVAILABLE', lease_id: null, round: null });
-      await joinNeighbours(tx, jobId, range);
-      return true;
+      return releaseLease(tx, jobId, leaseId, { reason, from: ['leased', 'committed'] });
     });
   }
 
@@ -224,34 +212,7 @@ export class Ledger {
   }
 }
 
-interface Range {
-  start: number;
-  end: number;
-}
-type RangeState = { state: string; lease_id: string | null; round: number | null };
-
-async function setRange(tx: Kysely<QueueTables>, jobId: JobId, range: Range, state: RangeState): Promise<void> {
-  await tx
-    .updateTable('ledger')
-    .set({ ...state, end_pos: range.end })
-    .where('job_id', '=', jobId)
-    .where('start_pos', '=', range.start)
-    .execute();
-}
-
-async function joinNeighbours(tx: Kysely<QueueTables>, jobId: JobId, range: Range): Promise<void> {
-  const available = tx.selectFrom('ledger').selectAll().where('job_id', '=', jobId).where('state', '=', 'AVAILABLE');
-  const before = await available.where('end_pos', '=', range.start).executeTakeFirst();
-  const after = await available.where('start_pos', '=', range.end).executeTakeFirst();
-  const joined = { start: before?.start_pos ?? range.start, end: after?.end_pos ?? range.end };
-  for (const start of [range.start, range.end]) {
-    if (start === joined.start || (start === range.end && !after)) continue;
-    await tx.deleteFrom('ledger').where('job_id', '=', jobId).where('start_pos', '=', start).execute();
-  }
-  await setRange(tx, jobId, joined, { state: 'AVAILABLE', lease_id: null, round: null });
-}
-
-function newLease(grant: Grant, range: Range, grantedAtMs: number) {
+function newLease(grant: Grant, range: LedgerRange, grantedAtMs: number) {
   return {
     id: grant.leaseId,
     job_id: grant.jobId,
@@ -279,6 +240,8 @@ function parseLease(row: Selectable<LeasesTable>): LeaseRow {
     shard: row.shard === null ? undefined : Sha256.parse(row.shard),
     work: parseWork(row),
     weight: row.weight ?? undefined,
+    ordinal: row.ordinal ?? undefined,
+    isDrawn: row.is_drawn === 1,
     reason: row.reason ?? undefined,
   };
 }

@@ -60,6 +60,10 @@ export interface LeasesTable {
   end_theta: Nullable<string>;
   /** Weight in the mean of its round's fold; set when it is merged. */
   weight: Nullable<number>;
+  /** Which merged lease of its worker's life this is; set when the fold is confirmed. */
+  ordinal: Nullable<number>;
+  /** 1 for a lease that is to be done a second time. */
+  is_drawn: Nullable<number>;
   reason: Nullable<string>;
 }
 
@@ -75,6 +79,10 @@ export interface RoundsTable {
   validation_loss: Nullable<number>;
   opened_at_ms: number;
   folded_at_ms: Nullable<number>;
+  /** When the fold passed its check; until then it may be taken back. */
+  confirmed_at_ms: Nullable<number>;
+  /** 1 where the next fold starts without the outer optimiser's state. */
+  resets_outer: Nullable<number>;
 }
 
 export interface ReceiptsTable {
@@ -83,6 +91,8 @@ export interface ReceiptsTable {
   worker: string;
   tokens: number;
   total_tokens: number;
+  audit_tokens: Nullable<number>;
+  held_tokens: Nullable<number>;
   expected_wei: string;
   signature: string;
 }
@@ -97,6 +107,20 @@ export interface WorkersTable {
   accepted_leases: Nullable<number>;
   /** Speed of the last job in which it was measured. */
   measured_gflops: Nullable<number>;
+}
+
+/** A lease done again: one row for each who did it. */
+export interface AuditsTable {
+  lease_id: string;
+  auditor: string;
+  job_id: string;
+  round: number;
+  start_pos: number;
+  update_sha256: string;
+  tokens: number;
+  distance: number;
+  outcome: string;
+  done_at_ms: number;
 }
 
 export interface CursorsTable {
@@ -131,6 +155,7 @@ export type QueueTables = {
   leases: LeasesTable;
   rounds: RoundsTable;
   receipts: ReceiptsTable;
+  audits: AuditsTable;
   workers: WorkersTable;
   cursors: CursorsTable;
   intents: IntentsTable;

@@ -1,4 +1,5 @@
 /** The table group of the queue: everything a master or verifier remembers of its jobs. */
+import { Audits } from './audits';
 import { Cursors } from './cursors';
 import { Intents } from './intents';
 import { Jobs } from './jobs';
@@ -18,6 +19,7 @@ export const queueTables = {
     leases: true,
     rounds: true,
     receipts: true,
+    audits: true,
     workers: true,
     cursors: true,
     intents: true,
@@ -29,6 +31,7 @@ export const queueTables = {
       jobs: new Jobs(db, clock),
       ledger: new Ledger(db, clock),
       rounds: new Rounds(db, clock),
+      audits: new Audits(db, clock),
       workers: new Workers(db, clock),
       cursors: new Cursors(db),
       intents: new Intents(db, clock),

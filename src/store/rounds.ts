@@ -4,6 +4,7 @@ import { Address, type JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import { weiToText } from './columns';
+import { releaseLease } from './ledger-ranges';
 import type { QueueTables, RoundsTable } from './queue-schema';
 import { isDuplicate } from './statements';
 import { inTransaction, lockLedger } from './transactions';
@@ -19,10 +20,21 @@ export interface RoundRow {
   outer?: Sha256 | undefined;
   scale?: number | undefined;
   validationLoss?: number | undefined;
+  /** Its fold was checked and stands. */
+  isConfirmed: boolean;
+  /** The next fold starts without the outer optimiser's state. */
+  resetsOuter: boolean;
 }
 
 export interface SignedReceipt {
-  receipt: { worker: Address; tokens: number; totalTokens: number; expectedWei: bigint };
+  receipt: {
+    worker: Address;
+    tokens: number;
+    totalTokens: number;
+    auditTokens: number;
+    heldTokens: number;
+    expectedWei: bigint;
+  };
   signature: string;
 }
 
@@ -34,13 +46,37 @@ export interface Fold {
   outer: Sha256;
   scale: number;
   /** The merged leases, each with its weight in the mean of the fold. */
-  leases: readonly { leaseId: string; weight: number }[];
+  leases: readonly MergedLease[];
+}
+
+/** `mustAudit`: it is audited whether it is drawn or not. */
+export interface MergedLease {
+  leaseId: string;
+  weight: number;
+  mustAudit?: boolean | undefined;
+}
+
+/** A fold that takes the place of another one, of the same round, that was not confirmed. */
+export interface Refold extends Fold {
+  dropped: readonly string[];
+  reason: string;
+}
+
+/** What becomes final of a round once its fold has been checked. */
+export interface Confirmation {
+  jobId: JobId;
+  round: number;
+  /** Undefined when it could not be measured. */
+  validationLoss: number | undefined;
+  resetsOuter: boolean;
+  leases: readonly { leaseId: string; ordinal: number; isDrawn: boolean }[];
   receipts: readonly SignedReceipt[];
 }
 
 export type RoundsError =
   | { code: 'store/lease-not-committed'; leaseId: string; jobId: string; round: number }
-  | { code: 'store/round-not-open'; jobId: string; round: number };
+  | { code: 'store/round-not-open'; jobId: string; round: number }
+  | { code: 'store/round-confirmed'; jobId: string; round: number };
 
 /** The blobs that the training of a job made. */
 export interface JobEvidence {
@@ -72,26 +108,78 @@ export class Rounds {
   }
 
   /**
-   * Folds a round in one transaction: the round becomes folded, its leases and their blocks merged, its
-   * receipts stored. Throws, and changes nothing, if the round is not open or a lease has no committed work
-   * of this round.
+   * Folds a round in one transaction: the round becomes folded, its leases and their blocks merged. Throws,
+   * and changes nothing, if the round is not open or a lease has no committed work of this round.
    */
   async fold(fold: Fold): Promise<void> {
     await inTransaction(this.db, async (tx) => {
       await lockLedger(tx, fold.jobId);
       await this.closeRound(tx, fold);
       for (const lease of fold.leases) await mergeLease(tx, fold, lease);
-      for (const signed of fold.receipts) await saveReceipt(tx, fold, signed);
     });
   }
 
-  async setValidationLoss(jobId: JobId, round: number, loss: number): Promise<void> {
-    await this.db
-      .updateTable('rounds')
-      .set({ validation_loss: loss })
-      .where('job_id', '=', jobId)
-      .where('round', '=', round)
-      .execute();
+  /**
+   * Replaces the fold of a round that is not confirmed, in one transaction: the dropped leases' blocks are
+   * available again, and so is all that was leased of the round after it.
+   */
+  async refold(refold: Refold): Promise<void> {
+    const { jobId, round, dropped, reason } = refold;
+    await inTransaction(this.db, async (tx) => {
+      await lockLedger(tx, jobId);
+      await this.requireUnconfirmed(tx, refold);
+      const later = await tx
+        .selectFrom('leases')
+        .select('id')
+        .where('job_id', '=', jobId)
+        .where('round', '>', round)
+        .where('state', 'in', ['leased', 'committed'])
+        .execute();
+      const recalled = { reason: `round ${round} was folded again`, from: ['leased', 'committed'] } as const;
+      for (const { id } of later) await releaseLease(tx, jobId, id, recalled);
+      for (const leaseId of dropped) await releaseLease(tx, jobId, leaseId, { reason, from: ['merged'] });
+      await tx.deleteFrom('rounds').where('job_id', '=', jobId).where('round', '>', round).execute();
+      await tx
+        .updateTable('rounds')
+        .set(foldColumns(refold))
+        .where('job_id', '=', jobId)
+        .where('round', '=', round)
+        .execute();
+      for (const { leaseId, weight } of refold.leases) {
+        await tx.updateTable('leases').set({ weight }).where('id', '=', leaseId).execute();
+      }
+    });
+  }
+
+  /**
+   * Makes a fold final in one transaction: ordinals and draws of its leases, and the receipts. Does nothing
+   * when that is done already.
+   */
+  async confirm({ jobId, round, validationLoss, resetsOuter, leases, receipts }: Confirmation): Promise<void> {
+    await inTransaction(this.db, async (tx) => {
+      await lockLedger(tx, jobId);
+      const { numUpdatedRows } = await tx
+        .updateTable('rounds')
+        .set({
+          confirmed_at_ms: this.clock.now(),
+          resets_outer: resetsOuter ? 1 : 0,
+          ...(validationLoss === undefined ? {} : { validation_loss: validationLoss }),
+        })
+        .where('job_id', '=', jobId)
+        .where('round', '=', round)
+        .where('confirmed_at_ms', 'is', null)
+        .executeTakeFirst();
+      if (numUpdatedRows !== 1n) return;
+      for (const { leaseId, ordinal, isDrawn } of leases) {
+        const draw = isDrawn ? { is_drawn: 1 } : {};
+        await tx
+          .updateTable('leases')
+          .set({ ordinal, ...draw })
+          .where('id', '=', leaseId)
+          .execute();
+      }
+      for (const signed of receipts) await saveReceipt(tx, { jobId, round }, signed);
+    });
   }
 
   async find(jobId: JobId, round: number): Promise<RoundRow | undefined> {
@@ -134,6 +222,7 @@ export class Rounds {
       .orderBy('round')
       .execute();
     const leases = await this.db.selectFrom('leases').selectAll().where('job_id', '=', jobId).execute();
+    const audits = await this.db.selectFrom('audits').selectAll().where('job_id', '=', jobId).execute();
     const unmerged = leases.filter(({ state }) => state !== 'merged');
     const last = rounds.at(-1)?.next_theta ?? null;
     const updates = toNames(leases.filter(({ state }) => state === 'merged').map((row) => row.update_sha256));
@@ -141,7 +230,7 @@ export class Rounds {
     const others = toNames([
       ...rounds.flatMap((row) => [row.delta, row.outer_state]),
       ...leases.map((row) => row.shard),
-      ...unmerged.map((row) => row.update_sha256),
+      ...[...unmerged, ...audits].map((row) => row.update_sha256),
     ]);
     const kept = new Set([...updates, ...thetas]);
     return { updates: [...new Set(updates)], thetas, rest: [...new Set(others)].filter((name) => !kept.has(name)) };
@@ -151,14 +240,7 @@ export class Rounds {
     const { jobId, round } = fold;
     const { numUpdatedRows } = await tx
       .updateTable('rounds')
-      .set({
-        state: 'folded',
-        next_theta: fold.nextTheta,
-        delta: fold.delta,
-        outer_state: fold.outer,
-        scale: fold.scale,
-        folded_at_ms: this.clock.now(),
-      })
+      .set({ ...foldColumns(fold), state: 'folded', folded_at_ms: this.clock.now() })
       .where('job_id', '=', jobId)
       .where('round', '=', round)
       .where('state', '=', 'open')
@@ -169,16 +251,34 @@ export class Rounds {
       `Round ${round} of job ${jobId} is not open; it cannot be folded.`,
     );
   }
+
+  private async requireUnconfirmed(tx: Kysely<QueueTables>, { jobId, round }: Fold): Promise<void> {
+    const row = await tx
+      .selectFrom('rounds')
+      .select(['state', 'confirmed_at_ms'])
+      .where('job_id', '=', jobId)
+      .where('round', '=', round)
+      .executeTakeFirst();
+    if (row?.state === 'folded' && row.confirmed_at_ms === null) return;
+    throw new AppError<RoundsError>(
+      { code: 'store/round-confirmed', jobId, round },
+      `The fold of round ${round} of job ${jobId} is final; it cannot be replaced.`,
+    );
+  }
+}
+
+function foldColumns({ nextTheta, delta, outer, scale }: Fold) {
+  return { next_theta: nextTheta, delta, outer_state: outer, scale };
 }
 
 async function mergeLease(
   tx: Kysely<QueueTables>,
   { jobId, round }: Fold,
-  { leaseId, weight }: Fold['leases'][number],
+  { leaseId, weight, mustAudit }: MergedLease,
 ): Promise<void> {
   const { numUpdatedRows } = await tx
     .updateTable('leases')
-    .set({ state: 'merged', weight })
+    .set({ state: 'merged', weight, ...(mustAudit ? { is_drawn: 1 } : {}) })
     .where('id', '=', leaseId)
     .where('job_id', '=', jobId)
     .where('round', '=', round)
@@ -198,8 +298,12 @@ async function mergeLease(
     .execute();
 }
 
-async function saveReceipt(tx: Kysely<QueueTables>, { jobId, round }: Fold, signed: SignedReceipt): Promise<void> {
-  const { worker, tokens, totalTokens, expectedWei } = signed.receipt;
+async function saveReceipt(
+  tx: Kysely<QueueTables>,
+  { jobId, round }: Pick<Confirmation, 'jobId' | 'round'>,
+  { receipt, signature }: SignedReceipt,
+): Promise<void> {
+  const { worker, tokens, totalTokens, auditTokens, heldTokens, expectedWei } = receipt;
   await tx
     .insertInto('receipts')
     .values({
@@ -208,8 +312,10 @@ async function saveReceipt(tx: Kysely<QueueTables>, { jobId, round }: Fold, sign
       worker,
       tokens,
       total_tokens: totalTokens,
+      audit_tokens: auditTokens,
+      held_tokens: heldTokens,
       expected_wei: weiToText(expectedWei),
-      signature: signed.signature,
+      signature,
     })
     .execute();
 }
@@ -225,6 +331,8 @@ function parseRound(row: Selectable<RoundsTable>): RoundRow {
     outer: sha(row.outer_state),
     scale: row.scale ?? undefined,
     validationLoss: row.validation_loss ?? undefined,
+    isConfirmed: row.confirmed_at_ms !== null,
+    resetsOuter: row.resets_outer === 1,
   };
 }
 

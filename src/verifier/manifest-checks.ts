@@ -1,10 +1,12 @@
 /** Checks of a manifest that need no other file; the loss and the model are checked in `judge.ts`. */
+import { countTokens } from '../domain/audit';
 import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import type { Share } from '../domain/shares';
 import { canonicalJson, sha256 } from '../lib/hash';
 import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
+import { auditable, findAuditProblem } from './audit-checks';
 
 /** A submitted job as the chain has it; every claim of its manifest is measured against this. */
 export interface SubmittedJob {
@@ -35,6 +37,7 @@ const FLAW = {
   params: 'verdict/wrong-params',
   ledger: 'verdict/ledger',
   chain: 'verdict/theta-chain',
+  audits: 'verdict/audits',
   fuel: 'verdict/fuel',
   payouts: 'verdict/payouts',
   files: 'verdict/model-files',
@@ -84,6 +87,7 @@ export function findFlaw(
     checkParams(manifest, job) ??
     checkLedger(manifest) ??
     checkThetas(manifest) ??
+    checkAudits(manifest) ??
     checkFuel(manifest, job) ??
     checkPayouts(manifest, job, payoutRoot) ??
     checkModelFiles(manifest)
@@ -165,6 +169,11 @@ function checkThetas({ rounds }: Manifest): Flaw | undefined {
   return broken < 0 ? undefined : flaw('chain', `round ${broken} does not start where the one before ended`);
 }
 
+function checkAudits(manifest: Manifest): Flaw | undefined {
+  const problem = findAuditProblem(manifest);
+  return problem === undefined ? undefined : flaw('audits', problem);
+}
+
 function checkFuel(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const merged = manifest.rounds
     .flatMap((round) => round.leases)
@@ -191,24 +200,18 @@ function checkPayouts(
   if (sum !== earned) return flaw('payouts', `the payouts are ${sum} wei, the job earned ${earned}`);
   // From here on every amount fits into a payout tree.
   if (payoutRoot(shares) !== manifest.payoutRoot) return flaw('payouts', 'the payouts do not have the submitted root');
-  const merged = mergedTokens(manifest);
-  const isAsMerged = workers.every((share) => merged.get(share.worker) === share.tokens);
-  if (
-    !isAsMerged ||
-    workers.length !== merged.size ||
-    new Set(workers.map((share) => share.worker)).size !== merged.size
-  ) {
-    return flaw('payouts', 'the payouts do not follow the merged tokens');
+  const paid = paidTokens(manifest);
+  const isAsPaid = workers.every((share) => paid.get(share.worker) === share.tokens);
+  if (!isAsPaid || workers.length !== paid.size || new Set(workers.map((share) => share.worker)).size !== paid.size) {
+    return flaw('payouts', 'the payouts do not follow the merged tokens and the audits');
   }
   return arePaidAlike(workers) ? undefined : flaw('payouts', 'workers are not paid alike for their tokens');
 }
 
-function mergedTokens({ rounds }: Manifest): Map<Address, number> {
-  const tokens = new Map<Address, number>();
-  for (const { worker, tokens: count } of rounds.flatMap((round) => round.leases)) {
-    tokens.set(worker, (tokens.get(worker) ?? 0) + count);
-  }
-  return tokens;
+/** Unrefuted tokens and those of audits, of every worker that has any. */
+function paidTokens({ rounds, audits, node }: Manifest): Map<Address, number> {
+  const counts = [...countTokens(auditable(rounds), audits, node)].map(([worker, { paid }]) => [worker, paid] as const);
+  return new Map(counts.filter(([, paid]) => paid > 0));
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The manifest of an honest node and the job it was submitted for; tests of the verifier change it. */
 import { buildPayouts } from '../../src/chain/acts/payouts';
+import { hashSeed } from '../../src/domain/audit';
 import { earnedWei } from '../../src/domain/fuel';
 import { Address, JobId } from '../../src/domain/ids';
 import { shareOut } from '../../src/domain/shares';
@@ -22,6 +23,7 @@ const [node, ann, bob] = ['0a', '0b', '0c'].map((byte) => Address.parse(`0x${byt
 const BLOCK_TOKENS = 64;
 const FEE_WEI = 10n ** 19n;
 const FUEL_LIMIT = 1000n;
+const AUDIT_SEED = '5e'.repeat(32);
 
 const theta = (round: number) => (round === 2 ? sha256(testModel['model.safetensors']!) : sha256(`theta ${round}`));
 const lease = (worker: Address, start: number, end: number) => ({
@@ -34,6 +36,9 @@ const lease = (worker: Address, start: number, end: number) => ({
   tokens: (end - start) * BLOCK_TOKENS,
   loss: 3,
   weight: 0.5,
+  // Each block of the ten has one; those of one worker rise.
+  ordinal: start + 1,
+  isRefuted: false,
 });
 const round = (number: number, leases: ReturnType<typeof lease>[]) => ({
   round: number,
@@ -72,6 +77,8 @@ export function honestManifest(): ManifestIn {
     totalBlocks: 10,
     rounds: [round(0, [lease(ann, 0, 4), lease(bob, 4, 6)]), round(1, [lease(bob, 9, 10), lease(ann, 6, 9)])],
     validationLoss: { start: 5.5, end: 2.5 },
+    auditSeed: { hash: hashSeed(AUDIT_SEED), seed: AUDIT_SEED },
+    audits: [],
     fuelUsed: 640,
     model: Object.entries(testModel).map(([name, bytes]) => ({ name, sha256: sha256(bytes), bytes: bytes.length })),
     payoutRoot: buildPayouts(shares).root,

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { countTokens } from '../../src/domain/audit';
 import type { Sha256 } from '../../src/domain/ids';
 import { canMove, type JobState } from '../../src/domain/job';
 import { JobPlan } from '../../src/master/plan';
@@ -112,18 +113,22 @@ async function checkMoney({ chain, store, jobId, node, blobs, published, workers
   expect([times('process') - times('decline'), times('submit'), times('payWorkers')]).toEqual([1, 1, 1]);
   const paid = [...chain.credits.values()].reduce((sum, amount) => sum + amount, 0n);
   expect(paid).toBe(chain.payoutWei(jobId));
-  const tokens = await store.rounds.tokensByWorker(jobId);
-  const merged = [...tokens.values()].reduce((sum, count) => sum + count, 0);
+  const tokens = countTokens(await store.audits.merged(jobId), await store.audits.list(jobId), node);
+  const merged = [...tokens.values()].reduce((sum, count) => sum + count.merged, 0);
   const plan = JobPlan.parse(job.plan);
   expect(merged).toBe(plan.totalBlocks * BLOCK_TOKENS);
   const fuel = BigInt(merged) < job.fuelLimit ? BigInt(merged) : job.fuelLimit;
   expect(paid).toBe((job.feeWei * fuel) / job.fuelLimit);
   for (const share of job.result?.shares ?? []) {
-    expect(share.tokens).toBe(tokens.get(share.worker) ?? 0);
+    expect(share.tokens).toBe(tokens.get(share.worker)?.paid ?? 0);
     const worker = workers.find(({ address }) => address === share.worker);
-    // A receipt that was sent never promised more than is paid.
-    const promised = worker?.receipts.map(({ expectedWei }) => expectedWei) ?? [];
-    expect(promised.every((amountWei) => amountWei <= share.amountWei)).toBe(true);
+    // A receipt that was sent never promised more than is paid, but for what later audits took from the pool.
+    const planned = BigInt(merged);
+    const all = [...tokens.values()].reduce((sum, count) => sum + BigInt(count.paid), 0n);
+    const promised = worker?.receipts.map(
+      ({ expectedWei }) => (expectedWei * planned) / (all > planned ? all : planned),
+    );
+    expect((promised ?? []).every((amountWei) => amountWei <= share.amountWei)).toBe(true);
   }
   const manifest = Manifest.parse(JSON.parse(await readFile(blobs.path(job.result!.manifest), 'utf8')));
   expect(manifest.payouts.map(({ amountWei }) => amountWei)).toEqual(
@@ -134,7 +139,7 @@ async function checkMoney({ chain, store, jobId, node, blobs, published, workers
 
 /** No child, file or lease is left, but the result and its evidence. */
 async function checkRemains(rig: MasterRig, job: JobRow): Promise<void> {
-  expect(rig.children.filter(({ isOpen }) => isOpen)).toEqual([]);
+  expect([...rig.children, ...rig.ownChildren].filter(({ isOpen }) => isOpen)).toEqual([]);
   for (const worker of rig.workers) {
     if (!worker.isConnected) continue;
     expect(worker.holdsLease).toBe(false);

@@ -1,18 +1,24 @@
 /** The master's Python child in a few lines: every answer is a function of files, as the real one's are. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { AppError } from '../../src/lib/errors';
 import { sha256 } from '../../src/lib/hash';
 import type { CoordinatorChild } from '../../src/master/coordinator';
-import { CoordinateCommand, TrainerEvent, type TrainerSpec } from '../../src/protocol/trainer';
+import { CoordinateCommand, TrainCommand, TrainerEvent, type TrainerSpec } from '../../src/protocol/trainer';
 
-type Command = CoordinateCommand;
+type Command = CoordinateCommand | TrainCommand;
 type Of<T extends Command['type']> = Extract<Command, { type: T }>;
+
+const AnyCommand = z.union([CoordinateCommand, TrainCommand]);
 
 /** Tokens of a block: the batch of 4 of these jobs, times a context of 16. */
 export const BLOCK_TOKENS = 64;
 /** What an update begins with that the gate must refuse. */
 export const UNSOUND = 'unsound';
+/** What an update begins with that makes the model worse, or its loss no number at all. */
+export const SPOILING = 'spoiling';
+export const RUINOUS = 'ruinous';
 const PREPARED_FILE = 'train.safetensors';
 
 export const childCrash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended (SIGKILL).');
@@ -31,7 +37,7 @@ export class PlayedChild implements CoordinatorChild {
 
   run: CoordinatorChild['run'] = async (command, answer) => {
     if (!this.isOpen) throw childCrash();
-    const parsed = CoordinateCommand.parse({ ...command, id: 1 });
+    const parsed = AnyCommand.parse({ ...command, id: 1 });
     const event = TrainerEvent.parse(await this.met(command.type, () => this.answer(parsed)));
     if (!this.isOpen) throw childCrash();
     if (event.type !== answer) throw new Error(`A ${event.type} was no answer to ${command.type}`);
@@ -63,19 +69,23 @@ export class PlayedChild implements CoordinatorChild {
         const cosines = command.others ? { cosines: command.others.map(() => 0) } : {};
         return { type: 'inspected', ok: true, norm: 1, ...cosines, ...(command.gain ? { gain: 1 } : {}) };
       }
-      case 'compare': {
-        const [update, expected] = await Promise.all([command.update, command.expected].map(readHash));
-        return { type: 'compared', distance: update === expected ? 0 : 1 };
-      }
       case 'fold':
         return fold(command);
       case 'evaluate': {
         await this.readPrepared();
-        if ('theta' in command.model) await readFile(command.model.theta);
-        return { type: 'evaluated', loss: 5, tokens: 64, lossPerByte: 5 };
+        const text = 'theta' in command.model ? await readFile(command.model.theta, 'utf8') : '';
+        if (text.includes(RUINOUS)) throw new AppError({ code: 'model/not-finite' }, 'The loss is not a number.');
+        const loss = text.includes(SPOILING) ? 9 : 5;
+        return { type: 'evaluated', loss, tokens: 64, lossPerByte: loss };
       }
       case 'export':
         return exportModel(command);
+      case 'compare':
+        return { type: 'compared', distance: await compare(command) };
+      case 'round.run':
+        return trainRound(command);
+      case 'round.cancel':
+        throw new Error('Nobody cancels a round of the own child');
     }
   }
 
@@ -107,15 +117,31 @@ async function fold(command: Of<'fold'>): Promise<object> {
   const computed = updates.map(({ weight }) => weight / whole);
   const parts = await Promise.all([theta, ...(outer ? [outer] : []), ...updates.map(({ path }) => path)].map(readHash));
   const sum = sha256(JSON.stringify([parts, command.weights ?? computed, scale]));
+  const texts = await Promise.all(updates.map(({ path }) => readFile(path, 'utf8')));
+  const faults = [SPOILING, RUINOUS].filter((fault) => texts.some((text) => text.startsWith(fault))).join(' ');
   return {
     type: 'folded',
-    theta: await writeTensor(thetaOut, `theta ${sum}`),
+    theta: await writeTensor(thetaOut, `theta ${sum}${faults}`),
     outer: await writeTensor(outerOut, `outer ${sum}`),
     delta: await writeTensor(deltaOut, `delta ${sum}`),
     norms: updates.map(() => 1),
     clips: updates.map(() => 1),
     weights: computed,
   };
+}
+
+/** Updates of one lease are equal whoever made them, unless they are said to be somebody's noise. */
+async function compare({ update, expected }: Of<'compare'>): Promise<number> {
+  const [a, b] = await Promise.all([update, expected].map((path) => readFile(path, 'utf8')));
+  const anonymous = (text: string | undefined) => text?.replace(/ of \S+/, '');
+  return anonymous(a) === anonymous(b) ? 0 : 1;
+}
+
+/** What an honest worker would have made of the lease. */
+async function trainRound({ shard, theta, out }: Of<'round.run'>): Promise<object> {
+  const text = `update of node ${theta.sha256} ${await readHash(shard)}`;
+  const facts = { tokens: 1, loss: 5, lossCurve: [5], seconds: 0, endTheta: sha256(`end ${text}`) };
+  return { type: 'round.done', ...facts, update: await writeTensor(out, text) };
 }
 
 async function exportModel({ theta, directory }: Of<'export'>): Promise<object> {

@@ -6,7 +6,7 @@ import { cut } from '../../src/link/errors';
 import type { LinkServerHandlers, Peer } from '../../src/link/server';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { MasterMessage, type Offer, type Receipt, WorkerMessage } from '../../src/protocol/link';
-import { BLOCK_TOKENS, UNSOUND } from './master-rig-child';
+import { BLOCK_TOKENS, RUINOUS, SPOILING, UNSOUND } from './master-rig-child';
 import type { SteppedClock } from './stepped-clock';
 
 type Of<T extends MasterMessage['type']> = Extract<MasterMessage, { type: T }>;
@@ -24,7 +24,20 @@ export type LeaseFate =
   /** Its update has another hash than it said. */
   | 'sends other bytes'
   /** The gate finds its update unsound. */
-  | 'sends garbage';
+  | 'sends garbage'
+  /** The gate lets it pass; another who does the same lease finds something else. */
+  | 'sends noise'
+  /** The gate lets it pass, and the model is the worse for it. */
+  | 'spoils the model'
+  | 'ruins the model';
+
+/** What an update begins with. */
+const BEGINNING: Partial<Record<LeaseFate, string>> = {
+  'sends garbage': UNSOUND,
+  'sends noise': 'noise',
+  'spoils the model': SPOILING,
+  'ruins the model': RUINOUS,
+};
 
 /** What the worker needs of the master that lives now. */
 export interface MasterDoor {
@@ -133,6 +146,15 @@ export class PlayedWorker {
     return this.heard.filter((message): message is Of<T> => message.type === type);
   }
 
+  /** Leases of others that it was asked to do again. */
+  get audits(): Of<'lease.grant'>[] {
+    return this.heardOf('lease.grant').filter(isAudit);
+  }
+  /** Leases of rounds. */
+  get leases(): Of<'lease.grant'>[] {
+    return this.heardOf('lease.grant').filter((grant) => !isAudit(grant));
+  }
+
   get receipts(): Receipt[] {
     return this.heardOf('receipt').map(({ receipt }) => receipt);
   }
@@ -187,7 +209,8 @@ export class PlayedWorker {
   }
 
   private commit({ leaseId, start, end, theta, shard }: Of<'lease.grant'>, fate: LeaseFate): Commit {
-    const text = `${fate === 'sends garbage' ? UNSOUND : 'update'} of ${this.address} ${theta.sha256} ${shard.sha256}`;
+    const by = fate === 'sends noise' ? 'by' : 'of';
+    const text = `${BEGINNING[fate] ?? 'update'} ${by} ${this.address} ${theta.sha256} ${shard.sha256}`;
     const bytes = Buffer.from(text);
     const hash = sha256(bytes) as Sha256;
     this.updates.set(hash, fate === 'sends other bytes' ? Buffer.from('other') : bytes);
@@ -219,4 +242,8 @@ export class PlayedWorker {
     this.lease?.work.abort();
     this.lease = undefined;
   }
+}
+
+function isAudit({ leaseId }: Of<'lease.grant'>): boolean {
+  return leaseId.startsWith('audit-');
 }

@@ -67,8 +67,10 @@ export class MasterRig implements AsyncDisposable {
   readonly faults = new Faults();
   readonly chain: PlayedChain;
   readonly workers: PlayedWorker[];
-  /** Python children, in the order they were started. */
+  /** Python children that coordinate, in the order they were started. */
   readonly children: PlayedChild[] = [];
+  /** Python children that do leases again. */
+  readonly ownChildren: PlayedChild[] = [];
   /** Names of the blobs that requesters can fetch. */
   readonly published: string[] = [];
   /** What the master logged as an error. */
@@ -317,7 +319,7 @@ export class MasterRig implements AsyncDisposable {
       life.call(`child.${command}`, answer),
     );
     life.signal.addEventListener('abort', () => void child[Symbol.asyncDispose]());
-    this.children.push(child);
+    (spec.kind === 'train' ? this.ownChildren : this.children).push(child);
     return child;
   }
 

@@ -8,6 +8,8 @@ import { Mailbox } from '../../src/lib/mailbox';
 import { EvidenceBook } from '../../src/master/evidence';
 import { type JobContext, openJobContext } from '../../src/master/job-context';
 import { type JobEvent, passEvents } from '../../src/master/job-events';
+import { OwnChild } from '../../src/master/own-child';
+import type { JobPlan } from '../../src/master/plan';
 import type { JobWallet } from '../../src/master/ports';
 import { handleEvent } from '../../src/master/round-events';
 import type { RoundState } from '../../src/master/round-state';
@@ -84,20 +86,31 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
     options.met ? options.met(command, answer) : answer(),
   );
   const { facts } = await prepareJob({
-    row: { dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
+    row: { id, dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
     options: { batchSize: 4, epochs: 1, maxDatasetBytes: 1 << 20 },
     dir,
     signal,
     openCoordinator: () => child,
-    deps: { blobs, storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')) } },
+    deps: { blobs, wallet: testWallet, storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')) } },
   });
   const mailbox = new Mailbox<JobEvent>(clock);
   const terms = { id, feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT, commissionBps: 1000, plan: facts?.plan };
   const deadlineMs = clock.now() + (options.deadlineMs ?? 3_600_000);
   const evidence = new EvidenceBook({ dataDir: scratch.path, evidenceBytes: 2 ** 30 }, { store, blobs, logger });
   const deps = { store, blobs, fleet, wallet: testWallet, evidence, clock, logger };
+  const openOwnChild = (_id: JobId, { prepared, totalBlocks }: JobPlan) => {
+    const { jobId: name, params, ...machine } = spec;
+    const job = { jobId: name, params, vocabSize: prepared.vocabSize, totalBlocks };
+    return new OwnChild(
+      { ...machine, kind: 'train', ...job, microBatch: 4 },
+      {
+        openChild: async (train) => new PlayedChild(train, options.blocks ?? 16, (_command, answer) => answer()),
+      },
+    );
+  };
   const reopen = () => {
-    const given = { dir, settings, mailbox, dismissed: new Set<Address>(), openCoordinator: () => child, signal, deps };
+    const children = { openCoordinator: () => child, openOwnChild };
+    const given = { dir, settings, mailbox, dismissed: new Set<Address>(), ...children, signal, deps };
     return openJobContext({ ...terms, deadlineMs }, given);
   };
   const door: MasterDoor = { fleet, receive: async (bytes) => void (await blobs.addBytes(bytes)), isOver: false };

@@ -2,16 +2,24 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
+import type { JobId } from '../../domain/ids';
+import { sha256 } from '../../lib/hash';
+import { auditSeedTypes } from '../../protocol/link';
+import { LINK_DOMAIN } from '../../protocol/storage';
 import type { Coordinator } from '../coordinator';
 import { resolveParams } from '../params';
 import type { JobPlan } from '../plan';
-import type { JobBlobs, MasterStorage } from '../ports';
+import type { JobBlobs, JobWallet, MasterStorage } from '../ports';
 import type { JobRunOptions, StepContext, StepResult } from './step';
 
 interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoordinator'> {
-  readonly row: Pick<StepContext['row'], 'dataset' | 'params'>;
+  readonly row: Pick<StepContext['row'], 'id' | 'dataset' | 'params'>;
   readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes'>;
-  readonly deps: { blobs: Pick<JobBlobs, 'path' | 'add'>; storage: Pick<MasterStorage, 'fetch'> };
+  readonly deps: {
+    blobs: Pick<JobBlobs, 'path' | 'add'>;
+    storage: Pick<MasterStorage, 'fetch'>;
+    wallet: Pick<JobWallet, 'signTyped'>;
+  };
 }
 
 /**
@@ -33,9 +41,15 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
     params,
     prepared,
     totalBlocks: countBlocks(params.epochs, prepared.epochBlocks),
+    auditSeed: await drawSeed(row.id, deps.wallet),
     ...(await writeFirstWeights(coordinator, dir, deps.blobs)),
   };
   return { to: 'preparing', facts: { plan } };
+}
+
+/** The hash of a signature: nobody but this node can know it, and it comes out the same after a crash. */
+async function drawSeed(jobId: JobId, wallet: Pick<JobWallet, 'signTyped'>): Promise<string> {
+  return sha256(await wallet.signTyped(LINK_DOMAIN, auditSeedTypes, { jobId }));
 }
 
 async function writeFirstWeights(

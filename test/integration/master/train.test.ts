@@ -9,7 +9,7 @@ const two = { workers: 2 };
 /** A deadline near enough for a test to wait for it. */
 const soon = { deadlineMs: 300_000 };
 
-const grants = (rig: MasterRig) => rig.worker.heardOf('lease.grant').length;
+const grants = (rig: MasterRig) => rig.worker.leases.length;
 const midLease = (rig: MasterRig) => rig.until('the worker holds a lease', () => rig.worker.holdsLease);
 const meets =
   (...fates: LeaseFate[]) =>

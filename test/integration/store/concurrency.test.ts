@@ -90,7 +90,7 @@ describeEachDatabase('four stores at once', (database) => {
         const work = { update, tokens: 1, loss: 1, lossCurve: [], seconds: 1, endTheta: sha(2) };
         await store(1).ledger.commit(leaseId, address(1), work);
       }
-      const fold = { jobId: jobId(1), round, nextTheta: sha(2), delta: sha(3), outer: sha(4), scale: 1, receipts: [] };
+      const fold = { jobId: jobId(1), round, nextTheta: sha(2), delta: sha(3), outer: sha(4), scale: 1 };
       const before = await store(0).ledger.merged(jobId(1));
       const [folded, ...released] = await Promise.all([
         store(0)

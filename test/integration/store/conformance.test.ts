@@ -165,7 +165,6 @@ describeEachDatabase('store', (database) => {
         delta: sha(3),
         outer: sha(4),
         scale: 1,
-        receipts: [],
       };
       await expect(store.rounds.fold({ ...fold, leases: [merged('a'), merged('b')] })).rejects.toMatchObject({
         code: 'store/lease-not-committed',
@@ -173,12 +172,12 @@ describeEachDatabase('store', (database) => {
       expect(await store.ledger.merged(jobId(1))).toBe(0);
       expect((await store.rounds.latest(jobId(1)))?.state).toBe('open');
 
-      const receipt = { worker: address(1), tokens: 100, totalTokens: 100, expectedWei: 2n ** 90n };
-      await store.rounds.fold({ ...fold, leases: [merged('a')], receipts: [{ receipt, signature: '0x12' }] });
+      await store.rounds.fold({ ...fold, leases: [merged('a')] });
       expect(await store.ledger.merged(jobId(1))).toBe(5);
       expect(await store.rounds.latest(jobId(1))).toMatchObject({ state: 'folded', nextTheta: sha(2), scale: 1 });
       expect(await store.rounds.tokensByWorker(jobId(1))).toEqual(new Map([[address(1), 100]]));
       expect(await store.ledger.release('a', 'too late')).toBe(false);
+      expect(await store.rounds.latest(jobId(1))).toMatchObject({ isConfirmed: false });
       await expect(store.rounds.fold({ ...fold, leases: [] })).rejects.toMatchObject({
         code: 'store/round-not-open',
       });
@@ -187,6 +186,28 @@ describeEachDatabase('store', (database) => {
         work: work(1),
         weight: 0.25,
       });
+      const tokens = { tokens: 100, totalTokens: 100, auditTokens: 0, heldTokens: 100 };
+      const receipt = { worker: address(1), ...tokens, expectedWei: 2n ** 90n };
+      const facts = { jobId: jobId(1), round: 0, validationLoss: 4, resetsOuter: true };
+      const leases = [{ leaseId: 'a', ordinal: 7, isDrawn: true }];
+      await store.rounds.confirm({ ...facts, leases, receipts: [{ receipt, signature: '0x12' }] });
+      // A second time changes nothing.
+      await store.rounds.confirm({
+        ...facts,
+        validationLoss: 5,
+        leases: [],
+        receipts: [{ receipt, signature: '0x12' }],
+      });
+      expect(await store.rounds.latest(jobId(1))).toMatchObject({
+        isConfirmed: true,
+        resetsOuter: true,
+        validationLoss: 4,
+      });
+      expect(await store.audits.drawn(jobId(1))).toMatchObject([
+        { leaseId: 'a', worker: address(1), start: 0, end: 5 },
+      ]);
+      expect(await store.audits.lastOrdinal(address(1))).toBe(7);
+      expect(await store.audits.lastOrdinal(address(2))).toBe(0);
       expect(await store.rounds.evidence(jobId(1))).toEqual({
         updates: [work(1).update.sha256],
         thetas: [sha(1), sha(2)],
@@ -321,7 +342,7 @@ class LedgerModel {
     const ready = this.open.filter((lease) => lease.committed);
     const leases = ready.map(({ leaseId }) => merged(leaseId));
     const names = { nextTheta: sha(2), delta: sha(3), outer: sha(4) };
-    await store.rounds.fold({ jobId, round, ...names, scale: 1, leases, receipts: [] });
+    await store.rounds.fold({ jobId, round, ...names, scale: 1, leases });
     for (const { start, end } of ready) for (let p = start; p < end; p++) this.merged.add(p);
     this.open = [];
     this.round += 1;

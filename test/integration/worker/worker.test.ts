@@ -145,7 +145,8 @@ describe('openWorker', () => {
     const { server } = rig;
     await until(() => server.connects.length > 0);
     const worker = server.connects[0]!.address;
-    const receipt = { jobId: rig.job, round: 3, worker, tokens: 64, totalTokens: 128 };
+    const tokens = { tokens: 64, totalTokens: 128, auditTokens: 32, heldTokens: 64 };
+    const receipt = { jobId: rig.job, round: 3, worker, ...tokens };
     const signature = await server.wallet.signTyped(LINK_DOMAIN, receiptTypes, { ...receipt, expectedWei: 5n });
     await rig.send({ type: 'receipt', receipt: { ...receipt, expectedWei: '6' }, signature });
     await rig.send({ type: 'receipt', receipt: { ...receipt, expectedWei: '5' }, signature });

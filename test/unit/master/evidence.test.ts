@@ -71,7 +71,7 @@ async function openRig(evidenceBytes: number) {
     await store.ledger.commit(leaseId, worker, { ...work, update: { sha256: update, bytes: UPDATE_BYTES } });
     const [delta, outer] = await Promise.all([make('delta', 50), make('outer', 50)]);
     const leases = [{ leaseId, weight: 1 }];
-    await store.rounds.fold({ jobId: id, round, nextTheta, delta, outer, scale: 1, leases, receipts: [] });
+    await store.rounds.fold({ jobId: id, round, nextTheta, delta, outer, scale: 1, leases });
     job.thetas.push(nextTheta);
     job.updates.push(update);
     job.shards.push(shard);

@@ -1,6 +1,5 @@
 /** How a round ends: which updates are summed, in which order, and what the workers get. */
-import { AppError } from '../../../src/lib/errors';
-import { abandonRound, evaluateRound, foldRound } from '../../../src/master/fold';
+import { abandonRound, foldRound } from '../../../src/master/fold';
 import { grantRound } from '../../../src/master/leases';
 import type { RoundState } from '../../../src/master/round-state';
 import { CoordinateCommand } from '../../../src/protocol/trainer';
@@ -56,26 +55,6 @@ describe('foldRound', () => {
     expect(await job.deps.store.ledger.merged(job.jobId)).toBe(8);
   });
 
-  test('receipts: signed, with tokens of the round and of the job, and pay so far', async () => {
-    const { job, round, workers, until } = await openRound();
-    await until(allReady(round), round);
-    await foldRound(job, round, 1);
-    const next = (await grantRound(job))!;
-    await until(allReady(next), next);
-    await foldRound(job, next, 1);
-    const receipts = workers.map((worker) => worker.receipts);
-    expect(receipts.map((all) => all.map(({ round: number }) => number))).toEqual([
-      [0, 1],
-      [0, 1],
-    ]);
-    const last = receipts.map((all) => all[1]!);
-    expect(last.reduce((sum, { totalTokens }) => sum + totalTokens, 0)).toBe(16 * 64);
-    for (const { tokens, totalTokens, expectedWei } of last) {
-      expect(tokens).toBeLessThan(totalTokens);
-      expect(expectedWei).toBe((job.workerPoolWei * BigInt(totalTokens)) / (16n * 64n));
-    }
-  });
-
   test('lease unsettled: released, and the others are folded', async () => {
     const { job, round, workers, folds, until } = await openRound();
     workers[0]!.fates.push('is silent');
@@ -106,21 +85,6 @@ describe('foldRound', () => {
     await foldRound(job, round, 1);
     expect(job.live).toMatchObject({ mergedBlocks: 8, loss: (2 * 2 + 6 * 6) / 8, lastFoldMs: job.deps.clock.now() });
   });
-
-  test('folded again after a crash before the commit: the same command, folded once', async () => {
-    const { job, round, until, store, folds } = await openRound();
-    await until(allReady(round), round);
-    const wallet = {
-      ...job.deps.wallet,
-      signTyped: () => Promise.reject(new AppError({ code: 'test/fault' }, 'killed')),
-    };
-    const dead = { ...job, deps: { ...job.deps, wallet } };
-    await expect(foldRound(dead, round, 1)).rejects.toMatchObject({ code: 'test/fault' });
-    const [before] = folds;
-    const { theta } = await foldRound(job, round, 1);
-    expect(folds).toEqual([before, before]);
-    expect((await store.rounds.latest(job.jobId))?.nextTheta).toBe(theta);
-  });
 });
 
 test('round abandoned: its blocks go back, and the next attempt waits two seconds', async () => {
@@ -134,26 +98,4 @@ test('round abandoned: its blocks go back, and the next attempt waits two second
   await abandoned;
   expect(clock.now() - startedAtMs).toBe(2000);
   expect(await job.deps.store.ledger.available(job.jobId)).toBe(16);
-});
-
-describe('evaluateRound', () => {
-  test('evaluated: shown live and kept with the round', async () => {
-    const { job, round } = await openRound();
-    await evaluateRound(job, { round: round.round, theta: job.plan.theta0 });
-    expect(job.live.validationLoss).toBe(5);
-    expect(await job.deps.store.rounds.find(job.jobId, 0)).toMatchObject({ validationLoss: 5 });
-  });
-
-  test('evaluation fails: logged, and training goes on', async () => {
-    let isBroken = false;
-    const met = (command: string, answer: () => unknown) => {
-      if (isBroken && command === 'evaluate') throw new AppError({ code: 'model/broken' }, 'as the test wishes');
-      return answer();
-    };
-    const { job, round, log } = await openRound({ met });
-    isBroken = true;
-    await evaluateRound(job, { round: round.round, theta: job.plan.theta0 });
-    expect(job.live.validationLoss).toBeUndefined();
-    expect(log).toContain('Evaluation failed');
-  });
 });

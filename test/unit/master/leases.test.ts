@@ -106,7 +106,7 @@ describe('grantRound', () => {
     const { sha256: delta, bytes } = await blobs.addBytes(Buffer.from('the step'));
     const nextTheta = blobName('e');
     const fold = { jobId: job.jobId, round: 0, nextTheta, delta, outer: blobName('f'), scale: 1 };
-    await store.rounds.fold({ ...fold, leases: [], receipts: [] });
+    await store.rounds.fold({ ...fold, leases: [] });
     const round = await grantRound(job);
     expect(round).toMatchObject({ round: 1, theta: nextTheta });
     expect(workers[0]!.heardOf('lease.grant')[0]!.delta).toEqual({

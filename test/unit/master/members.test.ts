@@ -1,4 +1,5 @@
 /** Which workers of a job can take a lease. */
+import { hashSeed } from '../../../src/domain/audit';
 import { countMembers, openMember, readyMembers } from '../../../src/master/members';
 import { openTestJob, type TestJob } from '../../support/test-job';
 
@@ -12,10 +13,10 @@ test('worker opened: it is sent all it needs to get ready', async () => {
   const { job, workers } = rig;
   rig.connect(workers[0]!);
   await openMember(job, workers[0]!.address);
-  const { params, prepared, totalBlocks } = job.plan;
+  const { params, prepared, totalBlocks, auditSeed } = job.plan;
   const { vocabSize } = prepared;
   expect(workers[0]!.heardOf('job.open')).toEqual([
-    { type: 'job.open', jobId: job.jobId, params, vocabSize, totalBlocks },
+    { type: 'job.open', jobId: job.jobId, params, vocabSize, totalBlocks, auditSeedHash: hashSeed(auditSeed) },
   ]);
 });
 

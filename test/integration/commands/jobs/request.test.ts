@@ -80,6 +80,8 @@ async function exampleManifest(jobId: JobId): Promise<ManifestIn> {
     },
     totalBlocks: 1,
     rounds: [],
+    auditSeed: { hash, seed: hash },
+    audits: [],
     validationLoss: { start: 5.5, end: 2.5 },
     fuelUsed: 100,
     model: [],

@@ -1,0 +1,224 @@
+/** Audits, leases done a second time: which are drawn, what the outcomes mean, and what is not paid. */
+import { createHash } from 'node:crypto';
+import type { Address } from './ids';
+import { byAddress } from './order';
+
+export type AuditOutcome = 'equal' | 'different';
+
+/** A merged lease, as the rules of audits see it. `ordinal` counts its worker's merged leases with one master. */
+export interface AuditableLease {
+  worker: Address;
+  round: number;
+  start: number;
+  tokens: number;
+  ordinal: number;
+}
+
+/** One lease done again by `auditor`, compared with what its worker had sent. */
+export interface FinishedAudit {
+  round: number;
+  start: number;
+  auditor: Address;
+  tokens: number;
+  outcome: AuditOutcome;
+}
+
+/** The commitment to a seed: what workers are told before the first draw. */
+export function hashSeed(seed: string): string {
+  return createHash('sha256').update(Buffer.from(seed, 'hex')).digest('hex');
+}
+
+export interface DrawnLease {
+  jobId: string;
+  round: number;
+  start: number;
+  ordinal: number;
+}
+
+/** The chance that a worker's lease is audited: its first always is, in the long run `rate` of them are. */
+export function auditChance(rate: number, ordinal: number): number {
+  return Math.max(rate, 1 / ordinal);
+}
+
+/**
+ * Whether a lease is drawn for an audit. Nobody without the seed can tell beforehand, anybody with it can
+ * check it afterwards.
+ */
+export function isDrawn(seed: string, { jobId, round, start, ordinal }: DrawnLease, rate: number): boolean {
+  const bytes = createHash('sha256').update(Buffer.from(seed, 'hex')).update(`${jobId} ${round} ${start}`).digest();
+  return Number(bytes.readBigUInt64BE()) / 2 ** 64 < auditChance(rate, ordinal);
+}
+
+/** What the audits of one lease say: `undecided` until two of the parties agree. */
+export type AuditFinding = 'passed' | 'failed' | 'undecided';
+
+/**
+ * One equal outcome passes a lease: two who knew nothing of each other found the same. Two different ones fail
+ * it, or one of the node itself, which nobody could pay to lie; else it is one word against another.
+ */
+export function findingOf(audits: readonly Pick<FinishedAudit, 'auditor' | 'outcome'>[], node: Address): AuditFinding {
+  if (audits.some(({ outcome }) => outcome === 'equal')) return 'passed';
+  return audits.length >= 2 || audits.some(({ auditor }) => auditor === node) ? 'failed' : 'undecided';
+}
+
+/** What all audits of a job come to. */
+export interface AuditReport {
+  /** By `leaseKey`. */
+  findings: ReadonlyMap<string, AuditFinding>;
+  /** Keys of merged leases that are not paid. */
+  refuted: ReadonlySet<string>;
+  /** Whose lease failed, or who found differently than the others. */
+  discredited: ReadonlySet<Address>;
+  /** Tokens of audits that found what the others found, by auditor. */
+  auditTokens: ReadonlyMap<Address, number>;
+}
+
+export function leaseKey({ round, start }: { round: number; start: number }): string {
+  return `${round}:${start}`;
+}
+
+/**
+ * Follows from leases and audits alone, so that everybody comes to the same: who stood alone with what it
+ * found, and which leases are unpaid for it. Those are all that the worker had merged since its last passed
+ * audit; a lease that itself passed is paid in any case. Where it is one word against another, neither is paid.
+ */
+export function reportAudits(
+  leases: readonly AuditableLease[],
+  audits: readonly FinishedAudit[],
+  node: Address,
+): AuditReport {
+  const findings = findAll(audits, node);
+  const { doubted, discredited } = findDoubted(leases, audits, findings);
+  const auditTokens = new Map<Address, number>();
+  for (const audit of audits) {
+    if (!isRight(audit, findings)) continue;
+    auditTokens.set(audit.auditor, (auditTokens.get(audit.auditor) ?? 0) + audit.tokens);
+  }
+  const hasPassed = (lease: AuditableLease) => findings.get(leaseKey(lease)) === 'passed';
+  const refuted = new Set<string>();
+  for (const [worker, ordinal] of doubted) {
+    const own = leases.filter((lease) => lease.worker === worker);
+    const passed = own.filter((lease) => lease.ordinal < ordinal && hasPassed(lease));
+    const lastSound = passed.reduce((last, lease) => Math.max(last, lease.ordinal), 0);
+    for (const lease of own) if (lease.ordinal > lastSound && !hasPassed(lease)) refuted.add(leaseKey(lease));
+  }
+  return { findings, refuted, discredited, auditTokens };
+}
+
+/** Finds from which ordinal on each worker's word is in doubt. A wrong auditor's is after all of its leases. */
+function findDoubted(
+  leases: readonly AuditableLease[],
+  audits: readonly FinishedAudit[],
+  findings: ReadonlyMap<string, AuditFinding>,
+): { doubted: Map<Address, number>; discredited: Set<Address> } {
+  const doubted = new Map<Address, number>();
+  const discredited = new Set<Address>();
+  const doubt = (worker: Address, ordinal: number, finding: AuditFinding | undefined) => {
+    doubted.set(worker, Math.min(doubted.get(worker) ?? Number.POSITIVE_INFINITY, ordinal));
+    if (finding !== 'undecided') discredited.add(worker);
+  };
+  for (const lease of leases) {
+    const finding = findings.get(leaseKey(lease));
+    if (finding === 'failed' || finding === 'undecided') doubt(lease.worker, lease.ordinal, finding);
+  }
+  for (const audit of audits) {
+    if (!isRight(audit, findings)) doubt(audit.auditor, Number.POSITIVE_INFINITY, findings.get(leaseKey(audit)));
+  }
+  return { doubted, discredited };
+}
+
+function isRight(audit: FinishedAudit, findings: ReadonlyMap<string, AuditFinding>): boolean {
+  return findings.get(leaseKey(audit)) === (audit.outcome === 'equal' ? 'passed' : 'failed');
+}
+
+function findAll(audits: readonly FinishedAudit[], node: Address): Map<string, AuditFinding> {
+  const byLease = new Map<string, FinishedAudit[]>();
+  for (const audit of audits) {
+    const key = leaseKey(audit);
+    byLease.set(key, [...(byLease.get(key) ?? []), audit]);
+  }
+  return new Map([...byLease].map(([key, all]) => [key, findingOf(all, node)]));
+}
+
+/** A worker's tokens in a job. */
+export interface WorkerTokens {
+  /** Merged, whatever an audit said of them later. */
+  merged: number;
+  /** Of audits that are paid. */
+  audited: number;
+  /** Merged since the last passed audit: paid only as long as the next one passes too. */
+  held: number;
+  /** What its pay follows. */
+  paid: number;
+}
+
+/** Sums what each worker did. The node is not paid for audits: it has its commission. */
+export function countTokens(
+  leases: readonly AuditableLease[],
+  audits: readonly FinishedAudit[],
+  node: Address,
+): Map<Address, WorkerTokens> {
+  const { findings, refuted, auditTokens } = reportAudits(leases, audits, node);
+  const counts = new Map<Address, WorkerTokens>();
+  const countOf = (worker: Address) => {
+    const count = counts.get(worker) ?? { merged: 0, audited: 0, held: 0, paid: 0 };
+    counts.set(worker, count);
+    return count;
+  };
+  const lastPassed = new Map<Address, number>();
+  for (const lease of leases) {
+    if (findings.get(leaseKey(lease)) !== 'passed') continue;
+    lastPassed.set(lease.worker, Math.max(lastPassed.get(lease.worker) ?? 0, lease.ordinal));
+  }
+  for (const lease of leases) {
+    const count = countOf(lease.worker);
+    count.merged += lease.tokens;
+    if (lease.ordinal > (lastPassed.get(lease.worker) ?? 0)) count.held += lease.tokens;
+    if (!refuted.has(leaseKey(lease))) count.paid += lease.tokens;
+  }
+  for (const [auditor, tokens] of auditTokens) {
+    if (auditor === node) continue;
+    const count = countOf(auditor);
+    count.audited += tokens;
+    count.paid += tokens;
+  }
+  return counts;
+}
+
+/** A worker that could do an audit. */
+export interface AuditCandidate {
+  address: Address;
+  ip: string | undefined;
+  /** How many audits of this job it has done or is doing. */
+  audits: number;
+}
+
+/**
+ * Chooses who does a lease again: somebody at another network address than its worker where there is one, as
+ * two keys of one owner would agree about anything; then whoever has done the fewest.
+ */
+export function chooseAuditor(
+  candidates: readonly AuditCandidate[],
+  workerIp: string | undefined,
+): Address | undefined {
+  const sorted = [...candidates].sort(
+    (a, b) =>
+      Number(a.ip === workerIp) - Number(b.ip === workerIp) || a.audits - b.audits || byAddress(a.address, b.address),
+  );
+  return sorted[0]?.address;
+}
+
+/**
+ * The greatest distance, ‖a − b‖ ÷ ‖b‖ of decoded updates, that honest executions of one lease may have. Sums
+ * in another order differ in their last bits, and a lossy codec rounds a few of them the other way. `devices`
+ * are those of both parties: with precision `auto`, one that is not known may have been a GPU.
+ */
+export function toleranceOf(
+  params: { precision: 'auto' | 'fp32' | 'bf16'; codec: 'int8' | 'bf16' | 'fp32' },
+  devices: readonly ('cpu' | 'cuda' | undefined)[],
+): number {
+  const isFp32 =
+    params.precision === 'fp32' || (params.precision === 'auto' && devices.every((kind) => kind === 'cpu'));
+  if (!isFp32) return 5e-2;
+  return params.codec === 'fp32' ? 1e-3 : 5e-3;
+}

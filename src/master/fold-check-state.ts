@@ -1,0 +1,20 @@
+/** What a job remembers of the checks of its folds. */
+import type { FoldedRound } from './fold';
+
+/** Held-out sequences that a check looks at, at least. */
+export const LEAST_SEQUENCES = 8;
+
+/** What a job knows of its checks. After a restart it measures the weights before the fold once more. */
+export interface FoldCheckState {
+  /** The last fold, until it is final; `answer` once its loss was measured. */
+  pending?: { folded: FoldedRound; answer?: { loss: number | undefined } | undefined } | undefined;
+  /** Losses of earlier folds on the same sequences, oldest first. */
+  losses: number[];
+  sequences: number;
+  /** Bad folds in a row for which nobody was to blame. */
+  badFolds: number;
+}
+
+export function openFoldCheck(): FoldCheckState {
+  return { losses: [], sequences: LEAST_SEQUENCES, badFolds: 0 };
+}

@@ -92,6 +92,8 @@ export async function onRedone(
 /** Equal hashes end it at once: nothing has to be fetched. */
 async function compareCommit(job: JobContext, { lease, auditor }: RunningAudit, commit: Commit): Promise<AuditAnswer> {
   const { sha256, bytes } = commit.update;
+  const tokens = (lease.end - lease.start) * job.plan.prepared.blockTokens;
+  if (commit.tokens !== tokens) return unsound(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
   if (sha256 === lease.update) return { kind: 'compared', update: sha256, distance: 0 };
   // The largest codec is fp32: 4 bytes a parameter, and a header.
   const maxBytes = 4 * job.plan.parameters + 1024 * 1024;

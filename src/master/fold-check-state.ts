@@ -1,8 +1,14 @@
 /** What a job remembers of the checks of its folds. */
-import type { FoldedRound } from './fold';
+import type { Sha256 } from '../domain/ids';
 
 /** Held-out sequences that a check looks at, at least. */
 export const LEAST_SEQUENCES = 8;
+
+/** A folded round, and the weights it produced. */
+export interface FoldedRound {
+  round: number;
+  theta: Sha256;
+}
 
 /** What a job knows of its checks. After a restart it measures the weights before the fold once more. */
 export interface FoldCheckState {

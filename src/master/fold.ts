@@ -3,17 +3,12 @@ import { join } from 'node:path';
 import type { Sha256 } from '../domain/ids';
 import type { TrainedUpdate } from '../protocol/update';
 import type { MergedLease } from '../store/rounds';
+import type { FoldedRound } from './fold-check-state';
 import type { JobContext } from './job-context';
 import { loseLease, returnLease } from './leases';
 import type { LiveLease, RoundState } from './round-state';
 
 const ABANDON_PAUSE_MS = 2000;
-
-/** A folded round, and the weights it produced. */
-export interface FoldedRound {
-  round: number;
-  theta: Sha256;
-}
 
 /** What a fold is made of. */
 interface FoldInput {

@@ -5,7 +5,7 @@ import { byAddress } from './order';
 
 export type AuditOutcome = 'equal' | 'different';
 
-/** A merged lease, as the rules of audits see it. `ordinal` counts its worker's merged leases with one master. */
+/** A merged lease, as the rules of audits see it. `ordinal` counts its worker's merged leases with the node. */
 export interface AuditableLease {
   worker: Address;
   round: number;
@@ -53,8 +53,8 @@ export function isDrawn(seed: string, { jobId, round, start, ordinal }: DrawnLea
 export type AuditFinding = 'passed' | 'failed' | 'undecided';
 
 /**
- * One equal outcome passes a lease: two who knew nothing of each other found the same. Two different ones fail
- * it, or one of the node itself, which nobody could pay to lie; else it is one word against another.
+ * One equal outcome passes a lease: two who knew nothing of each other found the same. Two different ones
+ * fail it, or one of the node itself, which nobody could pay to lie; else it is one word against another.
  */
 export function findingOf(audits: readonly Pick<FinishedAudit, 'auditor' | 'outcome'>[], node: Address): AuditFinding {
   if (audits.some(({ outcome }) => outcome === 'equal')) return 'passed';
@@ -80,7 +80,8 @@ export function leaseKey({ round, start }: { round: number; start: number }): st
 /**
  * Follows from leases and audits alone, so that everybody comes to the same: who stood alone with what it
  * found, and which leases are unpaid for it. Those are all that the worker had merged since its last passed
- * audit; a lease that itself passed is paid in any case. Where it is one word against another, neither is paid.
+ * audit; a lease that itself passed is paid in any case. Where it is one word against another, neither is
+ * paid.
  */
 export function reportAudits(
   leases: readonly AuditableLease[],
@@ -105,7 +106,7 @@ export function reportAudits(
   return { findings, refuted, discredited, auditTokens };
 }
 
-/** Finds from which ordinal on each worker's word is in doubt. A wrong auditor's is after all of its leases. */
+/** Finds from which ordinal on each worker is in doubt. A wrong auditor is after all of its leases. */
 function findDoubted(
   leases: readonly AuditableLease[],
   audits: readonly FinishedAudit[],

@@ -24,8 +24,8 @@ export function isBadFold(loss: number, earlier: readonly number[]): boolean {
 
 /**
  * Finds which of `count` updates made a fold bad, by folding again without each in turn: leaves out the one
- * whose absence helps most, until the rest is good. Empty when that takes more than half of the updates, as then
- * they are not to blame. `measure` returns the loss of a fold of the updates kept.
+ * whose absence helps most, until the rest is good. Empty when that takes more than half of the updates, as
+ * then they are not to blame. `measure` returns the loss of a fold of the updates kept.
  */
 export async function findCulprits(
   count: number,

@@ -6,12 +6,13 @@ import type { Address, Sha256 } from '../domain/ids';
 import type { AuditRow, DrawnLeaseRow } from '../store/audits';
 import { exclude, type RunningAudit } from './audit-state';
 import type { JobContext } from './job-context';
+import { countLoss } from './leases';
 import { readyMembers } from './members';
 
 /** The part of the time that the master's own child may spend on audits while rounds go on. */
 const OWN_PART = 0.1;
 /** An audit holds nobody up, so its auditor may be this much slower than the audited worker had to be. */
-const PATIENCE = 4;
+const PATIENCE = 2;
 
 /**
  * Gives every audit that nobody is doing to somebody, but leaves at least `spare` ready workers to the round.
@@ -41,11 +42,13 @@ export async function findOpenAudits(job: JobContext, audits?: readonly AuditRow
   return drawn.filter(({ leaseId }) => findingOf(ofLease(leaseId), wallet.address) === 'undecided');
 }
 
-/** Ends the audits whose time is over; others do them. */
-export function expireAudits(job: JobContext): void {
+/** Ends the audits whose time is over, which counts as a lost lease; others do them. */
+export async function expireAudits(job: JobContext): Promise<void> {
   const nowMs = job.deps.clock.now();
-  for (const audit of job.audits.running.values()) {
-    if (nowMs >= audit.deadlineMs && !audit.isCollecting) dropAudit(job, audit, 'its time is over');
+  for (const audit of [...job.audits.running.values()]) {
+    if (nowMs < audit.deadlineMs || audit.isCollecting) continue;
+    dropAudit(job, audit, 'its time is over');
+    await countLoss(job, audit.auditor, 'the time of an audit was over');
   }
 }
 
@@ -94,7 +97,7 @@ async function grantAudit(
   if (!auditor || !round) return;
   const [theta, shard] = await Promise.all([blobs.stat(round.theta), blobs.stat(lease.shard)]);
   const leaseId = `audit-${lease.round}-${randomBytes(8).toString('hex')}`;
-  const deadlineMs = PATIENCE * Math.max(job.settings.leaseMs, lease.grantedMs);
+  const deadlineMs = Math.max(job.settings.leaseMs, PATIENCE * lease.grantedMs);
   job.audits.running.set(leaseId, {
     lease,
     auditor,

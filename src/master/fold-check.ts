@@ -15,7 +15,7 @@ import { confirmFold } from './receipts';
 import type { RoundState } from './round-state';
 import { strike } from './strikes';
 
-/** Held-out sequences that a check looks at, at most; the first and the last evaluation of a job take them all. */
+/** Held-out sequences that a check looks at, at most; a job's first and last evaluation take them all. */
 const MOST_SEQUENCES = 64;
 /** So many bad folds in a row without a culprit end the job. */
 const MAX_BAD_FOLDS = 3;
@@ -91,7 +91,7 @@ async function accept(
   job.live.validationLoss = loss;
 }
 
-/** True when leaving some updates out made the fold good. Their workers get a strike, their ranges go to others. */
+/** True when leaving some updates out made the fold good: a strike for their workers, their ranges to others. */
 async function foldWithoutCulprits(
   job: JobContext,
   folded: FoldedRound,

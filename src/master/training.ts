@@ -26,8 +26,8 @@ const LAST_AUDITS_PART = 0.1;
 export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
 
 /**
- * Trains until every block is merged and every audit done. Safe to call again after a crash: the open round is
- * resumed where the store left it.
+ * Trains until every block is merged and every audit done. Safe to call again after a crash: the open round
+ * is resumed where the store left it.
  */
 export async function runRounds(job: JobContext): Promise<void> {
   await dismissDiscredited(job, undefined);
@@ -116,5 +116,5 @@ async function step(job: JobContext, round: RoundState | undefined, waitMs: numb
   }
   const event = await job.mailbox.next(Math.min(waitMs, leftMs, nextExpiryMs(job)), job.signal);
   if (event) await handleEvent(job, round, event);
-  expireAudits(job);
+  await expireAudits(job);
 }

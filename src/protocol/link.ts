@@ -71,7 +71,7 @@ export const receiptTypes = {
   ],
 };
 
-/** EIP-712 type of the signature that a node's audit seed of a job is the hash of; same domain, never sent. */
+/** EIP-712 type of the signature whose hash is a node's audit seed of a job; same domain, never sent. */
 export const auditSeedTypes = { AuditSeed: [{ name: 'jobId', type: 'bytes16' }] };
 
 /** The devices, speed and held lease of a worker; part of `hello` and covered by its signature. */

@@ -36,7 +36,7 @@ async function joinNeighbours(tx: Kysely<QueueTables>, jobId: JobId, range: Ledg
   await setRange(tx, jobId, joined, { state: 'AVAILABLE', lease_id: null, round: null });
 }
 
-/** Returns a lease's blocks to the job, inside a transaction; false when the lease is in none of the states. */
+/** Returns a lease's blocks to the job, inside a transaction; false when it is in none of the states. */
 export async function releaseLease(
   tx: Kysely<QueueTables>,
   jobId: JobId,

@@ -45,8 +45,8 @@ export interface Grant {
 
 /**
  * Which blocks of a job are AVAILABLE, LEASED or MERGED. The ranges of a job always partition [0, total):
- * they are split when leased and joined again when returned. MERGED is final once its round is confirmed. Methods that write several rows
- * open a transaction of their own, unless the database handle is inside one.
+ * they are split when leased and joined again when returned. MERGED is final once its round is confirmed.
+ * Methods that write several rows open a transaction of their own, unless the database handle is inside one.
  */
 export class Ledger {
   constructor(

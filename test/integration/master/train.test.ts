@@ -155,7 +155,7 @@ describe('leases that fail', () => {
 describe('speed', () => {
   /** Blocks that each worker was leased, in order of the workers. */
   const leased = (rig: MasterRig) =>
-    rig.workers.map((worker) => worker.heardOf('lease.grant').reduce((sum, { start, end }) => sum + end - start, 0));
+    rig.workers.map((worker) => worker.leases.reduce((sum, { start, end }) => sum + end - start, 0));
 
   playTimelines([
     {
@@ -175,7 +175,7 @@ describe('speed', () => {
     },
     {
       situation: 'one of two announces 1e12 GFLOP/s and is silent',
-      outcome: 'it loses three equal parts, the other does the rest',
+      outcome: 'it loses two equal parts and an audit, the other does the rest',
       options: { workers: 2, blocks: 64 },
       given: (rig) => {
         rig.worker.gflops = 1e12;
@@ -183,7 +183,8 @@ describe('speed', () => {
       },
       ...done,
       check(rig) {
-        expect(rig.worker.heardOf('lease.grant').map(({ start, end }) => end - start)).toEqual([8, 7, 7]);
+        expect(rig.worker.leases.map(({ start, end }) => end - start)).toEqual([8, 7]);
+        expect(rig.worker.audits).toHaveLength(1);
         expect(rig.worker.heardOf('job.close')[0]?.reason).toContain('too many of its leases were lost');
         expect(paid(rig)).toEqual([false, true]);
       },
@@ -197,8 +198,8 @@ describe('speed', () => {
       },
       ...done,
       check(rig) {
-        const sizes = rig.worker.heardOf('lease.grant').map(({ start, end }) => end - start);
-        expect(sizes).toEqual([2, 4, 8, 9, 9]);
+        const sizes = rig.worker.leases.map(({ start, end }) => end - start);
+        expect(sizes).toEqual([2, 4, 8, 8, 11]);
       },
     },
   ]);

@@ -17,6 +17,7 @@ export interface StatusStore {
   readonly jobs: Pick<Store['jobs'], 'history'>;
   readonly rounds: Pick<Store['rounds'], 'list'>;
   readonly ledger: Pick<Store['ledger'], 'listLeases' | 'audit'>;
+  readonly evidenceRequests: Pick<Store['evidenceRequests'], 'list'>;
 }
 
 /** Returns the short view of a job, with live figures while this master works on it. */
@@ -37,10 +38,11 @@ export function viewJob(row: JobRow, live: LiveFacts): JobView {
 /** Returns everything about one job, including the ledger audit: how often each block was merged. */
 export async function describeJob(store: StatusStore, row: JobRow, live: LiveFacts): Promise<JobDetails> {
   const plan = JobPlan.safeParse(row.plan).data;
-  const [rounds, leases, history] = await Promise.all([
+  const [rounds, leases, history, requests] = await Promise.all([
     store.rounds.list(row.id),
     store.ledger.listLeases(row.id),
     store.jobs.history(row.id),
+    store.evidenceRequests.list(row.id),
   ]);
   return {
     ...viewJob(row, live),
@@ -54,6 +56,7 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
     })),
     workers: live.workers.filter((worker) => worker.jobId === row.id),
     history,
+    evidenceRequests: requests.map(({ verifier, reference, atMs }) => ({ verifier, reference, atMs })),
   };
 }
 

@@ -1,6 +1,7 @@
 /** The admin API: its methods and their answers. Amounts are decimal wei, times Unix milliseconds. */
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
+import { EvidenceRequest } from './storage';
 
 export const WorkerView = z.object({
   address: Address,
@@ -62,6 +63,8 @@ export const JobDetails = JobView.extend({
   ),
   workers: z.array(WorkerView),
   history: z.array(z.object({ state: z.string(), atMs: z.int(), reason: z.string().optional() })),
+  /** What verifiers cannot get of the job, as they say at this master's storage. */
+  evidenceRequests: z.array(EvidenceRequest.omit({ signature: true })),
 });
 export type JobDetails = z.infer<typeof JobDetails>;
 

@@ -18,7 +18,13 @@ const view = {
   feeWei: '1',
   deadlineMs: 1,
 };
-const details: JobDetails = { ...view, rounds: [], workers: [], history: [{ state: 'queued', atMs: 1 }] };
+const details: JobDetails = {
+  ...view,
+  rounds: [],
+  workers: [],
+  history: [{ state: 'queued', atMs: 1 }],
+  evidenceRequests: [],
+};
 const status = { address: worker, chainId: 31337, workers: 1, gflops: 5, jobs: [view] };
 const connected = { address: worker, connected: true, ip: '127.0.0.1', gflops: 5 };
 

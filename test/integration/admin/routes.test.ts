@@ -23,6 +23,7 @@ const details: JobDetails = {
   rounds: [],
   workers: [],
   history: [],
+  evidenceRequests: [],
 };
 
 interface TestAdmin extends AsyncDisposable {

@@ -17,6 +17,7 @@ import { type ChainAccounts, openChainAccounts } from '../../support/chain-accou
 import { dataset, FEE, FUEL, params, type Role, reasonHash } from '../../support/escrow';
 import { openJudging } from '../../support/judging';
 import { honestManifest, submittedJob } from '../../support/manifest';
+import { requestJob } from '../../support/request-job';
 import { openTestStorage, type TestStorage } from '../../support/storage';
 import { until } from '../../support/until';
 
@@ -78,15 +79,10 @@ async function send(jobId: string, kind: string, body: string) {
   return [response.status, answer.error?.code];
 }
 
-/** Runs a verifier that measures this loss; the honest one is 2.5. */
-async function runVerifier(role: Role, job: ReturnType<typeof submittedJob>, manifest: ManifestIn, loss: number) {
+/** What a verifier has of chain and storage. */
+async function partsOf(role: Role, signal: AbortSignal) {
   const { chain, store, walletOf, emethOf } = accounts;
-  const judging = await openJudging(manifest, {
-    evaluate: async () => ({ prepared: structuredClone(manifest.prepared) as Prepared, loss }),
-  });
-  const stop = new AbortController();
-  const { signal } = stop;
-  const parts = {
+  return {
     chain,
     wallet: await walletOf(role),
     emeth: await emethOf(role),
@@ -95,16 +91,19 @@ async function runVerifier(role: Role, job: ReturnType<typeof submittedJob>, man
     storage: new RemoteBlobs(storage.url),
     signal,
   };
+}
+
+/** Runs a verifier that measures this loss; the honest one is 2.5. */
+async function runVerifier(role: Role, job: ReturnType<typeof submittedJob>, manifest: ManifestIn, loss: number) {
+  const judging = await openJudging(manifest, {
+    evaluate: async () => ({ prepared: structuredClone(manifest.prepared) as Prepared, loss }),
+  });
+  const stop = new AbortController();
+  const { signal } = stop;
+  const own = verdictDeps(await partsOf(role, signal));
   const verifier = openVerifier(
     { dataDir: judging.dir, tolerance: 0.01, evidenceMs: 60_000 },
-    {
-      ...judging.deps,
-      ...verdictDeps(parts),
-      forget: async () => {},
-      clock: systemClock,
-      logger: silentLogger,
-      signal,
-    },
+    { ...judging.deps, ...own, forget: async () => {}, clock: systemClock, logger: silentLogger, signal },
   );
   verifier.onSubmitted(job);
   const running = verifier.run();
@@ -147,6 +146,37 @@ test('two find it bad for different reasons: rejected for one of them', async ()
   await using _second = await runVerifier('verifier2', ref, manifest, 8);
   await until(async () => (await stateOf(jobId)) === 'FAILED');
   expect((await statements().listAttestations(jobId)).map(({ verdict }) => verdict)).toEqual([first, first]);
+});
+
+describe('missing evidence', () => {
+  const missing = `sha256:${'00'.repeat(32)}`;
+  const open = async () => verdictDeps(await partsOf('verifier', new AbortController().signal));
+
+  test('asked for by a verifier: listed at the storage', async () => {
+    const { jobId } = await submit();
+    await (await open()).requestEvidence(jobId, missing);
+    const { address } = accounts.escrow;
+    expect(await statements().listEvidenceRequests(jobId)).toMatchObject([
+      { verifier: address.verifier, reference: missing },
+    ]);
+  });
+
+  test('manifest or another result is there: the storage serves others', async () => {
+    const { servesOthers } = await open();
+    const { jobId, ref, manifest } = await submit();
+    expect(await servesOthers(ref, missing)).toBe(false);
+    // The one that is missing proves nothing, even if the storage has it now.
+    const stored = await storage.blobs.addBytes(Buffer.from(canonicalJson(manifest)));
+    expect(await servesOthers(ref, `sha256:${stored.sha256}`)).toBe(false);
+    expect(await servesOthers(ref, missing)).toBe(true);
+
+    const other = await submit();
+    expect(await servesOthers(other.ref, missing)).toBe(false);
+    const request = { dataset, params, feeWei: FEE, fuelLimit: FUEL, deadlineMs: 1, requestedBlock: 1 };
+    await requestJob(accounts.store, { ...request, id: jobId, requester: accounts.escrow.address.requester });
+    await accounts.store.jobs.applyChain([{ jobId, state: 'SUBMITTED' }]);
+    expect(await servesOthers(other.ref, missing)).toBe(true);
+  });
 });
 
 describe('PUT /jobs/<id>/attestations', () => {

@@ -27,6 +27,7 @@ test('running job: shows the bar, the figures and a line per worker', () => {
       { ...worker, connected: false },
     ],
     history: [],
+    evidenceRequests: [],
   });
   const [bar, first, second] = renderJob(job);
   expect(bar).toMatch(/█{14}░{14} {2}50% {2}round 3 {2}loss 2\.500 {2}val – {2}12,345 tok\/s {2}ETA 1m05s/);

@@ -60,3 +60,11 @@ test('trained job in detail: its rounds, workers and history', async () => {
   // Without a plan in its row nothing is known of its epochs.
   expect(details).not.toHaveProperty('ledger');
 });
+
+test('verifier misses something: what and since when is shown, without its signature', async () => {
+  const { jobId } = rig.job;
+  const request = { verifier: node, reference: 'sha256:gone', atMs: 5, signature: `0x${'12'.repeat(65)}` };
+  await rig.store.evidenceRequests.put(jobId, request);
+  const { evidenceRequests } = await describeJob(rig.store, await row(), { workers: [], nowMs: rig.clock.now() });
+  expect(evidenceRequests).toEqual([{ verifier: node, reference: 'sha256:gone', atMs: 5 }]);
+});

@@ -56,6 +56,7 @@ export function openAdminClient(masterUrl: string): AdminClient {
     call,
     disconnect: (workerAddress) => callAs(z.enum(['disconnected', 'not exist']), 'disconnect', { workerAddress }),
     allow: (workerAddress) => callAs(z.enum(['allowed', 'not exist']), 'allow', { workerAddress }),
+    measure: (workerAddress) => callAs(z.enum(['measuring', 'busy', 'not exist']), 'measure', { workerAddress }),
     workers: () => callAs(z.array(WorkerView), 'workers'),
     jobs: () => callAs(z.array(JobView), 'jobs'),
     job: (jobId) => callAs(JobDetails, 'job', { jobId }),

@@ -39,6 +39,7 @@ export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Log
     {
       disconnect: method(Worker, ({ workerAddress }) => master.disconnect(workerAddress), logger),
       allow: method(Worker, ({ workerAddress }) => master.allow(workerAddress), logger),
+      measure: method(Worker, ({ workerAddress }) => master.measure(workerAddress), logger),
       workers: method(Nothing, () => master.workers(), logger),
       jobs: method(Nothing, () => master.jobs(), logger),
       job: method(Job, ({ jobId }) => master.job(jobId), logger),

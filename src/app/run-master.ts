@@ -27,7 +27,9 @@ import { version } from '../lib/version';
 import { openLinkServer } from '../link/server';
 import { openMaster } from '../master/master';
 import type { MasterChain, MasterStorage } from '../master/ports';
+import { Measurer } from '../measure/measurer';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
+import type { TrainerSpec } from '../protocol/trainer';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
 import type { Store } from '../store/open';
@@ -36,7 +38,7 @@ import { applyEvents } from './chain-follower';
 import { masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
 import { openSigningRole } from './open-role';
-import { jobRules } from './role-settings';
+import { jobRules, threadsOf } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
@@ -46,7 +48,8 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
 
-  const fleet = new Fleet({ logger });
+  const fleet = new Fleet({ logger, measurements: store.measurements });
+  const openChild = async (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
   const master = openMaster(jobRules(config, dataDir), {
     store,
     blobs,
@@ -58,9 +61,14 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     chain: masterChain(chain, emeth),
     storage: masterStorage(config, blobs, wallet),
     record: recordFinal,
-    openChild: async (spec) => openTrainer(spec, { python: python.path, logger }),
+    openChild,
   });
-  const { cursorId, admin } = master;
+  const measurer = new Measurer(
+    { dataDir, device: config.device, threads: threadsOf(config), probes: config.probes },
+    { fleet, blobs, clock, logger, signal, openChild, workers: store.workers, isBusy: master.isBusy },
+  );
+  const { cursorId } = master;
+  const admin = { ...master.admin, measure: async (worker: Address) => measurer.measure(worker) };
   const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, logger });
   await using http = await openHttp(listenAddress(config), (app) => mountAll(app, routes), { logger });
   await using _link = openLinkServer(
@@ -94,7 +102,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   );
   const sizing = { storageApi: storageAddress(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
-  await untilAllEnd([master.run(), watching, sizes, sender.keep()], stop);
+  await untilAllEnd([master.run(), measurer.run(), watching, sizes, sender.keep()], stop);
   logger.info('Master stopped');
 }
 

@@ -42,7 +42,9 @@ export interface AssignmentEvents {
   onMessage(worker: Address, message: WorkerMessage): void;
   /** The worker disconnected; it stays assigned. */
   onAway(worker: Address): void;
-  /** The operator disconnected the worker; it is no longer assigned. */
+  /**
+   * The operator disconnected the worker, or it was taken for something else; it is no longer assigned.
+   */
   onExpelled(worker: Address): void;
 }
 
@@ -55,10 +57,16 @@ export function closingMessage(assignment: Assignment, reason: string): MasterMe
     case 'job':
       return { type: 'job.close', jobId: assignment.jobId, reason };
     case 'probe':
+      return { type: 'probe.close', probeId: assignment.probeId, reason };
     case 'inference':
     case 'rental':
       return undefined;
     default:
       return never(assignment);
   }
+}
+
+/** Returns whether an assignment gives way to any other: nobody waits for a probe. */
+export function mayBeTaken({ kind }: Assignment): boolean {
+  return kind === 'probe';
 }

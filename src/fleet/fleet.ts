@@ -1,10 +1,12 @@
 /** The connected workers and their assignments: a room of its own, because all features share the workers. */
 import type { Address } from '../domain/ids';
+import { cappedGflops, gflopsInForce, type Measurement, medianOf } from '../domain/power';
 import type { Logger } from '../lib/logger';
 import type { LinkServerHandlers, Peer } from '../link/server';
 import type { WorkerView } from '../protocol/admin';
 import type { MasterMessageIn, Offer, WorkerMessage } from '../protocol/link';
-import { type Assignment, closingMessage } from './assignment';
+import { type Assignment, closingMessage, mayBeTaken } from './assignment';
+import { type MeasurementStore, SpeedBook } from './speed-book';
 
 /** A feature that puts workers to use. Users are asked in the order in which they were added. */
 export interface FleetUser {
@@ -42,7 +44,12 @@ export class Fleet implements LinkServerHandlers {
   private readonly workers = new Map<Address, WorkerRecord>();
   private readonly users: FleetUser[] = [];
 
-  constructor(private readonly deps: { logger: Logger }) {}
+  private readonly book: SpeedBook;
+
+  /** Without a store, measurements last as long as this process. */
+  constructor(private readonly deps: { logger: Logger; measurements?: MeasurementStore | undefined }) {
+    this.book = new SpeedBook(deps);
+  }
 
   addUser(user: FleetUser): void {
     this.users.push(user);
@@ -53,6 +60,7 @@ export class Fleet implements LinkServerHandlers {
     const worker: WorkerRecord = this.workers.get(address) ?? { address, offer, ip };
     Object.assign(worker, { peer, offer, ip });
     this.workers.set(address, worker);
+    this.book.load(address);
     this.deps.logger.info('Worker connected', { worker: address, ip, gflops: offer.powerCapacity });
 
     const { held } = offer;
@@ -94,22 +102,47 @@ export class Fleet implements LinkServerHandlers {
     return true;
   }
 
-  /** Lists the connected workers without an assignment. */
+  /**
+   * Lists the connected workers that can be assigned, with the speed in force. A probe gives way, so its
+   * worker is idle; one whose last probe was bad is not.
+   */
   idle(): ({ address: Address } & WorkerCapacity)[] {
-    return [...this.workers.values()]
-      .filter((worker) => worker.peer && !worker.assignment)
-      .map(({ address, offer }) => ({ address, ...offeredBy(offer) }));
+    return this.connected()
+      .filter(({ assignment }) => !assignment || mayBeTaken(assignment))
+      .map((worker) => ({ ...offeredBy(worker, this.gflopsOf(worker)), address: worker.address }))
+      .filter(({ gflops }) => gflops > 0);
   }
 
-  /** Sums the speed of all connected workers, in GFLOP/s. */
+  /** Lists the connected workers without any assignment, for whom a probe would disturb nobody. */
+  unassigned(): { address: Address; offer: Offer }[] {
+    return this.connected().filter(({ assignment }) => !assignment);
+  }
+
+  /** Sums the speed in force of all connected workers, in GFLOP/s. */
   capacityGflops(): number {
-    return [...this.workers.values()].reduce((sum, { peer, offer }) => sum + (peer ? offer.powerCapacity : 0), 0);
+    return this.connected().reduce((sum, worker) => sum + this.gflopsOf(worker), 0);
   }
 
-  /** Assigns an idle worker; does nothing when it is no longer idle. */
+  /** Notes a measurement, which counts from now on; resolves when it is stored. */
+  recordMeasurement(measurement: Measurement): Promise<void> {
+    return this.book.add(measurement);
+  }
+
+  /** Lists a worker's measurements that count, oldest first; undefined while they are being read. */
+  measurements(address: Address): readonly Measurement[] | undefined {
+    return this.book.of(address);
+  }
+
+  /** Assigns an idle worker, which ends a probe of it; does nothing when it is no longer idle. */
   assign(address: Address, assignment: Assignment): void {
     const worker = this.workers.get(address);
-    if (!worker?.peer || worker.assignment) return;
+    if (!worker?.peer) return;
+    const present = worker.assignment;
+    if (present && (!mayBeTaken(present) || mayBeTaken(assignment))) return;
+    if (present) {
+      this.end(worker, present, 'the worker is wanted for something else');
+      present.events.onExpelled(address);
+    }
     worker.assignment = assignment;
     assignment.events.onJoin(address, undefined);
   }
@@ -140,22 +173,47 @@ export class Fleet implements LinkServerHandlers {
     this.workers.get(address)?.peer?.send(message);
   }
 
-  /** Returns what a known worker offers. */
+  /**
+   * Returns what a known worker offers to the job that has it. A bad probe that is found meanwhile changes
+   * nothing there: the job judges its workers itself.
+   */
   capacityOf(address: Address): WorkerCapacity | undefined {
     const worker = this.workers.get(address);
-    return worker && offeredBy(worker.offer);
+    if (!worker) return undefined;
+    const { powerCapacity } = worker.offer;
+    return offeredBy(worker, cappedGflops(powerCapacity, this.knownSpeed(worker)) || powerCapacity);
   }
 
   /** Lists all known workers for people. */
   view(): WorkerView[] {
-    return [...this.workers.values()].map(({ address, peer, ip, offer, assignment, live }) => ({
-      address,
-      connected: peer !== undefined,
-      ip,
-      gflops: offer.powerCapacity,
-      jobId: assignment?.kind === 'job' ? assignment.jobId : undefined,
-      ...live,
+    return [...this.workers.values()].map((worker) => ({
+      address: worker.address,
+      connected: worker.peer !== undefined,
+      ip: worker.ip,
+      gflops: this.gflopsOf(worker),
+      announcedGflops: worker.offer.powerCapacity,
+      measuredGflops: this.book.gflops(worker.address),
+      jobId: worker.assignment?.kind === 'job' ? worker.assignment.jobId : undefined,
+      ...worker.live,
     }));
+  }
+
+  private connected(): WorkerRecord[] {
+    return [...this.workers.values()].filter(({ peer }) => peer);
+  }
+
+  /** Returns the speed in force: what was announced, as far as measurements bear it out. */
+  private gflopsOf(worker: WorkerRecord): number {
+    return gflopsInForce(worker.offer.powerCapacity, this.knownSpeed(worker));
+  }
+
+  private knownSpeed({ address, offer }: WorkerRecord) {
+    const measured = this.book.gflops(address);
+    if (measured !== undefined) return { measured, peers: undefined };
+    const devices = nameDevices(offer);
+    const peers = this.connected().filter((other) => nameDevices(other.offer) === devices);
+    const speeds = peers.flatMap((other) => this.book.gflops(other.address) || []);
+    return { measured, peers: medianOf(speeds) };
   }
 
   private findAssignment(held: NonNullable<Offer['held']>): Assignment | undefined {
@@ -178,6 +236,10 @@ export class Fleet implements LinkServerHandlers {
   }
 }
 
-function offeredBy({ powerCapacity, devices }: Offer): WorkerCapacity {
-  return { gflops: powerCapacity, memoryBytes: Math.min(...devices.map(({ memoryBytes }) => memoryBytes)) };
+function offeredBy({ offer }: Pick<WorkerRecord, 'offer'>, gflops: number): WorkerCapacity {
+  return { gflops, memoryBytes: Math.min(...offer.devices.map(({ memoryBytes }) => memoryBytes)) };
+}
+
+function nameDevices({ devices }: Offer): string {
+  return JSON.stringify(devices.map(({ name }) => name).sort());
 }

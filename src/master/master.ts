@@ -20,7 +20,9 @@ export interface Master {
   loadCursors(): ReturnType<Store['cursors']['findPair']>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
-  readonly admin: AdminApi;
+  readonly admin: Omit<AdminApi, 'measure'>;
+  /** True while there is a job to work on. */
+  isBusy(): boolean;
 }
 
 export type MasterError = { code: 'job/not-found'; jobId: string };
@@ -45,6 +47,7 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
 
   return {
     run: () => scheduler.run(),
+    isBusy: () => scheduler.isBusy,
     cursorId,
     loadCursors: () => store.cursors.findPair(cursorId),
     async applyEvents(events, cursor) {
@@ -59,7 +62,10 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
   };
 }
 
-function openAdmin({ store, clock, wallet, chain, fleet }: MasterDeps, scheduler: Scheduler): AdminApi {
+function openAdmin(
+  { store, clock, wallet, chain, fleet }: MasterDeps,
+  scheduler: Scheduler,
+): Omit<AdminApi, 'measure'> {
   const liveOf = (jobId: JobId, workers: readonly WorkerView[]) => ({
     run: scheduler.find(jobId),
     workers,

@@ -72,7 +72,7 @@ export type JobBlobs = Pick<BlobStore, 'path' | 'stat' | 'add' | 'addBytes' | 'r
 export type JobWallet = Pick<Wallet, 'address' | 'signTyped'>;
 
 /** The workers of one job. */
-export interface JobFleet extends Pick<Fleet, 'send' | 'capacityOf' | 'dismiss' | 'release'> {
+export interface JobFleet extends Pick<Fleet, 'send' | 'capacityOf' | 'recordMeasurement' | 'dismiss' | 'release'> {
   peer(worker: Address): Pick<Peer, 'pull' | 'traffic' | 'offer' | 'ip'> | undefined;
 }
 

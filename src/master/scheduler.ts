@@ -55,6 +55,10 @@ export class Scheduler implements FleetUser {
     this.evidence = new EvidenceBook(options, deps);
   }
 
+  get isBusy(): boolean {
+    return this.runs.size > 0;
+  }
+
   /**
    * Resumes the jobs this master was working on when it last ended, then takes further ones until the signal.
    */

@@ -1,6 +1,7 @@
 /** Keeps the standings of a job's workers: their speed by this master's clock, and their leases. */
 import type { Address } from '../domain/ids';
 import type { Candidate } from '../domain/lease-plan';
+import { probeParameters } from '../domain/probe';
 import {
   afterAccepted,
   afterLost,
@@ -72,6 +73,7 @@ export async function countAccepted(job: JobContext, lease: LiveLease): Promise<
   const { isMeasuredHere, blocksPerSecond = 0 } = standing;
   const gflops = isMeasuredHere ? (blocksPerSecond * flopsOf(job)) / 1e9 : undefined;
   await job.deps.store.workers.addAccepted(worker, gflops);
+  if (seconds !== undefined) await recordRound(job, worker, blocks / seconds);
 }
 
 /**
@@ -86,6 +88,16 @@ export async function countLost(job: JobContext, worker: Address): Promise<boole
   if (!isUnreliable(standing)) return false;
   await job.deps.store.workers.forgetSpeed(worker);
   return true;
+}
+
+/** Of a model smaller than the smallest probe, the time of a step says little about the device. */
+async function recordRound(job: JobContext, worker: Address, blocksPerSecond: number): Promise<void> {
+  const { plan, deps } = job;
+  if (plan.parameters < probeParameters('S')) return;
+  const { layers, width } = plan.params.model;
+  const gflops = (blocksPerSecond * flopsOf(job)) / 1e9;
+  const about = { worker, atMs: deps.clock.now(), source: 'round', shape: `${layers}x${width}` } as const;
+  await deps.fleet.recordMeasurement({ ...about, gflops, isOk: true, detail: `job ${job.jobId}` });
 }
 
 function noteGap(job: JobContext, { leaseId, worker, seconds, work }: LiveLease): void {

@@ -7,7 +7,9 @@ export const WorkerView = z.object({
   address: Address,
   connected: z.boolean(),
   ip: z.string(),
-  gflops: z.number(),
+  gflops: z.number().describe('the speed that counts: what was announced, as far as measurements bear it out'),
+  announcedGflops: z.number(),
+  measuredGflops: z.number().optional().describe('absent before the first measurement, 0 after a bad probe'),
   jobId: JobId.optional(),
   /** Progress of its running lease. */
   step: z.int().optional(),
@@ -84,6 +86,8 @@ export type MasterStatus = z.infer<typeof MasterStatus>;
 export interface AdminApi {
   disconnect(worker: Address): Promise<'disconnected' | 'not exist'>;
   allow(worker: Address): Promise<'allowed' | 'not exist'>;
+  /** Starts a probe of a worker; its result is found among the workers. */
+  measure(worker: Address): Promise<'measuring' | 'busy' | 'not exist'>;
   workers(): Promise<WorkerView[]>;
   jobs(): Promise<JobView[]>;
   job(jobId: JobId): Promise<JobDetails>;

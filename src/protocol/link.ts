@@ -1,6 +1,7 @@
 /** Messages between master and worker. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
+import { probeShapes } from '../domain/probe';
 import { BlobRef } from './blob-ref';
 import { ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
@@ -23,6 +24,7 @@ export const CHALLENGE_TTL_MS = 60_000;
 /** Bytes of one transfer that a receiver lets be in flight at once. */
 export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
 
+const ProbeId = z.string().max(64);
 const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
 
 export const Device = z.strictObject({
@@ -173,6 +175,25 @@ export const MasterMessage = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('receipt'), receipt: Receipt, signature: Signature }),
   /** The job no longer needs this worker; drop its child, cache and files. */
   z.strictObject({ type: z.literal('job.close'), jobId: JobId, reason: z.string().max(500) }),
+  /**
+   * Do a piece of made-up training, for which weights and data follow from the seed; answered by `probe.done`
+   * or `probe.failed`. A probe is several runs, one at a time.
+   */
+  z.strictObject({
+    type: z.literal('probe.run'),
+    probeId: ProbeId,
+    seed: z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1),
+    shape: z.enum(probeShapes),
+    batch: z.int().min(1).max(4096),
+    steps: z.int().min(1).max(10_000),
+    /** Milliseconds the worker has. */
+    deadlineMs: z.int().min(1),
+  }),
+  /** The probe is over; stop its work and drop its files. */
+  z.strictObject({ type: z.literal('probe.close'), probeId: ProbeId, reason: z.string().max(500) }),
   z.strictObject({ type: z.literal('ping'), atMs: z.int() }),
   /** The reason, sent before the socket is closed. */
   z.strictObject({ type: z.literal('refused'), code: z.string().max(60), reason: z.string().max(500) }),
@@ -214,6 +235,18 @@ export const WorkerMessage = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('lease.failed'),
     leaseId: z.string().max(64),
+    code: z.string().max(60),
+    reason: z.string().max(500),
+  }),
+  /** The master pulls the update of the last run by its hash. */
+  z.strictObject({
+    type: z.literal('probe.done'),
+    probeId: ProbeId,
+    ...TrainedUpdate.pick({ update: true, tokens: true, seconds: true, endTheta: true }).shape,
+  }),
+  z.strictObject({
+    type: z.literal('probe.failed'),
+    probeId: ProbeId,
     code: z.string().max(60),
     reason: z.string().max(500),
   }),

@@ -81,6 +81,17 @@ export const TrainCommand = z.discriminatedUnion('type', [
    * another id, both commands get that answer.
    */
   z.strictObject({ type: z.literal('round.cancel'), id: Id }),
+  /** Write the weights and the blocks of a probe, which follow from the seed. */
+  z.strictObject({
+    type: z.literal('probe.make'),
+    id: Id,
+    seed: z.int().min(0),
+    blocks: z.int().min(1),
+    theta: Path,
+    shard: Path,
+  }),
+  /** As with `coordinate`. */
+  z.strictObject({ type: z.literal('compare'), id: Id, update: Path, expected: Path }),
 ]);
 export type TrainCommand = z.infer<typeof TrainCommand>;
 
@@ -183,6 +194,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     ...TrainedUpdate.shape,
     update: FileRef,
   }),
+  z.object({ type: z.literal('probe.made'), id: Id, theta: FileRef, shard: FileRef }),
   z.object({ type: z.literal('prepared'), id: Id, prepared: Prepared }),
   z.object({ type: z.literal('initialised'), id: Id, theta: FileRef, parameters: z.int() }),
   z.object({ type: z.literal('cut'), id: Id, shard: FileRef, blocks: z.int() }),

@@ -123,6 +123,17 @@ export interface AuditsTable {
   done_at_ms: number;
 }
 
+export interface MeasurementsTable {
+  id: Generated<number>;
+  worker: string;
+  at_ms: number;
+  source: string;
+  shape: string;
+  gflops: number;
+  ok: number;
+  detail: Nullable<string>;
+}
+
 export interface CursorsTable {
   id: string;
   block_number: number;
@@ -157,6 +168,7 @@ export type QueueTables = {
   receipts: ReceiptsTable;
   audits: AuditsTable;
   workers: WorkersTable;
+  measurements: MeasurementsTable;
   cursors: CursorsTable;
   intents: IntentsTable;
 };

@@ -4,6 +4,7 @@ import { Cursors } from './cursors';
 import { Intents } from './intents';
 import { Jobs } from './jobs';
 import { Ledger } from './ledger';
+import { Measurements } from './measurements';
 import * as queue from './migrations/0001-queue';
 import * as trust from './migrations/0004-trust';
 import type { QueueTables } from './queue-schema';
@@ -21,6 +22,7 @@ export const queueTables = {
     receipts: true,
     audits: true,
     workers: true,
+    measurements: true,
     cursors: true,
     intents: true,
   },
@@ -33,6 +35,7 @@ export const queueTables = {
       rounds: new Rounds(db, clock),
       audits: new Audits(db, clock),
       workers: new Workers(db, clock),
+      measurements: new Measurements(db),
       cursors: new Cursors(db),
       intents: new Intents(db, clock),
     };

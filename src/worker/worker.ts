@@ -13,6 +13,7 @@ import type { TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
 import { JobChild } from './job-child';
 import { LeaseFiles, runLease, type WorkerBlobs } from './lease';
+import { ProbeRunner } from './probe-runner';
 import type { ReceiptBook } from './receipts';
 import {
   advance,
@@ -61,7 +62,7 @@ export interface Worker extends LinkClientHandlers, AsyncDisposable {
  * workers.
  */
 export async function openWorker(options: WorkerOptions, deps: WorkerDeps): Promise<Worker> {
-  await rm(join(options.dataDir, 'jobs'), { recursive: true, force: true });
+  for (const left of ['jobs', 'probes']) await rm(join(options.dataDir, left), { recursive: true, force: true });
   return new LeaseWorker(options, deps);
 }
 
@@ -82,11 +83,14 @@ class LeaseWorker implements Worker {
   private answer = new AbortController();
   private work: Promise<void> = Promise.resolve();
   private closing = false;
+  private readonly probes: ProbeRunner;
 
   constructor(
     private readonly options: WorkerOptions,
     private readonly deps: WorkerDeps,
-  ) {}
+  ) {
+    this.probes = new ProbeRunner(options, deps);
+  }
 
   get state(): WorkerState {
     return this.now;
@@ -102,6 +106,9 @@ class LeaseWorker implements Worker {
   readonly onMessage: LinkClientHandlers['onMessage'] = (message) => {
     if (message.type === 'receipt' && this.master) this.deps.receipts.keep(message, this.master);
     else logMessage(this.deps.logger, message);
+    if (message.type === 'probe.run') return this.startProbe(message);
+    // A job does not wait for the end of a probe.
+    if (message.type === 'probe.close' || message.type === 'job.open') this.endProbe();
     this.take({ type: 'message', message });
   };
 
@@ -110,12 +117,14 @@ class LeaseWorker implements Worker {
       this.deps.logger.warn('Disconnected from the master; reconnecting', { reason, held: this.held()?.leaseId });
     // The wait for a verdict starts again with the commit on the next connection.
     this.answer.abort();
+    this.endProbe();
   };
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.closing = true;
     this.answer.abort();
     for (const lease of this.leases.values()) lease.controller.abort();
+    this.endProbe();
     await this.child?.job.close();
     await this.work;
     // A child may have been starting meanwhile.
@@ -127,6 +136,23 @@ class LeaseWorker implements Worker {
     const { state, effects } = advance(this.now, input, this.options.microBatch);
     this.now = state;
     for (const effect of effects) this.perform(effect);
+  }
+
+  private startProbe(message: Extract<MasterMessage, { type: 'probe.run' }>): void {
+    const { probeId } = message;
+    if (this.closing) return;
+    if (this.now.kind !== 'free') {
+      const code = 'worker/busy';
+      this.deps.send({ type: 'probe.failed', probeId, code, reason: 'This worker has a job open.' });
+      return;
+    }
+    this.probes.begin(message);
+    this.enqueue(() => this.probes.run(message));
+  }
+
+  private endProbe(): void {
+    this.probes.close();
+    this.enqueue(() => this.probes.tidy());
   }
 
   private perform(effect: WorkerEffect): void {

@@ -85,7 +85,8 @@ export class PlayedChild implements CoordinatorChild {
       case 'round.run':
         return trainRound(command);
       case 'round.cancel':
-        throw new Error('Nobody cancels a round of the own child');
+      case 'probe.make':
+        throw new Error(`The jobs of a master never use ${command.type}`);
     }
   }
 

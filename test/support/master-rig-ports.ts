@@ -62,6 +62,7 @@ export function guardStore(store: Store, life: Lifetime): Store {
     rounds: life.guard('rounds', store.rounds),
     audits: life.guard('audits', store.audits),
     workers: life.guard('workers', store.workers),
+    measurements: life.guard('measurements', store.measurements),
     cursors: life.guard('cursors', store.cursors),
     intents: life.guard('intents', store.intents),
     board: life.guard('board', store.board),

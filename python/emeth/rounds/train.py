@@ -20,11 +20,25 @@ from emeth.files.codec import EncodedReader, chunks, encode_file, raw, read_thet
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
 from emeth.models.model import build, count_parameters, layout
+from emeth.rounds.compare import distance
 from emeth.rounds.end_theta import end_theta_of
+from emeth.rounds.probe import make_probe
 from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
 from emeth.wire.parse import ParseError
-from emeth.wire.spec import DeltaTheta, InnerParams, RoundRun, TrainSpec, WholeTheta, parse_json, parse_train_command
+from emeth.wire.spec import (
+    Compare,
+    DeltaTheta,
+    InnerParams,
+    ProbeMake,
+    RoundCancel,
+    RoundRun,
+    TrainCommand,
+    TrainSpec,
+    WholeTheta,
+    parse_json,
+    parse_train_command,
+)
 
 # Steps over which the rate rises from nothing at the start of each round, while AdamW's moments are still guesses.
 ROUND_WARMUP_STEPS = 10
@@ -109,10 +123,7 @@ class Trainer:
         if not isinstance(command_id, int):
             raise ParseError("The command has no id.")
         try:
-            command = parse_train_command(value)
-            if not isinstance(command, RoundRun):
-                raise Failure("train/canceled", "No round is running.")
-            self._run_round(command)
+            self._do(parse_train_command(value))
         except Failure as error:
             self._fail(command_id, error.code, str(error))
         except TensorFileError as error:
@@ -123,6 +134,28 @@ class Trainer:
             self._fail(command_id, "data/io", f"A file could not be read or written: {error}.")
         except (RuntimeError, MemoryError) as error:
             self._fail_of_memory(command_id, error)
+
+    def _do(self, command: TrainCommand) -> None:
+        match command:
+            case RoundRun():
+                return self._run_round(command)
+            case ProbeMake():
+                return self._make_probe(command)
+            case Compare():
+                return self._compare(command)
+            case RoundCancel():
+                raise Failure("train/canceled", "No round is running.")
+
+    def _make_probe(self, command: ProbeMake) -> None:
+        if self._outbox is None:
+            return
+        theta, shard = make_probe(self._spec, command)
+        self._emit("probe.made", id=command.id, theta=theta.json(), shard=shard.json())
+
+    def _compare(self, command: Compare) -> None:
+        if self._outbox is not None:
+            found = distance(command.update, command.expected, self._params.codec, self._layout)
+            self._emit("compared", id=command.id, distance=found)
 
     def _run_round(self, command: RoundRun) -> None:
         began = time.monotonic()

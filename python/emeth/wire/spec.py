@@ -175,7 +175,25 @@ class RoundCancel:
     id: Id
 
 
-TrainCommand = RoundRun | RoundCancel
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeMake:
+    type: Literal["probe.make"]
+    id: Id
+    seed: Count
+    blocks: Annotated[int, Range(1, 10_000)]
+    theta: Path
+    shard: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compare:
+    type: Literal["compare"]
+    id: Id
+    update: Path
+    expected: Path
+
+
+TrainCommand = RoundRun | RoundCancel | ProbeMake | Compare
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -217,14 +235,6 @@ class Inspect:
     theta: Path | None = None
     others: tuple[Path, ...] = ()
     gain: GainQuestion | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Compare:
-    type: Literal["compare"]
-    id: Id
-    update: Path
-    expected: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -277,7 +287,7 @@ class Export:
 CoordinateCommand = Prepare | Init | Cut | Inspect | Compare | Fold | Evaluate | Export
 
 _SPECS = {"train": TrainSpec, "coordinate": CoordinateSpec, "bench": BenchSpec, "generate": GenerateSpec}
-_TRAIN = {"round.run": RoundRun, "round.cancel": RoundCancel}
+_TRAIN = {"round.run": RoundRun, "round.cancel": RoundCancel, "probe.make": ProbeMake, "compare": Compare}
 _COORDINATE = {
     "prepare": Prepare,
     "init": Init,

@@ -48,6 +48,12 @@ export const MasterConfig = z
       .default(1)
       .describe('Passes over the data for jobs that do not specify it.'),
     ...ComputeKeys,
+    probes: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Measure the speed of idle workers with a short piece of made-up training instead of believing what they announce.',
+      ),
     worker_whitelist: allowList(['*'], 'Who may connect as a worker.'),
     jsonrpc_whitelist: allowList(['127.0.0.1', '::1'], 'Who may use the admin API.'),
     external_db: ExternalDb.optional().describe(

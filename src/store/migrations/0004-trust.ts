@@ -25,6 +25,7 @@ export async function up(db: Kysely<After>, types: ColumnTypes): Promise<void> {
     await unlessThere(db.schema.alterTable(table).addColumn(name, type).execute());
   }
   await addAudits(db, types);
+  await addMeasurements(db, types);
   // Rounds that were folded before folds were checked count as checked.
   await db
     .updateTable('rounds')
@@ -62,6 +63,22 @@ async function addAudits(db: Kysely<After>, types: ColumnTypes): Promise<void> {
         .execute(),
     );
   }
+}
+
+async function addMeasurements(db: Kysely<After>, types: ColumnTypes): Promise<void> {
+  const table = types.finish(db.schema.createTable('measurements').ifNotExists() as CreateTableBuilder<string>);
+  await types
+    .autoIncrement(table)
+    .addColumn('worker', 'varchar(42)', (c) => c.notNull())
+    .addColumn('at_ms', 'bigint', (c) => c.notNull())
+    .addColumn('source', 'varchar(64)', (c) => c.notNull())
+    .addColumn('shape', 'varchar(64)', (c) => c.notNull())
+    .addColumn('gflops', 'double precision', (c) => c.notNull())
+    .addColumn('ok', 'integer', (c) => c.notNull())
+    .addColumn('detail', types.longText)
+    .execute();
+  const index = db.schema.createIndex('measurements_worker').on('measurements').columns(['worker', 'source', 'id']);
+  await unlessThere(index.execute());
 }
 
 /**

@@ -26,11 +26,12 @@ const details: JobDetails = {
   evidenceRequests: [],
 };
 const status = { address: worker, chainId: 31337, workers: 1, gflops: 5, jobs: [view] };
-const connected = { address: worker, connected: true, ip: '127.0.0.1', gflops: 5 };
+const connected = { address: worker, connected: true, ip: '127.0.0.1', gflops: 5, announcedGflops: 9 };
 
 const master: AdminApi = {
   disconnect: async (address) => (address === worker ? 'disconnected' : 'not exist'),
   allow: async (address) => (address === worker ? 'allowed' : 'not exist'),
+  measure: async (address) => (address === worker ? 'measuring' : 'not exist'),
   workers: async () => [connected],
   jobs: async () => [view],
   async job(id) {
@@ -59,6 +60,7 @@ test('every method: the answer of the master', async () => {
   const { admin } = pair;
   expect(await admin.disconnect(worker)).toBe('disconnected');
   expect(await admin.allow(worker)).toBe('allowed');
+  expect(await admin.measure(worker)).toBe('measuring');
   expect(await admin.workers()).toEqual([connected]);
   expect(await admin.jobs()).toEqual([view]);
   expect(await admin.job(jobId)).toEqual(details);

@@ -46,6 +46,10 @@ async function openAdmin(whitelist = ['127.0.0.1']): Promise<TestAdmin> {
       calls.push(`allow ${worker}`);
       return worker === ann ? 'allowed' : 'not exist';
     },
+    async measure(worker) {
+      calls.push(`measure ${worker}`);
+      return worker === ann ? 'measuring' : 'not exist';
+    },
     workers: async () => [],
     jobs: () => Promise.reject(new Error('secret detail')),
     async job(id) {
@@ -93,6 +97,7 @@ describe('methods', () => {
     ['disconnect', { workerAddress: `0x${'00'.repeat(20)}` }, 'not exist'],
     ['allow', { workerAddress: ann }, 'allowed'],
     ['allow', { workerAddress: `0x${'00'.repeat(20)}` }, 'not exist'],
+    ['measure', { workerAddress: ann }, 'measuring'],
     ['workers', undefined, []],
     ['workers', {}, []],
     ['workers', [], []],

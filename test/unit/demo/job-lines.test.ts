@@ -3,7 +3,7 @@ import { renderJob } from '../../../src/demo/job-lines';
 import { JobDetails } from '../../../src/protocol/admin';
 
 test('running job: shows the bar, the figures and a line per worker', () => {
-  const worker = { address: `0x${'a'.repeat(40)}`, ip: '', gflops: 1 };
+  const worker = { address: `0x${'a'.repeat(40)}`, ip: '', gflops: 1, announcedGflops: 1 };
   const job = JobDetails.parse({
     jobId: `0x${'1'.repeat(32)}`,
     state: 'training',

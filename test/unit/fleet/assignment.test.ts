@@ -9,8 +9,12 @@ test('job over: the worker drops it, with the reason', () => {
   expect(closingMessage({ kind: 'job', jobId, events }, 'done')).toEqual({ type: 'job.close', jobId, reason: 'done' });
 });
 
+test('probe over: the worker stops it, with the reason', () => {
+  const closing = closingMessage({ kind: 'probe', probeId: 'a', events }, 'done');
+  expect(closing).toEqual({ type: 'probe.close', probeId: 'a', reason: 'done' });
+});
+
 test.each<[string, Assignment]>([
-  ['probe', { kind: 'probe', probeId: 'a', events }],
   ['inference', { kind: 'inference', model: Sha256.parse('a'.repeat(64)), events }],
   ['rental', { kind: 'rental', rentalId: 'a', tenant: Address.parse(`0x${'1'.repeat(40)}`), events }],
 ])('%s over: no message, as the link has none for it', (_kind, assignment) => {

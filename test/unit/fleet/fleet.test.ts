@@ -57,7 +57,7 @@ test('worker through a whole assignment: idle, assigned, kept while away, idle a
   const { fleet, assignment, events } = openFleet();
   const first = peerOf();
   fleet.onConnect(first.peer);
-  expect(fleet.idle()).toEqual([{ address: worker, gflops: 50, memoryBytes: 8e9 }]);
+  expect(fleet.idle()).toEqual([{ address: worker, gflops: 10, memoryBytes: 8e9 }]);
   fleet.assign(worker, assignment);
   expect(fleet.idle()).toEqual([]);
   fleet.onClose(first.peer, 'cut');

@@ -39,7 +39,15 @@ test('a quarter merged in ten seconds: thirty more, less what has passed since',
 });
 
 test('workers of several jobs: only those of this one that are connected count', async () => {
-  const worker = { address: node, connected: true, ip: '', gflops: 1, jobId: rig.job.jobId, tokensPerSecond: 10 };
+  const worker = {
+    address: node,
+    connected: true,
+    ip: '',
+    gflops: 1,
+    announcedGflops: 1,
+    jobId: rig.job.jobId,
+    tokensPerSecond: 10,
+  };
   const workers = [worker, { ...worker, connected: false }, { ...worker, jobId: undefined }];
   const view = viewJob(await row(), { run: run(), workers, nowMs: rig.clock.now() });
   expect(view.progress?.tokensPerSecond).toBe(10);

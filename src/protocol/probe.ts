@@ -1,0 +1,33 @@
+/** What a worker trains in a probe, as the parameters of a job. */
+import { PROBE_BATCH, PROBE_VOCABULARY, type ProbeShape, probeModels } from '../domain/probe';
+import { ResolvedParams } from './job-params';
+import type { TrainerSpec } from './trainer';
+
+/** Steps of the learning-rate schedule; a probe stays at its beginning. */
+const SCHEDULE_STEPS = 10_000;
+
+/**
+ * Returns the parameters of a probe. Between two GPUs it is trained as jobs are; otherwise one side is a CPU,
+ * and only fp32 is comparable.
+ */
+export function probeParams(shape: ProbeShape, batch = PROBE_BATCH): ResolvedParams {
+  const precision = shape === 'L' ? 'auto' : 'fp32';
+  return ResolvedParams.parse({ model: probeModels[shape], epochs: 1, batch, codec: 'int8', precision });
+}
+
+/** Returns the spec of a child that does a probe's runs. */
+export function probeSpec(
+  probe: { probeId: string; shape: ProbeShape; batch: number },
+  place: { device: string; threads: number; workDir: string; processes: number; microBatch: number },
+): Extract<TrainerSpec, { kind: 'train' }> {
+  const params = probeParams(probe.shape, probe.batch);
+  return {
+    kind: 'train',
+    ...place,
+    jobId: probe.probeId,
+    params,
+    vocabSize: PROBE_VOCABULARY,
+    totalBlocks: SCHEDULE_STEPS,
+    microBatch: Math.min(place.microBatch, probe.batch),
+  };
+}

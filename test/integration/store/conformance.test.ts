@@ -260,7 +260,7 @@ describeEachDatabase('store', (database) => {
     expect(await store.workers.addStrike(address(1), 'NaN')).toBe(1);
   });
 
-  test('measurements: the last good ones and the last probe are found, old ones forgotten', async () => {
+  test('measurements: the last good ones and the last probe, old ones forgotten', async () => {
     const one = { worker: address(1), source: 'round', shape: '4x128', isOk: true } as const;
     const bad = { ...one, source: 'probe', shape: 'S', isOk: false, atMs: 2 ** 41, gflops: 0, detail: 'é' } as const;
     await store.measurements.add(bad);

@@ -97,6 +97,10 @@ class EncodedReader:
 
     def read(self, name: str, start: int, out: Tensor) -> None:
         """Decode the numbers of a tensor from `start` on into `out`, at most a chunk of them."""
+        self.read_scaled(name, start, 1.0, out)
+
+    def read_scaled(self, name: str, start: int, factor: float, out: Tensor) -> None:
+        """The same, each number times a factor; of int8 it is the scale that is multiplied, once for a block."""
         payload = self._payload[: out.numel()]
         scales = self._scales[: -(-out.numel() // BLOCK)]
         if self._codec == "int8":
@@ -106,7 +110,9 @@ class EncodedReader:
                 raise TensorFileError(f"{name} has a negative scale.")
         else:
             self._file.read_into(name, start, raw(payload))
-        decode_chunk(self._codec, payload, scales, out)
+        decode_chunk(self._codec, payload, scales.mul_(factor), out)
+        if self._codec != "int8" and factor != 1:
+            out.mul_(factor)
 
     def close(self) -> None:
         self._file.close()

@@ -1,8 +1,9 @@
 """The fold that turns the updates of a round into the next θ.
 
 It works chunk by chunk in a given order, so that memory does not grow with the number of workers and the sums come out
-the same every time. Files of the fold: θ (fp32), the outer state (`<name>.error`: what the codec has not sent yet,
-`<name>.momentum`, and `norms`: the last rounds' update norms) and the delta, the encoded u = θ_{r+1} − θ_r.
+the same every time; given its weights, on every machine. Files of the fold: θ (fp32), the outer state (`<name>.error`:
+what the codec has not sent yet, `<name>.momentum`, and `norms`: the last rounds' update norms) and the delta, the
+encoded u = θ_{r+1} − θ_r.
 """
 
 from collections.abc import Sequence
@@ -74,7 +75,11 @@ def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folde
 
 
 class _Step:
-    """The outer step on one chunk after the other, with the buffers it needs."""
+    """The outer step on one chunk after the other, with the buffers it needs.
+
+    Every operation is elementwise and rounds once, never `add(…, alpha=…)`, which some processors fuse and some do not:
+    so the same weights give the same bits with any number of threads and any vector instructions.
+    """
 
     def __init__(  # noqa: PLR0913 - six things, each used by every chunk
         self,
@@ -102,9 +107,9 @@ class _Step:
             momentum = momenta[start:end]
             self._read_outer(f"{name}.momentum", start, momentum)
             momentum.mul_(self._momentum).add_(mean)
+            mean.add_(torch.mul(momentum, self._momentum, out=decoded)).mul_(self._rate)
             self._read_outer(f"{name}.error", start, update)
-            update.add_(mean.add_(momentum, alpha=self._momentum), alpha=-self._rate)
-            delta.write(update, decoded)
+            delta.write(update.sub_(mean), decoded)
             outer.write(raw(update.sub_(decoded)))
             self._old_theta.read_into(name, start, raw(before))
             theta.write(raw(before.add_(decoded)))
@@ -113,8 +118,8 @@ class _Step:
     def _average(self, name: str, start: int, mean: Tensor, scratch: Tensor) -> None:
         mean.zero_()
         for reader, weight in zip(self._readers, self._weights, strict=True):
-            reader.read(name, start, scratch)
-            mean.add_(scratch, alpha=float(weight))
+            reader.read_scaled(name, start, float(weight), scratch)
+            mean.add_(scratch)
 
     def _read_outer(self, name: str, start: int, out: Tensor) -> None:
         if self._old_outer is None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from emeth.files.codec import CHUNK, EncodedReader
 from emeth.files.tensors import Layout
@@ -20,6 +21,8 @@ NORM_LIMIT = 3.0
 CENTRED_FROM = 4
 _CENTRE_LIMIT = 1.25
 _CENTRE_STEPS = 5
+# Sums of squares kept side by side until the end.
+_COLUMNS = 1024
 
 
 def inspect_update(path: str, codec: str, theta: Layout) -> float:
@@ -61,23 +64,35 @@ def _pair_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def inner_products(readers: Sequence[EncodedReader], theta: Layout) -> NDArray[np.float64]:
-    """Inner products of all pairs of updates. With fewer than CENTRED_FROM only the diagonal: no more is used then."""
+    """Inner products of all pairs of updates. With fewer than CENTRED_FROM only the diagonal: no more is used then.
+
+    The diagonal is the same on every machine, as the norms go into the fold's outer state; the rest is not.
+    """
     num = len(readers)
-    gram = np.zeros((num, num))
+    gram, columns = np.zeros((num, num)), np.zeros((num, _COLUMNS))
     rows = torch.empty(num if num >= CENTRED_FROM else 1, _row_length(num))
+    scratch = np.empty(rows.shape[1], np.float32)
     for name, spec in theta.items():
         for start, end in _ranges(spec.count, rows.shape[1]):
+            block = rows[:, : end - start]
+            for i, reader in enumerate(readers):
+                row = block[i if num >= CENTRED_FROM else 0]
+                reader.read(name, start, row)
+                _add_squares(row, scratch, columns[i])
             if num >= CENTRED_FROM:
-                block = rows[:, : end - start]
-                for i, reader in enumerate(readers):
-                    reader.read(name, start, block[i])
                 gram += (block @ block.T).double().numpy()
-            else:
-                row = rows[0, : end - start]
-                for i, reader in enumerate(readers):
-                    reader.read(name, start, row)
-                    gram[i, i] += float(torch.dot(row, row))
+    np.fill_diagonal(gram, [math.fsum(sums) for sums in columns])
     return gram
+
+
+def _add_squares(values: Tensor, scratch: NDArray[np.float32], columns: NDArray[np.float64]) -> None:
+    """Add the squares to the columns, row by row: an order that no processor chooses, unlike that of a dot product."""
+    numbers = values.numpy()
+    whole = numbers.size // _COLUMNS * _COLUMNS
+    with np.errstate(over="ignore", invalid="ignore"):  # whoever asks for a norm looks whether it is finite
+        squares = np.multiply(numbers, numbers, out=scratch[: numbers.size])
+        columns += np.add.reduce(squares[:whole].reshape(-1, _COLUMNS), axis=0)
+    columns[: numbers.size - whole] += squares[whole:]
 
 
 def _row_length(num: int) -> int:

@@ -1,5 +1,8 @@
 """The fold against the same formulas in plain PyTorch, and the weights of deviating updates."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, sha25
 from emeth.rounds.fold import Folded, fold
 from emeth.rounds.update_norms import robust_weights
 from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
+from tests.child import PATIENCE_SECONDS, PYTHON_DIR
 
 LAYOUT = {
     "a": TensorSpec("F32", (7, 33)),
@@ -34,7 +38,13 @@ def write_updates(folder: Path, codec: str, updates: list[Tensors]) -> list[str]
 
 
 def run_fold(
-    folder: Path, codec: str, paths: list[str], round_: int = 0, scale: float = 1.0, weights: list[float] | None = None
+    folder: Path,
+    codec: str,
+    paths: list[str],
+    round_: int = 0,
+    scale: float = 1.0,
+    weights: list[float] | None = None,
+    used: list[float] | None = None,
 ) -> Folded:
     command = Fold(
         type="fold",
@@ -49,6 +59,7 @@ def run_fold(
         theta_out=str(folder / f"theta{round_ + 1}"),
         outer_out=str(folder / f"outer{round_ + 1}"),
         delta_out=str(folder / f"delta{round_ + 1}"),
+        weights=None if used is None else tuple(used),
     )
     return fold(command, codec, LAYOUT, OUTER)
 
@@ -124,6 +135,54 @@ def test_fold_repeats_itself(tmp_path: Path) -> None:
     first = run_fold(tmp_path, "int8", paths)
     again = run_fold(tmp_path, "int8", paths)
     assert (first.theta, first.outer, first.delta) == (again.theta, again.outer, again.delta)
+
+
+def fold_with(capability: str, folder: Path) -> list[str]:
+    """The hashes of two rounds' files for each codec, folded by a process bound to these vector instructions."""
+    done = subprocess.run(
+        [sys.executable, "-c", FOLDS, str(folder)],
+        cwd=PYTHON_DIR,
+        env=os.environ | {"ATEN_CPU_CAPABILITY": capability},
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+FOLDS = """
+import sys
+from pathlib import Path
+import torch
+from tests.rounds.test_fold import run_fold
+print(torch.backends.cpu.get_cpu_capability())
+for threads in (1, 2):
+    torch.set_num_threads(threads)
+    for codec in ("fp32", "bf16", "int8"):
+        folder = Path(sys.argv[1], codec)
+        paths = [str(folder / f"update{i}") for i in range(5)]
+        for round_ in (0, 1):
+            done = run_fold(folder, codec, paths, round_, 0.7, used=[0.31, 0.123456789, 0.2, 0.3, 0.1])
+            print(codec, done.theta.sha256, done.outer.sha256, done.delta.sha256, done.norms)
+"""
+
+
+def test_fold_with_given_weights_is_bit_equal_on_every_kind_of_processor(tmp_path: Path) -> None:
+    for codec in ("fp32", "bf16", "int8"):
+        (tmp_path / codec).mkdir()
+        write_theta(str(tmp_path / codec / "theta0"), LAYOUT, random_tensors(0))
+        write_updates(tmp_path / codec, codec, [random_tensors(i + 1, 0.01) for i in range(5)])
+    flags = Path("/proc/cpuinfo").read_text().split()
+    capabilities = ["default"] + [name for name, flag in (("avx2", "avx2"), ("avx512", "avx512f")) if flag in flags]
+    found = {}
+    for capability in capabilities:
+        used, *lines = fold_with(capability, tmp_path)
+        assert used.lower().replace("no avx", "default") == capability
+        assert lines[:6] == lines[6:], "2 threads give other bits than 1"
+        found[capability] = lines
+    assert all(lines == found["default"] for lines in found.values())
 
 
 def test_fold_when_order_differs_is_almost_the_same(tmp_path: Path) -> None:

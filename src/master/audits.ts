@@ -6,13 +6,12 @@ import type { Address, Sha256 } from '../domain/ids';
 import type { AuditRow, DrawnLeaseRow } from '../store/audits';
 import { exclude, type RunningAudit } from './audit-state';
 import type { JobContext } from './job-context';
+import { allowedMs } from './lease-time';
 import { countLoss } from './leases';
 import { readyMembers } from './members';
 
 /** The part of the time that the master's own child may spend on audits while rounds go on. */
 const OWN_PART = 0.1;
-/** An audit holds nobody up, so its auditor may be this much slower than the audited worker had to be. */
-const PATIENCE = 2;
 
 /**
  * Gives every audit that nobody is doing to somebody, but leaves at least `spare` ready workers to the round.
@@ -97,7 +96,7 @@ async function grantAudit(
   if (!auditor || !round) return;
   const [theta, shard] = await Promise.all([blobs.stat(round.theta), blobs.stat(lease.shard)]);
   const leaseId = `audit-${lease.round}-${randomBytes(8).toString('hex')}`;
-  const deadlineMs = Math.max(job.settings.leaseMs, PATIENCE * lease.grantedMs);
+  const deadlineMs = allowedMs(job, auditor, lease.end - lease.start);
   job.audits.running.set(leaseId, {
     lease,
     auditor,

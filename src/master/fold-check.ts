@@ -87,8 +87,9 @@ async function accept(
   await confirmFold(job, { round, validationLoss: loss, resetsOuter });
   job.foldCheck.pending = undefined;
   if (loss === undefined) return;
-  job.foldCheck.losses.push(loss);
   job.live.validationLoss = loss;
+  // A bad fold that stands is no measure of what comes after it.
+  if (!resetsOuter) job.foldCheck.losses.push(loss);
 }
 
 /** True when leaving some updates out made the fold good: a strike for their workers, their ranges to others. */

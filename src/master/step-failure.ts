@@ -17,14 +17,15 @@ const MAX_ATTEMPTS = 5;
 
 /**
  * Decides on the step of `state` that threw. It does not help to try again when the job's own data or
- * parameters are at fault, when its deadline is too near, or after too many attempts. All else may be this
+ * parameters are at fault, when it diverges, when its deadline is too near, or after too many attempts. All else may be this
  * machine's or the network's fault. From `submitting` on there is a result to be paid for, and from
  * `declining` on a deposit to get back: these never give up.
  */
 export function decideFailure(state: ActiveState, error: unknown, attempts: number): FailureDecision {
   const code = errorCode(error);
   if (code === 'job/ended-on-chain') return { kind: 'end', to: 'failed' };
-  const isHopeless = isJobFault(error) || code === 'job/deadline-near' || attempts >= MAX_ATTEMPTS;
+  const isOver = code === 'job/deadline-near' || code === 'job/diverged';
+  const isHopeless = isJobFault(error) || isOver || attempts >= MAX_ATTEMPTS;
   if (isHopeless && (state === 'claimed' || state === 'preparing')) return { kind: 'leave', to: 'skipped' };
   if (isHopeless && (state === 'training' || state === 'exporting')) return { kind: 'leave', to: 'declining' };
   return { kind: 'retry' };

@@ -64,6 +64,8 @@ export class PlayedWorker {
   readonly heard: MasterMessage[] = [];
   /** How the next leases are met; then they are trained. */
   readonly fates: LeaseFate[] = [];
+  /** The same for leases of others that it is to do again. */
+  readonly auditFates: LeaseFate[] = [];
   trainMs = TRAIN_MS;
   /** The seconds it claims for a lease; otherwise the true ones. */
   claimedSeconds: number | undefined;
@@ -195,7 +197,7 @@ export class PlayedWorker {
     const work = new AbortController();
     const lease: PlayedWorker['lease'] = { grant, work };
     this.lease = lease;
-    const fate = this.fates.shift() ?? 'trains';
+    const fate = (isAudit(grant) ? this.auditFates : this.fates).shift() ?? 'trains';
     if (fate === 'is silent') return;
     await this.clock.sleep(this.trainMs, work.signal).catch(() => undefined);
     if (work.signal.aborted) return;

@@ -1,0 +1,73 @@
+/** When a fold counts as bad, and whose update is left out for it. */
+import { checkSequences, findCulprits, isBadFold } from '../../../src/domain/fold-check';
+
+describe('isBadFold', () => {
+  test.each([
+    ['nothing to compare with', 9, [], false],
+    ['no number', Number.POSITIVE_INFINITY, [], true],
+    ['better', 2.9, [5, 4, 3], false],
+    ['a little worse', 3.04, [3.02, 3.01, 3], false],
+    ['worse than noise', 3.06, [3.02, 3.01, 3], true],
+    ['a rise as large as four usual changes', 3.9, [4, 3.7, 3.4, 3.1, 2.8], false],
+    ['a rise above that', 4.1, [4, 3.7, 3.4, 3.1, 2.8], true],
+    ['a worse one among the last three does not hide the best', 3.2, [3, 3.01, 3.02], true],
+  ])('%s: loss %d', (_, loss, earlier, isBad) => {
+    expect(isBadFold(loss, earlier)).toBe(isBad);
+  });
+});
+
+describe('findCulprits', () => {
+  /** The loss is 1 and rises by 1 for each bad update kept. */
+  const search = async (count: number, bad: readonly number[]) => {
+    const measured: number[][] = [];
+    const culprits = await findCulprits(
+      count,
+      async (kept) => {
+        measured.push([...kept]);
+        return 1 + kept.filter((i) => bad.includes(i)).length;
+      },
+      (loss) => loss > 1,
+    );
+    return { culprits: culprits.sort(), measured };
+  };
+
+  test('one of three: found after folding without each', async () => {
+    const { culprits, measured } = await search(3, [1]);
+    expect(culprits).toEqual([1]);
+    expect(measured).toEqual([
+      [1, 2],
+      [0, 2],
+      [0, 1],
+    ]);
+  });
+
+  test('two of four: both', async () => {
+    expect((await search(4, [0, 3])).culprits).toEqual([0, 3]);
+  });
+
+  test('one of two: it', async () => {
+    expect((await search(2, [0])).culprits).toEqual([0]);
+  });
+
+  test('more than half: nobody', async () => {
+    expect((await search(3, [0, 1])).culprits).toEqual([]);
+  });
+
+  test('the only update: nobody, and nothing is folded', async () => {
+    expect(await search(1, [0])).toEqual({ culprits: [], measured: [] });
+  });
+
+  test('never a number without one: the other is left out', async () => {
+    const culprits = await findCulprits(
+      2,
+      async (kept) => (kept.includes(0) ? Number.POSITIVE_INFINITY : 1),
+      (loss) => !Number.isFinite(loss),
+    );
+    expect(culprits).toEqual([0]);
+  });
+});
+
+test('sequences of a check: what 3 % of a round allow, within the limits', () => {
+  const of = (roundMs: number, sequenceMs: number) => checkSequences({ roundMs, sequenceMs, least: 8, most: 64 });
+  expect([of(10_000, 10), of(10_000, 1), of(1000, 100), of(1000, 0)]).toEqual([30, 64, 8, 64]);
+});

@@ -1,7 +1,7 @@
 /**
  * The layers of src/: each imports only what stands to its left.
  *
- *     lib ← domain ← protocol, config ← store chain blobs link runner http terminal ← fleet
+ *     lib ← domain ← protocol, config ← store chain blobs link runner http terminal ← fleet replay
  *         ← master worker verifier board admin storage demo ← app ← commands ← cli
  *
  * Rooms of one layer never import each other. What a room needs of another it declares as its own `deps` type. Types
@@ -19,8 +19,10 @@ const foldersOf = (path) =>
   readdirSync(join(__dirname, path), { withFileTypes: true }).flatMap((entry) =>
     entry.isDirectory() ? entry.name : [],
   );
+/** What features share besides the adapters. */
+const shared = ['fleet', 'replay'];
 /** Every other folder of src is a feature; a new one needs no entry here. */
-const known = [...lower, ...contracts, ...adapters, ...others, 'fleet', 'app', 'commands'];
+const known = [...lower, ...contracts, ...adapters, ...others, ...shared, 'app', 'commands'];
 const features = foldersOf('src').filter((room) => !known.includes(room));
 /** Folders of commands, by noun. None imports another. */
 const commandGroups = foldersOf('src/commands');
@@ -76,9 +78,9 @@ module.exports = {
     layer('domain', ['lib']),
     ...contracts.map((room) => layer(room, lower)),
     ...adapters.map((room) => layer(room, [...lower, ...contracts])),
-    layer('fleet', [...lower, ...contracts, ...adapters]),
-    ...features.map((room) => layer(room, [...lower, ...contracts, ...adapters, 'fleet'])),
-    layer('app', [...lower, ...contracts, ...adapters, 'fleet', ...features]),
+    ...shared.map((room) => layer(room, [...lower, ...contracts, ...adapters])),
+    ...features.map((room) => layer(room, [...lower, ...contracts, ...adapters, ...shared])),
+    layer('app', [...lower, ...contracts, ...adapters, ...shared, ...features]),
     ...commandGroups.map((name) => group('commands', name, [])),
     ...Object.entries(chainGroups).map(([name, allowed]) => group('chain', name, [...allowed, 'generated'])),
     only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain/'),

@@ -2,7 +2,11 @@
 import type { CoreEvent } from '../chain/contract/events';
 import type { Chain, ChainJob } from '../chain/rpc/client';
 import type { JobId } from '../domain/ids';
+import { isTerminal } from '../domain/job';
 import { AppError } from '../lib/errors';
+import type { SubmittedJob } from '../verifier/manifest-checks';
+
+export type SubmissionError = { code: 'result/not-found'; jobId: JobId; state: string };
 
 // Providers limit how many chain blocks one query may span; few refuse this many.
 const SPAN_BLOCKS = 9_999;
@@ -17,17 +21,55 @@ export async function requireJob(chain: Chain, jobId: JobId): Promise<ChainJob> 
   );
 }
 
+type EventOf<T extends CoreEvent['type']> = Extract<CoreEvent, { type: T }>;
+export type JobSubmission = EventOf<'JobSubmitted'>;
+
 /** Finds the latest submission of a job's result, searching from the newest chain block backwards. */
-export async function findSubmission(
+export function findSubmission(chain: Chain, jobId: JobId): Promise<JobSubmission | undefined> {
+  return findLast(chain, jobId, 'JobSubmitted');
+}
+
+/** As `findSubmission`. Throws `job/not-found` and, for a job without a result, `result/not-found`. */
+export async function requireSubmission(chain: Chain, jobId: JobId): Promise<JobSubmission> {
+  const { state } = await requireJob(chain, jobId);
+  const submission = await findSubmission(chain, jobId);
+  if (submission) return submission;
+  throw new AppError<SubmissionError>(
+    { code: 'result/not-found', jobId, state },
+    isTerminal(state)
+      ? `The job ${jobId} ended without a result: it is ${state}. Its money is credit again; see \`emeth node\`.`
+      : `The job ${jobId} has no result yet; it is ${state}. Add --wait to wait for it.`,
+  );
+}
+
+/** Finds a job's request, which says what was asked for and for how much. */
+export function findRequest(chain: Chain, jobId: JobId): Promise<EventOf<'JobRequested'> | undefined> {
+  return findLast(chain, jobId, 'JobRequested');
+}
+
+async function findLast<T extends CoreEvent['type']>(
   chain: Chain,
   jobId: JobId,
-): Promise<Extract<CoreEvent, { type: 'JobSubmitted' }> | undefined> {
+  type: T,
+): Promise<EventOf<T> | undefined> {
+  const isWanted = (event: CoreEvent): event is EventOf<T> => event.type === type;
   for (let to = await chain.headBlock(); to >= 0; to -= SPAN_BLOCKS + 1) {
     const events = await chain.events(Math.max(0, to - SPAN_BLOCKS), to, jobId);
-    const submitted = events.filter((event) => event.type === 'JobSubmitted').at(-1);
-    if (submitted) return submitted;
+    const found = events.filter(isWanted).at(-1);
+    if (found) return found;
     // No event of a job is older than its request.
     if (events.some((event) => event.type === 'JobRequested')) return undefined;
   }
   return undefined;
+}
+
+/** Joins a request and its submission to what a manifest is measured against. */
+export function describeSubmitted(
+  { chainId, core: contract }: Pick<Chain, 'chainId' | 'core'>,
+  { dataset, params, feeWei, fuelLimit }: Pick<SubmittedJob, 'dataset' | 'params' | 'feeWei' | 'fuelLimit'>,
+  submission: JobSubmission,
+): SubmittedJob {
+  const { jobId, node, resultHash, payoutRoot, fuelUsed, blockNumber: submitBlock } = submission;
+  const request = { dataset, params, feeWei, fuelLimit };
+  return { jobId, chainId, contract, node, ...request, resultHash, payoutRoot, fuelUsed, submitBlock };
 }

@@ -8,21 +8,24 @@ import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import type { VerifierConfig } from '../config/roles/verifier';
+import { toleranceOf } from '../domain/audit';
 import type { JobId } from '../domain/ids';
 import { awaitsVerdict } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
-import type { Logger } from '../lib/logger';
+import { replayJob } from '../replay/replay';
 import { findPython } from '../runner/python';
-import { openTrainer } from '../runner/trainer';
 import { openStatements } from '../storage/client';
 import type { JobRow } from '../store/jobs';
 import type { CommonOptions } from '../terminal/options';
-import type { JudgeDeps } from '../verifier/judge';
+import type { JudgeDeps, JudgedReplay } from '../verifier/judge';
 import type { SubmittedJob } from '../verifier/manifest-checks';
 import { openVerifier } from '../verifier/verifier';
 import { applyEvents } from './chain-follower';
-import { findSubmission } from './chain-job';
+import { describeSubmitted, findSubmission } from './chain-job';
+import { findDrawSeed } from './draw-seed';
+import { keepEvidence } from './evidence-files';
 import { openSigningRole } from './open-role';
+import { replayDeps } from './replay-deps';
 import { threadsOf } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 import { verdictDeps } from './verdicts';
@@ -43,9 +46,12 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
       fetch: (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }),
       fetchDataset: (reference) =>
         fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
-      evaluate: (job) => evaluate(config, python.path, job, logger),
+      drawSeed: (job) => findDrawSeed(job.submitBlock, { chain, finality, clock, signal }),
+      replay: (job) => replayHere(config, job, { storage, blobs, python: python.path, clock, logger, signal }),
       payoutRoot: (shares) => buildPayouts(shares).root,
       ...verdictDeps({ chain, wallet, emeth, store, statements: openStatements(storageApi, signal), storage, signal }),
+      keepEvidence: (jobId, evidence) =>
+        keepEvidence(jobId, evidence, { dataDir, blobs, storage, wallet, logger, signal }),
       // One result is judged at a time: once it is settled, nothing fetched for it is needed any more.
       forget: () => rm(blobs.dir, { recursive: true, force: true }),
       clock,
@@ -88,25 +94,32 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
 async function describeSubmission(chain: Chain, row: JobRow): Promise<SubmittedJob | undefined> {
   const submitted = await findSubmission(chain, row.id);
   if (!submitted || !awaitsVerdict((await chain.job(row.id)).state)) return undefined;
-  const { jobId, node, resultHash, payoutRoot, fuelUsed } = submitted;
-  const { dataset, params, feeWei, fuelLimit } = row;
-  const { chainId, core: contract } = chain;
-  return { jobId, chainId, contract, node, dataset, params, feeWei, fuelLimit, resultHash, payoutRoot, fuelUsed };
+  return describeSubmitted(chain, row, submitted);
 }
 
-/** Prepares the data and evaluates the model in a Python child of its own. */
-async function evaluate(
+/** Repeats a job in Python children of its own. */
+async function replayHere(
   config: VerifierConfig,
-  python: string,
-  job: Parameters<JudgeDeps['evaluate']>[0],
-  logger: Logger,
-): ReturnType<JudgeDeps['evaluate']> {
-  const { jobId, params, workDir } = job;
-  const { device, maxDatasetBytes: maxBytes } = config;
-  const threads = threadsOf(config);
-  await using child = openTrainer({ kind: 'coordinate', device, threads, workDir, jobId, params }, { python, logger });
-  const { prepared } = await child.run({ type: 'prepare', dataset: job.dataset, maxBytes }, 'prepared');
-  const model = { directory: job.directory };
-  const { loss } = await child.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
-  return { prepared, loss };
+  job: JudgedReplay,
+  sources: Parameters<typeof replayDeps>[0],
+): ReturnType<JudgeDeps['replay']> {
+  const { device, maxDatasetBytes } = config;
+  const { params, jobId } = job.manifest;
+  return replayJob(
+    {
+      ...job,
+      device,
+      threads: threadsOf(config),
+      maxDatasetBytes,
+      redoAtOnce: false,
+      leaseTolerance: toleranceOf(params, [device === 'cpu' ? 'cpu' : 'cuda', undefined]),
+    },
+    {
+      ...replayDeps(sources),
+      onProgress(progress) {
+        if (progress.step === 'lease') sources.logger.info('Lease done again', { jobId, ...progress.lease });
+        else sources.logger.debug('Repeating the job', { jobId, ...progress });
+      },
+    },
+  );
 }

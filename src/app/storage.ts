@@ -34,11 +34,7 @@ export function openStorage(
   options: { storage?: string | undefined },
   signal: AbortSignal,
 ): Storage {
-  const storageApi = options.storage ?? config.storageApi;
-  if (!storageApi) {
-    const sentence = 'No storage is configured; set storageApi in the configuration or name one with --storage.';
-    throw new AppError<StorageClientError>({ code: 'config/no-storage' }, sentence);
-  }
+  const storageApi = requireStorage(config, options);
   const remote = new RemoteBlobs(storageApi);
   // Apart from a role's own blobs, because these are removed once their transfer is complete.
   const passing = new BlobStore(join(dataDir, 'transfers'));
@@ -70,6 +66,17 @@ export function openStorage(
       return manifest;
     },
   };
+}
+
+/** Returns the address of the storage to use. Throws `config/no-storage`. */
+export function requireStorage(
+  config: { storageApi?: string | undefined },
+  options: { storage?: string | undefined },
+): string {
+  const storageApi = options.storage ?? config.storageApi;
+  if (storageApi) return storageApi;
+  const sentence = 'No storage is configured; set storageApi in the configuration or name one with --storage.';
+  throw new AppError<StorageClientError>({ code: 'config/no-storage' }, sentence);
 }
 
 async function readManifest(blobs: BlobStore, sha256: Sha256): Promise<Manifest> {

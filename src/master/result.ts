@@ -69,7 +69,10 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   };
   const written = await blobs.addBytes(Buffer.from(canonicalJson(manifest)));
   const files = model.map((file) => file.sha256 as Sha256);
-  return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs: [...files, written.sha256] };
+  // Without the updates nobody could repeat the job.
+  const updates = manifest.rounds.flatMap(({ leases }) => leases.map(({ update }) => update as Sha256));
+  const all = [...new Set([...files, ...updates, written.sha256])];
+  return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs: all };
 }
 
 async function exportModel(

@@ -178,7 +178,14 @@ export type Prepared = z.infer<typeof Prepared>;
  */
 export const TrainerEvent = z.discriminatedUnion('type', [
   /** Sent once, when the child accepts commands. */
-  z.object({ type: z.literal('ready'), device: z.string(), threads: z.int(), parameters: z.int().min(0) }),
+  z.object({
+    type: z.literal('ready'),
+    device: z.string(),
+    threads: z.int(),
+    /** The CPU kernels in use: other ones sum in another order. */
+    kernels: z.string().optional(),
+    parameters: z.int().min(0),
+  }),
   z.object({
     type: z.literal('progress'),
     id: Id,

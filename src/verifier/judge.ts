@@ -1,21 +1,21 @@
-/** Judges one submitted result: fetches all it names, checks every hash, evaluates the model itself. */
-import { copyFile, mkdir, readFile, rm } from 'node:fs/promises';
+/** Judges one submitted result: fetches all it names, checks every hash, and repeats the work. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Sha256 } from '../domain/ids';
+import { drawLeases, leaseName } from '../domain/lease-draw';
 import type { Share } from '../domain/shares';
-import { AppError, describeError, errorCode } from '../lib/errors';
-import { canonicalJson } from '../lib/hash';
+import { describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { ResolvedParams } from '../protocol/job-params';
 import type { Manifest } from '../protocol/manifest';
-import type { Prepared } from '../protocol/trainer';
+import type { ReplayOptions, ReplayReport } from '../replay/replay';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './manifest-checks';
 import { missingReference } from './missing';
+import type { Rejection } from './rejection';
 
 /** The verdict on a submitted result. */
 export type ResultVerdict =
   | { kind: 'accept'; loss: number }
-  | ({ kind: 'reject' } & Flaw)
+  | ({ kind: 'reject' } & Rejection)
   /** No verdict is possible now. `missing`: what was found not to exist, by its reference. */
   | { kind: 'unknown'; reason: string; missing?: string | undefined };
 
@@ -28,17 +28,15 @@ export interface JudgeDeps {
    */
   fetch(sha256: Sha256, maxBytes: number): Promise<{ bytes: number }>;
   fetchDataset(reference: string): Promise<{ sha256: Sha256; bytes: number }>;
-  /** Splits the data as the job's parameters require and evaluates an exported model on the held-out part. */
-  evaluate(options: {
-    jobId: string;
-    params: ResolvedParams;
-    dataset: string;
-    directory: string;
-    workDir: string;
-  }): Promise<{ prepared: Prepared; loss: number }>;
+  /** Returns the seed of the draw of leases: known to nobody before the result was submitted. */
+  drawSeed(job: SubmittedJob): Promise<string>;
+  replay(options: JudgedReplay): Promise<ReplayReport>;
   payoutRoot(shares: readonly Share[]): string;
   logger: Logger;
 }
+
+/** What a judge decides of a replay; the rest is the machine's. */
+export type JudgedReplay = Pick<ReplayOptions, 'manifest' | 'dataset' | 'workDir' | 'isRedone' | 'lossTolerance'>;
 
 export interface JudgeOptions {
   dataDir: string;
@@ -46,22 +44,18 @@ export interface JudgeOptions {
   tolerance: number;
 }
 
-const MODEL_FAULT = /^(data\/(empty|not-text|too-small)|model\/(bad-file|bad-directory|other-shape|not-finite))$/;
 const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 
 /**
  * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and
- * sum, prepares the data and evaluates the model itself. Trusts only the chain.
+ * sum, repeats all folds and some of the leases, and evaluates the model itself. Trusts only the chain.
  */
 export async function judge(job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<ResultVerdict> {
-  const workDir = join(options.dataDir, 'jobs', job.jobId);
   try {
-    return await judgeIn(workDir, job, options, deps);
+    return await judgeFrom(job, options, deps);
   } catch (error) {
     if (error instanceof FlawFound) return { kind: 'reject', ...error.flaw };
     return { kind: 'unknown', reason: describeError(error), missing: missingReference(error, job) };
-  } finally {
-    await rm(workDir, { recursive: true, force: true });
   }
 }
 
@@ -71,12 +65,7 @@ class FlawFound extends Error {
   }
 }
 
-async function judgeIn(
-  workDir: string,
-  job: SubmittedJob,
-  options: JudgeOptions,
-  deps: JudgeDeps,
-): Promise<ResultVerdict> {
+async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDeps): Promise<ResultVerdict> {
   const manifest = await fetchManifest(job, deps);
   const flaw = findFlaw(manifest, job, deps.payoutRoot);
   if (flaw) throw new FlawFound(flaw);
@@ -97,16 +86,26 @@ async function judgeIn(
   if (dataset.bytes !== manifest.dataset.bytes) {
     reject('verdict/dataset', `the data set has ${dataset.bytes} bytes, not ${manifest.dataset.bytes}`);
   }
-  const directory = await fetchModel(workDir, manifest, deps);
-  const measured = await evaluate(workDir, directory, manifest, deps);
-  if (canonicalJson(measured.prepared) !== canonicalJson(manifest.prepared)) {
-    reject('verdict/data-root', 'the data was not split as the parameters require');
-  }
-  const claimed = manifest.validationLoss.end;
-  if (!(Math.abs(measured.loss - claimed) <= options.tolerance)) {
-    reject('verdict/loss', `the model's loss is ${measured.loss}, not ${claimed}`);
-  }
-  return { kind: 'accept', loss: measured.loss };
+  await fetchModel(manifest, deps);
+  const report = await replay(job, manifest, options, deps);
+  if (report.difference) return { kind: 'reject', ...report.difference };
+  if (!report.losses) throw new Error('The replay measured no loss');
+  return { kind: 'accept', loss: report.losses.end };
+}
+
+/** Repeats the job, and some of its leases, drawn so that nobody knew them while the job ran. */
+async function replay(job: SubmittedJob, manifest: Manifest, options: JudgeOptions, deps: JudgeDeps) {
+  const { jobId } = job;
+  const leases = manifest.rounds.flatMap(({ round, leases: merged }) => merged.map((lease) => ({ ...lease, round })));
+  const drawn = new Set(drawLeases(await deps.drawSeed(job), jobId, leases).map(leaseName));
+  deps.logger.info('Leases drawn to be done again', { jobId, leases: [...drawn] });
+  return deps.replay({
+    manifest,
+    dataset: deps.path(manifest.dataset.sha256),
+    workDir: join(options.dataDir, 'jobs', jobId),
+    isRedone: (lease) => drawn.has(leaseName(lease)),
+    lossTolerance: options.tolerance,
+  });
 }
 
 async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manifest> {
@@ -117,16 +116,13 @@ async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manife
   return manifest;
 }
 
-async function fetchModel(workDir: string, manifest: Manifest, deps: JudgeDeps): Promise<string> {
-  const directory = join(workDir, 'model');
-  await mkdir(directory, { recursive: true });
+/** The requester must be able to get the model; what is in it follows from the replay. */
+async function fetchModel(manifest: Manifest, deps: JudgeDeps): Promise<void> {
   for (const file of manifest.model) {
     const found = await orTooLarge(deps.fetch(file.sha256, file.bytes), 'verdict/model-files', file.name);
     if (found.bytes !== file.bytes)
       reject('verdict/model-files', `${file.name} has ${found.bytes} bytes, not ${file.bytes}`);
-    await copyFile(deps.path(file.sha256), join(directory, file.name));
   }
-  return directory;
 }
 
 /** Rejects a file that exceeds its size limit: the node named it, so the node answers for it. */
@@ -136,19 +132,6 @@ async function orTooLarge<T>(fetching: Promise<T>, code: string, name: string): 
   } catch (error) {
     if (errorCode(error) !== 'blobs/too-large') throw error;
     return reject(code, `${name} is too large: ${describeError(error)}`);
-  }
-}
-
-async function evaluate(workDir: string, directory: string, manifest: Manifest, deps: JudgeDeps) {
-  try {
-    const dataset = deps.path(manifest.dataset.sha256);
-    const { jobId, params } = manifest;
-    return await deps.evaluate({ jobId, params, dataset, directory, workDir });
-  } catch (error) {
-    // The child's finding about the data or the model is a verdict; every other failure is this verifier's
-    // own.
-    if (error instanceof AppError && MODEL_FAULT.test(error.code)) reject('verdict/model-unusable', error.message);
-    throw error;
   }
 }
 

@@ -22,6 +22,8 @@ export interface SubmittedJob {
   resultHash: string;
   payoutRoot: string;
   fuelUsed: bigint;
+  /** Number of the chain block with `submit`. */
+  submitBlock: number;
 }
 
 /** A claim that does not hold: a code and a sentence. */

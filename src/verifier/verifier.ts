@@ -2,16 +2,18 @@
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { never } from '../lib/errors';
-import { sha256 } from '../lib/hash';
 import type { Logger } from '../lib/logger';
 import { type JudgeDeps, type JudgeOptions, judge, type ResultVerdict } from './judge';
 import type { SubmittedJob } from './manifest-checks';
 import { endOfSearch, isWithheld, type MissingDeps, type Search } from './missing';
 import { type Attesting, attest, type QuorumDeps, type SignedVerdict } from './quorum';
+import { evidenceOf, reasonHashOf } from './rejection';
 
 export interface VerifierDeps extends JudgeDeps, QuorumDeps, MissingDeps {
   /** Returns the end of the window for a verdict; undefined when the result awaits none any more. */
   verdictDueMs(jobId: JobId): Promise<number | undefined>;
+  /** Keeps the evidence of a rejection here, and in the job's storage if that takes it. */
+  keepEvidence(jobId: JobId, evidence: string): Promise<void>;
   /** Drops whatever was fetched for results that have been judged. */
   forget(): Promise<void>;
   clock: Clock;
@@ -72,12 +74,14 @@ export function openVerifier(options: VerifierOptions, deps: VerifierDeps): Veri
     const windowEndMs = await deps.verdictDueMs(job.jobId);
     if (windowEndMs === undefined) return true;
     if (!entry.settled) {
-      entry.settled = await attempt(entry, windowEndMs);
-      if (!entry.settled) return false;
-      announce(job, entry.settled);
+      const settled = await attempt(entry, windowEndMs);
+      if (!settled) return false;
+      if (settled.kind === 'reject') await deps.keepEvidence(job.jobId, evidenceOf(job, settled));
+      entry.settled = settled;
+      announce(job, settled, logger);
       await deps.forget();
     }
-    const isSent = await attest(job, toSigned(entry.settled), entry.attesting, deps);
+    const isSent = await attest(job, toSigned(job, entry.settled), entry.attesting, deps);
     if (isSent) logger.info('Verdict sent', { jobId: job.jobId, verdict: entry.settled.kind });
     else entry.dueMs = clock.now() + FIRST_RETRY_MS;
     return isSent;
@@ -107,17 +111,6 @@ export function openVerifier(options: VerifierOptions, deps: VerifierDeps): Veri
     return undefined;
   }
 
-  function announce({ jobId }: SubmittedJob, verdict: Settled): void {
-    switch (verdict.kind) {
-      case 'accept':
-        return logger.info('Accepting', { jobId, loss: verdict.loss });
-      case 'reject':
-        return logger.warn('Rejecting', { jobId, code: verdict.code, reason: verdict.reason });
-      default:
-        return never(verdict);
-    }
-  }
-
   function postpone(entry: Pending): void {
     entry.dueMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** entry.failures, LAST_RETRY_MS);
     entry.failures += 1;
@@ -137,7 +130,20 @@ export function openVerifier(options: VerifierOptions, deps: VerifierDeps): Veri
   };
 }
 
-function toSigned(verdict: Settled): SignedVerdict {
+function announce({ jobId }: SubmittedJob, verdict: Settled, logger: Logger): void {
+  switch (verdict.kind) {
+    case 'accept':
+      return logger.info('Accepting', { jobId, loss: verdict.loss });
+    case 'reject': {
+      const { code, reason, measured } = verdict;
+      return logger.warn('Rejecting', { jobId, code, reason, measured });
+    }
+    default:
+      return never(verdict);
+  }
+}
+
+function toSigned(job: SubmittedJob, verdict: Settled): SignedVerdict {
   if (verdict.kind === 'accept') return { accepted: true };
-  return { accepted: false, reasonHash: `0x${sha256(`${verdict.code}: ${verdict.reason}`).slice(0, 32)}` };
+  return { accepted: false, reasonHash: reasonHashOf(evidenceOf(job, verdict)) };
 }

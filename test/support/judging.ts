@@ -1,4 +1,4 @@
-/** What a judge needs in tests: a storage with an honest result, and counted evaluations. */
+/** What a judge needs in tests: a storage with an honest result, and counted replays. */
 import { BlobStore } from '../../src/blobs/blob-store';
 import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { Sha256 } from '../../src/domain/ids';
@@ -6,7 +6,6 @@ import { AppError } from '../../src/lib/errors';
 import { canonicalJson, sha256 } from '../../src/lib/hash';
 import { silentLogger } from '../../src/lib/logger';
 import type { ManifestIn } from '../../src/protocol/manifest';
-import type { Prepared } from '../../src/protocol/trainer';
 import type { JudgeDeps } from '../../src/verifier/judge';
 import { honestManifest, testDataset, testModel } from './manifest';
 import { openScratch } from './scratch';
@@ -15,8 +14,8 @@ export interface Judging extends AsyncDisposable {
   readonly dir: string;
   readonly blobs: BlobStore;
   readonly deps: JudgeDeps;
-  /** How often a model was evaluated. */
-  readonly evaluations: number;
+  /** How often a job was repeated. */
+  readonly replays: number;
 }
 
 /** Opens a storage with a manifest and all it names, and the deps of a judge; any part can be replaced. */
@@ -29,11 +28,13 @@ export async function openJudging(
   for (const bytes of [testDataset, Buffer.from(canonicalJson(manifest)), ...Object.values(testModel)]) {
     await blobs.addBytes(bytes);
   }
-  let evaluations = 0;
-  const evaluate: JudgeDeps['evaluate'] = async () => {
-    const prepared = structuredClone(manifest.prepared) as Prepared;
-    return { prepared, loss: manifest.validationLoss.end };
-  };
+  let replays = 0;
+  const replay: JudgeDeps['replay'] = async ({ manifest: { rounds, validationLoss: losses } }) => ({
+    theta: rounds.at(-1)!.nextTheta,
+    rounds: rounds.length,
+    leases: [],
+    losses,
+  });
   const deps: JudgeDeps = {
     path: (name) => blobs.path(name),
     async fetch(name) {
@@ -42,20 +43,21 @@ export async function openJudging(
       return stat;
     },
     fetchDataset: async () => ({ sha256: sha256(testDataset) as Sha256, bytes: testDataset.length }),
+    drawSeed: async () => 'a block hash',
     payoutRoot: (shares) => buildPayouts(shares).root,
     logger: silentLogger,
     ...replaced,
-    evaluate(options) {
-      evaluations += 1;
-      return (replaced.evaluate ?? evaluate)(options);
+    replay(options) {
+      replays += 1;
+      return (replaced.replay ?? replay)(options);
     },
   };
   return {
     dir: scratch.path,
     blobs,
     deps,
-    get evaluations() {
-      return evaluations;
+    get replays() {
+      return replays;
     },
     [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
   };

@@ -105,5 +105,6 @@ export function submittedJob(manifest: unknown = honestManifest()): SubmittedJob
     resultHash: `0x${sha256(canonicalJson(manifest))}`,
     payoutRoot: claimed.payoutRoot,
     fuelUsed: 640n,
+    submitBlock: 7,
   };
 }

@@ -100,8 +100,13 @@ class Trainer:
 
     def say_ready(self) -> None:
         """Report to the parent that commands may be sent."""
-        threads = torch.get_num_threads()
-        self._emit("ready", device=str(self._device), threads=threads, parameters=self._num_parameters)
+        self._emit(
+            "ready",
+            device=str(self._device),
+            threads=torch.get_num_threads(),
+            kernels=torch.backends.cpu.get_cpu_capability(),
+            parameters=self._num_parameters,
+        )
 
     def next_line(self) -> bytes:
         """The next command, the same for every process of the team."""

@@ -1,5 +1,5 @@
 /** Reads of one deployment: the connection to its chain, and the views of escrow and token. */
-import { Contract, type EventFilter, id, type JsonRpcProvider, type Log } from 'ethers';
+import { Contract, type EventFilter, id, isError, type JsonRpcProvider, type Log } from 'ethers';
 import { partOf } from '../../domain/fuel';
 import { Address, type JobId } from '../../domain/ids';
 import { type ChainState, chainStates } from '../../domain/job';
@@ -76,6 +76,8 @@ export interface Chain extends AsyncDisposable {
   /** Time of the newest block, in Unix milliseconds. */
   nowMs(): Promise<number>;
   headBlock(): Promise<number>;
+  /** Returns the newest block that the chain itself calls final; undefined when it does not say. */
+  finalizedBlock(): Promise<number | undefined>;
   /** Returns events in blocks [from, to], in order; with a job id, only those of that job. */
   events(from: number, to: number, jobId?: JobId): Promise<CoreEvent[]>;
   blockHash(number: number): Promise<string | undefined>;
@@ -141,6 +143,15 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
       return ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;
     },
     headBlock: () => provider.getBlockNumber(),
+    async finalizedBlock() {
+      try {
+        return (await provider.getBlock('finalized'))?.number;
+      } catch (error) {
+        // What a node without the tag answers; no answer at all is another error.
+        if (isError(error, 'UNKNOWN_ERROR')) return undefined;
+        throw error;
+      }
+    },
     async events(from, to, jobId) {
       const topics: EventFilter['topics'] = jobId ? [null, jobId.padEnd(66, '0')] : [];
       const logs = await provider.getLogs({ address: core, fromBlock: from, toBlock: to, topics });

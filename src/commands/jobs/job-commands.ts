@@ -113,5 +113,28 @@ export const jobCommands: CommandTable = {
         .option('--dry-run', 'only show the bond')
         .addHelpText('after', example(`emeth challenge ${JOB} --dry-run`))
         .action(lazily(async () => (await import('./challenge.js')).challengeResult)),
+    (program) =>
+      program
+        .command('replay')
+        .description(
+          'repeat a finished job from the chain and storage alone; fails at the first claim that does not hold',
+        )
+        .argument('<id>', 'job id')
+        .option('--full', 'also do every lease again, and show how far its update is from the merged one')
+        .option('--lease <round:block>', 'only repeat up to this lease, and do it again')
+        .option('--evidence <file>', "repeat what a verifier's evidence claims")
+        .option('--storage <url>', 'storage API to fetch from (default: storageApi of the configuration)')
+        .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
+        .option('--threads <n>', 'CPU threads of the Python children; 0: PyTorch decides', wholeNumber(0), 0)
+        .addHelpText(
+          'after',
+          example(
+            `emeth replay ${JOB}`,
+            `emeth replay ${JOB} --full --threads 1 --json`,
+            `emeth replay ${JOB} --lease 3:120`,
+            `emeth replay ${JOB} --evidence evidence.json`,
+          ),
+        )
+        .action(lazily(async () => (await import('./replay.js')).replayResult)),
   ],
 };

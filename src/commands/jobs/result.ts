@@ -1,11 +1,9 @@
 /** `emeth result`: fetches a trained model and checks it against the chain. */
 import { type Account, openReader } from '../../app/account';
-import { findSubmission, requireJob } from '../../app/chain-job';
+import { requireSubmission } from '../../app/chain-job';
 import { stopSignal } from '../../app/context';
 import { openStorage } from '../../app/storage';
-import type { Chain } from '../../chain/rpc/client';
 import type { JobId } from '../../domain/ids';
-import { isTerminal } from '../../domain/job';
 import { AppError } from '../../lib/errors';
 import type { Manifest } from '../../protocol/manifest';
 import { parseJobId } from '../../terminal/arguments';
@@ -14,9 +12,7 @@ import { formatBytes, printJson, printLines, talk } from '../../terminal/print';
 import { fetchModel } from './fetch-model';
 import { followJob } from './follow-job';
 
-export type ResultError =
-  | { code: 'result/not-found'; jobId: JobId; state: string }
-  | { code: 'result/not-bound'; jobId: JobId; field: string };
+export type ResultError = { code: 'result/not-bound'; jobId: JobId; field: string };
 
 interface ResultOptions extends CommonOptions {
   out?: string | undefined;
@@ -29,7 +25,8 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
   const signal = stopSignal();
   await using reader = await openReader(options);
   if (options.wait) await followJob(reader.chain, jobId, signal);
-  const manifestHash = await submittedHash(reader.chain, jobId);
+  const { resultHash } = await requireSubmission(reader.chain, jobId);
+  const manifestHash = resultHash.slice(2);
 
   const storage = openStorage(reader, options, signal);
   const manifest = await storage.manifest(manifestHash);
@@ -58,19 +55,6 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
     `state  ${state}`,
   );
   talk(`Try it: emeth generate ${directory}, or AutoModelForCausalLM.from_pretrained("${directory}") in Python.`);
-}
-
-/** Returns the hash of the manifest, as the node bound it to the job on chain. */
-async function submittedHash(chain: Chain, jobId: JobId): Promise<string> {
-  const { state } = await requireJob(chain, jobId);
-  const submission = await findSubmission(chain, jobId);
-  if (submission) return submission.resultHash.slice(2);
-  throw new AppError<ResultError>(
-    { code: 'result/not-found', jobId, state },
-    isTerminal(state)
-      ? `The job ${jobId} ended without a result: it is ${state}. Its money is credit again; see \`emeth node\`.`
-      : `The job ${jobId} has no result yet; it is ${state}. Add --wait to wait for it.`,
-  );
 }
 
 /**

@@ -10,7 +10,6 @@ import { canonicalJson, sha256 } from '../../../src/lib/hash';
 import { silentLogger } from '../../../src/lib/logger';
 import type { ManifestIn } from '../../../src/protocol/manifest';
 import { type EvidenceRequest, evidenceRequestTypes, STORAGE_DOMAIN } from '../../../src/protocol/storage';
-import type { Prepared } from '../../../src/protocol/trainer';
 import { openStatements } from '../../../src/storage/client';
 import { openVerifier } from '../../../src/verifier/verifier';
 import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
@@ -79,6 +78,8 @@ async function send(jobId: string, kind: string, body: string) {
   return [response.status, answer.error?.code];
 }
 
+const lossOf = (loss: number) => ({ code: 'verdict/loss', reason: `it is ${loss}`, expected: `${loss}`, got: '2.5' });
+
 /** What a verifier has of chain and storage. */
 async function partsOf(role: Role, signal: AbortSignal) {
   const { chain, store, walletOf, emethOf } = accounts;
@@ -96,14 +97,28 @@ async function partsOf(role: Role, signal: AbortSignal) {
 /** Runs a verifier that measures this loss; the honest one is 2.5. */
 async function runVerifier(role: Role, job: ReturnType<typeof submittedJob>, manifest: ManifestIn, loss: number) {
   const judging = await openJudging(manifest, {
-    evaluate: async () => ({ prepared: structuredClone(manifest.prepared) as Prepared, loss }),
+    replay: async ({ manifest: { rounds, validationLoss } }) => ({
+      theta: rounds.at(-1)!.nextTheta,
+      rounds: rounds.length,
+      leases: [],
+      losses: { ...validationLoss, end: loss },
+      ...(loss === validationLoss.end ? {} : { difference: lossOf(loss) }),
+    }),
   });
   const stop = new AbortController();
   const { signal } = stop;
   const own = verdictDeps(await partsOf(role, signal));
   const verifier = openVerifier(
     { dataDir: judging.dir, tolerance: 0.01, evidenceMs: 60_000 },
-    { ...judging.deps, ...own, forget: async () => {}, clock: systemClock, logger: silentLogger, signal },
+    {
+      ...judging.deps,
+      ...own,
+      forget: async () => {},
+      keepEvidence: async () => {},
+      clock: systemClock,
+      logger: silentLogger,
+      signal,
+    },
   );
   verifier.onSubmitted(job);
   const running = verifier.run();

@@ -37,7 +37,7 @@ async function trainWith(workers: readonly number[]): Promise<void> {
 async function verify(result: StoredResult, fuelLimit = FUEL_LIMIT) {
   const { manifest, fuelUsed, payoutRoot } = result;
   const { jobId, plan } = rig.job;
-  const onChain = { ...options, jobId, node, dataset: plan.dataset.reference, params: '{}', fuelLimit };
+  const onChain = { ...options, jobId, node, dataset: plan.dataset.reference, params: '{}', fuelLimit, submitBlock: 1 };
   const submitted = {
     ...onChain,
     params: JSON.stringify(plan.params),
@@ -92,11 +92,12 @@ test('more tokens merged than the fuel limit: paid up to the limit', async () =>
   expect((await verify(result, 1000n)).flaw).toBeUndefined();
 });
 
-test('blobs of a result: exactly the model files and the manifest, all there', async () => {
+test('blobs of a result: the model, the updates and the manifest, all there', async () => {
   await trainWith([50]);
   const result = await produceResult(rig.job, options);
   const { manifest } = await verify(result);
-  expect(result.blobs).toEqual([...manifest.model.map(({ sha256 }) => sha256), result.manifest]);
+  const updates = manifest.rounds.flatMap(({ leases }) => leases.map(({ update }) => update));
+  expect(result.blobs).toEqual([...manifest.model.map(({ sha256 }) => sha256), ...updates, result.manifest]);
   for (const blob of result.blobs) expect(await rig.blobs.stat(blob)).toBeDefined();
 });
 

@@ -1,17 +1,28 @@
-/** The judge: what it fetches and evaluates, and which failures reject. */
-import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/** The judge: what it fetches and has repeated, and which failures reject. */
+import { readFile } from 'node:fs/promises';
 import type { Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import type { ManifestIn } from '../../../src/protocol/manifest';
-import type { Prepared } from '../../../src/protocol/trainer';
-import { type JudgeDeps, judge, type ResultVerdict } from '../../../src/verifier/judge';
+import type { Difference } from '../../../src/replay/difference';
+import type { ReplayReport } from '../../../src/replay/replay';
+import { type JudgeDeps, type JudgedReplay, judge, type ResultVerdict } from '../../../src/verifier/judge';
 import { openJudging } from '../../support/judging';
-import { honestManifest, submittedJob, testDataset, testModel } from '../../support/manifest';
+import { honestManifest, submittedJob, testDataset } from '../../support/manifest';
 
-const prepared = honestManifest().prepared as Prepared;
+const report: ReplayReport = {
+  theta: sha256('end') as Sha256,
+  rounds: 2,
+  leases: [],
+  losses: { start: 5.5, end: 2.505 },
+};
+const difference: Difference = {
+  code: 'verdict/fold',
+  reason: 'round 1 folds to other weights',
+  round: 1,
+  expected: 'a',
+  got: 'b',
+};
 
 async function judgeWith(
   replaced: Partial<JudgeDeps> = {},
@@ -19,42 +30,48 @@ async function judgeWith(
   job = submittedJob(manifest),
 ): Promise<ResultVerdict> {
   await using judging = await openJudging(manifest, replaced);
-  const verdict = await judge(job, { dataDir: judging.dir, tolerance: 0.01 }, judging.deps);
-  expect(existsSync(join(judging.dir, 'jobs', job.jobId))).toBe(false);
-  return verdict;
+  return await judge(job, { dataDir: judging.dir, tolerance: 0.01 }, judging.deps);
 }
 
 const failing = (code: string) => () => Promise.reject(new AppError({ code }, `It failed with ${code}.`));
 
-test('honest result: fetched, evaluated and accepted', async () => {
-  const seen: unknown[] = [];
+test('honest result: fetched, repeated and accepted', async () => {
+  const seen: JudgedReplay[] = [];
   const verdict = await judgeWith({
-    async evaluate({ directory, dataset, params, jobId }) {
-      for (const name of await readdir(directory))
-        expect(await readFile(join(directory, name))).toEqual(testModel[name]);
-      expect(await readFile(dataset)).toEqual(testDataset);
-      seen.push(jobId, params);
-      return { prepared, loss: 2.505 };
+    async replay(options) {
+      expect(await readFile(options.dataset)).toEqual(testDataset);
+      seen.push(options);
+      return report;
     },
   });
   expect(verdict).toEqual({ kind: 'accept', loss: 2.505 });
-  expect(seen).toEqual([submittedJob().jobId, honestManifest().params]);
+  expect(seen).toMatchObject([{ manifest: { jobId: submittedJob().jobId, totalBlocks: 10 }, lossTolerance: 0.01 }]);
 });
 
-test.each<[string, Partial<JudgeDeps>]>([
-  ['verdict/loss', { evaluate: async () => ({ prepared, loss: 2.52 }) }],
-  ['verdict/loss', { evaluate: async () => ({ prepared, loss: 2.48 }) }],
-  ['verdict/loss', { evaluate: async () => ({ prepared, loss: Number.NaN }) }],
-  [
-    'verdict/data-root',
-    { evaluate: async () => ({ prepared: { ...prepared, dataRoot: sha256('x') as Sha256 }, loss: 2.5 }) },
-  ],
-  ['verdict/data-root', { evaluate: async () => ({ prepared: { ...prepared, epochBlocks: 11 }, loss: 2.5 }) }],
-  ['verdict/model-unusable', { evaluate: failing('model/bad-file') }],
-  ['verdict/model-unusable', { evaluate: failing('model/other-shape') }],
-  ['verdict/model-unusable', { evaluate: failing('data/not-text') }],
-])('bad evaluation %#: rejected with %s', async (code, replaced) => {
-  expect(await judgeWith(replaced)).toMatchObject({ kind: 'reject', code });
+test('draw: leases follow from the seed, at least three of them', async () => {
+  const draw = async (seed: string) => {
+    const drawn: number[] = [];
+    await judgeWith({
+      drawSeed: async () => seed,
+      async replay({ manifest, isRedone }) {
+        for (const { round, leases } of manifest.rounds)
+          for (const lease of leases) if (isRedone({ ...lease, round })) drawn.push(lease.start);
+        return report;
+      },
+    });
+    return drawn;
+  };
+  const draws = await Promise.all(['a', 'b', 'c', 'd', 'e'].map(draw));
+  expect(draws.every((drawn) => drawn.length === 3)).toBe(true);
+  expect(new Set(draws.map(String)).size).toBeGreaterThan(1);
+  expect(await draw('a')).toEqual(draws[0]);
+});
+
+test('replay comes out differently: rejected with what and where', async () => {
+  expect(await judgeWith({ replay: async () => ({ ...report, difference }) })).toEqual({
+    kind: 'reject',
+    ...difference,
+  });
 });
 
 test.each([-1, 1])('file size off by %i: verdict/model-files', async (off) => {
@@ -86,15 +103,22 @@ test('manifest or model file absent: unknown, absent', async () => {
   expect(await judgeWith({}, manifest)).toMatchObject(absent);
 });
 
+test('update of the result absent: unknown, absent', async () => {
+  const name = sha256('update');
+  const replay = () => Promise.reject(new AppError({ code: 'blobs/not-stored', sha256: name }, 'It is not there.'));
+  expect(await judgeWith({ replay })).toMatchObject({ kind: 'unknown', missing: `sha256:${name}` });
+});
+
 test.each<[string, Partial<JudgeDeps>]>([
   ['storage unreachable', { fetch: failing('blobs/storage-unreachable') }],
   ['disk full', { fetch: failing('blobs/disk-full') }],
   ['data set not available', { fetchDataset: failing('dataset/missing') }],
   ['data set over the limit', { fetchDataset: failing('dataset/too-large') }],
   ['data set changed on its server', { fetchDataset: async () => ({ sha256: sha256('new') as Sha256, bytes: 3 }) }],
-  ['Python child killed', { evaluate: failing('trainer/exited') }],
-  ['Python child cannot read the disk', { evaluate: failing('data/io') }],
-  ['no Python', { evaluate: () => Promise.reject(new Error('ENOENT')) }],
+  ['Python child killed', { replay: failing('runner/child-crashed') }],
+  ['Python child cannot read the disk', { replay: failing('data/io') }],
+  ['no Python', { replay: () => Promise.reject(new Error('ENOENT')) }],
+  ['seed not final yet', { drawSeed: failing('chain/block-not-final') }],
 ])('%s: unknown, no rejection', async (_name, replaced) => {
   expect(await judgeWith(replaced)).toMatchObject({ kind: 'unknown', missing: undefined });
 });

@@ -2,8 +2,8 @@
 import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
+import { Evidence } from '../../../src/protocol/evidence';
 import type { ManifestIn } from '../../../src/protocol/manifest';
-import type { Prepared } from '../../../src/protocol/trainer';
 import type { SubmittedJob } from '../../../src/verifier/manifest-checks';
 import { openVerifier, type VerifierDeps } from '../../../src/verifier/verifier';
 import { autoClock } from '../../support/auto-clock';
@@ -19,9 +19,11 @@ const nowhere = { ...job, resultHash: `0x${'00'.repeat(32)}` };
 interface Outcome {
   /** The verdicts sent to the chain, in order. */
   attested: string[];
+  /** The evidence kept for them. */
+  kept: string[];
   /** References that were asked for. */
   requested: string[];
-  evaluations: number;
+  replays: number;
   passedMs: number;
 }
 
@@ -34,7 +36,7 @@ async function verify(
   manifest: ManifestIn = honestManifest(),
 ): Promise<Outcome> {
   await using judging = await openJudging(manifest, replaced);
-  const outcome: Outcome = { attested: [], requested: [], evaluations: 0, passedMs: 0 };
+  const outcome: Outcome = { attested: [], kept: [], requested: [], replays: 0, passedMs: 0 };
   const waiting = new Set(jobs.map(({ jobId }) => jobId));
   const stop = new AbortController();
   const clock = autoClock();
@@ -47,11 +49,14 @@ async function verify(
     publish: () => Promise.reject(new Error('published')),
     listAttestations: () => Promise.reject(new Error('asked for attestations')),
     servesOthers: async () => true,
+    async keepEvidence(_jobId, text) {
+      outcome.kept.push(text);
+    },
     forget: async () => {},
     clock,
     signal: stop.signal,
     ...replaced,
-    evaluate: judging.deps.evaluate,
+    replay: judging.deps.replay,
     async verdictDueMs(jobId) {
       if (clock.now() > startMs + 10 * HOUR_MS) stop.abort();
       return waiting.has(jobId) ? startMs + windowMs : undefined;
@@ -70,20 +75,33 @@ async function verify(
   const verifier = openVerifier({ dataDir: judging.dir, ...options }, deps);
   for (const submitted of [...jobs, ...jobs]) verifier.onSubmitted(submitted);
   await verifier.run();
-  return { ...outcome, evaluations: judging.evaluations, passedMs: clock.now() - startMs };
+  return { ...outcome, replays: judging.replays, passedMs: clock.now() - startMs };
 }
 
-const rejected = (reason: string) => `reject 0x${sha256(reason).slice(0, 32)}`;
-const withheld = rejected(`evidence/unavailable: There is no blob ${'00'.repeat(32)}.`);
+/** A rejection whose reason is bound to the one evidence that was kept. */
+const rejectedFor = (kept: readonly string[]) => `reject 0x${sha256(kept.join()).slice(0, 32)}`;
 
 test('result submitted twice: accepted once', async () => {
-  expect(await verify([job])).toMatchObject({ attested: ['accept'], evaluations: 1 });
+  expect(await verify([job])).toMatchObject({ attested: ['accept'], replays: 1 });
 });
 
-test('model worse than claimed: rejected with the hash of the reason', async () => {
-  const evaluate = async () => ({ prepared: honestManifest().prepared as Prepared, loss: 3 });
-  const { attested } = await verify([job], { evaluate });
-  expect(attested).toEqual([rejected("verdict/loss: the model's loss is 3, not 2.5")]);
+test('replay differs: rejected with the hash of the evidence, which was kept before', async () => {
+  const difference = { code: 'verdict/lease', reason: 'it is another', round: 1, expected: 'a', got: 'b' };
+  const replay = async () => ({ theta: sha256('x') as Sha256, rounds: 1, leases: [], difference });
+  const { attested, kept } = await verify([job], { replay });
+  expect(kept.map((text) => Evidence.parse(JSON.parse(text)))).toEqual([
+    expect.objectContaining({ ...difference, jobId: job.jobId, manifest: job.resultHash.slice(2) }),
+  ]);
+  expect(attested).toEqual([rejectedFor(kept)]);
+});
+
+test('two machines measure differently: one reason', async () => {
+  const rejectedWith = async (measured: string) => {
+    const difference = { code: 'verdict/loss', reason: 'the loss is another', expected: 'a', got: 'b', measured };
+    const replay = async () => ({ theta: sha256('x') as Sha256, rounds: 1, leases: [], difference });
+    return (await verify([job], { replay })).attested;
+  };
+  expect(await rejectedWith('2.5001')).toEqual(await rejectedWith('2.5002'));
 });
 
 test('storage back after an outage: judged then', async () => {
@@ -101,15 +119,16 @@ test('storage back after an outage: judged then', async () => {
 
 describe('missing evidence', () => {
   test('it stays missing: asked for once, rejected after half an hour', async () => {
-    const { attested, requested, passedMs } = await verify([nowhere]);
-    expect([attested, requested]).toEqual([[withheld], [`sha256:${'00'.repeat(32)}`]]);
+    const { attested, kept, requested, passedMs } = await verify([nowhere]);
+    expect([attested, requested]).toEqual([[rejectedFor(kept)], [`sha256:${'00'.repeat(32)}`]]);
+    expect(JSON.parse(kept[0]!)).toMatchObject({ code: 'evidence/unavailable' });
     expect(passedMs).toBeGreaterThanOrEqual(HOUR_MS / 2);
     expect(passedMs).toBeLessThan(HOUR_MS / 2 + 5 * 60_000);
   });
 
   test('short window: rejected before it ends', async () => {
-    const { attested, passedMs } = await verify([nowhere], { windowMs: HOUR_MS / 6 });
-    expect(attested).toEqual([withheld]);
+    const { attested, kept, passedMs } = await verify([nowhere], { windowMs: HOUR_MS / 6 });
+    expect(attested).toEqual([rejectedFor(kept)]);
     expect(passedMs).toBeGreaterThanOrEqual(HOUR_MS / 12);
     expect(passedMs).toBeLessThan(HOUR_MS / 6);
   });
@@ -121,8 +140,8 @@ describe('missing evidence', () => {
 
   test('request cannot be published: tried again, and rejected all the same', async () => {
     const requestEvidence = () => Promise.reject(new Error('refused'));
-    const { attested, requested } = await verify([nowhere], { requestEvidence });
-    expect(attested).toEqual([withheld]);
+    const { attested, kept, requested } = await verify([nowhere], { requestEvidence });
+    expect(attested).toEqual([rejectedFor(kept)]);
     expect(requested.length).toBeGreaterThan(2);
   });
 
@@ -172,7 +191,7 @@ test('chain refuses the verdict at first: sent again, not judged again', async (
     tries += 1;
     if (tries < 4) throw new Error('the node is away');
   };
-  expect(await verify([job], { send })).toMatchObject({ attested: ['accept'], evaluations: 1 });
+  expect(await verify([job], { send })).toMatchObject({ attested: ['accept'], replays: 1 });
 });
 
 test('one job cannot be judged: the others are', async () => {
@@ -201,6 +220,7 @@ test('result settled already: nothing is judged', async () => {
     listAttestations: refuse,
     requestEvidence: refuse,
     servesOthers: refuse,
+    keepEvidence: refuse,
     forget: refuse,
     send,
     clock: autoClock(),
@@ -210,5 +230,5 @@ test('result settled already: nothing is judged', async () => {
   verifier.onSubmitted(job);
   await verifier.run();
   expect(asked).toEqual([job.jobId]);
-  expect(judging.evaluations).toBe(0);
+  expect(judging.replays).toBe(0);
 });

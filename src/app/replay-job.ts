@@ -1,0 +1,106 @@
+/** Opens the replay of a job for a command: from the chain and a storage alone. */
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BlobStore } from '../blobs/blob-store';
+import { fetchDataset } from '../blobs/dataset';
+import { RemoteBlobs } from '../blobs/remote-blobs';
+import { buildPayouts } from '../chain/acts/payouts';
+import type { Chain } from '../chain/rpc/client';
+import { toleranceOf } from '../domain/audit';
+import { type JobId, Sha256 } from '../domain/ids';
+import { systemClock as clock } from '../lib/clock';
+import { AppError } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import type { Manifest } from '../protocol/manifest';
+import { type ReplayDeps, type ReplayOptions, type ReplayReport, replayJob } from '../replay/replay';
+import { findPython } from '../runner/python';
+import { type Flaw, findFlaw, readManifest, type SubmittedJob } from '../verifier/manifest-checks';
+import type { Reader } from './account';
+import { describeSubmitted, findRequest, requireSubmission } from './chain-job';
+import { replayDeps } from './replay-deps';
+import { requireStorage } from './storage';
+
+export type ReplayError =
+  | { code: 'replay/bad-manifest'; jobId: JobId; flaw: string }
+  | { code: 'replay/other-data'; jobId: JobId; dataset: string };
+
+/** A job that can be repeated: its manifest, checked against the chain, and a way to fetch the rest. */
+export interface OpenedReplay extends AsyncDisposable {
+  readonly manifest: Manifest;
+  readonly manifestHash: string;
+  run(options: RunOptions): Promise<ReplayReport>;
+}
+
+type RunOptions = Pick<ReplayOptions, 'isRedone' | 'lastRound' | 'threads' | 'device'> & Pick<ReplayDeps, 'onProgress'>;
+
+const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
+/** As the default of a verifier. */
+const LOSS_TOLERANCE = 0.01;
+
+/** Throws `result/not-found`, `replay/…` and what fetching throws. */
+export async function openReplay(
+  { chain, config, dataDir }: Reader,
+  jobId: JobId,
+  options: { storage?: string | undefined },
+  { logger, signal }: { logger: Logger; signal: AbortSignal },
+): Promise<OpenedReplay> {
+  const storageApi = requireStorage(config, options);
+  const storage = new RemoteBlobs(storageApi);
+  const workDir = join(dataDir, 'replay', jobId);
+  const blobs = new BlobStore(join(workDir, 'blobs'));
+  const job = await describeJob(chain, jobId);
+  const manifestHash = Sha256.parse(job.resultHash.slice(2));
+  await storage.download(manifestHash, blobs, MAX_MANIFEST_BYTES, { signal });
+  const manifest = checked(readManifest(await readFile(blobs.path(manifestHash)), job), job);
+  const sources = { storage, blobs, clock, logger, signal };
+
+  return {
+    manifest,
+    manifestHash,
+    async run({ onProgress, ...asked }) {
+      const { dataset, params } = manifest;
+      const { path: python } = await findPython();
+      const where = { storageApi, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
+      const found = await fetchDataset(dataset.reference, blobs, where, { signal });
+      if (found.sha256 !== dataset.sha256) throw otherData(jobId, dataset.reference);
+      return replayJob(
+        {
+          ...asked,
+          manifest,
+          dataset: blobs.path(dataset.sha256),
+          maxDatasetBytes: Number.MAX_SAFE_INTEGER,
+          workDir: join(workDir, 'work'),
+          redoAtOnce: true,
+          leaseTolerance: toleranceOf(params, [asked.device === 'cpu' ? 'cpu' : 'cuda', undefined]),
+          lossTolerance: LOSS_TOLERANCE,
+        },
+        { ...replayDeps({ ...sources, python }), onProgress },
+      );
+    },
+    [Symbol.asyncDispose]: () => rm(workDir, { recursive: true, force: true }),
+  };
+}
+
+async function describeJob(chain: Chain, jobId: JobId): Promise<SubmittedJob> {
+  const submission = await requireSubmission(chain, jobId);
+  const request = await findRequest(chain, jobId);
+  if (!request) throw new Error(`The chain has no request of job ${jobId}`);
+  return describeSubmitted(chain, request, submission);
+}
+
+/** Throws `replay/bad-manifest`. */
+function checked(read: Manifest | Flaw, job: SubmittedJob): Manifest {
+  const flaw = 'code' in read ? read : findFlaw(read, job, (shares) => buildPayouts(shares).root);
+  if (!('code' in read) && !flaw) return read;
+  throw new AppError<ReplayError>(
+    { code: 'replay/bad-manifest', jobId: job.jobId, flaw: flaw?.code ?? '' },
+    `The result of job ${job.jobId} is not what its manifest must be: ${flaw?.reason} (${flaw?.code}).`,
+  );
+}
+
+function otherData(jobId: JobId, dataset: string): AppError<ReplayError> {
+  return new AppError(
+    { code: 'replay/other-data', jobId, dataset },
+    `${dataset} now has other data than job ${jobId} was trained on, so it cannot be repeated.`,
+  );
+}

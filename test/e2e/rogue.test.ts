@@ -1,5 +1,6 @@
 /** A cheating worker in a whole system. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { z } from 'zod';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { newAccount, openWallet, recoverTyped } from '../../src/chain/sending/wallet';
 import { systemClock } from '../../src/lib/clock';
@@ -9,6 +10,8 @@ import { openLinkClient } from '../../src/link/client';
 import type { MasterMessage } from '../../src/protocol/link';
 import type { OfferedLease } from '../../src/worker/state';
 import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
+
+const Replayed = z.looseObject({ leases: z.array(z.object({ isWithin: z.boolean() })) });
 
 type Verdict = Extract<MasterMessage, { type: 'update.verdict' }>;
 
@@ -25,6 +28,13 @@ test('NaN, truncated or inflated updates: rejected, and others train the blocks'
   expect(rogue.wasClosed()).toBe(true);
   expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
   expect(await network.chain.credit(rogue.address)).toBe(0n);
+
+  const { requester } = network.parties;
+  const rounds = job.rounds.filter(({ state }) => state === 'folded').length;
+  const full = Replayed.parse(await network.command(requester, 'replay', jobId, '--full', '--threads', '1'));
+  expect(full.leases.map(({ isWithin }) => isWithin)).toEqual(full.leases.map(() => true));
+  expect(full).toMatchObject({ jobId, rounds });
+  expect(full.leases.length).toBeGreaterThanOrEqual(rounds);
 });
 
 /** Opens a worker that authenticates properly and then cheats in three ways in turn. */

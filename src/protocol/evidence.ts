@@ -1,4 +1,4 @@
-/** The evidence of a rejection: a public file that says which claim of a result is false, and how to see it. */
+/** The evidence of a rejection: a public file that says which claim of a result is false. */
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
 

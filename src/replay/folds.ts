@@ -14,8 +14,8 @@ export type ManifestLease = ManifestRound['leases'][number];
 /** Where a replay gets the blobs of a result, and where it has them meanwhile. */
 export interface ReplayBlobs {
   /**
-   * Fetches a blob. Throws `blobs/not-stored` if the storage does not have it, `blobs/too-large` if it exceeds
-   * the limit.
+   * Fetches a blob. Throws `blobs/not-stored` if the storage does not have it, `blobs/too-large` if it
+   * exceeds the limit.
    */
   fetch(sha256: Sha256, maxBytes: number): Promise<{ bytes: number }>;
   path(sha256: Sha256): string;
@@ -71,7 +71,7 @@ export async function removeRound({ round, theta }: ReplayedRound, blobs: Replay
   for (const { update } of round.leases) await blobs.remove(update);
 }
 
-/** Fetches an update and checks that it is one: a child that folded numbers that are not finite would not answer. */
+/** Fetches an update and checks it first: a child that folded numbers that are not finite could not answer. */
 async function fetchUpdate({ round }: ManifestRound, lease: ManifestLease, options: FoldsOptions): Promise<void> {
   const { blobs, maxUpdateBytes, coordinator } = options;
   const reason = `the update of round ${round} at ${lease.start} cannot be folded`;

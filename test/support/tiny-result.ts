@@ -31,7 +31,7 @@ export interface TinyResults extends AsyncDisposable {
   openChild(spec: TrainerSpec): ReplayChild;
 }
 
-/** Opens the children with which results are made and repeated; they are shared, as each start takes seconds. */
+/** Opens the children with which results are made and repeated; they are shared: each start takes seconds. */
 export async function openTinyResults(): Promise<TinyResults> {
   const scratch = await openScratch();
   // Without compression, a test can read and write the numbers of an update.

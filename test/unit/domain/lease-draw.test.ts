@@ -18,7 +18,7 @@ test.each([
   expect(new Set(drawn.map(leaseName)).size).toBe(expected);
 });
 
-test('same seed and job: same draw in any order of leases; another of either: another draw', () => {
+test('same seed and job, any order of leases: same draw', () => {
   const names = (seed: string, job: string, all = leases(200)) => drawLeases(seed, job, all).map(leaseName).sort();
   const drawn = names('seed', JOB);
   expect(names('seed', JOB, leases(200).reverse())).toEqual(drawn);

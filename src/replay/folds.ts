@@ -59,7 +59,8 @@ export async function replayFolds(options: FoldsOptions): Promise<FileRef> {
     if (outer) await rm(outer, { force: true });
     if (!options.isKept(round)) await removeRound({ round, theta }, options.blobs);
     theta = folded.theta;
-    outer = folded.outer.path;
+    outer = round.resetsOuter ? undefined : folded.outer.path;
+    if (!outer) await rm(folded.outer.path, { force: true });
   }
   if (outer) await rm(outer, { force: true });
   return theta;

@@ -1,8 +1,8 @@
 /** Repeats a finished job from its manifest and the stored blobs alone, and says where it first differs. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { leaseKey } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
-import { leaseName } from '../domain/lease-draw';
 import { AppError, errorCode } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
 import type { Manifest } from '../protocol/manifest';
@@ -181,7 +181,8 @@ class Replay {
   }
 
   private isRedone({ round }: ManifestRound, lease: ManifestLease): boolean {
-    return this.options.isRedone({ ...lease, round });
+    // A refuted lease is known to be other work; nobody was paid for it.
+    return !lease.isRefuted && this.options.isRedone({ ...lease, round });
   }
 
   private async checkShard(round: ManifestRound, lease: ManifestLease): Promise<void> {
@@ -217,7 +218,7 @@ class Replay {
         coordinator: await this.children.coordinator(),
       },
     );
-    const name = leaseName({ round, start: lease.start });
+    const name = leaseKey({ round, start: lease.start });
     const isWithin = distance <= leaseTolerance;
     const checked = { name, worker: lease.worker, machine, distance, isWithin, seconds: redone.seconds };
     this.report.leases.push(checked);

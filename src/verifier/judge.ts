@@ -1,8 +1,9 @@
 /** Judges one submitted result: fetches all it names, checks every hash, and repeats the work. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { leaseKey } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
-import { drawLeases, leaseName } from '../domain/lease-draw';
+import { drawLeases } from '../domain/lease-draw';
 import type { Share } from '../domain/shares';
 import { describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
@@ -97,13 +98,14 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
 async function replay(job: SubmittedJob, manifest: Manifest, options: JudgeOptions, deps: JudgeDeps) {
   const { jobId } = job;
   const leases = manifest.rounds.flatMap(({ round, leases: merged }) => merged.map((lease) => ({ ...lease, round })));
-  const drawn = new Set(drawLeases(await deps.drawSeed(job), jobId, leases).map(leaseName));
+  const paid = leases.filter(({ isRefuted }) => !isRefuted);
+  const drawn = new Set(drawLeases(await deps.drawSeed(job), jobId, paid).map(leaseKey));
   deps.logger.info('Leases drawn to be done again', { jobId, leases: [...drawn] });
   return deps.replay({
     manifest,
     dataset: deps.path(manifest.dataset.sha256),
     workDir: join(options.dataDir, 'jobs', jobId),
-    isRedone: (lease) => drawn.has(leaseName(lease)),
+    isRedone: (lease) => drawn.has(leaseKey(lease)),
     lossTolerance: options.tolerance,
   });
 }

@@ -3,8 +3,8 @@ import Table from 'cli-table3';
 import { openCommandLogger, openReader } from '../../app/account';
 import { stopSignal } from '../../app/context';
 import { type OpenedReplay, openReplay } from '../../app/replay-job';
+import { leaseKey } from '../../domain/audit';
 import type { JobId } from '../../domain/ids';
-import { leaseName } from '../../domain/lease-draw';
 import { AppError } from '../../lib/errors';
 import { Evidence } from '../../protocol/evidence';
 import type { Difference } from '../../replay/difference';
@@ -59,13 +59,13 @@ function scopeOf(replay: OpenedReplay, options: ReplayCommandOptions, evidence: 
   if (options.full) return { isRedone: () => true };
   if (evidence?.round !== undefined) {
     const { round, lease } = evidence;
-    const isNamed = (name: string) => lease !== undefined && name === leaseName({ round, start: lease.start });
-    return { isRedone: (other) => isNamed(leaseName(other)), lastRound: round };
+    const isNamed = (name: string) => lease !== undefined && name === leaseKey({ round, start: lease.start });
+    return { isRedone: (other) => isNamed(leaseKey(other)), lastRound: round };
   }
   const { lease: name } = options;
   if (name === undefined) return { isRedone: () => false };
   const round = replay.manifest.rounds.find(({ round: number, leases }) =>
-    leases.some(({ start }) => leaseName({ round: number, start }) === name),
+    leases.some(({ start }) => leaseKey({ round: number, start }) === name),
   );
   if (!round) {
     throw new AppError<ReplayCommandError>(
@@ -73,7 +73,7 @@ function scopeOf(replay: OpenedReplay, options: ReplayCommandOptions, evidence: 
       `The job has no lease ${name}; name it as <round>:<first block>, as --full lists them.`,
     );
   }
-  return { isRedone: (other) => leaseName(other) === name, lastRound: round.round };
+  return { isRedone: (other) => leaseKey(other) === name, lastRound: round.round };
 }
 
 /** Throws `usage/bad-evidence`. */

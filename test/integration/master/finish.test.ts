@@ -3,6 +3,9 @@
 import { PAID, playTimelines, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
 import { stranger } from '../../support/master-rig-chain';
 
+/** Two files of the model, two updates, and the manifest. */
+const PUBLISHED = 5;
+
 const done = { history: TO_VERIFIED, mined: PAID };
 const declined = { history: `${TO_TRAINING} exporting declining declined`, mined: 'process decline' };
 const failed = { history: `${TO_TRAINING} exporting failed`, mined: 'process' };
@@ -28,14 +31,14 @@ describe('fails once', () => {
       outcome: 'the same manifest again',
       given: (rig) => rig.losesAnswer('storage.publish'),
       ...done,
-      check: (rig) => expect(new Set(rig.published).size).toBe(3),
+      check: (rig) => expect(new Set(rig.published).size).toBe(PUBLISHED),
     },
     {
       situation: 'storing the result fails once',
       outcome: 'the same manifest again',
       given: (rig) => rig.fails('jobs.move', { after: 3 }),
       ...done,
-      check: (rig) => expect(new Set(rig.published).size).toBe(3),
+      check: (rig) => expect(new Set(rig.published).size).toBe(PUBLISHED),
     },
   ]);
 });
@@ -114,7 +117,7 @@ describe('killed', () => {
         given: (rig) => rig.killsAt(moment, point, after),
         ...done,
         starts: 2,
-        check: (rig) => expect(new Set(rig.published).size).toBe(3),
+        check: (rig) => expect(new Set(rig.published).size).toBe(PUBLISHED),
       })),
     ),
   );

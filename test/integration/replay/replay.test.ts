@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../../../src/blobs/blob-store';
+import { leaseKey } from '../../../src/domain/audit';
 import type { Sha256 } from '../../../src/domain/ids';
-import { leaseName } from '../../../src/domain/lease-draw';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import type { Manifest } from '../../../src/protocol/manifest';
@@ -70,7 +70,7 @@ async function replay(manifest: Manifest, options: Partial<ReplayOptions> = {}) 
 }
 
 const starts = (manifest: Manifest) =>
-  manifest.rounds.flatMap(({ round, leases }) => leases.map(({ start }) => leaseName({ round, start })));
+  manifest.rounds.flatMap(({ round, leases }) => leases.map(({ start }) => leaseKey({ round, start })));
 
 /** A copy that a test may change. */
 function changed(change: (manifest: Manifest) => void): Manifest {

@@ -1,5 +1,6 @@
 /** The draw of the leases that a verifier does again. */
-import { drawLeases, leaseName } from '../../../src/domain/lease-draw';
+import { leaseKey } from '../../../src/domain/audit';
+import { drawLeases } from '../../../src/domain/lease-draw';
 
 const leases = (count: number) =>
   Array.from({ length: count }, (_, i) => ({ round: Math.floor(i / 4), start: i * 10 }));
@@ -15,11 +16,11 @@ test.each([
   const drawn = drawLeases('seed', JOB, leases(count));
   expect(drawn).toHaveLength(expected);
   expect([...drawn].sort((a, b) => a.start - b.start)).toEqual(drawn);
-  expect(new Set(drawn.map(leaseName)).size).toBe(expected);
+  expect(new Set(drawn.map(leaseKey)).size).toBe(expected);
 });
 
 test('same seed and job, any order of leases: same draw', () => {
-  const names = (seed: string, job: string, all = leases(200)) => drawLeases(seed, job, all).map(leaseName).sort();
+  const names = (seed: string, job: string, all = leases(200)) => drawLeases(seed, job, all).map(leaseKey).sort();
   const drawn = names('seed', JOB);
   expect(names('seed', JOB, leases(200).reverse())).toEqual(drawn);
   expect(names('other', JOB)).not.toEqual(drawn);
@@ -31,7 +32,7 @@ test('many seeds: every lease is drawn about equally often', () => {
   const all = leases(100);
   for (let seed = 0; seed < 2000; seed++) {
     for (const lease of drawLeases(`${seed}`, JOB, all)) {
-      counts.set(leaseName(lease), (counts.get(leaseName(lease)) ?? 0) + 1);
+      counts.set(leaseKey(lease), (counts.get(leaseKey(lease)) ?? 0) + 1);
     }
   }
   // 5 of 100 in 2,000 draws: 100 each, with a standard deviation of 10.

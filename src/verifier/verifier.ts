@@ -60,31 +60,38 @@ export function openVerifier(options: VerifierOptions, deps: VerifierDeps): Veri
     const due = [...pending.values()].find((entry) => clock.now() >= entry.dueMs);
     if (!due) return clock.sleep(POLL_MS, signal);
     try {
-      if (await isDone(due)) pending.delete(due.job.jobId);
+      await advance(due);
     } catch (error) {
       if (signal.aborted) return;
+      // Of two that complete a quorum at once, one is refused.
+      const dueMs = await deps.verdictDueMs(due.job.jobId).catch(() => 0);
+      if (dueMs === undefined) return forgetDecided(due);
       logger.warn('Verifying failed; trying again', { jobId: due.job.jobId }, error);
       postpone(due);
     }
   }
 
-  /** Returns true when the job needs no more attempts. */
-  async function isDone(entry: Pending): Promise<boolean> {
+  function forgetDecided({ job: { jobId }, settled }: Pending): void {
+    pending.delete(jobId);
+    if (settled) logger.info('Result decided', { jobId, own: settled.kind });
+  }
+
+  async function advance(entry: Pending): Promise<void> {
     const { job } = entry;
     const windowEndMs = await deps.verdictDueMs(job.jobId);
-    if (windowEndMs === undefined) return true;
+    if (windowEndMs === undefined) return forgetDecided(entry);
     if (!entry.settled) {
       const settled = await attempt(entry, windowEndMs);
-      if (!settled) return false;
+      if (!settled) return;
       if (settled.kind === 'reject') await deps.keepEvidence(job.jobId, evidenceOf(job, settled));
       entry.settled = settled;
       announce(job, settled, logger);
       await deps.forget();
     }
-    const isSent = await attest(job, toSigned(job, entry.settled), entry.attesting, deps);
-    if (isSent) logger.info('Verdict sent', { jobId: job.jobId, verdict: entry.settled.kind });
-    else entry.dueMs = clock.now() + FIRST_RETRY_MS;
-    return isSent;
+    if (await attest(job, toSigned(job, entry.settled), entry.attesting, deps)) {
+      pending.delete(job.jobId);
+      logger.info('Verdict sent', { jobId: job.jobId, verdict: entry.settled.kind });
+    } else entry.dueMs = clock.now() + FIRST_RETRY_MS;
   }
 
   async function attempt(entry: Pending, windowEndMs: number): Promise<Settled | undefined> {

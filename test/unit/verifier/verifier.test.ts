@@ -2,6 +2,7 @@
 import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
+import { silentLogger } from '../../../src/lib/logger';
 import { Evidence } from '../../../src/protocol/evidence';
 import type { ManifestIn } from '../../../src/protocol/manifest';
 import type { SubmittedJob } from '../../../src/verifier/manifest-checks';
@@ -192,6 +193,45 @@ test('chain refuses the verdict at first: sent again, not judged again', async (
     if (tries < 4) throw new Error('the node is away');
   };
   expect(await verify([job], { send })).toMatchObject({ attested: ['accept'], replays: 1 });
+});
+
+test('another verifier was faster: its own verdict is not sent again', async () => {
+  await using judging = await openJudging();
+  const stop = new AbortController();
+  const lines: string[] = [];
+  let isDecided = false;
+  let sends = 0;
+  const refuse = () => Promise.reject(new Error('called'));
+  const deps: VerifierDeps = {
+    ...judging.deps,
+    async verdictDueMs() {
+      // Nothing is left to do after the first answer that the result is decided.
+      if (isDecided) stop.abort();
+      return isDecided ? undefined : 1e12;
+    },
+    address: Address.parse(`0x${'0f'.repeat(20)}`),
+    quorumOf: async () => 1,
+    sign: refuse,
+    publish: refuse,
+    listAttestations: refuse,
+    requestEvidence: refuse,
+    servesOthers: refuse,
+    keepEvidence: refuse,
+    forget: async () => {},
+    async send() {
+      sends += 1;
+      isDecided = true;
+      throw new Error('EmethCore_WrongState');
+    },
+    clock: autoClock(),
+    logger: { ...silentLogger, info: (line) => void lines.push(line), warn: (line) => void lines.push(line) },
+    signal: stop.signal,
+  };
+  const verifier = openVerifier({ dataDir: judging.dir, ...options }, deps);
+  verifier.onSubmitted(job);
+  await verifier.run();
+  expect(sends).toBe(1);
+  expect(lines.slice(-2)).toEqual(['Accepting', 'Result decided']);
 });
 
 test('one job cannot be judged: the others are', async () => {

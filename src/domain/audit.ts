@@ -49,6 +49,15 @@ export function isDrawn(seed: string, { jobId, round, start, ordinal }: DrawnLea
   return Number(bytes.readBigUInt64BE()) / 2 ** 64 < auditChance(rate, ordinal);
 }
 
+/** Lists the drawn leases of which no audit came to an end. */
+export function missedAudits(
+  drawn: readonly Pick<AuditableLease, 'round' | 'start'>[],
+  audits: readonly FinishedAudit[],
+): { round: number; start: number }[] {
+  const done = new Set(audits.map(leaseKey));
+  return drawn.filter((lease) => !done.has(leaseKey(lease))).map(({ round, start }) => ({ round, start }));
+}
+
 /** What the audits of one lease say: `undecided` until two of the parties agree. */
 export type AuditFinding = 'passed' | 'failed' | 'undecided';
 

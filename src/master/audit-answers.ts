@@ -169,7 +169,7 @@ export async function dismissDiscredited(job: JobContext, round: RoundState | un
     if (worker === wallet.address || job.dismissed.has(worker)) continue;
     const reason = 'an audit found other work than it had sent';
     await store.workers.addStrike(worker, reason);
-    logger.warn('Worker failed an audit', { worker });
+    logger.warn('Worker is taken off the job', { worker, reason });
     dropAuditsOf(job, worker, reason);
     const own = [...(round?.leases.values() ?? [])].filter(
       (lease) => lease.worker === worker && lease.state !== 'lost',

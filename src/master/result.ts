@@ -1,7 +1,7 @@
 /** The result of a trained job: the exported model, the manifest and the split of the pay. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AuditReport, countTokens, hashSeed, leaseKey, reportAudits } from '../domain/audit';
+import { type AuditReport, countTokens, hashSeed, leaseKey, missedAudits, reportAudits } from '../domain/audit';
 import { earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
@@ -60,6 +60,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     rounds: await roundRecords(job, reportAudits(leases, audits, wallet.address)),
     auditSeed: { hash: hashSeed(job.plan.auditSeed) as Sha256, seed: job.plan.auditSeed },
     audits: audits.map(({ leaseId: _, ...audit }) => audit),
+    missedAudits: missedAudits(await store.audits.drawn(job.jobId), audits),
     ...(thetaEvery === undefined ? {} : { evidence: { thetaEvery } }),
     validationLoss: { start: job.plan.startLoss, end: end.loss },
     fuelUsed: Number(fuelUsed),

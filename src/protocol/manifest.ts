@@ -63,7 +63,10 @@ export const Manifest = z.strictObject({
         outcome: z.enum(['equal', 'different']),
       }),
     )
-    .describe('leases done again; those drawn that are missing here found nobody who could'),
+    .describe('leases that were done again'),
+  missedAudits: z
+    .array(z.strictObject({ round: z.int().min(0), start: z.int().min(0) }))
+    .describe('leases that were drawn, and that nobody could do again in time'),
   validationLoss: z
     .strictObject({ start: z.number(), end: z.number() })
     .describe('nats per token, whole held-out part'),

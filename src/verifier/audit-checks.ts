@@ -1,5 +1,5 @@
 /** Checks of a manifest's audits: that draws, refuted leases and ordinals follow from the rules. */
-import { type AuditableLease, hashSeed, leaseKey, reportAudits } from '../domain/audit';
+import { type AuditableLease, hashSeed, isDrawn, leaseKey, reportAudits } from '../domain/audit';
 import type { Manifest } from '../protocol/manifest';
 
 /** Lists a manifest's leases as the rules of audits see them. */
@@ -16,6 +16,7 @@ export function findAuditProblem(manifest: Manifest): string | undefined {
   const leases = auditable(rounds);
   return (
     findWrongAudit(leases, audits) ??
+    findWrongDraw(manifest, leases) ??
     findWrongOrdinal(rounds) ??
     findWrongRefutation(manifest, reportAudits(leases, audits, node).refuted)
   );
@@ -36,6 +37,18 @@ function findWrongAudit(leases: readonly AuditableLease[], audits: Manifest['aud
     seen.add(`${key} ${audit.auditor}`);
   }
   return undefined;
+}
+
+/** No lease that the seed draws is passed over in silence. */
+function findWrongDraw(manifest: Manifest, leases: readonly AuditableLease[]): string | undefined {
+  const { jobId, auditSeed, params, audits } = manifest;
+  const drawn = leases.filter((lease) => isDrawn(auditSeed.seed, { jobId, ...lease }, params.audit.rate));
+  const named = new Set([...audits, ...manifest.missedAudits].map(leaseKey));
+  const silent = drawn.find((lease) => !named.has(leaseKey(lease)));
+  if (silent) return `the drawn lease of round ${silent.round} at block ${silent.start} was not audited`;
+  const done = new Set(audits.map(leaseKey));
+  const both = manifest.missedAudits.find((missed) => done.has(leaseKey(missed)));
+  return both && `the audit of round ${both.round} at block ${both.start} is both done and missed`;
 }
 
 /** A worker's ordinals rise from lease to lease; they leave gaps where it worked for other jobs meanwhile. */

@@ -1,6 +1,6 @@
 /** The manifest of an honest node and the job it was submitted for; tests of the verifier change it. */
 import { buildPayouts } from '../../src/chain/acts/payouts';
-import { hashSeed } from '../../src/domain/audit';
+import { hashSeed, isDrawn } from '../../src/domain/audit';
 import { earnedWei } from '../../src/domain/fuel';
 import { Address, JobId } from '../../src/domain/ids';
 import { shareOut } from '../../src/domain/shares';
@@ -23,6 +23,7 @@ const [node, ann, bob] = ['0a', '0b', '0c'].map((byte) => Address.parse(`0x${byt
 const BLOCK_TOKENS = 64;
 const FEE_WEI = 10n ** 19n;
 const FUEL_LIMIT = 1000n;
+const JOB_ID = JobId.parse(`0x${'0e'.repeat(16)}`);
 const AUDIT_SEED = '5e'.repeat(32);
 
 const theta = (round: number) => (round === 2 ? sha256(testModel['model.safetensors']!) : sha256(`theta ${round}`));
@@ -57,11 +58,17 @@ export function honestManifest(): ManifestIn {
   ]);
   const payoutWei = earnedWei(FEE_WEI, 640n, FUEL_LIMIT);
   const shares = shareOut({ payoutWei, node, commissionBps: 1000, tokens });
+  const rounds = [round(0, [lease(ann, 0, 4), lease(bob, 4, 6)]), round(1, [lease(bob, 9, 10), lease(ann, 6, 9)])];
+  // Nobody had the time for an audit.
+  const missed = rounds
+    .flatMap(({ round: number, leases }) => leases.map(({ start, ordinal }) => ({ round: number, start, ordinal })))
+    .filter((about) => isDrawn(AUDIT_SEED, { jobId: JOB_ID, ...about }, tinyParams.audit.rate))
+    .map(({ round: number, start }) => ({ round: number, start }));
   return {
     format: 'emeth-manifest-2',
     chainId: 31337,
     contract: Address.parse(`0x${'0d'.repeat(20)}`),
-    jobId: JobId.parse(`0x${'0e'.repeat(16)}`),
+    jobId: JOB_ID,
     node,
     dataset: { reference: `sha256:${sha256(testDataset)}`, sha256: sha256(testDataset), bytes: testDataset.length },
     params: tinyParams,
@@ -75,10 +82,11 @@ export function honestManifest(): ManifestIn {
       dataRoot: sha256('root'),
     },
     totalBlocks: 10,
-    rounds: [round(0, [lease(ann, 0, 4), lease(bob, 4, 6)]), round(1, [lease(bob, 9, 10), lease(ann, 6, 9)])],
+    rounds,
     validationLoss: { start: 5.5, end: 2.5 },
     auditSeed: { hash: hashSeed(AUDIT_SEED), seed: AUDIT_SEED },
     audits: [],
+    missedAudits: missed,
     fuelUsed: 640,
     model: Object.entries(testModel).map(([name, bytes]) => ({ name, sha256: sha256(bytes), bytes: bytes.length })),
     payoutRoot: buildPayouts(shares).root,

@@ -32,8 +32,39 @@ function changed(change: (manifest: ManifestIn) => void): ManifestIn {
 const other = (byte: string) => `0x${byte.repeat(20)}`;
 const leases = (manifest: ManifestIn) => manifest.rounds.flatMap((round) => round.leases);
 
+/** An audit by somebody without a lease; the lease at 6 was not drawn. */
+const audit = (round: number, start: number, auditor = other('1a')): ManifestIn['audits'][number] => {
+  const tokens = start === 0 ? 256 : 192;
+  return { round, start, auditor, update: sha256('again'), tokens, distance: 0, outcome: 'equal' };
+};
+const auditFirst = (m: ManifestIn, auditor?: string) => {
+  m.missedAudits = m.missedAudits.filter(({ start }) => start !== 0);
+  m.audits.push(audit(0, 0, auditor));
+};
+/** Two others found something else in the first lease. */
+const refute = (m: ManifestIn) => {
+  m.missedAudits = m.missedAudits.filter(({ start }) => start !== 0);
+  for (const byte of ['1a', '1b']) m.audits.push({ ...audit(0, 0, other(byte)), distance: 1, outcome: 'different' });
+};
+
 test('honest manifest: no flaw', () => {
   expect(check(honestManifest())).toBeUndefined();
+});
+
+test('audits, a refuted worker, pay by tokens of work and audits: no flaw', () => {
+  const manifest = changed((m) => {
+    refute(m);
+    for (const lease of leases(m)) lease.isRefuted = lease.worker === leases(m)[0]!.worker;
+    const tokens = new Map([
+      [Address.parse(m.payouts[2]!.worker), 192],
+      [Address.parse(other('1a')), 256],
+      [Address.parse(other('1b')), 256],
+    ]);
+    const payoutWei = m.payouts.reduce((sum, { amountWei }) => sum + BigInt(amountWei), 0n);
+    const shares = shareOut({ payoutWei, node: Address.parse(m.node), commissionBps: 1000, tokens });
+    m.payouts = shares.map((share) => ({ ...share, amountWei: share.amountWei.toString() }));
+  });
+  expect(check(manifest)).toBeUndefined();
 });
 
 describe('readManifest', () => {
@@ -91,6 +122,17 @@ test.each<[string, string, (manifest: ManifestIn) => void]>([
     'more than earned',
     (m) => (m.payouts[0]!.amountWei = String(BigInt(m.payouts[0]!.amountWei) + 1n)),
   ],
+  ['verdict/audits', 'another seed', (m) => (m.auditSeed.seed = '5f'.repeat(32))],
+  ['verdict/audits', 'a drawn lease passed over', (m) => m.missedAudits.shift()],
+  ['verdict/audits', 'an audit of no lease', (m) => m.audits.push(audit(7, 0))],
+  ['verdict/audits', 'an audit by the worker itself', (m) => m.audits.push(audit(0, 0, leases(m)[0]!.worker))],
+  ['verdict/audits', 'an audit of more tokens', (m) => m.audits.push({ ...audit(0, 0), tokens: 257 })],
+  ['verdict/audits', 'an audit twice', (m) => m.audits.push(audit(1, 6), audit(1, 6))],
+  ['verdict/audits', 'an audit done and missed', (m) => m.audits.push(audit(0, 0))],
+  ['verdict/audits', 'an ordinal twice', (m) => (leases(m)[3]!.ordinal = leases(m)[0]!.ordinal)],
+  ['verdict/audits', 'an unpaid lease nobody refuted', (m) => (leases(m)[0]!.isRefuted = true)],
+  ['verdict/audits', 'a refuted lease that is paid', (m) => refute(m)],
+  ['verdict/payouts', 'an audit that is not paid', (m) => auditFirst(m)],
   ['verdict/payouts', 'less than earned', (m) => (m.payouts[0]!.amountWei = '0')],
   ['verdict/payouts', 'a worker left out', (m) => m.payouts.pop()],
   ['verdict/payouts', 'a stranger paid', (m) => (m.payouts[2]!.worker = other('ff'))],
@@ -158,6 +200,8 @@ test('any fee, tokens and commission: equal pay per token is accepted', () => {
         Object.assign(manifest, {
           rounds: [{ ...round!, nextTheta: manifest.rounds[1]!.nextTheta }],
           totalBlocks: start,
+          // All leases here are the first of their workers, so all are drawn.
+          missedAudits: round!.leases.map((own) => ({ round: 0, start: own.start })),
         });
         manifest.prepared.epochBlocks = start;
         manifest.fuelUsed = start * 64;

@@ -82,6 +82,7 @@ async function exampleManifest(jobId: JobId): Promise<ManifestIn> {
     rounds: [],
     auditSeed: { hash, seed: hash },
     audits: [],
+    missedAudits: [],
     validationLoss: { start: 5.5, end: 2.5 },
     fuelUsed: 100,
     model: [],

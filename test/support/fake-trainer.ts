@@ -30,7 +30,11 @@ export class FakeTrainer implements Trainer {
     });
   }
 
-  run: Trainer['run'] = async (_command, answer) => {
+  run: Trainer['run'] = async (command, answer) => {
+    if (command.type === 'probe.make') {
+      const [theta, shard] = [command.theta, command.shard].map((path) => ({ path, sha256: blobName('e'), bytes: 1 }));
+      return as(answer, { type: 'probe.made', id: 1, theta: theta!, shard: shard! });
+    }
     const fate = this.fates.shift() ?? 'trains';
     if (fate === 'hangs') await new Promise((_, reject) => (this.stop = reject));
     if (typeof fate === 'object') throw new AppError(fate, 'The test made this round fail.');

@@ -163,3 +163,86 @@ test('capacity of a worker with two devices: the memory of the smaller one', () 
   fleet.onConnect(peerOf(50).peer);
   expect(fleet.capacityOf(worker)).toEqual({ gflops: 50, memoryBytes: 8e9 });
 });
+
+describe('speed in force', () => {
+  const other = Address.parse(`0x${'3'.repeat(40)}`);
+  const good = { worker, atMs: 0, source: 'probe', shape: 'S', gflops: 20, isOk: true } as const;
+
+  test('nothing measured: a fifth of the announcement', () => {
+    const { fleet } = openFleet();
+    fleet.onConnect(peerOf(50).peer);
+    expect(fleet.capacityGflops()).toBe(10);
+  });
+
+  test('measured: a tenth more than that, and all views show both', async () => {
+    const { fleet } = openFleet();
+    fleet.onConnect(peerOf(50).peer);
+    await fleet.recordMeasurement(good);
+    expect(fleet.idle()).toMatchObject([{ gflops: 22 }]);
+    expect(fleet.view()).toMatchObject([{ gflops: 22, announcedGflops: 50, measuredGflops: 20 }]);
+    expect(fleet.capacityOf(worker)?.gflops).toBe(22);
+  });
+
+  test('same devices as a measured worker: at most thrice its speed', async () => {
+    const { fleet } = openFleet();
+    fleet.onConnect(peerOf(50).peer);
+    await fleet.recordMeasurement(good);
+    fleet.onConnect({ ...peerOf(1e12).peer, address: other });
+    expect(fleet.idle()).toMatchObject([{ gflops: 22 }, { address: other, gflops: 60 }]);
+  });
+
+  test('bad probe of a worker with a job: no work afterwards, the job judges for itself', async () => {
+    const { fleet, assignment } = openFleet();
+    fleet.onConnect(peerOf(50).peer);
+    fleet.assign(worker, assignment);
+    await fleet.recordMeasurement({ ...good, gflops: 0, isOk: false });
+    expect(fleet.capacityOf(worker)?.gflops).toBe(50);
+    fleet.release(assignment, 'done');
+    expect(fleet.idle()).toEqual([]);
+    expect(fleet.unassigned()).toHaveLength(1);
+  });
+
+  test('measurements in the store: they count from the first connection on', async () => {
+    const rows = [{ ...good, gflops: 30 }];
+    const added: unknown[] = [];
+    const measurements = { recent: async () => rows, add: async (one: unknown) => void added.push(one) };
+    const fleet = new Fleet({ logger: silentLogger, measurements });
+    fleet.onConnect(peerOf(50).peer);
+    expect(fleet.measurements(worker)).toBeUndefined();
+    await fleet.recordMeasurement(good);
+    expect(fleet.measurements(worker)).toEqual([...rows, good]);
+    expect(added).toEqual([good]);
+  });
+
+  test('store fails to answer: the worker counts as unmeasured, the next connection asks again', async () => {
+    let asked = 0;
+    const recent = () => {
+      asked += 1;
+      return Promise.reject(new Error('The database is away.'));
+    };
+    const fleet = new Fleet({ logger: silentLogger, measurements: { recent, add: async () => undefined } });
+    for (let n = 0; n < 2; n++) {
+      fleet.onConnect(peerOf(50).peer);
+      await new Promise(setImmediate);
+    }
+    expect(asked).toBe(2);
+    expect(fleet.capacityGflops()).toBe(10);
+  });
+});
+
+test('probe gives way: the worker is idle, told to stop it, and has the job', () => {
+  const { fleet, assignment, events } = openFleet();
+  const probe = openFleet();
+  const { peer, sent } = peerOf();
+  fleet.onConnect(peer);
+  fleet.assign(worker, { kind: 'probe', probeId: 'p', events: probe.assignment.events });
+  expect(fleet.unassigned()).toEqual([]);
+  expect(fleet.idle()).toHaveLength(1);
+  fleet.assign(worker, { kind: 'probe', probeId: 'q', events: probe.assignment.events });
+  expect(sent).toEqual([]);
+  fleet.assign(worker, assignment);
+  expect(sent).toMatchObject([{ type: 'probe.close', probeId: 'p' }]);
+  expect(probe.events).toEqual(['join', 'expelled']);
+  expect(events).toEqual(['idle', 'join']);
+  expect(fleet.idle()).toEqual([]);
+});

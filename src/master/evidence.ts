@@ -13,7 +13,11 @@ export interface EvidenceOptions {
 }
 
 interface EvidenceDeps {
-  store: { jobs: Pick<JobStore['jobs'], 'find'>; rounds: Pick<JobStore['rounds'], 'evidence'> };
+  store: {
+    jobs: Pick<JobStore['jobs'], 'find'>;
+    rounds: Pick<JobStore['rounds'], 'evidence'>;
+    audits: Pick<JobStore['audits'], 'drawn' | 'list'>;
+  };
   blobs: Pick<JobBlobs, 'stat' | 'remove'>;
   logger: Logger;
 }
@@ -27,7 +31,7 @@ interface Settled {
 
 /** Of a job with too much evidence, θ of each so many rounds stays. */
 const THETA_EVERY = 8;
-/** Workers, audits and evaluations may still need θ of the newest rounds. */
+/** Workers and evaluations may still need θ of the newest rounds. */
 const NEWEST_ROUNDS = 8;
 
 /**
@@ -90,12 +94,23 @@ export class EvidenceBook {
 
   private async thin(jobId: JobId): Promise<void> {
     const { thetas } = await this.deps.store.rounds.evidence(jobId);
-    const gone = thetas.slice(0, -NEWEST_ROUNDS).filter((_, round) => round % THETA_EVERY !== 0);
+    const audited = await this.awaitingAudit(jobId);
+    const older = thetas.slice(0, -NEWEST_ROUNDS);
+    const gone = older.filter((_, round) => round % THETA_EVERY !== 0 && !audited.has(round));
     const before = this.training.get(jobId);
     await this.remove(jobId, gone, []);
     this.training.set(jobId, await this.measure(jobId));
     const { evidenceBytes } = this.options;
     this.deps.logger.info('Evidence thinned', { jobId, before, bytes: this.training.get(jobId), evidenceBytes });
+  }
+
+  /** Returns the rounds with a drawn lease that no audit has found right yet: they are done again from θ. */
+  private async awaitingAudit(jobId: JobId): Promise<ReadonlySet<number>> {
+    const { audits } = this.deps.store;
+    const done = await audits.list(jobId);
+    const passed = new Set(done.flatMap(({ leaseId, outcome }) => (outcome === 'equal' ? [leaseId] : [])));
+    const waiting = (await audits.drawn(jobId)).filter(({ leaseId }) => !passed.has(leaseId));
+    return new Set(waiting.map(({ round }) => round));
   }
 
   /** Removes the evidence of the oldest jobs whose verdict is final, until the rest is within the limit. */

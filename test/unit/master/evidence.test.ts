@@ -38,8 +38,8 @@ async function openRig(evidenceBytes: number) {
   const put = async (bytes: number, text: string) => (await blobs.addBytes(Buffer.from(text.padEnd(bytes)))).sha256;
   const dirOf = (id: JobId) => join(scratch.path, 'jobs', id);
 
-  /** Trains a job of this many rounds; jobs of one `text` have the same files. */
-  async function train(digit: string, rounds = 10, text = digit): Promise<Played> {
+  /** Trains a job of this many rounds, some to be audited; jobs of one `text` have the same files. */
+  async function train(digit: string, rounds = 10, text = digit, audited: number[] = []): Promise<Played> {
     const id = jobId(digit);
     const terms = { dataset: 'sha256:data', params: '{}', feeWei: 1n, fuelLimit: 1n, deadlineMs: 1, requestedBlock: 1 };
     await requestJob(store, { ...terms, id, requester: worker });
@@ -51,11 +51,11 @@ async function openRig(evidenceBytes: number) {
     await store.ledger.initialise(id, rounds);
     const thetas = [await put(THETA_BYTES, `${text} theta 0`)];
     const played: Played = { id, thetas, updates: [], shards: [], model: await put(10, `${text} model`) };
-    for (let round = 0; round < rounds; round += 1) await trainRound(played, round, text);
+    for (let round = 0; round < rounds; round += 1) await trainRound(played, round, text, audited.includes(round));
     return played;
   }
 
-  async function trainRound(job: Played, round: number, text: string): Promise<void> {
+  async function trainRound(job: Played, round: number, text: string, mustAudit: boolean): Promise<void> {
     const { id } = job;
     const leaseId = `${id} ${round}`;
     const make = (what: string, bytes: number) => put(bytes, `${text} ${what} ${round}`);
@@ -70,7 +70,7 @@ async function openRig(evidenceBytes: number) {
     const work = { tokens: 1, loss: 1, lossCurve: [1], seconds: 1, endTheta: update };
     await store.ledger.commit(leaseId, worker, { ...work, update: { sha256: update, bytes: UPDATE_BYTES } });
     const [delta, outer] = await Promise.all([make('delta', 50), make('outer', 50)]);
-    const leases = [{ leaseId, weight: 1 }];
+    const leases = [{ leaseId, weight: 1, mustAudit }];
     await store.rounds.fold({ jobId: id, round, nextTheta, delta, outer, scale: 1, leases });
     job.thetas.push(nextTheta);
     job.updates.push(update);
@@ -151,6 +151,17 @@ test('one job over the limit: θ of every eighth round and of the newest eight s
   await rig.end(job, 'verified', 'SUBMITTED');
   expect(await rig.has(job.thetas)).toEqual(job.thetas.map((_, round) => round % 8 === 0));
   expect(await rig.has(job.updates)).toEqual(all(job.updates));
+});
+
+test('lease of an old round still to be audited: its weights stay until then', async () => {
+  await using rig = await openRig(5 * THETA_BYTES);
+  const job = await rig.train('1', 20, '1', [3, 5]);
+  const waiting = [job.thetas[3]!, job.thetas[5]!];
+  expect(await rig.has(waiting)).toEqual([true, true]);
+  const audit = { auditor: node, update: job.updates[3]!, tokens: 1, distance: 0, outcome: 'equal' } as const;
+  await rig.store.audits.record(job.id, { ...audit, leaseId: `${job.id} 3`, round: 3, start: 3 });
+  await rig.book.afterFold(job.id, []);
+  expect(await rig.has(waiting)).toEqual([false, true]);
 });
 
 test('two equal jobs: files that both have stay with the second', async () => {

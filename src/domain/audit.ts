@@ -221,12 +221,18 @@ export function chooseAuditor(
 /**
  * The greatest distance, ‖a − b‖ ÷ ‖b‖ of decoded updates, that honest executions of one lease may have. Sums
  * in another order differ in their last bits, and a lossy codec rounds a few of them the other way. `devices`
- * are those of both parties: with precision `auto`, one that is not known may have been a GPU.
+ * are those of both parties: with precision `auto`, one that is not known may have been a GPU. Dropout draws
+ * other masks with another device, micro-batch or number of processes: then no distance proves anything.
  */
 export function toleranceOf(
-  params: { precision: 'auto' | 'fp32' | 'bf16'; codec: 'int8' | 'bf16' | 'fp32' },
+  params: {
+    precision: 'auto' | 'fp32' | 'bf16';
+    codec: 'int8' | 'bf16' | 'fp32';
+    model: { dropout: number };
+  },
   devices: readonly ('cpu' | 'cuda' | undefined)[],
 ): number {
+  if (params.model.dropout > 0) return Number.POSITIVE_INFINITY;
   const isFp32 =
     params.precision === 'fp32' || (params.precision === 'auto' && devices.every((kind) => kind === 'cpu'));
   if (!isFp32) return 5e-2;

@@ -10,7 +10,9 @@ export const ModelShape = z
     heads: z.int().min(1).max(128).default(4).describe('attention heads; must divide width'),
     width: z.int().min(16).max(16384).default(128).describe('embedding width'),
     context: z.int().min(16).max(8192).default(128).describe('tokens a sequence holds'),
-    dropout: fraction(0, 0.9).default(0).describe('dropout probability while training'),
+    dropout: fraction(0, 0.9)
+      .default(0)
+      .describe('dropout probability while training; above 0 no lease can be checked by doing it again'),
   })
   .refine((m) => m.width % m.heads === 0, { error: 'width must be a multiple of heads', path: ['heads'] });
 

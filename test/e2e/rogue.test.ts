@@ -11,7 +11,11 @@ import type { MasterMessage } from '../../src/protocol/link';
 import type { OfferedLease } from '../../src/worker/state';
 import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
 
-const Replayed = z.looseObject({ leases: z.array(z.object({ isWithin: z.boolean() })) });
+const Replayed = z.looseObject({
+  jobId: z.string(),
+  manifest: z.string(),
+  leases: z.array(z.object({ name: z.string(), worker: z.string(), isWithin: z.boolean() })).min(1),
+});
 
 type Verdict = Extract<MasterMessage, { type: 'update.verdict' }>;
 
@@ -35,7 +39,18 @@ test('NaN, truncated or inflated updates: rejected, and others train the blocks'
   expect(full.leases.map(({ isWithin }) => isWithin)).toEqual(full.leases.map(() => true));
   expect(full).toMatchObject({ jobId, rounds });
   expect(full.leases.length).toBeGreaterThanOrEqual(rounds);
+  const claim = await network.writeText('claim.json', JSON.stringify(falseClaim(full)));
+  const answer = await network.command(requester, 'replay', jobId, '--evidence', claim);
+  expect(answer).toMatchObject({ claim: 'does not hold', rounds: 1, leases: [{ isWithin: true }] });
 });
+
+/** Evidence against the first lease, as a lying verifier would write it. */
+function falseClaim({ jobId, manifest, leases }: z.infer<typeof Replayed>) {
+  const [{ worker = '' } = {}] = leases;
+  const claim = { format: 'emeth-evidence-1', chainId: 31337, contract: `0x${'00'.repeat(20)}`, jobId, manifest };
+  const place = { round: 0, lease: { worker, start: 0, end: 1 } };
+  return { ...claim, ...place, code: 'verdict/lease', reason: 'made up', repeat: 'emeth replay' };
+}
 
 /** Opens a worker that authenticates properly and then cheats in three ways in turn. */
 async function openRogue(network: Network) {

@@ -134,10 +134,16 @@ describe('auditor', () => {
 });
 
 test('tolerance: that of fp32 only where no side can have been a GPU', () => {
-  const fp32 = toleranceOf({ precision: 'fp32', codec: 'fp32' }, [undefined]);
-  const auto = { precision: 'auto', codec: 'fp32' } as const;
+  const model = { dropout: 0 };
+  const fp32 = toleranceOf({ precision: 'fp32', codec: 'fp32', model }, [undefined]);
+  const auto = { precision: 'auto', codec: 'fp32', model } as const;
   expect(toleranceOf(auto, ['cpu', 'cpu'])).toBe(fp32);
   expect(toleranceOf(auto, ['cpu', 'cuda'])).toBeGreaterThan(fp32);
   expect(toleranceOf(auto, ['cpu', undefined])).toBeGreaterThan(fp32);
-  expect(toleranceOf({ precision: 'fp32', codec: 'int8' }, [])).toBeGreaterThan(fp32);
+  expect(toleranceOf({ precision: 'fp32', codec: 'int8', model }, [])).toBeGreaterThan(fp32);
+});
+
+test('tolerance with dropout: no distance refutes anybody', () => {
+  const model = { dropout: 0.1 };
+  expect(toleranceOf({ precision: 'fp32', codec: 'fp32', model }, ['cpu', 'cpu'])).toBe(Number.POSITIVE_INFINITY);
 });

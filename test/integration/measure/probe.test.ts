@@ -99,7 +99,7 @@ async function openRig(options: { powerCapacity?: number; wrap?: (child: Trainer
   };
 }
 
-test('honest worker: measured, its update equal to the re-execution, nothing left behind', async () => {
+test('honest worker: measured, its work confirmed, nothing left behind', async () => {
   await using rig = await openRig();
   expect(rig.measurer.measure(rig.address)).toBe('measuring');
   const measured = await rig.measured();

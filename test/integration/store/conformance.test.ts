@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Address, JobId, Sha256 } from '../../../src/domain/ids';
 import { byFee } from '../../../src/domain/job-fit';
 import { dropTables, type Store } from '../../../src/store/open';
-import { describeEachDatabase, runSql } from '../../support/each-database';
+import { describeEachDatabase } from '../../support/each-database';
 import { requestJob } from '../../support/request-job';
 
 jest.setTimeout(120_000);
@@ -258,20 +258,6 @@ describeEachDatabase('store', (database) => {
     expect(await store.workers.allow(address(1))).toBe(true);
     expect(await store.workers.isBlocked(address(1))).toBe(false);
     expect(await store.workers.addStrike(address(1), 'NaN')).toBe(1);
-  });
-
-  test('measurements: the last good ones and the last probe, old ones forgotten', async () => {
-    const one = { worker: address(1), source: 'round', shape: '4x128', isOk: true } as const;
-    const bad = { ...one, source: 'probe', shape: 'S', isOk: false, atMs: 2 ** 41, gflops: 0, detail: 'é' } as const;
-    await store.measurements.add(bad);
-    for (let n = 1; n <= 40; n++) await store.measurements.add({ ...one, atMs: n, gflops: n + 0.5 });
-    await store.measurements.add({ ...one, worker: address(2), atMs: 1, gflops: 7 });
-    const last = Array.from({ length: 8 }, (_, i) => ({ ...one, atMs: 33 + i, gflops: 33.5 + i }));
-    expect(await store.measurements.recent(address(1))).toEqual([bad, ...last]);
-    expect(await store.measurements.recent(address(2))).toHaveLength(1);
-    expect(await store.measurements.recent(address(3))).toEqual([]);
-    const rows = await runSql(database.options, 'select count(*) as n from measurements');
-    expect(rows).toEqual([{ n: 34 }]);
   });
 
   test('workers: accepted leases counted, the last speed kept until forgotten', async () => {

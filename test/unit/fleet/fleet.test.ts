@@ -214,7 +214,7 @@ describe('speed in force', () => {
     expect(added).toEqual([good]);
   });
 
-  test('store fails to answer: the worker counts as unmeasured, the next connection asks again', async () => {
+  test('store fails to answer: unmeasured, and the next connection asks again', async () => {
     let asked = 0;
     const recent = () => {
       asked += 1;

@@ -11,6 +11,7 @@ import { type AuditState, openAuditState } from './audit-state';
 import type { Coordinator } from './coordinator';
 import type { EvidenceBook } from './evidence';
 import { type FoldCheckState, openFoldCheck } from './fold-check-state';
+import { type GateMemory, openGateMemory } from './gate-memory';
 import type { JobEvent } from './job-events';
 import type { OwnChild } from './own-child';
 import { JobPlan } from './plan';
@@ -50,6 +51,7 @@ export interface JobContext {
   readonly standings: Map<Address, Standing>;
   /** Workers that cannot do this job, or did it badly; they are not given it again. */
   readonly dismissed: Set<Address>;
+  readonly gate: GateMemory;
   readonly coordinator: Pick<Coordinator, 'run'>;
   /** Does leases again where no worker can. */
   readonly ownChild: Pick<OwnChild, 'redo' | 'deviceKind' | 'isClosed'>;
@@ -99,6 +101,7 @@ export async function openJobContext(
     workerPoolWei: workerPoolOf(earnedWei(feeWei, fuel, fuelLimit), commissionBps),
     members: new Map(),
     standings: new Map(),
+    gate: await openGateMemory(ledger, jobId),
     live: {
       startedAtMs: nowMs,
       lastFoldMs: nowMs,

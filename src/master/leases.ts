@@ -53,6 +53,7 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
       start: row.start,
       end: row.end,
       grantedAtMs: row.grantedAtMs,
+      shard: row.shard,
       state: 'running',
       wasAway: true,
       isResumed: true,
@@ -61,6 +62,7 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
     };
     round.add(lease);
     if (row.state === 'committed' && row.work && (await blobs.stat(row.work.update.sha256))) {
+      lease.sound = row.work.update.sha256;
       round.markReady(lease, row.work, nowMs);
     }
   }
@@ -112,7 +114,15 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
 
   const grantedAtMs = clock.now();
   const sentBefore = fleet.peer(worker)?.traffic.sent.bytes;
-  const lease: LiveLease = { leaseId, worker, ...range, grantedAtMs, sentBefore, state: 'running' };
+  const lease: LiveLease = {
+    leaseId,
+    worker,
+    ...range,
+    grantedAtMs,
+    sentBefore,
+    shard: shard.sha256,
+    state: 'running',
+  };
   round.add(lease);
   if (!fleet.peer(worker)) markAway(lease, grantedAtMs);
   const theta = await blobs.stat(round.theta);

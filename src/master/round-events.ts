@@ -100,7 +100,7 @@ async function onMessage(
 
 function onCommit(job: JobContext, round: RoundState | undefined, worker: Address, commit: Commit, atMs: number): void {
   const lease = round?.leases.get(commit.leaseId);
-  if (!lease || lease.worker !== worker || lease.state === 'lost') {
+  if (!round || !lease || lease.worker !== worker || lease.state === 'lost') {
     return sendVerdict(job, worker, commit.leaseId, 'the round of this lease is closed');
   }
   if (lease.state === 'ready') return sendVerdict(job, worker, commit.leaseId);
@@ -110,7 +110,7 @@ function onCommit(job: JobContext, round: RoundState | undefined, worker: Addres
   const number = (lease.commits ?? 0) + 1;
   lease.commits = number;
   const { leaseId } = lease;
-  void judgeUpdate(job, lease, commit)
+  void judgeUpdate(job, round, lease, commit)
     .catch((error) => onCollectFailed(job, lease, number, error))
     .then((verdict) => verdict && job.mailbox.push({ type: 'collected', leaseId, commit: number, verdict }));
 }

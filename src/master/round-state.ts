@@ -27,6 +27,12 @@ export interface LiveLease {
   sentBefore?: number | undefined;
   /** Seconds of training by the master's clock; set by the first commit, unless it was away. */
   seconds?: number | undefined;
+  /** The blob with the lease's data. */
+  shard?: Sha256 | undefined;
+  /** The update that came for it, once it is known to be a readable one; it may be refused all the same. */
+  sound?: Sha256 | undefined;
+  /** By how much its update lowers the loss on its own data, in nats per token. */
+  gain?: number | undefined;
   /** The gate was not sure of its update: it is audited in any case. */
   mustAudit?: boolean | undefined;
   /** Set when `ready`. */

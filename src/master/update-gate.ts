@@ -1,17 +1,40 @@
 /** The gate: the checks that an update passes before it can be merged. */
+import { randomInt } from 'node:crypto';
+import type { Sha256 } from '../domain/ids';
+import { sumOfRates } from '../domain/schedule';
+import { smoothSpeed } from '../domain/standing';
+import { areTwins, judgeUse, leastNorm, looksScaled, marginOf, type UpdateFacts } from '../domain/update-rules';
 import { cut } from '../link/errors';
 import type { WorkerMessage } from '../protocol/link';
+import type { TrainerEvent } from '../protocol/trainer';
+import { workName } from './gate-memory';
 import type { JobContext } from './job-context';
 import type { UpdateVerdict } from './job-events';
-import type { LiveLease } from './round-state';
+import type { LiveLease, RoundState } from './round-state';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
+const LITTLE_USE = 'its update does not lower the loss on its own data as others do';
+const REPEATED = 'the same update came before, for other work';
+const INCONSISTENT = 'its update does not lead from the weights of its round to those it names';
+
+type Inspected = Extract<TrainerEvent, { type: 'inspected' }>;
+
+/** Sequences of its own lease on which an update must lower the loss. */
+const GAIN_SEQUENCES = 4;
+/** This master's time for one update: where a whole inspection takes longer, updates are drawn for it. */
+const INSPECT_MS = 2000;
+/** Numbers of other updates that are read to compare one with them. */
+const COMPARED_NUMBERS = 1e9;
 
 /** Fetches a committed update and judges it. Throws `link/…` when the worker disconnects, and `blobs/…`. */
-export async function judgeUpdate(job: JobContext, lease: LiveLease, commit: Commit): Promise<UpdateVerdict> {
-  const { fleet, blobs, store } = job.deps;
-  const blocks = lease.end - lease.start;
-  const tokens = blocks * job.plan.prepared.blockTokens;
+export async function judgeUpdate(
+  job: JobContext,
+  round: RoundState,
+  lease: LiveLease,
+  commit: Commit,
+): Promise<UpdateVerdict> {
+  const { fleet, store } = job.deps;
+  const tokens = (lease.end - lease.start) * job.plan.prepared.blockTokens;
   if (commit.tokens !== tokens) return fault(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
   // The largest codec is fp32: 4 bytes a parameter, and a header.
   const maxBytes = 4 * job.plan.parameters + 1024 * 1024;
@@ -21,14 +44,131 @@ export async function judgeUpdate(job: JobContext, lease: LiveLease, commit: Com
   const peer = fleet.peer(lease.worker);
   if (!peer) throw cut('the worker disconnected before its update was fetched');
   await peer.pull(commit.update, { signal: job.signal });
-  const update = blobs.path(commit.update.sha256);
-  const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
-  if (!seen.ok) return fault(seen.reason ?? 'its update is not one of this model');
+  const reason = isRepeated(job, round, lease, commit)
+    ? REPEATED
+    : await job.gate.inTurn(() => findFlaw(job, round, lease, commit));
+  if (reason !== undefined) return fault(reason);
 
   const { type: _type, leaseId, ...work } = commit;
   const outcome = await store.ledger.commit(leaseId, lease.worker, work);
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
   return { accepted: true, work };
+}
+
+/** Notes that the update has arrived; true when the same bytes came before for another piece of work. */
+function isRepeated({ gate }: JobContext, { round }: RoundState, lease: LiveLease, { update }: Commit): boolean {
+  const work = workName(lease, round);
+  const before = gate.seen.get(update.sha256);
+  if (before !== undefined && before !== work) return true;
+  gate.seen.set(update.sha256, work);
+  return false;
+}
+
+/** Returns why an update is refused; what is only doubtful is marked for an audit. */
+async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, commit: Commit) {
+  const others = chooseOthers(job, round, lease);
+  const seen = await inspect(job, round, lease, others, commit.update.sha256);
+  if (!seen.ok) return seen.reason ?? 'its update is not one of this model';
+  lease.sound = commit.update.sha256;
+  if (seen.endTheta !== undefined && seen.endTheta !== commit.endTheta) return INCONSISTENT;
+
+  const { gate, plan } = job;
+  const { norm, gain } = seen;
+  const rates = sumOfRates(plan.params.inner, lease, plan.totalBlocks);
+  const facts: UpdateFacts = { norm, rates, blocks: lease.end - lease.start };
+  const least = leastNorm(facts, gate.accepted, blockWeights(plan.params.model));
+  if (norm < least) return `its update is ${figure(norm)} long, and no work is shorter than ${figure(least)}`;
+  const use = gain === undefined ? 'useful' : judgeGain(job, round, lease, gain);
+  if (use === 'useless') return `its updates do not lower the loss on its own data as work does (gain ${gain})`;
+  if (use === 'doubtful') markDoubtful(job, lease, LITTLE_USE);
+
+  if (looksScaled(facts, gate.accepted)) markDoubtful(job, lease, 'its update is much longer or shorter than others');
+  markTwins(job, lease, others, seen.cosines ?? []);
+  gate.accepted.push(facts);
+  if (gain !== undefined) acceptGain(job, round, lease, gain);
+  return undefined;
+}
+
+function judgeGain({ gate }: JobContext, round: RoundState, lease: LiveLease, gain: number) {
+  const margin = marginOf(gain, othersGains(round, lease));
+  const margins = [...(gate.margins.get(lease.worker) ?? []), margin];
+  gate.margins.set(lease.worker, margins);
+  return judgeUse(margins, gate.acceptedGains);
+}
+
+/** An update that came first is measured against those that come after it. */
+function acceptGain(job: JobContext, round: RoundState, lease: LiveLease, gain: number): void {
+  job.gate.acceptedGains.push(gain);
+  lease.gain = gain;
+  for (const other of round.leases.values()) {
+    if (other.gain === undefined || other.mustAudit) continue;
+    if (marginOf(other.gain, othersGains(round, other)) <= 0) markDoubtful(job, other, LITTLE_USE);
+  }
+}
+
+function othersGains(round: RoundState, lease: LiveLease): number[] {
+  return [...round.leases.values()].flatMap((other) => (other === lease ? [] : (other.gain ?? [])));
+}
+
+/** Looks at the update alone, or, as often as this master's time allows, at all that can be known of it. */
+async function inspect(
+  job: JobContext,
+  round: RoundState,
+  lease: LiveLease,
+  others: readonly LiveLease[],
+  hash: Sha256,
+): Promise<Inspected> {
+  const { blobs, clock } = job.deps;
+  const { gate, coordinator } = job;
+  const update = blobs.path(hash);
+  const isNew = !gate.margins.has(lease.worker);
+  if (!isNew && randomInt(1e6) >= (1e6 * INSPECT_MS) / Math.max(INSPECT_MS, gate.inspectMs)) {
+    return coordinator.run({ type: 'inspect', update }, 'inspected');
+  }
+  const theta = blobs.path(round.theta);
+  const shard = lease.shard && (await blobs.stat(lease.shard)) ? blobs.path(lease.shard) : undefined;
+  const startedMs = clock.now();
+  const seen = await coordinator.run(
+    {
+      type: 'inspect',
+      update,
+      theta,
+      others: others.flatMap(({ sound }) => (sound ? [blobs.path(sound)] : [])),
+      ...(shard ? { gain: { theta, shard, sequences: GAIN_SEQUENCES } } : {}),
+    },
+    'inspected',
+  );
+  gate.inspectMs = smoothSpeed(gate.inspectMs, clock.now() - startedMs);
+  return seen;
+}
+
+/** Leases of the round whose updates can be read, the last ones where reading all would take long. */
+function chooseOthers(job: JobContext, round: RoundState, lease: LiveLease): LiveLease[] {
+  const most = Math.max(1, Math.floor(COMPARED_NUMBERS / job.plan.parameters));
+  return [...round.leases.values()].filter((other) => other !== lease && other.sound).slice(-most);
+}
+
+function markTwins(job: JobContext, lease: LiveLease, others: readonly LiveLease[], cosines: readonly number[]): void {
+  for (const [i, other] of others.entries()) {
+    if (!areTwins(cosines[i] ?? 0)) continue;
+    markDoubtful(job, lease, `its update has the direction of lease ${other.leaseId}'s`);
+    markDoubtful(job, other, `its update has the direction of lease ${lease.leaseId}'s`);
+  }
+}
+
+/** An update that passes, but has to be done again by somebody else. */
+function markDoubtful(job: JobContext, lease: LiveLease, reason: string): void {
+  lease.mustAudit = true;
+  job.deps.logger.warn('Update is doubtful', { leaseId: lease.leaseId, worker: lease.worker, reason });
+}
+
+/** Weights of the blocks' matrices, all of which every step moves. */
+function blockWeights({ layers, width }: { layers: number; width: number }): number {
+  return 12 * layers * width ** 2;
+}
+
+function figure(value: number): string {
+  return value.toExponential(1);
 }
 
 function fault(reason: string): UpdateVerdict {

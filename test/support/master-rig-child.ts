@@ -2,9 +2,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { Sha256 } from '../../src/domain/ids';
+import { sumOfRates } from '../../src/domain/schedule';
 import { AppError } from '../../src/lib/errors';
 import { sha256 } from '../../src/lib/hash';
 import type { CoordinatorChild } from '../../src/master/coordinator';
+import { ResolvedParams } from '../../src/protocol/job-params';
 import { CoordinateCommand, TrainCommand, TrainerEvent, type TrainerSpec } from '../../src/protocol/trainer';
 
 type Command = CoordinateCommand | TrainCommand;
@@ -14,6 +17,11 @@ const AnyCommand = z.union([CoordinateCommand, TrainCommand]);
 
 /** Tokens of a block: the batch of 4 of these jobs, times a context of 16. */
 export const BLOCK_TOKENS = 64;
+/** Where an update of the rig leads to. */
+export function playedEndTheta(theta: string, update: string): Sha256 {
+  return Sha256.parse(sha256(`end ${theta} ${update}`));
+}
+
 /** What an update begins with that the gate must refuse. */
 export const UNSOUND = 'unsound';
 /** What an update begins with that makes the model worse, or its loss no number at all. */
@@ -63,12 +71,8 @@ export class PlayedChild implements CoordinatorChild {
         const shard = await writeTensor(command.out, `${data} ${command.start}-${command.end}`);
         return { type: 'cut', shard, blocks: command.end - command.start };
       }
-      case 'inspect': {
-        const isSound = !(await readFile(command.update, 'utf8')).startsWith(UNSOUND);
-        if (!isSound) return { type: 'inspected', ok: false, norm: 0, reason: 'it is not finite' };
-        const cosines = command.others ? { cosines: command.others.map(() => 0) } : {};
-        return { type: 'inspected', ok: true, norm: 1, ...cosines, ...(command.gain ? { gain: 1 } : {}) };
-      }
+      case 'inspect':
+        return this.inspect(command);
       case 'fold':
         return fold(command);
       case 'evaluate': {
@@ -88,6 +92,33 @@ export class PlayedChild implements CoordinatorChild {
       case 'probe.make':
         throw new Error(`The jobs of a master never use ${command.type}`);
     }
+  }
+
+  /** What a worker did to its update is the first word of it; the rest is what it was made of. */
+  private async inspect({ update, theta, others = [], gain }: Of<'inspect'>): Promise<object> {
+    const text = await readFile(update, 'utf8');
+    if (text.startsWith(UNSOUND)) return { type: 'inspected', ok: false, norm: 0, reason: 'it is not finite' };
+    const madeOf = (whole: string) => whole.replace(/^(changed )+/, '');
+    const cosines: number[] = [];
+    for (const other of others) {
+      cosines.push(madeOf(await readFile(other, 'utf8')) === madeOf(text) ? 0.9999 : 0.1);
+    }
+    const factor = { zeros: 0, tripled: 3 }[text.split(' ')[0] ?? ''] ?? 1;
+    return {
+      type: 'inspected',
+      ok: true,
+      norm: factor * (gain ? await this.normOf(gain.shard) : 1),
+      cosines,
+      ...(theta ? { endTheta: playedEndTheta(await readHash(theta), text) } : {}),
+      ...(gain ? { gain: text.startsWith('useless') ? -0.2 : 0.5 } : {}),
+    };
+  }
+
+  /** Updates of a lease are as long as its learning rates make them. */
+  private async normOf(shard: string): Promise<number> {
+    const [, start, end] = /(\d+)-(\d+)$/.exec(await readFile(shard, 'utf8')) ?? [];
+    const { inner } = ResolvedParams.parse('params' in this.spec ? this.spec.params : {});
+    return 1000 * sumOfRates(inner, { start: Number(start), end: Number(end) }, this.epochBlocks);
   }
 
   private async prepare({ dataset }: Of<'prepare'>): Promise<object> {

@@ -6,7 +6,7 @@ import { cut } from '../../src/link/errors';
 import type { LinkServerHandlers, Peer } from '../../src/link/server';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { MasterMessage, type Offer, type Receipt, WorkerMessage } from '../../src/protocol/link';
-import { BLOCK_TOKENS, RUINOUS, SPOILING, UNSOUND } from './master-rig-child';
+import { BLOCK_TOKENS, playedEndTheta, RUINOUS, SPOILING, UNSOUND } from './master-rig-child';
 import type { SteppedClock } from './stepped-clock';
 
 type Of<T extends MasterMessage['type']> = Extract<MasterMessage, { type: T }>;
@@ -29,7 +29,17 @@ export type LeaseFate =
   | 'sends noise'
   /** The gate lets it pass, and the model is the worse for it. */
   | 'spoils the model'
-  | 'ruins the model';
+  | 'ruins the model'
+  | 'sends zeros'
+  /** As long as an update, but its own data are not learnt by it. */
+  | 'sends something useless'
+  /** The very bytes of its last lease. */
+  | 'repeats its last update'
+  /** The update of the worker it copies, changed a little. */
+  | 'copies another'
+  | 'sends three times its update'
+  /** Trains from the weights of its last lease. */
+  | 'trains from old weights';
 
 /** What an update begins with. */
 const BEGINNING: Partial<Record<LeaseFate, string>> = {
@@ -37,6 +47,9 @@ const BEGINNING: Partial<Record<LeaseFate, string>> = {
   'sends noise': 'noise',
   'spoils the model': SPOILING,
   'ruins the model': RUINOUS,
+  'sends zeros': 'zeros',
+  'sends something useless': 'useless',
+  'sends three times its update': 'tripled',
 };
 
 /** What the worker needs of the master that lives now. */
@@ -67,6 +80,11 @@ export class PlayedWorker {
   /** The same for leases of others that it is to do again. */
   readonly auditFates: LeaseFate[] = [];
   trainMs = TRAIN_MS;
+  /** The worker whose updates it can get at. */
+  copies: PlayedWorker | undefined;
+  /** What its last update was made of. */
+  lastText = '';
+  private lastTheta: Sha256 | undefined;
   /** The seconds it claims for a lease; otherwise the true ones. */
   claimedSeconds: number | undefined;
   /** What its socket carried, as the link would have measured it. */
@@ -210,9 +228,12 @@ export class PlayedWorker {
     this.send(lease.commit);
   }
 
-  private commit({ leaseId, start, end, theta, shard }: Of<'lease.grant'>, fate: LeaseFate): Commit {
-    const by = fate === 'sends noise' ? 'by' : 'of';
-    const text = `${BEGINNING[fate] ?? 'update'} ${by} ${this.address} ${theta.sha256} ${shard.sha256}`;
+  private commit(grant: Of<'lease.grant'>, fate: LeaseFate): Commit {
+    const { leaseId, start, end, theta } = grant;
+    const text = this.updateText(grant, fate);
+    // A worker that trains from old weights comes to where those lead.
+    const from = fate === 'trains from old weights' ? (this.lastTheta ?? theta.sha256) : theta.sha256;
+    Object.assign(this, { lastText: text, lastTheta: theta.sha256 });
     const bytes = Buffer.from(text);
     const hash = sha256(bytes) as Sha256;
     this.updates.set(hash, fate === 'sends other bytes' ? Buffer.from('other') : bytes);
@@ -225,8 +246,15 @@ export class PlayedWorker {
       loss: 5,
       lossCurve: [5],
       seconds: this.claimedSeconds ?? this.trainMs / 1000,
-      endTheta: sha256(`end ${text}`) as Sha256,
+      endTheta: playedEndTheta(from, text),
     };
+  }
+
+  private updateText({ theta, shard }: Of<'lease.grant'>, fate: LeaseFate): string {
+    const by = fate === 'sends noise' ? 'by' : 'of';
+    const text = `${BEGINNING[fate] ?? 'update'} ${by} ${this.address} ${theta.sha256} ${shard.sha256}`;
+    if (fate === 'repeats its last update') return this.lastText;
+    return fate === 'copies another' && this.copies ? `changed ${this.copies.lastText}` : text;
   }
 
   private async upload(door: MasterDoor, blob: BlobRef, socket: AbortSignal): Promise<void> {

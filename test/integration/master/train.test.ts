@@ -151,6 +151,82 @@ describe('leases that fail', () => {
   ]);
 });
 
+describe('updates that are no work', () => {
+  const doubts = (rig: MasterRig) => rig.log.filter((line) => line.includes('Update is doubtful'));
+  const reasonOf = (rig: MasterRig) =>
+    rig.worker.heardOf('update.verdict').find(({ accepted }) => !accepted)?.reason ?? '';
+
+  playTimelines(
+    (
+      [
+        ['sends zeros', [], /is 0.0e\+0 long/],
+        ['sends something useless', [], /do not lower the loss/],
+        ['repeats its last update', ['trains'], /came before/],
+        ['trains from old weights', ['trains'], /does not lead from the weights/],
+      ] as const
+    ).map(
+      ([fate, before, reason]): Timeline => ({
+        situation: `worker ${fate}`,
+        outcome: 'refused, and its blocks are leased again',
+        given: meets(...before, fate),
+        ...done,
+        check(rig) {
+          expect([grants(rig), refusals(rig)]).toEqual([3, 1]);
+          expect(reasonOf(rig)).toMatch(reason);
+        },
+      }),
+    ),
+  );
+
+  playTimelines([
+    {
+      situation: 'one of two copies the other with a change',
+      outcome: 'both are marked for an audit',
+      options: two,
+      given(rig) {
+        const [copier, other] = rig.workers;
+        Object.assign(copier!, { copies: other, trainMs: 20_000 });
+        copier!.fates.push('copies another');
+      },
+      ...done,
+      check(rig) {
+        expect(refusals(rig)).toBe(0);
+        for (const { address } of rig.workers) expect(doubts(rig).filter((l) => l.includes(address))).toHaveLength(1);
+      },
+    },
+    {
+      situation: 'worker sends three times its update after three honest ones',
+      outcome: 'marked for an audit',
+      options: { blocks: 64 },
+      given: meets('trains', 'trains', 'trains', 'sends three times its update'),
+      ...done,
+      check(rig) {
+        expect(refusals(rig)).toBe(0);
+        expect(doubts(rig)).toEqual([expect.stringContaining('longer or shorter')]);
+      },
+    },
+    {
+      situation: 'useless after two useful updates',
+      outcome: 'marked for an audit, as the median is above 0',
+      options: { blocks: 64 },
+      given: meets('trains', 'trains', 'sends something useless'),
+      ...done,
+      check: (rig) => expect(doubts(rig)).toEqual([expect.stringContaining('does not lower')]),
+    },
+    {
+      situation: 'restarted while an update repeats',
+      outcome: 'the ledger still knows the first',
+      given(rig) {
+        meets('trains', 'repeats its last update')(rig);
+        rig.killsAt('after', 'rounds.fold');
+      },
+      ...done,
+      starts: 2,
+      check: (rig) => expect(reasonOf(rig)).toMatch(/came before/),
+    },
+  ]);
+});
+
 describe('speed', () => {
   /** Blocks that each worker was leased, in order of the workers. */
   const leased = (rig: MasterRig) =>

@@ -26,7 +26,7 @@ export function workName(lease: { start: number; end: number }, round: number): 
   return `${round}:${lease.start}-${lease.end}`;
 }
 
-/** Opens the memory of a job; after a restart it knows the updates in the ledger, but none that was refused. */
+/** Opens the memory of a job; after a restart it knows the updates in the ledger, but no refused one. */
 export async function openGateMemory(ledger: RoundStore['ledger'], jobId: JobId): Promise<GateMemory> {
   const seen = new Map<Sha256, string>();
   for (const lease of await ledger.listLeases(jobId)) {

@@ -1,4 +1,4 @@
-/** The gate before a real Python coordinator: what it makes of real updates, and of ones that are really bad. */
+/** The gate before a real Python coordinator: real updates, and ones that are really bad. */
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -153,6 +153,8 @@ describe('leases that fail', () => {
 
 describe('updates that are no work', () => {
   const doubts = (rig: MasterRig) => rig.log.filter((line) => line.includes('Update is doubtful'));
+  const failedAudits = (rig: MasterRig) =>
+    rig.log.filter((line) => line.includes('failed an audit') && line.includes(rig.worker.address)).length;
   const reasonOf = (rig: MasterRig) =>
     rig.worker.heardOf('update.verdict').find(({ accepted }) => !accepted)?.reason ?? '';
 
@@ -195,23 +197,26 @@ describe('updates that are no work', () => {
       },
     },
     {
-      situation: 'worker sends three times its update after three honest ones',
-      outcome: 'marked for an audit',
-      options: { blocks: 64 },
+      situation: 'one of two sends three times its update after honest ones',
+      outcome: 'marked for an audit, which it fails',
+      options: { workers: 2, blocks: 80 },
       given: meets('trains', 'trains', 'trains', 'sends three times its update'),
       ...done,
       check(rig) {
-        expect(refusals(rig)).toBe(0);
+        expect([refusals(rig), failedAudits(rig)]).toEqual([0, 1]);
         expect(doubts(rig)).toEqual([expect.stringContaining('longer or shorter')]);
       },
     },
     {
-      situation: 'useless after two useful updates',
-      outcome: 'marked for an audit, as the median is above 0',
-      options: { blocks: 64 },
+      situation: 'one of two sends something useless after two useful updates',
+      outcome: 'marked for an audit, which it fails',
+      options: { workers: 2, blocks: 80 },
       given: meets('trains', 'trains', 'sends something useless'),
       ...done,
-      check: (rig) => expect(doubts(rig)).toEqual([expect.stringContaining('does not lower')]),
+      check(rig) {
+        expect([refusals(rig), failedAudits(rig)]).toEqual([0, 1]);
+        expect(doubts(rig)).toEqual([expect.stringContaining('does not lower')]);
+      },
     },
     {
       situation: 'restarted while an update repeats',

@@ -8,7 +8,7 @@ import { grantRound } from '../../../src/master/leases';
 import { handleEvent } from '../../../src/master/round-events';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
 import type { MasterMessageIn, WorkerMessage } from '../../../src/protocol/link';
-import { BLOCK_TOKENS, UNSOUND } from '../../support/master-rig-child';
+import { BLOCK_TOKENS, playedEndTheta, UNSOUND } from '../../support/master-rig-child';
 import { noTraffic } from '../../support/master-rig-worker';
 import { settled } from '../../support/stepped-clock';
 import { openTestJob, type TestJob } from '../../support/test-job';
@@ -71,7 +71,9 @@ function comeBack(holds = true): void {
 /** The worker commits an update of this text, which the master can fetch. */
 async function commits(text = 'update'): Promise<Commit> {
   const update = await job.deps.blobs.addBytes(Buffer.from(text));
-  const message: Commit = { ...commit(lease.leaseId), update, tokens: (lease.end - lease.start) * BLOCK_TOKENS };
+  const tokens = (lease.end - lease.start) * BLOCK_TOKENS;
+  const endTheta = playedEndTheta(round.theta, text);
+  const message: Commit = { ...commit(lease.leaseId), update, tokens, endTheta };
   await say(message);
   return message;
 }

@@ -199,7 +199,7 @@ describe('updates that are no work', () => {
     {
       situation: 'one of two sends three times its update after honest ones',
       outcome: 'marked for an audit, which it fails',
-      options: { workers: 2, blocks: 80 },
+      options: { workers: 3, blocks: 120 },
       given: meets('trains', 'trains', 'trains', 'sends three times its update'),
       ...done,
       check(rig) {
@@ -210,7 +210,7 @@ describe('updates that are no work', () => {
     {
       situation: 'one of two sends something useless after two useful updates',
       outcome: 'marked for an audit, which it fails',
-      options: { workers: 2, blocks: 80 },
+      options: { workers: 3, blocks: 120 },
       given: meets('trains', 'trains', 'sends something useless'),
       ...done,
       check(rig) {

@@ -5,7 +5,7 @@ import { byAddress } from './order';
 
 export type AuditOutcome = 'equal' | 'different';
 
-/** A merged lease, as the rules of audits see it. `ordinal` counts its worker's merged leases with the node. */
+/** A merged lease, as the rules of audits see it. `ordinal` counts its worker's merged leases with a node. */
 export interface AuditableLease {
   worker: Address;
   round: number;
@@ -65,7 +65,10 @@ export type AuditFinding = 'passed' | 'failed' | 'undecided';
  * One equal outcome passes a lease: two who knew nothing of each other found the same. Two different ones
  * fail it, or one of the node itself, which nobody could pay to lie; else it is one word against another.
  */
-export function findingOf(audits: readonly Pick<FinishedAudit, 'auditor' | 'outcome'>[], node: Address): AuditFinding {
+export function findingOf(
+  audits: readonly Pick<FinishedAudit, 'auditor' | 'outcome'>[],
+  node: Address | undefined,
+): AuditFinding {
   if (audits.some(({ outcome }) => outcome === 'equal')) return 'passed';
   return audits.length >= 2 || audits.some(({ auditor }) => auditor === node) ? 'failed' : 'undecided';
 }

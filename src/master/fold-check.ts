@@ -92,7 +92,7 @@ async function accept(
   if (!resetsOuter) job.foldCheck.losses.push(loss);
 }
 
-/** True when leaving some updates out made the fold good: a strike for their workers, their ranges to others. */
+/** True when leaving some updates out made the fold good. Their workers get a strike, others their ranges. */
 async function foldWithoutCulprits(
   job: JobContext,
   folded: FoldedRound,

@@ -1,4 +1,5 @@
 /** Jobs as the admin API shows them, from the store and from the running master. */
+import { type AuditFinding, findingOf } from '../domain/audit';
 import type { JobDetails, JobView, WorkerView } from '../protocol/admin';
 import type { JobRow } from '../store/jobs';
 import type { Store } from '../store/open';
@@ -17,6 +18,7 @@ export interface StatusStore {
   readonly jobs: Pick<Store['jobs'], 'history'>;
   readonly rounds: Pick<Store['rounds'], 'list'>;
   readonly ledger: Pick<Store['ledger'], 'listLeases' | 'audit'>;
+  readonly audits: Pick<Store['audits'], 'drawn' | 'list'>;
   readonly evidenceRequests: Pick<Store['evidenceRequests'], 'list'>;
 }
 
@@ -38,10 +40,11 @@ export function viewJob(row: JobRow, live: LiveFacts): JobView {
 /** Returns everything about one job, including the ledger audit: how often each block was merged. */
 export async function describeJob(store: StatusStore, row: JobRow, live: LiveFacts): Promise<JobDetails> {
   const plan = JobPlan.safeParse(row.plan).data;
-  const [rounds, leases, history, requests] = await Promise.all([
+  const [rounds, leases, history, audits, requests] = await Promise.all([
     store.rounds.list(row.id),
     store.ledger.listLeases(row.id),
     store.jobs.history(row.id),
+    countAudits(store, row),
     store.evidenceRequests.list(row.id),
   ]);
   return {
@@ -56,8 +59,21 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
     })),
     workers: live.workers.filter((worker) => worker.jobId === row.id),
     history,
+    audits,
     evidenceRequests: requests.map(({ verifier, reference, atMs }) => ({ verifier, reference, atMs })),
   };
+}
+
+async function countAudits({ audits }: StatusStore, { id, owner }: JobRow): Promise<JobDetails['audits']> {
+  const [drawn, done] = await Promise.all([audits.drawn(id), audits.list(id)]);
+  const findings = drawn.map(({ leaseId }) =>
+    findingOf(
+      done.filter((audit) => audit.leaseId === leaseId),
+      owner,
+    ),
+  );
+  const count = (finding: AuditFinding) => findings.filter((found) => found === finding).length;
+  return { drawn: drawn.length, passed: count('passed'), failed: count('failed') };
 }
 
 function progressOf({ run, workers: all, nowMs }: LiveFacts): Pick<JobView, 'progress'> {

@@ -17,9 +17,9 @@ const MAX_ATTEMPTS = 5;
 
 /**
  * Decides on the step of `state` that threw. It does not help to try again when the job's own data or
- * parameters are at fault, when it diverges, when its deadline is too near, or after too many attempts. All else may be this
- * machine's or the network's fault. From `submitting` on there is a result to be paid for, and from
- * `declining` on a deposit to get back: these never give up.
+ * parameters are at fault, when it diverges, when its deadline is too near, or after too many attempts. All
+ * else may be this machine's or the network's fault. From `submitting` on there is a result to be paid for,
+ * and from `declining` on a deposit to get back: these never give up.
  */
 export function decideFailure(state: ActiveState, error: unknown, attempts: number): FailureDecision {
   const code = errorCode(error);

@@ -23,6 +23,7 @@ const details: JobDetails = {
   rounds: [],
   workers: [],
   history: [{ state: 'queued', atMs: 1 }],
+  audits: { drawn: 0, passed: 0, failed: 0 },
   evidenceRequests: [],
 };
 const status = { address: worker, chainId: 31337, workers: 1, gflops: 5, jobs: [view] };

@@ -23,6 +23,7 @@ const details: JobDetails = {
   rounds: [],
   workers: [],
   history: [],
+  audits: { drawn: 0, passed: 0, failed: 0 },
   evidenceRequests: [],
 };
 

@@ -186,28 +186,6 @@ describeEachDatabase('store', (database) => {
         work: work(1),
         weight: 0.25,
       });
-      const tokens = { tokens: 100, totalTokens: 100, auditTokens: 0, heldTokens: 100 };
-      const receipt = { worker: address(1), ...tokens, expectedWei: 2n ** 90n };
-      const facts = { jobId: jobId(1), round: 0, validationLoss: 4, resetsOuter: true };
-      const leases = [{ leaseId: 'a', ordinal: 7, isDrawn: true }];
-      await store.rounds.confirm({ ...facts, leases, receipts: [{ receipt, signature: '0x12' }] });
-      // A second time changes nothing.
-      await store.rounds.confirm({
-        ...facts,
-        validationLoss: 5,
-        leases: [],
-        receipts: [{ receipt, signature: '0x12' }],
-      });
-      expect(await store.rounds.latest(jobId(1))).toMatchObject({
-        isConfirmed: true,
-        resetsOuter: true,
-        validationLoss: 4,
-      });
-      expect(await store.audits.drawn(jobId(1))).toMatchObject([
-        { leaseId: 'a', worker: address(1), start: 0, end: 5 },
-      ]);
-      expect(await store.audits.lastOrdinal(address(1))).toBe(7);
-      expect(await store.audits.lastOrdinal(address(2))).toBe(0);
       expect(await store.rounds.evidence(jobId(1))).toEqual({
         updates: [work(1).update.sha256],
         thetas: [sha(1), sha(2)],

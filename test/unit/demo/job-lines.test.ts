@@ -27,6 +27,7 @@ test('running job: shows the bar, the figures and a line per worker', () => {
       { ...worker, connected: false },
     ],
     history: [],
+    audits: { drawn: 0, passed: 0, failed: 0 },
     evidenceRequests: [],
   });
   const [bar, first, second] = renderJob(job);

@@ -85,7 +85,7 @@ describe('refuted leases', () => {
     expect([...discredited]).toEqual([ann]);
   });
 
-  test('auditor alone with what it found: its own work since its last passed audit is unpaid', () => {
+  test('auditor alone with what it found: its own work since its last pass is unpaid', () => {
     const leases = [...leasesOf(ann, 1), ...leasesOf(bob, 3)];
     const audits = [
       audit(leases[0]!, bob, 'different'),

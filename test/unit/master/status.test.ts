@@ -63,6 +63,8 @@ test('trained job in detail: its rounds, workers and history', async () => {
   await trained;
   const details = await describeJob(rig.store, await row(), { workers: rig.fleet.view(), nowMs: rig.clock.now() });
   expect(details.rounds).toMatchObject([0, 1, 2, 3].map((round) => ({ round, state: 'folded', updates: 1, scale: 1 })));
+  expect(details.audits.passed).toBe(details.audits.drawn);
+  expect(details.audits.drawn).toBeGreaterThan(0);
   expect(details.workers).toMatchObject([{ address: rig.workers[0]!.address }]);
   expect(details.history).toMatchObject([{ state: 'queued' }]);
   // Without a plan in its row nothing is known of its epochs.

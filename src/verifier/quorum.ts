@@ -31,6 +31,8 @@ export interface QuorumDeps {
 export interface Attesting {
   /** The verdict that is published. */
   published?: SignedVerdict | undefined;
+  /** Whether it was this one that completed the quorum; unknown until the others' were listed after it. */
+  isCompleter?: boolean | undefined;
   /** When the quorum was first seen complete without its transaction. */
   completeAtMs?: number | undefined;
 }
@@ -55,14 +57,17 @@ export async function attest(
   }
   const verdict = leadingVerdict(own, state.published, othersIn(await deps.listAttestations(job), deps.address));
   const isNew = !isSame(verdict, state.published);
-  if (isNew) await deps.publish(job.jobId, await deps.sign(job, verdict));
-  state.published = verdict;
+  if (isNew) {
+    await deps.publish(job.jobId, await deps.sign(job, verdict));
+    Object.assign(state, { published: verdict, isCompleter: undefined });
+  }
   const others = othersIn(await deps.listAttestations(job), deps.address);
   const alike = others.filter((other) => isSame(other.verdict, verdict));
+  state.isCompleter ??= 1 + alike.length >= quorum;
   if (1 + alike.length < quorum) return stillAwaits(job, { isNew, alike: alike.length, quorum }, state, deps);
   state.completeAtMs ??= deps.clock.now();
   // Two that send at once would pay gas for one verdict: it is for the one that completed the quorum.
-  if (!isNew && deps.clock.now() < state.completeAtMs + TAKE_OVER_MS) return false;
+  if (!state.isCompleter && deps.clock.now() < state.completeAtMs + TAKE_OVER_MS) return false;
   await deps.send(
     job,
     verdict,

@@ -41,7 +41,7 @@ function openBoard(quorum: number) {
       clock,
       logger: silentLogger,
     };
-    return { say: (verdict: SignedVerdict) => attest(job, verdict, state, deps), deps };
+    return { say: (verdict: SignedVerdict) => attest(job, verdict, state, deps), deps, state };
   };
   return { verifier, stored, sent, clock };
 }
@@ -61,6 +61,26 @@ test('two of three agree: the one that completes the quorum sends', async () => 
   expect(await second.say(accept)).toBe(true);
   expect(sent).toEqual([{ by: 2, verdict: accept, signatures: ['01'] }]);
   expect(await first.say(accept)).toBe(false);
+});
+
+test('the one that completes it meets a fault: it sends at its next attempt', async () => {
+  const { verifier, sent } = openBoard(2);
+  const [first, second] = [verifier(1), verifier(2)];
+  await first.say(accept);
+  let lists = 0;
+  const flaky: QuorumDeps = {
+    ...second.deps,
+    async listAttestations(asked) {
+      lists += 1;
+      if (lists === 2) throw new Error('storage away');
+      return second.deps.listAttestations(asked);
+    },
+  };
+  await expect(attest(job, accept, second.state, flaky)).rejects.toThrow('storage away');
+  const broke: QuorumDeps = { ...second.deps, send: () => Promise.reject(new Error('chain away')) };
+  await expect(attest(job, accept, second.state, broke)).rejects.toThrow('chain away');
+  expect(await second.say(accept)).toBe(true);
+  expect(sent).toEqual([{ by: 2, verdict: accept, signatures: ['01'] }]);
 });
 
 test('the one that completed it was killed: another sends after a minute', async () => {

@@ -18,6 +18,8 @@ export interface WorkEstimate {
 /** The speed of the workers that a job could be given. */
 export interface Capacity {
   gflops: number;
+  /** Bytes a device needs, when there are workers but none of them has so many. */
+  lackingBytes?: number | undefined;
 }
 
 export interface FeeRange {
@@ -29,6 +31,7 @@ export type JobRefusal =
   | { code: 'job/fee-too-low'; payWei: bigint; minFeeWei: bigint }
   | { code: 'job/fee-too-high'; payWei: bigint; maxFeeWei: bigint }
   | { code: 'job/deadline-passed'; deadlineMs: number }
+  | { code: 'job/not-enough-memory'; neededBytes: number }
   | { code: 'job/not-enough-capacity'; neededMs: number; leftMs: number };
 
 // Splitting, evaluating, exporting and two transactions; and the share of the time that is really training.
@@ -84,6 +87,24 @@ export function memoryBytesOf(
   return BYTES_PER_PARAMETER * countParameters(params.model, vocabSize) + 4 * kept;
 }
 
+/** Leaves out the workers whose devices a job does not fit. */
+export function withMemory<W extends { memoryBytes: number }>(workers: readonly W[], neededBytes: number): W[] {
+  return workers.filter(({ memoryBytes }) => memoryBytes >= neededBytes);
+}
+
+/** Sums the speed of the workers whose devices a job fits. */
+export function capacityFor(
+  workers: readonly { gflops: number; memoryBytes: number }[],
+  neededBytes: number,
+): Capacity {
+  const able = withMemory(workers, neededBytes);
+  const isLacking = workers.length > 0 && able.length === 0;
+  return {
+    gflops: able.reduce((sum, { gflops }) => sum + gflops, 0),
+    lackingBytes: isLacking ? neededBytes : undefined,
+  };
+}
+
 /**
  * Estimates the milliseconds of training: 6 FLOP per parameter and token, forward and backward (Kaplan et
  * al., 2001.08361).
@@ -118,6 +139,7 @@ export function refuseJob(
   if (payWei > fees.maxFeeWei) return { code: 'job/fee-too-high', payWei, maxFeeWei: fees.maxFeeWei };
   const leftMs = job.deadlineMs - nowMs;
   if (leftMs <= 0) return { code: 'job/deadline-passed', deadlineMs: job.deadlineMs };
+  if (capacity.lackingBytes) return { code: 'job/not-enough-memory', neededBytes: capacity.lackingBytes };
   const neededMs = estimateMs(work, capacity);
   if (neededMs > leftMs) return { code: 'job/not-enough-capacity', neededMs, leftMs };
   return undefined;

@@ -1,6 +1,7 @@
 /** The workers of a job and whether they are ready for a lease. */
 import { hashSeed } from '../domain/audit';
 import type { Address } from '../domain/ids';
+import { memoryBytesOf } from '../domain/job-fit';
 import { byAddress } from '../domain/order';
 import { isAuditing } from './audit-state';
 import type { JobContext } from './job-context';
@@ -22,6 +23,12 @@ export async function openMember(job: JobContext, worker: Address): Promise<void
     totalBlocks,
     auditSeedHash: hashSeed(auditSeed),
   });
+}
+
+/** Returns how many bytes a worker's smallest device lacks for the job; 0 where it fits. */
+export function missingMemory({ deps, plan }: JobContext, worker: Address): number {
+  const found = deps.fleet.capacityOf(worker)?.memoryBytes ?? 0;
+  return Math.max(0, memoryBytesOf(plan.params, plan.prepared.vocabSize) - found);
 }
 
 /** Takes a worker off the job, which it is not given again. */

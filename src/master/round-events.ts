@@ -7,7 +7,7 @@ import { onProbed } from './fold-check';
 import type { JobContext } from './job-context';
 import type { JobEvent, UpdateVerdict } from './job-events';
 import { countLoss, loseLease, returnLease } from './leases';
-import { dismissMember, openMember } from './members';
+import { dismissMember, missingMemory, openMember } from './members';
 import { type LiveLease, markAway, type RoundState } from './round-state';
 import { countAccepted, measureSeconds } from './standings';
 import { strike } from './strikes';
@@ -45,6 +45,8 @@ async function onJoin(
   round: RoundState | undefined,
   { worker, held }: Extract<JobEvent, { type: 'join' }>,
 ): Promise<void> {
+  const lackingBytes = missingMemory(job, worker);
+  if (lackingBytes > 0) return dismissMember(job, worker, `its device is ${lackingBytes} bytes too small for the job`);
   await openMember(job, worker);
   dropAuditsOf(job, worker, 'the auditor reconnected without it', held?.leaseId);
   if (held && job.audits.running.has(held.leaseId)) return;

@@ -3,13 +3,16 @@ import type { JobId } from '../domain/ids';
 import { activeStates } from '../domain/job';
 import {
   byFee,
+  capacityFor,
   chooseWorkers,
   countParameters,
   estimateTokens,
   type FeeRange,
+  memoryBytesOf,
   refuseJob,
   vocabularyOf,
   type WorkEstimate,
+  withMemory,
 } from '../domain/job-fit';
 import type { Assignment } from '../fleet/assignment';
 import type { FleetUser } from '../fleet/fleet';
@@ -103,7 +106,8 @@ export class Scheduler implements FleetUser {
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
-      const idle = fleet.idle().filter(({ address }) => !run.dismissed.has(address));
+      const able = withMemory(fleet.idle(), memoryBytesOf(plan.params, plan.prepared.vocabSize));
+      const idle = able.filter(({ address }) => !run.dismissed.has(address));
       for (const worker of chooseWorkers(idle, { cooperative, work, leftMs, othersWaiting })) {
         fleet.assign(worker.address, run.assignment);
       }
@@ -127,9 +131,10 @@ export class Scheduler implements FleetUser {
     try {
       const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
       const work = estimateWork(params, await storage.size(row.dataset));
-      const capacity = { gflops: fleet.idle().reduce((sum, worker) => sum + worker.gflops, 0) };
+      const neededBytes = memoryBytesOf(params, vocabularyOf(params.tokenizer));
+      const capacity = capacityFor(fleet.idle(), neededBytes);
       const refusal = refuseJob(row, work, this.options, capacity, clock.now());
-      if (refusal?.code === 'job/not-enough-capacity') this.secondLook.set(row.id, clock.now() + SECOND_LOOK_MS);
+      if (refusal?.code.startsWith('job/not-enough-')) this.secondLook.set(row.id, clock.now() + SECOND_LOOK_MS);
       reason = refusal && describeRefusal(refusal);
     } catch (error) {
       reason = describeError(error);
@@ -173,6 +178,8 @@ function describeRefusal(refusal: NonNullable<ReturnType<typeof refuseJob>>): st
       return `it would pay ${refusal.payWei} wei, more than max_fee ${refusal.maxFeeWei}`;
     case 'job/deadline-passed':
       return `its deadline ${new Date(refusal.deadlineMs).toISOString()} has passed`;
+    case 'job/not-enough-memory':
+      return `it needs about ${Math.ceil(refusal.neededBytes / 2 ** 20)} MiB on a device, and no idle worker has so much`;
     case 'job/not-enough-capacity':
       return `it needs about ${seconds(refusal.neededMs)} s with the idle workers, ${seconds(refusal.leftMs)} s are left`;
   }

@@ -80,6 +80,7 @@ export class PlayedWorker {
   /** The same for leases of others that it is to do again. */
   readonly auditFates: LeaseFate[] = [];
   trainMs = TRAIN_MS;
+  memoryBytes = 2 ** 33;
   /** The worker whose updates it can get at. */
   copies: PlayedWorker | undefined;
   /** What its last update was made of. */
@@ -190,7 +191,7 @@ export class PlayedWorker {
     const { lease } = this;
     const update = lease?.commit ? { update: lease.commit.update } : {};
     const held = lease && { jobId: lease.grant.jobId, leaseId: lease.grant.leaseId, ...update };
-    const devices = [{ name: 'test cpu', kind: 'cpu' as const, memoryBytes: 2 ** 33 }];
+    const devices = [{ name: 'test cpu', kind: 'cpu' as const, memoryBytes: this.memoryBytes }];
     return { version: '0.1.0', devices, powerCapacity: this.gflops, ...(held ? { held } : {}) };
   }
 

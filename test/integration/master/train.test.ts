@@ -100,6 +100,31 @@ describe('workers that go', () => {
   ]);
 });
 
+describe('workers whose devices are too small', () => {
+  playTimelines([
+    {
+      situation: 'one of two',
+      outcome: 'it never hears of the job, the other does it',
+      options: two,
+      given: (rig) => {
+        rig.worker.memoryBytes = 1000;
+      },
+      ...done,
+      check: (rig) => expect([rig.worker.heardOf('job.open').length, ...paid(rig)]).toEqual([0, false, true]),
+    },
+    {
+      situation: 'the only one',
+      outcome: 'the job is not taken, and no deposit is locked',
+      given: (rig) => {
+        rig.worker.memoryBytes = 1000;
+      },
+      history: 'queued skipped',
+      mined: '',
+      reason: 'MiB on a device',
+    },
+  ]);
+});
+
 describe('leases that fail', () => {
   const cases: { fate: LeaseFate; refused: number }[] = [
     { fate: 'is silent', refused: 0 },

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { JobId } from '../../../src/domain/ids';
 import {
   byFee,
+  capacityFor,
   chooseWorkers,
   countParameters,
   estimateTokens,
@@ -10,6 +11,7 @@ import {
   memoryBytesOf,
   refuseJob,
   vocabularyOf,
+  withMemory,
 } from '../../../src/domain/job-fit';
 
 const EMT = 10n ** 18n;
@@ -37,6 +39,24 @@ describe('refuseJob', () => {
   });
   test('no workers: refused for want of capacity', () => {
     expect(refuseJob(job, work, fees, { gflops: 0 }, 0)?.code).toBe('job/not-enough-capacity');
+  });
+});
+
+describe('memory', () => {
+  const needed = memoryBytesOf({ model: { layers: 12, width: 768, context: 1024 } }, 50257);
+
+  test('some workers are too small: only the others count', () => {
+    const workers = [
+      { gflops: 10, memoryBytes: needed },
+      { gflops: 90, memoryBytes: needed - 1 },
+    ];
+    expect(withMemory(workers, needed)).toEqual([workers[0]]);
+    expect(capacityFor(workers, needed)).toEqual({ gflops: 10, lackingBytes: undefined });
+  });
+
+  test('every worker is too small: refused for that', () => {
+    const capacity = capacityFor([{ gflops: 1e6, memoryBytes: 1e6 }], needed);
+    expect(refuseJob(job, work, fees, capacity, 0)).toEqual({ code: 'job/not-enough-memory', neededBytes: needed });
   });
 });
 

@@ -203,6 +203,14 @@ test('worker expelled: no member any more, its lease is lost', async () => {
   expect(lease.state).toBe('lost');
 });
 
+test('worker whose device is too small joins: dismissed before it hears of the job', async () => {
+  Object.assign(peer, { offer: { ...peer.offer, devices: [{ name: 'small', kind: 'cpu', memoryBytes: 1000 }] } });
+  rig.fleet.onConnect(peer);
+  await handleNext();
+  expect(job.dismissed.has(lease.worker)).toBe(true);
+  expect(sent.at(-1)).toMatchObject({ type: 'job.close', reason: expect.stringContaining('too small') });
+});
+
 test('worker cannot do the job: dismissed, and not asked again', async () => {
   await say({ type: 'job.failed', jobId: job.jobId, code: 'train/oom', reason: 'out of memory' });
   expect(job.dismissed.has(lease.worker)).toBe(true);

@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -211,37 +212,50 @@ class Bench:
         self.cheats: dict[tuple[str, str], list[float]] = defaultdict(list)
 
     def lease(self, number: int, start: int, steps: int) -> None:
-        """Execute one lease in all ways, compare, and go on from the first one's weights."""
+        """Execute one lease in all ways, compare, and go on from the weights of one of them."""
         shard = self.corpus.cut(start, start + steps, str(self.folder / "shard")).path
-        for precision in ("fp32", "bf16"):
-            ways = [Execution(kind, threads, precision) for kind in self.kernels for threads in (1, 2)]
-            files = [self.execute(way, shard, start, steps, f"{precision}{i}") for i, way in enumerate(ways)]
-            expected = files.pop(number % len(files))
-            self.note(self.honest, precision, files, expected)
-            if precision == "fp32":
-                first = expected
-        for cheat in CHEATS:
-            way = Execution(list(self.kernels)[number % len(self.kernels)], 1, "fp32", cheat)
-            self.note(self.cheats, cheat, [self.execute(way, shard, start, steps, "cheat")], first)
+        honest = {
+            precision: [Execution(kind, threads, precision) for kind in self.kernels for threads in (1, 2)]
+            for precision in ("fp32", "bf16")
+        }
+        cheats = [
+            Execution(list(self.kernels)[(number + i) % len(self.kernels)], 1, "fp32", cheat)
+            for i, cheat in enumerate(CHEATS)
+        ]
+        files = self.execute([*honest["fp32"], *honest["bf16"], *cheats], shard, start, steps)
+        chosen = {precision: ways[number % len(ways)] for precision, ways in honest.items()}
+        for precision, ways in honest.items():
+            for way in ways:
+                if way != chosen[precision]:
+                    self.note(self.honest, precision, files[way], files[chosen[precision]])
+        first = files[chosen["fp32"]]
+        for way in cheats:
+            self.note(self.cheats, way.cheat, files[way], first)
         before, update = read_theta(self.theta.path, self.names), read_theta(f"{first}.fp32", self.names)
         after = {name: before[name] - update[name] for name in self.names}
         self.theta = write_theta(str(self.folder / "theta"), self.names, after)
 
-    def execute(self, way: Execution, shard: str, start: int, steps: int, name: str) -> str:
-        """The path of its updates, without the codec."""
-        out = str(self.folder / name)
+    def execute(self, ways: list[Execution], shard: str, start: int, steps: int) -> dict[Execution, str]:
+        """The paths of the updates, without their codecs; each kind of kernels works through its own."""
         theta = {"path": self.theta.path, "sha256": self.theta.sha256}
-        command = {"type": "round.run", "id": 1, "round": 0, "start": start, "shard": shard, "theta": theta, "out": out}
-        params = self.spec["params"] | {"precision": way.precision}
-        task = {"threads": way.threads, "cheat": way.cheat, "steps": steps, "command": command}
-        self.kernels[way.kernels].run(task | {"spec": self.spec | {"params": params}})
-        return out
+        fixed = {"type": "round.run", "id": 1, "round": 0, "start": start, "shard": shard, "theta": theta}
+        files = {way: str(self.folder / f"update{i}") for i, way in enumerate(ways)}
 
-    def note(self, table: dict[tuple[str, str], list[float]], row: str, files: list[str], expected: str) -> None:
-        """Add the distances of some updates from one."""
+        def work(kind: str) -> None:
+            for way, out in files.items():
+                if way.kernels == kind:
+                    spec = self.spec | {"params": self.spec["params"] | {"precision": way.precision}}
+                    task = {"spec": spec, "command": fixed | {"out": out}, "steps": steps}
+                    self.kernels[kind].run(task | {"threads": way.threads, "cheat": way.cheat})
+
+        with ThreadPoolExecutor(len(self.kernels)) as pool:
+            list(pool.map(work, self.kernels))
+        return files
+
+    def note(self, table: dict[tuple[str, str], list[float]], row: str, file: str, expected: str) -> None:
+        """Add the distances of an update from another, in every codec."""
         for codec in CODECS:
-            for file in files:
-                table[row, codec].append(distance(f"{file}.{codec}", f"{expected}.{codec}", codec, self.names))
+            table[row, codec].append(distance(f"{file}.{codec}", f"{expected}.{codec}", codec, self.names))
 
     def rows(self) -> Iterator[str]:
         """Both tables."""
@@ -269,7 +283,7 @@ def novel() -> bytes:
 
 
 def main() -> None:
-    """Print the tables now and then, and at the end."""
+    """Print the tables every six leases, and at the end."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--leases", type=int, default=12)
     parser.add_argument("--steps", type=int, nargs="+", default=[5, 20, 50])

@@ -226,6 +226,10 @@ export function chooseAuditor(
  * in another order differ in their last bits, and a lossy codec rounds a few of them the other way. `devices`
  * are those of both parties: with precision `auto`, one that is not known may have been a GPU. Dropout draws
  * other masks with another device, micro-batch or number of processes: then no distance proves anything.
+ *
+ * Measured by `npm run bench:drift` at leases of 5 to 50 steps. At fp32 honest executions came to 3.6e-4 in
+ * every codec, and the smallest cheat, a rate 1 % off, to 8.7e-3. At bf16 they came to 3.8e-2: there, work
+ * that is wrong by less goes unseen, be it a rate 1 % off or one batch of fifty left out.
  */
 export function toleranceOf(
   params: {
@@ -238,6 +242,6 @@ export function toleranceOf(
   if (params.model.dropout > 0) return Number.POSITIVE_INFINITY;
   const isFp32 =
     params.precision === 'fp32' || (params.precision === 'auto' && devices.every((kind) => kind === 'cpu'));
-  if (!isFp32) return 5e-2;
-  return params.codec === 'fp32' ? 1e-3 : 5e-3;
+  if (!isFp32) return 8e-2;
+  return params.codec === 'fp32' ? 3e-3 : 5e-3;
 }

@@ -50,8 +50,11 @@ export async function openReplay(
   const blobs = new BlobStore(join(workDir, 'blobs'));
   const job = await describeJob(chain, jobId);
   const manifestHash = Sha256.parse(job.resultHash.slice(2));
-  await storage.download(manifestHash, blobs, MAX_MANIFEST_BYTES, { signal });
-  const manifest = checked(readManifest(await readFile(blobs.path(manifestHash)), job), job);
+  const close = () => rm(workDir, { recursive: true, force: true });
+  const manifest = await fetchManifest().catch(async (error) => {
+    await close();
+    throw error;
+  });
   const sources = { storage, blobs, clock, logger, signal };
 
   return {
@@ -77,8 +80,13 @@ export async function openReplay(
         { ...replayDeps({ ...sources, python }), onProgress },
       );
     },
-    [Symbol.asyncDispose]: () => rm(workDir, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: close,
   };
+
+  async function fetchManifest(): Promise<Manifest> {
+    await storage.download(manifestHash, blobs, MAX_MANIFEST_BYTES, { signal });
+    return checked(readManifest(await readFile(blobs.path(manifestHash)), job), job);
+  }
 }
 
 async function describeJob(chain: Chain, jobId: JobId): Promise<SubmittedJob> {

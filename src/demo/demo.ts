@@ -128,7 +128,7 @@ async function registerNode({ node }: Parties, signal: AbortSignal): Promise<voi
 async function requestJob(options: DemoOptions, datasetPath: string, parties: Parties, deps: DemoDeps): Promise<JobId> {
   const params = JSON.stringify(await jobParams(options, datasetPath));
   deps.report(`Requesting a model for ${FEE}: ${params}`);
-  const args = ['--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '1h'];
+  const args = ['--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '6h'];
   const answer = await runCommand(['request', ...as(parties.requester), ...args], deps.signal);
   return z.object({ jobId: JobId }).parse(answer).jobId;
 }

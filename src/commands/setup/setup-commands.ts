@@ -4,6 +4,15 @@ import { collect, collectUrl, example, networkName, wholeNumber } from '../../te
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 export const setupCommands: CommandTable = {
+  gpuOwners: [
+    (program) =>
+      program
+        .command('measure')
+        .description('measure what this machine can do as a worker: training speed, power, disk')
+        .option('--disk <dir>', "directory whose disk is measured (default: the worker's data directory)")
+        .addHelpText('after', example('emeth measure', 'emeth measure --disk /var/lib/emeth --json'))
+        .action(lazily(async () => (await import('./measure.js')).measureMachine)),
+  ],
   operators: [
     (program) =>
       program

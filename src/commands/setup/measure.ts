@@ -22,7 +22,7 @@ const CHUNK_BYTES = 2 ** 20;
 /** The fp32 rate of an RTX 4090 counts as this much power. */
 const REFERENCE = { gflops: 82_580, power: 1000 };
 
-/** Measures speed and disk; a worker's configuration, where there is one, names device, threads and Python. */
+/** Measures speed and disk. A worker's configuration, if there is one, names device, threads and Python. */
 export async function measureMachine(options: MeasureMachineOptions): Promise<void> {
   const settings = readWorker(options);
   const python = await findPython(settings?.config.python);

@@ -221,6 +221,11 @@ export function chooseAuditor(
   return sorted[0]?.address;
 }
 
+/** Whether leases of a job can be checked by doing them again: not where chance takes part in the training. */
+export function isComparable(params: { model: { dropout: number } }): boolean {
+  return params.model.dropout === 0;
+}
+
 /**
  * The greatest distance, ‖a − b‖ ÷ ‖b‖ of decoded updates, that honest executions of one lease may have. Sums
  * in another order differ in their last bits, and a lossy codec rounds a few of them the other way. `devices`
@@ -239,7 +244,7 @@ export function toleranceOf(
   },
   devices: readonly ('cpu' | 'cuda' | undefined)[],
 ): number {
-  if (params.model.dropout > 0) return Number.POSITIVE_INFINITY;
+  if (!isComparable(params)) return Number.POSITIVE_INFINITY;
   const isFp32 =
     params.precision === 'fp32' || (params.precision === 'auto' && devices.every((kind) => kind === 'cpu'));
   if (!isFp32) return 8e-2;

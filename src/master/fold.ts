@@ -1,5 +1,6 @@
 /** Ends rounds: folds the ready updates into the next weights, or gives the round up. */
 import { join } from 'node:path';
+import { isComparable } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
 import type { TrainedUpdate } from '../protocol/update';
 import type { MergedLease } from '../store/rounds';
@@ -38,7 +39,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
     leaseId: lease.leaseId,
     update: workOf(lease).update.sha256,
     tokens: (lease.end - lease.start) * job.plan.prepared.blockTokens,
-    mustAudit: lease.mustAudit,
+    mustAudit: lease.mustAudit && isComparable(job.plan.params),
   }));
   const files = await foldUpdates(job, { round: round.round, theta: round.theta, scale, leases });
   await store.rounds.fold({ jobId: job.jobId, round: round.round, scale, ...files });

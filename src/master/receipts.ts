@@ -1,5 +1,5 @@
 /** Makes a fold final: ordinals and draws of its leases, and the receipts of everybody who is due one. */
-import { type AuditableLease, countTokens, isDrawn, leaseKey, type WorkerTokens } from '../domain/audit';
+import { type AuditableLease, countTokens, isComparable, isDrawn, leaseKey, type WorkerTokens } from '../domain/audit';
 import type { Address } from '../domain/ids';
 import { byAddress, inFoldOrder } from '../domain/order';
 import { type Receipt, receiptTypes } from '../protocol/link';
@@ -41,7 +41,8 @@ async function drawLeases(job: JobContext, round: number): Promise<Drawn[]> {
     const ordinal = (last.get(worker) ?? (await store.audits.lastOrdinal(worker))) + 1;
     last.set(worker, ordinal);
     const isChosen = isFlagged || isDrawn(seed, { jobId: job.jobId, round, start, ordinal }, params.audit.rate);
-    drawn.push({ leaseId, worker, round, start, tokens: work?.tokens ?? 0, ordinal, isDrawn: isChosen });
+    const isToDo = isChosen && isComparable(params);
+    drawn.push({ leaseId, worker, round, start, tokens: work?.tokens ?? 0, ordinal, isDrawn: isToDo });
   }
   return drawn;
 }

@@ -1,5 +1,5 @@
 /** Checks of a manifest's audits: that draws, refuted leases and ordinals follow from the rules. */
-import { type AuditableLease, hashSeed, isDrawn, leaseKey, reportAudits } from '../domain/audit';
+import { type AuditableLease, hashSeed, isComparable, isDrawn, leaseKey, reportAudits } from '../domain/audit';
 import type { Manifest } from '../protocol/manifest';
 
 /** Lists a manifest's leases as the rules of audits see them. */
@@ -42,6 +42,7 @@ function findWrongAudit(leases: readonly AuditableLease[], audits: Manifest['aud
 /** No lease that the seed draws is passed over in silence. */
 function findWrongDraw(manifest: Manifest, leases: readonly AuditableLease[]): string | undefined {
   const { jobId, auditSeed, params, audits } = manifest;
+  if (!isComparable(params)) return undefined;
   const drawn = leases.filter((lease) => isDrawn(auditSeed.seed, { jobId, ...lease }, params.audit.rate));
   const named = new Set([...audits, ...manifest.missedAudits].map(leaseKey));
   const silent = drawn.find((lease) => !named.has(leaseKey(lease)));

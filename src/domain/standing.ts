@@ -3,6 +3,8 @@
 export interface Standing {
   /** Leases that this master accepted of the worker in its life. */
   accepted: number;
+  /** One of them was done again by somebody else, and came out the same. */
+  isAudited: boolean;
   /** By the master's clock, in this job or an earlier one; undefined while it has only announced a speed. */
   blocksPerSecond: number | undefined;
   /** False until this job itself has measured the speed. */
@@ -15,7 +17,7 @@ export interface Standing {
 
 export type LeaseOutcome = 'accepted' | 'lost';
 
-/** Accepted leases after which a worker's measured speed alone decides about its share. */
+/** Accepted leases after which, once audited, a worker's measured speed alone decides about its share. */
 const PROVEN_LEASES = 3;
 /** A probe takes so long at the part of the announced speed that is taken for granted. */
 const PROBE_SECONDS = 5;
@@ -44,13 +46,14 @@ export function probeBlocks(announced: number, steps: number): number {
 
 /** Opens the standing of a worker whose speed this master remembers only if it was proven. */
 export function openStanding(
-  known: { accepted: number; gflops: number | undefined },
+  known: { accepted: number; isAudited: boolean; gflops: number | undefined },
   job: { flops: number; probe: number },
 ): Standing {
-  const { accepted, gflops } = known;
+  const { accepted, isAudited, gflops } = known;
   const isKnown = accepted >= PROVEN_LEASES && gflops !== undefined;
   return {
     accepted,
+    isAudited,
     blocksPerSecond: isKnown ? (gflops * 1e9) / job.flops : undefined,
     isMeasuredHere: false,
     limit: isKnown ? Number.POSITIVE_INFINITY : job.probe,
@@ -59,8 +62,8 @@ export function openStanding(
 }
 
 /** True once the measured speed alone decides about a worker's share of a round. */
-export function isProven({ accepted }: Pick<Standing, 'accepted'>): boolean {
-  return accepted >= PROVEN_LEASES;
+export function isProven({ accepted, isAudited }: Pick<Standing, 'accepted' | 'isAudited'>): boolean {
+  return accepted >= PROVEN_LEASES && isAudited;
 }
 
 /** Returns the standing after an accepted lease; `seconds` are undefined when they could not be measured. */
@@ -69,6 +72,7 @@ export function afterAccepted(before: Standing, lease: { blocks: number; seconds
   const earlier = before.isMeasuredHere ? before.blocksPerSecond : undefined;
   const measured = seconds === undefined ? undefined : smoothSpeed(earlier, blocks / seconds);
   return {
+    ...before,
     accepted: before.accepted + 1,
     blocksPerSecond: measured ?? before.blocksPerSecond,
     isMeasuredHere: before.isMeasuredHere || measured !== undefined,

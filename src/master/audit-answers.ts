@@ -12,6 +12,7 @@ import type { AuditAnswer, JobEvent } from './job-events';
 import { returnLease } from './leases';
 import { dismissMember } from './members';
 import type { RoundState } from './round-state';
+import { noteAudited } from './standings';
 import { strike } from './strikes';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
@@ -139,6 +140,7 @@ async function conclude(
   });
   if (auditor !== job.deps.wallet.address) job.audits.unreported.add(auditor);
   logger.info('Audit done', { worker: lease.worker, auditor, round: lease.round, start, distance, outcome });
+  if (isEqual) noteAudited(job, lease.worker);
   await dismissDiscredited(job, round);
 }
 

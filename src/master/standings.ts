@@ -76,6 +76,12 @@ export async function countAccepted(job: JobContext, lease: LiveLease): Promise<
   if (seconds !== undefined) await recordRound(job, worker, blocks / seconds);
 }
 
+/** Notes that a lease of the worker was done again, and came out the same. */
+export function noteAudited(job: JobContext, worker: Address): void {
+  const standing = job.standings.get(worker);
+  if (standing) job.standings.set(worker, { ...standing, isAudited: true });
+}
+
 /**
  * Counts a lease that came to nothing. Returns true when the worker has lost too many to keep the job; the
  * next job then begins with a probe.

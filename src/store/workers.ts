@@ -51,13 +51,27 @@ export class Workers {
   }
 
   /** Returns what this master knows of a worker from all jobs so far. */
-  async findRecord(address: Address): Promise<{ accepted: number; gflops: number | undefined }> {
+  async findRecord(
+    address: Address,
+  ): Promise<{ accepted: number; isAudited: boolean; gflops: number | undefined }> {
     const row = await this.db
       .selectFrom('workers')
       .select(['accepted_leases', 'measured_gflops'])
       .where('address', '=', address)
       .executeTakeFirst();
-    return { accepted: Number(row?.accepted_leases ?? 0), gflops: row?.measured_gflops ?? undefined };
+    const audit = await this.db
+      .selectFrom('audits')
+      .innerJoin('leases', 'leases.id', 'audits.lease_id')
+      .select('audits.lease_id')
+      .where('leases.worker', '=', address)
+      .where('audits.outcome', '=', 'equal')
+      .limit(1)
+      .executeTakeFirst();
+    return {
+      accepted: Number(row?.accepted_leases ?? 0),
+      isAudited: audit !== undefined,
+      gflops: row?.measured_gflops ?? undefined,
+    };
   }
 
   /** Counts an accepted lease, with the speed if it could be measured. */

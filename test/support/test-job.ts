@@ -145,7 +145,7 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
 /** As if the workers had done three leases, at these speeds in blocks per second. */
 export function setMeasured(job: JobContext, workers: readonly PlayedWorker[], ...speeds: number[]): void {
   for (const [i, blocksPerSecond] of speeds.entries()) {
-    const standing = { blocksPerSecond, isMeasuredHere: true, accepted: 3, limit: 1e9, outcomes: [] };
+    const standing = { blocksPerSecond, isMeasuredHere: true, accepted: 3, isAudited: true, limit: 1e9, outcomes: [] };
     job.standings.set(workers[i]!.address, standing);
   }
 }

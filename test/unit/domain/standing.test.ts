@@ -14,7 +14,7 @@ import {
 } from '../../../src/domain/standing';
 
 const job = { flops: 1e9, probe: 12 };
-const fresh = openStanding({ accepted: 0, gflops: undefined }, job);
+const fresh = openStanding({ accepted: 0, isAudited: false, gflops: undefined }, job);
 
 test('probe: 5 s at an eighth of the announcement, but a quarter of an average part', () => {
   const flops = blockFlops({ parameters: 1e6, blockTokens: 1000 });
@@ -28,15 +28,15 @@ test('worker unknown to this master: a probe, no speed', () => {
 });
 
 test.each<[string, Parameters<typeof openStanding>[0], Partial<Standing>]>([
-  ['3 accepted leases and a speed', { accepted: 3, gflops: 5 }, { limit: Infinity, blocksPerSecond: 5 }],
-  ['2 accepted leases', { accepted: 2, gflops: 5 }, { limit: 12, blocksPerSecond: undefined }],
-  ['no speed any more', { accepted: 40, gflops: undefined }, { limit: 12, blocksPerSecond: undefined }],
+  ['3 accepted leases and a speed', { accepted: 3, isAudited: true, gflops: 5 }, { limit: Infinity, blocksPerSecond: 5 }],
+  ['2 accepted leases', { accepted: 2, isAudited: true, gflops: 5 }, { limit: 12, blocksPerSecond: undefined }],
+  ['no speed any more', { accepted: 40, isAudited: true, gflops: undefined }, { limit: 12, blocksPerSecond: undefined }],
 ])('worker known with %s: begins accordingly', (_known, known, expected) => {
   expect(openStanding(known, job)).toMatchObject({ ...expected, isMeasuredHere: false });
 });
 
-test('accepted leases: the limit doubles with each, the third one proves the worker', () => {
-  let standing = fresh;
+test('accepted leases: the limit doubles, the third one proves an audited worker', () => {
+  let standing = { ...fresh, isAudited: true };
   const seen: [number, boolean][] = [];
   for (const blocks of [12, 24, 48]) {
     standing = afterAccepted(standing, { blocks, seconds: 2 });
@@ -47,10 +47,11 @@ test('accepted leases: the limit doubles with each, the third one proves the wor
     [48, false],
     [96, true],
   ]);
+  expect(isProven({ ...standing, isAudited: false })).toBe(false);
 });
 
 test('first lease measured in a job: the speed of earlier jobs counts no more', () => {
-  const known = openStanding({ accepted: 3, gflops: 5 }, job);
+  const known = openStanding({ accepted: 3, isAudited: true, gflops: 5 }, job);
   expect(afterAccepted(known, { blocks: 10, seconds: 10 }).blocksPerSecond).toBe(1);
   expect(afterAccepted(known, { blocks: 10, seconds: undefined })).toMatchObject({
     blocksPerSecond: 5,

@@ -233,8 +233,9 @@ export function isComparable(params: { model: { dropout: number } }): boolean {
  * other masks with another device, micro-batch or number of processes: then no distance proves anything.
  *
  * Measured by `npm run bench:drift` at leases of 5 to 50 steps. At fp32 honest executions came to 3.6e-4 in
- * every codec, and the smallest cheat, a rate 1 % off, to 8.7e-3. At bf16 they came to 3.8e-2: there, work
- * that is wrong by less goes unseen, be it a rate 1 % off or one batch of fifty left out.
+ * every codec, and the smallest cheat, a rate 1 % off, to 8.7e-3. At bf16 they came to 3.8e-2, and to 1.4e-1
+ * with micro-batches of another size: there, only work that is wrong by more than that is seen, such as a
+ * fifth of the steps left out.
  */
 export function toleranceOf(
   params: {
@@ -247,6 +248,6 @@ export function toleranceOf(
   if (!isComparable(params)) return Number.POSITIVE_INFINITY;
   const isFp32 =
     params.precision === 'fp32' || (params.precision === 'auto' && devices.every((kind) => kind === 'cpu'));
-  if (!isFp32) return 8e-2;
+  if (!isFp32) return 2e-1;
   return params.codec === 'fp32' ? 3e-3 : 5e-3;
 }

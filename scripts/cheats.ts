@@ -1,4 +1,4 @@
-/** Runs the planted-cheat suite whole: every way to cheat against several numbers of workers, as one table. */
+/** The planted-cheat suite whole: every way to cheat against several numbers of workers, as one table. */
 /**
  *     npm run cheats -- [--kinds zeros,noise] [--workers 2,3,4] [--rounds 8] [--json FILE]
  */

@@ -8,7 +8,7 @@ import { openLinkClient } from '../link/client';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openCoreShare } from '../runner/core-share';
 import { findPython } from '../runner/python';
-import { openTrainer } from '../runner/trainer';
+import { openTrainer, type Trainer } from '../runner/trainer';
 import type { CommonOptions } from '../terminal/options';
 import { listDevices } from '../worker/devices';
 import { openPin } from '../worker/pin';
@@ -18,22 +18,39 @@ import { openWorker } from '../worker/worker';
 import { keyOrNew } from './keys';
 import { type OpenRole, openRole } from './open-role';
 
+/** How a worker differs from an honest one. */
+export interface Disguise {
+  /** Wraps how it opens its Python child. */
+  wrap(open: OpenChild): OpenChild;
+  /** The announced speed ÷ the true one. */
+  boast: number;
+}
+
+type OpenChild = (spec: TrainerSpec) => Trainer;
+
 /** Runs a worker until Ctrl-C. */
-export async function runWorker(options: CommonOptions): Promise<void> {
+export function runWorker(options: CommonOptions): Promise<void> {
+  return runDisguised(options, { wrap: (open) => open, boast: 1 });
+}
+
+/** Runs a worker that may be another than it seems; only the demo has such. */
+export async function runDisguised(options: CommonOptions, disguise: Disguise): Promise<void> {
   await using role = await openRole('worker', options);
   const chainId = await findChain(role).catch((error) => {
     if (!role.signal.aborted) throw error;
   });
-  if (chainId !== undefined) await work(role, chainId);
+  if (chainId !== undefined) await work(role, chainId, disguise);
   role.logger.info('Worker stopped');
 }
 
 /** Works until the signal; closing ends the link first, then the Python child. */
-async function work(role: OpenRole<'worker'>, chainId: number): Promise<void> {
+async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguise): Promise<void> {
   const { config, dataDir, logger, signal } = role;
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
   using machine = await openMachine(role);
-  const { device, devices, processes, threads, powerCapacity, openChild } = machine;
+  const { device, devices, processes, threads } = machine;
+  const powerCapacity = disguise.boast * machine.powerCapacity;
+  const openChild = disguise.wrap(machine.openChild);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const book = { worker: wallet.address, chainId, recoverTyped, logger };
   const receipts = new ReceiptBook(join(dataDir, 'receipts.jsonl'), book);

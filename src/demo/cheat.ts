@@ -5,11 +5,12 @@ import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { TrainerEvent, TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
+import { HeldWeights } from './held-weights';
 import { emptyUpdate, fillWithNoise, readTensors, type Tensor, writeTensors } from './tensor-files';
 
 type TrainSpec = Extract<TrainerSpec, { kind: 'train' }>;
 type RoundCommand = Extract<Parameters<Trainer['run']>[0], { type: 'round.run' }>;
-export type RoundDone = Extract<TrainerEvent, { type: 'round.done' }>;
+export type RoundAnswer = Extract<TrainerEvent, { type: 'round.done' }>;
 
 /** What a cheat has at hand for one lease. */
 export interface CheatedLease {
@@ -17,12 +18,14 @@ export interface CheatedLease {
   spec: TrainSpec;
   /** Counts this worker's leases from 0. */
   count: number;
+  /** Names and shapes of the model. */
+  shapes: HeldWeights['shapes'];
   /** Copies of the files of its first lease; θ is always a whole file there. */
   first: { theta: string; shard: string };
   /** Aborts when the master takes the lease back. */
   canceled: AbortSignal;
   /** Has the real child train. */
-  train(command: RoundCommand): Promise<RoundDone>;
+  train(command: RoundCommand): Promise<RoundAnswer>;
 }
 
 /** One way to cheat: something else happens where the worker would have its Python child train. */
@@ -30,7 +33,7 @@ export interface Cheat {
   /** Changes what the real child is started with. */
   spec?: ((spec: TrainSpec) => TrainSpec) | undefined;
   /** Answers a lease; without it, the real child does. */
-  round?: ((lease: CheatedLease) => Promise<RoundDone>) | undefined;
+  round?: ((lease: CheatedLease) => Promise<RoundAnswer>) | undefined;
   /** The announced speed ÷ the real one; default 1. */
   boast?: number | undefined;
 }
@@ -46,11 +49,15 @@ export const demoCheats = {
 } satisfies Record<string, Cheat>;
 export type DemoCheat = keyof typeof demoCheats;
 
+export function isDemoCheat(kind: string): kind is DemoCheat {
+  return kind in demoCheats;
+}
+
 /** Answers a lease without having trained, with an update whose tensors are filled as wished. */
 export async function forge(
   { command, spec, first }: CheatedLease,
   fill: (tensor: Tensor) => void,
-): Promise<RoundDone> {
+): Promise<RoundAnswer> {
   const [theta, [tokens]] = await Promise.all([readTensors(first.theta), readTensors(command.shard)]);
   const update = emptyUpdate(theta, spec.params.codec ?? 'int8');
   update.forEach(fill);
@@ -80,6 +87,7 @@ export function openCheating(cheat: Cheat, open: OpenChild): OpenChild {
 
 class CheatingTrainer implements Trainer {
   private count = 0;
+  private readonly weights = new HeldWeights();
   private running = new AbortController();
 
   constructor(
@@ -107,14 +115,19 @@ class CheatingTrainer implements Trainer {
     const running = new AbortController();
     this.running = running;
     const first = await this.keepFirst(command);
-    const event: TrainerEvent = await this.round({
+    await this.weights.follow(command.theta);
+    const answer = await this.round({
       command,
       spec: this.spec,
       count: this.count++,
       first,
+      shapes: this.weights.shapes,
       canceled: running.signal,
       train: (given) => this.child.run(given, 'round.done', onProgress),
     });
+    // Whoever cheats well says of its update what is true of it.
+    const endTheta = Sha256.parse(await this.weights.endTheta(answer.update.path));
+    const event: TrainerEvent = { ...answer, endTheta };
     return event as Extract<TrainerEvent, { type: T }>;
   }
 

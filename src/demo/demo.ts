@@ -4,17 +4,20 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { openChain } from '../chain/rpc/client';
-import { JobId } from '../domain/ids';
+import { JobId, Sha256 } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import { freePort } from '../lib/free-port';
 import type { AdminApi, JobDetails } from '../protocol/admin';
+import { Manifest } from '../protocol/manifest';
 import { startAnvil } from '../runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
 import type { LiveLines } from '../terminal/live-lines';
+import type { DemoCheat } from './cheat';
 import { renderJob } from './job-lines';
+import { WorkerNotes } from './notes';
 import { makeParties, type Parties, type Party } from './parties';
-import { type Balance, type DemoSummary, ledgerOf } from './summary';
+import { type Balance, cheatOutcome, countAudits, type DemoSummary, ledgerOf } from './summary';
 import { type DemoError, waitFor, watchJob } from './watch';
 
 export interface DemoOptions {
@@ -27,6 +30,8 @@ export interface DemoOptions {
   dataset?: string | undefined;
   /** Default: two passes over the data. */
   rounds?: number | undefined;
+  /** Adds a worker that cheats in this way. */
+  cheat?: DemoCheat | undefined;
 }
 
 export interface DemoDeps {
@@ -48,6 +53,8 @@ const EPOCHS = 2;
 const SAMPLE_TOKENS = 200;
 const READY_MS = 300_000;
 const DAY_S = 86_400;
+/** The process of a worker that cheats; see `app/cheating-worker.ts`. */
+const CHEATING_WORKER = join('app', 'cheating-worker.js');
 
 /**
  * Runs chain, contracts, master, workers and verifier as separate processes of the real command line, then a
@@ -70,6 +77,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
     endpoint: anvil.url,
     masterPort,
     workers: options.workers,
+    cheats: options.cheat ? 1 : 0,
     threads,
   });
   const { core, token, chainId } = parties;
@@ -77,22 +85,15 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await registerNode(parties, signal);
   const before = await readBalances(chain, parties);
 
-  report(`Starting a master, ${options.workers} workers and a verifier`);
   await using roles = new RoleStack(options.dir);
   const admin = deps.openAdmin(parties.masterUrl);
-  const wait = { limitMs: READY_MS, clock, signal };
-  roles.start('master', parties.node);
-  await waitFor('The master is not ready', () => roles.checked(() => isHealthy(parties.masterUrl)), wait);
-  for (const worker of parties.workers) roles.start('worker', worker);
-  roles.start('verifier', parties.verifier);
-  const isEverybodyHere = async () =>
-    (await admin.workers()).filter((worker) => worker.connected).length >= options.workers;
-  await waitFor('The workers are not connected', () => roles.checked(isEverybodyHere), wait);
+  await startRoles(options, parties, roles, { ...deps, admin });
 
   const jobId = await requestJob(options, datasetPath, parties, deps);
   report(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
-  const show = (details: JobDetails) => deps.view.show(renderJob(details));
+  const cheats = parties.cheats.map((party) => ({ party, notes: new WorkerNotes(masterLog(parties), party.address) }));
+  const show = (details: JobDetails) => showJob(details, cheats, deps);
   const job = await watchJob(admin, jobId, { clock, signal, show, assertAlive });
   deps.view.end();
 
@@ -104,6 +105,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   const { slots: rewards } = Claimed.parse(await runCommand(['withdraw', ...as(parties.node)], signal));
   const after = await readBalances(chain, parties);
   const { result, sample } = await tryResult(options, jobId, parties, signal);
+  const manifest = await fetchManifest(parties.masterUrl, result.manifest);
   const summary: DemoSummary = {
     jobId,
     status: result.state,
@@ -111,6 +113,8 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
     seconds: Math.round((clock.now() - startedMs) / 100) / 10,
     validationLoss: result.validationLoss,
     ledger: ledgerOf(job),
+    audits: countAudits(manifest),
+    cheats: cheats.map(({ party, notes }) => cheatOutcome(options.cheat ?? '', party, notes.all, manifest)),
     rewards,
     balances: before.map((balance, i) => ({ ...balance, after: after[i]?.after ?? '0' })),
     modelDir: options.modelDir,
@@ -118,6 +122,40 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   };
   await deps.onDone(summary, parties.masterUrl);
   return summary;
+}
+
+/** Starts every role, and waits until all of them are connected. */
+async function startRoles(
+  { workers, cheat }: DemoOptions,
+  parties: Parties,
+  roles: RoleStack,
+  { report, signal, admin }: Pick<DemoDeps, 'report' | 'signal'> & { admin: Pick<AdminApi, 'workers'> },
+): Promise<void> {
+  report(`Starting a master, ${workers} workers and a verifier${cheat ? `, and a worker that cheats (${cheat})` : ''}`);
+  const wait = { limitMs: READY_MS, clock, signal };
+  roles.start('master', parties.node);
+  await waitFor('The master is not ready', () => roles.checked(() => isHealthy(parties.masterUrl)), wait);
+  for (const worker of parties.workers) roles.start('worker', worker);
+  for (const worker of parties.cheats) roles.startCheat(cheat, worker);
+  roles.start('verifier', parties.verifier);
+  const isEverybodyHere = async () =>
+    (await admin.workers()).filter(({ connected }) => connected).length >= workers + parties.cheats.length;
+  await waitFor('The workers are not connected', () => roles.checked(isEverybodyHere), wait);
+}
+
+/** Shows how far the job is, and above that whatever the master has noticed of a cheat. */
+async function showJob(
+  job: JobDetails,
+  cheats: readonly { party: Party; notes: WorkerNotes }[],
+  { report, view }: Pick<DemoDeps, 'report' | 'view'>,
+): Promise<void> {
+  for (const { party, notes } of cheats) {
+    for (const note of await notes.readNew()) {
+      view.end();
+      report(`${party.role}: ${note}`);
+    }
+  }
+  view.show(renderJob(job));
 }
 
 /** Registers the node under an organisation of its own; the stake comes out of the tokens it was given. */
@@ -147,7 +185,11 @@ function as(party: Party): string[] {
 }
 
 const Claimed = z.object({ slots: z.array(z.object({ slot: z.int(), amountWei: z.string() })) });
-const Result = z.object({ state: z.string(), validationLoss: z.object({ start: z.number(), end: z.number() }) });
+const Result = z.object({
+  manifest: Sha256,
+  state: z.string(),
+  validationLoss: z.object({ start: z.number(), end: z.number() }),
+});
 
 /** Processes of the demo's roles, ended in reverse order. */
 class RoleStack implements AsyncDisposable {
@@ -160,13 +202,18 @@ class RoleStack implements AsyncDisposable {
     this.running.push(startRole(party.role, [command, ...as(party)], log));
   }
 
+  startCheat(kind: DemoCheat | undefined, party: Party): void {
+    const log = join(this.dir, `${party.role}.log`);
+    this.running.push(startRole(party.role, [kind ?? '', party.configPath, party.dataDir], log, CHEATING_WORKER));
+  }
+
   /**
    * Throws when the master, the verifier or every worker has ended; a job survives the loss of single
    * workers.
    */
   assertEssential(): void {
     const workers = this.running.filter(({ name }) => name.startsWith('worker'));
-    const essential = this.running.filter(({ name }) => !name.startsWith('worker'));
+    const essential = this.running.filter(({ name }) => !/^(worker|cheat)/.test(name));
     const lost = essential.find((role) => !role.isRunning());
     const name =
       lost?.name ?? (workers.length > 0 && workers.every((role) => !role.isRunning()) ? 'every worker' : undefined);
@@ -207,12 +254,21 @@ async function jobParams({ rounds, workers }: DemoOptions, datasetPath: string) 
   return { batch: BATCH, epochs: Math.round(epochs * 1e4) / 1e4, round: { steps: STEPS } };
 }
 
+async function fetchManifest(masterUrl: string, name: Sha256): Promise<Manifest> {
+  const response = await fetch(`${masterUrl}/api/v1/blobs/${name}`);
+  return Manifest.parse(await response.json());
+}
+
+function masterLog({ node }: Parties): string {
+  return join(node.dataDir, 'logs', 'master.log');
+}
+
 async function isHealthy(masterUrl: string): Promise<boolean> {
   return (await fetch(`${masterUrl}/healthz`)).ok;
 }
 
-function everybody({ requester, node, workers, verifier }: Parties): Party[] {
-  return [requester, node, ...workers, verifier];
+function everybody({ requester, node, workers, cheats, verifier }: Parties): Party[] {
+  return [requester, node, ...workers, ...cheats, verifier];
 }
 
 async function readBalances(chain: Awaited<ReturnType<typeof openChain>>, parties: Parties): Promise<Balance[]> {

@@ -10,7 +10,7 @@ import { devKeys } from '../runner/anvil';
 
 /** One role of the demo, its account and its files. */
 export interface Party {
-  /** `requester`, `node`, `worker 1` …, `verifier`. */
+  /** `requester`, `node`, `worker 1` …, `cheat 1` …, `verifier`. */
   role: string;
   address: Address;
   configPath: string;
@@ -22,6 +22,8 @@ export interface Parties {
   requester: Party;
   node: Party;
   workers: Party[];
+  /** Workers that cheat. */
+  cheats: Party[];
   verifier: Party;
   deployer: Address;
   core: Address;
@@ -43,6 +45,7 @@ export async function makeParties(options: {
   endpoint: string;
   masterPort: number;
   workers: number;
+  cheats?: number | undefined;
   threads: number;
   /** Settings in addition to the demo's own, by role. */
   settings?: { node?: object | undefined; worker?: object | undefined; verifier?: object | undefined } | undefined;
@@ -53,10 +56,12 @@ export async function makeParties(options: {
     'node',
     'verifier',
     ...Array.from({ length: options.workers }, (_, i) => `worker ${i + 1}`),
+    ...Array.from({ length: options.cheats ?? 0 }, (_, i) => `cheat ${i + 1}`),
   ];
   const accounts = new Map(await Promise.all(roles.map(async (role) => [role, await makeAccount(dir, role)] as const)));
   const party = (role: string) => accounts.get(role) as Party;
   const workers = roles.filter((role) => role.startsWith('worker')).map(party);
+  const cheats = roles.filter((role) => role.startsWith('cheat')).map(party);
   const [requester, node, verifier] = [party('requester'), party('node'), party('verifier')];
 
   const deployer = await openDeployer(endpoint, { privateKey: devKeys[0] });
@@ -72,7 +77,7 @@ export async function makeParties(options: {
     gift(requester.address, 100n),
     gift(node.address, 100n),
     gift(verifier.address, 0n),
-    ...workers.map((worker) => gift(worker.address, 0n)),
+    ...[...workers, ...cheats].map((worker) => gift(worker.address, 0n)),
   ]);
 
   const masterUrl = `http://127.0.0.1:${options.masterPort}`;
@@ -82,7 +87,7 @@ export async function makeParties(options: {
   await writeConfig(requester, { ...chain, storageApi });
   await writeConfig(node, { ...chain, my_url: masterUrl, pollMs: 500, threads, ...settings.node });
   await writeConfig(verifier, { ...chain, storageApi, pollMs: 500, threads, ...settings.verifier });
-  for (const worker of workers) {
+  for (const worker of [...workers, ...cheats]) {
     await writeConfig(worker, {
       ...chain,
       master_node_url: masterUrl,
@@ -91,7 +96,8 @@ export async function makeParties(options: {
       ...settings.worker,
     });
   }
-  return { requester, node, workers, verifier, deployer: deployer.address, core, token, registry, chainId, masterUrl };
+  const contracts = { core, token, registry, chainId };
+  return { requester, node, workers, cheats, verifier, deployer: deployer.address, ...contracts, masterUrl };
 }
 
 async function makeAccount(dir: string, role: string): Promise<Party> {

@@ -1,5 +1,7 @@
 /** What the demo found out, and whether that is what it should be. */
+import { type AuditFinding, findingOf, leaseKey } from '../domain/audit';
 import type { JobDetails } from '../protocol/admin';
+import type { Manifest } from '../protocol/manifest';
 
 /** One account's EMT before the request and after everybody has withdrawn, in wei. */
 export interface Balance {
@@ -7,6 +9,17 @@ export interface Balance {
   address: string;
   before: string;
   after: string;
+}
+
+/** What became of a worker that cheated. */
+export interface CheatOutcome {
+  kind: string;
+  address: string;
+  /** What the master warned of, oldest first. */
+  notes: string[];
+  /** Tokens of its leases that were merged, and those that its pay follows. */
+  mergedTokens: number;
+  paidTokens: number;
 }
 
 /** What `emeth demo --json FILE` writes. */
@@ -18,6 +31,9 @@ export interface DemoSummary {
   /** Nats per token on the whole held-out part. */
   validationLoss: { start: number; end: number };
   ledger: { blocks: number; epochs: number; minMerged: number; maxMerged: number };
+  /** Leases in all; those done a second time by somebody else, and whether the same came out. */
+  audits: { leases: number; drawn: number; passed: number; failed: number };
+  cheats: CheatOutcome[];
   /** What the reward pool minted for the node, by day; in wei. */
   rewards: { slot: number; amountWei: string }[];
   /** Every party and contract. The balances after add up to those before and what was minted. */
@@ -51,6 +67,7 @@ export function findShortfalls(summary: DemoSummary): string[] {
     ],
     [mintedWei > 0n, 'the node got no reward for its slot'],
     [['node', 'worker', 'verifier'].every(gained), 'a node, worker or verifier was not paid'],
+    ...summary.cheats.flatMap((cheat) => checkCheat(summary, cheat)),
     [summary.sample.trim() !== '', 'the trained model wrote nothing'],
   ];
   return checks.filter(([holds]) => !holds).map(([, problem]) => problem);
@@ -61,4 +78,50 @@ export function ledgerOf(job: JobDetails): DemoSummary['ledger'] {
   if (!job.ledger) throw new Error(`Job ${job.jobId} has no ledger`);
   const { blocks, epochs, minMerged, maxMerged } = job.ledger;
   return { blocks, epochs, minMerged, maxMerged };
+}
+
+/** One that works is paid for that; one that does not, for less than half of what its part would be. */
+function checkCheat({ balances }: DemoSummary, { kind, address, notes }: CheatOutcome): [boolean, string][] {
+  const pays = (of: (balance: Balance) => boolean) =>
+    balances.filter(of).map(({ before, after }) => BigInt(after) - BigInt(before));
+  const [pay = 0n] = pays((balance) => balance.address === address);
+  const honest = pays(({ role }) => role.startsWith('worker')).reduce((least, one) => (one < least ? one : least));
+  return [
+    [notes.length > 0, `nothing was noticed of the cheat ${kind}`],
+    [kind === 'speed' ? pay < 3n * honest : 2n * pay < honest, `the cheat ${kind} was paid ${pay} wei`],
+  ];
+}
+
+/** Counts the audits of a finished job. */
+export function countAudits({
+  rounds,
+  audits,
+  node,
+}: Pick<Manifest, 'audits' | 'node'> & { rounds: readonly { leases: readonly unknown[] }[] }): DemoSummary['audits'] {
+  const keys = new Set(audits.map(leaseKey));
+  const findings = [...keys].map((key) =>
+    findingOf(
+      audits.filter((audit) => leaseKey(audit) === key),
+      node,
+    ),
+  );
+  const countOf = (wanted: AuditFinding) => findings.filter((finding) => finding === wanted).length;
+  const leases = rounds.reduce((count, round) => count + round.leases.length, 0);
+  return { leases, drawn: keys.size, passed: countOf('passed'), failed: countOf('failed') };
+}
+
+export function cheatOutcome(
+  kind: string,
+  { address }: { address: string },
+  notes: string[],
+  manifest: Manifest,
+): CheatOutcome {
+  const own = manifest.rounds.flatMap(({ leases }) => leases).filter(({ worker }) => worker === address);
+  return {
+    kind,
+    address,
+    notes,
+    mergedTokens: own.reduce((sum, { tokens }) => sum + tokens, 0),
+    paidTokens: manifest.payouts.find(({ worker }) => worker === address)?.tokens ?? 0,
+  };
 }

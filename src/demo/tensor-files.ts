@@ -18,7 +18,7 @@ export interface Tensor {
 /** Bytes of a number. */
 const SIZES = { F32: 4, BF16: 2, I8: 1, U8: 1, U16: 2, U32: 4 } as const;
 /** So many numbers of an int8 update share a scale. */
-const BLOCK = 256;
+export const BLOCK = 256;
 
 const Entry = z.object({
   dtype: z.enum(['F32', 'BF16', 'I8', 'U8', 'U16', 'U32']),
@@ -40,6 +40,13 @@ export async function readTensors(path: string): Promise<Tensor[]> {
 }
 
 export async function writeTensors(path: string, tensors: readonly Tensor[]): Promise<FileRef> {
+  const file = tensorFile(tensors);
+  await writeFile(path, file);
+  return { path, sha256: Sha256.parse(sha256(file)), bytes: file.length };
+}
+
+/** The bytes of a file that holds these tensors in this order. */
+export function tensorFile(tensors: readonly Tensor[]): Buffer {
   const header: Record<string, object> = { __metadata__: { format: 'pt' } };
   let offset = 0;
   for (const { name, dtype, shape, bytes } of tensors) {
@@ -50,13 +57,14 @@ export async function writeTensors(path: string, tensors: readonly Tensor[]): Pr
   const padded = text.padEnd(Math.ceil(text.length / 8) * 8);
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
-  const file = Buffer.concat([length, Buffer.from(padded), ...tensors.map(({ bytes }) => bytes)]);
-  await writeFile(path, file);
-  return { path, sha256: Sha256.parse(sha256(file)), bytes: file.length };
+  return Buffer.concat([length, Buffer.from(padded), ...tensors.map(({ bytes }) => bytes)]);
 }
 
-/** An update of zeros for the model that a θ file holds. */
-export function emptyUpdate(theta: readonly Tensor[], codec: ResolvedParams['codec']): Tensor[] {
+/** An update of zeros for a model. */
+export function emptyUpdate(
+  theta: readonly Pick<Tensor, 'name' | 'shape'>[],
+  codec: ResolvedParams['codec'],
+): Tensor[] {
   if (codec !== 'int8')
     return theta.map(({ name, shape }) => emptyTensor(name, codec === 'bf16' ? 'BF16' : 'F32', shape));
   return theta.flatMap(({ name, shape }) => [

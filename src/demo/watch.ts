@@ -40,13 +40,13 @@ export async function waitFor(
 export async function watchJob(
   admin: Pick<AdminApi, 'job'>,
   jobId: JobId,
-  deps: { clock: Clock; signal: AbortSignal; show(job: JobDetails): void; assertAlive(): void },
+  deps: { clock: Clock; signal: AbortSignal; show(job: JobDetails): Promise<void>; assertAlive(): void },
 ): Promise<JobDetails> {
   for (;;) {
     deps.assertAlive();
     // A master that is busy for a moment is no reason to give up; one that has ended is found above.
     const job = await admin.job(jobId).catch(() => undefined);
-    if (job) deps.show(job);
+    if (job) await deps.show(job);
     if (job?.state === 'verified') return job;
     if (job && ENDED.includes(job.state)) {
       const reason = job.reason ?? 'no reason given';

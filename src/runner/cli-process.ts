@@ -20,15 +20,16 @@ export interface RoleProcess extends AsyncDisposable {
 }
 
 const STOP_GRACE_MS = 8000;
-const cliPath = join(__dirname, '..', '..', 'dist', 'cli.js');
+const dist = join(__dirname, '..', '..', 'dist');
+const cliPath = join(dist, 'cli.js');
 
 /**
- * Starts `emeth <args>` as a separate process whose output goes to `logFile`. Disposing sends SIGTERM, and
- * SIGKILL after eight seconds.
+ * Starts `emeth <args>`, or another entry of the build, as a separate process whose output goes to `logFile`.
+ * Disposing sends SIGTERM, and SIGKILL after eight seconds.
  */
-export function startRole(name: string, args: readonly string[], logFile: string): RoleProcess {
+export function startRole(name: string, args: readonly string[], logFile: string, entry = 'cli.js'): RoleProcess {
   const log = openSync(logFile, 'a');
-  const child = spawn(process.execPath, [cliPath, ...args], { stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [join(dist, entry), ...args], { stdio: ['ignore', log, log] });
   closeSync(log);
   if (child.pid === undefined) throw failed(args, null, 'it could not be started');
   const exited = once(child, 'exit').then(([code]) => code as number | null);

@@ -1,4 +1,4 @@
-/** One job of a real master with real workers, one of which cheats: real link, store and Python, but no chain. */
+/** A real master with real workers, one of which cheats: real link, store and Python, but no chain. */
 import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -7,22 +7,19 @@ import { join } from 'node:path';
 import { applyEvents } from '../../src/app/chain-follower';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
-import { type Cheat, openCheating } from '../../src/demo/cheat';
 import type { Address, JobId } from '../../src/domain/ids';
 import { Fleet } from '../../src/fleet/fleet';
 import { type Clock, systemClock } from '../../src/lib/clock';
 import type { Logger } from '../../src/lib/logger';
 import { silentLogger } from '../../src/lib/logger';
-import { openLinkClient } from '../../src/link/client';
 import { openLinkServer, type Peer } from '../../src/link/server';
 import { type Master, openMaster } from '../../src/master/master';
 import { Manifest } from '../../src/protocol/manifest';
-import type { TrainerSpec } from '../../src/protocol/trainer';
 import { openTrainer } from '../../src/runner/trainer';
 import { openStore, type Store } from '../../src/store/open';
-import { openWorker } from '../../src/worker/worker';
+import { openSeat, type Seat } from './cheat-seat';
 import { type CheatKind, cheatPlans } from './cheats';
-import { CHAIN_ID, newWallet, OFFER } from './link-pair';
+import { CHAIN_ID, newWallet } from './link-pair';
 import { PlayedChain } from './master-rig-chain';
 import { makeText } from './network';
 import { fastDir, openScratch } from './scratch';
@@ -49,8 +46,9 @@ export interface WorkerOutcome {
   answered: number;
   refused: number;
   refuted: number;
-  /** Tokens merged. */
+  /** Tokens: merged, and of leases of others done again. */
   merged: number;
+  audited: number;
   /** Tokens its pay follows, audits included. */
   paid: number;
   /** Why it was taken off the job. */
@@ -87,30 +85,21 @@ export async function runCheatJob(options: CheatJobOptions): Promise<CheatJobOut
   await mkdir(exchange.dir);
   const plan = kind && cheatPlans[kind];
   const cheats = plan?.cheats(exchange) ?? [];
+  // Somebody must be honest.
+  const total = Math.max(workers, cheats.length + 1);
   const seats: Seat[] = [];
-  for (let i = 0; i < workers; i++) {
+  for (let i = 0; i < total; i++) {
     // The cheats come first: some order or other must be, and wallets are random.
     const cheat = cheats[i] ?? (plan && 'victim' in plan ? plan.victim(exchange) : {});
     // Keys of one owner share an address.
     const ip = i < cheats.length ? '10.0.0.1' : `10.0.1.${i}`;
-    seats.push(
-      await openSeat(
-        master,
-        { cheat, isCheat: i < cheats.length, ip, dir: join(scratch.path, `${i}`), options },
-        stack,
-      ),
-    );
+    const seat = { cheat, isCheat: i < cheats.length, ip, dir: join(scratch.path, `${i}`), microBatch: BATCH };
+    seats.push(stack.add(await openSeat(master, { ...seat, python: options.python })));
   }
-  await master.until('the workers are connected', async () => master.fleet.idle().length === workers);
+  await master.until('the workers are connected', async () => master.fleet.idle().length === total);
   master.request();
   await master.until('the job is submitted', async () => master.isOver());
   return report(master, seats);
-}
-
-interface Seat {
-  address: Address;
-  isCheat: boolean;
-  answered(): number;
 }
 
 interface Party {
@@ -121,7 +110,7 @@ interface Party {
   job: JobId;
   ips: Map<Address, string>;
   lines: LogLine[];
-  wallet: Wallet;
+  node: Address;
   master: Master;
   request(): void;
   isOver(): Promise<boolean>;
@@ -187,7 +176,7 @@ async function openParty(options: CheatJobOptions, dir: string, stack: AsyncDisp
   const job = jobId('7');
   const stateOf = async () => (await store.jobs.find(job))?.state ?? 'queued';
   return {
-    ...{ port, fleet, store, blobs, job, ips, lines, wallet, master },
+    ...{ port, fleet, store, blobs, job, ips, lines, master, node: wallet.address },
     request() {
       const terms = { deadlineMs: 2 * chainClock.now(), feeWei: 10n ** 19n, fuelLimit: 10n ** 9n };
       chain.request(job, terms, JSON.stringify(params(options)));
@@ -202,7 +191,7 @@ async function openParty(options: CheatJobOptions, dir: string, stack: AsyncDisp
 }
 
 async function listen(
-  { wallet, blobs, fleet, ips, store }: Pick<Party, 'wallet' | 'blobs' | 'fleet' | 'ips' | 'store'>,
+  { wallet, blobs, fleet, ips, store }: Pick<Party, 'blobs' | 'fleet' | 'ips' | 'store'> & { wallet: Wallet },
   stack: AsyncDisposableList,
 ): Promise<number> {
   const server = createServer();
@@ -250,67 +239,6 @@ async function follow(chain: PlayedChain, master: Master, signal: AbortSignal): 
   }
 }
 
-interface SeatOptions {
-  cheat: Cheat;
-  isCheat: boolean;
-  ip: string;
-  dir: string;
-  options: CheatJobOptions;
-}
-
-async function openSeat(
-  { port, ips, wallet: master }: Party,
-  { cheat, isCheat, ip, dir, options }: SeatOptions,
-  stack: AsyncDisposableList,
-): Promise<Seat> {
-  const wallet = await newWallet();
-  ips.set(wallet.address, ip);
-  const blobs = new BlobStore(join(dir, 'blobs'));
-  let answered = 0;
-  const open = (spec: TrainerSpec) => openTrainer(spec, { python: options.python, logger: silentLogger });
-  const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
-  const worker = await openWorker(
-    { dataDir: dir, device: 'cpu', processes: 1, threads: () => 1, microBatch: BATCH, timeout: patient },
-    {
-      blobs,
-      send(message) {
-        if (message.type === 'lease.commit') answered += 1;
-        return link.send(message);
-      },
-      pull: (blob, pullOptions) => link.pull(blob, pullOptions),
-      receipts: { keep: () => undefined },
-      openChild: openCheating(cheat, open),
-      clock: systemClock,
-      logger: silentLogger,
-    },
-  );
-  const powerCapacity = OFFER.powerCapacity * (cheat.boast ?? 1);
-  const link = openLinkClient(
-    {
-      url: `ws://127.0.0.1:${port}/link`,
-      chainId: CHAIN_ID,
-      version: '0.1.0',
-      masterAddress: master.address,
-      backoffMs: { first: 10, last: 50 },
-    },
-    {
-      ...{ wallet, recoverTyped, blobs },
-      offer: () => ({
-        devices: [{ name: 'test cpu', kind: 'cpu', memoryBytes: 2 ** 33 }],
-        powerCapacity,
-        held: worker.held(),
-      }),
-      pinned: { load: async () => undefined, save: async () => undefined },
-      handlers: worker,
-      logger: silentLogger,
-      clock: systemClock,
-    },
-  );
-  stack.add(worker);
-  stack.add(link);
-  return { address: wallet.address, isCheat, answered: () => answered };
-}
-
 function params({ auditRate }: CheatJobOptions): object {
   const audit = auditRate === undefined ? {} : { audit: { rate: auditRate } };
   return { model, batch: BATCH, epochs: 1, validation: VALIDATION, round: { steps: STEPS }, ...audit };
@@ -331,7 +259,7 @@ function rules(dataDir: string) {
     maxDatasetBytes: 1 << 24,
     evidenceBytes: 2 ** 30,
     commissionBps: 1000,
-    settings: { leaseMs: 3000, graceMs: 1000, resumeMs: 1000 },
+    settings: { leaseMs: 8000, graceMs: 1000, resumeMs: 1000 },
     minFeeWei: 0n,
     maxFeeWei: 10n ** 30n,
     cooperative: 'nvm' as const,
@@ -366,12 +294,14 @@ async function report({ store, blobs, job, lines }: Party, seats: readonly Seat[
   const text = row?.result && (await readFile(blobs.path(row.result.manifest), 'utf8'));
   const manifest = text === undefined ? undefined : Manifest.parse(JSON.parse(text));
   const leases = manifest?.rounds.flatMap((round) => round.leases) ?? [];
+  const audits = manifest?.audits ?? [];
+  const ended = (outcome: string) => audits.filter((audit) => audit.outcome === outcome).length;
   const sum = (worker: Address) =>
     leases.filter((lease) => lease.worker === worker).reduce((all, { tokens }) => all + tokens, 0);
   const said = (worker: Address, pattern: RegExp) =>
     lines
       .filter(({ message, fields }) => fields.worker === worker && pattern.test(message))
-      .map(({ fields }) => String(fields.reason));
+      .map(({ message, fields }) => `${message}: ${fields.reason}`);
   return {
     state: row?.state ?? 'none',
     reason: row?.reason,
@@ -383,12 +313,17 @@ async function report({ store, blobs, job, lines }: Party, seats: readonly Seat[
       isCheat,
       answered: answered(),
       merged: sum(address),
-      refuted: 0,
+      audited: audits.filter(({ auditor }) => auditor === address).reduce((all, { tokens }) => all + tokens, 0),
+      refuted: leases.filter(({ worker, isRefuted }) => worker === address && isRefuted).length,
       paid: manifest?.payouts.find(({ worker }) => worker === address)?.tokens ?? 0,
       refused: said(address, /rejected/i).length,
-      dismissals: said(address, /taken off/i),
+      dismissals: said(address, /taken off|failed an audit/i),
     })),
-    audits: { equal: 0, different: 0, tokens: 0 },
+    audits: {
+      equal: ended('equal'),
+      different: ended('different'),
+      tokens: audits.reduce((all, { tokens }) => all + tokens, 0),
+    },
     warnings: lines
       .filter(({ level }) => level !== 'info')
       .map(({ message, fields }) => `${message} ${JSON.stringify(fields)}`),

@@ -3,7 +3,7 @@ import type { CheatJobOutcome, WorkerOutcome } from './cheat-job';
 import type { CheatPlan } from './cheats';
 
 export interface CheatScore {
-  /** Of the leases that were refused or not paid, the part that was the cheat's; undefined when there were none. */
+  /** The cheat's part of the leases that were refused or not paid; undefined when there were none. */
   precision: number | undefined;
   /** Of the cheat's worthless leases, the part that was not paid; undefined when it did all of its work. */
   recall: number | undefined;
@@ -23,7 +23,7 @@ const TIME = 3;
 /** A cheat that works gets no more than an honest worker, but measured speeds vary on a busy machine. */
 const PAY = 1.5;
 /** And one that does not work, no more than the lease or two before it was caught. */
-const PAY_WITHOUT_WORK = 0.25;
+const PAY_WITHOUT_WORK = 0.35;
 
 export function scoreCheat(job: CheatJobOutcome, clean: CheatJobOutcome, plan: CheatPlan): CheatScore {
   const cheats = job.workers.filter(({ isCheat }) => isCheat);
@@ -51,9 +51,7 @@ export function scoreCheat(job: CheatJobOutcome, clean: CheatJobOutcome, plan: C
 
 function findShortfalls(job: CheatJobOutcome, score: Omit<CheatScore, 'shortfalls'>, plan: CheatPlan): string[] {
   const honest = job.workers.filter(({ isCheat }) => !isCheat);
-  const merged = sum(job.workers, (worker) => worker.merged);
-  const paid = sum(job.workers, (worker) => worker.paid);
-  const isShort = (worker: WorkerOutcome) => worker.paid * merged < 0.999 * worker.merged * paid;
+  const isShort = ({ paid, merged, audited }: WorkerOutcome) => paid < merged + audited;
   const checks: [boolean, string][] = [
     [job.state === 'submitted', `the job is ${job.state}: ${job.reason}`],
     [score.lossRatio <= LOSS, `the loss is ${score.lossRatio.toFixed(2)} of the clean one`],
@@ -62,7 +60,7 @@ function findShortfalls(job: CheatJobOutcome, score: Omit<CheatScore, 'shortfall
       score.payRatio <= (plan.works ? PAY : PAY_WITHOUT_WORK),
       `the cheat got ${score.payRatio.toFixed(2)} of an honest pay`,
     ],
-    [honest.every((worker) => !isShort(worker)), 'an honest worker got less than its part of the work'],
+    [honest.every((worker) => !isShort(worker)), 'an honest worker was not paid for all of its work'],
     [(score.precision ?? 1) === 1, 'an honest worker was accused'],
     [honest.every(({ dismissals }) => dismissals.length === 0), 'an honest worker was taken off the job'],
   ];

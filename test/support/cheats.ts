@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { copyFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Cheat, type CheatedLease, demoCheats, forge, type RoundDone } from '../../src/demo/cheat';
+import { type Cheat, type CheatedLease, demoCheats, forge, type RoundAnswer } from '../../src/demo/cheat';
 import { readTensors, type Tensor, writeTensors } from '../../src/demo/tensor-files';
 import { sha256File } from '../../src/lib/hash';
 import { ResolvedParams } from '../../src/protocol/job-params';
@@ -61,8 +61,8 @@ export const cheatPlans = {
 export type CheatKind = keyof typeof cheatPlans;
 export const cheatKinds = Object.keys(cheatPlans) as CheatKind[];
 
-/** A worker that has learned how large an update is: its first is true, the others are that with random signs. */
-async function randomSigns(lease: CheatedLease): Promise<RoundDone> {
+/** Knows how large an update is: its first is true, the others are that one with random signs. */
+async function randomSigns(lease: CheatedLease): Promise<RoundAnswer> {
   const kept = join(lease.spec.workDir, 'first-update');
   if (lease.count === 0) {
     const done = await lease.train(lease.command);
@@ -80,7 +80,7 @@ async function randomSigns(lease: CheatedLease): Promise<RoundDone> {
 }
 
 /** Trains four fifths of the blocks and adds a little noise. */
-async function fourFifths({ train, command }: CheatedLease): Promise<RoundDone> {
+async function fourFifths({ train, command }: CheatedLease): Promise<RoundAnswer> {
   const [tokens] = await readTensors(command.shard);
   if (!tokens) throw new Error('The shard is empty');
   const [blocks = 1, ...rest] = tokens.shape;
@@ -104,7 +104,7 @@ function nudge({ dtype }: Tensor, value: number, random: number): number {
 
 /** Waits for the update that somebody else made in this round, and changes it a little. */
 function copy({ dir }: Exchange) {
-  return async (lease: CheatedLease): Promise<RoundDone> => {
+  return async (lease: CheatedLease): Promise<RoundAnswer> => {
     const theirs = join(dir, lease.command.theta.sha256);
     while (!(await stat(theirs).catch(() => undefined))) {
       lease.canceled.throwIfAborted();
@@ -125,7 +125,7 @@ function copy({ dir }: Exchange) {
 
 /** Trains, and leaves the update where others can see it. */
 function show({ dir }: Exchange) {
-  return async ({ train, command }: CheatedLease): Promise<RoundDone> => {
+  return async ({ train, command }: CheatedLease): Promise<RoundAnswer> => {
     const done = await train(command);
     const path = join(dir, command.theta.sha256);
     await copyFile(done.update.path, `${path}.part`);
@@ -135,12 +135,12 @@ function show({ dir }: Exchange) {
 }
 
 /** Trains every lease from the weights of its first. */
-async function fromFirstTheta({ train, command, first }: CheatedLease): Promise<RoundDone> {
+async function fromFirstTheta({ train, command, first }: CheatedLease): Promise<RoundAnswer> {
   return train({ ...command, theta: { path: first.theta, sha256: await sha256File(first.theta) } });
 }
 
 /** Trains the blocks of its first lease again and again, as many as it was given. */
-async function fromFirstShard({ train, command, first }: CheatedLease): Promise<RoundDone> {
+async function fromFirstShard({ train, command, first }: CheatedLease): Promise<RoundAnswer> {
   const [[own], [given]] = await Promise.all([readTensors(first.shard), readTensors(command.shard)]);
   if (!own || !given) throw new Error('The shard is empty');
   const bytes = Buffer.alloc(given.bytes.length);
@@ -151,14 +151,14 @@ async function fromFirstShard({ train, command, first }: CheatedLease): Promise<
 }
 
 function withSeconds(factor: number) {
-  return async ({ train, command }: CheatedLease): Promise<RoundDone> => {
+  return async ({ train, command }: CheatedLease): Promise<RoundAnswer> => {
     const done = await train(command);
     return { ...done, seconds: factor * done.seconds };
   };
 }
 
 function scaled(factor: number) {
-  return async ({ train, command }: CheatedLease): Promise<RoundDone> => {
+  return async ({ train, command }: CheatedLease): Promise<RoundAnswer> => {
     const done = await train(command);
     const update = await edit(done, (tensor) => {
       if (tensor.dtype === 'F32') eachNumber(tensor, (value) => factor * value);
@@ -172,7 +172,7 @@ async function untilCanceled(canceled: AbortSignal): Promise<never> {
   throw canceled.reason;
 }
 
-async function edit({ update }: RoundDone, change: (tensor: Tensor) => void): Promise<RoundDone['update']> {
+async function edit({ update }: RoundAnswer, change: (tensor: Tensor) => void): Promise<RoundAnswer['update']> {
   const tensors = await readTensors(update.path);
   tensors.forEach(change);
   return writeTensors(update.path, tensors);

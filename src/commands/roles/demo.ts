@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import writeFile from 'write-file-atomic';
 import { openAdminClient } from '../../admin/client';
 import { stopSignal } from '../../app/context';
+import type { DemoCheat } from '../../demo/cheat';
 import { runDemo } from '../../demo/demo';
 import { type DemoSummary, findShortfalls } from '../../demo/summary';
 import { formatEmt } from '../../domain/emt';
@@ -16,6 +17,7 @@ interface DemoCommandOptions {
   dataset?: string | undefined;
   workers: number;
   rounds?: number | undefined;
+  cheat?: DemoCheat | undefined;
   keep?: boolean | undefined;
   json?: string | undefined;
   dataDir?: string | undefined;
@@ -26,10 +28,10 @@ export async function demo(options: DemoCommandOptions): Promise<void> {
   const signal = stopSignal();
   await findPython();
   const home = resolve(options.dataDir ?? '.demo');
-  const { workers, rounds, dataset } = options;
+  const { workers, rounds, dataset, cheat } = options;
   const paths = { dir: resolve(home, 'run'), modelDir: resolve(home, 'model') };
   await runDemo(
-    { ...paths, workers, rounds, dataset: dataset === undefined ? undefined : resolve(dataset) },
+    { ...paths, workers, rounds, cheat, dataset: dataset === undefined ? undefined : resolve(dataset) },
     {
       report: (line) => talk(`• ${line}`),
       view: openLiveLines(),
@@ -55,6 +57,11 @@ function showSummary(summary: DemoSummary): void {
     `job     ${summary.jobId} is ${summary.status}: ${summary.rounds} rounds, ${summary.seconds} s in all`,
     `loss    ${validationLoss.start.toFixed(3)} → ${validationLoss.end.toFixed(3)} nats per token on the held-out part`,
     `ledger  ${ledger.blocks} blocks in ${ledger.epochs} passes, each merged ${ledger.minMerged} to ${ledger.maxMerged} times`,
+    `audits  ${auditLine(summary)}`,
+    ...summary.cheats.map(
+      ({ kind, notes, mergedTokens, paidTokens }) =>
+        `cheat   ${kind}: ${notes.length} warnings, ${mergedTokens} tokens merged, ${paidTokens} paid`,
+    ),
     '',
     ...summary.balances.map(
       ({ role, before, after }) =>
@@ -69,6 +76,11 @@ function showSummary(summary: DemoSummary): void {
     '',
     `model   ${summary.modelDir} (loads with AutoModelForCausalLM.from_pretrained)`,
   );
+}
+
+function auditLine({ audits: { leases, drawn, passed, failed } }: DemoSummary): string {
+  const outcome = failed === 0 && passed === drawn ? 'all equal' : `${passed} equal, ${failed} different`;
+  return `${drawn} of ${leases} leases audited, ${outcome}`;
 }
 
 async function keepRunning(masterUrl: string, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 /** The commands about running roles, as the help shows them; their work is loaded when they run. */
+import { Option } from 'commander';
 import { example, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -60,6 +61,13 @@ export const roleCommands: CommandTable = {
         .option('--dataset <file>', 'text file to train on (default: Moby-Dick)')
         .option('--workers <n>', 'worker processes', wholeNumber(1), 2)
         .option('--rounds <n>', 'rounds to train (default: two passes over the text)', wholeNumber(1))
+        .addOption(
+          new Option('--cheat <kind>', 'add a worker that cheats, and see it caught').choices([
+            'zeros',
+            'speed',
+            'noise',
+          ]),
+        )
         .option('--keep', 'keep everything running at the end, until Ctrl-C')
         .option('--json <file>', 'write the summary there as JSON')
         .option('--data-dir <dir>', 'where everything is written (default: .demo)')

@@ -1,5 +1,7 @@
 /** What the demo calls a shortfall: each check fails for the summary that breaks it. */
-import { type DemoSummary, findShortfalls } from '../../../src/demo/summary';
+
+import { countAudits, type DemoSummary, findShortfalls } from '../../../src/demo/summary';
+import { Address, Sha256 } from '../../../src/domain/ids';
 
 const balance = (role: string, before: string, after: string) => ({ role, address: '0x', before, after });
 const good: DemoSummary = {
@@ -9,6 +11,8 @@ const good: DemoSummary = {
   seconds: 1,
   validationLoss: { start: 5.5, end: 1.9 },
   ledger: { blocks: 10, epochs: 1, minMerged: 1, maxMerged: 1 },
+  audits: { leases: 10, drawn: 3, passed: 3, failed: 0 },
+  cheats: [],
   rewards: [{ slot: 20_000, amountWei: '3' }],
   balances: [
     balance('requester', '100', '79'),
@@ -20,9 +24,27 @@ const good: DemoSummary = {
   sample: 'text',
 };
 
+const cheat = { kind: 'zeros', address: '0xc', notes: ['Update rejected'], mergedTokens: 5, paidTokens: 0 };
+
+test('leases done again: counted once each, by what was found', () => {
+  const [node, other] = [Address.parse(`0x${'ad'.repeat(20)}`), Address.parse(`0x${'11'.repeat(20)}`)];
+  const audit = { round: 0, tokens: 64, distance: 0, auditor: other, update: Sha256.parse('0'.repeat(64)) };
+  const audits = [
+    { ...audit, start: 0, outcome: 'equal' as const },
+    { ...audit, start: 5, outcome: 'different' as const },
+    { ...audit, start: 5, outcome: 'different' as const, auditor: node },
+  ];
+  const counts = countAudits({ rounds: [{ leases: [1, 2] }, { leases: [3] }], audits, node });
+  expect(counts).toEqual({ leases: 3, drawn: 2, passed: 1, failed: 1 });
+});
+
 describe('findShortfalls', () => {
   test('a good summary: nothing fell short', () => {
     expect(findShortfalls(good)).toEqual([]);
+  });
+
+  test('a cheat that was noticed and not paid: nothing fell short', () => {
+    expect(findShortfalls({ ...good, cheats: [cheat] })).toEqual([]);
   });
 
   test.each<[string, Partial<DemoSummary>, RegExp]>([
@@ -42,6 +64,12 @@ describe('findShortfalls', () => {
       /not paid|add up/,
     ],
     ['the node got no reward', { rewards: [] }, /no reward/],
+    ['a cheat was not noticed', { cheats: [{ ...cheat, notes: [] }] }, /nothing was noticed of the cheat zeros/],
+    [
+      'a cheat was paid',
+      { cheats: [cheat], balances: [...good.balances, { ...balance('cheat 1', '0', '10'), address: cheat.address }] },
+      /zeros was paid 10 wei/,
+    ],
     ['the model says nothing', { sample: '  ' }, /wrote nothing/],
   ])('%s: is named', (_name, change, problem) => {
     expect(findShortfalls({ ...good, ...change }).join()).toMatch(problem);

@@ -1,0 +1,33 @@
+/** The planted-cheat suite in its small form; `npm run cheats` is the whole of it. */
+import { type CheatJobOutcome, runCheatJob } from '../support/cheat-job';
+import { scoreCheat } from '../support/cheat-score';
+import { type CheatKind, cheatPlans } from '../support/cheats';
+import { type ForkServer, openForkServer } from '../support/fork-server';
+
+const size = { workers: 3, rounds: 4 };
+let server: ForkServer;
+let clean: CheatJobOutcome;
+
+beforeAll(async () => {
+  server = await openForkServer();
+  clean = await runCheatJob({ ...size, python: server.python });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+test('nobody cheats: nobody is accused, and all audits find the same', () => {
+  expect(clean).toMatchObject({ state: 'submitted', audits: { different: 0 } });
+  expect(clean.audits.equal).toBeGreaterThanOrEqual(size.workers);
+  expect(clean.workers.map(({ refused, refuted, dismissals }) => ({ refused, refuted, dismissals }))).toEqual(
+    Array(size.workers).fill({ refused: 0, refuted: 0, dismissals: [] }),
+  );
+});
+
+test.each<CheatKind>(['zeros', 'noise', 'noise inside the norm', 'no time', 'copied', 'rate 1 % off'])(
+  'one of three cheats, %s: it is not paid for that, and the model is as good',
+  async (kind) => {
+    const job = await runCheatJob({ ...size, kind, python: server.python });
+    const { shortfalls } = scoreCheat(job, clean, cheatPlans[kind]);
+    // Shown together: whoever reads a failure wants to know what the master saw.
+    expect({ shortfalls, warnings: job.warnings }).toEqual({ shortfalls: [], warnings: job.warnings });
+  },
+);

@@ -51,9 +51,7 @@ export class Workers {
   }
 
   /** Returns what this master knows of a worker from all jobs so far. */
-  async findRecord(
-    address: Address,
-  ): Promise<{ accepted: number; isAudited: boolean; gflops: number | undefined }> {
+  async findRecord(address: Address): Promise<{ accepted: number; isAudited: boolean; gflops: number | undefined }> {
     const row = await this.db
       .selectFrom('workers')
       .select(['accepted_leases', 'measured_gflops'])

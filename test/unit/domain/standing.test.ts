@@ -28,9 +28,17 @@ test('worker unknown to this master: a probe, no speed', () => {
 });
 
 test.each<[string, Parameters<typeof openStanding>[0], Partial<Standing>]>([
-  ['3 accepted leases and a speed', { accepted: 3, isAudited: true, gflops: 5 }, { limit: Infinity, blocksPerSecond: 5 }],
+  [
+    '3 accepted leases and a speed',
+    { accepted: 3, isAudited: true, gflops: 5 },
+    { limit: Infinity, blocksPerSecond: 5 },
+  ],
   ['2 accepted leases', { accepted: 2, isAudited: true, gflops: 5 }, { limit: 12, blocksPerSecond: undefined }],
-  ['no speed any more', { accepted: 40, isAudited: true, gflops: undefined }, { limit: 12, blocksPerSecond: undefined }],
+  [
+    'no speed any more',
+    { accepted: 40, isAudited: true, gflops: undefined },
+    { limit: 12, blocksPerSecond: undefined },
+  ],
 ])('worker known with %s: begins accordingly', (_known, known, expected) => {
   expect(openStanding(known, job)).toMatchObject({ ...expected, isMeasuredHere: false });
 });

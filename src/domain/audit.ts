@@ -221,7 +221,7 @@ export function chooseAuditor(
   return sorted[0]?.address;
 }
 
-/** Whether leases of a job can be checked by doing them again: not where chance takes part in the training. */
+/** Whether leases of a job can be checked by doing them again: not where chance takes part in it. */
 export function isComparable(params: { model: { dropout: number } }): boolean {
   return params.model.dropout === 0;
 }

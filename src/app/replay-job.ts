@@ -6,7 +6,6 @@ import { fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
 import { buildPayouts } from '../chain/acts/payouts';
 import type { Chain } from '../chain/rpc/client';
-import { toleranceOf } from '../domain/audit';
 import { type JobId, Sha256 } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
@@ -61,7 +60,7 @@ export async function openReplay(
     manifest,
     manifestHash,
     async run({ onProgress, ...asked }) {
-      const { dataset, params } = manifest;
+      const { dataset } = manifest;
       const { path: python } = await findPython();
       const where = { storageApi, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
       const found = await fetchDataset(dataset.reference, blobs, where, { signal });
@@ -74,7 +73,6 @@ export async function openReplay(
           maxDatasetBytes: Number.MAX_SAFE_INTEGER,
           workDir: join(workDir, 'work'),
           redoAtOnce: true,
-          leaseTolerance: toleranceOf(params, [asked.device === 'cpu' ? 'cpu' : 'cuda', undefined]),
           lossTolerance: LOSS_TOLERANCE,
         },
         { ...replayDeps({ ...sources, python }), onProgress },

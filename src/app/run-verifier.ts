@@ -8,7 +8,6 @@ import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import type { VerifierConfig } from '../config/roles/verifier';
-import { toleranceOf } from '../domain/audit';
 import type { JobId } from '../domain/ids';
 import { awaitsVerdict } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
@@ -104,7 +103,7 @@ async function replayHere(
   sources: Parameters<typeof replayDeps>[0],
 ): ReturnType<JudgeDeps['replay']> {
   const { device, maxDatasetBytes } = config;
-  const { params, jobId } = job.manifest;
+  const { jobId } = job.manifest;
   return replayJob(
     {
       ...job,
@@ -112,7 +111,6 @@ async function replayHere(
       threads: threadsOf(config),
       maxDatasetBytes,
       redoAtOnce: false,
-      leaseTolerance: toleranceOf(params, [device === 'cpu' ? 'cpu' : 'cuda', undefined]),
     },
     {
       ...replayDeps(sources),

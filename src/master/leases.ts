@@ -101,6 +101,7 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
     jobId: job.jobId,
     round: round.round,
     worker,
+    deviceKind: fleet.peer(worker)?.offer.devices[0]?.kind,
     blocks,
     expiresAtMs: round.deadlineMs,
   });

@@ -1,4 +1,5 @@
 /** The master's own training child, which does leases again where no worker can. */
+import type { DeviceKind } from '../protocol/device-kind';
 import type { FileRef, TrainCommand, TrainerSpec } from '../protocol/trainer';
 import type { CoordinatorChild } from './coordinator';
 
@@ -16,7 +17,7 @@ export class OwnChild implements AsyncDisposable {
     private readonly deps: { openChild(spec: TrainerSpec): Promise<CoordinatorChild> },
   ) {}
 
-  get deviceKind(): 'cpu' | 'cuda' {
+  get deviceKind(): DeviceKind {
     return this.spec.device.startsWith('cuda') ? 'cuda' : 'cpu';
   }
 

@@ -116,9 +116,12 @@ async function roundRecords(job: JobContext, { refuted }: AuditReport): Promise<
 type LeaseRow = Awaited<ReturnType<JobContext['deps']['store']['ledger']['listLeases']>>[number];
 
 function leaseRecord(lease: LeaseRow, isRefuted: boolean): ManifestIn['rounds'][number]['leases'][number] {
-  const { worker, start, end, shard, work, weight, ordinal } = lease;
+  const { worker, start, end, shard, work, weight, ordinal, deviceKind } = lease;
   if (!shard || !work || weight === undefined || ordinal === undefined)
     throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
   const { update, endTheta, tokens, loss } = work;
-  return { worker, start, end, shard, update: update.sha256, ordinal, isRefuted, weight, endTheta, tokens, loss };
+  return {
+    ...{ worker, start, end, shard, update: update.sha256, endTheta, tokens, loss, weight, ordinal, isRefuted },
+    ...(deviceKind === undefined ? {} : { deviceKind }),
+  };
 }

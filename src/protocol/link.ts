@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
 import { probeShapes } from '../domain/probe';
 import { BlobRef } from './blob-ref';
+import { DeviceKind } from './device-kind';
 import { ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
@@ -29,7 +30,7 @@ const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
 
 export const Device = z.strictObject({
   name: z.string().max(200),
-  kind: z.enum(['cpu', 'cuda']),
+  kind: DeviceKind,
   memoryBytes: z.int().min(0),
 });
 

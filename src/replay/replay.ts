@@ -1,7 +1,7 @@
 /** Repeats a finished job from its manifest and the stored blobs alone, and says where it first differs. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { leaseKey } from '../domain/audit';
+import { leaseKey, toleranceOf } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
@@ -32,8 +32,6 @@ export interface ReplayOptions extends ReplayMachine {
   isRedone(lease: { round: number; start: number }): boolean;
   /** Whether in the round they belong to, which needs the least disk; else once all folds are found right. */
   redoAtOnce: boolean;
-  /** The greatest distance of a re-executed update from the one that was sent. */
-  leaseTolerance: number;
   /** The greatest difference of a measured loss from the claimed one, in nats per token. */
   lossTolerance: number;
   /** The last round to repeat, when no more is asked for; then neither model nor losses are compared. */
@@ -205,7 +203,8 @@ class Replay {
   }
 
   private async redo({ round }: ManifestRound, lease: ManifestLease, theta: FileRef): Promise<void> {
-    const { workDir, leaseTolerance } = this.options;
+    const { workDir, device, manifest } = this.options;
+    const leaseTolerance = toleranceOf(manifest.params, [device === 'cpu' ? 'cpu' : 'cuda', lease.deviceKind]);
     const shard = await this.cut(lease);
     const update = { path: this.deps.blobs.path(lease.update), sha256: lease.update };
     const { path, sha256 } = theta;

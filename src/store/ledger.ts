@@ -3,6 +3,7 @@ import type { Kysely, Selectable } from 'kysely';
 import { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { LedgerAudit } from '../protocol/admin';
+import { DeviceKind } from '../protocol/device-kind';
 import { TrainedUpdate } from '../protocol/update';
 import { type LedgerRange, releaseLease, setRange } from './ledger-ranges';
 import type { LeasesTable, QueueTables } from './queue-schema';
@@ -28,6 +29,8 @@ export interface LeaseRow {
   weight?: number | undefined;
   /** Which merged lease of its worker's life with this master it is, once its round is confirmed. */
   ordinal?: number | undefined;
+  /** What its worker said it trains on. */
+  deviceKind?: DeviceKind | undefined;
   /** It is to be done a second time. */
   isDrawn: boolean;
   reason?: string | undefined;
@@ -38,6 +41,8 @@ export interface Grant {
   jobId: JobId;
   round: number;
   worker: Address;
+  /** What the worker says it trains on; undefined when it is not connected any more. */
+  deviceKind?: DeviceKind | undefined;
   /** Upper limit of the number of blocks. */
   blocks: number;
   expiresAtMs: number;
@@ -218,6 +223,7 @@ function newLease(grant: Grant, range: LedgerRange, grantedAtMs: number) {
     job_id: grant.jobId,
     round: grant.round,
     worker: grant.worker,
+    device_kind: grant.deviceKind ?? null,
     start_pos: range.start,
     end_pos: range.end,
     state: 'leased',
@@ -241,6 +247,7 @@ function parseLease(row: Selectable<LeasesTable>): LeaseRow {
     work: parseWork(row),
     weight: row.weight ?? undefined,
     ordinal: row.ordinal ?? undefined,
+    deviceKind: row.device_kind === null ? undefined : DeviceKind.parse(row.device_kind),
     isDrawn: row.is_drawn === 1,
     reason: row.reason ?? undefined,
   };

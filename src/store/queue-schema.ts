@@ -62,6 +62,7 @@ export interface LeasesTable {
   weight: Nullable<number>;
   /** Which merged lease of its worker's life this is; set when the fold is confirmed. */
   ordinal: Nullable<number>;
+  device_kind: Nullable<string>;
   /** 1 for a lease that is to be done a second time. */
   is_drawn: Nullable<number>;
   reason: Nullable<string>;

@@ -5,6 +5,7 @@ import type { ColumnTypes } from '../column-types';
 /** Columns added to tables that exist, by table. */
 const columns = [
   ['leases', 'weight', 'double precision'],
+  ['leases', 'device_kind', 'varchar(64)'],
   ['workers', 'accepted_leases', 'bigint'],
   ['workers', 'measured_gflops', 'double precision'],
   ['leases', 'ordinal', 'bigint'],

@@ -44,7 +44,6 @@ async function replay(manifest: Manifest, options: Partial<ReplayOptions> = {}) 
       maxDatasetBytes: 1 << 20,
       isRedone: () => false,
       redoAtOnce: false,
-      leaseTolerance: 1e-3,
       lossTolerance: 0.01,
       ...options,
     },

@@ -14,7 +14,9 @@ const Lease = z.strictObject({
   ...TrainedUpdate.pick({ endTheta: true, tokens: true, loss: true }).shape,
   update: Sha256,
   ordinal: z.int().min(1).describe("which merged lease of its worker's life with this node it is"),
-  deviceKind: DeviceKind.optional().describe('what its worker said it trained on; decides how equal a repetition must be'),
+  deviceKind: DeviceKind.optional().describe(
+    'what its worker said it trained on; decides how equal a repetition must be',
+  ),
   isRefuted: z.boolean().describe('an audit found other work: merged, and not paid'),
   weight: z.number().min(0).describe('its weight in the mean of the fold, clipping included'),
 });

@@ -27,7 +27,7 @@ export async function assignAudits(job: JobContext, spare: number): Promise<void
     const free = readyMembers(job);
     const candidates = free.filter(able);
     const hasPeer = [...job.members.keys()].some((worker) => able(worker) && job.deps.fleet.peer(worker));
-    if (!hasPeer || job.audits.disputed.has(lease.leaseId)) redoOwn(job, lease, spare > 0);
+    if (!hasPeer || isForOwnChild(job, lease.leaseId, earlier)) redoOwn(job, lease, spare > 0);
     else if (candidates.length > 0 && free.length > spare) await grantAudit(job, lease, candidates, audits);
   }
 }
@@ -68,6 +68,15 @@ export function dropAudit(job: JobContext, { lease, leaseId, auditor }: RunningA
 
 function isUnderWay({ audits }: JobContext, leaseId: string): boolean {
   return audits.own === leaseId || [...audits.running.values()].some(({ lease }) => lease.leaseId === leaseId);
+}
+
+/**
+ * Where two differ the own child decides: of three workers, two could be keys of one owner. Only if it cannot
+ * do the lease, a third worker does.
+ */
+function isForOwnChild({ audits, deps }: JobContext, leaseId: string, earlier: readonly AuditRow[]): boolean {
+  const hasFailed = audits.excluded.get(leaseId)?.has(deps.wallet.address);
+  return !hasFailed && (earlier.length > 0 || audits.disputed.has(leaseId));
 }
 
 /** Nobody does a lease again that it did before, or said it could not do. */

@@ -79,6 +79,8 @@ export class PlayedWorker {
   readonly fates: LeaseFate[] = [];
   /** The same for leases of others that it is to do again. */
   readonly auditFates: LeaseFate[] = [];
+  /** Keys of one owner make the same noise of a lease. */
+  owner: Address | undefined;
   trainMs = TRAIN_MS;
   memoryBytes = 2 ** 33;
   /** The worker whose updates it can get at. */
@@ -252,8 +254,8 @@ export class PlayedWorker {
   }
 
   private updateText({ theta, shard }: Of<'lease.grant'>, fate: LeaseFate): string {
-    const by = fate === 'sends noise' ? 'by' : 'of';
-    const text = `${BEGINNING[fate] ?? 'update'} ${by} ${this.address} ${theta.sha256} ${shard.sha256}`;
+    const by = fate === 'sends noise' ? `by ${this.owner ?? this.address}` : `of ${this.address}`;
+    const text = `${BEGINNING[fate] ?? 'update'} ${by} ${theta.sha256} ${shard.sha256}`;
     if (fate === 'repeats its last update') return this.lastText;
     return fate === 'copies another' && this.copies ? `changed ${this.copies.lastText}` : text;
   }

@@ -11,6 +11,7 @@ const codes = {
   fold: 'verdict/fold',
   files: 'verdict/model-files',
   lease: 'verdict/lease',
+  audit: 'verdict/audit',
   loss: 'verdict/loss',
   gain: 'verdict/no-gain',
   notFinite: 'verdict/not-finite',

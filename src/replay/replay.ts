@@ -7,6 +7,7 @@ import { AppError, errorCode } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
 import type { Manifest } from '../protocol/manifest';
 import type { FileRef, TrainerSpec } from '../protocol/trainer';
+import { failedLeases } from './audited';
 import { type ReplayChild, ReplayChildren, type ReplayMachine } from './children';
 import { type Difference, DifferenceFound, describeDifference, failReplay } from './difference';
 import {
@@ -57,6 +58,8 @@ export interface CheckedLease {
   machine: string;
   distance: number;
   isWithin: boolean;
+  /** An audit called it other work, and it must not be within the tolerance. */
+  isFailed: boolean;
   seconds: number;
 }
 
@@ -71,6 +74,8 @@ export interface ReplayReport {
   difference?: Difference | undefined;
 }
 
+/** Honest executions lie below the tolerance by more than this factor. */
+const CLEARLY_EQUAL = 4;
 const DATA_FAULT = /^data\/(empty|not-text|too-small)$/;
 /** Updates are at most fp32; the rest is for headers and scales. */
 const BYTES_PER_PARAMETER = 4.1;
@@ -98,7 +103,9 @@ class Replay {
   readonly report: ReplayReport;
   /** Rounds with leases still to be re-executed. */
   private readonly kept: ReplayedRound[] = [];
-  /** The first lease that another execution does not confirm. */
+  /** Leases that an audit called other work. */
+  private readonly failed: ReadonlySet<string>;
+  /** The first lease of which another execution does not confirm what the manifest says. */
   private wrongLease: Difference | undefined;
 
   constructor(
@@ -106,6 +113,7 @@ class Replay {
     private readonly deps: ReplayDeps,
     private readonly children: ReplayChildren,
   ) {
+    this.failed = failedLeases(options.manifest);
     const [first] = options.manifest.rounds;
     if (!first) throw new Error('The manifest has no round');
     this.report = { theta: first.theta, rounds: 0, leases: [] };
@@ -179,8 +187,9 @@ class Replay {
   }
 
   private isRedone({ round }: ManifestRound, lease: ManifestLease): boolean {
-    // A refuted lease is known to be other work; nobody was paid for it.
-    return !lease.isRefuted && this.options.isRedone({ ...lease, round });
+    // Of the unpaid leases only those count that an audit itself found wrong: they must be.
+    const isJudged = !lease.isRefuted || this.failed.has(leaseKey({ ...lease, round }));
+    return isJudged && this.options.isRedone({ ...lease, round });
   }
 
   private async checkShard(round: ManifestRound, lease: ManifestLease): Promise<void> {
@@ -219,16 +228,32 @@ class Replay {
     );
     const name = leaseKey({ round, start: lease.start });
     const isWithin = distance <= leaseTolerance;
-    const checked = { name, worker: lease.worker, machine, distance, isWithin, seconds: redone.seconds };
+    const isFailed = this.failed.has(name);
+    const checked = { name, worker: lease.worker, machine, distance, isWithin, isFailed, seconds: redone.seconds };
     this.report.leases.push(checked);
     this.deps.onProgress?.({ step: 'lease', lease: checked });
-    if (isWithin) return;
-    this.wrongLease ??= describeDifference('lease', {
-      ...placeOf(round, lease),
+    this.wrongLease ??= this.findWrongLease(round, lease, { ...checked, leaseTolerance, redone: redone.update.sha256 });
+  }
+
+  private findWrongLease(
+    round: number,
+    lease: ManifestLease,
+    found: Pick<CheckedLease, 'name' | 'distance' | 'isFailed'> & { leaseTolerance: number; redone: Sha256 },
+  ): Difference | undefined {
+    const { name, distance, isFailed, leaseTolerance, redone } = found;
+    const facts = { ...placeOf(round, lease), got: lease.update, measured: `${distance} away from ${redone}` };
+    // Near the limit two machines may see it differently; what is clearly equal was refuted falsely.
+    const clearlyEqual = leaseTolerance / CLEARLY_EQUAL;
+    if (isFailed && distance <= clearlyEqual) {
+      const reason = `lease ${name} done again gives the merged update, which the node's audits call other work`;
+      const expected = `an update more than ${clearlyEqual} away from the lease done again`;
+      return describeDifference('audit', { ...facts, reason, expected });
+    }
+    if (isFailed || distance <= leaseTolerance) return undefined;
+    return describeDifference('lease', {
+      ...facts,
       reason: `lease ${name} done again gives another update than the merged one`,
       expected: `an update at most ${leaseTolerance} away from the lease done again`,
-      got: lease.update,
-      measured: `${distance} away from ${redone.update.sha256}`,
     });
   }
 

@@ -1,13 +1,7 @@
 /** Checks of a manifest's audits: that draws, refuted leases and ordinals follow from the rules. */
 import { type AuditableLease, hashSeed, isComparable, isDrawn, leaseKey, reportAudits } from '../domain/audit';
 import type { Manifest } from '../protocol/manifest';
-
-/** Lists a manifest's leases as the rules of audits see them. */
-export function auditable(rounds: Manifest['rounds']): AuditableLease[] {
-  return rounds.flatMap(({ round, leases }) =>
-    leases.map(({ worker, start, tokens, ordinal }) => ({ worker, round, start, tokens, ordinal })),
-  );
-}
+import { auditable } from '../replay/audited';
 
 /** Returns what is wrong with the audits, as a sentence; undefined if nothing is. */
 export function findAuditProblem(manifest: Manifest): string | undefined {

@@ -8,6 +8,7 @@ import type { Share } from '../domain/shares';
 import { describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Manifest } from '../protocol/manifest';
+import { failedLeases } from '../replay/audited';
 import type { ReplayOptions, ReplayReport } from '../replay/replay';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './manifest-checks';
 import { missingReference } from './missing';
@@ -100,6 +101,8 @@ async function replay(job: SubmittedJob, manifest: Manifest, options: JudgeOptio
   const leases = manifest.rounds.flatMap(({ round, leases: merged }) => merged.map((lease) => ({ ...lease, round })));
   const paid = leases.filter(({ isRefuted }) => !isRefuted);
   const drawn = new Set(drawLeases(await deps.drawSeed(job), jobId, paid).map(leaseKey));
+  // A refutation takes a worker's pay, so every one is looked at.
+  for (const key of failedLeases(manifest)) drawn.add(key);
   deps.logger.info('Leases drawn to be done again', { jobId, leases: [...drawn] });
   return deps.replay({
     manifest,

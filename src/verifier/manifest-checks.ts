@@ -6,7 +6,8 @@ import type { Share } from '../domain/shares';
 import { canonicalJson, sha256 } from '../lib/hash';
 import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
-import { auditable, findAuditProblem } from './audit-checks';
+import { auditable } from '../replay/audited';
+import { findAuditProblem } from './audit-checks';
 
 /** A submitted job as the chain has it; every claim of its manifest is measured against this. */
 export interface SubmittedJob {

@@ -96,7 +96,7 @@ async function openRogue(network: Network) {
       wallet,
       recoverTyped,
       blobs,
-      offer: () => ({ devices: [{ name: 'rogue', kind: 'cpu', memoryBytes: 1 }], powerCapacity: 50 }),
+      offer: () => ({ devices: [{ name: 'rogue', kind: 'cpu', memoryBytes: 2 ** 33 }], powerCapacity: 50 }),
       pinned: { load: async () => undefined, save: async () => undefined },
       handlers: {
         onWelcome() {},

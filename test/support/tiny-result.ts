@@ -101,7 +101,7 @@ async function trainAll(parts: Parts, forge: Forge): Promise<Manifest> {
       nextTheta: folded.theta.sha256,
       delta: folded.delta.sha256,
       scale: 1,
-      leases: leases.map((lease, i) => ({ ...lease, weight: folded.weights[i] ?? 0 })),
+      leases: leases.map((lease, i) => ({ ...lease, weight: folded.weights[i] ?? 0, deviceKind: 'cpu' })),
     });
     theta = folded.theta;
     outer = folded.outer.path;

@@ -137,9 +137,10 @@ function printLeases(leases: readonly CheckedLease[]): void {
   printLines(table.toString());
 }
 
-function distanceIn({ distance, isWithin }: CheckedLease): string {
+function distanceIn({ distance, isWithin, isFailed }: CheckedLease): string {
+  const tooFar = isFailed ? ', as an audit found' : ', too far';
   if (distance === 0) return 'equal bit for bit';
-  return `${distance.toExponential(1)}${isWithin ? '' : ', too far'}`;
+  return `${distance.toExponential(1)}${isWithin ? '' : tooFar}`;
 }
 
 function pair({ start, end }: { start: number; end: number }): string {

@@ -192,8 +192,27 @@ describe('useless work that master and worker agree on', () => {
     manifest.rounds[1]!.leases[1]!.isRefuted = true;
     const refuted = await replay(manifest, { isRedone: () => true, redoAtOnce: true });
     expect([refuted.difference, refuted.leases.length]).toEqual([undefined, 5]);
+    const audited = await replay(calledDifferent(manifest, 1, 60), { isRedone: () => true, redoAtOnce: true });
+    expect(audited.difference).toBeUndefined();
+    expect(audited.leases.find(({ name }) => name === '1:60')).toMatchObject({ isWithin: false, isFailed: true });
+  });
+
+  test('honest lease that the node calls other work: found when it is done again', async () => {
+    const { difference } = await replay(calledDifferent(honest, 1, 60), { isRedone: ({ start }) => start === 60 });
+    expect(difference).toMatchObject({ code: 'verdict/audit', round: 1, lease: { start: 60 } });
   });
 });
+
+/** The same manifest with an audit by the node itself that refutes a lease. */
+function calledDifferent(manifest: Manifest, round: number, start: number): Manifest {
+  const copy = structuredClone(manifest);
+  const lease = copy.rounds[round]!.leases.find((one) => one.start === start)!;
+  lease.isRefuted = true;
+  const { node: auditor } = copy;
+  const { update, tokens } = lease;
+  copy.audits.push({ round, start, auditor, update, tokens, distance: 1, outcome: 'different' });
+  return copy;
+}
 
 /** Changes every number of a file of F32 tensors. */
 function writeFloats(bytes: Buffer, change: (value: number) => number): Buffer {

@@ -19,11 +19,10 @@ export interface CheatScore {
 
 /** The end loss may be this much above that of the clean job. */
 const LOSS = 1.05;
-const TIME = 3;
 /** A cheat that works gets no more than an honest worker, but measured speeds vary on a busy machine. */
 const PAY = 1.5;
 /** And one that does not work, no more than the lease or two before it was caught. */
-const PAY_WITHOUT_WORK = 0.35;
+const PAY_WITHOUT_WORK = 0.25;
 
 export function scoreCheat(job: CheatJobOutcome, clean: CheatJobOutcome, plan: CheatPlan): CheatScore {
   const cheats = job.workers.filter(({ isCheat }) => isCheat);
@@ -55,7 +54,6 @@ function findShortfalls(job: CheatJobOutcome, score: Omit<CheatScore, 'shortfall
   const checks: [boolean, string][] = [
     [job.state === 'submitted', `the job is ${job.state}: ${job.reason}`],
     [score.lossRatio <= LOSS, `the loss is ${score.lossRatio.toFixed(2)} of the clean one`],
-    [score.timeRatio <= TIME, `it took ${score.timeRatio.toFixed(1)} times as long`],
     [
       score.payRatio <= (plan.works ? PAY : PAY_WITHOUT_WORK),
       `the cheat got ${score.payRatio.toFixed(2)} of an honest pay`,

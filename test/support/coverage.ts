@@ -1,8 +1,9 @@
 /** The coverage of the contracts by forge’s unit tests. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { sha256 } from '../../src/lib/hash';
 import { findForge } from './forge';
 
 interface Part {
@@ -19,7 +20,15 @@ export interface FileCoverage {
   branches: Part;
 }
 
+/** What was measured, and of what: measuring takes minutes, and the same sources give the same. */
+interface CoverageRecord {
+  /** sha256 over everything that the measurement depends on. */
+  sources: string;
+  files: FileCoverage[];
+}
+
 const root = join(__dirname, '..', '..');
+const recordFile = join(root, 'test', 'contracts', 'coverage.json');
 const contracts = 'src/contracts/';
 const unitTests = 'test/contracts/forge/unit';
 const work = join(root, '.cache', 'forge', 'coverage');
@@ -32,6 +41,35 @@ const env = {
   FOUNDRY_OUT: join(work, 'out'),
   FOUNDRY_CACHE_PATH: join(work, 'cache'),
 };
+
+/** Returns the recorded coverage if its sources are the present ones; else measures it. */
+export async function coverageOfContracts(): Promise<FileCoverage[]> {
+  const record = JSON.parse(readFileSync(recordFile, 'utf8')) as CoverageRecord;
+  return record.sources === hashSources() ? record.files : measureCoverage();
+}
+
+export function recordCoverage(files: FileCoverage[]): void {
+  const record: CoverageRecord = { sources: hashSources(), files };
+  writeFileSync(recordFile, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** Contracts, unit tests, forge's settings, and the versions of compiler, forge and libraries. */
+function hashSources(): string {
+  const paths = ['src/contracts', 'test/contracts/forge'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.sol'))
+      .map((name) => `${folder}/${name}`),
+  );
+  const texts = [...paths.sort(), 'foundry.toml', 'test/support/coverage.ts'].map((path) => [
+    path,
+    readFileSync(join(root, path), 'utf8'),
+  ]);
+  const versions = ['solc', '@foundry-rs/forge', '@openzeppelin/contracts'].map((name) => {
+    const { version } = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'));
+    return [name, version];
+  });
+  return sha256(JSON.stringify([texts, versions]));
+}
 
 /**
  * Measures the lines and branches of each contract that unit tests reach. Takes a minute or two, mostly

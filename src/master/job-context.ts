@@ -18,7 +18,7 @@ import { JobPlan } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
 
 export interface RoundSettings extends RoundRules {
-  /** The least time that a lease gets of a worker whose speed was never measured. */
+  /** The least time that a lease gets. */
   leaseMs: number;
 }
 

@@ -77,12 +77,19 @@ export async function loseLease(job: JobContext, lease: LiveLease, reason: strin
   if (!lease.isResumed) await countLoss(job, lease.worker, reason);
 }
 
-/** Counts a lost lease; a worker that loses too many is taken off the job. */
+/**
+ * Counts a lost lease; a worker that loses too many is taken off the job, but not the last one: a bad worker
+ * may still bring the job to its end, none cannot.
+ */
 export async function countLoss(job: JobContext, worker: Address, reason: string): Promise<void> {
-  if (!(await countLost(job, worker)) || job.dismissed.has(worker)) return;
+  if (!(await countLost(job, worker)) || job.dismissed.has(worker) || !hasOthers(job, worker)) return;
   const why = `too many of its leases were lost, the last because ${reason}`;
   job.deps.logger.warn('Worker is taken off the job', { worker, reason: why });
   dismissMember(job, worker, why);
+}
+
+function hasOthers(job: JobContext, worker: Address): boolean {
+  return [...job.members].some(([other, state]) => other !== worker && state === 'ready' && job.deps.fleet.peer(other));
 }
 
 /** Makes a lease's blocks available again, and revokes it from its worker. */

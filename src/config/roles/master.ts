@@ -7,7 +7,7 @@ const Round = z.strictObject({
   leaseMs: milliseconds
     .default(30_000)
     .describe(
-      'Minimum milliseconds a worker gets for its part of a round while its speed was never measured. Afterwards it gets twice the time it needs, at least 5 s.',
+      'Minimum milliseconds a worker gets for its part of a round. It gets twice the time it needs by its measured speed, if that is more.',
     ),
   graceMs: milliseconds
     .default(10_000)

@@ -69,6 +69,7 @@ describe('judgeUse', () => {
     ['a loss among gains', [0.1, 0.2, -0.1], job, 'doubtful'],
     ['two losses of three', [0.5, 0.5, -0.1, -0.1, 0.1], job, 'useless'],
     ['a loss where the job gains nothing', [-0.001], flat, 'doubtful'],
+    ['losses where the job gains a hundredth', [-0.019, -0.019, -0.019], [0.02, 0.015, 0.01], 'doubtful'],
     ['a loss where the job gained nothing long ago', [-0.001], [...flat, ...flat, ...job, ...job, ...job], 'useless'],
   ])('%s: judged accordingly', (_gains, own, accepted, expected) => {
     expect(judgeUse(own, accepted)).toBe(expected);

@@ -135,7 +135,13 @@ async function conclude(
   const tokens = (lease.end - lease.start) * job.plan.prepared.blockTokens;
   const outcome = isEqual ? 'equal' : 'different';
   await store.audits.record(job.jobId, {
-    ...{ leaseId, round: lease.round, start, auditor, update, tokens, distance },
+    leaseId,
+    round: lease.round,
+    start,
+    auditor,
+    update,
+    tokens,
+    distance,
     outcome,
   });
   if (auditor !== job.deps.wallet.address) job.audits.unreported.add(auditor);

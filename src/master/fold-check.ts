@@ -122,7 +122,11 @@ async function foldWithoutCulprits(
   for (const lease of open?.unsettled() ?? []) await returnLease(job, lease, 'the round before it was folded again');
   const dropped = pick(leases, culprits);
   await store.rounds.refold({
-    ...{ jobId: job.jobId, round: round.round, scale: round.scale ?? 1, ...files, reason },
+    jobId: job.jobId,
+    round: round.round,
+    scale: round.scale ?? 1,
+    ...files,
+    reason,
     dropped: dropped.map(({ leaseId }) => leaseId),
   });
   job.live.mergedBlocks -= dropped.reduce((sum, { start, end }) => sum + end - start, 0);
@@ -138,7 +142,9 @@ function foldAgain(
   leases: readonly LeaseRow[],
 ): Promise<FoldFiles> {
   return foldUpdates(job, {
-    ...{ round, theta, scale: scale ?? 1 },
+    round,
+    theta,
+    scale: scale ?? 1,
     leases: leases.flatMap(({ leaseId, work, isDrawn: mustAudit }) =>
       work ? [{ leaseId, update: work.update.sha256, tokens: work.tokens, mustAudit }] : [],
     ),

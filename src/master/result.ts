@@ -121,7 +121,17 @@ function leaseRecord(lease: LeaseRow, isRefuted: boolean): ManifestIn['rounds'][
     throw new Error(`Merged lease ${lease.leaseId} lacks its evidence`);
   const { update, endTheta, tokens, loss } = work;
   return {
-    ...{ worker, start, end, shard, update: update.sha256, endTheta, tokens, loss, weight, ordinal, isRefuted },
+    worker,
+    start,
+    end,
+    shard,
+    update: update.sha256,
+    endTheta,
+    tokens,
+    loss,
+    weight,
+    ordinal,
+    isRefuted,
     ...(deviceKind === undefined ? {} : { deviceKind }),
   };
 }

@@ -5,6 +5,8 @@ import { type CheatKind, cheatPlans } from '../support/cheats';
 import { type ForkServer, openForkServer } from '../support/fork-server';
 
 const size = { workers: 3, rounds: 4 };
+/** After so few rounds two clean jobs differ by several percent; a cheat that gets through multiplies the loss. */
+const LOSS_LIMIT = 1.25;
 let server: ForkServer;
 let clean: CheatJobOutcome;
 
@@ -26,7 +28,7 @@ test.each<CheatKind>(['zeros', 'noise', 'noise inside the norm', 'no time', 'cop
   'one of three cheats, %s: it is not paid for that, and the model is as good',
   async (kind) => {
     const job = await runCheatJob({ ...size, kind, python: server.python });
-    const { shortfalls } = scoreCheat(job, clean, cheatPlans[kind]);
+    const { shortfalls } = scoreCheat(job, clean, cheatPlans[kind], LOSS_LIMIT);
     // Shown together: whoever reads a failure wants to know what the master saw.
     expect({ shortfalls, warnings: job.warnings }).toEqual({ shortfalls: [], warnings: job.warnings });
   },

@@ -41,14 +41,16 @@ test('NaN, truncated or inflated updates: rejected, and others train the blocks'
   expect(full.leases.length).toBeGreaterThanOrEqual(rounds);
   const claim = await network.writeText('claim.json', JSON.stringify(falseClaim(full)));
   const answer = await network.command(requester, 'replay', jobId, '--evidence', claim);
-  expect(answer).toMatchObject({ claim: 'does not hold', rounds: 1, leases: [{ isWithin: true }] });
+  const [{ name } = {}] = full.leases;
+  expect(answer).toMatchObject({ claim: 'does not hold', leases: [{ name, isWithin: true }] });
 });
 
 /** Evidence against the first lease, as a lying verifier would write it. */
 function falseClaim({ jobId, manifest, leases }: z.infer<typeof Replayed>) {
-  const [{ worker = '' } = {}] = leases;
+  const [{ name = '', worker = '' } = {}] = leases;
+  const [round, start] = name.split(':').map(Number);
   const claim = { format: 'emeth-evidence-1', chainId: 31337, contract: `0x${'00'.repeat(20)}`, jobId, manifest };
-  const place = { round: 0, lease: { worker, start: 0, end: 1 } };
+  const place = { round, lease: { worker, start, end: (start ?? 0) + 1 } };
   return { ...claim, ...place, code: 'verdict/lease', reason: 'made up', repeat: 'emeth replay' };
 }
 

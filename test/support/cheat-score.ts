@@ -24,7 +24,12 @@ const PAY = 1.5;
 /** And one that does not work, no more than the lease or two before it was caught. */
 const PAY_WITHOUT_WORK = 0.25;
 
-export function scoreCheat(job: CheatJobOutcome, clean: CheatJobOutcome, plan: CheatPlan): CheatScore {
+export function scoreCheat(
+  job: CheatJobOutcome,
+  clean: CheatJobOutcome,
+  plan: CheatPlan,
+  lossLimit = LOSS,
+): CheatScore {
   const cheats = job.workers.filter(({ isCheat }) => isCheat);
   const honest = job.workers.filter(({ isCheat }) => !isCheat);
   const flagged = (workers: readonly WorkerOutcome[]) => sum(workers, ({ refused, refuted }) => refused + refuted);
@@ -45,15 +50,20 @@ export function scoreCheat(job: CheatJobOutcome, clean: CheatJobOutcome, plan: C
         sum(job.workers, ({ merged }) => merged),
       ),
   };
-  return { ...score, shortfalls: findShortfalls(job, score, plan) };
+  return { ...score, shortfalls: findShortfalls(job, score, plan, lossLimit) };
 }
 
-function findShortfalls(job: CheatJobOutcome, score: Omit<CheatScore, 'shortfalls'>, plan: CheatPlan): string[] {
+function findShortfalls(
+  job: CheatJobOutcome,
+  score: Omit<CheatScore, 'shortfalls'>,
+  plan: CheatPlan,
+  lossLimit: number,
+): string[] {
   const honest = job.workers.filter(({ isCheat }) => !isCheat);
   const isShort = ({ paid, merged, audited }: WorkerOutcome) => paid < merged + audited;
   const checks: [boolean, string][] = [
     [job.state === 'submitted', `the job is ${job.state}: ${job.reason}`],
-    [score.lossRatio <= LOSS, `the loss is ${score.lossRatio.toFixed(2)} of the clean one`],
+    [score.lossRatio <= lossLimit, `the loss is ${score.lossRatio.toFixed(2)} of the clean one`],
     [
       score.payRatio <= (plan.works ? PAY : PAY_WITHOUT_WORK),
       `the cheat got ${score.payRatio.toFixed(2)} of an honest pay`,

@@ -4,7 +4,7 @@
  *
  *     npm run coverage:contracts [-- --json] [-- --record]
  *
- * `--record` writes test/contracts/coverage.json, so that tests need not measure again until a source changes.
+ * `--record` writes test/contracts/coverage.json: tests measure again only when a source has changed.
  */
 import Table from 'cli-table3';
 import { type FileCoverage, measureCoverage, recordCoverage } from '../test/support/coverage';

@@ -22,8 +22,8 @@ const JUDGED_LEASES = 3;
 /** The part of the usual gain of its round that an update must reach. */
 const LEAST_USE = 0.1;
 /**
- * Where the updates accepted last gain less, in nats per token, nobody's gain says anything: it is measured on
- * a few sequences, and honest ones of a small job were seen at −0.02 while the others gained as little.
+ * Where the updates accepted last gain less, in nats per token, nobody's gain says anything: it is measured
+ * on a few sequences, and honest ones of a small job were seen at −0.02 while the others gained as little.
  */
 const FLAT_GAIN = 0.05;
 const FLAT_LEASES = 8;

@@ -1,4 +1,4 @@
-/** The coverage of the contracts by their unit tests, which must be complete: recorded, or measured if they changed. */
+/** The contracts' coverage by their unit tests, which must be complete: recorded, or measured anew. */
 import { coverageOfContracts } from '../support/coverage';
 
 test('unit tests of the contracts: they reach every line and branch', async () => {

@@ -5,7 +5,7 @@ import { type CheatKind, cheatPlans } from '../support/cheats';
 import { type ForkServer, openForkServer } from '../support/fork-server';
 
 const size = { workers: 3, rounds: 4 };
-/** After so few rounds two clean jobs differ by several percent; a cheat that gets through multiplies the loss. */
+/** After few rounds clean jobs differ by several percent; a cheat that gets through multiplies the loss. */
 const LOSS_LIMIT = 1.25;
 let server: ForkServer;
 let clean: CheatJobOutcome;

@@ -2,11 +2,11 @@
 import { reportAudits, toleranceOf } from '../domain/audit';
 import type { Address, Sha256 } from '../domain/ids';
 import { describeError, errorCode } from '../lib/errors';
-import { cut } from '../link/errors';
 import type { WorkerMessage } from '../protocol/link';
 import type { AuditRow, DrawnLeaseRow } from '../store/audits';
 import { exclude, type RunningAudit } from './audit-state';
 import { distanceOf, dropAudit } from './audits';
+import { fetchUpdate, refuseCommit } from './fetch-update';
 import type { JobContext } from './job-context';
 import type { AuditAnswer, JobEvent } from './job-events';
 import { returnLease } from './leases';
@@ -92,21 +92,15 @@ export async function onRedone(
 
 /** Equal hashes end it at once: nothing has to be fetched. */
 async function compareCommit(job: JobContext, { lease, auditor }: RunningAudit, commit: Commit): Promise<AuditAnswer> {
-  const { sha256, bytes } = commit.update;
-  const tokens = (lease.end - lease.start) * job.plan.prepared.blockTokens;
-  if (commit.tokens !== tokens) return unsound(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
+  const { sha256 } = commit.update;
+  const unfit = refuseCommit(job, lease, commit);
+  if (unfit !== undefined) return unsound(unfit);
   if (sha256 === lease.update) return { kind: 'compared', update: sha256, distance: 0 };
-  // The largest codec is fp32: 4 bytes a parameter, and a header.
-  const maxBytes = 4 * job.plan.parameters + 1024 * 1024;
-  if (bytes > maxBytes) return unsound(`its update has ${bytes} bytes, at most ${maxBytes} fit`);
-  const { fleet, blobs } = job.deps;
-  const peer = fleet.peer(auditor);
-  if (!peer) throw cut('the worker disconnected before its update was fetched');
-  await peer.pull(commit.update, { signal: job.signal });
-  const update = blobs.path(sha256);
+  await fetchUpdate(job, auditor, commit.update);
+  const update = job.deps.blobs.path(sha256);
   const seen = await job.coordinator.run({ type: 'inspect', update }, 'inspected');
   if (!seen.ok) return unsound(seen.reason ?? 'its update is not one of this model');
-  return { kind: 'compared', update: sha256, distance: await distanceOf(job, sha256, lease.update) };
+  return { kind: 'compared', update: sha256, distance: await distanceOf(job, lease.update, sha256) };
 }
 
 function unsound(reason: string): AuditAnswer {

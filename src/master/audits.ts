@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { chooseAuditor, findingOf } from '../domain/audit';
 import type { Address, Sha256 } from '../domain/ids';
+import { redoLease } from '../replay/redo';
 import type { AuditRow, DrawnLeaseRow } from '../store/audits';
 import { exclude, type RunningAudit } from './audit-state';
 import type { JobContext } from './job-context';
@@ -151,21 +152,26 @@ async function redo(job: JobContext, lease: DrawnLeaseRow): Promise<{ update: Sh
   const { blobs, store } = job.deps;
   const round = await store.rounds.find(job.jobId, lease.round);
   if (!round) throw new Error(`Round ${lease.round} of the audited lease ${lease.leaseId} is gone`);
-  const file = await job.ownChild.redo({
-    round: lease.round,
-    start: lease.start,
-    shard: blobs.path(lease.shard),
-    theta: { path: blobs.path(round.theta), sha256: round.theta },
-    out: join(job.dir, `audit-${lease.leaseId}.safetensors`),
-  });
-  const { sha256 } = await blobs.add(file.path, { move: true });
-  return { update: sha256, distance: await distanceOf(job, sha256, lease.update) };
+  const { update, distance } = await job.ownChild.use((trainer) =>
+    redoLease(
+      {
+        round: lease.round,
+        start: lease.start,
+        shard: blobs.path(lease.shard),
+        theta: { path: blobs.path(round.theta), sha256: round.theta },
+        update: { path: blobs.path(lease.update), sha256: lease.update },
+      },
+      { out: join(job.dir, `audit-${lease.leaseId}.safetensors`), trainer, coordinator: job.coordinator },
+    ),
+  );
+  await blobs.add(update.path, { move: true });
+  return { update: update.sha256, distance };
 }
 
-/** ‖update − expected‖ ÷ ‖expected‖ of the decoded files; equal files need no look. */
-export async function distanceOf(job: JobContext, update: Sha256, expected: Sha256): Promise<number> {
-  if (update === expected) return 0;
+/** ‖update − redone‖ ÷ ‖redone‖ of the decoded files; equal files need no look. */
+export async function distanceOf(job: JobContext, update: Sha256, redone: Sha256): Promise<number> {
+  if (update === redone) return 0;
   const { blobs } = job.deps;
-  const files = { update: blobs.path(update), expected: blobs.path(expected) };
+  const files = { update: blobs.path(update), expected: blobs.path(redone) };
   return (await job.coordinator.run({ type: 'compare', ...files }, 'compared')).distance;
 }

@@ -26,11 +26,11 @@ export type DivergedError = { code: 'job/diverged'; round: number; loss: number 
 export function startCheck(job: JobContext, folded: FoldedRound): void {
   job.foldCheck.pending = { folded };
   void measureFold(job, folded).then(
-    (loss) => job.mailbox.push({ type: 'probed', round: folded.round, loss }),
+    (loss) => job.mailbox.push({ type: 'checked', round: folded.round, loss }),
     (error: unknown) => {
       if (job.signal.aborted) return;
       job.deps.logger.warn('Evaluation failed', { round: folded.round }, error);
-      job.mailbox.push({ type: 'probed', round: folded.round, loss: undefined });
+      job.mailbox.push({ type: 'checked', round: folded.round, loss: undefined });
     },
   );
 }
@@ -42,7 +42,7 @@ export async function resumeCheck(job: JobContext): Promise<void> {
   if (last?.nextTheta && !last.isConfirmed) startCheck(job, { round: last.round, theta: last.nextTheta });
 }
 
-export function onProbed(job: JobContext, { round, loss }: Extract<JobEvent, { type: 'probed' }>): void {
+export function onChecked(job: JobContext, { round, loss }: Extract<JobEvent, { type: 'checked' }>): void {
   const { pending } = job.foldCheck;
   if (pending?.folded.round === round) pending.answer = { loss };
 }

@@ -54,7 +54,7 @@ export interface JobContext {
   readonly gate: GateMemory;
   readonly coordinator: Pick<Coordinator, 'run'>;
   /** Does leases again where no worker can. */
-  readonly ownChild: Pick<OwnChild, 'redo' | 'deviceKind' | 'isClosed'>;
+  readonly ownChild: Pick<OwnChild, 'use' | 'deviceKind' | 'isClosed'>;
   readonly audits: AuditState;
   readonly foldCheck: FoldCheckState;
   readonly live: LiveJob;

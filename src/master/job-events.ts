@@ -18,7 +18,7 @@ export type JobEvent =
   /** The own child has done a lease again; without an update it failed to. */
   | { type: 'redone'; lease: DrawnLeaseRow; startedAtMs: number; update?: Sha256; distance?: number }
   /** The held-out loss after a fold was measured; undefined when that failed. */
-  | { type: 'probed'; round: number; loss: number | undefined };
+  | { type: 'checked'; round: number; loss: number | undefined };
 
 /** Whether an update may be folded. `isFault`: the worker is to blame for the refusal. */
 export type UpdateVerdict =

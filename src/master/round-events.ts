@@ -3,7 +3,7 @@ import type { Address } from '../domain/ids';
 import { describeError, errorCode, never } from '../lib/errors';
 import type { WorkerMessage } from '../protocol/link';
 import { dropAuditsOf, onAuditCommit, onAudited, onAuditFailed, onRedone } from './audit-answers';
-import { onProbed } from './fold-check';
+import { onChecked } from './fold-check';
 import type { JobContext } from './job-context';
 import type { JobEvent, UpdateVerdict } from './job-events';
 import { countLoss, loseLease, returnLease } from './leases';
@@ -32,8 +32,8 @@ export async function handleEvent(job: JobContext, round: RoundState | undefined
       return onAudited(job, round, event);
     case 'redone':
       return onRedone(job, round, event);
-    case 'probed':
-      return onProbed(job, event);
+    case 'checked':
+      return onChecked(job, event);
     default:
       never(event);
   }

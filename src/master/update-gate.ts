@@ -4,9 +4,9 @@ import type { Sha256 } from '../domain/ids';
 import { sumOfRates } from '../domain/schedule';
 import { smoothSpeed } from '../domain/standing';
 import { areTwins, judgeUse, leastNorm, looksScaled, marginOf, type UpdateFacts } from '../domain/update-rules';
-import { cut } from '../link/errors';
 import type { WorkerMessage } from '../protocol/link';
 import type { TrainerEvent } from '../protocol/trainer';
+import { fetchUpdate, refuseCommit } from './fetch-update';
 import { workName } from './gate-memory';
 import type { JobContext } from './job-context';
 import type { UpdateVerdict } from './job-events';
@@ -33,17 +33,10 @@ export async function judgeUpdate(
   lease: LiveLease,
   commit: Commit,
 ): Promise<UpdateVerdict> {
-  const { fleet, store } = job.deps;
-  const tokens = (lease.end - lease.start) * job.plan.prepared.blockTokens;
-  if (commit.tokens !== tokens) return fault(`it claims ${commit.tokens} tokens for a lease of ${tokens}`);
-  // The largest codec is fp32: 4 bytes a parameter, and a header.
-  const maxBytes = 4 * job.plan.parameters + 1024 * 1024;
-  if (commit.update.bytes > maxBytes)
-    return fault(`its update has ${commit.update.bytes} bytes, at most ${maxBytes} fit`);
-
-  const peer = fleet.peer(lease.worker);
-  if (!peer) throw cut('the worker disconnected before its update was fetched');
-  await peer.pull(commit.update, { signal: job.signal });
+  const { store } = job.deps;
+  const unfit = refuseCommit(job, lease, commit);
+  if (unfit !== undefined) return fault(unfit);
+  await fetchUpdate(job, lease.worker, commit.update);
   const reason = isRepeated(job, round, lease, commit)
     ? REPEATED
     : await job.gate.inTurn(() => findFlaw(job, round, lease, commit));

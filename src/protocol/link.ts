@@ -98,7 +98,7 @@ export const Receipt = z.strictObject({
   totalTokens: z.int().min(0).describe('tokens of this worker merged in the job so far'),
   auditTokens: z.int().min(0).describe('tokens of leases of others that it did again, and that are paid'),
   heldTokens: z.int().min(0).describe('tokens merged since its last passed audit; paid unless the next one fails'),
-  expectedWei: Wei.describe('pay so far, if the job is verified as planned'),
+  expectedWei: Wei.describe('pay so far, if the job is verified as planned and no more audits are paid from the pool'),
 });
 export type Receipt = z.infer<typeof Receipt>;
 

@@ -60,7 +60,11 @@ export const roleCommands: CommandTable = {
         )
         .option('--dataset <file>', 'text file to train on (default: Moby-Dick)')
         .option('--workers <n>', 'worker processes', wholeNumber(1), 2)
-        .option('--rounds <n>', 'train as many steps as <n> full rounds have (default: two passes over the text)', wholeNumber(1))
+        .option(
+          '--rounds <n>',
+          'train as many steps as <n> full rounds have (default: two passes over the text)',
+          wholeNumber(1),
+        )
         .addOption(
           new Option('--cheat <kind>', 'add a worker that cheats, and see it caught').choices([
             'zeros',

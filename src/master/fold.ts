@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { isComparable } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
+import { crashPoint } from '../lib/crash-point';
 import type { TrainedUpdate } from '../protocol/update';
 import type { MergedLease } from '../store/rounds';
 import type { FoldedRound } from './fold-check-state';
@@ -42,7 +43,9 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
     mustAudit: lease.mustAudit && isComparable(job.plan.params),
   }));
   const files = await foldUpdates(job, { round: round.round, theta: round.theta, scale, leases });
+  crashPoint('fold.written');
   await store.rounds.fold({ jobId: job.jobId, round: round.round, scale, ...files });
+  crashPoint('fold.stored');
   await job.deps.evidence.afterFold(job.jobId, [files.nextTheta, ...leases.map(({ update }) => update)]);
   job.live.mergedBlocks += ready.reduce((sum, lease) => sum + lease.end - lease.start, 0);
   job.live.lastFoldMs = job.deps.clock.now();
@@ -70,6 +73,7 @@ export async function foldUpdates(job: JobContext, { round, theta, scale, leases
     },
     'folded',
   );
+  crashPoint('fold.computed');
   for (const file of [folded.theta, folded.outer, folded.delta]) await blobs.add(file.path, { move: true });
   return {
     nextTheta: folded.theta.sha256,

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Address } from '../domain/ids';
 import { planRound } from '../domain/lease-plan';
+import { crashPoint } from '../lib/crash-point';
 import type { JobContext } from './job-context';
 import { allowedMs } from './lease-time';
 import { dismissMember, readyMembers } from './members';
@@ -27,6 +28,7 @@ export async function grantRound(job: JobContext): Promise<RoundState | undefine
   const number = latest ? (latest.state === 'folded' ? latest.round + 1 : latest.round) : 0;
   const theta = latest?.nextTheta ?? latest?.theta ?? job.plan.theta0;
   await store.rounds.open(job.jobId, number, theta);
+  crashPoint('round.opened');
   const leaseMs = Math.max(...[...plan].map(([worker, blocks]) => allowedMs(job, worker, blocks)));
   const round = new RoundState(number, theta, clock.now() + leaseMs);
   for (const [worker, blocks] of plan) await grantLease(job, round, worker, blocks);
@@ -113,11 +115,13 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
     expiresAtMs: round.deadlineMs,
   });
   if (!range) return;
+  crashPoint('lease.stored');
   const { shard } = await job.coordinator.run(
     { type: 'cut', ...range, out: join(job.dir, `shard-${leaseId}.safetensors`) },
     'cut',
   );
   await blobs.add(shard.path, { move: true });
+  crashPoint('shard.cut');
   await store.ledger.setShard(leaseId, shard.sha256);
 
   const grantedAtMs = clock.now();
@@ -145,6 +149,7 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
     ...(await deltaOf(job, round.round)),
     deadlineMs: Math.max(1, round.deadlineMs - grantedAtMs),
   });
+  crashPoint('lease.granted');
 }
 
 /** Returns the step from the round before, for workers that still hold its weights. */

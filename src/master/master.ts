@@ -4,6 +4,7 @@ import type { ChainCursor } from '../chain/reading/final-reader';
 import type { ChainMove } from '../domain/chain-move';
 import type { JobId } from '../domain/ids';
 import type { Fleet } from '../fleet/fleet';
+import { crashPoint } from '../lib/crash-point';
 import { AppError } from '../lib/errors';
 import type { AdminApi, WorkerView } from '../protocol/admin';
 import type { Store } from '../store/open';
@@ -54,8 +55,10 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
       const moves = await store.transaction(async (tx) => {
         const recorded = await record(tx, events, cursor);
         await tx.cursors.save(cursorId, cursor);
+        crashPoint('events.recorded');
         return recorded;
       });
+      crashPoint('events.stored');
       for (const move of moves) scheduler.find(move.jobId)?.onChainState(move.state, move.node);
     },
     admin: openAdmin(deps, scheduler),

@@ -2,6 +2,7 @@
 import { type AuditableLease, countTokens, isComparable, isDrawn, leaseKey, type WorkerTokens } from '../domain/audit';
 import type { Address } from '../domain/ids';
 import { byAddress, inFoldOrder } from '../domain/order';
+import { crashPoint } from '../lib/crash-point';
 import { type Receipt, receiptTypes } from '../protocol/link';
 import { LINK_DOMAIN } from '../protocol/storage';
 import type { JobContext } from './job-context';
@@ -20,12 +21,15 @@ export async function confirmFold(job: JobContext, fold: CheckedFold): Promise<v
   const { store, fleet, logger } = job.deps;
   const leases = await drawLeases(job, fold.round);
   const receipts = await signReceipts(job, fold.round, leases);
+  crashPoint('fold.checked');
   await store.rounds.confirm({ jobId: job.jobId, ...fold, leases, receipts });
+  crashPoint('fold.final');
   job.audits.unreported.clear();
   for (const { receipt, signature } of receipts) {
     const message = { ...receipt, expectedWei: receipt.expectedWei.toString() };
     fleet.send(receipt.worker, { type: 'receipt', receipt: message, signature });
   }
+  crashPoint('receipts.sent');
   const drawn = leases.filter((lease) => lease.isDrawn).length;
   logger.info('Fold confirmed', { round: fold.round, loss: fold.validationLoss, drawn });
 }

@@ -6,6 +6,7 @@ import { earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
 import { type Share, shareOut } from '../domain/shares';
+import { crashPoint } from '../lib/crash-point';
 import { canonicalJson } from '../lib/hash';
 import type { ManifestIn } from '../protocol/manifest';
 import type { StoredResult } from '../store/jobs';
@@ -29,6 +30,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   if (!last?.nextTheta) throw new Error(`Job ${job.jobId} has no folded round`);
   const theta = blobs.path(last.nextTheta);
   const end = await job.coordinator.run({ type: 'evaluate', model: { theta }, maxSequences: 0 }, 'evaluated');
+  crashPoint('model.evaluated');
   job.live.validationLoss = end.loss;
   logger.info('Model evaluated', { start: job.plan.startLoss, end: end.loss, perByte: end.lossPerByte });
 
@@ -46,6 +48,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   });
   const payoutRoot = options.payoutRoot(shares);
   const model = await exportModel(job, theta, { validationLoss: end.loss, tokens: merged, rounds: rounds.length });
+  crashPoint('model.exported');
   const thetaEvery = await job.deps.evidence.thetaEvery(job.jobId);
   const manifest: ManifestIn = {
     format: 'emeth-manifest-2',
@@ -69,6 +72,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     payouts: shares.map(({ amountWei, ...share }) => ({ ...share, amountWei: amountWei.toString() })),
   };
   const written = await blobs.addBytes(Buffer.from(canonicalJson(manifest)));
+  crashPoint('manifest.written');
   const files = model.map((file) => file.sha256 as Sha256);
   // Without the updates nobody could repeat the job.
   const updates = manifest.rounds.flatMap(({ leases }) => leases.map(({ update }) => update as Sha256));

@@ -1,5 +1,6 @@
 /** What an event does to the open round: workers join, leave and commit; their updates pass the gate. */
 import type { Address } from '../domain/ids';
+import { crashPoint } from '../lib/crash-point';
 import { describeError, errorCode, never } from '../lib/errors';
 import type { WorkerMessage } from '../protocol/link';
 import { dropAuditsOf, onAuditCommit, onAudited, onAuditFailed, onRedone } from './audit-answers';
@@ -151,7 +152,8 @@ async function onCollected(
   if (verdict.accepted) {
     round.markReady(lease, verdict.work, job.deps.clock.now());
     await countAccepted(job, lease);
-    return sendVerdict(job, lease.worker, leaseId);
+    sendVerdict(job, lease.worker, leaseId);
+    return crashPoint('verdict.sent');
   }
   sendVerdict(job, lease.worker, leaseId, verdict.reason);
   await returnLease(job, lease, verdict.reason);

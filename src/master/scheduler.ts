@@ -16,6 +16,7 @@ import {
 } from '../domain/job-fit';
 import type { Assignment } from '../fleet/assignment';
 import type { FleetUser } from '../fleet/fleet';
+import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
@@ -145,6 +146,7 @@ export class Scheduler implements FleetUser {
       return false;
     }
     if (!(await store.jobs.claim(row.id, wallet.address))) return false;
+    crashPoint('job.claimed');
     const claimed = await store.jobs.find(row.id);
     if (claimed) this.start(claimed);
     return true;

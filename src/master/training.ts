@@ -1,5 +1,6 @@
 /** The loop over the rounds of a job, from the first lease to the last fold. */
 import { decideRound, type RoundDecision } from '../domain/round';
+import { crashPoint } from '../lib/crash-point';
 import { AppError } from '../lib/errors';
 import { dismissDiscredited } from './audit-answers';
 import { assignAudits, expireAudits, findOpenAudits, nextExpiryMs } from './audits';
@@ -30,6 +31,7 @@ export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
  * is resumed where the store left it.
  */
 export async function runRounds(job: JobContext): Promise<void> {
+  crashPoint('training.begun');
   await dismissDiscredited(job, undefined);
   await resumeCheck(job);
   let round = await resumeRound(job);

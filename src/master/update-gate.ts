@@ -4,6 +4,7 @@ import type { Sha256 } from '../domain/ids';
 import { sumOfRates } from '../domain/schedule';
 import { smoothSpeed } from '../domain/standing';
 import { areTwins, judgeUse, leastNorm, looksScaled, marginOf, type UpdateFacts } from '../domain/update-rules';
+import { crashPoint } from '../lib/crash-point';
 import type { WorkerMessage } from '../protocol/link';
 import type { TrainerEvent } from '../protocol/trainer';
 import { fetchUpdate, refuseCommit } from './fetch-update';
@@ -34,17 +35,21 @@ export async function judgeUpdate(
   commit: Commit,
 ): Promise<UpdateVerdict> {
   const { store } = job.deps;
+  crashPoint('commit.arrived');
   const unfit = refuseCommit(job, lease, commit);
   if (unfit !== undefined) return fault(unfit);
   await fetchUpdate(job, lease.worker, commit.update);
+  crashPoint('update.fetched');
   const reason = isRepeated(job, round, lease, commit)
     ? REPEATED
     : await job.gate.inTurn(() => findFlaw(job, round, lease, commit));
   if (reason !== undefined) return fault(reason);
+  crashPoint('update.judged');
 
   const { type: _type, leaseId, ...work } = commit;
   const outcome = await store.ledger.commit(leaseId, lease.worker, work);
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
+  crashPoint('update.committed');
   return { accepted: true, work };
 }
 

@@ -5,6 +5,7 @@ import { leaseKey } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
 import { drawLeases } from '../domain/lease-draw';
 import type { Share } from '../domain/shares';
+import { crashPoint } from '../lib/crash-point';
 import { describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Manifest } from '../protocol/manifest';
@@ -71,6 +72,7 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
   const manifest = await fetchManifest(job, deps);
   const flaw = findFlaw(manifest, job, deps.payoutRoot);
   if (flaw) throw new FlawFound(flaw);
+  crashPoint('manifest.held');
   deps.logger.info('Manifest holds', {
     jobId: job.jobId,
     rounds: manifest.rounds.length,
@@ -89,7 +91,9 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
     reject('verdict/dataset', `the data set has ${dataset.bytes} bytes, not ${manifest.dataset.bytes}`);
   }
   await fetchModel(manifest, deps);
+  crashPoint('model.fetched');
   const report = await replay(job, manifest, options, deps);
+  crashPoint('replay.done');
   if (report.difference) return { kind: 'reject', ...report.difference };
   if (!report.losses) throw new Error('The replay measured no loss');
   return { kind: 'accept', loss: report.losses.end };

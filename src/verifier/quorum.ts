@@ -2,6 +2,7 @@
 import type { Address, JobId } from '../domain/ids';
 import { byAddress } from '../domain/order';
 import type { Clock } from '../lib/clock';
+import { crashPoint } from '../lib/crash-point';
 import type { Logger } from '../lib/logger';
 import type { SignedAttestation } from '../protocol/storage';
 import type { SubmittedJob } from './manifest-checks';
@@ -52,6 +53,7 @@ export async function attest(
 ): Promise<boolean> {
   const quorum = await deps.quorumOf(job.jobId);
   if (quorum <= 1) {
+    crashPoint('verdict.sending');
     await deps.send(job, own, []);
     return true;
   }

@@ -1,6 +1,7 @@
 /** The verifier's queue: judges submitted results one after another and attests each verdict on chain. */
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
+import { crashPoint } from '../lib/crash-point';
 import { never } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { type JudgeDeps, type JudgeOptions, judge, type ResultVerdict } from './judge';
@@ -85,6 +86,7 @@ export function openVerifier(options: VerifierOptions, deps: VerifierDeps): Veri
       if (!settled) return;
       if (settled.kind === 'reject') await deps.keepEvidence(job.jobId, evidenceOf(job, settled));
       entry.settled = settled;
+      crashPoint('verdict.reached');
       announce(job, settled, logger);
       await deps.forget();
     }

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
+import { crashPoint } from '../lib/crash-point';
 import { AppError } from '../lib/errors';
 import type { PullOptions } from '../link/ports';
 import type { BlobRef } from '../protocol/blob-ref';
@@ -72,11 +73,15 @@ export async function runLease(
   const { leaseId, round, start } = lease;
   const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, hooks.signal);
   const shard = await pull(lease.shard);
+  crashPoint('shard.received');
   const theta = await locateTheta(lease, child.theta, pull);
+  crashPoint('theta.located');
   hooks.signal.throwIfAborted();
   const command = { type: 'round.run', round, start, shard, theta, out: join(dir, 'update.safetensors') } as const;
   const { update, tokens, loss, lossCurve, seconds, endTheta } = await child.runRound(command, hooks);
+  crashPoint('round.trained');
   const { sha256, bytes } = await files.add(update.path);
+  crashPoint('update.stored');
   return { type: 'lease.commit', leaseId, update: { sha256, bytes }, tokens, loss, lossCurve, seconds, endTheta };
 }
 

@@ -2,6 +2,7 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Address } from '../domain/ids';
+import { crashPoint } from '../lib/crash-point';
 import type { Logger } from '../lib/logger';
 import type { RecoverTyped } from '../link/ports';
 import { type MasterMessage, type Receipt, receiptTypes } from '../protocol/link';
@@ -35,6 +36,7 @@ export class ReceiptBook {
     }
     mkdirSync(dirname(this.path), { recursive: true });
     appendFileSync(this.path, `${toLine(receipt, master, signature, chainId)}\n`);
+    crashPoint('receipt.kept');
     const { jobId, round, tokens, totalTokens, expectedWei } = receipt;
     logger.info('Receipt', { jobId, round, tokens, totalTokens, expectedWei });
   }

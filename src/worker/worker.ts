@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address, JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
+import { crashPoint } from '../lib/crash-point';
 import { AppError, describeError, errorCode, never } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { LinkClientHandlers } from '../link/client';
@@ -186,6 +187,7 @@ class LeaseWorker implements Worker {
   private commit(commit: Commit): void {
     this.answer.abort();
     if (!this.deps.send(commit)) return;
+    crashPoint('commit.sent');
     const answer = new AbortController();
     this.answer = answer;
     const { leaseId } = commit;
@@ -205,6 +207,7 @@ class LeaseWorker implements Worker {
     try {
       await this.retryCrash(() => child.open(microBatch));
       child.rest();
+      crashPoint('child.ready');
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
@@ -249,6 +252,7 @@ class LeaseWorker implements Worker {
     const { signal } = controller;
     const { leaseId, round } = lease;
     if (signal.aborted) return;
+    crashPoint('lease.taken');
     const child = this.child?.job ?? this.openJobChild(job);
     try {
       if (restart) await child.close();
@@ -275,6 +279,7 @@ class LeaseWorker implements Worker {
     const lease = this.leases.get(leaseId);
     this.leases.delete(leaseId);
     await lease?.files.remove();
+    crashPoint('lease.settled');
   }
 
   private async close(jobId: JobId): Promise<void> {

@@ -3,6 +3,7 @@ import type { TransactionReceipt } from 'ethers';
 import type { Address } from '../../domain/ids';
 import type { Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
+import { crashPoint } from '../../lib/crash-point';
 import { AppError } from '../../lib/errors';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
@@ -97,7 +98,9 @@ export class PendingWatch {
     const isDue = now - watch.sentAtMs >= (this.options.resendMs ?? 5000);
     if (isDue) {
       watch.sentAtMs = now;
+      crashPoint('intent.signed');
       await this.deps.broadcast(lastAttempt(intent).raw, intent.key);
+      crashPoint('intent.sent');
     }
     const receipt = await findReceipt(this.deps.chain, intent.attempts);
     if (!receipt) await this.unblock(watch, isDue, now);
@@ -128,7 +131,9 @@ export class PendingWatch {
     const { intents, chain, address } = this.deps;
     const { id, key, attempts } = intent;
     if (receipt.status === 1) {
+      crashPoint('receipt.found');
       await intents.markMined(id, receipt.hash);
+      crashPoint('intent.noted');
       return receipt.hash;
     }
     await intents.markFailed(id, `reverted in ${receipt.hash}`, attempts);

@@ -1,6 +1,7 @@
 /** Decides what gets signed, one act at a time: new acts, new versions, fillers of unused nonces. */
 import type { Address } from '../../domain/ids';
 import { haveSameVersions, type Intent } from '../../domain/intent';
+import { crashPoint } from '../../lib/crash-point';
 import { AppError, describeError } from '../../lib/errors';
 import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
@@ -85,6 +86,7 @@ export class Planning {
     const wanted = { account, key, to, data, valueWei };
     const intent = await (repeatable ? beginAgain(intents, wanted) : intents.begin(wanted));
     if (intent.state !== 'created') return intent;
+    crashPoint('intent.stored');
     const act = requestedAct(intent);
     return signing.sign(intent, act, await this.price(intent, act));
   }

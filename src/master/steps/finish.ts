@@ -1,4 +1,6 @@
 /** exporting → submitting: makes model and manifest, and publishes them for requester and verifiers. */
+
+import { crashPoint } from '../../lib/crash-point';
 import type { MasterChain, MasterStorage } from '../ports';
 import { produceResult } from '../result';
 import type { JobRunOptions, StepContext, StepResult } from './step';
@@ -24,5 +26,6 @@ export async function finishJob(job: FinishContext): Promise<StepResult<'exporti
     payoutRoot: (shares) => chain.payoutRoot(shares),
   });
   await storage.publish(result.blobs, signal);
+  crashPoint('result.published');
   return { to: 'submitting', facts: { result } };
 }

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
 import type { JobId } from '../../domain/ids';
+import { crashPoint } from '../../lib/crash-point';
 import { sha256 } from '../../lib/hash';
 import { auditSeedTypes } from '../../protocol/link';
 import { LINK_DOMAIN } from '../../protocol/storage';
@@ -30,12 +31,14 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   const { row, options, dir, signal, deps } = job;
   const params = resolveParams(row.params, { batch: options.batchSize, epochs: options.epochs });
   const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row.dataset, signal)) };
+  crashPoint('dataset.fetched');
   await mkdir(dir, { recursive: true });
   const coordinator = job.openCoordinator(params);
   const { prepared } = await coordinator.run(
     { type: 'prepare', dataset: deps.blobs.path(dataset.sha256), maxBytes: options.maxDatasetBytes },
     'prepared',
   );
+  crashPoint('data.prepared');
   const plan: JobPlan = {
     dataset,
     params,
@@ -60,6 +63,7 @@ async function writeFirstWeights(
   const init = { type: 'init', out: join(dir, 'theta-init.safetensors') } as const;
   const { theta, parameters } = await coordinator.run(init, 'initialised');
   await blobs.add(theta.path, { move: true });
+  crashPoint('weights.written');
   const model = { theta: blobs.path(theta.sha256) };
   const { loss } = await coordinator.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
   return { theta0: theta.sha256, parameters, startLoss: loss };

@@ -1,5 +1,6 @@
 /** submitted → verified: waits for the verdict, then has the workers paid. */
 import type { Clock } from '../../lib/clock';
+import { crashPoint } from '../../lib/crash-point';
 import type { Logger } from '../../lib/logger';
 import type { JobRow } from '../../store/jobs';
 import { requireWork } from '../chain-standing';
@@ -24,8 +25,10 @@ export async function settleJob(job: SettleContext): Promise<StepResult<'submitt
   const { chain, clock, logger } = job.deps;
   const jobId = job.row.id;
   while (!(await isVerified(job))) await clock.sleep(VERDICT_POLL_MS, job.signal);
+  crashPoint('verdict.seen');
   const { manifest, shares } = resultOf(job.row);
   await chain.payWorkers(jobId, `0x${manifest}`, shares);
+  crashPoint('pay.mined');
   logger.info('Job verified and paid', { jobId });
   return { to: 'verified' };
 }

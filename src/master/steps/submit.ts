@@ -1,4 +1,6 @@
 /** submitting → submitted: commits to the result on chain. */
+
+import { crashPoint } from '../../lib/crash-point';
 import type { JobRow } from '../../store/jobs';
 import { isTakenBy, requireWork } from '../chain-standing';
 import type { JobWallet, MasterChain } from '../ports';
@@ -13,11 +15,13 @@ interface SubmitContext {
 export async function submitJob({ row, deps }: SubmitContext): Promise<StepResult<'submitting'>> {
   const { chain, wallet } = deps;
   const { manifest, fuelUsed, payoutRoot } = resultOf(row);
+  crashPoint('result.stored');
   const standing = await chain.job(row.id);
   requireWork('submitting', wallet.address, standing);
   if (isTakenBy(wallet.address, standing)) {
     const resultHash = `0x${manifest}`;
     await chain.submit(row.id, { resultHash, fuelUsed, payoutRoot, reference: `sha256:${manifest}` });
   }
+  crashPoint('submit.mined');
   return { to: 'submitted' };
 }

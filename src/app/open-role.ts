@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { type Chain, openChain } from '../chain/rpc/client';
 import type { Finality } from '../chain/rpc/finality';
 import type { Role } from '../config/schema';
+import { systemClock } from '../lib/clock';
+import { AppError, describeError } from '../lib/errors';
 import { type Logger, openLogger } from '../lib/logger';
-import { lockDataDir } from '../store/lock';
+import { type DirLock, lockDataDir } from '../store/lock';
 import type { CommonOptions } from '../terminal/options';
 import { loadRole, type RoleContext, stopSignal } from './context';
 import { Openings } from './openings';
@@ -15,6 +17,8 @@ import { openSigner, type Signer } from './signer';
 /** A running daemon's settings, and its data directory, which no other process may use meanwhile. */
 export interface OpenRole<R extends Role> extends RoleContext<R>, AsyncDisposable {
   logger: Logger;
+  /** What keeps other processes out of the data directory; for `untilAllEnd`. */
+  lock: DirLock;
   /** Stops the whole process; for `untilAllEnd`. */
   stop: AbortController;
   /** Aborts on Ctrl-C and on `stop`. */
@@ -27,14 +31,16 @@ export interface ChainRole<R extends Role> extends OpenRole<R> {
   finality: Finality;
 }
 
-/** Reads the role's configuration and takes its data directory. Throws `config/…` and `store/locked`. */
+export type OpenRoleError = { code: 'store/no-data-dir'; dir: string };
+
+/** Reads the role's configuration and takes its data directory. Throws `config/…` and `store/…`. */
 export async function openRole<R extends Role>(role: R, options: CommonOptions): Promise<OpenRole<R>> {
   const context = loadRole(role, options);
   const logger = await openRoleLogger(role, context, options);
   const stop = new AbortController();
   const signal = AbortSignal.any([stopSignal(), stop.signal]);
-  const lock = await lockDataDir(context.dataDir);
-  return { ...context, logger, stop, signal, [Symbol.asyncDispose]: () => lock[Symbol.asyncDispose]() };
+  const lock = await lockDataDir(context.dataDir, systemClock);
+  return { ...context, logger, lock, stop, signal, [Symbol.asyncDispose]: () => lock[Symbol.asyncDispose]() };
 }
 
 /** As `openRole`, and connects to the configured chain. */
@@ -69,7 +75,13 @@ async function openRoleLogger(
   { config, dataDir }: RoleContext<Role>,
   options: CommonOptions,
 ): Promise<Logger> {
-  await mkdir(join(dataDir, 'logs'), { recursive: true });
+  await mkdir(join(dataDir, 'logs'), { recursive: true }).catch((cause) => {
+    throw new AppError<OpenRoleError>(
+      { code: 'store/no-data-dir', dir: dataDir },
+      `The data directory ${dataDir} cannot be made (${describeError(cause)}); choose another by --data-dir.`,
+      { cause },
+    );
+  });
   const level = options.logLevel ?? config.logLevel;
   return openLogger({ level, file: join(dataDir, 'logs', `${role}.log`), fields: { role } });
 }

@@ -25,7 +25,7 @@ interface BoardOptions extends CommonOptions {
 /** Runs a board until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runBoard(options: BoardOptions): Promise<void> {
   await using role = await openChainRole('board', options);
-  const { config, dataDir, logger, stop, signal, chain, finality } = role;
+  const { config, dataDir, logger, lock, stop, signal, chain, finality } = role;
   await using store = await openStore(storeOptions(config, dataDir));
   const cursorId = `${chain.chainId}:${chain.core}:board`;
   const listen = listenAddress(config);
@@ -57,6 +57,6 @@ export async function runBoard(options: BoardOptions): Promise<void> {
     signal,
   );
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
-  await untilAllEnd([watching, sizes], stop);
+  await untilAllEnd([watching, sizes, lock.keep(signal)], stop);
   logger.info('Board stopped');
 }

@@ -44,7 +44,7 @@ import { untilAllEnd } from './until-all-end';
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runMaster(options: CommonOptions): Promise<void> {
   await using role = await openSigningRole('master', options);
-  const { config, dataDir, logger, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
+  const { config, dataDir, logger, lock, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
 
@@ -102,7 +102,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   );
   const sizing = { storageApi: storageAddress(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
-  await untilAllEnd([master.run(), measurer.run(), watching, sizes, sender.keep()], stop);
+  await untilAllEnd([master.run(), measurer.run(), watching, sizes, sender.keep(), lock.keep(signal)], stop);
   logger.info('Master stopped');
 }
 

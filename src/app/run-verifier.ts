@@ -32,7 +32,7 @@ import { verdictDeps } from './verdicts';
 /** Runs a verifier until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runVerifier(options: CommonOptions): Promise<void> {
   await using role = await openSigningRole('verifier', options);
-  const { config, dataDir, logger, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
+  const { config, dataDir, logger, lock, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
   const { storageApi } = config;
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
@@ -85,7 +85,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
     },
     signal,
   );
-  await untilAllEnd([verifier.run(), watching, sender.keep()], stop);
+  await untilAllEnd([verifier.run(), watching, sender.keep(), lock.keep(signal)], stop);
   logger.info('Verifier stopped');
 }
 

@@ -17,6 +17,7 @@ import { measureSpeed } from '../worker/speed';
 import { openWorker } from '../worker/worker';
 import { keyOrNew } from './keys';
 import { type OpenRole, openRole } from './open-role';
+import { untilAllEnd } from './until-all-end';
 
 /** How a worker differs from an honest one. */
 export interface Disguise {
@@ -45,7 +46,7 @@ export async function runDisguised(options: CommonOptions, disguise: Disguise): 
 
 /** Works until the signal; closing ends the link first, then the Python child. */
 async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguise): Promise<void> {
-  const { config, dataDir, logger, signal } = role;
+  const { config, dataDir, logger, lock, stop, signal } = role;
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
   using machine = await openMachine(role);
   const { device, devices, processes, threads } = machine;
@@ -79,7 +80,7 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
     device,
     threads: threads(),
   });
-  if (!signal.aborted) await new Promise((stop) => signal.addEventListener('abort', stop, { once: true }));
+  await untilAllEnd([lock.keep(signal)], stop);
   logger.info('Stopping', { state: worker.state.kind });
 }
 

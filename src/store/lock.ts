@@ -1,52 +1,87 @@
-/** The lock of a data directory: one process per role writes it. */
-import { mkdir, stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
-import { lock } from 'proper-lockfile';
+/** The lock of a data directory: one process at a time works in it. */
+import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import type { Clock } from '../lib/clock';
 import { AppError, errorCode } from '../lib/errors';
+import { explainSqlite } from './sqlite';
 
-export type LockError = { code: 'store/locked'; dir: string };
+export type LockError =
+  | { code: 'store/locked'; dir: string; holder: string }
+  | { code: 'store/lock-lost'; dir: string };
 
-/** How often the owner of a lock touches it. */
-const BEAT_MS = 1000;
-/** How long a second process watches whether the lock is touched. */
-const WATCH_MS = 2500;
-/** A lock untouched for this long belongs to a crashed process and is taken over. */
-const STALE_MS = 10_000;
+/** A data directory that no other process works in meanwhile. */
+export interface DirLock extends AsyncDisposable {
+  /**
+   * Watches the lock until the signal. Throws `store/lock-lost` when its file is gone: another process could
+   * then take the directory too.
+   */
+  keep(signal: AbortSignal): Promise<void>;
+}
+
+const CHECK_MS = 1000;
 
 /**
- * Makes this process the only one of its role in a data directory until disposed. Throws `store/locked`
- * within seconds if another process holds the directory; waits up to ten seconds if one crashed.
+ * Takes a data directory, which must exist. Throws `store/locked` when another process has it. The lock is
+ * SQLite's lock on a file: the operating system gives it back the moment its holder is dead, however it died,
+ * and sees holders in other containers too, where process ids mean nothing.
  */
-export async function lockDataDir(dir: string): Promise<AsyncDisposable> {
-  await mkdir(dir, { recursive: true });
-  for (;;) {
-    const beat = await readBeat(dir);
-    const release = await tryLock(dir);
-    if (release) return { [Symbol.asyncDispose]: () => release().catch(() => undefined) };
-    await delay(WATCH_MS);
-    const later = await readBeat(dir);
-    if (beat === undefined || later === undefined || later === beat) continue;
+export async function lockDataDir(dir: string, clock: Clock): Promise<DirLock> {
+  const path = join(dir, 'lock.sqlite');
+  const database = takeLock(path, dir);
+  const { dev, ino } = await stat(path);
+  const isThere = async () => {
+    const now = await stat(path).catch((error) => {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    });
+    return now?.ino === ino && now.dev === dev;
+  };
+  return {
+    async keep(signal) {
+      while (!signal.aborted) {
+        if (!(await isThere())) {
+          throw new AppError<LockError>(
+            { code: 'store/lock-lost', dir },
+            `The data directory ${dir} was moved or replaced while this process worked in it; put it back and start again.`,
+          );
+        }
+        await clock.sleep(CHECK_MS, signal).catch(() => undefined);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      database.close();
+    },
+  };
+}
+
+/** Returns the open file whose lock this process holds until it closes it or ends. */
+function takeLock(path: string, dir: string): Database.Database {
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(path, { timeout: 0 });
+    database.exec('begin immediate; create table if not exists holder (name text); delete from holder');
+    database.prepare('insert into holder values (?)').run(`process ${process.pid} on ${hostname()}`);
+    // Others can read the name once it is committed; whoever then locks first has the directory.
+    database.exec('commit; begin immediate');
+    return database;
+  } catch (error) {
+    const holder = database && errorCode(error) === 'SQLITE_BUSY' ? readHolder(database) : undefined;
+    database?.close();
+    if (holder === undefined) throw explainSqlite(error, path);
     throw new AppError<LockError>(
-      { code: 'store/locked', dir },
-      `Another process works in ${dir}; end it, or give this one its own --data-dir.`,
+      { code: 'store/locked', dir, holder },
+      `Another process (${holder}) works in ${dir}; end it, or give this one its own --data-dir.`,
+      { cause: error },
     );
   }
 }
 
-async function tryLock(dir: string): Promise<(() => Promise<void>) | undefined> {
+function readHolder(database: Database.Database): string {
   try {
-    return await lock(dir, { stale: STALE_MS, update: BEAT_MS });
-  } catch (error) {
-    if (errorCode(error) === 'ELOCKED') return undefined;
-    throw error;
-  }
-}
-
-async function readBeat(dir: string): Promise<number | undefined> {
-  try {
-    return (await stat(`${dir}.lock`)).mtimeMs;
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
+    const row = database.prepare('select name from holder').get() as { name: string } | undefined;
+    return row?.name ?? 'unknown';
+  } catch {
+    return 'unknown'; // It is only just writing its name.
   }
 }

@@ -103,7 +103,7 @@ class PatientConnection implements DatabaseConnection {
       try {
         return await this.inner.executeQuery<R>(query);
       } catch (error) {
-        if (errorCode(error) !== 'SQLITE_BUSY' || performance.now() > until) throw explain(error, this.path);
+        if (errorCode(error) !== 'SQLITE_BUSY' || performance.now() > until) throw explainSqlite(error, this.path);
         await delay(1 + Math.random() * 10);
       }
     }
@@ -114,7 +114,8 @@ class PatientConnection implements DatabaseConnection {
   }
 }
 
-function explain(error: unknown, where: string): unknown {
+/** Returns what went wrong with a file as a sentence, where SQLite's own code says so. */
+export function explainSqlite(error: unknown, where: string): unknown {
   const code = errorCode(error);
   const say = (detail: SqliteError['code'], sentence: string) =>
     new AppError<SqliteError>({ code: detail, where }, sentence, { cause: error });
@@ -122,7 +123,7 @@ function explain(error: unknown, where: string): unknown {
     return say('store/busy', `Another process has kept ${where} locked for ${WAIT_MS / 1000} s; end it and try again.`);
   }
   if (code === 'SQLITE_FULL') return say('store/disk-full', `The disk of ${where} is full; free some space.`);
-  if (code.startsWith('SQLITE_IOERR') || code === 'SQLITE_READONLY') {
+  if (/^SQLITE_(IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB)/.test(code)) {
     return say('store/disk-failed', `${where} cannot be read or written (${describeError(error)}); check its disk.`);
   }
   return error;

@@ -1,9 +1,8 @@
-/** The store's errors: other versions, wrong logins, full disks, and the lock of a data directory. */
+/** The store's errors: other versions, wrong logins, full disks. */
 import { spawn } from 'node:child_process';
-import { mkdir, utimes } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { lockDataDir } from '../../../src/store/lock';
 import { openStore, type StoreOptions } from '../../../src/store/open';
 import { runSql } from '../../support/each-database';
 import { startMariadb } from '../../support/mariadb';
@@ -60,27 +59,5 @@ describe('openStore', () => {
     const last = Number(acknowledged.trim().split('\n').at(-1));
     expect(last).toBeGreaterThan(0);
     expect((await store.jobs.list({ states: ['claimed'], limit: 1_000_000 })).length).toBeGreaterThanOrEqual(last);
-  });
-});
-
-describe('lockDataDir', () => {
-  test('disposed: the directory can be locked again', async () => {
-    await using scratch = await openScratch();
-    for (const _ of [1, 2]) await (await lockDataDir(scratch.path))[Symbol.asyncDispose]();
-  });
-
-  test('locked by a living process: store/locked', async () => {
-    await using scratch = await openScratch();
-    await using _lock = await lockDataDir(scratch.path);
-    await expect(lockDataDir(scratch.path)).rejects.toMatchObject({ code: 'store/locked' });
-  });
-
-  test('owner crashed: the lock is taken over', async () => {
-    await using scratch = await openScratch();
-    await mkdir(`${scratch.path}.lock`);
-    const beat = new Date(Date.now() - 8500);
-    await utimes(`${scratch.path}.lock`, beat, beat);
-    await using lock = await lockDataDir(scratch.path);
-    expect(lock).toBeDefined();
   });
 });

@@ -30,14 +30,14 @@ const tasks = {
   },
   test: async () => {
     await setup({ forTests: true });
-    const status = await prepareDatabase();
+    const status = await prepareServers();
     return status === 0 ? require('./check.cjs').check() : status;
   },
 };
 
-/** Finds or installs the MariaDB or MySQL server program that the store's tests start. */
-function prepareDatabase() {
-  const script = path.join(root, 'scripts', 'test-database.ts');
+/** Finds or installs the server programs that tests start: MariaDB or MySQL, and nginx. */
+function prepareServers() {
+  const script = path.join(root, 'scripts', 'test-servers.ts');
   return fs.existsSync(script) ? runLoudly(process.execPath, [bin('ts-node'), '--swc', script]) : 0;
 }
 

@@ -2,21 +2,21 @@
 import { adminRoutes } from '../admin/routes';
 import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
-import type { Chain } from '../chain/rpc/client';
 import type { Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/roles/master';
 import { ipGuard } from '../http/ip-guard';
-import { healthMount, type Mount } from '../http/mount';
+import { healthMount, type Mount, upgradeMount } from '../http/mount';
 import type { Logger } from '../lib/logger';
+import type { RefusalCode } from '../link/errors';
 import type { AdminApi } from '../protocol/admin';
 import { storageRoutes } from '../storage/routes';
 import type { Store } from '../store/open';
-import { storageDeps } from './storage-deps';
+import { type StorageParts, storageDeps } from './storage-deps';
 
 interface MasterRoutesDeps {
   config: MasterConfig;
-  chain: Chain;
-  wallet: Wallet;
+  chain: StorageParts['chain'];
+  wallet: Pick<Wallet, 'address'>;
   blobs: BlobStore;
   store: Store;
   cursorId: string;
@@ -24,12 +24,21 @@ interface MasterRoutesDeps {
   logger: Logger;
 }
 
+/** Workers connect here. */
+export const LINK_PATH = '/link';
+const NO_UPGRADE: { code: RefusalCode; reason: string } = {
+  code: 'link/no-upgrade',
+  reason:
+    'the connection arrived without its Upgrade headers; the proxy in front of the master must pass them on, see docs/behind-a-proxy.md',
+};
+
 export function masterRoutes({ config, admin, logger, store, cursorId, ...deps }: MasterRoutesDeps): readonly Mount[] {
   const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
   const origins = [new URL(config.my_url).origin];
   const { maxUploadBytes } = config;
   return [
     healthMount({ chainId: deps.chain.chainId, address: deps.wallet.address }),
+    upgradeMount(LINK_PATH, NO_UPGRADE),
     { path: '/api/json-rpc', router: adminRoutes({ isAllowedIp, origins }, admin, logger) },
     { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
     { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger })) },

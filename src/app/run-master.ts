@@ -35,7 +35,7 @@ import { openTrainer } from '../runner/trainer';
 import type { Store } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
-import { masterRoutes } from './master-routes';
+import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
 import { openSigningRole } from './open-role';
 import { jobRules, threadsOf } from './role-settings';
@@ -72,7 +72,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, logger });
   await using http = await openHttp(listenAddress(config), (app) => mountAll(app, routes), { logger });
   await using _link = openLinkServer(
-    { server: http.server, path: '/link', chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
+    { server: http.server, path: LINK_PATH, chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
     {
       wallet,
       recoverTyped,

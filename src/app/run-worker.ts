@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { openWallet, recoverTyped } from '../chain/sending/wallet';
+import { addressBelow, linkAddress } from '../config/derived';
 import { systemClock as clock } from '../lib/clock';
 import { version } from '../lib/version';
 import { openLinkClient } from '../link/client';
@@ -66,7 +67,7 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
     },
   );
   await using link = openLinkClient(
-    { url: linkUrl(config.master_node_url), chainId, masterAddress, version },
+    { url: linkAddress(config.master_node_url), chainId, masterAddress, version },
     {
       offer: () => ({ devices, powerCapacity, held: worker.held() }),
       pinned: openPin(dataDir),
@@ -104,7 +105,7 @@ const MASTER_RETRY_MS = 2000;
 /** Returns the id of the master's chain, needed to sign for it. Waits for a master that does not run yet. */
 async function findChain({ config, logger, signal }: OpenRole<'worker'>): Promise<number> {
   if (config.chainId !== undefined) return config.chainId;
-  const url = new URL('/healthz', config.master_node_url);
+  const url = addressBelow(config.master_node_url, 'healthz');
   for (let isFirst = true; ; isFirst = false) {
     try {
       const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(10_000)]) });
@@ -116,10 +117,4 @@ async function findChain({ config, logger, signal }: OpenRole<'worker'>): Promis
       await clock.sleep(MASTER_RETRY_MS, signal);
     }
   }
-}
-
-function linkUrl(masterUrl: string): string {
-  const url = new URL('/link', masterUrl);
-  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-  return url.href;
 }

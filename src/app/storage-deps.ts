@@ -10,7 +10,7 @@ import type { StorageDeps } from '../storage/routes';
 import type { StatementDeps } from '../storage/statements';
 import type { Store } from '../store/open';
 
-interface StorageParts {
+export interface StorageParts {
   blobs: BlobStore;
   chain: Pick<Chain, 'chainId' | 'core' | 'job' | 'isVerifier' | 'credit' | 'tokenBalance'>;
   wallet: Pick<Wallet, 'address'>;

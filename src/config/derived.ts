@@ -12,6 +12,20 @@ export function listenAddress(config: Pick<MasterConfig, 'my_url' | 'listen'>): 
   };
 }
 
+/** Returns the address of a server's path, below the prefix that a reverse proxy may have put before it. */
+export function addressBelow(base: string, path: string): URL {
+  const url = new URL(base);
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/${path}`;
+  return url;
+}
+
+/** Returns where workers dial the master at this address. */
+export function linkAddress(masterUrl: string): string {
+  const url = addressBelow(masterUrl, 'link');
+  url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+  return url.href;
+}
+
 /** Returns the storage a master uses: the configured one, or its own. */
 export function storageAddress(config: Pick<MasterConfig, 'my_url' | 'storageApi'>): string {
   return config.storageApi ?? `${config.my_url.replace(/\/$/, '')}/api/v1`;

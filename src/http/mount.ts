@@ -12,6 +12,15 @@ export function mountAll(app: Express, mounts: readonly Mount[]): void {
   for (const { path, router } of mounts) app.use(path, router);
 }
 
+/** Answers plain requests at a path of WebSockets: a proxy has taken their Upgrade headers away. */
+export function upgradeMount(path: string, answer: { code: string; reason: string }): Mount {
+  const router = Router();
+  router.get('/', (_request, response) => {
+    response.status(426).set('upgrade', 'websocket').json(answer);
+  });
+  return { path, router };
+}
+
 /** `GET /healthz`: the process lives, its version, and the facts about it. */
 export function healthMount(facts: Readonly<Record<string, unknown>>): Mount {
   const router = Router();

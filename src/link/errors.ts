@@ -13,6 +13,7 @@ export type RefusalCode =
   | 'link/forbidden-ip'
   | 'link/invalid'
   | 'link/malformed'
+  | 'link/no-upgrade'
   | 'link/out-of-order'
   | 'link/oversized'
   | 'link/overrun'

@@ -1,15 +1,15 @@
 /** A throw-away MariaDB or MySQL server for tests. */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createConnection } from 'mysql2/promise';
 import { freePort } from '../../src/lib/free-port';
 import type { StoreOptions } from '../../src/store/open';
 import { fastDir } from './scratch';
+import { findProgram, startProgram } from './server-programs';
 
 export type MysqlOptions = Extract<StoreOptions, { kind: 'mysql' }>;
 
@@ -19,18 +19,9 @@ export interface TestServer extends AsyncDisposable {
   createDatabase(): Promise<MysqlOptions>;
 }
 
-const places = [
-  ...(process.env.PATH ?? '').split(delimiter),
-  '/usr/sbin',
-  '/usr/libexec',
-  '/usr/local/sbin',
-  '/usr/local/bin',
-];
 const USER = 'emeth';
 const PASSWORD = 'only for tests';
 const START_MS = 60_000;
-/** Runs the server until its standard input closes, so that it and its data always end with the tests. */
-const KEEPER = '"$0" "$@" & cat >/dev/null; kill -9 $!; wait; rm -rf "$PWD"';
 
 /** The server program of this machine; undefined when there is none. */
 export function findServer(): string | undefined {
@@ -41,7 +32,7 @@ export function findServer(): string | undefined {
 export async function startMariadb(): Promise<TestServer> {
   const program = findServer();
   if (!program)
-    throw new Error('No MariaDB or MySQL server program was found; run: npx ts-node scripts/test-database.ts');
+    throw new Error('No MariaDB or MySQL server program was found; run: npx ts-node scripts/test-servers.ts');
   const dir = await mkdtemp(join(fastDir(), 'emeth-mariadb-'));
   const dataDir = join(dir, 'data');
   const temporaryDir = join(dir, 'tmp');
@@ -62,18 +53,13 @@ export async function startMariadb(): Promise<TestServer> {
     `--port=${port}`,
     '--innodb-buffer-pool-size=32M',
   ];
-  const child = spawn('sh', ['-c', KEEPER, program, ...args], { cwd: dir, stdio: ['pipe', 'ignore', 'ignore'] });
-  const stop = async () => {
-    const gone = new Promise((resolve) => child.once('exit', resolve));
-    child.stdin.end();
-    await gone;
-  };
+  const server = startProgram(program, args, dir);
   const root = { host: '127.0.0.1', port, user: 'root', password: '' };
   try {
     await waitUntilReady(root);
   } catch (error) {
     const log = await readFile(join(dir, 'log'), 'utf8').catch(() => '');
-    await stop();
+    await server[Symbol.asyncDispose]();
     throw new Error(`The database server did not start; its log ends: ${log.slice(-1000)}`, { cause: error });
   }
   return {
@@ -86,7 +72,7 @@ export async function startMariadb(): Promise<TestServer> {
       await connection.end();
       return { kind: 'mysql', host: '127.0.0.1', port, user: USER, password: PASSWORD, database };
     },
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 
@@ -118,8 +104,4 @@ async function waitUntilReady(root: { host: string; port: number; user: string; 
       await delay(100);
     }
   }
-}
-
-function findProgram(name: string): string | undefined {
-  return places.map((place) => join(place, name)).find((path) => existsSync(path));
 }

@@ -5,7 +5,7 @@ import Table from 'cli-table3';
 import { defaultConfigPath, loadRole, type RoleContext } from '../../app/context';
 import { keyOf } from '../../app/keys';
 import { openWallet } from '../../chain/sending/wallet';
-import { listenAddress } from '../../config/derived';
+import { addressBelow, listenAddress } from '../../config/derived';
 import { roleOfFile } from '../../config/load';
 import type { Role, RoleConfig } from '../../config/schema';
 import { Address } from '../../domain/ids';
@@ -86,7 +86,7 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
     checks.push(...(await checkChain({ endpoint, core, token, chainId }, node)));
   }
   if ('master_node_url' in config) {
-    checks.push(...(await checkUrl('master', new URL('/healthz', config.master_node_url).href)));
+    checks.push(...(await checkUrl('master', addressBelow(config.master_node_url, 'healthz').href)));
   }
   if ('storageApi' in config && config.storageApi) checks.push(...(await checkUrl('storage', config.storageApi)));
   if ('listen' in config) {

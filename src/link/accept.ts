@@ -21,6 +21,8 @@ export interface AcceptDeps {
   wallet: LinkWallet;
   recoverTyped: RecoverTyped;
   isBlocked(worker: Address): boolean | Promise<boolean>;
+  /** Throws `link/in-use` when the worker is here already. */
+  requireAbsent(worker: Address): Promise<void>;
   clock: Clock;
   /** Aborts every handshake under way. */
   signal: AbortSignal;
@@ -52,6 +54,7 @@ export async function acceptWorker(socket: WebSocket, options: AcceptOptions, de
     if (await deps.isBlocked(hello.worker)) {
       throw refusal('link/blocked', `The worker ${hello.worker} is blocked by the master's operator.`);
     }
+    await deps.requireAbsent(hello.worker);
     const keys = agree(() => key.agree(hello.key, { master: challenge.nonce, worker: hello.nonce }));
     const session = newNonce();
     const welcome = await signWelcome(wallet, challenge, hello, { type: 'welcome', session, heartbeatMs });

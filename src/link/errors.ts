@@ -11,6 +11,7 @@ export type RefusalCode =
   | 'link/expired'
   | 'link/flood'
   | 'link/forbidden-ip'
+  | 'link/in-use'
   | 'link/invalid'
   | 'link/malformed'
   | 'link/no-upgrade'

@@ -20,6 +20,8 @@ import { Window } from './window';
 const POOL_BYTES = 128 * 1024 * 1024;
 const HANDSHAKE_MS = 5_000;
 const MAX_UNPROVEN = 256;
+/** How long a connected worker may take to show that it is there before another takes its place. */
+const ANSWER_MS = 2_000;
 
 /** A worker that proved its address, for as long as its socket is open. */
 export interface Peer {
@@ -54,6 +56,8 @@ export interface LinkServerOptions {
   handshakeMs?: number | undefined;
   /** Sockets in the middle of the handshake; more are refused with 503. Default 256. */
   maxUnproven?: number | undefined;
+  /** Milliseconds a connected worker has to answer when its address connects once more. Default 2,000. */
+  answerMs?: number | undefined;
 }
 
 export interface LinkServerDeps {
@@ -159,7 +163,7 @@ class WorkerGate implements LinkServer {
       const proven = await acceptWorker(
         socket,
         { ...this.options, handshakeMs },
-        { ...this.deps, signal: this.closing.signal },
+        { ...this.deps, signal: this.closing.signal, requireAbsent: (worker) => this.requireAbsent(worker) },
       );
       this.connect(socket, ip, proven);
     } catch (error) {
@@ -168,6 +172,19 @@ class WorkerGate implements LinkServer {
     } finally {
       release();
     }
+  }
+
+  /**
+   * Two machines with one key would replace each other for ever, so the first one stays while it answers. A
+   * connection that does not is left over from a cut.
+   */
+  private async requireAbsent(worker: Address): Promise<void> {
+    const present = this.peers.get(worker);
+    if (!present || !(await present.worker.answers(this.options.answerMs ?? ANSWER_MS))) return;
+    throw refusal(
+      'link/in-use',
+      `The worker ${worker} is connected from ${present.ip} already, and answers there; end that one, or give this machine its own key.`,
+    );
   }
 
   private connect(socket: WebSocket, ip: string, proven: ProvenWorker): void {

@@ -58,6 +58,8 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private missed = 0;
   private messages = 0;
   private over = false;
+  /** Asked whether the other side is there; told by its next frame, or by the end. */
+  private readonly asking = new Set<(isThere: boolean) => void>();
 
   constructor(
     private readonly options: SessionOptions<In, Out>,
@@ -95,6 +97,21 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     return this.transfers.pull(blob, options);
   }
 
+  /** Sends a heartbeat; returns whether anything arrives from the other side within the time. */
+  answers(withinMs: number): Promise<boolean> {
+    const { beat } = this.options;
+    if (!beat || !this.send(beat())) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const told = (isThere: boolean) => {
+        clearTimeout(timer);
+        this.asking.delete(told);
+        resolve(isThere);
+      };
+      const timer = setTimeout(() => told(false), withinMs);
+      this.asking.add(told);
+    });
+  }
+
   /** Hangs up; transfers in flight fail with `link/cut`. */
   close(reason: string, code = 1000): void {
     if (this.over) return;
@@ -111,6 +128,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private onFrame(frame: Frame): void {
     if (this.over) return;
     this.missed = 0;
+    for (const told of this.asking) told(true);
     try {
       if (frame.isBinary) this.transfers.handleFrame(frame.data);
       else this.onText(frame.data);
@@ -177,6 +195,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     if (this.over) return;
     this.over = true;
     clearInterval(this.beats);
+    for (const told of this.asking) told(false);
     this.transfers.end(cut(reason));
     this.deps.onEnd(reason);
   }

@@ -85,9 +85,28 @@ test.each(['toServer', 'toClient'] as const)('nothing arrives %s: both sides not
   await until(() => pair.server.link.peers.get(pair.client.wallet.address));
 });
 
-test('same worker connects twice: the new connection replaces the old one', async () => {
+test('two machines with one key: the second is refused with the address of the first', async () => {
   await using server = await openTestServer();
   const wallet = await newWallet();
+  await using first = await openTestClient(server.url, {}, { wallet });
+  const peer = await server.peer(wallet.address);
+  await until(() => first.link.connected);
+  await using second = await openTestClient(server.url, {}, { wallet });
+  // Refused twice, so that the first has been asked again after a refusal.
+  await until(() => second.logger.codes.length === 2);
+  expect(second.logger.codes).toEqual(['link/in-use', 'link/in-use']);
+  expect(second.logger.lines[0]).toContain('is connected from 127.0.0.1 already');
+  expect(server.link.peers.get(wallet.address)).toBe(peer);
+  expect(first.closes).toEqual([]);
+
+  await first[Symbol.asyncDispose]();
+  await until(() => second.link.connected);
+});
+
+test('same worker connects again, its old socket is silent: the new one replaces it', async () => {
+  await using server = await openTestServer({ answerMs: 50 });
+  const wallet = await newWallet();
+  // A raw link answers no heartbeat.
   using first = await openProvenLink(server.url, wallet);
   const old = await server.peer(wallet.address);
   using _second = await openProvenLink(server.url, wallet);

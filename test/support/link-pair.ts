@@ -7,6 +7,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address } from '../../src/domain/ids';
 import { systemClock } from '../../src/lib/clock';
+import { describeError } from '../../src/lib/errors';
 import { type Logger, silentLogger } from '../../src/lib/logger';
 import { type LinkClient, type LinkClientDeps, type LinkClientOptions, openLinkClient } from '../../src/link/client';
 import {
@@ -42,14 +43,16 @@ export async function until<T>(probe: () => T | undefined | false): Promise<T> {
   }
 }
 
-/** A logger that keeps the error codes of warnings and errors. */
-export function codeLogger(): Logger & { codes: string[] } {
+/** A logger that keeps the error codes of warnings and errors, and their sentences. */
+export function codeLogger(): Logger & { codes: string[]; lines: string[] } {
   const codes: string[] = [];
+  const lines: string[] = [];
   const log = (_message: string, _fields?: unknown, error?: unknown) => {
     const code = (error as { detail?: { code?: string; by?: string } } | undefined)?.detail;
     if (code?.code) codes.push(code.by ?? code.code);
+    lines.push(describeError(error));
   };
-  const logger = { ...silentLogger, codes, error: log, warn: log };
+  const logger = { ...silentLogger, codes, lines, error: log, warn: log };
   return { ...logger, child: () => logger };
 }
 

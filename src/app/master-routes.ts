@@ -5,12 +5,13 @@ import { boardRoutes } from '../board/routes';
 import type { Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/roles/master';
 import { ipGuard } from '../http/ip-guard';
-import { healthMount, type Mount, upgradeMount } from '../http/mount';
+import { healthMount, type Mount, readyMount, upgradeMount } from '../http/mount';
 import type { Logger } from '../lib/logger';
 import type { RefusalCode } from '../link/errors';
 import type { AdminApi } from '../protocol/admin';
 import { storageRoutes } from '../storage/routes';
 import type { Store } from '../store/open';
+import type { Readiness } from './readiness';
 import { type StorageParts, storageDeps } from './storage-deps';
 
 interface MasterRoutesDeps {
@@ -21,6 +22,7 @@ interface MasterRoutesDeps {
   store: Store;
   cursorId: string;
   admin: AdminApi;
+  readiness: Pick<Readiness, 'check'>;
   logger: Logger;
 }
 
@@ -32,12 +34,21 @@ const NO_UPGRADE: { code: RefusalCode; reason: string } = {
     'the connection arrived without its Upgrade headers; the proxy in front of the master must pass them on, see docs/behind-a-proxy.md',
 };
 
-export function masterRoutes({ config, admin, logger, store, cursorId, ...deps }: MasterRoutesDeps): readonly Mount[] {
+export function masterRoutes({
+  config,
+  admin,
+  logger,
+  store,
+  cursorId,
+  readiness,
+  ...deps
+}: MasterRoutesDeps): readonly Mount[] {
   const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
   const origins = [new URL(config.my_url).origin];
   const { maxUploadBytes } = config;
   return [
     healthMount({ chainId: deps.chain.chainId, address: deps.wallet.address }),
+    readyMount(() => readiness.check()),
     upgradeMount(LINK_PATH, NO_UPGRADE),
     { path: '/api/json-rpc', router: adminRoutes({ isAllowedIp, origins }, admin, logger) },
     { path: '/api/v1', router: boardRoutes({ store, cursorId }) },

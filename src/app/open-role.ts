@@ -5,7 +5,7 @@ import { type Chain, openChain } from '../chain/rpc/client';
 import type { Finality } from '../chain/rpc/finality';
 import type { Role } from '../config/schema';
 import { systemClock } from '../lib/clock';
-import { AppError, describeError } from '../lib/errors';
+import { AppError, describeError, errorCode } from '../lib/errors';
 import { type Logger, openLogger } from '../lib/logger';
 import { type DirLock, lockDataDir } from '../store/lock';
 import type { CommonOptions } from '../terminal/options';
@@ -33,6 +33,8 @@ export interface ChainRole<R extends Role> extends OpenRole<R> {
 
 export type OpenRoleError = { code: 'store/no-data-dir'; dir: string };
 
+const CHAIN_RETRY_MS = 2000;
+
 /** Reads the role's configuration and takes its data directory. Throws `config/…` and `store/…`. */
 export async function openRole<R extends Role>(role: R, options: CommonOptions): Promise<OpenRole<R>> {
   const context = loadRole(role, options);
@@ -50,8 +52,21 @@ export async function openChainRole<R extends 'master' | 'verifier' | 'board'>(
 ): Promise<ChainRole<R>> {
   await using openings = new Openings();
   const role = openings.add(await openRole(name, options));
-  const chain = openings.add(await openChain(chainOptions(role.config), { logger: role.logger }));
+  const chain = openings.add(await waitForChain(role));
   return { ...role, chain, finality: finalityOf(role.config, chain.chainId), ...openings.release() };
+}
+
+/** Waits for a chain that nobody answers for; any other trouble with it is the configuration's. */
+async function waitForChain({ config, logger, signal }: OpenRole<'master' | 'verifier' | 'board'>): Promise<Chain> {
+  for (let isFirst = true; ; isFirst = false) {
+    try {
+      return await openChain(chainOptions(config), { logger });
+    } catch (error) {
+      if (errorCode(error) !== 'chain/unreachable') throw error;
+      if (isFirst) logger.warn('The chain cannot be reached; waiting for it', {}, error);
+      await systemClock.sleep(CHAIN_RETRY_MS, signal);
+    }
+  }
 }
 
 /**

@@ -7,12 +7,13 @@ import { boardRoutes } from '../board/routes';
 import { watchSizes } from '../board/sizes';
 import { watchChain } from '../chain/reading/poll-loop';
 import { listenAddress } from '../config/derived';
-import { healthMount, mountAll } from '../http/mount';
+import { healthMount, mountAll, readyMount } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
 import { openStore } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { openChainRole } from './open-role';
+import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
 import { untilAllEnd } from './until-all-end';
 
@@ -30,8 +31,10 @@ export async function runBoard(options: BoardOptions): Promise<void> {
   const cursorId = `${chain.chainId}:${chain.core}:board`;
   const listen = listenAddress(config);
   const host = options.host ?? listen.host;
+  const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs });
   const routes = [
     healthMount({ chainId: chain.chainId }),
+    readyMount(() => readiness.check()),
     { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
   ];
   const place = { host, port: options.port ?? listen.port };
@@ -53,6 +56,7 @@ export async function runBoard(options: BoardOptions): Promise<void> {
           await indexFinal(tx, events, cursor);
           await tx.cursors.save(cursorId, cursor);
         }),
+      onRead: () => readiness.noteChainRead(),
     },
     signal,
   );

@@ -22,7 +22,6 @@ import { ipGuard } from '../http/ip-guard';
 import { mountAll } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
-import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
 import { openLinkServer } from '../link/server';
 import { openMaster } from '../master/master';
@@ -37,9 +36,13 @@ import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
 import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
-import { openSigningRole } from './open-role';
+import { type ChainRole, openSigningRole } from './open-role';
+import { Readiness } from './readiness';
 import { jobRules, threadsOf } from './role-settings';
+import type { Signer } from './signer';
 import { untilAllEnd } from './until-all-end';
+
+type MasterRole = ChainRole<'master'> & Signer;
 
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runMaster(options: CommonOptions): Promise<void> {
@@ -68,8 +71,13 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     { fleet, blobs, clock, logger, signal, openChild, workers: store.workers, isBusy: master.isBusy },
   );
   const { cursorId } = master;
-  const admin = { ...master.admin, measure: async (worker: Address) => measurer.measure(worker) };
-  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, logger });
+  const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs, strayJobs: master.strayJobs });
+  const admin = {
+    ...master.admin,
+    measure: async (worker: Address) => measurer.measure(worker),
+    status: async () => ({ ...(await master.admin.status()), checks: await readiness.check() }),
+  };
+  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, readiness, logger });
   await using http = await openHttp(listenAddress(config), (app) => mountAll(app, routes), { logger });
   await using _link = openLinkServer(
     { server: http.server, path: LINK_PATH, chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
@@ -85,7 +93,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     },
   );
   logger.info('Master ready', { address: wallet.address, url: config.my_url, port: http.port, chainId: chain.chainId });
-  await warnUnlessActive(chain, wallet.address, logger);
+  void warnUnlessActive(role);
   const isFresh = (await master.loadCursors()).final === undefined;
   if (config.board_url && isFresh) await takeOpenJobs(config.board_url, { chain, store, logger, signal });
   const watching = watchChain(
@@ -97,6 +105,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
       loadCursors: master.loadCursors,
       onTentative: (batch) => indexTentative(store, master.cursorId, batch),
       onFinal: master.applyEvents,
+      onRead: () => readiness.noteChainRead(),
     },
     signal,
   );
@@ -113,9 +122,15 @@ async function recordFinal(tx: Store, events: readonly CoreEvent[], cursor: Chai
   return moves;
 }
 
-async function warnUnlessActive(chain: Chain, address: Address, logger: Logger): Promise<void> {
-  if (await chain.isActive(address)) return;
-  logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', { address });
+/** Tells an operator who forgot to register. Nothing waits for it: the chain may not answer now. */
+async function warnUnlessActive({ chain, wallet, logger, signal }: MasterRole): Promise<void> {
+  const { address } = wallet;
+  try {
+    if (await chain.isActive(address)) return;
+    logger.warn('This account is not an active node and cannot take jobs; run emeth register-node', { address });
+  } catch (error) {
+    if (!signal.aborted) logger.warn('The chain did not say whether this account may take jobs', { address }, error);
+  }
 }
 
 function masterChain(chain: Chain, emeth: NodeActs & OverdueActs & PayActs): MasterChain {

@@ -8,7 +8,6 @@ import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import type { VerifierConfig } from '../config/roles/verifier';
-import type { JobId } from '../domain/ids';
 import { awaitsVerdict } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
 import { replayJob } from '../replay/replay';
@@ -22,6 +21,7 @@ import { openVerifier } from '../verifier/verifier';
 import { applyEvents } from './chain-follower';
 import { describeSubmitted, findSubmission } from './chain-job';
 import { findDrawSeed } from './draw-seed';
+import { DueJobs } from './due-jobs';
 import { keepEvidence } from './evidence-files';
 import { openSigningRole } from './open-role';
 import { replayDeps } from './replay-deps';
@@ -60,13 +60,16 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   );
   logger.info('Verifier ready', { address: wallet.address, chainId: chain.chainId, storageApi });
   const cursorId = `${chain.chainId}:${chain.core}:verifier`;
-  const judge = async (jobId: JobId) => {
-    const row = await store.jobs.find(jobId);
-    const job = row && (await describeSubmission(chain, row));
-    if (job) verifier.onSubmitted(job);
-  };
+  const due = new DueJobs({
+    async handOn(jobId) {
+      const row = await store.jobs.find(jobId);
+      const job = row && (await describeSubmission(chain, row));
+      if (job) verifier.onSubmitted(job);
+    },
+    logger,
+  });
   // Results that were submitted but not judged when this verifier last stopped.
-  for (const row of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) await judge(row.id);
+  for (const { id } of await store.jobs.list({ chainStates: ['SUBMITTED', 'DISPUTED'] })) due.add(id);
   const watching = watchChain(
     { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
@@ -80,8 +83,9 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
           await tx.cursors.save(cursorId, cursor);
         });
         for (const event of events)
-          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') await judge(event.jobId);
+          if (event.type === 'JobSubmitted' || event.type === 'JobChallenged') due.add(event.jobId);
       },
+      onRead: () => due.look(),
     },
     signal,
   );

@@ -1,6 +1,7 @@
 /** What a server serves, as a list: a feature with routes adds one entry to its role's list. */
 import { type Express, Router } from 'express';
 import { version } from '../lib/version';
+import type { ReadyAnswer, ReadyCheck } from '../protocol/readiness';
 
 export interface Mount {
   readonly path: string;
@@ -19,6 +20,18 @@ export function upgradeMount(path: string, answer: { code: string; reason: strin
     response.status(426).set('upgrade', 'websocket').json(answer);
   });
   return { path, router };
+}
+
+/** `GET /readyz`: what the checks found, with 503 when one of them failed. */
+export function readyMount(check: () => Promise<ReadyCheck[]>): Mount {
+  const router = Router();
+  router.get('/', async (_request, response) => {
+    const checks = await check();
+    const isReady = checks.every(({ ok }) => ok);
+    const answer: ReadyAnswer = { status: isReady ? 'ready' : 'not ready', checks };
+    response.status(isReady ? 200 : 503).json(answer);
+  });
+  return { path: '/readyz', router };
 }
 
 /** `GET /healthz`: the process lives, its version, and the facts about it. */

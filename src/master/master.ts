@@ -3,10 +3,11 @@ import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import type { ChainMove } from '../domain/chain-move';
 import type { JobId } from '../domain/ids';
+import { activeStates } from '../domain/job';
 import type { Fleet } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
 import { AppError } from '../lib/errors';
-import type { AdminApi, WorkerView } from '../protocol/admin';
+import type { AdminApi, MasterStatus, WorkerView } from '../protocol/admin';
 import type { Store } from '../store/open';
 import type { QueueFleet } from './ports';
 import { Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler';
@@ -21,10 +22,15 @@ export interface Master {
   loadCursors(): ReturnType<Store['cursors']['findPair']>;
   /** Works until the signal; call once. */
   run(): Promise<void>;
-  readonly admin: Omit<AdminApi, 'measure'>;
+  readonly admin: MasterAdmin;
   /** True while there is a job to work on. */
   isBusy(): boolean;
+  /** Lists the jobs in progress that nothing works on. */
+  strayJobs(): Promise<JobId[]>;
 }
+
+/** The admin API without what other parts of a master know. */
+type MasterAdmin = Omit<AdminApi, 'measure' | 'status'> & { status(): Promise<Omit<MasterStatus, 'checks'>> };
 
 export type MasterError = { code: 'job/not-found'; jobId: string };
 
@@ -49,6 +55,10 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
   return {
     run: () => scheduler.run(),
     isBusy: () => scheduler.isBusy,
+    async strayJobs() {
+      const rows = await store.jobs.list({ states: activeStates, owner: wallet.address });
+      return rows.map(({ id }) => id).filter((id) => !scheduler.find(id));
+    },
     cursorId,
     loadCursors: () => store.cursors.findPair(cursorId),
     async applyEvents(events, cursor) {
@@ -65,10 +75,7 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
   };
 }
 
-function openAdmin(
-  { store, clock, wallet, chain, fleet }: MasterDeps,
-  scheduler: Scheduler,
-): Omit<AdminApi, 'measure'> {
+function openAdmin({ store, clock, wallet, chain, fleet }: MasterDeps, scheduler: Scheduler): MasterAdmin {
   const liveOf = (jobId: JobId, workers: readonly WorkerView[]) => ({
     run: scheduler.find(jobId),
     workers,
@@ -106,7 +113,7 @@ function openAdmin(
         chainId: chain.chainId,
         workers: connected.length,
         gflops: fleet.capacityGflops(),
-        jobs: await listJobs(),
+        jobs: await listJobs().catch(() => undefined),
       };
     },
   };

@@ -1,6 +1,7 @@
 /** The admin API: its methods and their answers. Amounts are decimal wei, times Unix milliseconds. */
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
+import { ReadyCheck } from './readiness';
 import { EvidenceRequest } from './storage';
 
 export const WorkerView = z.object({
@@ -78,7 +79,8 @@ export const MasterStatus = z.object({
   chainId: z.int(),
   workers: z.int(),
   gflops: z.number(),
-  jobs: z.array(JobView),
+  jobs: z.array(JobView).optional().describe('absent while the queue cannot be read'),
+  checks: z.array(ReadyCheck).describe('whether this master can do its work, as /readyz says too'),
 });
 export type MasterStatus = z.infer<typeof MasterStatus>;
 

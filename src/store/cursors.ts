@@ -1,12 +1,15 @@
 /** The chain cursors in the store: how far each reader of the chain has come. */
 import type { Kysely } from 'kysely';
 import type { QueueTables } from './queue-schema';
+import { isDuplicate } from './statements';
 
 /** The newest block a reader has processed. */
 export interface Cursor {
   number: number;
   hash: string;
 }
+
+const TOUCHED = 'touched';
 
 /** Cursors by reader; saved in the transaction that stores the effects of the blocks up to them. */
 export class Cursors {
@@ -24,6 +27,19 @@ export class Cursors {
 
   async saveTentative(id: string, cursor: Cursor): Promise<void> {
     await this.save(tentativeOf(id), cursor);
+  }
+
+  /** Writes a row that means nothing. Throws when the database cannot be written. */
+  async touch(): Promise<void> {
+    const { numUpdatedRows } = await this.db
+      .updateTable('cursors')
+      .set((eb) => ({ block_number: eb('block_number', '+', 1) }))
+      .where('id', '=', TOUCHED)
+      .executeTakeFirst();
+    if (numUpdatedRows > 0n) return;
+    await this.save(TOUCHED, { number: 0, hash: '' }).catch((error: unknown) => {
+      if (!isDuplicate(error)) throw error;
+    });
   }
 
   async save(id: string, cursor: Cursor): Promise<void> {

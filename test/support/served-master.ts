@@ -50,7 +50,8 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
     tokenBalance: async () => 0n,
   };
   const admin = adminOf(wallet.address);
-  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId: 'test', admin, logger });
+  const readiness = { check: async () => [] };
+  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId: 'test', admin, readiness, logger });
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => mountAll(app, routes), { logger });
   const link = openLinkServer(
     { server: http.server, path: LINK_PATH, chainId: CHAIN_ID, version: '0.1.0', heartbeatMs: 1000 },
@@ -84,6 +85,6 @@ function adminOf(address: Address): AdminApi {
     workers: async () => [],
     jobs: async () => [],
     job: () => Promise.reject(new Error('there are no jobs')),
-    status: async () => ({ address, chainId: CHAIN_ID, workers: 0, gflops: 0, jobs: [] }),
+    status: async () => ({ address, chainId: CHAIN_ID, workers: 0, gflops: 0, jobs: [], checks: [] }),
   };
 }

@@ -32,6 +32,8 @@ export interface WatchDeps {
    * void from then on.
    */
   onFinal(events: readonly CoreEvent[], cursor: ChainCursor): Promise<void>;
+  /** Called after each step in which the chain could be read. */
+  onRead?(): void | Promise<void>;
 }
 
 /**
@@ -47,7 +49,12 @@ const FAILURES_PER_WARNING = 100;
  */
 export async function watchChain(options: WatchOptions, deps: WatchDeps, signal: AbortSignal): Promise<void> {
   const { clock, logger } = deps;
-  const step = await openReaders(options, deps, signal);
+  const readers = await openReaders(options, deps, signal);
+  const step = async () => {
+    const isAtHead = await readers();
+    await deps.onRead?.();
+    return isAtHead;
+  };
   let failures = 0;
   while (!signal.aborted) {
     const outcome = await step().catch((error: unknown) => ({ error }));

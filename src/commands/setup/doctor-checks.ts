@@ -1,10 +1,11 @@
 /** The doctor's checks of this machine and of the servers that a configuration names. */
-import { statfs } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { availableParallelism, freemem } from 'node:os';
-import { dirname } from 'node:path';
+import { fetchJson } from '../../http/fetch-json';
+import { DISK_BYTES, freeBytes } from '../../lib/disk';
 import { AppError, describeError, errorCode } from '../../lib/errors';
+import { ReadyAnswer, type ReadyCheck } from '../../protocol/readiness';
 import { findPython, type Python } from '../../runner/python';
 import { formatBytes } from '../../terminal/print';
 import { listDevices } from '../../worker/devices';
@@ -21,8 +22,6 @@ export interface Check {
   remedy?: string | undefined;
 }
 
-/** Below `least` a role cannot work, below `good` it should not. */
-const DISK_BYTES = { least: 1e9, good: 5e9 };
 const MIN_MEMORY_BYTES = 2e9;
 /** A link's challenge is valid for a minute, and a job's deadline is a time of day. */
 const MAX_SKEW_MS = 30_000;
@@ -69,8 +68,7 @@ export function checkMemory(): Check {
 
 /** Checks the free space where the role keeps its state. */
 export async function checkDisk(dataDir: string): Promise<Check> {
-  const { bavail, bsize } = await statfsOfNearest(dataDir);
-  const bytes = bavail * bsize;
+  const bytes = await freeBytes(dataDir);
   const needed = `${formatBytes(DISK_BYTES.good)} free`;
   const check = { name: 'disk', value: `${formatBytes(bytes)} free for ${dataDir}`, needed };
   if (bytes >= DISK_BYTES.good) return ok(check);
@@ -119,14 +117,37 @@ async function ask(url: string): Promise<Response> {
 export async function checkPort({ host, port }: { host: string; port: number }): Promise<Check> {
   return attempt('port', 'free, or a running master', async () => {
     if (await isFree(host, port)) return `${host}:${port} is free`;
-    const own = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}/healthz`;
-    const answer = await fetch(own, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => undefined);
+    const answer = await fetch(ownUrl({ host, port }, 'healthz'), { signal: AbortSignal.timeout(ANSWER_MS) }).catch(
+      () => undefined,
+    );
     if (answer?.ok) return `a master is running on ${host}:${port}`;
     throw new AppError(
       { code: 'doctor/port-in-use' },
       `Another program listens on ${host}:${port}; stop it, or set listen.`,
     );
   });
+}
+
+/** Tells what a daemon that runs on this machine says of itself; nothing when none runs. */
+export async function checkReadiness(listen: { host: string; port: number }): Promise<Check[]> {
+  const answer = await fetchJson(ownUrl(listen, 'readyz'), { maxBytes: 100_000 }).catch(() => undefined);
+  const told = ReadyAnswer.safeParse(answer?.body);
+  return (told.data?.checks ?? []).map(({ name, ok: isOk, detail }) => {
+    const check = { name: `its ${name}`, value: detail, needed: 'of the running daemon' };
+    if (isOk) return ok(check);
+    return { ...check, status: 'failed', code: 'doctor/not-ready', remedy: remedies[name] };
+  });
+}
+
+const remedies: Record<ReadyCheck['name'], string> = {
+  store: 'See that its database runs and its disk has room.',
+  chain: 'See that the node at `endpoint` answers; its log says more.',
+  disk: 'Free some space.',
+  jobs: 'Restart it, and report this.',
+};
+
+function ownUrl({ host, port }: { host: string; port: number }, path: string): string {
+  return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}/${path}`;
 }
 
 /** Checks that a database server accepts connections; its tables are the business of `emeth db-init`. */
@@ -157,16 +178,6 @@ export async function attempt(name: string, needed: string, work: () => Promise<
 
 function ok(check: Pick<Check, 'name' | 'value' | 'needed'>): Check {
   return { ...check, status: 'ok', code: 'ok' };
-}
-
-/** The nearest directory that exists: a data directory is only made at the first start. */
-async function statfsOfNearest(dir: string): Promise<{ bavail: number; bsize: number }> {
-  try {
-    return await statfs(dir);
-  } catch (error) {
-    if (dirname(dir) === dir) throw error;
-    return statfsOfNearest(dirname(dir));
-  }
 }
 
 function isFree(host: string, port: number): Promise<boolean> {

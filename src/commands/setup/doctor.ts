@@ -24,6 +24,7 @@ import {
   checkNode,
   checkPort,
   checkPython,
+  checkReadiness,
   checkUrl,
 } from './doctor-checks';
 
@@ -90,7 +91,7 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   }
   if ('storageApi' in config && config.storageApi) checks.push(...(await checkUrl('storage', config.storageApi)));
   if ('listen' in config) {
-    checks.push(await checkPort(listenAddress(config)));
+    checks.push(await checkPort(listenAddress(config)), ...(await checkReadiness(listenAddress(config))));
     if (config.external_db) checks.push(await checkDatabase(config.external_db));
   }
   return checks;

@@ -26,7 +26,7 @@ const details: JobDetails = {
   audits: { drawn: 0, passed: 0, failed: 0 },
   evidenceRequests: [],
 };
-const status = { address: worker, chainId: 31337, workers: 1, gflops: 5, jobs: [view] };
+const status = { address: worker, chainId: 31337, workers: 1, gflops: 5, jobs: [view], checks: [] };
 const connected = { address: worker, connected: true, ip: '127.0.0.1', gflops: 5, announcedGflops: 9 };
 
 const master: AdminApi = {

@@ -11,7 +11,7 @@ import type { AdminApi, JobDetails } from '../../../src/protocol/admin';
 
 const ann = Address.parse(`0x${'Aa'.repeat(20)}`);
 const jobId = JobId.parse(`0x${'0b'.repeat(16)}`);
-const status = { address: ann, chainId: 31337, workers: 1, gflops: 5, jobs: [] };
+const status = { address: ann, chainId: 31337, workers: 1, gflops: 5, jobs: [], checks: [] };
 const details: JobDetails = {
   jobId,
   state: 'training',

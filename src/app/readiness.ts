@@ -1,0 +1,88 @@
+/** Whether a daemon can do its work right now: what `/readyz`, `emeth rpc status` and `emeth doctor` tell. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { JobId } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { DISK_BYTES, freeBytes } from '../lib/disk';
+import { errorCode } from '../lib/errors';
+import type { ReadyCheck } from '../protocol/readiness';
+import type { Store } from '../store/open';
+import { formatBytes } from '../terminal/print';
+
+interface ReadinessDeps {
+  dataDir: string;
+  store: { readonly cursors: Pick<Store['cursors'], 'touch'> };
+  clock: Clock;
+  pollMs: number;
+  /** Lists the jobs in progress that nothing works on; without it there is no such check. */
+  strayJobs?: (() => Promise<readonly JobId[]>) | undefined;
+}
+
+type Finding = Omit<ReadyCheck, 'name'>;
+
+/** One answer serves all who ask within this time: the checks write, and anybody may ask. */
+const KEPT_MS = 1000;
+const ANSWER_MS = 5000;
+/** A chain unread for this long, or for as many polls, is not followed. */
+const STALE = { ms: 60_000, polls: 10 };
+
+/** The checks of one daemon. Their words name no path, host or account, as anybody may read them. */
+export class Readiness {
+  private chainReadAtMs: number | undefined;
+  private latest: { atMs: number; checks: Promise<ReadyCheck[]> } | undefined;
+
+  constructor(private readonly deps: ReadinessDeps) {}
+
+  /** To be called whenever the chain was read. */
+  noteChainRead(): void {
+    this.chainReadAtMs = this.deps.clock.now();
+  }
+
+  check(): Promise<ReadyCheck[]> {
+    const nowMs = this.deps.clock.now();
+    if (this.latest && Math.abs(nowMs - this.latest.atMs) < KEPT_MS) return this.latest.checks;
+    const { strayJobs } = this.deps;
+    const checks = Promise.all([
+      find('store', () => this.checkStore()),
+      find('chain', async () => this.checkChain(nowMs)),
+      find('disk', () => this.checkDisk()),
+      ...(strayJobs ? [find('jobs', async () => describeStray(await strayJobs()))] : []),
+    ]);
+    this.latest = { atMs: nowMs, checks };
+    return checks;
+  }
+
+  private async checkStore(): Promise<Finding> {
+    await this.deps.store.cursors.touch();
+    return { ok: true, detail: 'can be written' };
+  }
+
+  private checkChain(nowMs: number): Finding {
+    if (this.chainReadAtMs === undefined) return { ok: false, detail: 'has not been read yet' };
+    const agoMs = nowMs - this.chainReadAtMs;
+    const ok = agoMs <= Math.max(STALE.ms, STALE.polls * this.deps.pollMs);
+    return { ok, detail: `was read ${Math.round(agoMs / 1000)} s ago` };
+  }
+
+  private async checkDisk(): Promise<Finding> {
+    const bytes = await freeBytes(this.deps.dataDir);
+    const ok = bytes >= DISK_BYTES.least;
+    return { ok, detail: `${formatBytes(bytes)} free${ok ? '' : `, ${formatBytes(DISK_BYTES.least)} needed`}` };
+  }
+}
+
+function describeStray(jobs: readonly JobId[]): Finding {
+  if (jobs.length === 0) return { ok: true, detail: 'each one in progress is worked on' };
+  return { ok: false, detail: `in progress, and nothing works on it: ${jobs.join(', ')}` };
+}
+
+async function find(name: ReadyCheck['name'], ask: () => Promise<Finding>): Promise<ReadyCheck> {
+  const late = new AbortController();
+  const tooLate = delay(ANSWER_MS, { ok: false, detail: `no answer in ${ANSWER_MS / 1000} s` }, late);
+  const found = ask().catch((error) => ({ ok: false, detail: `failed (${errorCode(error)})` }));
+  try {
+    return { name, ...(await Promise.race([found, tooLate])) };
+  } finally {
+    late.abort();
+    await tooLate.catch(() => undefined);
+  }
+}

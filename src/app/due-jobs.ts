@@ -1,4 +1,4 @@
-/** The submitted jobs that a verifier has still to read from the chain: none is forgotten because it was away. */
+/** Submitted jobs that a verifier has still to read from the chain: none is forgotten. */
 import type { JobId } from '../domain/ids';
 import type { Logger } from '../lib/logger';
 

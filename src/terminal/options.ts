@@ -1,5 +1,6 @@
 /** Options that all commands share, and parsers of option values. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { parseEmt } from '../domain/emt';
 
 /** Options that every command accepts, before or after its name. */
 export interface CommonOptions {
@@ -37,13 +38,12 @@ export function wholeNumber(min: number): (text: string) => number {
   };
 }
 
-/** Commander parser of an amount of EMT: wei in digits, or EMT with a unit, e.g. `12.5emt`. */
+/** Commander parser of an amount of EMT with its unit, e.g. `12.5emt` or `5wei`. */
 export function amount(text: string): bigint {
-  const [, whole, part = '', unit] = /^(\d+)(?:\.(\d{1,18}))?(emt)?$/i.exec(text) ?? [];
-  if (whole === undefined || (part !== '' && !unit)) {
-    throw new InvalidArgumentError('It must be wei in digits, or EMT with its unit, e.g. 20emt.');
-  }
-  return unit ? BigInt(whole + part.padEnd(18, '0')) : BigInt(whole);
+  const wei = parseEmt(text);
+  if (wei !== undefined) return wei;
+  if (/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError(`Name the unit: ${text}emt or ${text}wei?`);
+  throw new InvalidArgumentError('It must be an amount with its unit, e.g. 20emt or 5wei.');
 }
 
 /** As `amount`, but not zero: a command that adds nothing would only cost gas. */
@@ -51,6 +51,12 @@ export function positiveAmount(text: string): bigint {
   const wei = amount(text);
   if (wei > 0n) return wei;
   throw new InvalidArgumentError('It must be more than nothing.');
+}
+
+/** Commander parser of a count that may be larger than JavaScript's exact numbers. */
+export function wholeCount(text: string): bigint {
+  if (/^\d+$/.test(text) && BigInt(text) > 0n) return BigInt(text);
+  throw new InvalidArgumentError('It must be a whole number from 1.');
 }
 
 /** Commander parser of a number from `min` to `max`. */

@@ -11,7 +11,7 @@ import {
 } from '../../chain/acts/operator';
 import type { RegisteredNode, Registry } from '../../chain/acts/registry';
 import { noFunds } from '../../chain/sending/revert';
-import { formatEmt } from '../../domain/emt';
+import { formatEmt, typedEmt } from '../../domain/emt';
 import { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { sha256 } from '../../lib/hash';
@@ -266,7 +266,8 @@ function requireAsRegistered(
     known.nextPayout?.payout === wanted.payout
       ? `\`emeth payout${about || ` --node-addr ${known.node}`} --confirm\` as that wallet`
       : `\`emeth payout${about} --to ${wanted.payout}\``;
-  const toStake = stake > known.stakeWei ? `\`emeth stake${about} --amount ${stake - known.stakeWei}\`` : anew;
+  const toStake =
+    stake > known.stakeWei ? `\`emeth stake${about} --amount ${typedEmt(stake - known.stakeWei)}\`` : anew;
   const fields: [name: string, isAsked: boolean, has: string | number, wants: string | number, remedy: string][] = [
     ['--organization', true, known.organisation, wanted.organisation, anew],
     ['--wallet-account', true, known.payout, wanted.payout, toPayout],

@@ -7,7 +7,6 @@ import { devKeys } from '../../../../src/runner/anvil';
 import { runInProcess } from '../../../support/cli';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
 
-const EMT = 10n ** 18n;
 const WEEK_S = 7 * 86_400;
 const [, nodeKey, poorKey] = devKeys;
 const nodeAddress = Address.parse(new Wallet(nodeKey).address);
@@ -114,7 +113,7 @@ describe('a node that is registered', () => {
   test.each([
     ['--organization', 'other', 'emeth unregister-node'],
     ['--wallet-account', otherPayout, `emeth payout --to ${otherPayout}`],
-    ['--stake', '12emt', `emeth stake --amount ${2n * EMT}`],
+    ['--stake', '12emt', 'emeth stake --amount 2emt'],
     ['--compute-units', '8', 'emeth unregister-node'],
     ['--capability-uri', 'https://a.example', 'emeth unregister-node'],
   ])('registered with another %s: throws usage/registered-otherwise', async (option, value, remedy) => {

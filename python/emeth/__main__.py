@@ -8,7 +8,7 @@ import sys
 
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
 from emeth.wire.parse import ParseError
-from emeth.wire.spec import BenchSpec, CoordinateSpec, GenerateSpec, Spec, TrainSpec, parse_spec
+from emeth.wire.spec import BenchSpec, CoordinateSpec, CountSpec, GenerateSpec, Spec, TrainSpec, parse_spec
 
 EXIT_BAD_SPEC = 64
 EXIT_TRY_LATER = 75
@@ -37,6 +37,10 @@ def main() -> int:
 
 def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
     """Hand over to the module that does this kind of work; PyTorch is imported only then."""
+    if isinstance(spec, CountSpec):  # needs no PyTorch
+        from emeth.children import count
+
+        return count.run(spec, outbox)
     from emeth.rounds.device import set_up
 
     set_up(spec)

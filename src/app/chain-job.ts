@@ -10,6 +10,7 @@ export type SubmissionError = { code: 'result/not-found'; jobId: JobId; state: s
 
 // Providers limit how many chain blocks one query may span; few refuse this many.
 const SPAN_BLOCKS = 9_999;
+const RECENT_SPANS = 10;
 
 /** Returns the job as the contract has it. Throws `job/not-found` for an id nobody requested. */
 export async function requireJob(chain: Chain, jobId: JobId): Promise<ChainJob> {
@@ -61,6 +62,20 @@ async function findLast<T extends CoreEvent['type']>(
     if (events.some((event) => event.type === 'JobRequested')) return undefined;
   }
   return undefined;
+}
+
+/**
+ * Returns up to `count` of the newest requests of jobs, the newest first, as far back as a few queries reach:
+ * nobody should wait minutes for what is only good to know.
+ */
+export async function recentRequests(chain: Chain, count: number): Promise<EventOf<'JobRequested'>[]> {
+  const found: EventOf<'JobRequested'>[] = [];
+  let to = await chain.headBlock();
+  for (let spans = 0; spans < RECENT_SPANS && to >= 0 && found.length < count; spans++, to -= SPAN_BLOCKS + 1) {
+    const events = await chain.events(Math.max(0, to - SPAN_BLOCKS), to);
+    found.push(...events.filter((event) => event.type === 'JobRequested').reverse());
+  }
+  return found.slice(0, count);
 }
 
 /** Joins a request and its submission to what a manifest is measured against. */

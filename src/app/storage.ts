@@ -2,7 +2,7 @@
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
-import { datasetSize } from '../blobs/dataset';
+import { fetchDataset } from '../blobs/dataset';
 import { RemoteBlobs } from '../blobs/remote-blobs';
 import type { Wallet } from '../chain/sending/wallet';
 import { Sha256 } from '../domain/ids';
@@ -12,18 +12,22 @@ import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { openProgress } from '../terminal/print';
 import type { Account } from './account';
 
-export type StorageClientError = { code: 'config/no-storage' } | { code: 'result/bad-manifest'; sha256: string };
+export type StorageClientError =
+  | { code: 'config/no-storage' }
+  | { code: 'usage/changed-file'; path: string }
+  | { code: 'result/bad-manifest'; sha256: string };
 
 /** An opened storage API. Transfers show their progress and resume where they were interrupted. */
 export interface Storage {
-  /** Returns the bytes of a data set; 0 when its server does not say. */
-  sizeOf(reference: string): Promise<number>;
-  upload(path: string, wallet: Wallet): Promise<void>;
+  /** Uploads a file under its hash. Throws `usage/changed-file` when it has another hash by now. */
+  upload(path: string, sha256: string, wallet: Wallet): Promise<void>;
   /** Writes a checked blob to a file. */
   fetchTo(sha256: string, path: string, label: string): Promise<void>;
   manifest(sha256: string): Promise<Manifest>;
 }
 
+/** As large as a data set may be that is fetched to be checked before its job is requested. */
+const MAX_DATASET_BYTES = 2 ** 40;
 const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
 
 /**
@@ -42,10 +46,12 @@ export function openStorage(
     withProgress(label, (onProgress) => remote.download(sha256, passing, maxBytes, { signal, onProgress }));
 
   return {
-    sizeOf: (reference) =>
-      datasetSize(reference, passing, { storageApi, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: true }),
-    async upload(path, wallet) {
+    async upload(path, promised, wallet) {
       const { sha256 } = await passing.add(path, { move: false });
+      if (sha256 !== promised) {
+        await passing.remove(sha256);
+        throw changed(path);
+      }
       const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
       await withProgress('upload', (onProgress) =>
         remote.upload(sha256, passing, wallet.address, sign, { signal, onProgress }),
@@ -66,6 +72,32 @@ export function openStorage(
       return manifest;
     },
   };
+}
+
+/**
+ * Fetches the data set of a reference, as a node would, to be looked at here; disposing of it removes it.
+ * Throws `dataset/…`, and `config/no-storage` for a reference into a storage that nobody named.
+ */
+export async function fetchForCheck(
+  reference: string,
+  { config, dataDir }: Pick<Account, 'config' | 'dataDir'>,
+  options: { storage?: string | undefined },
+  signal: AbortSignal,
+): Promise<{ path: string } & AsyncDisposable> {
+  const storageApi = reference.startsWith('sha256:') ? requireStorage(config, options) : '';
+  const passing = new BlobStore(join(dataDir, 'transfers'));
+  const rules = { storageApi, maxBytes: MAX_DATASET_BYTES, allowFiles: true };
+  const { sha256 } = await withProgress('data set', (onProgress) =>
+    fetchDataset(reference, passing, rules, { signal, onProgress }),
+  );
+  return { path: passing.path(sha256), [Symbol.asyncDispose]: () => passing.remove(sha256) };
+}
+
+function changed(path: string): AppError<StorageClientError> {
+  return new AppError(
+    { code: 'usage/changed-file', path },
+    `${path} was changed while it was being requested; run the command again once it is complete.`,
+  );
 }
 
 /** Returns the address of the storage to use. Throws `config/no-storage`. */

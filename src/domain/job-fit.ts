@@ -57,6 +57,14 @@ export function estimateTokens(
   return Math.max(1, Math.round(tokens * (1 - job.validation) * job.epochs));
 }
 
+/**
+ * Returns the bytes of text below which no tokenizer can fill one block and one held-out sequence: no token
+ * stands for less than a byte.
+ */
+export function leastBytes({ batch, model: { context } }: { batch: number; model: { context: number } }): number {
+  return batch * context + 1 + context + 1;
+}
+
 /** Returns how many different tokens there are. */
 export function vocabularyOf(tokenizer: Tokenizing): number {
   return tokenizer.type === 'bpe' ? tokenizer.vocabSize : 256;
@@ -66,6 +74,13 @@ export function vocabularyOf(tokenizer: Tokenizing): number {
 export function countParameters(shape: { layers: number; width: number; context: number }, vocabSize: number): number {
   return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
 }
+
+/** Passes over the data, and sequences per step, of a job whose requester names none. */
+export const DEFAULT_EPOCHS = 1;
+export const DEFAULT_BATCH = 8;
+
+/** More memory than any device has; a model is trained on one device, so a larger one is never taken. */
+export const MAX_DEVICE_BYTES = 2 ** 39;
 
 /** A parameter's weight, gradient and two moments of AdamW, and the weight that the round began with. */
 const BYTES_PER_PARAMETER = 20;

@@ -1,5 +1,6 @@
 /** The parameters of a job: what a requester may ask to be trained. */
 import { z } from 'zod';
+import { MAX_DEVICE_BYTES, memoryBytesOf, vocabularyOf } from '../domain/job-fit';
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
 
@@ -25,11 +26,7 @@ export const Tokenizer = z.discriminatedUnion('type', [
 
 export const codecs = ['int8', 'bf16', 'fp32'] as const;
 
-/**
- * The JSON text of a request. Everything has a default, so `{}` is a job. An unknown key is an error, because
- * a misspelt one would silently train something else.
- */
-export const JobParams = z.strictObject({
+const AnyParams = z.strictObject({
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
   model: ModelShape.prefault({}),
   tokenizer: Tokenizer.default({ type: 'byte' }),
@@ -82,11 +79,33 @@ export const JobParams = z.strictObject({
   codec: z.enum(codecs).default('int8').describe('how updates travel'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
 });
+
+/**
+ * The JSON text of a request. Everything has a default, so `{}` is a job. An unknown key is an error, because
+ * a misspelt one would silently train something else.
+ */
+export const JobParams = AnyParams.refine(fitsSomeDevice, {
+  path: ['model'],
+  error: ({ input }) => {
+    const gib = Math.ceil(neededBytesOf(input as ModelParams) / 2 ** 30);
+    return `needs about ${gib} GiB on a device, and no device has more than ${MAX_DEVICE_BYTES / 2 ** 30}`;
+  },
+});
 export type JobParams = z.infer<typeof JobParams>;
 
 /** Parameters with every value set: what is trained, and what the manifest records. */
 export type ResolvedParams = Omit<JobParams, 'epochs' | 'batch'> & { epochs: number; batch: number };
-export const ResolvedParams = JobParams.required({ epochs: true, batch: true });
+export const ResolvedParams = AnyParams.required({ epochs: true, batch: true });
+
+type ModelParams = Pick<z.infer<typeof AnyParams>, 'model' | 'tokenizer'>;
+
+function neededBytesOf(params: ModelParams): number {
+  return memoryBytesOf(params, vocabularyOf(params.tokenizer));
+}
+
+function fitsSomeDevice(params: ModelParams): boolean {
+  return neededBytesOf(params) <= MAX_DEVICE_BYTES;
+}
 
 /** Longest parameter text a request may carry, in bytes. */
 export const MAX_PARAMS_BYTES = 4096;

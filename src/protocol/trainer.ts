@@ -46,6 +46,14 @@ export const TrainerSpec = z.discriminatedUnion('kind', [
   }),
   z.strictObject({ kind: z.literal('coordinate'), ...SharedSpec, jobId: z.string(), params: ResolvedParams }),
   z.strictObject({ kind: z.literal('bench'), ...SharedSpec }),
+  /** Say what `prepare` would find, or why it would refuse the data; a child that needs no PyTorch. */
+  z.strictObject({
+    kind: z.literal('count'),
+    ...SharedSpec,
+    params: ResolvedParams,
+    dataset: Path,
+    maxBytes: z.int().min(1),
+  }),
   z.strictObject({
     kind: z.literal('generate'),
     ...SharedSpec,
@@ -240,6 +248,8 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   }),
   /** `kind: 'bench'`: measured training speed of a reference model, in GFLOP/s, over all devices named. */
   z.object({ type: z.literal('benched'), gflops: z.number().positive(), deviceName: z.string(), memoryBytes: z.int() }),
+  /** `kind: 'count'`. */
+  z.object({ type: z.literal('counted'), prepared: Prepared }),
   z.object({ type: z.literal('generated'), text: z.string() }),
   /** A command failed; the child goes on. Codes: `data/…`, `train/…`, `update/…`, `model/…`. */
   z.object({ type: z.literal('failed'), id: Id, code: z.string(), message: z.string() }),

@@ -57,8 +57,7 @@ const Facts = z.object({
  * Throws a `PythonError` with the remedy when it does not exist, is too old, or lacks PyTorch.
  */
 export async function findPython(configured?: string): Promise<Python> {
-  const venv = join(projectRoot, '.venv', 'bin', 'python');
-  const path = process.env.EMETH_PYTHON ?? configured ?? (existsSync(venv) ? venv : 'python3');
+  const path = pythonPath(configured);
   const facts = await probe(path);
   const [major = 0, minor = 0] = facts.version.split('.').map(Number);
   if (major < 3 || (major === 3 && minor < 10)) {
@@ -74,6 +73,12 @@ export async function findPython(configured?: string): Promise<Python> {
     );
   }
   return { path, version: facts.version, torch: facts.torch, cudaDevices: facts.cudaDevices };
+}
+
+/** Returns the interpreter that `findPython` would check. */
+export function pythonPath(configured?: string): string {
+  const venv = join(projectRoot, '.venv', 'bin', 'python');
+  return process.env.EMETH_PYTHON ?? configured ?? (existsSync(venv) ? venv : 'python3');
 }
 
 async function probe(path: string): Promise<z.infer<typeof Facts>> {

@@ -7,6 +7,7 @@ import { AppError } from '../lib/errors';
 export type FilesError =
   | { code: 'files/exists'; path: string }
   | { code: 'usage/unreadable-file'; path: string }
+  | { code: 'usage/no-file'; path: string }
   | { code: 'usage/bad-file'; path: string; problems: string[] };
 
 const remedies: Readonly<Record<string, string>> = {

@@ -6,18 +6,19 @@ import { unreadableFile } from './files';
 export type TextFileError = { code: 'usage/bad-dataset'; dataset: string };
 
 /**
- * Streams a data set that an option names and checks it by the rule of the nodes that train on it: UTF-8
- * without NUL, and not empty. They would take no job with other data, and its fee would stay locked until the
- * deadline. Throws `usage/unreadable-file` and `usage/bad-dataset`.
+ * Streams a data set that an option names (by `shown`, where its bytes lie in another file) and checks it by
+ * the rule of the nodes that train on it: UTF-8 without NUL, and not empty. They would take no job with other
+ * data, and its fee would stay locked until the deadline. Throws `usage/unreadable-file` and
+ * `usage/bad-dataset`.
  */
-export async function requireText(option: string, path: string): Promise<void> {
+export async function requireText(option: string, path: string, shown = path): Promise<void> {
   const problem = await findProblem(path).catch((cause) => {
-    throw unreadableFile(option, path, cause);
+    throw unreadableFile(option, shown, cause);
   });
   if (problem === undefined) return;
   throw new AppError<TextFileError>(
-    { code: 'usage/bad-dataset', dataset: path },
-    `${path} (${option}) cannot be trained on: ${problem}; give plain UTF-8 text.`,
+    { code: 'usage/bad-dataset', dataset: shown },
+    `${shown} (${option}) cannot be trained on: ${problem}; give plain UTF-8 text.`,
   );
 }
 

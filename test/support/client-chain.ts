@@ -1,5 +1,6 @@
 /** A chain for tests of commands: contracts, a requester's configuration, commands run in-process. */
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { JsonRpcProvider, Wallet } from 'ethers';
 import { type Emeth, openEmeth } from '../../src/chain/acts/emeth';
 import { openOperator } from '../../src/chain/acts/operator';
@@ -39,6 +40,9 @@ export interface ClientChain extends AsyncDisposable {
   /** Opens another of the chain's accounts, with EMT of its own, registered as a node. */
   openNode(): Promise<AsyncDisposable & { emeth: Emeth }>;
 }
+
+/** A data set that every requester on this machine can name: text for one block of the default model. */
+export const sampleDataset = `file:${join(__dirname, '..', 'fixtures', 'whale.txt')}`;
 
 const [requesterKey, nodeKey] = devKeys;
 const addressOf = (key: string) => Address.parse(new Wallet(key).address);

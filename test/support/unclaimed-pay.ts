@@ -6,7 +6,7 @@ import { buildPayouts } from '../../src/chain/acts/payouts';
 import { type Address, JobId, type Sha256 } from '../../src/domain/ids';
 import type { Share } from '../../src/domain/shares';
 import { canonicalJson } from '../../src/lib/hash';
-import { type ClientChain, openClientChain } from './client-chain';
+import { type ClientChain, openClientChain, sampleDataset } from './client-chain';
 import { honestManifest } from './manifest';
 import { openTestStorage } from './storage';
 
@@ -80,7 +80,7 @@ interface Verified {
   shares: Share[];
 }
 
-const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+const request = ['request', '--dataset', sampleDataset, '--fee', '20emt', '--fuel-limit', '1000'];
 
 function toWire({ amountWei, ...share }: Share) {
   return { ...share, amountWei: amountWei.toString() };

@@ -90,10 +90,7 @@ def prepare(params: Params, dataset: str, max_bytes: int, work_dir: str) -> Prep
     if done is not None and done[0] == key:
         return done[1]
 
-    place = split_place(text, params.validation)
-    tokenizer = make_tokenizer(params.tokenizer, text[:place])
-    train = tokenizer.encode(text[:place])
-    validation = tokenizer.encode(text[place:])
+    tokenizer, train, validation = _tokenise(params, text)
     prepared = _measure(params, tokenizer, train, validation)
     _write_part(f"{work_dir}/train.safetensors", train)
     _write_part(f"{work_dir}/validation.safetensors", validation)
@@ -103,6 +100,18 @@ def prepare(params: Params, dataset: str, max_bytes: int, work_dir: str) -> Prep
     part.write_text(record)
     part.replace(Path(work_dir, "prepared.json"))
     return prepared
+
+
+def count(params: Params, dataset: str, max_bytes: int) -> Prepared:
+    """What `prepare` would find, without writing anything."""
+    return _measure(params, *_tokenise(params, read_text(dataset, max_bytes)))
+
+
+def _tokenise(params: Params, text: bytes) -> tuple[Tokenizer, Tokens, Tokens]:
+    """The job's tokenizer, and its tokens to train on and to hold out."""
+    place = split_place(text, params.validation)
+    tokenizer = make_tokenizer(params.tokenizer, text[:place])
+    return tokenizer, tokenizer.encode(text[:place]), tokenizer.encode(text[place:])
 
 
 def _measure(params: Params, tokenizer: Tokenizer, train: Tokens, validation: Tokens) -> Prepared:

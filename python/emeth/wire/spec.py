@@ -129,6 +129,17 @@ class BenchSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CountSpec:
+    kind: Literal["count"]
+    device: Device
+    threads: Count
+    work_dir: Path
+    params: Params
+    dataset: Path
+    max_bytes: Positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateSpec:
     kind: Literal["generate"]
     device: Device
@@ -142,7 +153,7 @@ class GenerateSpec:
     seed: Count
 
 
-Spec = TrainSpec | CoordinateSpec | BenchSpec | GenerateSpec
+Spec = TrainSpec | CoordinateSpec | BenchSpec | CountSpec | GenerateSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -286,7 +297,13 @@ class Export:
 
 CoordinateCommand = Prepare | Init | Cut | Inspect | Compare | Fold | Evaluate | Export
 
-_SPECS = {"train": TrainSpec, "coordinate": CoordinateSpec, "bench": BenchSpec, "generate": GenerateSpec}
+_SPECS = {
+    "train": TrainSpec,
+    "coordinate": CoordinateSpec,
+    "bench": BenchSpec,
+    "count": CountSpec,
+    "generate": GenerateSpec,
+}
 _TRAIN = {"round.run": RoundRun, "round.cancel": RoundCancel, "probe.make": ProbeMake, "compare": Compare}
 _COORDINATE = {
     "prepare": Prepare,
@@ -304,7 +321,8 @@ def parse_spec(line: bytes) -> Spec:
     """The first line of stdin. Raises ParseError."""
     value = parse_json(line)
     spec: Spec = parse(_select(_SPECS, value, "kind"), value, "spec")
-    if isinstance(spec, TrainSpec | CoordinateSpec) and spec.params.model.width % spec.params.model.heads != 0:
+    shape = spec.params.model if isinstance(spec, TrainSpec | CoordinateSpec | CountSpec) else None
+    if shape is not None and shape.width % shape.heads != 0:
         raise ParseError("spec.params.model.width must be a multiple of heads.")
     return spec
 

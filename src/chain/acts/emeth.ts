@@ -46,6 +46,8 @@ export interface Emeth extends RequesterActs, NodeActs, OverdueActs, VerifierAct
 export interface RequesterActs {
   /** Requests a job; approves what credit does not cover. */
   request(job: JobRequest): Promise<{ jobId: JobId; hash: string }>;
+  /** Returns the gas a request would cost, in wei. Throws the contract's reason when it would be refused. */
+  estimateRequestWei(job: JobRequest): Promise<bigint>;
   cancel(jobId: JobId): Promise<{ hash: string }>;
   accept(jobId: JobId): Promise<{ hash: string }>;
   /** Disputes a result, with a bond of `bondWei` from credit and tokens. */
@@ -132,6 +134,10 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
   return {
     address,
     request: (job) => paying(() => request(chain, sender, wallet, job)),
+    estimateRequestWei: async (job) => {
+      const { data } = await signRequest(chain, wallet, job);
+      return sender.estimateWei({ to: chain.core, data });
+    },
     cancel: (jobId) => once(jobId, 'cancel'),
     accept: (jobId) => once(jobId, 'accept'),
     challenge: (jobId, bondWei) =>
@@ -202,17 +208,22 @@ async function request(
   wallet: Wallet,
   job: JobRequest,
 ): Promise<{ jobId: JobId; hash: string }> {
+  const { salt, data } = await signRequest(chain, wallet, job);
+  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data });
+  return { jobId: await jobOf(chain, hash), hash };
+}
+
+/** Returns the call that requests a job, with a permit for what neither credit nor allowance covers. */
+async function signRequest(chain: Chain, wallet: Wallet, job: JobRequest): Promise<{ salt: string; data: string }> {
   const { verifierWei, burnWei } = await chain.extraFees(job.feeWei);
-  const missingWei = await missing(chain, sender.address, job.feeWei + verifierWei + burnWei);
-  const isAllowed = (await chain.allowance(sender.address, chain.core)) >= missingWei;
+  const missingWei = await missing(chain, wallet.address, job.feeWei + verifierWei + burnWei);
+  const isAllowed = (await chain.allowance(wallet.address, chain.core)) >= missingWei;
   const salt = hexlify(randomBytes(32));
   const deadline = BigInt(Math.floor(job.deadlineMs / 1000));
   const args = [job.dataset, job.params, job.feeWei, job.fuelLimit, deadline, salt];
-  const data = isAllowed
-    ? encode('request', args)
-    : encode('requestWithPermit', [...args, ...(await signPermit(chain, wallet, missingWei, deadline))]);
-  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data });
-  return { jobId: await jobOf(chain, hash), hash };
+  if (isAllowed) return { salt, data: encode('request', args) };
+  const permit = await signPermit(chain, wallet, missingWei, deadline);
+  return { salt, data: encode('requestWithPermit', [...args, ...permit]) };
 }
 
 /** Approves what the contract needs to collect `needWei` from credit and tokens. */

@@ -73,6 +73,8 @@ export interface Chain extends AsyncDisposable {
    * out.
    */
   extraFees(feeWei: bigint): Promise<{ verifierWei: bigint; burnWei: bigint }>;
+  /** What the contract demands of a request now. */
+  requestRules(): Promise<{ minFeeWei: bigint; minWorkMs: number }>;
   /** Time of the newest block, in Unix milliseconds. */
   nowMs(): Promise<number>;
   headBlock(): Promise<number>;
@@ -138,6 +140,11 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
       const terms = await read(coreContract, 'terms', await read(coreContract, 'currentTerms'));
       const { verifierBps, burnBps } = terms as { verifierBps: bigint; burnBps: bigint };
       return { verifierWei: partOf(feeWei, verifierBps), burnWei: partOf(feeWei, burnBps) };
+    },
+    async requestRules() {
+      const terms = await read(coreContract, 'terms', await read(coreContract, 'currentTerms'));
+      const { minFee, minWork } = terms as { minFee: bigint; minWork: bigint };
+      return { minFeeWei: minFee, minWorkMs: Number(minWork) * 1000 };
     },
     async nowMs() {
       return ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;

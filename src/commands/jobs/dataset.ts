@@ -1,51 +1,65 @@
-/** The data set of a request: a file to upload, or a reference that nodes resolve themselves. */
+/** The data set of a request: a file or pipe to upload, or a reference; its text is here to be checked. */
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { AppError } from '../../lib/errors';
+import { AppError, errorCode } from '../../lib/errors';
 import { sha256File } from '../../lib/hash';
+import { type HeldFile, holdFile } from '../../terminal/spool';
 import { requireText } from '../../terminal/text-file';
 
-export type DatasetArgumentError =
-  | { code: 'usage/bad-dataset'; dataset: string }
-  | { code: 'usage/no-size'; dataset: string };
+export type DatasetArgumentError = { code: 'usage/bad-dataset'; dataset: string };
 
-/** A data set as named on the command line. */
-export interface LocatedDataset {
+/** A data set as named on the command line, checked to be text. */
+export interface LocatedDataset extends AsyncDisposable {
   /** The reference in the request. */
-  reference: string;
-  /** The file to upload; undefined for a reference that nodes resolve themselves. */
-  file?: string | undefined;
-  /** Returns its size. Throws `usage/no-size` when that cannot be found out. */
-  bytes(): Promise<number>;
+  readonly reference: string;
+  /** The text, on this machine. */
+  readonly path: string;
+  readonly bytes: number;
+  /** False for a reference that nodes resolve themselves. */
+  readonly isUploaded: boolean;
 }
 
 const REFERENCE = /^(sha256:[0-9a-f]{64}|https:\/\/\S+|file:\S+)$/;
 
 /**
- * Finds a data set: a local file, or a reference whose size `sizeOf` returns (0 when its server does not
- * say). Throws `usage/unreadable-file`, and `usage/bad-dataset` for what is neither or is not text.
+ * Finds a data set: a local file, a pipe, or a reference, which `fetch` brings here as a node would. Throws
+ * `usage/unreadable-file`, and `usage/bad-dataset` for what is neither, cannot be fetched, or is not text.
  */
 export async function locateDataset(
   dataset: string,
-  sizeOf: (reference: string) => Promise<number>,
+  fetch: (reference: string) => Promise<HeldFile>,
 ): Promise<LocatedDataset> {
-  if (REFERENCE.test(dataset)) return { reference: dataset, bytes: () => knownSize(dataset, sizeOf) };
-  if (!existsSync(dataset)) {
-    throw new AppError<DatasetArgumentError>(
-      { code: 'usage/bad-dataset', dataset },
-      `The data set ${dataset} is neither a file nor a reference (sha256:<64 hex digits>, https://…, file:…).`,
-    );
+  const isReference = REFERENCE.test(dataset);
+  if (!isReference && dataset !== '-' && !existsSync(dataset)) {
+    const forms = 'sha256:<64 hex digits>, https://…, file:…';
+    throw bad(dataset, `The data set ${dataset} is neither a file nor a reference (${forms}).`);
   }
-  await requireText('--dataset', dataset);
-  const { size } = await stat(dataset);
-  return { reference: `sha256:${await sha256File(dataset)}`, file: dataset, bytes: async () => size };
+  const held = isReference ? await fetchReference(dataset, fetch) : await holdFile('--dataset', dataset);
+  try {
+    await requireText('--dataset', held.path, dataset);
+    return {
+      reference: isReference ? dataset : `sha256:${await sha256File(held.path)}`,
+      path: held.path,
+      bytes: (await stat(held.path)).size,
+      isUploaded: !isReference,
+      [Symbol.asyncDispose]: () => held[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await held[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
-async function knownSize(reference: string, sizeOf: (reference: string) => Promise<number>): Promise<number> {
-  const bytes = await sizeOf(reference);
-  if (bytes > 0) return bytes;
-  throw new AppError<DatasetArgumentError>(
-    { code: 'usage/no-size', dataset: reference },
-    `The size of ${reference} cannot be found out; name with --fuel-limit how many tokens the fee pays for.`,
-  );
+/** A reference that cannot be fetched here would not be taken by any node, and lock its fee for nothing. */
+async function fetchReference(reference: string, fetch: (reference: string) => Promise<HeldFile>): Promise<HeldFile> {
+  try {
+    return await fetch(reference);
+  } catch (error) {
+    if (!errorCode(error).startsWith('dataset/')) throw error;
+    throw bad(reference, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+function bad(dataset: string, sentence: string, cause?: unknown): AppError<DatasetArgumentError> {
+  return new AppError({ code: 'usage/bad-dataset', dataset }, sentence, { cause });
 }

@@ -1,5 +1,5 @@
 /** The commands about jobs, as the help shows them; their work is loaded when they run. */
-import { amount, example, numberBetween, wholeNumber } from '../../terminal/options';
+import { amount, example, numberBetween, wholeCount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 const JOB = '0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9';
@@ -10,17 +10,20 @@ export const jobCommands: CommandTable = {
       program
         .command('request')
         .description('ask for a model to be trained: uploads the data and locks the fee in the contract')
-        .requiredOption('--dataset <file|ref>', 'a text file to upload, or sha256:…, https://…, file:…')
-        .requiredOption('--fee <amount>', 'what the finished job pays, in wei or as 20emt', amount)
+        .requiredOption(
+          '--dataset <file|ref>',
+          'a text file or a pipe (-: stdin) to upload, or sha256:…, https://…, file:…',
+        )
+        .requiredOption('--fee <amount>', 'what the finished job pays, with its unit: 20emt', amount)
         .option('--params <json|@file>', 'what to train, as JSON', '{}')
         .option('--deadline <span|date>', 'when it must be done: 90m, 2h, 3d or a date', '2h')
         .option(
           '--fuel-limit <tokens>',
           'tokens the whole fee pays for (default: estimated from size and parameters)',
-          amount,
+          wholeCount,
         )
         .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
-        .option('--dry-run', 'only show what would be requested and whether the account can pay')
+        .option('--dry-run', 'only check and show what would be requested')
         .option('--wait', 'follow the job to its end; fails unless it is verified')
         .addHelpText(
           'after',

@@ -1,39 +1,85 @@
 /** What a request says: its parameters, fuel and deadline, checked before anything is sent. */
-import { estimateTokens } from '../../domain/job-fit';
+import { formatEmt } from '../../domain/emt';
+import { DEFAULT_BATCH, DEFAULT_EPOCHS, estimateTokens } from '../../domain/job-fit';
 import { AppError } from '../../lib/errors';
-import { JobParams, MAX_PARAMS_BYTES } from '../../protocol/job-params';
+import { JobParams, MAX_PARAMS_BYTES, type ResolvedParams } from '../../protocol/job-params';
+import { describeIssues } from './params-problems';
 
 export type RequestError =
   | { code: 'usage/bad-params'; problems: string[] }
   | { code: 'usage/bad-deadline'; text: string }
-  | { code: 'usage/no-size'; dataset: string };
+  | { code: 'usage/bad-fuel'; fuelLimit: bigint }
+  | { code: 'usage/fee-too-low'; feeWei: bigint; minFeeWei: bigint };
 
 const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** The contract's own bounds: the furthest deadline, and the largest number of tokens it can store. */
+const MAX_WORK_MS = 365 * 86_400_000;
+const MAX_FUEL = 2n ** 40n - 1n;
 
 /**
- * Checks the parameters of a request and writes down the number of epochs, because the fuel limit depends on
- * it. Other defaults stay out; they are part of the protocol.
+ * Checks the parameters of a request by the schema of the masters, and writes down epochs and batch: fuel and
+ * blocks depend on them, and another master has other defaults. All else that is left out is part of the
+ * protocol.
  */
-export function parseParams(text: string): { text: string; params: JobParams & { epochs: number } } {
+export function parseParams(text: string): { text: string; params: ResolvedParams } {
   const given = parseObject(text);
   const parsed = JobParams.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'params'}: ${issue.message}`);
-    throw badParams(problems);
-  }
-  const epochs = parsed.data.epochs ?? 1;
-  const compact = JSON.stringify({ ...given, epochs });
+  if (!parsed.success) throw badParams(describeIssues(parsed.error.issues));
+  const { epochs = DEFAULT_EPOCHS, batch = DEFAULT_BATCH } = parsed.data;
+  const compact = JSON.stringify({ ...given, epochs, batch });
   if (Buffer.byteLength(compact) > MAX_PARAMS_BYTES) throw badParams([`longer than ${MAX_PARAMS_BYTES} bytes`]);
-  return { text: compact, params: { ...parsed.data, epochs } };
+  return { text: compact, params: { ...parsed.data, epochs, batch } };
 }
 
-/** Returns the tokens the job will merge at most, and so the fuel its whole fee pays for. */
-export function planFuel(bytes: number, params: JobParams & { epochs: number }): bigint {
-  return BigInt(estimateTokens(bytes, params));
+/** Returns the tokens that the whole fee pays for. Throws `usage/bad-fuel` above what the contract stores. */
+export function planFuel(named: bigint | undefined, bytes: number, params: ResolvedParams): bigint {
+  const fuelLimit = named ?? BigInt(estimateTokens(bytes, params));
+  if (fuelLimit <= MAX_FUEL) return fuelLimit;
+  throw new AppError<RequestError>(
+    { code: 'usage/bad-fuel', fuelLimit },
+    `${fuelLimit} tokens are more than one job may have (${MAX_FUEL}); ask for fewer epochs or a lower --fuel-limit.`,
+  );
 }
 
-/** Parses `90m`, `2h`, `3d` from now, or a date; returns Unix milliseconds. */
-export function parseDeadline(text: string, nowMs: number): number {
+/** Throws `usage/fee-too-low` below the contract's minimum. */
+export function requireFee(feeWei: bigint, { minFeeWei }: { minFeeWei: bigint }): void {
+  if (feeWei >= minFeeWei) return;
+  throw new AppError<RequestError>(
+    { code: 'usage/fee-too-low', feeWei, minFeeWei },
+    `A fee of ${formatEmt(feeWei)} is below the contract's minimum of ${formatEmt(minFeeWei)}; offer more with --fee.`,
+  );
+}
+
+/**
+ * Parses `90m`, `2h`, `3d` from now, or a date; returns Unix milliseconds. Throws `usage/bad-deadline`, also
+ * for a time that leaves less than the contract's minimum, or more than a year.
+ */
+export function parseDeadline(text: string, nowMs: number, { minWorkMs }: { minWorkMs: number }): number {
+  const deadlineMs = parseTime(text, nowMs);
+  const leftMs = deadlineMs - nowMs;
+  if (leftMs >= minWorkMs && leftMs <= MAX_WORK_MS) return deadlineMs;
+  const bound = leftMs < minWorkMs ? `at least ${describeSpan(minWorkMs)}` : 'at most 365 d';
+  throw new AppError<RequestError>(
+    { code: 'usage/bad-deadline', text },
+    `The deadline ${text} cannot be used: the contract demands ${bound} from now; choose another with --deadline.`,
+  );
+}
+
+/** Formats a span of time in its two largest units: `1 h 58 min`. */
+export function describeSpan(ms: number): string {
+  const seconds = Math.floor(ms / 1000);
+  const counts = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
+  const names = ['d', 'h', 'min', 's'];
+  const parts = [...counts, seconds % 60].map((count, i) => ({ count, name: names[i] }));
+  const from = Math.max(
+    0,
+    parts.findIndex(({ count }) => count > 0),
+  );
+  const shown = parts.slice(from, from + 2).filter(({ count }) => count > 0);
+  return shown.map(({ count, name }) => `${count} ${name}`).join(' ') || '0 s';
+}
+
+function parseTime(text: string, nowMs: number): number {
   const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
   if (count !== undefined && unit !== undefined) return nowMs + Number(count) * (unitsMs[unit] ?? 0);
   const date = /^\d{4}-/.test(text) ? Date.parse(text) : Number.NaN;

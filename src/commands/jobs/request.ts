@@ -1,14 +1,18 @@
-/** `emeth request`: uploads the data and locks the fee in the contract. */
+/** `emeth request`: checks everything, then uploads the data and locks the fee in the contract. */
 import { type Account, openAccount } from '../../app/account';
-import { openStorage } from '../../app/storage';
+import { fetchForCheck, openStorage, requireStorage } from '../../app/storage';
 import type { JobRequest } from '../../chain/acts/emeth';
-import { formatEmt } from '../../domain/emt';
+import { leastBytes } from '../../domain/job-fit';
+import { AppError, errorCode } from '../../lib/errors';
+import type { ResolvedParams } from '../../protocol/job-params';
+import { countDataset } from '../../runner/count-dataset';
 import { readGiven } from '../../terminal/files';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
-import { locateDataset } from './dataset';
+import { type LocatedDataset, locateDataset } from './dataset';
 import { followJob } from './follow-job';
-import { parseDeadline, parseParams, planFuel } from './request-plan';
+import { parseDeadline, parseParams, planFuel, requireFee } from './request-plan';
+import { describeQuote, makeQuote, priceOf, type Tokens } from './request-quote';
 
 interface RequestOptions extends CommonOptions {
   dataset: string;
@@ -21,23 +25,30 @@ interface RequestOptions extends CommonOptions {
   wait?: boolean | undefined;
 }
 
-/** What the account must have for the request, in wei. */
-interface Quote {
-  verifierWei: bigint;
-  burnWei: bigint;
-  totalWei: bigint;
-  creditWei: bigint;
-  tokenWei: bigint;
-  canPay: boolean;
-}
-
+/** Nothing is uploaded and nothing signed before the last check: a fee must not be locked for nothing. */
 export async function requestJob(options: RequestOptions): Promise<void> {
+  const { params, text } = await readParams(options.params);
   await using account = await openAccount(options);
-  const { job, upload } = await makePlan(account, options);
-  const quote = await makeQuote(account, job);
-  if (options.dryRun) return showQuote(job, quote, options);
+  const rules = await account.chain.requestRules();
+  requireFee(options.fee, rules);
+  const deadlineMs = parseDeadline(options.deadline, await account.chain.nowMs(), rules);
+  await using dataset = await locateDataset(options.dataset, (reference) =>
+    fetchForCheck(reference, account, options, account.signal),
+  );
+  if (dataset.isUploaded) requireStorage(account.config, options);
+  const tokens = await countTokens(dataset, params, account);
+  const fuelLimit = planFuel(options.fuelLimit, dataset.bytes, params);
+  const job: JobRequest = { dataset: dataset.reference, params: text, feeWei: options.fee, fuelLimit, deadlineMs };
+  const price = await priceOf(account, job);
+  const quote = await makeQuote(account, job, price, { params, bytes: dataset.bytes, tokens });
+  if (options.dryRun) {
+    if (options.json) return printJson({ ...job, ...quote, sent: false });
+    printLines(...describeQuote(job, quote));
+    return talk('Nothing was uploaded or sent.');
+  }
+  if (!options.json) talk(describeQuote(job, quote).join('\n'));
 
-  await upload();
+  await upload(dataset, account, options);
   const { jobId, hash } = await account.emeth.request(job);
   if (!options.json) printLines(jobId);
   talk(`Requested. Fetch the result at any time with: emeth result ${jobId} --wait`);
@@ -45,40 +56,40 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   if (options.json) printJson({ jobId, hash, ...job, ...quote, ...(options.wait ? { state: 'VERIFIED' } : {}) });
 }
 
-/** Prepares the request; `upload` puts the data where nodes can fetch it. */
-async function makePlan(
-  account: Account,
-  options: RequestOptions,
-): Promise<{ job: JobRequest; upload(): Promise<void> }> {
-  const { params: given } = options;
+async function readParams(given: string): Promise<ReturnType<typeof parseParams>> {
   const text = given.startsWith('@') ? (await readGiven('--params', given.slice(1))).toString('utf8') : given;
-  const { params, text: paramsText } = parseParams(text);
-  const deadlineMs = parseDeadline(options.deadline, await account.chain.nowMs());
-  const storage = () => openStorage(account, options, account.signal);
-  const { reference, file, bytes } = await locateDataset(options.dataset, (asked) => storage().sizeOf(asked));
-  const fuelLimit = options.fuelLimit ?? planFuel(await bytes(), params);
-  return {
-    job: { dataset: reference, params: paramsText, feeWei: options.fee, fuelLimit, deadlineMs },
-    upload: async () => (file === undefined ? undefined : storage().upload(file, account.wallet)),
-  };
+  return parseParams(text);
 }
 
-async function makeQuote({ chain, emeth }: Account, job: JobRequest): Promise<Quote> {
-  const extra = await chain.extraFees(job.feeWei);
-  const [creditWei, tokenWei] = await Promise.all([chain.credit(emeth.address), chain.tokenBalance(emeth.address)]);
-  const totalWei = job.feeWei + extra.verifierWei + extra.burnWei;
-  return { ...extra, totalWei, creditWei, tokenWei, canPay: creditWei + tokenWei >= totalWei };
+/**
+ * Counts the tokens as a master will; undefined where no Python can. Throws `usage/bad-dataset` for what no
+ * master would take.
+ */
+async function countTokens(
+  { path, bytes }: LocatedDataset,
+  params: ResolvedParams,
+  { logger }: Account,
+): Promise<Tokens | undefined> {
+  const least = leastBytes(params);
+  const tooFew = `The data set has ${bytes} bytes; one block of ${params.batch} × ${params.model.context} tokens and one held-out sequence need at least ${least}. Give more text, or a smaller batch or context.`;
+  if (bytes < least) throw badDataset(path, tooFew);
+  try {
+    const { trainTokens, validationTokens, epochBlocks, blockTokens } = await countDataset(path, params, logger);
+    return { trainTokens, validationTokens, epochBlocks, blockTokens };
+  } catch (error) {
+    if (errorCode(error) === 'data/refused') throw badDataset(path, (error as Error).message);
+    if (errorCode(error) === 'data/not-counted') return undefined;
+    throw error;
+  }
 }
 
-function showQuote(job: JobRequest, quote: Quote, options: CommonOptions): void {
-  if (options.json) return printJson({ ...job, ...quote, sent: false });
-  printLines(
-    `dataset    ${job.dataset}`,
-    `params     ${job.params}`,
-    `deadline   ${new Date(job.deadlineMs).toISOString()}`,
-    `fuel       ${job.fuelLimit} tokens for the whole fee`,
-    `fee        ${formatEmt(job.feeWei)}, on top of it ${formatEmt(quote.verifierWei)} for the verifiers and ${formatEmt(quote.burnWei)} to be burnt`,
-    `account    ${formatEmt(quote.creditWei)} credit, ${formatEmt(quote.tokenWei)} in tokens: ${quote.canPay ? 'enough' : 'not enough'}`,
-  );
-  talk('Nothing was uploaded or sent.');
+function badDataset(dataset: string, sentence: string): AppError {
+  return new AppError({ code: 'usage/bad-dataset', dataset }, sentence);
+}
+
+/** Puts the data where nodes can fetch it. */
+async function upload(dataset: LocatedDataset, account: Account, options: RequestOptions): Promise<void> {
+  if (!dataset.isUploaded) return;
+  const storage = openStorage(account, options, account.signal);
+  await storage.upload(dataset.path, dataset.reference.replace('sha256:', ''), account.wallet);
 }

@@ -1,5 +1,6 @@
 /** What the operator of a master may set. */
 import { z } from 'zod';
+import { DEFAULT_BATCH, DEFAULT_EPOCHS } from '../../domain/job-fit';
 import { ChainKeys, ComputeKeys, ExternalDb, KeyKeys, Listen, LogKeys, oneKey } from '../setting-groups';
 import { allowList, httpUrl, milliseconds, wei } from '../setting-types';
 
@@ -40,12 +41,17 @@ export const MasterConfig = z
       .default('nvm')
       .describe('`1v1`: one worker per job. `nvm`: as many workers per job as its deadline needs.'),
     maxJobs: z.int().min(1).max(64).default(2).describe('Maximum number of jobs at the same time.'),
-    batchSize: z.int().min(1).max(4096).default(8).describe('Sequences per step for jobs that do not specify it.'),
+    batchSize: z
+      .int()
+      .min(1)
+      .max(4096)
+      .default(DEFAULT_BATCH)
+      .describe('Sequences per step for jobs that do not specify it.'),
     n_epochs: z
       .number()
       .positive()
       .max(1000)
-      .default(1)
+      .default(DEFAULT_EPOCHS)
       .describe('Passes over the data for jobs that do not specify it.'),
     ...ComputeKeys,
     probes: z

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { JobId } from '../../../src/domain/ids';
 import { runInProcess } from '../../support/cli';
-import { type ClientChain, openClientChain } from '../../support/client-chain';
+import { type ClientChain, openClientChain, sampleDataset } from '../../support/client-chain';
 
 const EMT = 10n ** 18n;
 let client: ClientChain;
@@ -15,13 +15,13 @@ beforeAll(async () => {
 
 afterAll(() => client[Symbol.asyncDispose]());
 
-const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+const request = ['request', '--dataset', sampleDataset, '--fee', '20emt', '--fuel-limit', '1000'];
 
 describe('account commands on a real chain', () => {
   test('request, cancel, withdraw: the fee comes back to the last wei', async () => {
     const before = await run('node');
     const quote = await run<Record<string, unknown>>(...request, '--dry-run');
-    expect(quote).toMatchObject({ feeWei: String(20n * EMT), canPay: true, sent: false });
+    expect(quote).toMatchObject({ feeWei: String(20n * EMT), totalWei: String(22n * EMT), sent: false });
     expect(await run('node')).toMatchObject({ tokenWei: before.tokenWei });
 
     const { jobId = '' } = await run(...request);
@@ -91,8 +91,10 @@ describe('account commands on a real chain', () => {
     ['a deadline in the past', [...request, '--deadline', '2020-01-01'], 2],
     ['parameters out of range', [...request, '--params', '{"epochs":0}'], 2],
     ['an address that is none', ['withdraw', '--to', '0x12'], 2],
-    ['more than the account has', [...request, '--fee', '999999999999emt'], 5],
-    ['a fee below the least', [...request, '--fee', '1'], 5],
+    ['more than the account has', [...request, '--fee', '999999999999emt'], 2],
+    ['a fee below the least', [...request, '--fee', '1wei'], 2],
+    ['a fee without its unit', [...request, '--fee', '10'], 2],
+    ['a deadline too near', [...request, '--deadline', '1s'], 2],
   ])('%s: refused', async (_name, argv, status) => {
     expect(await runFailing(...argv)).toMatchObject({ status });
   });

@@ -7,7 +7,7 @@ import { jobsTakenBy } from '../../../../src/chain/reading/node-history';
 import { openChain } from '../../../../src/chain/rpc/client';
 import { Address, JobId } from '../../../../src/domain/ids';
 import { devKeys } from '../../../../src/runner/anvil';
-import { type ClientChain, openClientChain } from '../../../support/client-chain';
+import { type ClientChain, openClientChain, sampleDataset } from '../../../support/client-chain';
 
 const node = Address.parse(new Wallet(devKeys[1]).address);
 const WIDEST = 100;
@@ -70,7 +70,7 @@ beforeAll(async () => {
   client = await openClientChain();
   await using taker = await client.openNode();
   const request = async () => {
-    const args = ['--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+    const args = ['--dataset', sampleDataset, '--fee', '20emt', '--fuel-limit', '1000'];
     return JobId.parse((await client.run('request', ...args)).jobId);
   };
   const [first, second, third] = [await request(), await request(), await request()];

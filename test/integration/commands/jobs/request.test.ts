@@ -1,5 +1,8 @@
 /** `emeth request` and `emeth result` against a real chain and storage. */
+import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { Wallet } from 'ethers';
 import { BlobStore } from '../../../../src/blobs/blob-store';
 import { recoverTyped } from '../../../../src/chain/sending/wallet';
 import type { JobId, Sha256 } from '../../../../src/domain/ids';
@@ -8,12 +11,15 @@ import { canonicalJson, sha256 } from '../../../../src/lib/hash';
 import { silentLogger } from '../../../../src/lib/logger';
 import type { ManifestIn } from '../../../../src/protocol/manifest';
 import { STORAGE_DOMAIN, uploadTypes } from '../../../../src/protocol/storage';
+import { devKeys } from '../../../../src/runner/anvil';
 import { storageRoutes } from '../../../../src/storage/routes';
+import { builtCli, runInProcess } from '../../../support/cli';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
 import { openScratch } from '../../../support/scratch';
 import { withoutVerifiers } from '../../../support/storage';
 
 const CHAIN_ID = 31337;
+const EMT = 10n ** 18n;
 let scratch: Awaited<ReturnType<typeof openScratch>>;
 let storage: HttpServer;
 let blobs: BlobStore;
@@ -100,10 +106,10 @@ describe('request', () => {
     expect((await request()).dataset).toBe(dataset);
   });
 
-  test('data set in storage: its size is asked there', async () => {
-    const { sha256: name } = await blobs.addBytes(Buffer.alloc(1000, 'a'));
+  test('data set in storage: fetched, checked and counted', async () => {
+    const { sha256: name } = await blobs.addBytes(Buffer.from('Call me Ishmael. '.repeat(200)));
     const quote = await client.run('request', '--dataset', `sha256:${name}`, '--fee', '20emt', '--dry-run');
-    expect(quote.fuelLimit).toBe('930');
+    expect(quote).toMatchObject({ bytes: 3400, fuelLimit: '3162', tokens: { trainTokens: 3162, epochBlocks: 3 } });
   });
 
   test('storage refuses, too large: fails', async () => {
@@ -113,15 +119,139 @@ describe('request', () => {
     expect(failure.message).toContain('1000000');
   });
 
-  test('blob the storage lacks: throws dataset/missing', async () => {
-    const failure = await client.runFailing('request', '--dataset', `sha256:${'99'.repeat(32)}`, '--fee', '20emt');
-    expect(failure).toMatchObject({ status: 3, code: 'dataset/missing' });
-  });
-
   test('no storage: throws blobs/storage-unreachable', async () => {
     const argv = ['request', '--dataset', client.file('book.txt'), '--fee', '20emt', '--storage', 'http://127.0.0.1:1'];
     expect(await client.runFailing(...argv)).toMatchObject({ status: 1, code: 'blobs/storage-unreachable' });
   });
+});
+
+describe('request that nobody would take', () => {
+  const tiny = '{"model":{"context":16},"batch":1}';
+
+  beforeAll(async () => {
+    await writeFile(client.file('eleven.txt'), 'hello world');
+    await writeFile(client.file('long.txt'), 'Call me Ishmael. '.repeat(7200));
+    await writeFile(client.file('letter.txt'), 'a'.repeat(20_000));
+    await writeFile(client.file('edge.txt'), `${'a'.repeat(130)}\n${'b'.repeat(14)}`);
+    await writeFile(client.file('zip'), Buffer.from([0x1f, 0x8b, 0x08, 0x00, 0x00]));
+  });
+
+  test.each([
+    [
+      'eleven bytes',
+      'eleven.txt',
+      '{}',
+      /11 bytes; one block of 8 × 128 tokens .* need at least 1154\. Give more text/,
+    ],
+    ['less than one large block', 'long.txt', '{"batch":4096,"model":{"context":8192}}', /122400 bytes/],
+    [
+      'one letter in byte pairs',
+      'letter.txt',
+      '{"tokenizer":{"type":"bpe"}}',
+      /The dataset gives \d+ tokens to train on/,
+    ],
+    ['a held-out part shorter than its bound', 'edge.txt', tiny, /\d+ held out; one block needs 17 and 17/],
+    ['no text', 'zip', '{}', /cannot be trained on: byte 3 is NUL/],
+    ['a model for no device', 'long.txt', '{"model":{"layers":96,"heads":128,"width":16384}}', /no device has more/],
+    ['a misspelt parameter', 'long.txt', '{"lr":0.1}', /did you mean inner.lr\?/],
+  ])('%s: refused, nothing uploaded or locked', async (_name, file, params, words) => {
+    await expectRefused(['--dataset', client.file(file), '--fee', '20emt', '--params', params], words);
+  });
+
+  test.each([
+    ['a blob nobody stores', `sha256:${'99'.repeat(32)}`, /cannot be fetched: .* has no blob 9999/],
+    ['a server that is not there', 'https://emeth.invalid/book.txt', /cannot be fetched/],
+    ['an address of a private network', 'https://127.0.0.1/book.txt', /not a public https address/],
+    ['a file that is not here', 'file:/nowhere/book.txt', /cannot be fetched/],
+  ])('%s: refused, although the fuel is named', async (_name, dataset, words) => {
+    await expectRefused(['--dataset', dataset, '--fee', '20emt', '--fuel-limit', '1000'], words);
+  });
+
+  test.each([
+    ['a fee without its unit', ['--fee', '10'], /10emt or 10wei\?/],
+    ['a fee below the minimum', ['--fee', '5wei'], /below the contract's minimum of/],
+    ['more than the account has', ['--fee', '999999999emt'], /needs .*; send it the difference/],
+    ['a deadline too near', ['--fee', '20emt', '--deadline', '5s'], /the contract demands at least/],
+    ['more fuel than the contract stores', ['--fee', '20emt', '--fuel-limit', '1099511627776'], /lower --fuel-limit/],
+  ])('%s: refused, nothing uploaded or locked', async (_name, argv, words) => {
+    await expectRefused(['--dataset', client.file('long.txt'), ...argv], words);
+  });
+
+  test('account without coin for gas: refused, nothing uploaded or locked', async () => {
+    const poor = await openPoorAccount();
+    await expectRefused(['--dataset', client.file('long.txt'), '--fee', '20emt'], /for gas; send it the diff/, poor);
+  });
+
+  /** Refused with status 2 both ways, before the storage or the contract has anything of it. */
+  async function expectRefused(argv: string[], words: RegExp, run: ClientChain['runFailing'] = client.runFailing) {
+    const before = [await client.provider.getBlockNumber(), await readdir(scratch.path, { recursive: true })];
+    for (const way of [[], ['--dry-run']]) {
+      expect(await run('request', ...argv, ...way)).toMatchObject({ status: 2, message: expect.stringMatching(words) });
+    }
+    expect([await client.provider.getBlockNumber(), await readdir(scratch.path, { recursive: true })]).toEqual(before);
+  }
+
+  /** A requester with tokens and no coin. */
+  async function openPoorAccount(): Promise<ClientChain['runFailing']> {
+    const key = `0x${'7'.repeat(64)}`;
+    const path = await client.writeConfig(key, { storageApi: `http://127.0.0.1:${storage.port}/api/v1` });
+    const { address } = new Wallet(key);
+    const transfer = `0xa9059cbb${address.slice(2).padStart(64, '0')}${(100n * 10n ** 18n).toString(16).padStart(64, '0')}`;
+    const signer = new Wallet(devKeys[0], client.provider);
+    await (await signer.sendTransaction({ to: client.token, data: transfer })).wait();
+    return async (...argv) => {
+      const { status, talk } = await runInProcess(
+        ...argv,
+        '--config',
+        path,
+        '--data-dir',
+        client.file('poor'),
+        '--json',
+      );
+      return { status, ...(JSON.parse(talk) as { error: { code: string; message: string } }).error };
+    };
+  }
+});
+
+test('dry run: tokens, model, rates, price and time left, for people and as JSON', async () => {
+  const { jobId } = await request();
+  const argv = ['request', '--dataset', client.file('book.txt'), '--fee', '20emt', '--deadline', '3h', '--dry-run'];
+  const quote = await client.run<Record<string, unknown>>(...argv);
+  expect(quote).toMatchObject({
+    tokens: { trainTokens: 15810, validationTokens: 1190, epochBlocks: 15, blockTokens: 1024 },
+    parameters: 835_584,
+    modelBytes: 4 * 835_584,
+    feePerMTokensWei: String((20n * EMT * 1_000_000n) / 15_810n),
+    totalWei: String(22n * EMT),
+    sent: false,
+  });
+  const [newest] = quote.recentJobs as { jobId: string; feeWei: string }[];
+  expect(newest).toMatchObject({ jobId, feeWei: String(20n * EMT) });
+  expect(Math.abs(Number(quote.leftMs) - 3 * 3_600_000)).toBeLessThan(60_000);
+  const config = ['--config', client.file('client.json'), '--data-dir', client.file('data')];
+  const { status, out } = await runInProcess(...argv, ...config);
+  expect(status).toBe(0);
+  for (const words of [
+    'tokens     15,810 to train on (15 blocks of 1,024), 1,190 held out',
+    'model      835,584 parameters, 3.3 MB',
+    '20 EMT, which is 1265.0221 EMT per million tokens',
+    'lately     the last ',
+    'in all     22 EMT: on top of the fee',
+    'ETH; gas is about 0.0',
+  ])
+    expect(out).toContain(words);
+});
+
+test('data set by a pipe: read once, uploaded whole; another pipe gives the same', async () => {
+  const argv = ['--fee', '20emt', '--config', client.file('client.json'), '--data-dir', client.file('data'), '--json'];
+  const piped = async (...more: string[]) => {
+    const command = `cat '${client.file('book.txt')}' | '${process.execPath}' '${builtCli()}' "$@"`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', command, 'sh', 'request', ...more, ...argv]);
+    return JSON.parse(stdout) as { dataset: string; fuelLimit: string };
+  };
+  const name = `sha256:${sha256('Call me Ishmael. '.repeat(1000))}`;
+  expect(await piped('--dataset', '/dev/stdin', '--dry-run')).toMatchObject({ dataset: name, fuelLimit: '15810' });
+  expect(await piped('--dataset', '-')).toMatchObject({ dataset: name, fuelLimit: '15810' });
 });
 
 describe('result', () => {

@@ -5,7 +5,7 @@ import { buildPayouts } from '../../../../src/chain/acts/payouts';
 import { Address, JobId } from '../../../../src/domain/ids';
 import { systemClock } from '../../../../src/lib/clock';
 import { devKeys } from '../../../../src/runner/anvil';
-import { type ClientChain, openClientChain } from '../../../support/client-chain';
+import { type ClientChain, openClientChain, sampleDataset } from '../../../support/client-chain';
 
 const EMT = 10n ** 18n;
 const DAY_S = 86_400;
@@ -19,7 +19,7 @@ beforeEach(async () => {
 });
 afterEach(() => client[Symbol.asyncDispose]());
 
-const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+const request = ['request', '--dataset', sampleDataset, '--fee', '20emt', '--fuel-limit', '1000'];
 const sentBy = (account: Address) => client.provider.getTransactionCount(account);
 
 /** A job of the node's, all of whose pay is `worker`'s, accepted by the requester. */

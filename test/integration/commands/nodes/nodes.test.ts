@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { Wallet } from 'ethers';
 import { Address, JobId } from '../../../../src/domain/ids';
 import { devKeys } from '../../../../src/runner/anvil';
-import { type ClientChain, openClientChain } from '../../../support/client-chain';
+import { type ClientChain, openClientChain, sampleDataset } from '../../../support/client-chain';
 
 const EMT = 10n ** 18n;
 const DAY_S = 86_400;
@@ -114,7 +114,7 @@ type TestNode = Awaited<ReturnType<ClientChain['openNode']>>;
 
 /** A job of 20 EMT. */
 async function requestJob(): Promise<JobId> {
-  const request = ['request', '--dataset', `sha256:${'ab'.repeat(32)}`, '--fee', '20emt', '--fuel-limit', '1000'];
+  const request = ['request', '--dataset', sampleDataset, '--fee', '20emt', '--fuel-limit', '1000'];
   return JobId.parse((await client.run(...request)).jobId);
 }
 
@@ -212,7 +212,7 @@ test.each([[['--dry-run']], [[]]])(
   },
 );
 
-test.each(['0', '0emt', '0.0emt'])('stake: throws for an amount of %s', async (nothing) => {
+test.each(['0wei', '0emt', '0.0emt'])('stake: throws for an amount of %s', async (nothing) => {
   await client.run(...register());
   expect(await client.runFailing('stake', '--amount', nothing)).toMatchObject({ status: 2 });
 });
@@ -223,7 +223,7 @@ test('address with 0X: accepted', async () => {
   await client.run('register-node', '--organization', 'acme', '--wallet-account', loud(other), ...node);
   expect(await client.run('query-node', ...node)).toMatchObject({ payout: other });
   expect(await client.run('query-node-incentive', ...node)).toMatchObject({ node: client.requester });
-  expect(await client.run('stake', '--amount', '1', ...node)).toMatchObject({ node: client.requester });
+  expect(await client.run('stake', '--amount', '1wei', ...node)).toMatchObject({ node: client.requester });
   expect(await client.run('payout', ...node, '--to', loud(client.requester))).toMatchObject({
     nextPayout: { payout: client.requester },
   });

@@ -1,32 +1,77 @@
 /** How a data set named on the command line is found and checked. */
-import { writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { locateDataset } from '../../../../src/commands/jobs/dataset';
 import { sha256 } from '../../../../src/lib/hash';
 import { openScratch } from '../../../support/scratch';
 
-const notAsked = () => Promise.reject(new Error('asked for a size'));
+const notAsked = () => Promise.reject(new Error('fetched'));
 const reference = `sha256:${'ab'.repeat(32)}`;
+
+/** Fetches every reference to this file, and notes when it is let go. */
+function fetchTo(path: string) {
+  const names: string[] = [];
+  const fetch = async (asked: string) => ({
+    path,
+    async [Symbol.asyncDispose]() {
+      names.push(asked);
+    },
+  });
+  return { fetch, letGo: names };
+}
 
 describe('locateDataset', () => {
   test('local file: named by its hash, to be uploaded', async () => {
     await using scratch = await openScratch();
     const file = scratch.file('book.txt');
     await writeFile(file, 'Call me Ishmael.');
-    const dataset = await locateDataset(file, notAsked);
-    expect(dataset).toMatchObject({ reference: `sha256:${sha256('Call me Ishmael.')}`, file });
-    expect(await dataset.bytes()).toBe(16);
+    await using dataset = await locateDataset(file, notAsked);
+    expect(dataset).toMatchObject({
+      reference: `sha256:${sha256('Call me Ishmael.')}`,
+      path: file,
+      isUploaded: true,
+      bytes: 16,
+    });
   });
 
-  test('reference: nothing to upload, the size is asked for', async () => {
-    const dataset = await locateDataset(reference, async (asked) => (asked === reference ? 1234 : 0));
-    expect(dataset).toMatchObject({ reference });
-    expect(dataset.file).toBeUndefined();
-    expect(await dataset.bytes()).toBe(1234);
+  test('reference: fetched to be checked, nothing to upload, let go at the end', async () => {
+    await using scratch = await openScratch();
+    const { fetch, letGo } = fetchTo(scratch.file('fetched'));
+    await writeFile(scratch.file('fetched'), 'Call me Ishmael.');
+    const dataset = await locateDataset(reference, fetch);
+    expect(dataset).toMatchObject({ reference, isUploaded: false, bytes: 16 });
+    expect(letGo).toEqual([]);
+    await dataset[Symbol.asyncDispose]();
+    expect(letGo).toEqual([reference]);
   });
 
-  test('reference of unknown size: throws usage/no-size', async () => {
-    const dataset = await locateDataset('https://example.org/book.txt', async () => 0);
-    await expect(dataset.bytes()).rejects.toThrow(/--fuel-limit/);
+  test('reference to no text: throws usage/bad-dataset, and lets it go', async () => {
+    await using scratch = await openScratch();
+    const { fetch, letGo } = fetchTo(scratch.file('fetched'));
+    await writeFile(scratch.file('fetched'), Buffer.from([0x1f, 0x8b, 0x08, 0x00]));
+    await expect(locateDataset(reference, fetch)).rejects.toMatchObject({
+      code: 'usage/bad-dataset',
+      message: expect.stringMatching(/^sha256:abab.*\(--dataset\) cannot be trained on/),
+    });
+    expect(letGo).toEqual([reference]);
+  });
+
+  test('pipe: read once, as long as it is, and gone at the end', async () => {
+    await using scratch = await openScratch();
+    const pipe = scratch.file('pipe');
+    execFileSync('sh', ['-c', `mkfifo '${pipe}'`]);
+    const writer = spawn('sh', ['-c', `printf 'Call me Ishmael.' > '${pipe}'`]);
+    const dataset = await locateDataset(pipe, notAsked);
+    expect(dataset).toMatchObject({ reference: `sha256:${sha256('Call me Ishmael.')}`, isUploaded: true, bytes: 16 });
+    expect(await readFile(dataset.path, 'utf8')).toBe('Call me Ishmael.');
+    await dataset[Symbol.asyncDispose]();
+    expect(existsSync(dataset.path)).toBe(false);
+    writer.kill();
+  });
+
+  test('device: throws usage/no-file', async () => {
+    await expect(locateDataset('/dev/zero', notAsked)).rejects.toMatchObject({ code: 'usage/no-file' });
   });
 
   test.each([
@@ -49,7 +94,7 @@ describe('locateDataset', () => {
     await using scratch = await openScratch();
     const file = scratch.file('book.txt');
     await writeFile(file, `\ufeff${'a'.repeat((1 << 20) - 4)}ü`);
-    expect(await locateDataset(file, notAsked)).toMatchObject({ file });
+    expect(await locateDataset(file, notAsked)).toMatchObject({ path: file });
   });
 
   test('directory: throws usage/unreadable-file', async () => {

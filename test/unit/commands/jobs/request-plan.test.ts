@@ -1,13 +1,23 @@
 /** Parameters, fuel and deadline of a request. */
-import { parseDeadline, parseParams, planFuel } from '../../../../src/commands/jobs/request-plan';
+import {
+  describeSpan,
+  parseDeadline,
+  parseParams,
+  planFuel,
+  requireFee,
+} from '../../../../src/commands/jobs/request-plan';
 
 describe('parseParams', () => {
-  test('no parameters: one epoch, written down', () => {
-    expect(parseParams('{}')).toMatchObject({ text: '{"epochs":1}', params: { epochs: 1, codec: 'int8' } });
+  test('no parameters: epochs and batch are written down', () => {
+    expect(parseParams('{}')).toMatchObject({
+      text: '{"epochs":1,"batch":8}',
+      params: { epochs: 1, batch: 8, codec: 'int8' },
+    });
   });
 
-  test('some parameters: only those are written down', () => {
-    expect(parseParams('{ "model": { "layers": 2 }, "epochs": 2 }').text).toBe('{"model":{"layers":2},"epochs":2}');
+  test('some parameters: only those and what fuel and blocks depend on are written down', () => {
+    const { text } = parseParams('{ "model": { "layers": 2 }, "epochs": 2 }');
+    expect(text).toBe('{"model":{"layers":2},"epochs":2,"batch":8}');
   });
 
   test.each([
@@ -17,6 +27,13 @@ describe('parseParams', () => {
     ['{"model": {"layers": 0}}', 'model.layers'],
     ['{"model": {"heads": 3}}', 'width must be a multiple of heads'],
     ['{"tokenizer": {"type": "words"}}', 'tokenizer'],
+    ['{"lr": 0.1}', 'lr is not a parameter; did you mean inner.lr?'],
+    ['{"model": {"layer": 3}}', 'model.layer is not a parameter; did you mean model.layers?'],
+    ['{"epochz": 3}', 'did you mean epochs?'],
+    ['{"inner": {"beta3": 0.9}}', 'did you mean inner.beta1?'],
+    ['{"tokenizer": {"type": "bpe", "vocab": 512}}', 'did you mean tokenizer.vocabSize?'],
+    ['{"favouriteColour": "red"}', /favouriteColour is not a parameter\.$/],
+    ['{"model": {"layers": 96, "heads": 128, "width": 16384}}', 'no device has more than 512'],
   ])('parameters %s: throws usage/bad-params', (text, words) => {
     expect(() => parseParams(text)).toThrow(words);
   });
@@ -24,28 +41,58 @@ describe('parseParams', () => {
 
 describe('planFuel', () => {
   test('byte tokeniser: every byte of the training part is a token', () => {
-    expect(planFuel(1_000_000, parseParams('{"validation":0.1}').params)).toBe(900_000n);
+    expect(planFuel(undefined, 1_000_000, parseParams('{"validation":0.1}').params)).toBe(900_000n);
   });
   test('several epochs: the fuel grows with them', () => {
-    expect(planFuel(1_000_000, parseParams('{"validation":0.1,"epochs":2.5}').params)).toBe(2_250_000n);
+    expect(planFuel(undefined, 1_000_000, parseParams('{"validation":0.1,"epochs":2.5}').params)).toBe(2_250_000n);
   });
   test('BPE tokeniser: fewer tokens than bytes', () => {
     const { params } = parseParams('{"validation":0.1,"tokenizer":{"type":"bpe"}}');
-    expect(planFuel(3_500_000, params)).toBe(900_000n);
+    expect(planFuel(undefined, 3_500_000, params)).toBe(900_000n);
+  });
+  test('fuel named by the requester: taken as it is, up to what the contract stores', () => {
+    const { params } = parseParams('{}');
+    expect(planFuel(5n, 1_000_000, params)).toBe(5n);
+    expect(planFuel(2n ** 40n - 1n, 1, params)).toBe(2n ** 40n - 1n);
+    expect(() => planFuel(2n ** 40n, 1, params)).toThrow(/more than one job may have/);
   });
 });
 
 describe('parseDeadline', () => {
   const nowMs = Date.parse('2026-11-21T00:00:00Z');
+  const rules = { minWorkMs: 60_000 };
   test.each([
     ['90s', 90_000],
     ['30m', 1_800_000],
     ['2h', 7_200_000],
     ['1d', 86_400_000],
     ['2026-11-21T01:00:00Z', 3_600_000],
-  ])('deadline %s: a time after now', (text, laterMs) => expect(parseDeadline(text, nowMs)).toBe(nowMs + laterMs));
+  ])('deadline %s: a time after now', (text, laterMs) =>
+    expect(parseDeadline(text, nowMs, rules)).toBe(nowMs + laterMs),
+  );
 
-  test.each(['', 'soon', '2', '2w', '2020-01-01', '-2h'])('deadline %j: throws usage/bad-deadline', (text) => {
-    expect(() => parseDeadline(text, nowMs)).toThrow(/cannot be used/);
+  test.each(['', 'soon', '2', '2w', '2020-01-01', '-2h', '59s', '366d', '2028-01-01'])(
+    'deadline %j: throws usage/bad-deadline',
+    (text) => {
+      expect(() => parseDeadline(text, nowMs, rules)).toThrow(/cannot be used/);
+    },
+  );
+});
+
+describe('describeSpan', () => {
+  test.each([
+    [0, '0 s'],
+    [59_999, '59 s'],
+    [60_000, '1 min'],
+    [7_100_000, '1 h 58 min'],
+    [86_400_000, '1 d'],
+    [90_061_000, '1 d 1 h'],
+  ])('%d ms: in its largest units', (ms, text) => expect(describeSpan(ms)).toBe(text));
+});
+
+describe('requireFee', () => {
+  test('fee at the minimum: accepted; below it: throws usage/fee-too-low', () => {
+    requireFee(5n, { minFeeWei: 5n });
+    expect(() => requireFee(4n, { minFeeWei: 5n })).toThrow(/below the contract's minimum/);
   });
 });

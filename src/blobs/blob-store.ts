@@ -1,5 +1,5 @@
 /** Blobs on disk: files named by their sha256, and the partial files of those still arriving. */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -29,6 +29,14 @@ export interface BlobPart {
 }
 
 const READ_BYTES = 256 * 1024;
+/** Parts whose running hash is kept between two openings; of more, some are read again at their end. */
+const MAX_HASHES = 256;
+
+/** The hash of a part's first bytes. */
+interface RunningHash {
+  readonly hash: Hash;
+  readonly bytes: number;
+}
 
 /**
  * A directory of files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while they
@@ -37,6 +45,8 @@ const READ_BYTES = 256 * 1024;
 export class BlobStore {
   /** A promise of its closing for each open part. */
   private readonly openParts = new Map<Sha256, Promise<void>>();
+  /** Of closed parts, the oldest first: an upload opens its part anew for every piece. */
+  private readonly hashes = new Map<Sha256, RunningHash>();
 
   constructor(readonly dir: string) {}
 
@@ -55,9 +65,9 @@ export class BlobStore {
     return (await stat(this.partPath(sha)).catch(() => undefined))?.size ?? 0;
   }
 
-  /** Reads a blob from `offset` to its end. */
-  openRead(sha: Sha256, offset = 0): Readable {
-    return createReadStream(this.path(sha), { start: offset, highWaterMark: READ_BYTES });
+  /** Reads a blob from `offset` to its end, or at most `bytes` of it. */
+  openRead(sha: Sha256, offset = 0, bytes = Number.POSITIVE_INFINITY): Readable {
+    return createReadStream(this.path(sha), { start: offset, end: offset + bytes - 1, highWaterMark: READ_BYTES });
   }
 
   /** Adds a file by moving or copying it, under the hash of its bytes. */
@@ -95,7 +105,8 @@ export class BlobStore {
       await mkdir(dirname(partPath), { recursive: true });
       const file = await open(partPath, 'a+');
       const { size } = await file.stat();
-      return new FilePart(file, partPath, this.path(sha), sha, size, release);
+      const start = { hash: this.takeHash(sha, size), bytes: size };
+      return new FilePart(file, { partPath, finalPath: this.path(sha), name: sha }, start, release);
     } catch (error) {
       release();
       throw diskError(error, this.path(sha));
@@ -116,13 +127,28 @@ export class BlobStore {
     return `${this.path(sha)}.part`;
   }
 
-  private hold(sha: Sha256): () => void {
+  private hold(sha: Sha256): (hash?: RunningHash) => void {
     let closed = () => {};
     this.openParts.set(sha, new Promise((resolve) => (closed = resolve)));
-    return () => {
+    return (hash) => {
+      if (hash) this.keepHash(sha, hash);
       this.openParts.delete(sha);
       closed();
     };
+  }
+
+  private keepHash(sha: Sha256, hash: RunningHash): void {
+    this.hashes.set(sha, hash);
+    const [oldest] = this.hashes.keys();
+    if (oldest !== undefined && this.hashes.size > MAX_HASHES) this.hashes.delete(oldest);
+  }
+
+  /** Returns the hash of a part of this size, to be continued, if it is known. */
+  private takeHash(sha: Sha256, bytes: number): Hash | undefined {
+    const kept = this.hashes.get(sha);
+    this.hashes.delete(sha);
+    if (bytes === 0) return createHash('sha256');
+    return kept?.bytes === bytes ? kept.hash : undefined;
   }
 
   private async moveIn(path: string, name: Sha256): Promise<void> {
@@ -153,19 +179,19 @@ export class BlobStore {
 }
 
 class FilePart implements BlobPart {
-  private hash: ReturnType<typeof createHash> | undefined;
+  /** Follows what is written; undefined for a part of an earlier process, which is read once at its end. */
+  private hash: Hash | undefined;
+  private written: number;
   private isOpen = true;
 
   constructor(
     private readonly file: FileHandle,
-    private readonly partPath: string,
-    private readonly finalPath: string,
-    private readonly name: Sha256,
-    private written: number,
-    private readonly release: () => void,
+    private readonly names: { partPath: string; finalPath: string; name: Sha256 },
+    start: { hash: Hash | undefined; bytes: number },
+    private readonly release: (hash?: RunningHash) => void,
   ) {
-    // A part that starts at zero is hashed while it is written; a resumed one is read once at its end.
-    if (written === 0) this.hash = createHash('sha256');
+    this.hash = start.hash;
+    this.written = start.bytes;
   }
 
   get offset(): number {
@@ -173,27 +199,33 @@ class FilePart implements BlobPart {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    try {
-      await this.file.appendFile(bytes);
-    } catch (error) {
-      throw diskError(error, this.partPath);
-    }
+    const writing = this.file.appendFile(bytes);
+    // Hashing goes on while the disk works.
     this.hash?.update(bytes);
+    try {
+      await writing;
+    } catch (error) {
+      this.hash = undefined;
+      throw diskError(error, this.names.partPath);
+    }
     this.written += bytes.length;
   }
 
   async finish(): Promise<void> {
+    const { partPath, finalPath, name } = this.names;
     await this.file.sync();
-    const actual = this.hash?.digest('hex') ?? (await sha256File(this.partPath));
-    if (actual !== this.name) {
+    const { hash } = this;
+    this.hash = undefined;
+    const actual = hash?.digest('hex') ?? (await sha256File(partPath));
+    if (actual !== name) {
       await this.discard();
       throw new AppError<BlobError>(
-        { code: 'blobs/hash-mismatch', expected: this.name, actual },
-        `What arrived as blob ${this.name.slice(0, 12)}… has the hash ${actual.slice(0, 12)}…; it was deleted.`,
+        { code: 'blobs/hash-mismatch', expected: name, actual },
+        `What arrived as blob ${name.slice(0, 12)}… has the hash ${actual.slice(0, 12)}…; it was deleted.`,
       );
     }
-    await rename(this.partPath, this.finalPath);
-    await syncFile(dirname(this.finalPath), 'r');
+    await rename(partPath, finalPath);
+    await syncFile(dirname(finalPath), 'r');
     await this.close();
   }
 
@@ -206,7 +238,8 @@ class FilePart implements BlobPart {
   async close(): Promise<void> {
     if (!this.isOpen) return;
     this.isOpen = false;
-    await this.file.close().finally(this.release);
+    const { hash, written: bytes } = this;
+    await this.file.close().finally(() => this.release(hash && { hash, bytes }));
   }
 }
 

@@ -28,6 +28,8 @@ export type SignUpload = (upload: {
 const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;
 const SIGNATURE_MS = 3600_000;
+const MOST_PIECE_BYTES = 8 * 2 ** 20;
+const LEAST_PIECE_BYTES = 64 * 2 ** 10;
 /** Status codes of a storage that are worth a retry: busy, changed, or overloaded. */
 const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
 /**
@@ -35,8 +37,22 @@ const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
  */
 const agent = new Agent({ headersTimeout: 30_000, bodyTimeout: 30_000, connect: { timeout: 10_000 } });
 
+/** One request of an upload. */
+interface Piece {
+  sha256: Sha256;
+  offset: number;
+  /** Of the whole blob. */
+  bytes: number;
+  authorization: string;
+  /** Whether the storage had bytes of this name before. */
+  hadBytes: boolean;
+}
+
 /** The blobs of one storage API. Interrupted transfers resume at their offset. */
 export class RemoteBlobs {
+  /** Bytes of one request of an upload: halved for good when a proxy refuses that many. */
+  private pieceBytes = MOST_PIECE_BYTES;
+
   constructor(readonly storageApi: string) {}
 
   /** Returns the size of a blob. Throws `blobs/not-stored`. */
@@ -44,9 +60,9 @@ export class RemoteBlobs {
     const { statusCode, headers, body } = await this.call('HEAD', `blobs/${sha256}`, { signal });
     await body.dump();
     if (statusCode === 404) throw this.notStored(sha256);
-    if (statusCode !== 200) throw this.refused(statusCode, '');
+    if (statusCode !== 200) throw this.refused(statusCode);
     const bytes = headers['content-length'];
-    if (bytes === undefined) throw this.refused(statusCode, 'it does not report the size of the blob');
+    if (bytes === undefined) throw this.refused(statusCode, 'it does not report the size of the blob.');
     return Number(bytes);
   }
 
@@ -84,37 +100,56 @@ export class RemoteBlobs {
   ): Promise<void> {
     const bytes = (await from.stat(sha256))?.bytes;
     if (bytes === undefined) throw new Error(`Blob ${sha256} is not here`);
+    const permit = permits(sign, { owner, blob: `0x${sha256}`, bytes });
     let furthest = 0;
     await this.persist(options.signal, async (onProgress) => {
-      const state = await this.call('HEAD', `uploads/${sha256}`, options);
-      await state.body.dump();
-      if (state.statusCode !== 200) throw this.refused(state.statusCode, '');
-      if (state.headers['upload-complete'] === '?1') return;
-      const offset = Number(state.headers['upload-offset'] ?? 0);
-      // Only bytes the storage has are progress; bytes sent may be lost in transit.
-      if (offset > furthest) onProgress();
-      furthest = Math.max(furthest, offset);
-      const expiresAtMs = Date.now() + SIGNATURE_MS;
-      const signature = await sign({ owner, blob: `0x${sha256}`, bytes, expiresAtMs });
-      const headers = {
-        authorization: `Emeth ${owner} ${expiresAtMs} ${signature}`,
-        'upload-length': String(bytes),
-        'upload-offset': String(offset),
-        'content-type': 'application/octet-stream',
-      };
-      const sent = count(from.openRead(sha256, offset), offset, bytes, options.onProgress);
-      const { statusCode, body } = await this.call('PUT', `uploads/${sha256}`, {
-        signal: options.signal,
-        headers,
-        body: sent,
-      });
-      const text = await body.text();
-      // An earlier upload had left other bytes there; the storage has deleted them now.
-      if (statusCode === 422 && offset > 0)
-        throw this.unreachable(new Error('it held other bytes than the beginning of this blob'));
-      if (statusCode === 202) throw this.unreachable(new Error('the transfer was cut'));
-      if (statusCode >= 300) throw this.refused(statusCode, text);
+      const first = await this.uploadOffset(sha256, options);
+      for (let offset: number | undefined = first; offset !== undefined; ) {
+        // Only bytes the storage has are progress; bytes sent may be lost in transit.
+        if (offset > furthest) onProgress();
+        furthest = Math.max(furthest, offset);
+        const piece = { sha256, offset, bytes, authorization: await permit(), hadBytes: first !== 0 };
+        offset = await this.sendPiece(piece, from, options);
+      }
     });
+  }
+
+  /** Returns how many bytes of an upload the storage has; undefined when it has the whole blob. */
+  private async uploadOffset(sha256: Sha256, { signal }: RemoteOptions): Promise<number | undefined> {
+    const { statusCode, headers, body } = await this.call('HEAD', `uploads/${sha256}`, { signal });
+    await body.dump();
+    if (statusCode !== 200) throw this.refused(statusCode);
+    return headers['upload-complete'] === '?1' ? undefined : Number(headers['upload-offset'] ?? 0);
+  }
+
+  /** Sends one piece and returns where the next one begins; undefined when the blob is stored. */
+  private async sendPiece(piece: Piece, from: BlobStore, options: RemoteOptions): Promise<number | undefined> {
+    const { sha256, offset, bytes, authorization } = piece;
+    const length = Math.min(this.pieceBytes, bytes - offset);
+    const headers = {
+      authorization,
+      'upload-length': String(bytes),
+      'upload-offset': String(offset),
+      'content-type': 'application/octet-stream',
+      'content-length': String(length),
+    };
+    const body = count(length > 0 ? from.openRead(sha256, offset, length) : [], offset, bytes, options.onProgress);
+    const answer = await this.call('PUT', `uploads/${sha256}`, { signal: options.signal, headers, body });
+    const text = await answer.body.text();
+    const { statusCode: status } = answer;
+    if (status === 200 || status === 201) return undefined;
+    const next = Number(answer.headers['upload-offset']);
+    if (status === 202 && next > offset) return next;
+    // A proxy refused the size of the request; the storage itself says why it refuses.
+    if (status === 413 && !errorOf(text) && this.pieceBytes > LEAST_PIECE_BYTES) {
+      this.pieceBytes /= 2;
+      return offset;
+    }
+    // An earlier upload had left other bytes there; the storage has deleted them now.
+    if (status === 422 && piece.hadBytes)
+      throw this.unreachable(new Error('it held other bytes than the beginning of this blob'));
+    if (status === 202) throw this.unreachable(new Error('the transfer was cut'));
+    throw this.refused(status, errorOf(text));
   }
 
   /**
@@ -143,7 +178,7 @@ export class RemoteBlobs {
     const { statusCode, body } = await this.call('GET', `blobs/${sha256}`, { signal, headers });
     if (statusCode !== (start > 0 ? 206 : 200)) {
       await body.dump();
-      throw statusCode === 404 ? this.notStored(sha256) : this.refused(statusCode, '');
+      throw statusCode === 404 ? this.notStored(sha256) : this.refused(statusCode);
     }
     for await (const piece of this.pieces(body, signal)) {
       if (part.offset + piece.length > bytes) throw tooLarge(sha256, part.offset + piece.length, bytes);
@@ -213,11 +248,11 @@ export class RemoteBlobs {
     return new AppError({ code: 'blobs/not-stored', sha256, storageApi }, `${storageApi} has no blob ${sha256}.`);
   }
 
-  private refused(status: number, text: string): AppError<RemoteBlobError> {
+  private refused(status: number, reason = reasonOf(status)): AppError<RemoteBlobError> {
     const { storageApi } = this;
     return new AppError(
       { code: 'blobs/storage-refused', status, storageApi },
-      `The storage ${storageApi} answered ${status}${text ? `: ${messageOf(text)}` : '.'}`,
+      `The storage ${storageApi} answered ${status}: ${reason}`,
     );
   }
 
@@ -252,7 +287,7 @@ function both(first: () => void, second: RemoteOptions['onProgress']): NonNullab
 }
 
 async function* count(
-  source: AsyncIterable<Uint8Array>,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   offset: number,
   total: number,
   onProgress: RemoteOptions['onProgress'],
@@ -265,10 +300,35 @@ async function* count(
   }
 }
 
-function messageOf(text: string): string {
+/** Returns a function that gives the permission for an upload, signed anew well before it expires. */
+function permits(sign: SignUpload, upload: Omit<Parameters<SignUpload>[0], 'expiresAtMs'>): () => Promise<string> {
+  let expiresAtMs = 0;
+  let permit = '';
+  return async () => {
+    if (expiresAtMs - Date.now() > SIGNATURE_MS / 2) return permit;
+    expiresAtMs = Date.now() + SIGNATURE_MS;
+    permit = `Emeth ${upload.owner} ${expiresAtMs} ${await sign({ ...upload, expiresAtMs })}`;
+    return permit;
+  };
+}
+
+/** Returns the message of a storage's own answer; undefined for anything else, such as a proxy's page. */
+function errorOf(text: string): string | undefined {
   try {
-    return (JSON.parse(text) as { error?: { message?: string } }).error?.message ?? text.slice(0, 200);
+    const message = (JSON.parse(text) as { error?: { message?: unknown } } | null)?.error?.message;
+    return typeof message === 'string' ? message.slice(0, 500) : undefined;
   } catch {
-    return text.slice(0, 200);
+    return undefined;
   }
+}
+
+/** Says what a status means that did not come from a storage, or came without a message. */
+function reasonOf(status: number): string {
+  if (status === 413)
+    return 'a proxy in front of it does not let even 64 kB through; its operator must raise the limit of bodies.';
+  if ([502, 503, 504].includes(status)) return 'a proxy in front of it does not reach it; its operator must start it.';
+  if (status >= 300 && status < 400) return 'it redirects; set storageApi to the address it redirects to.';
+  if (status >= 500) return 'it failed; its log says why.';
+  if (status === 429) return 'there are too many requests; wait a minute.';
+  return 'what answers there is no storage, or a proxy in front of it refuses; correct storageApi.';
 }

@@ -26,5 +26,15 @@ export async function fetchJson(
     if (bytes > maxBytes) throw new Error(`its answer is longer than ${maxBytes} bytes`);
     parts.push(part);
   }
-  return { status: response.status, body: JSON.parse(Buffer.concat(parts).toString('utf8')) };
+  const { status } = response;
+  return { status, body: parseJson(Buffer.concat(parts).toString('utf8'), status) };
+}
+
+/** Throws without a quote of the answer, which may be the page of a proxy. */
+function parseJson(text: string, status: number): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error(`it answered with status ${status} and no JSON`);
+  }
 }

@@ -11,7 +11,8 @@ import { Address } from '../domain/ids';
  *     GET/PUT  {storageApi}/jobs/<id>/attestations        what verifiers signed about the job's result
  *     GET/PUT  {storageApi}/jobs/<id>/evidence-requests   what verifiers miss of it
  *
- * An upload carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs>
+ * An upload may come in any number of pieces, one PUT each, so that the limits of proxies do not matter. Each
+ * carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs>
  * <signature>`, where the signature is EIP-712 over `Upload`, domain {name 'Emeth Storage', version '1',
  * chainId}. It authorises this one blob.
  */

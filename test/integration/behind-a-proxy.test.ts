@@ -1,15 +1,21 @@
 /** A master behind a real nginx: with the documented settings, TLS and a path; and with none at all. */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { openAdminClient } from '../../src/admin/client';
 import { BlobStore } from '../../src/blobs/blob-store';
+import { RemoteBlobs } from '../../src/blobs/remote-blobs';
+import { fetchBoardPage } from '../../src/board/client';
 import { freePort } from '../../src/lib/free-port';
+import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { runFarSide } from '../support/far-side';
 import { CHAIN_ID, openTestClient, until } from '../support/link-pair';
 import { startNginx } from '../support/nginx';
 import { openScratch } from '../support/scratch';
 import { openServedMaster, type ServedMaster } from '../support/served-master';
 
+const MIB = 2 ** 20;
 const root = join(__dirname, '..', '..');
 const certificates = join(root, 'test', 'fixtures', 'tls');
 
@@ -30,8 +36,12 @@ function documented(port: number, master: number): string {
 }
 
 /** What `proxy_pass` alone does: HTTP/1.0 to the master, no upgrades, bodies of at most 1 MB. */
-const plain = (port: number, master: number) =>
-  `server { listen 127.0.0.1:${port}; location / { proxy_pass http://127.0.0.1:${master}; } }`;
+const plain = (port: number, master: number) => `server {
+  listen 127.0.0.1:${port};
+  location / { proxy_pass http://127.0.0.1:${master}; }
+  location /narrow/ { proxy_pass http://127.0.0.1:${master}/; client_max_body_size 10k; }
+  location /dead/ { proxy_pass http://127.0.0.1:1/; }
+}`;
 
 let master: ServedMaster;
 let nginx: AsyncDisposable;
@@ -51,16 +61,55 @@ afterAll(async () => {
 test('documented nginx: storage, link, board and admin API work', async () => {
   await using scratch = await openScratch();
   const stores = { requester: scratch.file('a'), reader: scratch.file('b'), worker: scratch.file('c') };
-  const blob = await new BlobStore(stores.requester).addBytes(randomBytes(900_000));
+  const blob = await new BlobStore(stores.requester).addBytes(randomBytes(3_000_000));
   const report = await runFarSide(
     { masterUrl: `https://localhost:${tlsPort}/emeth`, chainId: CHAIN_ID, key: `0x${'11'.repeat(32)}`, stores, blob },
     { NODE_EXTRA_CA_CERTS: join(certificates, 'cert.pem') },
   );
-  expect(report).toMatchObject({ health: { status: 'ok', chainId: CHAIN_ID }, downloaded: 900_000, jobs: 0 });
+  expect(report).toMatchObject({ health: { status: 'ok', chainId: CHAIN_ID }, downloaded: 3_000_000, jobs: 0 });
   for (const dir of [stores.reader, stores.worker]) {
-    expect(await new BlobStore(dir).stat(blob.sha256)).toEqual({ bytes: 900_000 });
+    expect(await new BlobStore(dir).stat(blob.sha256)).toEqual({ bytes: 3_000_000 });
   }
-  expect(await master.blobs.stat(blob.sha256)).toEqual({ bytes: 900_000 });
+  expect(await master.blobs.stat(blob.sha256)).toEqual({ bytes: 3_000_000 });
+});
+
+describe('nginx as it comes', () => {
+  const sign = (upload: object) => master.requester.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
+  const upload = async (storageApi: string, content: Buffer) => {
+    await using scratch = await openScratch();
+    const own = new BlobStore(scratch.path);
+    const { sha256 } = await own.addBytes(content);
+    await new RemoteBlobs(storageApi).upload(sha256, own, master.requester.address, sign);
+  };
+
+  test('bodies of at most 1 MB: an upload arrives in pieces of that size', async () => {
+    const pieces: number[] = [];
+    const onRequest = ({ method, headers }: IncomingMessage) => {
+      if (method === 'PUT') pieces.push(Number(headers['content-length']));
+    };
+    master.server.on('request', onRequest);
+    await upload(`http://127.0.0.1:${plainPort}/api/v1`, randomBytes(2.5 * MIB));
+    master.server.off('request', onRequest);
+    expect(pieces).toEqual([MIB, MIB, MIB / 2]);
+  });
+
+  test('bodies of at most 10 kB: a sentence says so, without HTML', async () => {
+    const failed = upload(`http://127.0.0.1:${plainPort}/narrow/api/v1`, randomBytes(MIB));
+    await expect(failed).rejects.toMatchObject({ code: 'blobs/storage-refused', detail: { status: 413 } });
+    await expect(failed).rejects.toThrow(/answered 413: a proxy in front of it .* raise the limit of bodies\.$/);
+  });
+
+  test('path without a storage: a sentence says so, without HTML', async () => {
+    const failed = upload(`http://127.0.0.1:${plainPort}/elsewhere`, randomBytes(10));
+    await expect(failed).rejects.toThrow(/answered 404: what answers there is no storage.*correct storageApi\.$/);
+  });
+
+  test('master that does not run: a sentence says so, without HTML', async () => {
+    const dead = `http://127.0.0.1:${plainPort}/dead`;
+    const page = fetchBoardPage(dead, { page: 1, sort: 'newest' });
+    await expect(page).rejects.toThrow(/No board answers at .* \(it answered with status 502 and no JSON\)/);
+    await expect(openAdminClient(dead).status()).rejects.toThrow(/status 502 and no JSON/);
+  });
 });
 
 test('nginx that drops the Upgrade headers: the worker is told so', async () => {

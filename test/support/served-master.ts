@@ -1,4 +1,5 @@
 /** Everything that a master serves at its port, without a chain behind it: routes and link. */
+import type { Server } from 'node:http';
 
 import { LINK_PATH, masterRoutes } from '../../src/app/master-routes';
 import { BlobStore } from '../../src/blobs/blob-store';
@@ -18,6 +19,7 @@ import { openScratch } from './scratch';
 
 export interface ServedMaster extends AsyncDisposable {
   readonly port: number;
+  readonly server: Server;
   readonly blobs: BlobStore;
   readonly link: LinkServer;
   /** An account that may upload. */
@@ -68,6 +70,7 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
   );
   return {
     port: http.port,
+    server: http.server,
     blobs,
     link,
     requester,

@@ -60,20 +60,22 @@ describe('add', () => {
 describe('openPart', () => {
   test('interrupted at any byte, any number of times: the blob ends whole', async () => {
     await using scratch = await openScratch();
-    const pieces = fc.array(fc.uint8Array({ minLength: 1, maxLength: 300 }), { minLength: 1, maxLength: 12 });
+    const piece = fc.record({ piece: fc.uint8Array({ minLength: 1, maxLength: 300 }), isRestarted: fc.boolean() });
+    const pieces = fc.array(piece, { minLength: 1, maxLength: 12 });
     await fc.assert(
       fc.asyncProperty(pieces, fc.string(), async (parts, directory) => {
-        const whole = Buffer.concat(parts);
+        const whole = Buffer.concat(parts.map(({ piece }) => piece));
         const dir = scratch.file(sha256(directory + parts.length));
         let sent = 0;
-        for (const piece of parts) {
-          const part = await new BlobStore(dir).openPart(nameOf(whole));
+        let blobs = new BlobStore(dir);
+        for (const { piece, isRestarted } of parts) {
+          if (isRestarted) blobs = new BlobStore(dir);
+          const part = await blobs.openPart(nameOf(whole));
           expect(part.offset).toBe(sent);
           await part.append(piece);
           sent += piece.length;
           await part.close();
         }
-        const blobs = new BlobStore(dir);
         expect(await blobs.partBytes(nameOf(whole))).toBe(whole.length);
         const last = await blobs.openPart(nameOf(whole));
         await last.finish();

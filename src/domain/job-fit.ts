@@ -160,6 +160,14 @@ export function refuseJob(
   return undefined;
 }
 
+const LEAST_LOOK_MS = 15_000;
+const MOST_LOOK_MS = 600_000;
+
+/** How soon a job of this age is considered again that was not taken: the older, the more seldom. */
+export function nextLookMs(ageMs: number): number {
+  return Math.max(LEAST_LOOK_MS, Math.min(ageMs / 10, MOST_LOOK_MS));
+}
+
 /**
  * Chooses the idle workers a job gets, fastest first: one for `1v1`; for `nvm` as many as the deadline needs,
  * and all of them when no other job is waiting.

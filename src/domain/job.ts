@@ -50,13 +50,15 @@ export function awaitsVerdict(state: ChainState): boolean {
  *     skipped ←───┴──────────┘       declining → declined        (any claimed state) → failed
  *
  * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`:
- * considered and not taken, with a reason; it may be considered again (`skipped → queued`). `declining`:
- * taken on chain and being given back. `failed`: the chain ended the job without paying this master
- * (rejected, timed out, canceled, unverified).
+ * considered and not taken, with a reason; where that was not the requester's fault it is considered again
+ * (`skipped → claimed`), and where the chain says that this node has it, taken up. `declining`: taken on
+ * chain and being given back. `failed`: the chain ended the job without paying this master (rejected, timed
+ * out, canceled, unverified, taken by another). The operator may put an idle job that is open on chain back
+ * into the queue; the chain does so with a job that another node gave back.
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],
-  skipped: ['queued', 'failed'],
+  skipped: ['queued', 'claimed', 'failed'],
   claimed: ['preparing', 'queued', 'skipped', 'declining', 'failed'],
   preparing: ['training', 'skipped', 'declining', 'failed'],
   training: ['exporting', 'declining', 'failed'],
@@ -66,7 +68,7 @@ export const jobNext = {
   declining: ['declined', 'failed'],
   verified: [],
   declined: ['queued'],
-  failed: [],
+  failed: ['queued'],
 } as const satisfies Record<string, readonly string[]>;
 export type JobState = keyof typeof jobNext;
 
@@ -83,6 +85,16 @@ export function isActive(state: JobState): state is ActiveState {
 
 /** Every active state, in the order of the table. */
 export const activeStates: readonly ActiveState[] = (Object.keys(jobNext) as JobState[]).filter(isActive);
+
+/** True while workers train the job, or are kept for it. */
+export function needsWorkers(state: JobState): boolean {
+  return state === 'claimed' || state === 'preparing' || state === 'training';
+}
+
+/** True while the job needs this box: its Python child, and its part of `maxJobs`. */
+export function needsBox(state: JobState): boolean {
+  return isActive(state) && state !== 'submitted' && state !== 'declining';
+}
 
 /** True when the job may move from one state to the other. */
 export function canMove(from: JobState, to: JobState): boolean {

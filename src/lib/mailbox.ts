@@ -19,6 +19,12 @@ export class Mailbox<T> {
     this.wake?.();
   }
 
+  /** Puts an item back that could not be dealt with; it is the next again. */
+  putBack(item: T): void {
+    this.items.unshift(item);
+    this.wake?.();
+  }
+
   /** The next item; undefined when `waitMs` passed without one. Throws the signal's reason when it aborts. */
   async next(waitMs: number, signal: AbortSignal): Promise<T | undefined> {
     signal.throwIfAborted();

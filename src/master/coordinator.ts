@@ -97,10 +97,3 @@ export class Coordinator implements AsyncDisposable {
     );
   }
 }
-
-const JOB_FAULT = /^(dataset\/|params\/|data\/(empty|not-text|too-small|too-large)$)/;
-
-/** True when the requester's data or parameters cannot be trained by any node. */
-export function isJobFault(error: unknown): boolean {
-  return error instanceof AppError && JOB_FAULT.test(error.code);
-}

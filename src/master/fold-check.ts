@@ -35,8 +35,9 @@ export function startCheck(job: JobContext, folded: FoldedRound): void {
   );
 }
 
-/** Takes up the check of a fold that was not final when this master last ended. */
+/** Takes up the check of a fold that was not final when this master last ended, or was in trouble. */
 export async function resumeCheck(job: JobContext): Promise<void> {
+  if (job.foldCheck.pending) return;
   const rounds = await job.deps.store.rounds.list(job.jobId);
   const last = rounds.findLast(({ state }) => state === 'folded');
   if (last?.nextTheta && !last.isConfirmed) startCheck(job, { round: last.round, theta: last.nextTheta });

@@ -16,6 +16,7 @@ import type { JobEvent } from './job-events';
 import type { OwnChild } from './own-child';
 import { JobPlan } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
+import type { RoundState } from './round-state';
 
 export interface RoundSettings extends RoundRules {
   /** The least time that a lease gets. */
@@ -57,6 +58,8 @@ export interface JobContext {
   readonly ownChild: Pick<OwnChild, 'use' | 'deviceKind' | 'isClosed'>;
   readonly audits: AuditState;
   readonly foldCheck: FoldCheckState;
+  /** The round under way, which outlives trouble of this process. */
+  openRound?: RoundState | undefined;
   readonly live: LiveJob;
   readonly signal: AbortSignal;
   readonly deps: {

@@ -1,9 +1,20 @@
-/** One job from claim to pay: runs the step of its state, stores the outcome, and deals with failures. */
+/** One job from claim to pay: runs the step of its state, stores the outcome, waits out own trouble. */
 import type { Address, JobId } from '../domain/ids';
-import { type ActiveState, type ChainState, isActive, isTerminal, type JobState } from '../domain/job';
+import {
+  type ActiveState,
+  type ChainState,
+  canMove,
+  isActive,
+  isTerminal,
+  type JobState,
+  needsBox,
+  needsWorkers,
+} from '../domain/job';
+import { nextLookMs } from '../domain/job-fit';
 import type { JobAssignment } from '../fleet/assignment';
-import { describeError, errorCode } from '../lib/errors';
+import { describeError } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
+import { Trouble } from '../lib/trouble';
 import type { JobFacts, JobRow } from '../store/jobs';
 import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
 import { Coordinator } from './coordinator';
@@ -22,11 +33,18 @@ import { submitJob } from './steps/submit';
 import { takeJob } from './steps/take';
 import { trainJob } from './steps/train';
 
-const RETRY_MS = 5000;
+/** How soon the chain is asked again whether a job is lost. */
+const ASK_AGAIN_MS = 5000;
 /** Sequences that the own child computes at once: few, as the master's memory is not bought for training. */
 const OWN_MICRO_BATCH = 4;
 /** How many answers in a row must say that a job is lost where no final event does: an endpoint may lag. */
 const AGREEING_ANSWERS = 5;
+
+/** Where a step leaves its job, or where its failure does. */
+interface Outcome {
+  to: JobState;
+  facts?: JobFacts | undefined;
+}
 
 const steps: { [S in ActiveState]: Step<S> } = {
   claimed: prepareJob,
@@ -55,7 +73,9 @@ export class JobRun {
   private context: JobContext | undefined;
   private coordinator: Coordinator | undefined;
   private ownChild: OwnChild | undefined;
-  private attempts = 0;
+  /** What the step came to, until that is stored. */
+  private outcome: Outcome | undefined;
+  private readonly trouble: Trouble;
 
   constructor(
     private row: JobRow,
@@ -67,6 +87,7 @@ export class JobRun {
     const events = passEvents((event) => this.mailbox.push(event), deps.clock);
     this.assignment = { kind: 'job', jobId: row.id, events };
     this.dir = jobDir(options.dataDir, row.id);
+    this.trouble = new Trouble(`${deps.wallet.address} ${row.id}`);
     this.signal = AbortSignal.any([deps.signal, this.aborter.signal]);
   }
 
@@ -86,6 +107,10 @@ export class JobRun {
   get plan(): JobPlan | undefined {
     return this.context?.plan;
   }
+  /** What this master waits for before the job can go on; undefined while it does. */
+  get waitsFor(): string | undefined {
+    return this.trouble.reason;
+  }
 
   /**
    * Follows a final move of the job on chain; one that ends this master's part in it stops the run. Moves
@@ -100,21 +125,25 @@ export class JobRun {
 
   /** Runs the job until this master's part in it is over, or the master stops. */
   async run(): Promise<void> {
-    const { signal, fleet } = this.deps;
     // The job may have ended while this master was down, or a killed process stored its end without acting on
     // it. Later steps ask by themselves.
     const { state, chainState, node } = this.row;
     const isFinal = this.isEndedBy({ state: chainState, node });
     if (state === 'training' || state === 'exporting') void this.checkChain(isFinal ? 1 : AGREEING_ANSWERS);
     try {
-      while (isActive(this.row.state)) await this.attempt(this.row.state);
-    } finally {
-      await this.coordinator?.[Symbol.asyncDispose]();
-      await this.ownChild?.[Symbol.asyncDispose]();
+      while (isActive(this.row.state)) {
+        await this.attempt(this.row.state);
+        await this.freeBox();
+      }
+    } catch (error) {
       // When the master itself stops, the workers keep what they hold and return with it.
-      if (!signal.aborted) fleet.release(this.assignment, `the job is ${this.row.state}`);
+      await this.stopChildren();
+      throw error;
     }
-    if (!isActive(this.row.state)) await this.deps.evidence.settle(this.row);
+    // What is not tidied up now is when the master starts the next time.
+    await this.deps.evidence.settle(this.row).catch((error) => {
+      this.deps.logger.warn('Files of the job were not tidied up', { jobId: this.jobId }, error);
+    });
   }
 
   private isEndedBy(chain: ChainStanding): boolean {
@@ -133,61 +162,91 @@ export class JobRun {
    * cost the job. Returns the chain's state that ends the work, if one does.
    */
   private async findEnd(neededAnswers: number): Promise<ChainState | undefined> {
-    const { chain, clock, logger } = this.deps;
+    const { clock, logger } = this.deps;
     for (let agreeing = 0; !this.signal.aborted && isActive(this.row.state); ) {
       try {
-        const standing = await chain.job(this.jobId);
+        const standing = await this.standing();
         if (!this.isEndedBy(standing)) return undefined;
         agreeing += 1;
         if (isTerminal(standing.state) || agreeing === neededAnswers) return standing.state;
       } catch (error) {
         logger.warn('Chain cannot be asked about the job; asking again', { jobId: this.jobId }, error);
       }
-      await clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
+      await clock.sleep(ASK_AGAIN_MS, this.signal).catch(() => undefined);
     }
     return undefined;
   }
 
+  /** Does the step of a state and stores what it came to; or waits, and is then called again. */
   private async attempt(state: ActiveState): Promise<void> {
+    const { logger, signal } = this.deps;
+    try {
+      this.outcome ??= await this.work(state);
+      await this.move(this.outcome);
+      this.outcome = undefined;
+      if (this.trouble.end()) logger.info('Job goes on', { jobId: this.jobId, state: this.row.state });
+    } catch (error) {
+      signal.throwIfAborted();
+      await this.wait(state, error);
+    }
+  }
+
+  /** Returns what the step of a state came to; throws what passes by itself. */
+  private async work(state: ActiveState): Promise<Outcome> {
     const ended = this.aborter.signal;
     try {
       ended.throwIfAborted();
-      const { to, facts } = await steps[state](this.stepContext());
-      await this.move(to, facts);
-      this.attempts = 0;
+      return await steps[state](this.stepContext());
     } catch (error) {
       this.deps.signal.throwIfAborted();
-      if (ended.aborted) return this.onStepFailed(state, ended.reason);
-      const isDoubtful = errorCode(error) === 'job/ended-on-chain' && !(await this.findEnd(AGREEING_ANSWERS));
-      if (isDoubtful) return this.deps.clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
-      await this.onStepFailed(state, error);
+      if (ended.aborted) return { to: 'failed', facts: { reason: describeError(ended.reason) } };
+      return this.endStep(state, error);
     }
   }
 
-  private async onStepFailed(state: ActiveState, error: unknown): Promise<void> {
+  private async endStep(state: ActiveState, error: unknown): Promise<Outcome> {
+    const decision = decideFailure(state, error, this.trouble.attempts + 1);
+    if (decision.kind === 'wait') throw error;
+    const isDoubtful = decision.kind === 'end' && !(await this.findEnd(AGREEING_ANSWERS));
+    if (isDoubtful) throw error;
+    const reason = describeError(error);
+    if (decision.kind === 'end') return { to: 'failed', facts: { reason } };
+    this.deps.logger.warn('Job is left', { jobId: this.jobId, state, for: decision.for }, error);
+    // A deposit that may be locked must not be forgotten: without the chain's word this waits.
+    const isTaken = !canMove(state, 'skipped') || isTakenBy(this.deps.wallet.address, await this.standing());
+    if (isTaken) return { to: 'declining', facts: { reason } };
+    return { to: 'skipped', facts: { reason, lookAtMs: decision.for === 'node' ? this.nextLook() : undefined } };
+  }
+
+  private standing(): Promise<ChainStanding> {
+    return this.deps.chain.job(this.jobId);
+  }
+
+  private nextLook(): number {
+    const nowMs = this.deps.clock.now();
+    return nowMs + nextLookMs(nowMs - this.row.createdAtMs);
+  }
+
+  private async wait(state: ActiveState, error: unknown): Promise<void> {
     const { logger, clock } = this.deps;
-    this.attempts += 1;
-    const decision = decideFailure(state, error, this.attempts);
-    if (decision.kind !== 'end') {
-      logger.warn('Step failed', { jobId: this.jobId, state, attempt: this.attempts, next: decision.kind }, error);
-    }
-    if (decision.kind === 'retry') return clock.sleep(RETRY_MS, this.signal).catch(() => undefined);
-    // A deposit that may be locked must not be forgotten.
-    const isLeft = decision.to !== 'skipped' || !(await this.mayBeTaken(state));
-    await this.move(isLeft ? decision.to : 'declining', { reason: describeError(error) });
+    const isNews = this.trouble.note(error, clock.now());
+    if (isNews && !this.aborter.signal.aborted) logger.warn('Job waits', { jobId: this.jobId, state }, error);
+    await clock.sleep(this.trouble.pauseMs(), this.signal).catch(() => undefined);
   }
 
-  /** False when this node has not taken the job on chain; true also when the chain does not answer. */
-  private async mayBeTaken(state: ActiveState): Promise<boolean> {
-    if (state === 'claimed') return false;
-    const { chain, wallet } = this.deps;
-    return chain.job(this.jobId).then(
-      (standing) => isTakenBy(wallet.address, standing),
-      () => true,
-    );
+  /** Gives workers and memory to others once the job needs them no more. */
+  private async freeBox(): Promise<void> {
+    const { state } = this.row;
+    if (!needsWorkers(state)) this.deps.fleet.release(this.assignment, `the job is ${state}`);
+    if (!needsBox(state)) await this.stopChildren();
   }
 
-  private async move(to: JobState, facts: JobFacts = {}): Promise<void> {
+  private async stopChildren(): Promise<void> {
+    await this.coordinator?.[Symbol.asyncDispose]();
+    await this.ownChild?.[Symbol.asyncDispose]();
+  }
+
+  private async move({ to, facts = {} }: Outcome): Promise<void> {
     const { jobs } = this.deps.store;
     const from = this.row.state;
     const moved = await jobs.move(this.jobId, from, to, facts);

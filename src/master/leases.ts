@@ -31,6 +31,7 @@ export async function grantRound(job: JobContext): Promise<RoundState | undefine
   crashPoint('round.opened');
   const leaseMs = Math.max(...[...plan].map(([worker, blocks]) => allowedMs(job, worker, blocks)));
   const round = new RoundState(number, theta, clock.now() + leaseMs);
+  job.openRound = round;
   for (const [worker, blocks] of plan) await grantLease(job, round, worker, blocks);
   job.live.round = number;
   logger.info('Round opened', { round: number, leases: round.leases.size, blocks: sumBlocks(round) });
@@ -38,13 +39,15 @@ export async function grantRound(job: JobContext): Promise<RoundState | undefine
 }
 
 /**
- * Resumes the round that was open when this master last ended. Its workers count as away until they
- * reconnect.
+ * Resumes the round that was open when this master last ended, or when something was in its way. After a
+ * restart its workers count as away until they reconnect.
  */
 export async function resumeRound(job: JobContext): Promise<RoundState | undefined> {
   const { store, clock, blobs, logger } = job.deps;
   const latest = await store.rounds.latest(job.jobId);
+  job.live.mergedBlocks = await store.ledger.merged(job.jobId);
   if (!latest || latest.state === 'folded') return undefined;
+  if (job.openRound?.round === latest.round) return returnUnsent(job, job.openRound);
   const nowMs = clock.now();
   const round = new RoundState(latest.round, latest.theta, nowMs + job.settings.leaseMs);
   for (const row of await store.ledger.listLeases(job.jobId, latest.round)) {
@@ -70,6 +73,16 @@ export async function resumeRound(job: JobContext): Promise<RoundState | undefin
   }
   job.live.round = latest.round;
   logger.info('Round resumed', { round: latest.round, leases: round.leases.size, ready: round.ready().length });
+  return round.leases.size > 0 ? round : undefined;
+}
+
+/** Takes back what was leased, but never handed out, when something was in the way. */
+async function returnUnsent(job: JobContext, round: RoundState): Promise<RoundState | undefined> {
+  const { ledger } = job.deps.store;
+  for (const { leaseId, state } of await ledger.listLeases(job.jobId, round.round)) {
+    const isOpen = state === 'leased' || state === 'committed';
+    if (isOpen && !round.leases.has(leaseId)) await ledger.release(leaseId, 'it was never handed out');
+  }
   return round.leases.size > 0 ? round : undefined;
 }
 
@@ -123,6 +136,8 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
   await blobs.add(shard.path, { move: true });
   crashPoint('shard.cut');
   await store.ledger.setShard(leaseId, shard.sha256);
+  const theta = await blobs.stat(round.theta);
+  const delta = await deltaOf(job, round.round);
 
   const grantedAtMs = clock.now();
   const sentBefore = fleet.peer(worker)?.traffic.sent.bytes;
@@ -137,7 +152,6 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
   };
   round.add(lease);
   if (!fleet.peer(worker)) markAway(lease, grantedAtMs);
-  const theta = await blobs.stat(round.theta);
   fleet.send(worker, {
     type: 'lease.grant',
     jobId: job.jobId,
@@ -146,7 +160,7 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
     ...range,
     shard: { sha256: shard.sha256, bytes: shard.bytes },
     theta: { sha256: round.theta, bytes: theta?.bytes ?? 0 },
-    ...(await deltaOf(job, round.round)),
+    ...delta,
     deadlineMs: Math.max(1, round.deadlineMs - grantedAtMs),
   });
   crashPoint('lease.granted');

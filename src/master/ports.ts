@@ -64,7 +64,7 @@ export interface JobStore extends RoundStore {
 
 /** The tables of all jobs: what a run needs, and the choice of the next one. */
 export interface QueueStore extends JobStore {
-  readonly jobs: Pick<Jobs, 'find' | 'move' | 'list' | 'claim'>;
+  readonly jobs: Pick<Jobs, 'find' | 'move' | 'list' | 'listOpen' | 'listOrphans' | 'claim' | 'skip' | 'lookAtAll'>;
 }
 
 export type JobBlobs = Pick<BlobStore, 'path' | 'stat' | 'add' | 'addBytes' | 'remove'>;

@@ -1,6 +1,6 @@
 /** Which jobs this master takes, and which workers each of them gets. */
 import type { JobId } from '../domain/ids';
-import { activeStates } from '../domain/job';
+import { activeStates, needsBox, needsWorkers } from '../domain/job';
 import {
   byFee,
   capacityFor,
@@ -8,7 +8,9 @@ import {
   countParameters,
   estimateTokens,
   type FeeRange,
+  type JobRefusal,
   memoryBytesOf,
+  nextLookMs,
   refuseJob,
   vocabularyOf,
   type WorkEstimate,
@@ -18,12 +20,14 @@ import type { Assignment } from '../fleet/assignment';
 import type { FleetUser } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
+import { Trouble } from '../lib/trouble';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { JobRow } from '../store/jobs';
 import { EvidenceBook, type EvidenceOptions } from './evidence';
 import { JobRun } from './job-run';
 import { resolveParams } from './params';
 import type { QueueFleet, QueueStore } from './ports';
+import { isJobFault } from './step-failure';
 import type { JobRunDeps, JobRunOptions } from './steps/step';
 
 export interface SchedulerOptions extends JobRunOptions, FeeRange, EvidenceOptions {
@@ -38,44 +42,56 @@ export interface SchedulerDeps extends Omit<JobRunDeps, 'evidence'> {
 }
 
 const TICK_MS = 1000;
-/** How soon a job that was refused for lack of capacity is considered again. */
-const SECOND_LOOK_MS = 15_000;
+/** How soon a job of this master that nothing works on is taken up. */
+const TAKE_UP_MS = 5000;
+/** How many open jobs are looked at in one tick. */
+const MOST_LOOKS = 50;
+/** How soon at most a job is considered again that lacked workers: they come and go. */
+const CAPACITY_LOOK_MS = 60_000;
+
+/** A job under way, and what of the fleet it asks for. */
+interface Entry {
+  run: JobRun;
+  /** Undefined for a job that an earlier process claimed. */
+  needs?: Needs | undefined;
+}
+
+/** What a job needs of workers, estimated before anything is fetched. */
+interface Needs {
+  work: WorkEstimate;
+  memoryBytes: number;
+}
 
 /**
  * Takes the best paid job that can be finished before its deadline with the idle workers, and shares these
  * out. Each job runs by itself; a failing one does not disturb the others.
  */
 export class Scheduler implements FleetUser {
-  private readonly runs = new Map<JobId, { run: JobRun; done: Promise<void> }>();
-  /** Jobs that were refused for lack of capacity, and when to consider them again. */
-  private readonly secondLook = new Map<JobId, number>();
-
+  private readonly runs = new Map<JobId, Entry & { done: Promise<void> }>();
+  private readonly trouble: Trouble;
   private readonly evidence: EvidenceBook;
+  /** True once what an earlier process left has been looked at. */
+  private isOpen = false;
+  private takenUpAtMs = 0;
 
   constructor(
     private readonly options: SchedulerOptions,
     private readonly deps: SchedulerDeps,
   ) {
     this.evidence = new EvidenceBook(options, deps);
+    this.trouble = new Trouble(deps.wallet.address);
   }
 
   get isBusy(): boolean {
     return this.runs.size > 0;
   }
 
-  /**
-   * Resumes the jobs this master was working on when it last ended, then takes further ones until the signal.
-   */
+  /** Takes up the jobs of this master, and takes further ones, until the signal. */
   async run(): Promise<void> {
-    const { store, wallet, clock, logger, signal } = this.deps;
-    const mine = await store.jobs.list({ states: activeStates, owner: wallet.address });
-    for (const row of mine) this.start(row);
-    await this.evidence.open().catch((error) => {
-      logger.warn('Files of finished jobs were not removed', {}, error);
-    });
+    const { clock, signal } = this.deps;
     while (!signal.aborted) {
-      await this.tick().catch((error) => logger.error('Scheduling failed', {}, error));
-      await clock.sleep(TICK_MS, signal).catch(() => undefined);
+      const isWell = await this.look();
+      await clock.sleep(isWell ? TICK_MS : this.trouble.pauseMs(), signal).catch(() => undefined);
     }
     await Promise.allSettled([...this.runs.values()].map(({ done }) => done));
   }
@@ -115,52 +131,108 @@ export class Scheduler implements FleetUser {
     }
   }
 
+  /** Looks once; false when something was in the way, which is told once. */
+  private async look(): Promise<boolean> {
+    const { logger, clock } = this.deps;
+    try {
+      if (clock.now() >= this.takenUpAtMs + TAKE_UP_MS) await this.takeUp();
+      await this.tick();
+      if (this.trouble.end()) logger.info('Scheduling goes on');
+      return true;
+    } catch (error) {
+      if (this.trouble.note(error, clock.now())) logger.warn('Scheduling waits', {}, error);
+      return false;
+    }
+  }
+
+  /** Starts a run for every job that this master has and does not work on, whatever its last run died of. */
+  private async takeUp(): Promise<void> {
+    const { store, wallet, logger } = this.deps;
+    for (const row of await store.jobs.list({ states: activeStates, owner: wallet.address })) {
+      if (!this.runs.has(row.id)) this.start(row);
+    }
+    if (!this.isOpen) await this.open();
+    for (const row of await store.jobs.listOrphans(wallet.address)) {
+      const { node, state } = await this.deps.chain.job(row.id);
+      if (state !== 'PROCESSING' || node !== wallet.address) continue;
+      logger.warn('Job is taken up again, as the chain says that this node has it', { jobId: row.id });
+      await this.claim(row);
+    }
+    this.takenUpAtMs = this.deps.clock.now();
+  }
+
+  /** Settings may be others than those by which an earlier process left jobs out. */
+  private async open(): Promise<void> {
+    await this.deps.store.jobs.lookAtAll();
+    await this.evidence.open().catch((error) => {
+      this.deps.logger.warn('Files of finished jobs were not removed', {}, error);
+    });
+    this.isOpen = true;
+  }
+
   private async tick(): Promise<void> {
     this.shareWorkers();
-    if (this.runs.size >= this.options.maxJobs || this.deps.fleet.idle().length === 0) return;
-    await this.requeue();
-    const queued = await this.deps.store.jobs.list({ states: ['queued'], limit: 50 });
-    for (const row of queued.sort(byFee)) {
+    const working = [...this.runs.values()].filter(({ run }) => needsBox(run.state));
+    if (working.length >= this.options.maxJobs || this.unclaimed().length === 0) return;
+    const open = await this.deps.store.jobs.listOpen(MOST_LOOKS);
+    for (const row of open.sort(byFee)) {
       if (await this.consider(row)) return;
     }
   }
 
-  /** Decides on one job of the queue; true when it was claimed. */
+  /** Lists the idle workers that no claimed job is waiting for: one worker counts for one job. */
+  private unclaimed(): ReturnType<QueueFleet['idle']> {
+    const { fleet, clock } = this.deps;
+    const { cooperative } = this.options;
+    const view = fleet.view();
+    const waiting = [...this.runs.values()].filter(
+      ({ run }) => needsWorkers(run.state) && !view.some(({ jobId }) => jobId === run.jobId),
+    );
+    let idle = fleet.idle();
+    for (const { run, needs } of waiting.sort((a, b) => a.run.deadlineMs - b.run.deadlineMs)) {
+      const able = withMemory(idle, needs?.memoryBytes ?? 0).filter(({ address }) => !run.dismissed.has(address));
+      const work = needs?.work ?? { tokens: 0, parameters: 0 };
+      const leftMs = run.deadlineMs - clock.now();
+      const chosen = chooseWorkers(able, { cooperative, work, leftMs, othersWaiting: true });
+      idle = idle.filter((worker) => !chosen.includes(worker));
+    }
+    return idle;
+  }
+
+  /** Decides on one open job; true when it was claimed. */
   private async consider(row: JobRow): Promise<boolean> {
-    const { store, wallet, fleet, storage, clock, logger } = this.deps;
-    let reason: string | undefined;
+    const { storage, clock, logger, store } = this.deps;
+    const nowMs = clock.now();
+    let left: { reason: string; lookAtMs?: number | undefined };
     try {
       const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
+      const memoryBytes = memoryBytesOf(params, vocabularyOf(params.tokenizer));
       const work = estimateWork(params, await storage.size(row.dataset));
-      const neededBytes = memoryBytesOf(params, vocabularyOf(params.tokenizer));
-      const capacity = capacityFor(fleet.idle(), neededBytes);
-      const refusal = refuseJob(row, work, this.options, capacity, clock.now());
-      if (refusal?.code.startsWith('job/not-enough-')) this.secondLook.set(row.id, clock.now() + SECOND_LOOK_MS);
-      reason = refusal && describeRefusal(refusal);
+      const capacity = capacityFor(this.unclaimed(), memoryBytes);
+      const refusal = refuseJob(row, work, this.options, capacity, nowMs);
+      if (!refusal) return this.claim(row, { work, memoryBytes });
+      left = { reason: describeRefusal(refusal), lookAtMs: nextLook(refusal.code, row, nowMs) };
     } catch (error) {
-      reason = describeError(error);
+      const lookAtMs = isJobFault(error) ? undefined : nowMs + nextLookMs(nowMs - row.createdAtMs);
+      left = { reason: describeError(error), lookAtMs };
     }
-    if (reason !== undefined) {
-      logger.info('Job not taken', { jobId: row.id, reason });
-      await store.jobs.move(row.id, 'queued', 'skipped', { reason });
-      return false;
-    }
-    if (!(await store.jobs.claim(row.id, wallet.address))) return false;
-    crashPoint('job.claimed');
+    // Said when it begins; `emeth job` has the present reason.
+    if (row.state === 'queued') logger.info('Job not taken', { jobId: row.id, ...left });
+    await store.jobs.skip(row.id, row.state === 'queued' ? 'queued' : 'skipped', left);
+    return false;
+  }
+
+  private async claim(row: JobRow, needs?: Needs): Promise<boolean> {
+    const { store, wallet } = this.deps;
+    const from = row.state === 'queued' ? 'queued' : 'skipped';
+    if (!(await store.jobs.claim(row.id, wallet.address, from))) return false;
     const claimed = await store.jobs.find(row.id);
-    if (claimed) this.start(claimed);
+    if (claimed) this.start(claimed, needs);
+    crashPoint('job.claimed');
     return true;
   }
 
-  private async requeue(): Promise<void> {
-    for (const [jobId, atMs] of this.secondLook) {
-      if (this.deps.clock.now() < atMs) continue;
-      this.secondLook.delete(jobId);
-      await this.deps.store.jobs.move(jobId, 'skipped', 'queued', {});
-    }
-  }
-
-  private start(row: JobRow): void {
+  private start(row: JobRow, needs?: Needs): void {
     const run = new JobRun(row, this.options, { ...this.deps, evidence: this.evidence });
     const done = run.run().then(
       () => this.deps.logger.info('Job left', { jobId: row.id, state: run.state }),
@@ -168,8 +240,16 @@ export class Scheduler implements FleetUser {
         if (!this.deps.signal.aborted) this.deps.logger.error('Job run ended', { jobId: row.id }, error);
       },
     );
-    this.runs.set(row.id, { run, done: done.finally(() => this.runs.delete(row.id)) });
+    this.runs.set(row.id, { run, needs, done: done.finally(() => this.runs.delete(row.id)) });
   }
+}
+
+/** When a refused job is considered again; undefined when nothing but somebody's word can change its mind. */
+function nextLook(code: JobRefusal['code'], row: JobRow, nowMs: number): number | undefined {
+  if (code === 'job/deadline-passed') return undefined;
+  // The same settings give the same answer; others come with a new start.
+  if (code.startsWith('job/fee-')) return row.deadlineMs;
+  return nowMs + Math.min(nextLookMs(nowMs - row.createdAtMs), CAPACITY_LOOK_MS);
 }
 
 function describeRefusal(refusal: NonNullable<ReturnType<typeof refuseJob>>): string {

@@ -1,34 +1,59 @@
-/** What becomes of a job whose step failed, decided by state, error and number of attempts alone. */
+/** What becomes of a job whose step failed: whose fault it is decides, never how often it failed. */
 import type { ActiveState, ChainState } from '../domain/job';
 import { AppError, errorCode } from '../lib/errors';
-import { isJobFault } from './coordinator';
 
 /** Thrown into a run whose job the chain has ended, or given to another node. */
 export type JobRunError = { code: 'job/ended-on-chain'; chainState: ChainState };
 
+/** Who must do something before a job that was left can be taken: its requester, or time and this node. */
+export type LeftFor = 'requester' | 'node';
+
 export type FailureDecision =
   /** The chain ended the job: nothing is left to do. */
-  | { kind: 'end'; to: 'failed' }
-  /** Trying again would not help: leave the job, or give it back once it is taken on chain. */
-  | { kind: 'leave'; to: 'skipped' | 'declining' }
-  | { kind: 'retry' };
+  | { kind: 'end' }
+  /** The job cannot be done, or not here and now: leave it, or give it back once it is taken on chain. */
+  | { kind: 'leave'; for: LeftFor }
+  /** This node's own trouble, which passes: the same step again. */
+  | { kind: 'wait' };
 
-const MAX_ATTEMPTS = 5;
+/** The requester's data or parameters, which no node can train. */
+const JOB_FAULT =
+  /^(params\/|data\/(empty|not-text|too-small|too-large)$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|model\/not-finite$|job\/diverged$)/;
+/** The job could be done, but not by this node in the time that is left. */
+const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
+/** The data are not to be had now; other jobs need not wait for them. */
+const DATA_AWAY = /^(dataset\/|https\/|blobs\/(not-stored|storage-|hash-mismatch$))/;
+/** Trouble that may well be this one job's, as other jobs have other data and parameters. */
+const PERHAPS_THE_JOB = /^(runner\/|model\/|train\/|unknown$)/;
+/** The contract refuses this node, or its account cannot pay; once more, as the chain may have moved on. */
+const REFUSED = /^chain\/(reverted|failed|no-funds|not-enough-)/;
+const REFUSALS = 2;
+/** After so many failures in a row a job that is not taken yet makes room for others. */
+const PATIENCE = 5;
+
+/** True when the requester's data or parameters cannot be trained by any node. */
+export function isJobFault(error: unknown): boolean {
+  return error instanceof AppError && JOB_FAULT.test(error.code);
+}
 
 /**
- * Decides on the step of `state` that threw. It does not help to try again when the job's own data or
- * parameters are at fault, when it diverges, when its deadline is too near, or after too many attempts. All
- * else may be this machine's or the network's fault. From `submitting` on there is a result to be paid for,
- * and from `declining` on a deposit to get back: these never give up.
+ * Decides on the step of `state` that threw, the `attempts`th time in a row. Store, disk, chain, storage and
+ * Python child come back, so the step is done again. A job that is not taken yet makes room for others after
+ * some attempts and is looked at again later. From `submitting` on there is a result to be paid for, and from
+ * `declining` on a deposit to get back: these never give up.
  */
 export function decideFailure(state: ActiveState, error: unknown, attempts: number): FailureDecision {
   const code = errorCode(error);
-  if (code === 'job/ended-on-chain') return { kind: 'end', to: 'failed' };
-  const isOver = code === 'job/deadline-near' || code === 'job/diverged';
-  const isHopeless = isJobFault(error) || isOver || attempts >= MAX_ATTEMPTS;
-  if (isHopeless && (state === 'claimed' || state === 'preparing')) return { kind: 'leave', to: 'skipped' };
-  if (isHopeless && (state === 'training' || state === 'exporting')) return { kind: 'leave', to: 'declining' };
-  return { kind: 'retry' };
+  if (code === 'job/ended-on-chain') return { kind: 'end' };
+  const isFree = state === 'claimed' || state === 'preparing';
+  if (!isFree && state !== 'training' && state !== 'exporting') return { kind: 'wait' };
+  if (isJobFault(error)) return { kind: 'leave', for: 'requester' };
+  if (OUT_OF_REACH.test(code)) return { kind: 'leave', for: 'node' };
+  const makesRoom =
+    DATA_AWAY.test(code) ||
+    (REFUSED.test(code) && attempts >= REFUSALS) ||
+    (PERHAPS_THE_JOB.test(code) && attempts >= PATIENCE);
+  return isFree && makesRoom ? { kind: 'leave', for: 'node' } : { kind: 'wait' };
 }
 
 export function endedOnChain(chainState: ChainState): AppError<JobRunError> {

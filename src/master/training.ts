@@ -9,6 +9,7 @@ import { resumeCheck, settleCheck, startCheck } from './fold-check';
 import type { JobContext } from './job-context';
 import { grantRound, resumeRound } from './leases';
 import { countMembers } from './members';
+import { keepEvent } from './own-trouble';
 import { handleEvent } from './round-events';
 import type { RoundState } from './round-state';
 
@@ -27,17 +28,17 @@ const LAST_AUDITS_PART = 0.1;
 export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
 
 /**
- * Trains until every block is merged and every audit done. Safe to call again after a crash: the open round
- * is resumed where the store left it.
+ * Trains until every block is merged and every audit done. Safe to call again after a failure, when the open
+ * round goes on, and after a crash, when it is resumed where the store left it.
  */
 export async function runRounds(job: JobContext): Promise<void> {
   crashPoint('training.begun');
   await dismissDiscredited(job, undefined);
   await resumeCheck(job);
-  let round = await resumeRound(job);
+  job.openRound = await resumeRound(job);
   for (;;) {
     // What was folded may be taken back until it is checked, and then there are blocks to lease again.
-    const isDone = !round && (await job.deps.store.ledger.available(job.jobId)) === 0;
+    const isDone = !job.openRound && (await job.deps.store.ledger.available(job.jobId)) === 0;
     if (isDone && (await settleCheck(job, undefined)) !== 'pending') {
       if ((await job.deps.store.ledger.available(job.jobId)) > 0) continue;
       return finishAudits(job);
@@ -46,11 +47,11 @@ export async function runRounds(job: JobContext): Promise<void> {
       await step(job, undefined, CHECK_MS);
       continue;
     }
-    round ??= await nextRound(job);
+    const round = job.openRound ?? (await nextRound(job));
     const decision = await collectRound(job, round);
     if (decision.kind === 'close') startCheck(job, await foldRound(job, round, decision.scale));
     if (decision.kind === 'abandon') await abandonRound(job, round);
-    round = undefined;
+    job.openRound = undefined;
   }
 }
 
@@ -118,6 +119,6 @@ async function step(job: JobContext, round: RoundState | undefined, waitMs: numb
     );
   }
   const event = await job.mailbox.next(Math.min(waitMs, leftMs, nextExpiryMs(job)), job.signal);
-  if (event) await handleEvent(job, round, event);
+  if (event) await keepEvent(job, event, () => handleEvent(job, round, event));
   await expireAudits(job);
 }

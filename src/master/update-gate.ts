@@ -11,6 +11,7 @@ import { fetchUpdate, refuseCommit } from './fetch-update';
 import { workName } from './gate-memory';
 import type { JobContext } from './job-context';
 import type { UpdateVerdict } from './job-events';
+import { patiently } from './own-trouble';
 import type { LiveLease, RoundState } from './round-state';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
@@ -38,7 +39,7 @@ export async function judgeUpdate(
   crashPoint('commit.arrived');
   const unfit = refuseCommit(job, lease, commit);
   if (unfit !== undefined) return fault(unfit);
-  await fetchUpdate(job, lease.worker, commit.update);
+  await patiently(job, lease.leaseId, () => fetchUpdate(job, lease.worker, commit.update));
   crashPoint('update.fetched');
   const reason = isRepeated(job, round, lease, commit)
     ? REPEATED
@@ -47,7 +48,7 @@ export async function judgeUpdate(
   crashPoint('update.judged');
 
   const { type: _type, leaseId, ...work } = commit;
-  const outcome = await store.ledger.commit(leaseId, lease.worker, work);
+  const outcome = await patiently(job, leaseId, () => store.ledger.commit(leaseId, lease.worker, work));
   if (outcome === 'stale') return { accepted: false, reason: 'the round of this lease is closed', isFault: false };
   crashPoint('update.committed');
   return { accepted: true, work };

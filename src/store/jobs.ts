@@ -33,6 +33,10 @@ export interface JobRow extends NewJob {
   owner?: Address | undefined;
   /** Why the job is in this state, for people. */
   reason?: string | undefined;
+  /** When a skipped job is considered again; undefined: not before somebody says so. */
+  lookAtMs?: number | undefined;
+  /** When this queue heard of the job. */
+  createdAtMs: number;
   /** The master's plan; only the master knows its format. */
   plan?: unknown;
   result?: StoredResult | undefined;
@@ -40,6 +44,7 @@ export interface JobRow extends NewJob {
 
 export interface JobFacts {
   reason?: string | undefined;
+  lookAtMs?: number | undefined;
   plan?: unknown;
   result?: StoredResult | undefined;
 }
@@ -99,8 +104,8 @@ export class Jobs {
     for (const [id, moves] of part) {
       const before = known.get(id);
       const { after, request, changes } = follow(before, moves);
-      history.push(...changes.map((change) => ({ job_id: id, ...change, at_ms: atMs })));
       if (!after || isDeepStrictEqual(after, before)) continue;
+      history.push(...changes.map((change) => ({ job_id: id, ...change, at_ms: atMs })));
       if (request) added.push({ ...newRow(request), ...after, created_at_ms: atMs, updated_at_ms: atMs });
       else
         await tx
@@ -135,9 +140,59 @@ export class Jobs {
     return rows.map(parseRow);
   }
 
-  /** Claims a queued job for a master. Exactly one of the masters that share a database gets `true`. */
-  claim(jobId: JobId, owner: Address): Promise<boolean> {
-    return this.change(jobId, 'queued', 'claimed', { owner, reason: null });
+  /** Lists the jobs that a master may consider now, in the same order. */
+  async listOpen(limit: number): Promise<JobRow[]> {
+    const rows = await this.db
+      .selectFrom('jobs')
+      .selectAll()
+      .where((eb) =>
+        eb.or([
+          eb('state', '=', 'queued'),
+          eb.and([eb('state', '=', 'skipped'), eb('look_at_ms', '<=', this.clock.now())]),
+        ]),
+      )
+      .orderBy('fee_wei', 'desc')
+      .orderBy('id')
+      .limit(limit)
+      .execute();
+    return rows.map(parseRow);
+  }
+
+  /** Lists the jobs that the chain says a node has taken, and that no master works on. */
+  async listOrphans(node: Address): Promise<JobRow[]> {
+    const rows = await this.db
+      .selectFrom('jobs')
+      .selectAll()
+      .where('chain_state', '=', 'PROCESSING')
+      .where('node', '=', node)
+      .where('state', 'in', ['queued', 'skipped'])
+      .execute();
+    return rows.map(parseRow);
+  }
+
+  /** Claims an idle job for a master. Exactly one of the masters that share a database gets `true`. */
+  claim(jobId: JobId, owner: Address, from: 'queued' | 'skipped' = 'queued'): Promise<boolean> {
+    return this.change(jobId, from, 'claimed', { owner, reason: null, look_at_ms: null });
+  }
+
+  /**
+   * Notes that an open job is not taken, why, and when it is considered again. A job that was skipped before
+   * gets no further line in the history.
+   */
+  async skip(jobId: JobId, from: 'queued' | 'skipped', { reason, lookAtMs }: JobFacts): Promise<void> {
+    const values = { reason: reason ?? null, look_at_ms: lookAtMs ?? null };
+    if (from === 'queued') await this.change(jobId, 'queued', 'skipped', values);
+    else await this.db.updateTable('jobs').set(values).where('id', '=', jobId).where('state', '=', 'skipped').execute();
+  }
+
+  /** Has every skipped job considered now, but those that wait for somebody's word. */
+  async lookAtAll(): Promise<void> {
+    await this.db
+      .updateTable('jobs')
+      .set({ look_at_ms: 0 })
+      .where('state', '=', 'skipped')
+      .where('look_at_ms', 'is not', null)
+      .execute();
   }
 
   /**
@@ -153,6 +208,7 @@ export class Jobs {
     }
     return this.change(jobId, from, to, {
       reason: facts.reason ?? null,
+      look_at_ms: facts.lookAtMs ?? null,
       ...(facts.plan === undefined ? {} : { plan_json: JSON.stringify(facts.plan) }),
       ...(facts.result === undefined ? {} : { result_json: stringifyWei(facts.result) }),
       ...(to === 'queued' ? { owner: null } : {}),
@@ -193,7 +249,7 @@ export class Jobs {
   }
 }
 
-type Followed = Pick<Selectable<JobsTable>, 'chain_state' | 'node' | 'state' | 'reason'>;
+type Followed = Pick<Selectable<JobsTable>, 'chain_state' | 'node' | 'state' | 'owner' | 'reason' | 'look_at_ms'>;
 
 /**
  * Reads the columns of known jobs that follow the chain. Until the transaction ends no master can claim or
@@ -202,7 +258,7 @@ type Followed = Pick<Selectable<JobsTable>, 'chain_state' | 'node' | 'state' | '
 async function lockFollowed(tx: Kysely<QueueTables>, ids: readonly JobId[]): Promise<Map<string, Followed>> {
   const query = tx
     .selectFrom('jobs')
-    .select(['id', 'chain_state', 'node', 'state', 'reason'])
+    .select(['id', 'chain_state', 'node', 'state', 'owner', 'reason', 'look_at_ms'])
     .where('id', 'in', [...ids]);
   // A SQLite transaction holds the write lock from its start.
   const isMysql = tx.getExecutor().adapter instanceof MysqlAdapter;
@@ -223,7 +279,7 @@ function follow(known: Followed | undefined, moves: readonly ChainMove[]) {
     if (after) after = followOne(after, move);
     else if (move.request) {
       request = move.request;
-      after = { chain_state: move.state, node: null, state: 'queued', reason: null };
+      after = { chain_state: move.state, node: null, state: 'queued', owner: null, reason: null, look_at_ms: null };
     }
     if (after && after.state !== before?.state) changes.push({ state: after.state, reason: after.reason });
   }
@@ -231,16 +287,24 @@ function follow(known: Followed | undefined, moves: readonly ChainMove[]) {
 }
 
 /**
- * Applies one move. A job never leaves a final state. A job no master works on leaves the queue when another
- * node takes it or it ends.
+ * Applies one move. A job never leaves a final state of the chain. A job no master works on leaves the queue
+ * when another node takes it or it ends, and returns when that node gives it back.
  */
 function followOne(job: Followed, { state, node, request }: ChainMove): Followed {
   if (request || isTerminal(job.chain_state as ChainState)) return job;
   const moved = { ...job, chain_state: state, node: node ?? job.node };
   const isIdle = job.state === 'queued' || job.state === 'skipped';
-  if (isIdle && isTerminal(state)) return { ...moved, state: 'failed', reason: `it is ${state} on chain` };
+  if (isIdle && isTerminal(state))
+    return { ...moved, state: 'failed', reason: `it is ${state} on chain`, look_at_ms: null };
+  if (isReopened(job, state)) return { ...moved, state: 'queued', owner: null, reason: null, look_at_ms: null };
   if (job.state !== 'queued' || state !== 'PROCESSING') return moved;
   return { ...moved, state: 'skipped', reason: `taken by node ${node ?? 'unknown'}` };
+}
+
+/** A node that gave a job back itself, or lost it, does not take it again of its own accord. */
+function isReopened(job: Followed, state: ChainState): boolean {
+  if (state !== 'REQUESTED') return false;
+  return job.state === 'skipped' || (job.state === 'failed' && job.node !== job.owner);
 }
 
 function newRow(job: NewJob) {
@@ -271,6 +335,8 @@ function parseRow(row: Selectable<JobsTable>): JobRow {
     state: row.state as JobState,
     owner: row.owner === null ? undefined : Address.parse(row.owner),
     reason: row.reason ?? undefined,
+    lookAtMs: row.look_at_ms ?? undefined,
+    createdAtMs: row.created_at_ms,
     plan: row.plan_json === null ? undefined : JSON.parse(row.plan_json),
     result: row.result_json === null ? undefined : Result.parse(JSON.parse(row.result_json)),
   };

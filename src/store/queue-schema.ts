@@ -18,6 +18,8 @@ export interface JobsTable {
   reason: Nullable<string>;
   plan_json: Nullable<string>;
   result_json: Nullable<string>;
+  /** When a skipped job is considered again; null: not before somebody says so. */
+  look_at_ms: Nullable<number>;
   created_at_ms: number;
   updated_at_ms: number;
 }

@@ -7,6 +7,7 @@ import { Ledger } from './ledger';
 import { Measurements } from './measurements';
 import * as queue from './migrations/0001-queue';
 import * as trust from './migrations/0004-trust';
+import * as patience from './migrations/0006-patience';
 import type { QueueTables } from './queue-schema';
 import { Rounds } from './rounds';
 import type { TableGroup } from './table-group';
@@ -26,7 +27,7 @@ export const queueTables = {
     cursors: true,
     intents: true,
   },
-  migrations: { '0001-queue': queue.up, '0004-trust': trust.up },
+  migrations: { '0001-queue': queue.up, '0004-trust': trust.up, '0006-patience': patience.up },
   open(untyped, clock) {
     const db = untyped.withTables<QueueTables>();
     return {

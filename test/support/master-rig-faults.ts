@@ -1,4 +1,5 @@
 /** What goes wrong at the ports of a master under test, and how often each port was used. */
+import { setMaxListeners } from 'node:events';
 
 /** Stands in for one call of a port; `proceed` is the call itself. */
 export type Fault = (proceed: () => unknown) => unknown;
@@ -46,7 +47,10 @@ export class Faults {
 export class Lifetime {
   private readonly death = new AbortController();
 
-  constructor(private readonly faults: Faults) {}
+  constructor(private readonly faults: Faults) {
+    // Every child of the process ends with it.
+    setMaxListeners(0, this.death.signal);
+  }
 
   get isOver(): boolean {
     return this.death.signal.aborted;

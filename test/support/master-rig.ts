@@ -228,7 +228,10 @@ export class MasterRig implements AsyncDisposable {
   async finish(): Promise<void> {
     this.request();
     const busy: readonly JobState[] = [...activeStates, 'queued'];
-    await this.until('the job is over', async () => !busy.includes(await this.state()));
+    await this.until('the job is over', async () => {
+      const job = await this.store.jobs.find(this.jobId);
+      return job !== undefined && !busy.includes(job.state) && job.lookAtMs === undefined;
+    });
     await settled();
   }
 

@@ -1,6 +1,7 @@
 /** Migration 4: what makes the work of a job checkable afterwards. */
 import type { CreateTableBuilder, Kysely } from 'kysely';
 import type { ColumnTypes } from '../column-types';
+import { unlessThere } from '../unless-there';
 
 /** Columns added to tables that exist, by table. */
 const columns = [
@@ -80,15 +81,4 @@ async function addMeasurements(db: Kysely<After>, types: ColumnTypes): Promise<v
     .execute();
   const index = db.schema.createIndex('measurements_worker').on('measurements').columns(['worker', 'source', 'id']);
   await unlessThere(index.execute());
-}
-
-/**
- * Ignores what exists already: MySQL commits each statement by itself, so an interrupted migration leaves
- * some behind.
- */
-async function unlessThere(work: Promise<void>): Promise<void> {
-  await work.catch((error: unknown) => {
-    const text = `${(error as { code?: string }).code} ${String(error)}`;
-    if (!/ER_DUP_FIELDNAME|ER_DUP_KEYNAME|already exists|duplicate column/.test(text)) throw error;
-  });
 }

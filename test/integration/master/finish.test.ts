@@ -7,7 +7,6 @@ import { stranger } from '../../support/master-rig-chain';
 const PUBLISHED = 5;
 
 const done = { history: TO_VERIFIED, mined: PAID };
-const declined = { history: `${TO_TRAINING} exporting declining declined`, mined: 'process decline' };
 const failed = { history: `${TO_TRAINING} exporting failed`, mined: 'process' };
 
 describe('fails once', () => {
@@ -21,7 +20,7 @@ describe('fails once', () => {
     },
     {
       situation: 'child dies of export twice',
-      outcome: 'exported after 5 s',
+      outcome: 'exported when tried again',
       given: (rig) => rig.childDies('export', { times: 2 }),
       ...done,
     },
@@ -46,22 +45,23 @@ describe('fails once', () => {
 describe('fails for long', () => {
   playTimelines([
     {
-      situation: 'publishing fails 4 times',
-      outcome: 'the fifth attempt goes on',
-      given: (rig) => rig.fails('storage.publish', { times: 4 }),
+      situation: 'publishing fails 40 times',
+      outcome: 'never given up, published when it can be',
+      given: (rig) => rig.fails('storage.publish', { times: 40 }),
       ...done,
     },
     {
-      situation: 'publishing fails 5 times',
-      outcome: 'given back',
-      given: (rig) => rig.fails('storage.publish', { times: 5 }),
-      ...declined,
+      situation: '40 children die of export',
+      outcome: 'never given up, exported when it can be',
+      given: (rig) => rig.childDies('export', { times: 40 }),
+      ...done,
     },
     {
-      situation: 'every child dies of export',
-      outcome: 'given back after 5 attempts',
-      given: (rig) => rig.childDies('export', { times: 100 }),
-      ...declined,
+      situation: 'storing the result fails 40 times',
+      outcome: 'made once',
+      given: (rig) => rig.fails('jobs.move', { after: 3, times: 40 }),
+      ...done,
+      check: (rig) => expect(rig.faults.count('child.export')).toBe(1),
     },
   ]);
 });
@@ -73,7 +73,7 @@ describe('chain says otherwise', () => {
       outcome: 'failed',
       given: (rig) => {
         rig.before('child.export', () => rig.chain.end(rig.jobId, 'TIMEOUT'));
-        rig.fails('storage.publish');
+        rig.fails('storage.publish', { times: 4 });
       },
       ...failed,
       reason: 'TIMEOUT',
@@ -83,7 +83,7 @@ describe('chain says otherwise', () => {
       outcome: 'failed',
       given: (rig) => {
         rig.before('child.export', () => rig.chain.giveBack(rig.jobId));
-        rig.fails('storage.publish');
+        rig.fails('storage.publish', { times: 4 });
       },
       ...failed,
       reason: 'REQUESTED',
@@ -96,7 +96,7 @@ describe('chain says otherwise', () => {
           rig.chain.giveBack(rig.jobId);
           rig.chain.takenBy(rig.jobId, stranger);
         });
-        rig.fails('storage.publish', { times: 2 });
+        rig.fails('storage.publish', { times: 4 });
       },
       ...failed,
     },

@@ -3,6 +3,7 @@ import { PAID, playTimelines, TO_VERIFIED } from '../../support/master-rig-books
 
 const done = { history: TO_VERIFIED, mined: PAID };
 const skipped = { history: 'queued claimed skipped', mined: '' };
+const lookedAtAgain = { history: `queued claimed skipped ${TO_VERIFIED.slice('queued '.length)}`, mined: PAID };
 
 describe('nothing or one thing goes wrong', () => {
   playTimelines([
@@ -17,7 +18,7 @@ describe('nothing or one thing goes wrong', () => {
     },
     {
       situation: 'fetching the data fails once',
-      outcome: 'fetched after 5 s',
+      outcome: 'fetched when tried again',
       given: (rig) => rig.fails('storage.fetch'),
       ...done,
       check: (rig) => expect(rig.faults.count('storage.fetch')).toBe(2),
@@ -31,7 +32,7 @@ describe('nothing or one thing goes wrong', () => {
     },
     {
       situation: 'Python cannot be started once',
-      outcome: 'started after 5 s',
+      outcome: 'started when tried again',
       given: (rig) => rig.fails('python.open'),
       ...done,
     },
@@ -54,25 +55,30 @@ describe('nothing or one thing goes wrong', () => {
 describe('something fails for long', () => {
   playTimelines([
     {
-      situation: 'fetching the data fails 4 times',
-      outcome: 'the fifth attempt goes on',
-      given: (rig) => rig.fails('storage.fetch', { times: 4 }),
+      situation: 'fetching the data fails 40 times',
+      outcome: 'fetched when it can be',
+      given: (rig) => rig.fails('storage.fetch', { times: 40 }),
       ...done,
     },
     {
-      situation: 'fetching the data fails 5 times',
-      outcome: 'skipped, and never taken on chain',
-      given: (rig) => rig.fails('storage.fetch', { times: 5 }),
-      ...skipped,
-      reason: 'storage.fetch failed',
+      situation: 'storing the plan fails 40 times',
+      outcome: 'stored when it can be, and made once',
+      given: (rig) => rig.fails('jobs.move', { times: 40 }),
+      ...done,
+      check: (rig) => expect(rig.faults.count('child.prepare')).toBe(1),
     },
     {
-      situation: 'every child dies of prepare',
-      outcome: 'skipped after 5 attempts, each with another child',
-      given: (rig) => rig.childDies('prepare', { times: 100 }),
-      ...skipped,
-      reason: 'The Python child ended',
-      check: (rig) => expect(rig.children).toHaveLength(6),
+      situation: 'ten children die of prepare',
+      outcome: 'makes room, and is prepared at the next look',
+      given: (rig) => rig.childDies('prepare', { times: 10 }),
+      ...lookedAtAgain,
+    },
+    {
+      situation: 'size of the data cannot be had once',
+      outcome: 'looked at again, and taken',
+      given: (rig) => rig.fails('storage.size', { code: 'blobs/storage-unreachable' }),
+      history: `queued skipped ${TO_VERIFIED.slice('queued '.length)}`,
+      mined: PAID,
     },
     {
       situation: 'data set is no text',
@@ -83,10 +89,10 @@ describe('something fails for long', () => {
     },
     {
       situation: 'data set cannot be had',
-      outcome: 'skipped at once',
+      outcome: 'makes room at once, and is fetched at the next look',
       given: (rig) => rig.fails('storage.fetch', { code: 'dataset/missing' }),
-      ...skipped,
-      check: (rig) => expect(rig.faults.count('storage.fetch')).toBe(1),
+      ...lookedAtAgain,
+      check: (rig) => expect(rig.faults.count('storage.fetch')).toBe(2),
     },
     {
       situation: 'parameters are not JSON',
@@ -118,7 +124,7 @@ describe('chain says otherwise', () => {
       outcome: 'failed',
       given: (rig) => {
         rig.before('storage.fetch', () => rig.chain.end(rig.jobId, 'CANCELED'));
-        rig.fails('child.prepare');
+        rig.fails('child.prepare', { times: 4 });
       },
       history: 'queued claimed failed',
       mined: '',

@@ -77,7 +77,7 @@ describe('fails once', () => {
     },
     {
       situation: 'finalize fails once',
-      outcome: 'finalized after 5 s',
+      outcome: 'finalized when tried again',
       given: (rig) => {
         judged('none')(rig);
         rig.fails('chain.finalize');
@@ -104,9 +104,9 @@ describe('fails once', () => {
       ...unwound,
     },
     {
-      situation: 'storing that it is paid fails once',
+      situation: 'storing that it is paid fails 40 times',
       outcome: 'paid once',
-      given: (rig) => rig.fails('jobs.move', { after: 5 }),
+      given: (rig) => rig.fails('jobs.move', { after: 5, times: 40 }),
       ...done,
     },
   ]);

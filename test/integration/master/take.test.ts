@@ -5,15 +5,17 @@ import { expectOutcome, PAID, playTimelines, TO_VERIFIED } from '../../support/m
 import { stranger } from '../../support/master-rig-chain';
 
 const done = { history: TO_VERIFIED, mined: PAID };
-const skipped = { history: 'queued claimed preparing skipped', mined: '' };
 const failed = { history: 'queued claimed preparing failed', mined: '' };
-const givenBack = { history: 'queued claimed preparing declining declined', mined: 'process decline' };
+const lookedAtAgain = {
+  history: `queued claimed preparing skipped ${TO_VERIFIED.slice('queued '.length)}`,
+  mined: PAID,
+};
 
 describe('fails once', () => {
   playTimelines([
     {
       situation: 'process fails once',
-      outcome: 'taken after 5 s',
+      outcome: 'taken when tried again',
       given: (rig) => rig.fails('chain.process'),
       ...done,
     },
@@ -26,7 +28,7 @@ describe('fails once', () => {
     },
     {
       situation: 'reading the chain fails once before process',
-      outcome: 'taken after 5 s',
+      outcome: 'taken when tried again',
       given: (rig) => rig.fails('chain.job'),
       ...done,
     },
@@ -43,36 +45,34 @@ describe('fails once', () => {
 describe('fails for long', () => {
   playTimelines([
     {
-      situation: 'process fails 4 times',
-      outcome: 'the fifth attempt goes on',
-      given: (rig) => rig.fails('chain.process', { times: 4 }),
+      situation: 'process fails 40 times',
+      outcome: 'never given up, taken when it can be',
+      given: (rig) => rig.fails('chain.process', { times: 40 }),
       ...done,
+      check: (rig) => expect(rig.faults.count('chain.process')).toBe(41),
     },
     {
-      situation: 'process fails 5 times',
-      outcome: 'skipped',
-      given: (rig) => rig.fails('chain.process', { times: 5 }),
-      ...skipped,
-      reason: 'chain.process failed',
-      check: (rig) => expect(rig.faults.count('chain.process')).toBe(5),
+      situation: 'the contract refuses process twice',
+      outcome: 'makes room, and is taken at the next look',
+      given: (rig) => rig.fails('chain.process', { code: 'chain/reverted', times: 2 }),
+      ...lookedAtAgain,
     },
     {
-      situation: 'process is mined, then the chain is silent 4 times',
-      outcome: 'given back, not forgotten',
-      given: (rig) => {
-        rig.losesAnswer('chain.process');
-        rig.fails('chain.job', { after: 1, times: 4 });
-      },
-      ...givenBack,
+      situation: 'storing that it is taken fails 40 times',
+      outcome: 'taken once',
+      given: (rig) => rig.fails('jobs.move', { after: 1, times: 40 }),
+      ...done,
+      check: (rig) => expect(rig.faults.count('chain.process')).toBe(1),
     },
     {
       situation: 'process is mined, then the chain is silent for minutes',
-      outcome: 'given back when it can',
+      outcome: 'taken once',
       given: (rig) => {
         rig.losesAnswer('chain.process');
         rig.fails('chain.job', { after: 1, times: 40 });
       },
-      ...givenBack,
+      ...done,
+      check: (rig) => expect(rig.faults.count('chain.process')).toBe(1),
     },
   ]);
 });
@@ -147,13 +147,13 @@ describe('killed', () => {
 
   playTimelines([
     {
-      situation: 'killed after process, the chain is silent 5 times',
-      outcome: 'given back, not forgotten',
+      situation: 'killed after process, the chain is silent 40 times',
+      outcome: 'taken once and paid once',
       given: (rig) => {
         rig.killsAt('after', 'chain.process');
-        rig.fails('chain.job', { after: 1, times: 5 });
+        rig.fails('chain.job', { after: 1, times: 40 });
       },
-      ...givenBack,
+      ...done,
       starts: 2,
     },
     {

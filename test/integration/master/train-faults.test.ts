@@ -4,7 +4,6 @@ import { PAID, playTimelines, type Timeline, TO_TRAINING, TO_VERIFIED } from '..
 import { stranger } from '../../support/master-rig-chain';
 
 const done = { history: TO_VERIFIED, mined: PAID };
-const declined = { history: `${TO_TRAINING} declining declined`, mined: 'process decline' };
 const failed = { history: `${TO_TRAINING} failed`, mined: 'process' };
 
 describe('child', () => {
@@ -27,16 +26,17 @@ describe('child', () => {
       },
     ]),
     {
-      situation: 'every child dies of fold',
-      outcome: 'given back after 5 attempts',
-      given: (rig) => rig.childDies('fold', { times: 100 }),
-      ...declined,
+      situation: '40 children die of fold',
+      outcome: 'folded when it can be, nothing trained twice',
+      given: (rig) => rig.childDies('fold', { times: 40 }),
+      ...done,
+      check: (rig) => expect(rig.worker.heardOf('lease.grant')).toHaveLength(2),
     },
     {
-      situation: 'every child dies of cut',
-      outcome: 'given back after 5 attempts',
-      given: (rig) => rig.childDies('cut', { times: 100 }),
-      ...declined,
+      situation: '40 children die of cut',
+      outcome: 'cut when it can be',
+      given: (rig) => rig.childDies('cut', { times: 40 }),
+      ...done,
     },
     {
       situation: 'child dies of the look after a round',
@@ -48,14 +48,17 @@ describe('child', () => {
 });
 
 describe('store', () => {
+  const calls = ['rounds.open', 'ledger.grant', 'ledger.setShard', 'ledger.commit', 'rounds.fold', 'blobs.add'];
   playTimelines(
-    ['rounds.open', 'ledger.grant', 'ledger.setShard', 'ledger.commit', 'rounds.fold', 'blobs.add'].map(
-      (call): Timeline => ({
-        situation: `${call} fails once`,
-        outcome: 'the round goes on',
-        given: (rig) => rig.fails(call, { after: call === 'blobs.add' ? 1 : 0 }),
-        ...done,
-      }),
+    calls.flatMap((call) =>
+      [1, 40].map(
+        (times): Timeline => ({
+          situation: `${call} fails ${times === 1 ? 'once' : `${times} times`}`,
+          outcome: 'the round goes on',
+          given: (rig) => rig.fails(call, { after: call === 'blobs.add' ? 1 : 0, times }),
+          ...done,
+        }),
+      ),
     ),
   );
 });

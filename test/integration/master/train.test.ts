@@ -113,14 +113,38 @@ describe('workers whose devices are too small', () => {
       check: (rig) => expect([rig.worker.heardOf('job.open').length, ...paid(rig)]).toEqual([0, false, true]),
     },
     {
-      situation: 'the only one',
-      outcome: 'the job is not taken, and no deposit is locked',
+      situation: 'the only one, for ten minutes',
+      outcome: 'not taken, no deposit is locked, one line of history',
       given: (rig) => {
         rig.worker.memoryBytes = 1000;
       },
-      history: 'queued skipped',
+      async act(rig) {
+        await rig.pass(600_000);
+        expect(await rig.store.jobs.find(rig.jobId)).toMatchObject({
+          reason: expect.stringContaining('MiB on a device'),
+        });
+        rig.chain.end(rig.jobId, 'CANCELED');
+      },
+      history: 'queued skipped failed',
       mined: '',
-      reason: 'MiB on a device',
+      reason: 'CANCELED',
+    },
+    {
+      situation: 'the only one, until a larger one comes',
+      outcome: 'taken then',
+      options: { workers: 2 },
+      given: (rig) => {
+        const [small, large] = rig.workers;
+        small!.memoryBytes = 1000;
+        large!.isGone = true;
+      },
+      async act(rig) {
+        await rig.untilState('skipped');
+        Object.assign(rig.workers[1]!, { isGone: false });
+        rig.workers[1]!.connect(rig.door);
+      },
+      history: `queued skipped ${TO_VERIFIED.slice('queued '.length)}`,
+      mined: PAID,
     },
   ]);
 });

@@ -74,7 +74,7 @@ describeEachDatabase('events of one range', (database) => {
     expect(await store.jobs.find(jobId(1))).toMatchObject({
       dataset: 'data 1',
       chainState: 'REQUESTED',
-      state: 'skipped',
+      state: 'queued',
     });
     expect(await store.jobs.find(jobId(2))).toMatchObject({
       chainState: 'VERIFIED',
@@ -84,6 +84,7 @@ describeEachDatabase('events of one range', (database) => {
     expect(await historyOf(1)).toEqual([
       ['queued', undefined],
       ['skipped', `taken by node ${address(5)}`],
+      ['queued', undefined],
     ]);
     expect(await historyOf(2)).toEqual([
       ['queued', undefined],
@@ -111,6 +112,46 @@ describeEachDatabase('events of one range', (database) => {
     expect(await store.jobs.find(jobId(3))).toBeUndefined();
     expect(await store.jobs.find(jobId(4))).toMatchObject({ chainState: 'TIMEOUT', state: 'failed', node: undefined });
     expect(await historyOf(3)).toEqual([]);
+  });
+
+  test('job that this node lost or left, given back by another: open again', async () => {
+    await applyEvents(store, [request(1), request(2)]);
+    await store.jobs.claim(jobId(1), address(9));
+    await store.jobs.move(jobId(1), 'claimed', 'failed', { reason: 'The chain says PROCESSING' });
+    await store.jobs.skip(jobId(2), 'queued', { reason: 'no text' });
+    for (const n of [1, 2]) await applyEvents(store, [taken(n), declined(n, true)]);
+    for (const n of [1, 2]) {
+      expect(await store.jobs.find(jobId(n))).toMatchObject({ state: 'queued', owner: undefined, reason: undefined });
+    }
+  });
+
+  test('job that this node gave back itself: stays as it is', async () => {
+    await applyEvents(store, [request(1), request(2)]);
+    for (const n of [1, 2]) {
+      await store.jobs.claim(jobId(n), address(5));
+      await store.jobs.move(jobId(n), 'claimed', n === 1 ? 'failed' : 'declining');
+    }
+    await store.jobs.move(jobId(2), 'declining', 'declined');
+    for (const n of [1, 2]) await applyEvents(store, [taken(n), declined(n, true)]);
+    expect((await store.jobs.find(jobId(1)))?.state).toBe('failed');
+    expect((await store.jobs.find(jobId(2)))?.state).toBe('declined');
+  });
+
+  test('job looked at again and again: history only when its state changes', async () => {
+    await applyEvents(store, [request(1)]);
+    for (const n of [1, 2, 3]) {
+      const { state } = (await store.jobs.find(jobId(1)))!;
+      await store.jobs.skip(jobId(1), state as 'queued' | 'skipped', { reason: `reason ${n}`, lookAtMs: n });
+    }
+    expect(await store.jobs.find(jobId(1))).toMatchObject({ reason: 'reason 3', lookAtMs: 3 });
+    expect(await historyOf(1)).toEqual([
+      ['queued', undefined],
+      ['skipped', 'reason 1'],
+    ]);
+    expect((await store.jobs.listOpen(9)).map(({ id }) => id)).toEqual([jobId(1)]);
+    await store.jobs.skip(jobId(1), 'skipped', { reason: 'no text' });
+    await store.jobs.lookAtAll();
+    expect(await store.jobs.listOpen(9)).toEqual([]);
   });
 
   test('claimed job: keeps its state, owner and plan', async () => {
@@ -222,7 +263,8 @@ describeEachDatabase('events of one range', (database) => {
       return Promise.all(
         [1, 2, 3].map(async (n) => {
           const { chainState, state, node, reason } = (await store.jobs.find(jobId(base + n))) ?? {};
-          return { chainState, state, node, reason, history: await historyOf(base + n) };
+          // A range that leaves a job as it found it leaves no trace of what was between.
+          return { chainState, state, node, reason, last: (await historyOf(base + n)).at(-1) };
         }),
       );
     };

@@ -44,7 +44,7 @@ test('active job: it was claimed, and the chain may end it at any time', () => {
   for (const state of jobStates.filter(isActive)) {
     expect([state, canMove(state, 'failed')]).toEqual([state, true]);
     const before = jobStates.filter((from) => canMove(from, state));
-    expect(before.filter((from) => !isActive(from))).toEqual(state === 'claimed' ? ['queued'] : []);
+    expect(before.filter((from) => !isActive(from))).toEqual(state === 'claimed' ? ['queued', 'skipped'] : []);
   }
 });
 
@@ -52,7 +52,8 @@ test.each([
   ['queued', 'claimed', true],
   ['queued', 'training', false],
   ['submitted', 'declining', false],
-  ['failed', 'queued', false],
+  ['failed', 'queued', true],
+  ['verified', 'queued', false],
 ] as const)('canMove from %s to %s: %s', (from, to, allowed) => {
   expect(canMove(from, to)).toBe(allowed);
 });

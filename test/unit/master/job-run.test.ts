@@ -111,23 +111,34 @@ async function openRun(
 
 const row = async ({ store }: Awaited<ReturnType<typeof openRun>>) => (await store.jobs.find(id))!;
 
-test('step fails and then goes on: attempts every five seconds, no state left', async () => {
-  await using opened = await openRun('claimed', { code: 'chain/unreachable', times: 3 });
-  const startedAtMs = opened.clock.now();
-  await letPass(opened.clock, () => opened.calls.fetches === 4);
-  expect(opened.clock.now() - startedAtMs).toBe(15_000);
+test('step fails again and again: it waits, says for what, and goes on within 10 s', async () => {
+  await using opened = await openRun('claimed', { code: 'chain/unreachable', times: 30 });
+  await letPass(opened.clock, () => opened.calls.fetches === 30);
+  expect(opened.run.waitsFor).toBe('as the test wishes');
+  const beforeMs = opened.clock.now();
+  await letPass(opened.clock, () => opened.calls.fetches === 31);
+  expect(opened.clock.now() - beforeMs).toBeLessThanOrEqual(10_000);
   expect((await row(opened)).state).toBe('claimed');
+  expect(opened.log.filter((message) => message === 'Job waits')).toHaveLength(1);
 });
 
-test('step fails five times: skipped, with the reason', async () => {
-  await using opened = await openRun('claimed', { code: 'chain/unreachable', times: 9 });
+test('child dies of a job five times: it makes room, and is looked at again', async () => {
+  await using opened = await openRun('claimed', { code: 'runner/child-crashed', times: 9 });
+  opened.verdict.state = 'REQUESTED';
   await opened.finish();
   expect(await row(opened)).toMatchObject({ state: 'skipped', reason: 'as the test wishes' });
+  expect((await row(opened)).lookAtMs).toBeGreaterThan(opened.clock.now());
   expect(opened.calls.fetches).toBe(5);
 });
 
+test('data are at fault: skipped until somebody says otherwise', async () => {
+  await using opened = await openRun('claimed', { code: 'data/not-text', times: 9 });
+  await opened.finish();
+  expect(await row(opened)).toMatchObject({ state: 'skipped', lookAtMs: undefined });
+});
+
 test('data set cannot be had: skipped at once', async () => {
-  await using opened = await openRun('claimed', { code: 'dataset/not-found', times: 9 });
+  await using opened = await openRun('claimed', { code: 'dataset/missing', times: 9 });
   await opened.finish();
   expect(opened.calls.fetches).toBe(1);
   expect(opened.run.state).toBe('skipped');
@@ -161,7 +172,7 @@ test.each<[string, ChainState, Address | undefined]>([
   opened.run.onChainState(state, holder);
   await opened.finish();
   expect(await row(opened)).toMatchObject({ state: 'failed', reason: `The chain says ${state}` });
-  expect(opened.log).not.toContain('Step failed');
+  expect(opened.log).not.toContain('Job waits');
 });
 
 test.each<[string, 'claimed' | 'submitted', ChainState, Address | undefined]>([

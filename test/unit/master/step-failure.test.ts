@@ -4,39 +4,55 @@ import { AppError } from '../../../src/lib/errors';
 import { decideFailure, endedOnChain } from '../../../src/master/step-failure';
 
 const errorOf = (code: string) => new AppError({ code }, 'as the test wishes');
-/** The states in which a job that cannot be finished is left, and how. */
-const exits: Partial<Record<ActiveState, string>> = {
-  claimed: 'skipped',
-  preparing: 'skipped',
-  training: 'declining',
-  exporting: 'declining',
-};
+const wait = { kind: 'wait' };
+const decide = (state: ActiveState, code: string, attempts = 1) => decideFailure(state, errorOf(code), attempts);
+/** The states in which a job may be left; from the others on there is a result, or a deposit to get back. */
+const leaving: readonly ActiveState[] = ['claimed', 'preparing', 'training', 'exporting'];
 
-test.each(activeStates)('%s, the chain ended the job: failed', (state) => {
-  expect(decideFailure(state, endedOnChain('CANCELED'), 1)).toEqual({ kind: 'end', to: 'failed' });
+test.each(activeStates)('%s, the chain ended the job: over', (state) => {
+  expect(decideFailure(state, endedOnChain('CANCELED'), 1)).toEqual({ kind: 'end' });
 });
 
-test.each(activeStates)('%s, network trouble: tried again', (state) => {
-  expect(decideFailure(state, errorOf('chain/unreachable'), 1)).toEqual({ kind: 'retry' });
-  expect(decideFailure(state, new TypeError('a bug'), 4)).toEqual({ kind: 'retry' });
+test.each(activeStates)('%s, trouble of this node: waited out, however long it lasts', (state) => {
+  for (const code of ['chain/unreachable', 'SQLITE_FULL', 'ECONNREFUSED', 'ENOSPC', 'blobs/disk-full']) {
+    expect([code, decide(state, code, 1000)]).toEqual([code, wait]);
+  }
 });
 
-test.each(['data/not-text', 'dataset/not-found', 'params/invalid', 'job/deadline-near'])(
-  '%s: the job is left where it can be, never retried there',
+test.each([
+  ['data/not-text', 'requester'],
+  ['params/invalid', 'requester'],
+  ['dataset/empty', 'requester'],
+  ['model/not-finite', 'requester'],
+  ['job/diverged', 'requester'],
+  ['job/deadline-near', 'node'],
+  ['job/no-worker', 'node'],
+  ['job/out-of-reach', 'node'],
+])('%s: the job is left for its %s, where it can be', (code, whom) => {
+  for (const state of activeStates) {
+    const expected = leaving.includes(state) ? { kind: 'leave', for: whom } : wait;
+    expect([state, decide(state, code)]).toEqual([state, expected]);
+  }
+});
+
+test.each(['dataset/missing', 'https/failed', 'blobs/storage-unreachable'])(
+  '%s: makes room for others before the job is taken, waits once it is',
   (code) => {
     for (const state of activeStates) {
-      const to = exits[state];
-      expect([state, decideFailure(state, errorOf(code), 1)]).toEqual([
-        state,
-        to ? { kind: 'leave', to } : { kind: 'retry' },
-      ]);
+      const expected = state === 'claimed' || state === 'preparing' ? { kind: 'leave', for: 'node' } : wait;
+      expect([state, decide(state, code)]).toEqual([state, expected]);
     }
   },
 );
 
-test.each(activeStates)('%s, fifth attempt failed: left, unless pay or deposit are at stake', (state) => {
-  const to = exits[state];
-  expect(decideFailure(state, errorOf('runner/child-crashed'), 5)).toEqual(
-    to ? { kind: 'leave', to } : { kind: 'retry' },
-  );
+test.each([
+  ['runner/child-crashed', 5],
+  ['unknown', 5],
+  ['chain/reverted', 2],
+  ['chain/no-funds', 2],
+] as const)('%s %i times in a row: makes room only while nothing is at stake', (code, times) => {
+  for (const state of activeStates) {
+    const expected = state === 'claimed' || state === 'preparing' ? { kind: 'leave', for: 'node' } : wait;
+    expect([state, decide(state, code, times - 1), decide(state, code, times)]).toEqual([state, wait, expected]);
+  }
 });

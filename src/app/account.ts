@@ -2,7 +2,7 @@
 import { type Chain, openChain } from '../chain/rpc/client';
 import type { RoleConfig } from '../config/schema';
 import { type Logger, openLogger } from '../lib/logger';
-import type { CommonOptions } from '../terminal/options';
+import type { CommonOptions, SendOptions } from '../terminal/options';
 import { type HomeContext, loadHome, stopSignal } from './context';
 import { Openings } from './openings';
 import { chainOptions } from './role-settings';
@@ -31,16 +31,21 @@ export async function openReader(options: CommonOptions): Promise<Reader> {
  * Opens the configured chain and account. Transactions are kept in the store of the role whose configuration
  * it is, so that a daemon of the same account and this command agree on nonces.
  */
-export async function openAccount(options: CommonOptions): Promise<Account> {
+export async function openAccount(options: SendOptions): Promise<Account> {
   await using openings = new Openings();
   const home = loadHome(options);
   const reader = openings.add(await readerOf(home));
   const logger = openCommandLogger(options);
   const signal = stopSignal();
   const { store: _store, ...signer } = openings.add(
-    await openSigner({ ...reader, database: home.database(), logger, signal }),
+    await openSigner({ ...reader, config: withCap(reader.config, options), database: home.database(), logger, signal }),
   );
   return { ...reader, ...signer, logger, signal, ...openings.release() };
+}
+
+/** Replaces the bound of the price per gas by the command's own, if there is one. */
+function withCap(config: RoleConfig<'client'>, { maxFeePerGas }: SendOptions): RoleConfig<'client'> {
+  return maxFeePerGas === undefined ? config : { ...config, maxFeePerGas };
 }
 
 /** A one-shot command's logger: only warnings, on stderr, unless more is asked for. */

@@ -19,7 +19,7 @@ export interface Signer extends AsyncDisposable {
 }
 
 export interface SignerDeps {
-  config: KeySettings & { confirmations?: number | undefined };
+  config: KeySettings & { confirmations?: number | undefined; maxFeePerGas: bigint };
   dataDir: string;
   /** The role's own database; default: SQLite in the data directory. */
   database: MasterConfig['external_db'];
@@ -35,7 +35,7 @@ export async function openSigner(deps: SignerDeps): Promise<Signer> {
   const store = await openStore(storeOptions({ external_db: database }, dataDir));
   const finality = finalityOf(config, chain.chainId);
   const sender = openSender(
-    { finality },
+    { finality, maxFeePerGas: config.maxFeePerGas },
     { chain, wallet, intents: store.intents, clock: systemClock, logger, signal },
   );
   const emeth = openEmeth(chain, sender, wallet);

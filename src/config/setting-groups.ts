@@ -1,7 +1,7 @@
 /** Settings that several roles share, with their defaults, limits and explanations. */
 import { z } from 'zod';
 import { Address } from '../domain/ids';
-import { httpUrl, milliseconds, port } from './setting-types';
+import { gasPrice, httpUrl, milliseconds, port } from './setting-types';
 
 const endpoints = z
   .union([httpUrl, z.array(httpUrl).min(1).max(16)])
@@ -53,6 +53,14 @@ export const ChainKeys = {
     .default(0)
     .describe('Chain block of the deployment: no event is older, so reading begins there.'),
   pollMs: milliseconds.default(4000).describe('Milliseconds between two reads of the chain.'),
+};
+
+/** How an account's transactions are sent. */
+export const SendKeys = {
+  maxFeePerGas: gasPrice(
+    '500gwei',
+    'Highest price per gas that a transaction offers. While the chain asks for more, transactions wait, and the log says so.',
+  ),
 };
 
 /** The account. Exactly or at most one of the three, see `oneKey` and `atMostOneKey`. */

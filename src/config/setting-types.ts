@@ -1,6 +1,7 @@
 /** Kinds of values that settings of several roles have. */
 import { isValid, isValidCIDR } from 'ipaddr.js';
 import { z } from 'zod';
+import { parseGasPrice } from '../domain/gas';
 import { Wei } from '../domain/ids';
 
 /** The address of a server. */
@@ -15,6 +16,17 @@ export const port = z.int().min(1).max(65_535);
 /** An amount with its default. */
 export const wei = (amount: string, text: string) =>
   Wei.prefault(amount).describe(`${text}. Wei, as a string of digits in quotes.`);
+
+/** A price per gas with its default. */
+export const gasPrice = (price: string, text: string) =>
+  z
+    .string()
+    .refine((given) => parseGasPrice(given) !== undefined, {
+      error: 'must be a price with its unit, such as "500gwei"',
+    })
+    .transform((given) => parseGasPrice(given) ?? 0n)
+    .prefault(price)
+    .describe(`${text} With its unit, such as "500gwei".`);
 
 const isAllowEntry = (entry: string) => entry === '*' || isValid(entry) || isValidCIDR(entry);
 const AllowEntry = z.string().refine(isAllowEntry, { error: 'must be an IP address, a CIDR range or *' });

@@ -1,6 +1,7 @@
 /** Options that all commands share, and parsers of option values. */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseEmt } from '../domain/emt';
+import { parseGasPrice } from '../domain/gas';
 
 /** Options that every command accepts, before or after its name. */
 export interface CommonOptions {
@@ -8,6 +9,11 @@ export interface CommonOptions {
   dataDir?: string | undefined;
   json?: boolean | undefined;
   logLevel?: 'error' | 'warn' | 'info' | 'debug' | undefined;
+}
+
+/** Options of commands that send transactions. */
+export interface SendOptions extends CommonOptions {
+  maxFeePerGas?: bigint | undefined;
 }
 
 const logLevels = ['error', 'warn', 'info', 'debug'] as const;
@@ -23,6 +29,12 @@ export function addCommonOptions(command: Command): void {
   const has = (flags: string) => command.options.some((option) => option.long === flags.split(' ')[0]);
   for (const [flags, text] of common) if (!has(flags)) command.option(flags, text);
   if (!has('--log-level')) command.option('--log-level <level>', 'error, warn, info or debug', parseLogLevel);
+}
+
+/** The option of `SendOptions`. */
+export function gasCap(): Option {
+  const text = 'highest price per gas to offer, e.g. 800gwei (default: maxFeePerGas of the configuration)';
+  return new Option('--max-fee-per-gas <price>', text).argParser(gasPrice);
 }
 
 /** Returns the end of a command's `--help`: commands to copy. */
@@ -44,6 +56,12 @@ export function amount(text: string): bigint {
   if (wei !== undefined) return wei;
   if (/^\d+(\.\d+)?$/.test(text)) throw new InvalidArgumentError(`Name the unit: ${text}emt or ${text}wei?`);
   throw new InvalidArgumentError('It must be an amount with its unit, e.g. 20emt or 5wei.');
+}
+
+function gasPrice(text: string): bigint {
+  const wei = parseGasPrice(text);
+  if (wei !== undefined) return wei;
+  throw new InvalidArgumentError('It must be a price with its unit, e.g. 500gwei or 7wei.');
 }
 
 /** As `amount`, but not zero: a command that adds nothing would only cost gas. */

@@ -5,7 +5,7 @@ import type { IntentStore } from '../../src/chain/sending/intent-store';
 import { openSender, type Sender, type SenderOptions } from '../../src/chain/sending/sender';
 import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
 import { systemClock } from '../../src/lib/clock';
-import { silentLogger } from '../../src/lib/logger';
+import { type Logger, silentLogger } from '../../src/lib/logger';
 import { devKeys } from '../../src/runner/anvil';
 import { openStore, type Store } from '../../src/store/open';
 import { type Escrow, openEscrow, type Role, roles } from './escrow';
@@ -27,7 +27,7 @@ export interface ChainAccounts extends AsyncDisposable {
   senderOf(
     role: Role,
     options?: SenderOptions,
-    change?: { chain?: Chain; intents?: IntentStore; signal?: AbortSignal },
+    change?: { chain?: Chain; intents?: IntentStore; signal?: AbortSignal; logger?: Logger },
   ): Promise<Sender>;
   emethOf(role: Role): Promise<Emeth>;
 }

@@ -1,6 +1,6 @@
 /**
- * A loopback HTTP server whose JSON-RPC answers a test scripts, for faults that a real node cannot be made to
- * show.
+ * A loopback HTTP server whose JSON-RPC answers a test scripts, alone or before a real node, for faults that
+ * a real node cannot be made to show.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -16,11 +16,17 @@ export interface Scripted {
   headers?: Record<string, string>;
   /** Fields of the answer beside its id. */
   body?: { result?: unknown; error?: { code: number; message: string } };
+  /** What is sent in place of JSON. */
+  text?: string;
 }
 
-/** Answers each request with what `script` returns for its method and parameters. */
+/**
+ * Answers each request with what `script` returns for its method and parameters; where it returns nothing,
+ * with what the node at `target` answers.
+ */
 export async function openJsonServer(
-  script: (method: string, params: readonly unknown[]) => Scripted,
+  script: (method: string, params: readonly unknown[]) => Scripted | undefined,
+  target?: string,
 ): Promise<JsonServer> {
   const asked: string[] = [];
   const server = createServer(async (request, response) => {
@@ -32,8 +38,9 @@ export async function openJsonServer(
       params: unknown[];
     };
     asked.push(method);
-    const { status = 200, headers = {}, body } = script(method, params);
-    response.writeHead(status, headers).end(JSON.stringify({ jsonrpc: '2.0', id, ...body }));
+    const scripted = script(method, params) ?? (await forward(target, { jsonrpc: '2.0', id, method, params }));
+    const { status = 200, headers = {}, body, text = JSON.stringify({ jsonrpc: '2.0', id, ...body }) } = scripted;
+    response.writeHead(status, headers).end(text);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -47,4 +54,11 @@ export async function openJsonServer(
       await once(server, 'close');
     },
   };
+}
+
+async function forward(target: string | undefined, request: object): Promise<Scripted> {
+  if (target === undefined) throw new Error(`The script has no answer to ${JSON.stringify(request)}`);
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(target, { method: 'POST', headers, body: JSON.stringify(request) });
+  return { text: await answer.text() };
 }

@@ -21,8 +21,8 @@ export interface PendingOptions {
   /** Time between two looks at a pending transaction. Default: 300 ms. */
   pollMs?: number | undefined;
   /**
-   * Time between two sends of the same bytes: a node may forget them, or may have been unreachable. Default:
-   * 5 s.
+   * Time between two sends of the same bytes: a node may forget them, or may have been unreachable. Also that
+   * between two looks at the fees while they are too high to sign. Default: 5 s.
    */
   resendMs?: number | undefined;
   /**
@@ -33,6 +33,7 @@ export interface PendingOptions {
 }
 
 export const RECEIPT_LAG_MS = 10_000;
+export const RESEND_MS = 5000;
 const POLL_MS = 300;
 
 interface PendingDeps {
@@ -51,6 +52,8 @@ interface PendingDeps {
 /** A signed intent on its way to a block. */
 interface Watch extends WaitsBehind {
   sentAtMs: number;
+  /** What the node said when it last refused the newest version. */
+  refusal?: string | undefined;
   /** Since when the chain counts the nonce as used although none of the versions has a receipt. */
   passedAtMs?: number | undefined;
 }
@@ -95,11 +98,11 @@ export class PendingWatch {
   private async advance(watch: Watch): Promise<TransactionReceipt | undefined> {
     const { intent } = watch;
     const now = this.deps.clock.now();
-    const isDue = now - watch.sentAtMs >= (this.options.resendMs ?? 5000);
+    const isDue = now - watch.sentAtMs >= (this.options.resendMs ?? RESEND_MS);
     if (isDue) {
       watch.sentAtMs = now;
       crashPoint('intent.signed');
-      await this.deps.broadcast(lastAttempt(intent).raw, intent.key);
+      watch.refusal = await this.deps.broadcast(lastAttempt(intent).raw, intent.key);
       crashPoint('intent.sent');
     }
     const receipt = await findReceipt(this.deps.chain, intent.attempts);
@@ -122,8 +125,9 @@ export class PendingWatch {
       if (countedAtMs - watch.passedAtMs >= receiptLagMs) renew(watch, await planning.signAgain(intent));
     } else if (mined < nonce) {
       if (isDue) await gaps.close(watch, mined);
-    } else if (now - lastAttempt(intent).atMs > stuckMs) {
-      renew(watch, await planning.raiseFee(intent));
+    } else {
+      const isStuck = now - lastAttempt(intent).atMs > stuckMs;
+      renew(watch, await planning.raiseFee(intent, { isStuck, refusal: watch.refusal }));
     }
   }
 
@@ -147,5 +151,6 @@ export class PendingWatch {
  */
 function renew(watch: Watch, intent: Intent | undefined): void {
   if (!intent) return;
-  Object.assign(watch, { intent, sentAtMs: Number.NEGATIVE_INFINITY, passedAtMs: undefined, gapAtMs: undefined });
+  const sentAtMs = Number.NEGATIVE_INFINITY;
+  Object.assign(watch, { intent, sentAtMs, refusal: undefined, passedAtMs: undefined, gapAtMs: undefined });
 }

@@ -1,12 +1,14 @@
 /** Decides what gets signed, one act at a time: new acts, new versions, fillers of unused nonces. */
+import { formatGwei } from '../../domain/gas';
 import type { Address } from '../../domain/ids';
 import { haveSameVersions, type Intent } from '../../domain/intent';
+import type { Clock } from '../../lib/clock';
 import { crashPoint } from '../../lib/crash-point';
 import { AppError, describeError } from '../../lib/errors';
 import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
-import type { Fees, Price } from './fees';
+import type { Fees, FeeTrouble, Price } from './fees';
 import { type Act, beginAgain, type IntentStore, lastAttempt, requestedAct, signedAct } from './intent-store';
 import { findReceipt } from './mined';
 import { isFiller } from './nonce-gaps';
@@ -33,6 +35,7 @@ interface PlanningDeps {
   intents: IntentStore;
   fees: Pick<Fees, 'priceOf' | 'raised'>;
   signing: Pick<Signing, 'sign' | 'signAt'>;
+  clock: Clock;
   logger: Logger;
   signal: AbortSignal;
   /** Checks a mined act against the chain; one that a reorganisation has removed becomes `signed` again. */
@@ -43,42 +46,64 @@ export class Planning {
   /** One signature at a time, so that no two take the same nonce. */
   private readonly exclusively = inTurn();
 
-  constructor(private readonly deps: PlanningDeps) {}
+  constructor(
+    /** Time between two looks at the fees while they are too high to sign. */
+    private readonly feeMs: number,
+    private readonly deps: PlanningDeps,
+  ) {}
 
-  /** Stores the intent, and signs it unless it is signed already. */
-  begin(request: SendRequest): Promise<Intent> {
-    return this.exclusively(() => this.beginNow(request));
+  /**
+   * Stores the intent, and signs it unless it is signed already. While the chain asks for more than the
+   * account may pay per gas, it waits; meanwhile the act may come to be refused.
+   */
+  async begin(request: SendRequest): Promise<Intent> {
+    for (;;) {
+      const intent = await this.exclusively(() => this.beginNow(request));
+      if (intent) return intent;
+      await this.deps.clock.sleep(this.feeMs, this.deps.signal);
+    }
   }
 
   /**
    * Signs an intent that only uses up an unused nonce. Returns undefined when another act of the account
-   * holds the nonce.
+   * holds the nonce, and while the fees are too high.
    */
   fill(intent: Intent, nonce: number): Promise<Intent | undefined> {
     return this.exclusively(async () => {
       const act = requestedAct(intent);
-      return this.deps.signing.signAt(nonce, intent, act, await this.price(intent, act));
+      const price = await this.price(intent, act);
+      return price && this.deps.signing.signAt(nonce, intent, act, price);
     });
   }
 
   /**
    * Signs an act under another nonce, because another program with the same key has used its nonce: none of
    * its versions can be mined any more. Returns the intent as it is stored then; undefined when it was mined
-   * after all.
+   * after all, and while the fees are too high.
    */
   signAgain(intent: Intent): Promise<Intent | undefined> {
     return this.exclusively(async () => (await this.findOvertaken(intent)) ?? this.signAgainNow(intent));
   }
 
   /**
-   * Signs one more version of a stuck act, with the same nonce and a higher fee. Returns the intent as it is
-   * stored then; undefined when the fee has reached its bound.
+   * Signs one more version of an act whose fee is too low, with the same nonce and a higher fee. Returns the
+   * intent as it is stored then; undefined when its fee is enough, or may not be higher.
    */
-  raiseFee(intent: Intent): Promise<Intent | undefined> {
-    return this.exclusively(async () => (await this.findOvertaken(intent)) ?? this.raiseFeeNow(intent));
+  async raiseFee(intent: Intent, trouble: FeeTrouble): Promise<Intent | undefined> {
+    const { fees, signing, logger } = this.deps;
+    const last = lastAttempt(intent);
+    const price = await fees.raised(last, intent.key, trouble);
+    if (!price) return undefined;
+    return this.exclusively(async () => {
+      const overtaken = await this.findOvertaken(intent);
+      if (overtaken) return overtaken;
+      const fee = formatGwei(price.maxFeePerGas);
+      logger.info('Raising the fee of a transaction', { key: intent.key, hash: last.hash, fee });
+      return signing.signAt(intent.nonce ?? 0, intent, signedAct(intent), price);
+    });
   }
 
-  private async beginNow({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent> {
+  private async beginNow({ key, to, data, valueWei = 0n, repeatable }: SendRequest): Promise<Intent | undefined> {
     const { address: account, intents, signing, signal } = this.deps;
     // After an abort nobody waits for the outcome, so nothing new is begun.
     signal.throwIfAborted();
@@ -88,7 +113,8 @@ export class Planning {
     if (intent.state !== 'created') return intent;
     crashPoint('intent.stored');
     const act = requestedAct(intent);
-    return signing.sign(intent, act, await this.price(intent, act));
+    const price = await this.price(intent, act);
+    return price && signing.sign(intent, act, price);
   }
 
   /** Reopens an act of this key that a reorganisation has removed, so that it is not done twice. */
@@ -99,10 +125,10 @@ export class Planning {
   }
 
   /**
-   * Simulates and prices. A refusal fails the intent before anything is spent; an unreachable node leaves it
-   * as it is.
+   * Simulates and prices; undefined while the fees are too high. A refusal fails the intent before anything
+   * is spent; an unreachable node leaves it as it is.
    */
-  private async price(intent: Intent, act: Act): Promise<Price> {
+  private async price(intent: Intent, act: Act): Promise<Price | undefined> {
     try {
       return await this.deps.fees.priceOf(act, intent.key);
     } catch (error) {
@@ -122,17 +148,9 @@ export class Planning {
     }
     const act = signedAct(intent);
     const price = await this.price(intent, act);
+    if (!price) return undefined;
     logger.warn('Nonce was used by another process; signing again', { key: intent.key, nonce: intent.nonce });
     return signing.sign(intent, act, price);
-  }
-
-  private async raiseFeeNow(intent: Intent): Promise<Intent | undefined> {
-    const { fees, signing, logger } = this.deps;
-    const last = lastAttempt(intent);
-    const price = fees.raised(last);
-    if (!price) return undefined;
-    logger.warn('Transaction is stuck; raising its fee', { key: intent.key, hash: last.hash });
-    return signing.signAt(intent.nonce ?? 0, intent, signedAct(intent), price);
   }
 
   /** Returns the stored intent when another process has signed it again or ended it meanwhile. */

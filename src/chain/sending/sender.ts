@@ -10,7 +10,7 @@ import { Fees } from './fees';
 import type { IntentStore } from './intent-store';
 import { MinedWatch } from './mined';
 import { NonceGaps } from './nonce-gaps';
-import { type PendingOptions, PendingWatch, RECEIPT_LAG_MS } from './pending';
+import { type PendingOptions, PendingWatch, RECEIPT_LAG_MS, RESEND_MS } from './pending';
 import { Planning, type SendRequest } from './planning';
 import { Signing } from './signing';
 import type { Wallet } from './wallet';
@@ -47,7 +47,7 @@ export interface SenderOptions extends PendingOptions {
   finality?: Finality | undefined;
   /** Time between two checks by `keep` that mined transactions still are. Default: 15 s. */
   lookBackMs?: number | undefined;
-  /** Bound of the price per gas, in wei, that no replacement exceeds. */
+  /** Bound of the price per gas, in wei, that no transaction exceeds. Default: 500 gwei. */
   maxFeePerGas?: bigint | undefined;
 }
 
@@ -102,11 +102,14 @@ class TransactionSender implements Sender {
     const { chain, wallet, logger } = deps;
     const { receiptLagMs = RECEIPT_LAG_MS, finality = { confirmations: 2, preferTag: true } } = options;
     this.address = wallet.address;
-    this.fees = new Fees(chain, wallet.address, options.maxFeePerGas);
+    this.fees = new Fees({ chain, address: wallet.address, logger }, options.maxFeePerGas);
     const signing = new Signing(deps);
     const shared = { ...deps, address: wallet.address, fees: this.fees, signing };
     this.mined = new MinedWatch(finality, { ...shared, takeUp: (intent) => this.takeUp(intent) });
-    const planning = new Planning({ ...shared, checkMined: (intent) => this.mined.look(intent) });
+    const planning = new Planning(options.resendMs ?? RESEND_MS, {
+      ...shared,
+      checkMined: (intent) => this.mined.look(intent),
+    });
     const gaps = new NonceGaps(receiptLagMs, {
       ...shared,
       follow: (intent) => this.followLower(intent),

@@ -2,10 +2,10 @@
 import { openAccount } from '../../app/account';
 import { requireJob } from '../../app/chain-job';
 import { parseJobId } from '../../terminal/arguments';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-export async function acceptResult(id: string, options: CommonOptions): Promise<void> {
+export async function acceptResult(id: string, options: SendOptions): Promise<void> {
   const jobId = parseJobId(id);
   await using account = await openAccount(options);
   await requireJob(account.chain, jobId);

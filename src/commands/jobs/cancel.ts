@@ -5,10 +5,10 @@ import type { OverdueActs, RequesterActs } from '../../chain/acts/emeth';
 import type { JobId } from '../../domain/ids';
 import type { ChainState } from '../../domain/job';
 import { parseJobId } from '../../terminal/arguments';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-export async function cancelJob(id: string, options: CommonOptions): Promise<void> {
+export async function cancelJob(id: string, options: SendOptions): Promise<void> {
   const jobId = parseJobId(id);
   await using account = await openAccount(options);
   const job = await requireJob(account.chain, jobId);

@@ -6,12 +6,12 @@ import type { JobId } from '../../domain/ids';
 import { type ChainState, isTerminal } from '../../domain/job';
 import { AppError } from '../../lib/errors';
 import { parseJobId } from '../../terminal/arguments';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 export type ChallengeError = { code: 'challenge/ended'; jobId: JobId; state: ChainState };
 
-interface ChallengeOptions extends CommonOptions {
+interface ChallengeOptions extends SendOptions {
   dryRun?: boolean | undefined;
 }
 

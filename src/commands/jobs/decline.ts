@@ -6,12 +6,12 @@ import { openQueue } from '../../app/queue';
 import type { JobId } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { parseJobId } from '../../terminal/arguments';
-import type { CommonOptions } from '../../terminal/options';
+import type { CommonOptions, SendOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
 export type DeclineError = { code: 'usage/which-job'; jobs: JobId[] };
 
-export async function declineJob(id: string | undefined, options: CommonOptions): Promise<void> {
+export async function declineJob(id: string | undefined, options: SendOptions): Promise<void> {
   const jobId = id === undefined ? await onlyJob(options) : parseJobId(id);
   // The node's own account, even when a requester's configuration lies beside it.
   await using account = await openAccount({ ...options, config: options.config ?? defaultConfigPath('master') });

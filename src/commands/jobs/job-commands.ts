@@ -1,5 +1,5 @@
 /** The commands about jobs, as the help shows them; their work is loaded when they run. */
-import { amount, example, numberBetween, wholeCount, wholeNumber } from '../../terminal/options';
+import { amount, example, gasCap, numberBetween, wholeCount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 const JOB = '0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9';
@@ -25,6 +25,7 @@ export const jobCommands: CommandTable = {
         .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
         .option('--dry-run', 'only check and show what would be requested')
         .option('--wait', 'follow the job to its end; fails unless it is verified')
+        .addOption(gasCap())
         .addHelpText(
           'after',
           example(
@@ -61,6 +62,7 @@ export const jobCommands: CommandTable = {
         .command('accept')
         .description("as a job's requester: accept its result without waiting for verifiers, whose fee comes back")
         .argument('<id>', 'job id')
+        .addOption(gasCap())
         .addHelpText('after', example(`emeth accept ${JOB}`))
         .action(lazily(async () => (await import('./accept.js')).acceptResult)),
     (program) =>
@@ -70,6 +72,7 @@ export const jobCommands: CommandTable = {
           'cancel a request that no node has taken, or end one past its deadline; the fee becomes credit again',
         )
         .argument('<id>', 'job id')
+        .addOption(gasCap())
         .addHelpText('after', example(`emeth cancel ${JOB}`))
         .action(lazily(async () => (await import('./cancel.js')).cancelJob)),
   ],
@@ -104,6 +107,7 @@ export const jobCommands: CommandTable = {
         .command('decline')
         .description('give back a job that this master has taken; costs a small part of the deposit')
         .argument('[id]', 'job id (default: the only one in progress)')
+        .addOption(gasCap())
         .addHelpText('after', example('emeth decline', `emeth decline ${JOB}`))
         .action(lazily(async () => (await import('./decline.js')).declineJob)),
   ],
@@ -114,6 +118,7 @@ export const jobCommands: CommandTable = {
         .description('dispute a submitted result with a bond; it is lost if the verifiers find the result good')
         .argument('<id>', 'job id')
         .option('--dry-run', 'only show the bond')
+        .addOption(gasCap())
         .addHelpText('after', example(`emeth challenge ${JOB} --dry-run`))
         .action(lazily(async () => (await import('./challenge.js')).challengeResult)),
     (program) =>

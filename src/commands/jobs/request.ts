@@ -7,14 +7,14 @@ import { AppError, errorCode } from '../../lib/errors';
 import type { ResolvedParams } from '../../protocol/job-params';
 import { countDataset } from '../../runner/count-dataset';
 import { readGiven } from '../../terminal/files';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { type LocatedDataset, locateDataset } from './dataset';
 import { followJob } from './follow-job';
 import { parseDeadline, parseParams, planFuel, requireFee } from './request-plan';
 import { describeQuote, makeQuote, priceOf, type Tokens } from './request-quote';
 
-interface RequestOptions extends CommonOptions {
+interface RequestOptions extends SendOptions {
   dataset: string;
   fee: bigint;
   params: string;

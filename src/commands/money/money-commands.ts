@@ -1,5 +1,5 @@
 /** The commands about money, as the help shows them; their work is loaded when they run. */
-import { amount, example } from '../../terminal/options';
+import { amount, example, gasCap } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 export const moneyCommands: CommandTable = {
@@ -19,6 +19,7 @@ export const moneyCommands: CommandTable = {
         .option('--sign', 'without coin for gas: print a signed withdrawal of all credit for somebody else to send')
         .option('--tip <amount>', 'with --sign: part of the credit that goes to the sender (default: nothing)', amount)
         .option('--relay <file>', 'send a withdrawal that another account signed')
+        .addOption(gasCap())
         .addHelpText(
           'after',
           example(

@@ -8,12 +8,12 @@ import { formatEmt, formatEth } from '../../domain/emt';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { parseAddress } from '../../terminal/arguments';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { findPendingPay, findUnclaimed } from './pending-pay';
 import { relaySigned, signCredit } from './withdraw-signed';
 
-interface WithdrawOptions extends CommonOptions {
+interface WithdrawOptions extends SendOptions {
   to?: string | undefined;
   dryRun?: boolean | undefined;
   wait: boolean;

@@ -1,5 +1,5 @@
 /** The commands about nodes and their registry, as the help shows them; their work loads when they run. */
-import { amount, example, positiveAmount, wholeNumber } from '../../terminal/options';
+import { amount, example, gasCap, positiveAmount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 const NODE = '0x90f79bf6eb2c4f870365e785982e1f101e93b906';
@@ -24,6 +24,7 @@ export const nodeCommands: CommandTable = {
         .option('--capability-file <file>', 'that document as a JSON file; its sha256 goes into the registry')
         .option('--sign <operator>', 'as the node: only sign its enrolment by that operator, and print it as JSON')
         .option('--enrolment <file>', 'as the operator: file with the JSON that the node has signed')
+        .addOption(gasCap())
         .addHelpText(
           'after',
           example(
@@ -39,6 +40,7 @@ export const nodeCommands: CommandTable = {
         .description('take a node out of service; run it again after the unbonding time to take the stake out')
         .option('--node-addr <address>', 'the node (default: the account of the configuration)')
         .option('--undo', 'put a node that is unbonding back into service')
+        .addOption(gasCap())
         .addHelpText('after', example('emeth unregister-node', 'emeth unregister-node --undo'))
         .action(lazily(async () => (await import('./unregister-node.js')).unregisterNode)),
     (program) =>
@@ -47,6 +49,7 @@ export const nodeCommands: CommandTable = {
         .description("add to a registered node's stake; its operator gets it back when the node is unregistered")
         .requiredOption('--amount <amount>', 'how much to add, e.g. 5emt', positiveAmount)
         .option('--node-addr <address>', 'the node (default: the account of the configuration)')
+        .addOption(gasCap())
         .addHelpText('after', example('emeth stake --amount 5emt'))
         .action(lazily(async () => (await import('./stake.js')).addStake)),
     (program) =>
@@ -57,6 +60,7 @@ export const nodeCommands: CommandTable = {
         .option('--to <address>', 'as the operator: propose this wallet')
         .option('--confirm', 'as the proposed wallet: accept the change')
         .option('--cancel', 'as the operator or the current wallet: cancel the change')
+        .addOption(gasCap())
         .addHelpText(
           'after',
           example(`emeth payout --to ${NODE}`, 'emeth payout --node-addr 0x15d3… --confirm --config config/cold.json'),

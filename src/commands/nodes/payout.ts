@@ -5,10 +5,10 @@ import { type Operator, openOperator } from '../../chain/acts/operator';
 import type { Address } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { parseAddress } from '../../terminal/arguments';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-interface PayoutOptions extends CommonOptions {
+interface PayoutOptions extends SendOptions {
   nodeAddr?: string | undefined;
   to?: string | undefined;
   confirm?: boolean | undefined;

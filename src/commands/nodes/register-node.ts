@@ -17,7 +17,7 @@ import { AppError } from '../../lib/errors';
 import { sha256 } from '../../lib/hash';
 import { parseAddress } from '../../terminal/arguments';
 import { parseObject, readGiven, readJsonFile } from '../../terminal/files';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 
 export type RegisterError =
@@ -28,7 +28,7 @@ export type RegisterError =
   | { code: 'registry/other-enrolment'; fields: string[] }
   | { code: 'registry/other-owner'; organisation: string; owner: Address };
 
-interface RegisterOptions extends CommonOptions {
+interface RegisterOptions extends SendOptions {
   organization: string;
   walletAccount: string;
   nodeAddr?: string | undefined;

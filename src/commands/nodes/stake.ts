@@ -3,10 +3,10 @@ import { openAccount } from '../../app/account';
 import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
 import { openOperator } from '../../chain/acts/operator';
 import { formatEmt } from '../../domain/emt';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-interface StakeOptions extends CommonOptions {
+interface StakeOptions extends SendOptions {
   amount: bigint;
   nodeAddr?: string | undefined;
 }

@@ -4,10 +4,10 @@ import { nodeOrOwn, requireNode, requireRegistry } from '../../app/registry';
 import { type Operator, openOperator } from '../../chain/acts/operator';
 import type { RegisteredNode } from '../../chain/acts/registry';
 import { formatEmt } from '../../domain/emt';
-import type { CommonOptions } from '../../terminal/options';
+import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
-interface UnregisterOptions extends CommonOptions {
+interface UnregisterOptions extends SendOptions {
   nodeAddr?: string | undefined;
   undo?: boolean | undefined;
 }

@@ -1,7 +1,7 @@
 /** What the operator of a master may set. */
 import { z } from 'zod';
 import { DEFAULT_BATCH, DEFAULT_EPOCHS } from '../../domain/job-fit';
-import { ChainKeys, ComputeKeys, ExternalDb, KeyKeys, Listen, LogKeys, oneKey } from '../setting-groups';
+import { ChainKeys, ComputeKeys, ExternalDb, KeyKeys, Listen, LogKeys, oneKey, SendKeys } from '../setting-groups';
 import { allowList, httpUrl, milliseconds, wei } from '../setting-types';
 
 const Round = z.strictObject({
@@ -22,6 +22,7 @@ export const MasterConfig = z
   .strictObject({
     ...ChainKeys,
     ...KeyKeys,
+    ...SendKeys,
     my_url: httpUrl.meta({
       description: 'Address at which workers, requesters and verifiers reach this master.',
       examples: ['http://127.0.0.1:3000'],

@@ -1,12 +1,13 @@
 /** What a verifier may set. */
 import { z } from 'zod';
-import { ChainKeys, ComputeKeys, KeyKeys, LogKeys, oneKey } from '../setting-groups';
+import { ChainKeys, ComputeKeys, KeyKeys, LogKeys, oneKey, SendKeys } from '../setting-groups';
 import { httpUrl, milliseconds } from '../setting-types';
 
 export const VerifierConfig = z
   .strictObject({
     ...ChainKeys,
     ...KeyKeys,
+    ...SendKeys,
     storageApi: httpUrl.meta({
       description: 'Storage to fetch data sets and results from: that of the masters whose results are to be checked.',
       examples: ['http://127.0.0.1:3000/api/v1'],

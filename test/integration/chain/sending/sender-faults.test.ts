@@ -37,13 +37,13 @@ const call = (key: string, method: string, jobId: string) => ({
 type Provider = ReturnType<typeof provider>;
 
 /** Returns the chain through a connection on which every call that `refuses` selects fails. */
-function openFlaky(refuses: (method: string | symbol) => boolean) {
+function openFlaky(refuses: (method: string | symbol, args: readonly unknown[]) => boolean) {
   const flaky = new Proxy(provider(), {
     get(target, name: keyof Provider) {
       const member: unknown = target[name];
       if (typeof member !== 'function') return member;
       return (...args: unknown[]) => {
-        if (!refuses(name)) return member.apply(target, args);
+        if (!refuses(name, args)) return member.apply(target, args);
         return Promise.reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }));
       };
     },
@@ -134,8 +134,9 @@ describe('sender', () => {
   test('fee at its bound: the same bytes are sent again', async () => {
     const { senderOf } = accounts;
     await provider().send('evm_setAutomine', [false]);
-    const { maxFeePerGas } = await provider().getFeeData();
-    const bound = (maxFeePerGas! * 12n) / 10n;
+    await provider().send('anvil_setNextBlockBaseFeePerGas', ['0x3b9aca00']);
+    // The first fee is 3 gwei, the second an eighth more, and another eighth would be above the bound.
+    const bound = 3_750_000_000n;
     const sending = (await senderOf('node', { stuckMs: 20, maxFeePerGas: bound })).send(transfer('bound'));
     await until(async () => ((await pending())[0]?.attempts.length ?? 0) >= 3);
     await systemClock.sleep(100);
@@ -190,8 +191,8 @@ describe('sender', () => {
     const jobId = (await escrow.jobIn('REQUESTED')) as JobId;
     let isCut = false;
     let isBack = false;
-    const chain = openFlaky((method) => {
-      isCut ||= method === 'send'; // the broadcast: from here on nothing leaves the process
+    const chain = openFlaky((_method, [sent]) => {
+      isCut ||= sent === 'eth_sendRawTransaction'; // from here on nothing leaves the process
       return isCut && !isBack;
     });
     const unsent = await senderOf('node', {}, { chain });

@@ -327,6 +327,6 @@ describe('answers about nonces', () => {
     };
     const logger = { ...silentLogger, warn: (message: string) => warnings.push(message) };
     await (await open({}, { chain: altered({ send }), logger })).send(transfer('a'));
-    expect(warnings).toEqual(['Broadcast was answered with an error']);
+    expect(warnings).toEqual(['Node finds the fee of the transaction too low']);
   });
 });

@@ -204,15 +204,17 @@ function openCrashing(rig: Rig, method: string) {
   const death = new Promise<void>((resolve) => {
     died = resolve;
   });
-  const stop = () => {
+  const stop = (): Promise<never> => {
     aborter.abort(new Error('crashed'));
     died();
     return new Promise<never>(() => undefined);
   };
-  const fatal = method === 'eth_sendRawTransaction' ? 'send' : 'getTransactionReceipt';
   const provider = new Proxy(rig.chain.provider, {
     get(target, name) {
-      if (name === fatal) return stop;
+      if (name === 'getTransactionReceipt' && method === 'eth_getTransactionReceipt') return stop;
+      if (name === 'send') {
+        return (sent: string, params: unknown[]) => (sent === method ? stop() : target.send(sent, params));
+      }
       const member: unknown = Reflect.get(target, name, target);
       return typeof member === 'function' ? member.bind(target) : member;
     },

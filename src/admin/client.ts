@@ -60,6 +60,7 @@ export function openAdminClient(masterUrl: string): AdminClient {
     workers: () => callAs(z.array(WorkerView), 'workers'),
     jobs: () => callAs(z.array(JobView), 'jobs'),
     job: (jobId) => callAs(JobDetails, 'job', { jobId }),
+    requeue: (jobId) => callAs(z.literal('queued'), 'requeue', { jobId }),
     status: () => callAs(MasterStatus, 'status'),
   };
 }

@@ -43,6 +43,7 @@ export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Log
       workers: method(Nothing, () => master.workers(), logger),
       jobs: method(Nothing, () => master.jobs(), logger),
       job: method(Job, ({ jobId }) => master.job(jobId), logger),
+      requeue: method(Job, ({ jobId }) => master.requeue(jobId), logger),
       status: method(Nothing, () => master.status(), logger),
     },
     { maxBatchLength: MAX_BATCH },

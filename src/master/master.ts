@@ -6,10 +6,10 @@ import type { JobId } from '../domain/ids';
 import { activeStates } from '../domain/job';
 import type { Fleet } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
-import { AppError } from '../lib/errors';
 import type { AdminApi, MasterStatus, WorkerView } from '../protocol/admin';
 import type { Store } from '../store/open';
 import type { QueueFleet } from './ports';
+import { findJob, requeueJob } from './requeue';
 import { Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler';
 import { describeJob, viewJob } from './status';
 
@@ -31,8 +31,6 @@ export interface Master {
 
 /** The admin API without what other parts of a master know. */
 type MasterAdmin = Omit<AdminApi, 'measure' | 'status'> & { status(): Promise<Omit<MasterStatus, 'checks'>> };
-
-export type MasterError = { code: 'job/not-found'; jobId: string };
 
 interface MasterDeps extends SchedulerDeps {
   store: Store;
@@ -99,13 +97,8 @@ function openAdmin({ store, clock, wallet, chain, fleet }: MasterDeps, scheduler
     },
     workers: async () => fleet.view(),
     jobs: listJobs,
-    async job(jobId) {
-      const row = await store.jobs.find(jobId);
-      if (!row) {
-        throw new AppError<MasterError>({ code: 'job/not-found', jobId }, `No job ${jobId} is in this master's queue.`);
-      }
-      return describeJob(store, row, liveOf(jobId, fleet.view()));
-    },
+    job: async (jobId) => describeJob(store, await findJob(jobId, store), liveOf(jobId, fleet.view())),
+    requeue: (jobId) => requeueJob(jobId, { store, chain }),
     async status() {
       const connected = fleet.view().filter((worker) => worker.connected);
       return {

@@ -52,7 +52,10 @@ export interface RoundStore {
     Ledger,
     'initialise' | 'available' | 'merged' | 'grant' | 'setShard' | 'commit' | 'release' | 'listLeases'
   >;
-  readonly rounds: Pick<Rounds, 'open' | 'find' | 'latest' | 'list' | 'fold' | 'refold' | 'confirm' | 'evidence'>;
+  readonly rounds: Pick<
+    Rounds,
+    'clear' | 'open' | 'find' | 'latest' | 'list' | 'fold' | 'refold' | 'confirm' | 'evidence'
+  >;
   readonly audits: Pick<Audits, 'record' | 'list' | 'drawn' | 'merged' | 'lastOrdinal'>;
   readonly workers: Pick<Workers, 'addStrike' | 'findRecord' | 'addAccepted' | 'forgetSpeed'>;
 }

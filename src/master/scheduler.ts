@@ -82,8 +82,9 @@ export class Scheduler implements FleetUser {
     this.trouble = new Trouble(deps.wallet.address);
   }
 
+  /** True while a job needs this box; one that waits for its verdict does not. */
   get isBusy(): boolean {
-    return this.runs.size > 0;
+    return [...this.runs.values()].some(({ run }) => needsBox(run.state));
   }
 
   /** Takes up the jobs of this master, and takes further ones, until the signal. */

@@ -8,7 +8,7 @@ import { JobPlan } from './plan';
 
 /** What is known of a job beyond the store; without a `run` it is not being worked on. */
 export interface LiveFacts {
-  run?: Pick<JobRun, 'jobId' | 'live' | 'plan'> | undefined;
+  run?: Pick<JobRun, 'jobId' | 'live' | 'plan' | 'waitsFor'> | undefined;
   workers: readonly WorkerView[];
   nowMs: number;
 }
@@ -29,6 +29,8 @@ export function viewJob(row: JobRow, live: LiveFacts): JobView {
     state: row.state,
     chainState: row.chainState,
     reason: row.reason,
+    waitsFor: live.run?.waitsFor,
+    lookAtMs: row.lookAtMs,
     requester: row.requester,
     dataset: row.dataset,
     feeWei: row.feeWei.toString(),

@@ -36,6 +36,8 @@ export const JobView = z.object({
   state: z.string(),
   chainState: z.string(),
   reason: z.string().optional(),
+  waitsFor: z.string().optional().describe('what is in the way of this master at the moment'),
+  lookAtMs: z.int().optional().describe('when a skipped job is considered again; absent: not before `requeue`'),
   requester: Address,
   dataset: z.string(),
   feeWei: z.string(),
@@ -96,5 +98,7 @@ export interface AdminApi {
   workers(): Promise<WorkerView[]>;
   jobs(): Promise<JobView[]>;
   job(jobId: JobId): Promise<JobDetails>;
+  /** Has a job considered again that was skipped, failed or given back, and that is open on chain. */
+  requeue(jobId: JobId): Promise<'queued'>;
   status(): Promise<MasterStatus>;
 }

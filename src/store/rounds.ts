@@ -95,6 +95,15 @@ export class Rounds {
     private readonly clock: Clock,
   ) {}
 
+  /** Forgets all training of a job, which begins anew. */
+  async clear(jobId: JobId): Promise<void> {
+    await inTransaction(this.db, async (tx) => {
+      for (const table of ['audits', 'receipts', 'rounds', 'leases', 'ledger'] as const) {
+        await tx.deleteFrom(table).where('job_id', '=', jobId).execute();
+      }
+    });
+  }
+
   /** Opens a round that starts at θ; an open round stays as it is. */
   async open(jobId: JobId, round: number, theta: Sha256): Promise<void> {
     if (await this.find(jobId, round)) return;

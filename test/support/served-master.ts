@@ -88,6 +88,7 @@ function adminOf(address: Address): AdminApi {
     workers: async () => [],
     jobs: async () => [],
     job: () => Promise.reject(new Error('there are no jobs')),
+    requeue: () => Promise.reject(new Error('there are no jobs')),
     status: async () => ({ address, chainId: CHAIN_ID, workers: 0, gflops: 0, jobs: [], checks: [] }),
   };
 }

@@ -91,7 +91,12 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
     dir,
     signal,
     openCoordinator: () => child,
-    deps: { blobs, wallet: testWallet, storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')) } },
+    deps: {
+      blobs,
+      store,
+      wallet: testWallet,
+      storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')) },
+    },
   });
   const mailbox = new Mailbox<JobEvent>(clock);
   const terms = { id, feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT, commissionBps: 1000, plan: facts?.plan };

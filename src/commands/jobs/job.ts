@@ -18,6 +18,8 @@ function describe(job: JobDetails): string[] {
     ['job', job.jobId],
     ['state', `${job.state} (on chain: ${job.chainState})`],
     ['reason', job.reason],
+    ['waits for', job.waitsFor],
+    ['next look', job.lookAtMs === undefined ? undefined : new Date(job.lookAtMs).toISOString()],
     ['requester', job.requester],
     ['dataset', job.dataset],
     ['fee', formatEmt(BigInt(job.feeWei))],

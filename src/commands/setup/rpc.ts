@@ -21,7 +21,10 @@ export function masterUrl(options: CommonOptions): string {
   return loadConfig('master', { path, isRequired: false, env: process.env }).my_url;
 }
 
+/** A job's id and a worker's address need no JSON: each method takes only one of them. */
 function parseParams(text: string): unknown {
+  if (/^0x[0-9a-fA-F]{32}$/.test(text)) return { jobId: text.toLowerCase() };
+  if (/^0x[0-9a-fA-F]{40}$/.test(text)) return { workerAddress: text };
   try {
     return JSON.parse(text);
   } catch (cause) {

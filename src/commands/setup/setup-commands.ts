@@ -57,16 +57,19 @@ export const setupCommands: CommandTable = {
             'workers',
             'jobs',
             'job',
+            'requeue',
             'disconnect',
             'allow',
+            'measure',
           ]),
         )
-        .argument('[params]', 'parameters as JSON')
+        .argument('[params]', 'parameters as JSON, or the job or worker alone')
         .option('--url <url>', "the master's address (default: my_url of the configuration)")
         .addHelpText(
           'after',
           example(
             'emeth rpc workers',
+            'emeth rpc requeue 0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9',
             `emeth rpc disconnect '{"workerAddress":"0x90f79bf6eb2c4f870365e785982e1f101e93b906"}'`,
           ),
         )

@@ -10,7 +10,7 @@ import { LINK_DOMAIN } from '../../protocol/storage';
 import type { Coordinator } from '../coordinator';
 import { resolveParams } from '../params';
 import type { JobPlan } from '../plan';
-import type { JobBlobs, JobWallet, MasterStorage } from '../ports';
+import type { JobBlobs, JobWallet, MasterStorage, RoundStore } from '../ports';
 import type { JobRunOptions, StepContext, StepResult } from './step';
 
 interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoordinator'> {
@@ -20,6 +20,7 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
     blobs: Pick<JobBlobs, 'path' | 'add'>;
     storage: Pick<MasterStorage, 'fetch'>;
     wallet: Pick<JobWallet, 'signTyped'>;
+    store: { rounds: Pick<RoundStore['rounds'], 'clear'> };
   };
 }
 
@@ -39,6 +40,8 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
     'prepared',
   );
   crashPoint('data.prepared');
+  // A job that was given back once, or lost, has none of its old files any more.
+  await deps.store.rounds.clear(row.id);
   const plan: JobPlan = {
     dataset,
     params,

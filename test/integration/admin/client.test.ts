@@ -39,6 +39,7 @@ const master: AdminApi = {
     if (id !== jobId) throw new AppError({ code: 'job/not-found', jobId: id }, `No job ${id} is known here.`);
     return details;
   },
+  requeue: async () => 'queued',
   status: async () => status,
 };
 

@@ -57,6 +57,11 @@ async function openAdmin(whitelist = ['127.0.0.1']): Promise<TestAdmin> {
       if (id !== jobId) throw new AppError({ code: 'job/not-found', jobId: id }, `No job ${id} is known here.`);
       return details;
     },
+    async requeue(id) {
+      calls.push(`requeue ${id}`);
+      if (id === jobId) return 'queued';
+      throw new AppError({ code: 'job/not-idle', jobId: id, state: 'training' }, `Job ${id} is training.`);
+    },
     async status() {
       calls.push('status');
       return status;
@@ -99,6 +104,7 @@ describe('methods', () => {
     ['allow', { workerAddress: ann }, 'allowed'],
     ['allow', { workerAddress: `0x${'00'.repeat(20)}` }, 'not exist'],
     ['measure', { workerAddress: ann }, 'measuring'],
+    ['requeue', { jobId }, 'queued'],
     ['workers', undefined, []],
     ['workers', {}, []],
     ['workers', [], []],

@@ -1,6 +1,6 @@
 /** Giving a job back on chain: it costs a part of the deposit, so it is done once, and never forgotten. */
 
-import { playTimelines, type Timeline, TO_TRAINING } from '../../support/master-rig-books';
+import { PAID, playTimelines, type Timeline, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
 import { stranger } from '../../support/master-rig-chain';
 
 type Rig = Parameters<NonNullable<Timeline['given']>>[0];
@@ -56,6 +56,24 @@ describe('fails', () => {
       options: { deadlineMs: 90_000 },
       ...gaveUp(),
       ...declined,
+    },
+  ]);
+});
+
+describe('operator', () => {
+  playTimelines([
+    {
+      situation: 'given back, then queued again by the operator',
+      outcome: 'trained from its beginning and paid',
+      ...gaveUp(),
+      async act(rig) {
+        await rig.untilState('declined');
+        await rig.pass(10_000);
+        expect(await rig.state()).toBe('declined');
+        await rig.master.admin.requeue(rig.jobId);
+      },
+      history: `${declined.history} ${TO_VERIFIED}`,
+      mined: `${declined.mined} ${PAID}`,
     },
   ]);
 });

@@ -118,6 +118,19 @@ describe('chain says otherwise', () => {
       reason: 'PROCESSING',
     },
     {
+      situation: 'another node was faster, and gives it back a minute later',
+      outcome: 'open again, and taken',
+      given: (rig) => rig.before('chain.process', () => rig.chain.takenBy(rig.jobId, stranger)),
+      async act(rig) {
+        await rig.untilState('failed');
+        await rig.pass(60_000);
+        rig.chain.giveBack(rig.jobId);
+        await rig.untilState('queued');
+      },
+      history: `${failed.history} ${TO_VERIFIED}`,
+      mined: PAID,
+    },
+    {
       situation: 'another node took it and gave it back before process',
       outcome: 'taken all the same',
       given: (rig) => {

@@ -17,7 +17,7 @@ afterEach(() => rig[Symbol.asyncDispose]());
 
 const row = async () => (await rig.store.jobs.find(rig.job.jobId))!;
 /** The job as the master's run has it. */
-const run = () => ({ jobId: rig.job.jobId, live: rig.job.live, plan: rig.job.plan });
+const run = () => ({ jobId: rig.job.jobId, live: rig.job.live, plan: rig.job.plan, waitsFor: undefined });
 
 test('job without a run: no progress', async () => {
   const view = viewJob(await row(), { workers: rig.fleet.view(), nowMs: rig.clock.now() });

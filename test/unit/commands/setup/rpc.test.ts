@@ -39,6 +39,15 @@ describe('rpc', () => {
   });
 
   test.each([
+    ['requeue', `0x${'1F'.repeat(16)}`, { jobId: `0x${'1f'.repeat(16)}` }],
+    ['measure', `0x${'1f'.repeat(20)}`, { workerAddress: `0x${'1f'.repeat(20)}` }],
+  ])('%s with the id alone: sends it by its name', async (method, id, params) => {
+    answer = { status: 200, body: '{"jsonrpc":"2.0","id":1,"result":"queued"}' };
+    expect(await rpc(method, id, '--url', url)).toMatchObject({ status: 0 });
+    expect(got).toMatchObject({ method, params });
+  });
+
+  test.each([
     [
       'a foreign address',
       401,

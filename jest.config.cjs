@@ -21,12 +21,14 @@ const project = (name) => ({
   },
 });
 
+const sharedPython = { globalSetup: '<rootDir>/test/support/shared-python.ts' };
+
 module.exports = {
   projects: [
     project('unit'),
-    project('integration'),
+    { ...project('integration'), ...sharedPython },
     project('contracts'),
-    { ...project('e2e'), setupFilesAfterEnv: ['<rootDir>/test/support/long-tests.ts'] },
+    { ...project('e2e'), ...sharedPython, setupFilesAfterEnv: ['<rootDir>/test/support/long-tests.ts'] },
   ].filter(({ displayName }) => existsSync(join(__dirname, 'test', displayName))),
   // A limit of one project alone is not heeded; whole runs of the system raise it for themselves.
   testTimeout: 60_000,

@@ -1,5 +1,6 @@
 """A tiny job, prepared once for all tests that only read it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from emeth.models.model import layout
 from emeth.wire.model_shape import Shape
 from emeth.wire.parse import parse
 from emeth.wire.spec import Params
+from tests import child
 from tests.child import make_params, sample_text
 
 torch.set_num_threads(1)
@@ -48,6 +50,15 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     names = theta_layout(layout(shape))
     theta0 = write_tensors(str(work_dir / "theta0"), names, (raw(t) for _, t in initial_tensors(shape, params.seed)))
     return Job(params, shape, names, work_dir, dataset, Corpus(params, str(work_dir)), theta0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have children forked, except where a test wants a fresh interpreter."""
+    child.fork_server = server = child.ForkServer(tmp_path_factory.mktemp("fork") / "socket")
+    yield
+    child.fork_server = None
+    server.close()
 
 
 settings.register_profile("emeth", max_examples=50, deadline=None)

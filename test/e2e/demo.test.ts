@@ -4,12 +4,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { DemoSummary } from '../../src/demo/summary';
-import { findPython } from '../../src/runner/python';
 import { builtCli } from '../support/cli';
 import { makeText } from '../support/network';
 import { waitUntilGone } from '../support/processes';
 import { openScratch } from '../support/scratch';
 import { openTerminal } from '../support/terminal';
+import { realPython } from '../support/tiny-job';
 
 const run = promisify(execFile);
 
@@ -19,7 +19,7 @@ test('demo on a text: pays to the last wei, leaves a model transformers loads', 
   const summaryFile = scratch.file('summary.json');
   await writeFile(dataset, makeText(60_000));
   const args = ['demo', '--dataset', dataset, '--rounds', '1', '--data-dir', scratch.path, '--json', summaryFile];
-  await run(process.execPath, [builtCli(), ...args]);
+  await run(process.execPath, [builtCli(), ...args], { env: { ...process.env, EMETH_PYTHON: realPython } });
 
   const summary = JSON.parse(await readFile(summaryFile, 'utf8')) as DemoSummary;
   expect(summary).toMatchObject({ status: 'VERIFIED', ledger: { minMerged: 1, maxMerged: 1 }, audits: { failed: 0 } });
@@ -50,8 +50,7 @@ test('demo on a text: pays to the last wei, leaves a model transformers loads', 
     'from transformers import pipeline',
     'print(pipeline("text-generation", sys.argv[1])("the whale")[0]["generated_text"])',
   ].join('\n');
-  const { path: python } = await findPython();
-  const { stdout } = await run(python, ['-c', code, summary.modelDir], { cwd: scratch.path });
+  const { stdout } = await run(realPython, ['-c', code, summary.modelDir], { cwd: scratch.path });
   expect(stdout).toMatch(/^the whale/);
 });
 

@@ -16,8 +16,11 @@ export const slowParams: ResolvedParams = {
   model: { ...tinyParams.model, layers: 6, width: 64 },
 };
 
-/** The interpreter the tests run Python with. */
-export const testPython = process.env.EMETH_PYTHON ?? join(__dirname, '..', '..', '.venv', 'bin', 'python');
+/** The interpreter as users have it. */
+export const realPython =
+  process.env.EMETH_REAL_PYTHON ?? process.env.EMETH_PYTHON ?? join(__dirname, '..', '..', '.venv', 'bin', 'python');
+/** The interpreter of tests: in the slower projects one that forks children (`shared-python.ts`). */
+export const testPython = process.env.EMETH_PYTHON ?? realPython;
 
 /** Returns about `kilobytes` of text with a pattern to learn. */
 export function tinyText(kilobytes: number): string {

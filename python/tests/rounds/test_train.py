@@ -125,7 +125,7 @@ def test_processes_when_canceled_and_closed(job: Job, tmp_path: Path) -> None:
         "theta": {"path": job.theta0.path, "sha256": job.theta0.sha256},
         "out": str(tmp_path / "update"),
     }
-    with Child(train_spec(tmp_path, processes=2)) as child:
+    with Child(train_spec(tmp_path, processes=2), fresh=True) as child:
         child.event()
         running = child.send("round.run", **command)
         assert child.event()["type"] == "progress"

@@ -56,7 +56,7 @@ def test_no_descriptor_3_ends_with_64() -> None:
 
 def test_coordinate_answers_commands_one_by_one(tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_bytes(sample_text())
-    with Child(coordinate_spec(tmp_path)) as child:
+    with Child(coordinate_spec(tmp_path), fresh=True) as child:
         assert child.event() == {"type": "ready", "device": "cpu", "threads": 1, "parameters": 0}
         assert child.ask("init", out=str(tmp_path / "t"))["code"] == "data/not-prepared"
         assert child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10)["code"] == "data/too-large"
@@ -176,7 +176,7 @@ class TestTrain:
             assert child.answer()["code"] == "train/diverged"
 
     def test_end_of_stdin_when_a_round_runs(self, job: Job, tmp_path: Path) -> None:
-        with Child(train_spec(tmp_path)) as child:
+        with Child(train_spec(tmp_path), fresh=True) as child:
             child.event()
             start_round(child, job, tmp_path, 5000)
             assert child.event()["type"] == "progress"

@@ -10,11 +10,11 @@ import { openTrainer } from '../../../src/runner/trainer';
 import { openTestCoordinator } from '../../support/coordinator';
 import { isRunning, waitUntilGone } from '../../support/processes';
 import { openScratch } from '../../support/scratch';
-import { testPython, tinyParams } from '../../support/tiny-job';
+import { realPython, tinyParams } from '../../support/tiny-job';
 
 jest.setTimeout(60_000);
 
-const deps = { python: testPython, logger: silentLogger };
+const deps = { python: realPython, logger: silentLogger };
 
 function trainSpec(workDir: string, changes: { totalBlocks?: number; device?: string } = {}): TrainerSpec {
   const { totalBlocks = 100, device = 'cpu' } = changes;
@@ -127,7 +127,7 @@ describe('openTrainer', () => {
   test('parent killed: the child ends', async () => {
     await using scratch = await openScratch();
     const script = join(__dirname, '..', '..', 'fixtures', 'open-trainer.ts');
-    const args = ['-r', 'ts-node/register/transpile-only', script, JSON.stringify(trainSpec(scratch.path)), testPython];
+    const args = ['-r', 'ts-node/register/transpile-only', script, JSON.stringify(trainSpec(scratch.path)), realPython];
     const parent = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(createInterface({ input: parent.stdout }), 'line')) as [string];
     const childPid = Number(line);

@@ -1,15 +1,19 @@
 """Python children without the seconds that importing PyTorch takes: each is forked from a process that has it.
 
-    fork-server.py SOCKET serve     the process with PyTorch in memory; prints a line when it is ready
-    fork-server.py SOCKET -m emeth  stands for `python -m emeth`: hands its streams over and waits for the exit status
+fork_server.py SOCKET serve  the process with PyTorch in memory, loaded for the first child; prints a line first
+fork_server.py SOCKET        stands for `python -m emeth`: hands over what it has, waits for the exit status
 """
 
 import array
+import importlib
+import json
 import os
 import select
 import signal
 import socket
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 
 def main() -> int:
@@ -18,21 +22,27 @@ def main() -> int:
 
 
 def ask(path: str) -> int:
-    """Have a child forked that uses the four streams of this process."""
+    """Have a child forked that uses the four streams, the environment and the directory of this process."""
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
         server.sendmsg([b"go"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2, 3]))])
+        server.sendall(json.dumps({"env": dict(os.environ), "dir": str(Path.cwd())}).encode() + b"\n")
         for fd in (0, 1, 2, 3):
             os.close(fd)
-        return int(server.recv(16) or b"1")
+        status = int(server.recv(16) or b"1")
+    if status < 0:
+        os.kill(os.getpid(), -status)
+    return status
+
+
+def load() -> None:
+    """Import what children need; without effect after the first time."""
+    for name in ("emeth.children.coordinate", "emeth.rounds.train", "torch._dynamo"):
+        importlib.import_module(name)
 
 
 def serve(path: str) -> int:
     """Fork a child for each connection; end one whose connection ends, and all of them with stdin."""
-    import emeth.children.coordinate
-    import emeth.rounds.train
-    import torch._dynamo  # noqa: F401 - what the first use of many functions imports
-
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(64)
@@ -46,6 +56,7 @@ def serve(path: str) -> int:
                     os.kill(pid, signal.SIGKILL)
                 return 0
             if source is listener:
+                load()
                 connection = listener.accept()[0]
                 children[connection] = fork(connection, listener)
             else:
@@ -58,12 +69,21 @@ def serve(path: str) -> int:
 
 
 def finish(connection: socket.socket, status: int) -> None:
-    """Report the exit status; the other side may be gone."""
-    try:
-        connection.send(str(status if status >= 0 else 1).encode())
-    except OSError:
-        pass
+    """Report the exit status, or the signal as a negative number; the other side may be gone."""
+    with suppress(OSError):
+        connection.send(str(status).encode())
     connection.close()
+
+
+def take_over(env: dict[str, str], dir: str) -> None:
+    """Make the surroundings of the asking process this one's."""
+    import torch
+
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(dir)
+    if "OMP_NUM_THREADS" in env:
+        torch.set_num_threads(int(env["OMP_NUM_THREADS"]))
 
 
 def fork(connection: socket.socket, listener: socket.socket) -> int:
@@ -71,6 +91,8 @@ def fork(connection: socket.socket, listener: socket.socket) -> int:
     fds = array.array("i")
     for _, _, data in connection.recvmsg(2, socket.CMSG_SPACE(4 * fds.itemsize))[1]:
         fds.frombytes(data)
+    with connection.makefile() as lines:
+        surroundings = json.loads(lines.readline())
     pid = os.fork()
     if pid:
         for fd in fds:
@@ -79,6 +101,7 @@ def fork(connection: socket.socket, listener: socket.socket) -> int:
     # Never back into the server's loop, whatever happens.
     status = 70
     try:
+        take_over(**surroundings)
         # Out of the way of the descriptors they are to become.
         high = [os.dup2(fd, 200 + i) for i, fd in enumerate(fds)]
         listener.close()
@@ -90,7 +113,7 @@ def fork(connection: socket.socket, listener: socket.socket) -> int:
         from emeth.__main__ import main as run_child
 
         status = run_child()
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:
         print(repr(error), file=sys.stderr)
     finally:
         sys.stdout.flush()

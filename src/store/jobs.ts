@@ -4,10 +4,11 @@ import { type Insertable, type Kysely, MysqlAdapter, type Selectable, type Updat
 import { z } from 'zod';
 import type { ChainMove, NewJob } from '../domain/chain-move';
 import { Address, JobId, Sha256, Wei } from '../domain/ids';
-import { type ChainState, canMove, isTerminal, type JobState } from '../domain/job';
+import { type ChainState, canMove, isActive, isTerminal, type JobState } from '../domain/job';
 import type { Share } from '../domain/shares';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
+import { type Claimant, databaseNow, requireClaim } from './claimant';
 import { textToWei, weiToText } from './columns';
 import type { JobEventsTable, JobsTable, QueueTables } from './queue-schema';
 import { inParts } from './statements';
@@ -72,6 +73,7 @@ export class Jobs {
   constructor(
     private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
+    private readonly claimant?: Claimant | undefined,
   ) {}
 
   /**
@@ -197,7 +199,8 @@ export class Jobs {
 
   /**
    * Moves a job and stores new facts if it is still in `from`. Returns whether it was. Throws
-   * `store/forbidden-move` for a move that is not in the transition table.
+   * `store/forbidden-move` for a move that is not in the transition table, and `store/claim-lost` when the
+   * job is another process's by now.
    */
   async move(jobId: JobId, from: JobState, to: JobState, facts: JobFacts = {}): Promise<boolean> {
     if (!canMove(from, to)) {
@@ -224,9 +227,10 @@ export class Jobs {
   /** Writes the state and its line in the history, both or neither. */
   private change(jobId: JobId, from: JobState, to: JobState, values: Updateable<JobsTable>): Promise<boolean> {
     return inTransaction(this.db, async (tx) => {
+      if (isActive(from)) await requireClaim(tx, jobId, this.claimant);
       const { numUpdatedRows } = await tx
         .updateTable('jobs')
-        .set({ ...values, state: to, updated_at_ms: this.clock.now() })
+        .set({ ...values, ...this.claimIn(to), state: to, updated_at_ms: this.clock.now() })
         .where('id', '=', jobId)
         .where('state', '=', from)
         .executeTakeFirst();
@@ -234,6 +238,14 @@ export class Jobs {
       await this.record(tx, jobId, to, values.reason ?? undefined);
       return true;
     });
+  }
+
+  /** A job is claimed when work on it begins, and free when the work is over. */
+  private claimIn(state: JobState) {
+    if (!isActive(state)) return { claimed_by: null, beat_at_ms: null };
+    return state === 'claimed'
+      ? { claimed_by: this.claimant ?? null, beat_at_ms: databaseNow(this.db, this.clock) }
+      : {};
   }
 
   private async record(

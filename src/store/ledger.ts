@@ -5,6 +5,7 @@ import type { Clock } from '../lib/clock';
 import type { LedgerAudit } from '../protocol/admin';
 import { DeviceKind } from '../protocol/device-kind';
 import { TrainedUpdate } from '../protocol/update';
+import { type Claimant, requireClaim } from './claimant';
 import { type LedgerRange, releaseLease, setRange } from './ledger-ranges';
 import type { LeasesTable, QueueTables } from './queue-schema';
 import { inTransaction, lockLedger } from './transactions';
@@ -57,6 +58,7 @@ export class Ledger {
   constructor(
     private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
+    private readonly claimant?: Claimant | undefined,
   ) {}
 
   /** Makes all blocks of a job available; an existing ledger stays as it is. */
@@ -83,7 +85,7 @@ export class Ledger {
    */
   async grant(grant: Grant): Promise<{ start: number; end: number } | undefined> {
     return inTransaction(this.db, async (tx) => {
-      await lockLedger(tx, grant.jobId);
+      await lockLedger(tx, grant.jobId, this.claimant);
       const row = await tx
         .selectFrom('ledger')
         .selectAll()
@@ -119,26 +121,31 @@ export class Ledger {
    * work is stored already.
    */
   async commit(leaseId: string, worker: Address, work: TrainedUpdate): Promise<'committed' | 'duplicate' | 'stale'> {
-    const { numUpdatedRows } = await this.db
-      .updateTable('leases')
-      .set({
-        state: 'committed',
-        update_sha256: work.update.sha256,
-        update_bytes: work.update.bytes,
-        tokens: work.tokens,
-        loss: work.loss,
-        loss_curve_json: JSON.stringify(work.lossCurve),
-        seconds: work.seconds,
-        end_theta: work.endTheta,
-      })
-      .where('id', '=', leaseId)
-      .where('worker', '=', worker)
-      .where('state', '=', 'leased')
-      .executeTakeFirst();
-    if (numUpdatedRows === 1n) return 'committed';
-    const lease = await this.findLease(leaseId);
-    const same = lease?.worker === worker && lease.work?.update.sha256 === work.update.sha256;
-    return same && lease.state !== 'released' ? 'duplicate' : 'stale';
+    const known = await this.findLease(leaseId);
+    if (!known) return 'stale';
+    return inTransaction(this.db, async (tx) => {
+      await requireClaim(tx, known.jobId, this.claimant);
+      const { numUpdatedRows } = await tx
+        .updateTable('leases')
+        .set({
+          state: 'committed',
+          update_sha256: work.update.sha256,
+          update_bytes: work.update.bytes,
+          tokens: work.tokens,
+          loss: work.loss,
+          loss_curve_json: JSON.stringify(work.lossCurve),
+          seconds: work.seconds,
+          end_theta: work.endTheta,
+        })
+        .where('id', '=', leaseId)
+        .where('worker', '=', worker)
+        .where('state', '=', 'leased')
+        .executeTakeFirst();
+      if (numUpdatedRows === 1n) return 'committed';
+      const lease = await new Ledger(tx, this.clock).findLease(leaseId);
+      const same = lease?.worker === worker && lease.work?.update.sha256 === work.update.sha256;
+      return same && lease.state !== 'released' ? 'duplicate' : 'stale';
+    });
   }
 
   /** Returns a lease's blocks to the job; false if they were merged or returned before. */
@@ -146,7 +153,7 @@ export class Ledger {
     const jobId = (await this.findLease(leaseId))?.jobId;
     if (!jobId) return false;
     return inTransaction(this.db, async (tx) => {
-      await lockLedger(tx, jobId);
+      await lockLedger(tx, jobId, this.claimant);
       return releaseLease(tx, jobId, leaseId, { reason, from: ['leased', 'committed'] });
     });
   }

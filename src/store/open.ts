@@ -12,6 +12,7 @@ import {
 } from 'kysely';
 import { type Clock, systemClock } from '../lib/clock';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import type { Claimant } from './claimant';
 import { columnTypes } from './column-types';
 import { type SqliteError, sqliteDialect } from './sqlite';
 import {
@@ -47,9 +48,16 @@ export type StoreOf<G extends readonly TableGroup[]> = AsyncDisposable &
 /** All durable state of a role. */
 export interface Store extends StoreOf<typeof tableGroups> {}
 
-/** Opens the database and creates or updates its tables. Throws a `StoreError` that names the problem. */
-export function openStore(options: StoreOptions, clock: Clock = systemClock): Promise<Store> {
-  return openStoreOf(tableGroups, options, clock);
+/**
+ * Opens the database and creates or updates its tables, for a process that claims jobs under a name of its
+ * own. Throws a `StoreError` that names the problem.
+ */
+export function openStore(
+  options: StoreOptions,
+  clock: Clock = systemClock,
+  claimant?: Claimant | undefined,
+): Promise<Store> {
+  return openStoreOf(tableGroups, options, clock, claimant);
 }
 
 /** Opens a store of these table groups. */
@@ -57,11 +65,12 @@ export async function openStoreOf<const G extends readonly TableGroup[]>(
   groups: G,
   options: StoreOptions,
   clock: Clock = systemClock,
+  claimant?: Claimant | undefined,
 ): Promise<StoreOf<G>> {
   const db = await connect(options);
   try {
     await migrate(db, groups, options.kind);
-    return bind(db, groups, clock);
+    return bind(db, groups, clock, claimant);
   } catch (error) {
     await db.destroy().catch(() => undefined);
     throw explain(error, options);
@@ -84,10 +93,15 @@ export async function dropTables(options: StoreOptions, groups: readonly TableGr
   }
 }
 
-function bind<G extends readonly TableGroup[]>(db: Kysely<unknown>, groups: G, clock: Clock): StoreOf<G> {
+function bind<G extends readonly TableGroup[]>(
+  db: Kysely<unknown>,
+  groups: G,
+  clock: Clock,
+  claimant: Claimant | undefined,
+): StoreOf<G> {
   return {
-    ...openRepositories(groups, db, clock),
-    transaction: (work) => inTransaction(db, (tx) => work(bind(tx, groups, clock))),
+    ...openRepositories(groups, db, clock, claimant),
+    transaction: (work) => inTransaction(db, (tx) => work(bind(tx, groups, clock, claimant))),
     [Symbol.asyncDispose]: () => db.destroy(),
   };
 }

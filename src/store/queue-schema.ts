@@ -22,6 +22,10 @@ export interface JobsTable {
   look_at_ms: Nullable<number>;
   created_at_ms: number;
   updated_at_ms: number;
+  /** The process that works on the job; null while none does. */
+  claimed_by: Nullable<string>;
+  /** When that process last said so, by the database's clock. */
+  beat_at_ms: Nullable<number>;
 }
 
 export interface JobEventsTable {

@@ -1,5 +1,6 @@
 /** The table group of the queue: everything a master or verifier remembers of its jobs. */
 import { Audits } from './audits';
+import { Claims } from './claims';
 import { Cursors } from './cursors';
 import { Intents } from './intents';
 import { Jobs } from './jobs';
@@ -8,6 +9,7 @@ import { Measurements } from './measurements';
 import * as queue from './migrations/0001-queue';
 import * as trust from './migrations/0004-trust';
 import * as patience from './migrations/0006-patience';
+import * as claims from './migrations/0007-claims';
 import type { QueueTables } from './queue-schema';
 import { Rounds } from './rounds';
 import type { TableGroup } from './table-group';
@@ -27,13 +29,19 @@ export const queueTables = {
     cursors: true,
     intents: true,
   },
-  migrations: { '0001-queue': queue.up, '0004-trust': trust.up, '0006-patience': patience.up },
-  open(untyped, clock) {
+  migrations: {
+    '0001-queue': queue.up,
+    '0004-trust': trust.up,
+    '0006-patience': patience.up,
+    '0007-claims': claims.up,
+  },
+  open(untyped, clock, claimant) {
     const db = untyped.withTables<QueueTables>();
     return {
-      jobs: new Jobs(db, clock),
-      ledger: new Ledger(db, clock),
-      rounds: new Rounds(db, clock),
+      jobs: new Jobs(db, clock, claimant),
+      ledger: new Ledger(db, clock, claimant),
+      rounds: new Rounds(db, clock, claimant),
+      claims: new Claims(db, clock, claimant),
       audits: new Audits(db, clock),
       workers: new Workers(db, clock),
       measurements: new Measurements(db),

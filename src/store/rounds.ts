@@ -3,6 +3,7 @@ import type { Kysely, Selectable } from 'kysely';
 import { Address, type JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
+import type { Claimant } from './claimant';
 import { weiToText } from './columns';
 import { releaseLease } from './ledger-ranges';
 import type { QueueTables, RoundsTable } from './queue-schema';
@@ -93,6 +94,7 @@ export class Rounds {
   constructor(
     private readonly db: Kysely<QueueTables>,
     private readonly clock: Clock,
+    private readonly claimant?: Claimant | undefined,
   ) {}
 
   /** Forgets all training of a job, which begins anew. */
@@ -122,7 +124,7 @@ export class Rounds {
    */
   async fold(fold: Fold): Promise<void> {
     await inTransaction(this.db, async (tx) => {
-      await lockLedger(tx, fold.jobId);
+      await lockLedger(tx, fold.jobId, this.claimant);
       await this.closeRound(tx, fold);
       for (const lease of fold.leases) await mergeLease(tx, fold, lease);
     });
@@ -135,7 +137,7 @@ export class Rounds {
   async refold(refold: Refold): Promise<void> {
     const { jobId, round, dropped, reason } = refold;
     await inTransaction(this.db, async (tx) => {
-      await lockLedger(tx, jobId);
+      await lockLedger(tx, jobId, this.claimant);
       await this.requireUnconfirmed(tx, refold);
       const later = await tx
         .selectFrom('leases')
@@ -166,7 +168,7 @@ export class Rounds {
    */
   async confirm({ jobId, round, validationLoss, resetsOuter, leases, receipts }: Confirmation): Promise<void> {
     await inTransaction(this.db, async (tx) => {
-      await lockLedger(tx, jobId);
+      await lockLedger(tx, jobId, this.claimant);
       const { numUpdatedRows } = await tx
         .updateTable('rounds')
         .set({

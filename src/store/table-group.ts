@@ -1,6 +1,7 @@
 /** The tables of one feature as one entry, and what the store derives from a list of entries. */
 import type { Kysely, Migration } from 'kysely';
 import type { Clock } from '../lib/clock';
+import type { Claimant } from './claimant';
 import type { ColumnTypes } from './column-types';
 
 /**
@@ -16,8 +17,11 @@ export interface TableGroup<T extends object = object> {
    * landed.
    */
   readonly migrations: Readonly<Record<string, MigrationStep>>;
-  /** Opens the repositories on a database or on a transaction; each becomes a member of the store. */
-  open(db: Kysely<unknown>, clock: Clock): object;
+  /**
+   * Opens the repositories on a database or on a transaction; each becomes a member of the store. The
+   * claimant is who writes of jobs.
+   */
+  open(db: Kysely<unknown>, clock: Clock, claimant?: Claimant | undefined): object;
 }
 
 /** The handle is untyped, as Kysely passes it: a migration sees the tables of the time it was written. */
@@ -37,8 +41,9 @@ export function openRepositories<G extends readonly TableGroup[]>(
   groups: G,
   db: Kysely<unknown>,
   clock: Clock,
+  claimant?: Claimant | undefined,
 ): Repositories<G> {
-  return mergeUnique(groups.map((group) => group.open(db, clock))) as Repositories<G>;
+  return mergeUnique(groups.map((group) => group.open(db, clock, claimant))) as Repositories<G>;
 }
 
 /** The migrations of all groups. Throws when two groups use one name. */

@@ -2,6 +2,7 @@
 import { type Kysely, MysqlAdapter } from 'kysely';
 import type { JobId } from '../domain/ids';
 import { errorCode } from '../lib/errors';
+import { type Claimant, requireClaim } from './claimant';
 import type { QueueTables } from './queue-schema';
 
 const MAX_ATTEMPTS = 8;
@@ -35,15 +36,17 @@ export async function lockChainEvents(tx: Kysely<Pick<QueueTables, 'cursors'>>):
 
 /**
  * Makes this the only transaction that changes the ledger of a job until it ends. Position 0 always starts a
- * range, so its row serves as the lock. A SQLite transaction holds the write lock from its start.
+ * range, so its row serves as the lock. A SQLite transaction holds the write lock from its start. Throws
+ * `store/claim-lost` when the job is another process's by now.
  */
-export async function lockLedger(tx: Kysely<Pick<QueueTables, 'ledger'>>, jobId: JobId): Promise<void> {
-  if (!(tx.getExecutor().adapter instanceof MysqlAdapter)) return;
-  await tx
-    .selectFrom('ledger')
-    .select('start_pos')
-    .where('job_id', '=', jobId)
-    .where('start_pos', '=', 0)
-    .forUpdate()
-    .execute();
+export async function lockLedger(
+  tx: Kysely<Pick<QueueTables, 'ledger' | 'jobs'>>,
+  jobId: JobId,
+  claimant: Claimant | undefined,
+): Promise<void> {
+  if (tx.getExecutor().adapter instanceof MysqlAdapter) {
+    const ranges = tx.selectFrom('ledger').select('start_pos').where('job_id', '=', jobId);
+    await ranges.where('start_pos', '=', 0).forUpdate().execute();
+  }
+  await requireClaim(tx, jobId, claimant);
 }

@@ -2,6 +2,7 @@
 import Database from 'better-sqlite3';
 import { createConnection } from 'mysql2/promise';
 import type { Clock } from '../../src/lib/clock';
+import type { Claimant } from '../../src/store/claimant';
 import { openStore, type Store, type StoreOptions } from '../../src/store/open';
 import { startMariadb, type TestServer } from './mariadb';
 import { openScratch } from './scratch';
@@ -11,7 +12,7 @@ export interface TestDatabase {
   readonly kind: StoreOptions['kind'];
   readonly options: StoreOptions;
   /** Opens a store, closed after the test at the latest. */
-  open(clock?: Clock): Promise<Store>;
+  open(clock?: Clock, claimant?: Claimant): Promise<Store>;
 }
 
 /** Declares a `describe` for each kind of database; the second one starts a server of its own. */
@@ -39,8 +40,8 @@ export function describeEachDatabase(name: string, tests: (database: TestDatabas
       get options() {
         return options;
       },
-      async open(clock) {
-        const store = await openStore(options, clock);
+      async open(clock, claimant) {
+        const store = await openStore(options, clock, claimant);
         opened.push(store);
         return store;
       },

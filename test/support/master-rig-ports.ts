@@ -60,6 +60,7 @@ export function guardStore(store: Store, life: Lifetime): Store {
     jobs: life.guard('jobs', store.jobs),
     ledger: life.guard('ledger', store.ledger),
     rounds: life.guard('rounds', store.rounds),
+    claims: life.guard('claims', store.claims),
     audits: life.guard('audits', store.audits),
     workers: life.guard('workers', store.workers),
     measurements: life.guard('measurements', store.measurements),

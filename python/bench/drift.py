@@ -186,7 +186,7 @@ class Kernels:
 
 def kinds_of_kernels() -> dict[str, dict[str, str]]:
     """Environments by name; only what this processor has."""
-    flags = Path("/proc/cpuinfo").read_text().split()
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     kinds = {"default": {"ATEN_CPU_CAPABILITY": "default"}}
     for name, flag in (("avx2", "avx2"), ("avx512", "avx512f")):
         if flag in flags:

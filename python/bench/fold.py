@@ -59,7 +59,7 @@ def bench_codec(count: int) -> None:
 
 def peak_mib() -> float:
     """The most memory this process has held."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
@@ -68,7 +68,7 @@ def fold_once(folder: str, shape: tuple[int, int], num_updates: int, threads: in
     torch.set_num_threads(threads)
     layout = {f"layer{i}": TensorSpec("F32", shape) for i in range(8)}
     update = WeightedUpdate(path=f"{folder}/update", weight=1.0)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
     before = peak_mib()
     for round_ in (0, 1):
         command = Fold(

@@ -5,6 +5,7 @@ Exit status: 0 done, 64 bad spec, 75 try again later, anything else a crash.
 
 import os
 import sys
+import traceback
 
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
 from emeth.wire.parse import ParseError
@@ -68,8 +69,12 @@ def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
 
 
 if __name__ == "__main__":
-    status = main()
+    try:
+        status = main()
+    except BaseException:
+        traceback.print_exc()
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: a thread still reads stdin, and an orderly shutdown would wait for it.
+    # Not sys.exit: a thread still reads stdin, and an orderly shutdown would wait for it, or abort over its lock.
     os._exit(status)

@@ -51,6 +51,12 @@ def coordinate_spec(work_dir: Path, **changes: object) -> Json:
     return shared | {"params": make_params(**changes)}
 
 
+def count_spec(work_dir: Path, dataset: str, **changes: object) -> Json:
+    """Spec of a `count` child."""
+    shared = {"kind": "count", "device": "cpu", "threads": 1, "workDir": str(work_dir), "dataset": dataset}
+    return shared | {"params": make_params(**changes), "maxBytes": 10**9}
+
+
 def train_spec(
     work_dir: Path, total_blocks: int = 64, micro_batch: int = 4, processes: int = 1, **changes: object
 ) -> Json:
@@ -90,16 +96,17 @@ fork_server: ForkServer | None = None
 class Child:
     """`python -m emeth` with stdin and descriptor 3 held by the test; a fresh interpreter on demand."""
 
-    def __init__(self, spec: Json | str, fresh: bool = False) -> None:
+    def __init__(self, spec: Json | str, fresh: bool = False, env: dict[str, str] | None = None) -> None:
         read_end, write_end = os.pipe()
         script = 'exec 3>&"$0"; exec "$@"'
-        command = [sys.executable, "-m", "emeth"] if fresh or fork_server is None else fork_server.command
+        command = [sys.executable, "-m", "emeth"] if fresh or env or fork_server is None else fork_server.command
         self.process = subprocess.Popen(
             ["bash", "-c", script, str(write_end), *command],
             cwd=PYTHON_DIR,
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[write_end],
+            env=os.environ | (env or {}),
         )
         os.close(write_end)
         self._events = os.fdopen(read_end, "rb")

@@ -251,6 +251,7 @@ function childEnvironment(threads: number): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('EMETH_'));
   const limits = threads > 0 ? { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) } : {};
   const path = [pythonPackageDir, process.env.PYTHONPATH].filter(Boolean).join(':');
-  const fixed = { PYTHONPATH: path, PYTHONUNBUFFERED: '1', TOKENIZERS_PARALLELISM: 'false' };
+  // In UTF-8 mode, file names and output mean to Python what they mean here, whatever the locale.
+  const fixed = { PYTHONPATH: path, PYTHONUNBUFFERED: '1', PYTHONUTF8: '1', TOKENIZERS_PARALLELISM: 'false' };
   return { ...Object.fromEntries(inherited), ...limits, ...fixed };
 }

@@ -97,7 +97,7 @@ def prepare(params: Params, dataset: str, max_bytes: int, work_dir: str) -> Prep
     tokenizer.save(f"{work_dir}/tokenizer.json")
     record = json.dumps({"key": key, "prepared": asdict(prepared)})
     part = Path(work_dir, "prepared.json.part")
-    part.write_text(record)
+    part.write_text(record, encoding="utf-8")
     part.replace(Path(work_dir, "prepared.json"))
     return prepared
 
@@ -231,7 +231,7 @@ def _key(params: Params, text: bytes) -> str:
 
 def _load_prepared(work_dir: str) -> tuple[str, Prepared] | None:
     try:
-        record = json.loads(Path(work_dir, "prepared.json").read_text())
+        record = json.loads(Path(work_dir, "prepared.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     return record["key"], Prepared(**record["prepared"])

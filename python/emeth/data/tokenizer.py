@@ -52,7 +52,7 @@ class Bytes:
         return np.ones(256, np.int64)
 
     def save(self, path: str) -> None:
-        Path(path).write_text(json.dumps(_byte_level_json(), ensure_ascii=False))
+        Path(path).write_text(json.dumps(_byte_level_json(), ensure_ascii=False), encoding="utf-8")
 
 
 class Bpe:

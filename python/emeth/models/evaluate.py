@@ -44,7 +44,7 @@ def load_model(path: str, shape: Shape, device: str) -> Gpt:
 def read_shape(directory: str) -> Shape:
     """The shape in an exported directory's config.json."""
     try:
-        config = json.loads(Path(directory, "config.json").read_text())
+        config = json.loads(Path(directory, "config.json").read_text(encoding="utf-8-sig"))
         return Shape(
             layers=config["n_layer"],
             heads=config["n_head"],

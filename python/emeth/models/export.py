@@ -33,7 +33,7 @@ def export(command: Export, params: Params, shape: Shape, tokenizer: Tokenizer) 
     generation: dict[str, object] = {"bos_token_id": end, "eos_token_id": end, "do_sample": True, **limit}
     _write_json(directory / "generation_config.json", generation)
     _write_json(directory / "tokenizer_config.json", _tokenizer_config(shape, end))
-    (directory / "README.md").write_text(_card(command.card, params, shape))
+    (directory / "README.md").write_text(_card(command.card, params, shape), encoding="utf-8")
     return [
         {"name": name, "sha256": sha256_of(str(directory / name)), "bytes": (directory / name).stat().st_size}
         for name in sorted(FILES)
@@ -109,4 +109,4 @@ def _cell(value: str | float) -> str:
 
 
 def _write_json(path: Path, value: dict[str, object]) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n")
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -174,7 +174,7 @@ def test_fold_with_given_weights_is_bit_equal_on_every_kind_of_processor(tmp_pat
         (tmp_path / codec).mkdir()
         write_theta(str(tmp_path / codec / "theta0"), LAYOUT, random_tensors(0))
         write_updates(tmp_path / codec, codec, [random_tensors(i + 1, 0.01) for i in range(5)])
-    flags = Path("/proc/cpuinfo").read_text().split()
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     capabilities = ["default"] + [name for name, flag in (("avx2", "avx2"), ("avx512", "avx512f")) if flag in flags]
     found = {}
     for capability in capabilities:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.child import PATIENCE_SECONDS, PYTHON_DIR, Child, Json, coordinate_spec, sample_text, train_spec
+from tests.child import PATIENCE_SECONDS, PYTHON_DIR, Child, Json, coordinate_spec, count_spec, sample_text, train_spec
 from tests.conftest import Job
 
 BAD_SPECS = {
@@ -90,6 +90,55 @@ def test_coordinate_answers_commands_one_by_one(tmp_path: Path) -> None:
         assert (
             child.ask("cut", start=3, end=7, out=str(tmp_path / "again"))["shard"]["sha256"] == cut["shard"]["sha256"]
         )
+
+
+# What a machine with an old locale has, where Python does not choose UTF-8 by itself.
+OLD_LOCALE = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
+
+
+def test_an_old_locale_changes_no_file(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_bytes("Grüße, Ωκεανός! ".encode() * 400)
+    with Child(coordinate_spec(tmp_path), env=OLD_LOCALE) as child:
+        assert child.event()["type"] == "ready"
+        prepared = child.ask("prepare", dataset=str(tmp_path / "data.txt"), maxBytes=10**6)
+        assert prepared["type"] == "prepared", prepared
+        child.ask("init", out=str(tmp_path / "theta0"))
+        card = {"requester": "Jürgen Ω"}
+        exported = child.ask("export", theta=str(tmp_path / "theta0"), directory=str(tmp_path / "model"), card=card)
+        assert exported["type"] == "exported", exported
+        assert child.close() == 0
+    assert "Jürgen Ω" in (tmp_path / "model" / "README.md").read_bytes().decode()
+    vocabulary = json.loads((tmp_path / "model" / "tokenizer.json").read_bytes())["model"]["vocab"]
+    assert "Ġ" in vocabulary
+
+
+def test_count_says_what_prepare_finds(tmp_path: Path) -> None:
+    data = tmp_path / "data.txt"
+    data.write_bytes(sample_text())
+    pairs: Json = {"type": "bpe", "vocabSize": 300}
+    with Child(coordinate_spec(tmp_path, tokenizer=pairs)) as child:
+        child.event()
+        prepared = child.ask("prepare", dataset=str(data), maxBytes=10**6)["prepared"]
+    with Child(count_spec(tmp_path, str(data), tokenizer=pairs)) as child:
+        assert child.event() == {"type": "counted", "prepared": prepared}
+        assert child.end() == 0
+
+
+def test_count_refuses_what_prepare_refuses(tmp_path: Path) -> None:
+    (tmp_path / "data.txt").write_bytes(sample_text(70))
+    with Child(count_spec(tmp_path, str(tmp_path / "data.txt"))) as child:
+        assert child.end() == 64
+        assert child.process.stderr is not None
+        assert "one block needs 65 and 17" in child.process.stderr.read().decode()
+
+
+def test_a_crash_ends_with_its_cause_alone(tmp_path: Path) -> None:
+    with Child(count_spec(tmp_path, "a\0b"), fresh=True) as child:
+        assert child.end() == 1
+        assert child.process.stderr is not None
+        printed = child.process.stderr.read().decode()
+    assert printed.strip().splitlines()[-1] == "ValueError: embedded null byte"
+    assert "Fatal Python error" not in printed
 
 
 def start_round(child: Child, job: Job, folder: Path, num_blocks: int, **changes: object) -> int:

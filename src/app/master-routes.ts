@@ -4,11 +4,13 @@ import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
 import type { Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/roles/master';
+import type { JobId } from '../domain/ids';
 import { ipGuard } from '../http/ip-guard';
 import { healthMount, type Mount, readyMount, upgradeMount } from '../http/mount';
 import type { Logger } from '../lib/logger';
 import type { RefusalCode } from '../link/errors';
 import type { AdminApi } from '../protocol/admin';
+import type { JobWhy } from '../protocol/board';
 import { storageRoutes } from '../storage/routes';
 import type { Store } from '../store/open';
 import type { Readiness } from './readiness';
@@ -51,7 +53,15 @@ export function masterRoutes({
     readyMount(() => readiness.check()),
     upgradeMount(LINK_PATH, NO_UPGRADE),
     { path: '/api/json-rpc', router: adminRoutes({ isAllowedIp, origins }, admin, logger) },
-    { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
+    { path: '/api/v1', router: boardRoutes({ store, cursorId, why: whyIn(store) }) },
     { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger })) },
   ];
+}
+
+/** Tells requesters what this master does with their job: they see neither its queue nor its log. */
+function whyIn({ jobs }: Pick<Store, 'jobs'>): (jobId: JobId) => Promise<JobWhy | undefined> {
+  return async (jobId) => {
+    const row = await jobs.find(jobId);
+    return row && { state: row.state, reason: row.reason?.slice(0, 2000) };
+  };
 }

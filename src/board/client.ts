@@ -5,7 +5,7 @@ import type { ChainState } from '../domain/job';
 import { fetchJson } from '../http/fetch-json';
 import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import { BoardPage } from '../protocol/board';
+import { BoardPage, JobWhy } from '../protocol/board';
 
 export type BoardClientError = { code: 'board/unreachable'; url: string } | { code: 'board/refused'; url: string };
 
@@ -97,6 +97,17 @@ async function fetchNamed(boardUrl: string, signal: AbortSignal | undefined): Pr
     if (jobs.length === 0 || page * PAGE_SIZE >= total) break;
   }
   return named;
+}
+
+/**
+ * Asks the master whose storage this is what it does with a job; undefined where no master answers, or none
+ * that knows the job.
+ */
+export async function askWhy(storageApi: string, jobId: JobId, signal: AbortSignal): Promise<JobWhy | undefined> {
+  const url = `${storageApi.replace(/\/$/, '')}/jobs/${jobId}/why`;
+  const answer = await fetchJson(url, { maxBytes: 2 ** 16, signal }).catch(() => undefined);
+  const { data } = JobWhy.safeParse(answer?.status === 200 ? answer.body : undefined);
+  return data && { state: printable(data.state), reason: data.reason && printable(data.reason) };
 }
 
 /** Untrusted text without the characters that could control a terminal. */

@@ -3,7 +3,14 @@ import { type Request, type Response, Router } from 'express';
 import { rateLimit } from 'express-rate-limit';
 import { JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
-import { type BoardHistory, type BoardJobView, type BoardPage, BoardQuery, queryProblems } from '../protocol/board';
+import {
+  type BoardHistory,
+  type BoardJobView,
+  type BoardPage,
+  BoardQuery,
+  type JobWhy,
+  queryProblems,
+} from '../protocol/board';
 import type { BoardJob } from '../store/board';
 import type { Store } from '../store/open';
 
@@ -15,6 +22,8 @@ interface BoardDeps {
   store: Pick<Store, 'board' | 'cursors'>;
   /** The reader whose cursors say how far the chain was read. */
   cursorId: string;
+  /** What the master that serves this list does with a job; undefined for one that is not in its queue. */
+  why?: ((jobId: JobId) => Promise<JobWhy | undefined>) | undefined;
 }
 
 const REQUESTS_A_MINUTE = 600;
@@ -32,6 +41,7 @@ export function boardRoutes(deps: BoardDeps): Router {
   });
   router.get('/jobs', limit, (request, response) => sendPage(deps, request, response));
   router.get('/jobs/:jobId', limit, (request, response) => sendJob(deps, request, response));
+  router.get('/jobs/:jobId/why', limit, (request, response) => sendWhy(deps, request, response));
   return router;
 }
 
@@ -55,13 +65,17 @@ async function sendPage({ store, cursorId }: BoardDeps, request: Request, respon
   response.set('cache-control', 'no-cache').json(answer);
 }
 
+async function sendWhy({ why }: BoardDeps, request: Request, response: Response): Promise<void> {
+  const jobId = parseId(String(request.params['jobId']));
+  const answer = await why?.(jobId);
+  if (!answer) throw unknownJob(jobId, 'is in no queue here');
+  response.set('cache-control', 'no-cache').json(answer);
+}
+
 async function sendJob({ store }: BoardDeps, request: Request, response: Response): Promise<void> {
   const jobId = parseId(String(request.params['jobId']));
   const job = await store.board.find(jobId);
-  if (!job) {
-    const detail = { code: 'board/unknown-job', status: 404, jobId } as const;
-    throw new AppError<BoardError>(detail, `The job ${jobId} is not on this board.`);
-  }
+  if (!job) throw unknownJob(jobId, 'is not on this board');
   const events = await store.board.history(jobId);
   const answer: BoardHistory = {
     job: viewOf(job),
@@ -89,4 +103,8 @@ function parseId(text: string): JobId {
     { code: 'board/bad-query', status: 400, problems: [text] },
     `${text.slice(0, 100)} is not a job id; a job id is 0x and 32 hex digits.`,
   );
+}
+
+function unknownJob(jobId: JobId, where: string): AppError<BoardError> {
+  return new AppError({ code: 'board/unknown-job', status: 404, jobId }, `The job ${jobId} ${where}.`);
 }

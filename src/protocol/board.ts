@@ -1,4 +1,4 @@
-/** The board's HTTP API: `GET {board}/jobs` and `GET {board}/jobs/<id>`. */
+/** The board's HTTP API: `GET {board}/jobs` and `GET {board}/jobs/<id>`; of a master also `…/<id>/why`. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId } from '../domain/ids';
 import { chainStates } from '../domain/job';
@@ -54,6 +54,10 @@ function show(value: unknown): string {
   const text = JSON.stringify(value) ?? 'nothing';
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN - 1)}…` : text;
 }
+
+/** What a master does with a job, and why: `GET {master}/jobs/<id>/why`. Its word, not the chain's. */
+export const JobWhy = z.object({ state: z.string().max(40), reason: z.string().max(2000).optional() });
+export type JobWhy = z.infer<typeof JobWhy>;
 
 export const BoardJobView = z.object({
   jobId: JobId,

@@ -36,6 +36,8 @@ test('job that cannot be trained: not taken, with a reason; the next one is done
     const job = await network.until(jobId, `${name}: not skipped`, ({ state }) => state === 'skipped');
     expect(`${name}: ${job.reason}`).toMatch(reason);
     expect(job.chainState).toBe('REQUESTED');
+    const why = await fetch(`${network.parties.masterUrl}/api/v1/jobs/${jobId}/why`);
+    expect(await why.json()).toEqual({ state: 'skipped', reason: job.reason });
   }
 
   const jobId = await network.request(good, { ...tinyParams, tokenizer: { type: 'bpe', vocabSize: 300 } });

@@ -1,5 +1,6 @@
 /** Follows a job on chain until it is verified, for `--wait`. */
 import { requireJob } from '../../app/chain-job';
+import { askWhy } from '../../board/client';
 import type { Chain } from '../../chain/rpc/client';
 import type { JobId } from '../../domain/ids';
 import { type ChainState, isTerminal } from '../../domain/job';
@@ -10,6 +11,8 @@ import { talk } from '../../terminal/print';
 export type FollowError = { code: 'job/ended'; jobId: JobId; state: ChainState };
 
 const POLL_MS = 1000;
+/** A master has its reason within seconds, and another one only when something changed. */
+const POLLS_PER_QUESTION = 5;
 
 const descriptions: Partial<Record<ChainState, string>> = {
   REQUESTED: 'is waiting for a node',
@@ -19,12 +22,18 @@ const descriptions: Partial<Record<ChainState, string>> = {
 };
 
 /**
- * Prints every change of a job's state until it is verified. Throws `job/ended` when it ends in any other
- * way.
+ * Prints every change of a job's state until it is verified, and what the master behind `storageApi` says of
+ * a job that no node has taken. Throws `job/ended` when it ends in any other way.
  */
-export async function followJob(chain: Chain, jobId: JobId, signal: AbortSignal): Promise<void> {
+export async function followJob(
+  chain: Chain,
+  jobId: JobId,
+  storageApi: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   let shown: ChainState | undefined;
-  for (;;) {
+  let told: string | undefined;
+  for (let polls = 0; ; polls++) {
     const { state } = await requireJob(chain, jobId);
     if (state !== shown) talk(`${jobId} ${descriptions[state] ?? `is ${state}`}.`);
     shown = state;
@@ -34,6 +43,14 @@ export async function followJob(chain: Chain, jobId: JobId, signal: AbortSignal)
         { code: 'job/ended', jobId, state },
         `The job ${jobId} ended as ${state}; its money is credit again. See \`emeth node\`.`,
       );
+    }
+    if (state === 'REQUESTED' && storageApi !== undefined && polls % POLLS_PER_QUESTION === 1) {
+      const why = await askWhy(storageApi, jobId, signal);
+      if (why?.reason !== undefined && why.reason !== told) {
+        talk(`The master at ${storageApi} has ${why.state} it: ${why.reason.replace(/\.$/, '')}.`);
+        talk(`Another node may still take it; to have the fee back now: emeth cancel ${jobId}`);
+      }
+      told = why?.reason;
     }
     await systemClock.sleep(POLL_MS, signal);
   }

@@ -52,7 +52,7 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   const { jobId, hash } = await account.emeth.request(job);
   if (!options.json) printLines(jobId);
   talk(`Requested. Fetch the result at any time with: emeth result ${jobId} --wait`);
-  if (options.wait) await followJob(account.chain, jobId, account.signal);
+  if (options.wait) await followJob(account.chain, jobId, options.storage ?? account.config.storageApi, account.signal);
   if (options.json) printJson({ jobId, hash, ...job, ...quote, ...(options.wait ? { state: 'VERIFIED' } : {}) });
 }
 

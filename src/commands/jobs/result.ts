@@ -24,7 +24,7 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
   const jobId = parseJobId(id);
   const signal = stopSignal();
   await using reader = await openReader(options);
-  if (options.wait) await followJob(reader.chain, jobId, signal);
+  if (options.wait) await followJob(reader.chain, jobId, options.storage ?? reader.config.storageApi, signal);
   const { resultHash } = await requireSubmission(reader.chain, jobId);
   const manifestHash = resultHash.slice(2);
 

@@ -3,16 +3,20 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Wallet } from 'ethers';
+import { openAccount } from '../../../../src/app/account';
 import { BlobStore } from '../../../../src/blobs/blob-store';
+import { boardRoutes } from '../../../../src/board/routes';
 import { recoverTyped } from '../../../../src/chain/sending/wallet';
 import type { JobId, Sha256 } from '../../../../src/domain/ids';
 import { type HttpServer, openHttp } from '../../../../src/http/server';
 import { canonicalJson, sha256 } from '../../../../src/lib/hash';
 import { silentLogger } from '../../../../src/lib/logger';
+import type { JobWhy } from '../../../../src/protocol/board';
 import type { ManifestIn } from '../../../../src/protocol/manifest';
 import { STORAGE_DOMAIN, uploadTypes } from '../../../../src/protocol/storage';
 import { devKeys } from '../../../../src/runner/anvil';
 import { storageRoutes } from '../../../../src/storage/routes';
+import { openStore, type Store } from '../../../../src/store/open';
 import { builtCli, runInProcess } from '../../../support/cli';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
 import { openScratch } from '../../../support/scratch';
@@ -24,6 +28,9 @@ let scratch: Awaited<ReturnType<typeof openScratch>>;
 let storage: HttpServer;
 let blobs: BlobStore;
 let client: ClientChain;
+let store: Store;
+/** What the master says of a job. */
+let whyOf: (jobId: JobId) => JobWhy | undefined = () => undefined;
 
 beforeAll(async () => {
   scratch = await openScratch();
@@ -37,7 +44,9 @@ beforeAll(async () => {
       mayUpload: async (owner) => owner === client.requester,
     },
   );
-  const mount = (app: HttpServer['app']) => void app.use('/api/v1', routes);
+  store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
+  const board = boardRoutes({ store, cursorId: 'unused', why: async (jobId) => whyOf(jobId) });
+  const mount = (app: HttpServer['app']) => void app.use('/api/v1', board, routes);
   storage = await openHttp({ host: '127.0.0.1', port: 0 }, mount, { logger: silentLogger });
   client = await openClientChain({ storageApi: `http://127.0.0.1:${storage.port}/api/v1` });
   await writeFile(client.file('book.txt'), 'Call me Ishmael. '.repeat(1000));
@@ -46,6 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await client[Symbol.asyncDispose]();
   await storage[Symbol.asyncDispose]();
+  await store[Symbol.asyncDispose]();
   await scratch[Symbol.asyncDispose]();
 });
 
@@ -124,6 +134,27 @@ describe('request', () => {
     expect(await client.runFailing(...argv)).toMatchObject({ status: 1, code: 'blobs/storage-unreachable' });
   });
 });
+
+test('request --wait, the master skips the job: its reason is told, and the way out', async () => {
+  const reason = 'The dataset gives 10 tokens\u001b[2J.';
+  const asked: JobId[] = [];
+  whyOf = (jobId) => {
+    if (asked.push(jobId) === 1) void cancel(jobId);
+    return { state: 'skipped', reason };
+  };
+  const book = ['request', '--dataset', client.file('book.txt'), '--fee', '20emt', '--wait'];
+  const config = ['--config', client.file('client.json'), '--data-dir', client.file('data')];
+  const { status, talk } = await runInProcess(...book, ...config);
+  expect(status).toBe(1);
+  expect(talk).toContain('/api/v1 has skipped it: The dataset gives 10 tokens\ufffd[2J.\n');
+  expect(talk).toContain(`to have the fee back now: emeth cancel ${asked[0]}\n`);
+});
+
+/** Not by a command: its output would mix with that of the command under test. */
+async function cancel(jobId: JobId): Promise<void> {
+  await using account = await openAccount({ config: client.file('client.json'), dataDir: client.file('data') });
+  await account.emeth.cancel(jobId);
+}
 
 describe('request that nobody would take', () => {
   const tiny = '{"model":{"context":16},"batch":1}';

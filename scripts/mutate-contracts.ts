@@ -13,10 +13,11 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { applyMutation, type Mutation, mutations } from '../test/contracts/mutations/mutation';
+import { type Mutation, mutations } from '../test/contracts/mutations/mutation';
 import { renderReport, renderTable } from '../test/contracts/mutations/report';
 import { gate, isComplete, isFor, keyOf, phases, type Result, summarise } from '../test/contracts/mutations/score';
 import { copyProject, type Phase, resetCopy, runForge, startCompiler } from '../test/contracts/mutations/workshop';
+import { applyChange } from '../test/support/source-change';
 
 const scratch = join(tmpdir(), 'emeth-mutants');
 const baseOf = (phase: Phase) => join(scratch, `base-${phase}`);
@@ -49,7 +50,7 @@ async function tryMutation(mutation: Mutation, phase: Phase, dir: string): Promi
   const path = join('src', 'contracts', mutation.file);
   const base = baseOf(phase);
   resetCopy(dir, base);
-  writeFileSync(join(dir, path), applyMutation(mutation, readFileSync(join(base, path), 'utf8')));
+  writeFileSync(join(dir, path), applyChange(mutation, readFileSync(join(base, path), 'utf8')));
   const outcome = await runForge(dir, phase);
   if (outcome.kind === 'endless') return { mutation, phase, outcome: 'killed', by: ['(forge does not end)'] };
   if (outcome.kind === 'broken') {

@@ -24,6 +24,7 @@ export async function setRange(
     .execute();
 }
 
+/** Makes a range available, as one with the available ranges on both sides. */
 async function joinNeighbours(tx: Kysely<QueueTables>, jobId: JobId, range: LedgerRange): Promise<void> {
   const available = tx.selectFrom('ledger').selectAll().where('job_id', '=', jobId).where('state', '=', 'AVAILABLE');
   const before = await available.where('end_pos', '=', range.start).executeTakeFirst();
@@ -58,7 +59,6 @@ export async function releaseLease(
     .executeTakeFirst();
   if (!row) throw new Error(`Lease ${leaseId} has no range in the ledger`);
   const range = { start: row.start_pos, end: row.end_pos };
-  await setRange(tx, jobId, range, { state: 'AVAILABLE', lease_id: null, round: null });
   await joinNeighbours(tx, jobId, range);
   return true;
 }

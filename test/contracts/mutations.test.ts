@@ -1,7 +1,8 @@
 /** The list of mutations finds its places in the contracts, and docs/mutations.md is about this list. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { applyMutation, type Mutation, mutations, parseMutations } from './mutations/mutation';
+import { applyChange } from '../support/source-change';
+import { type Mutation, mutations, parseMutations } from './mutations/mutation';
 import { reasons } from './mutations/reasons';
 import { gate, isFor } from './mutations/score';
 
@@ -11,7 +12,7 @@ const sourceOf = (file: string) => readFileSync(join(sourcesDir, file), 'utf8');
 test('every mutation: its text occurs once in the contract and changes', () => {
   const broken = mutations.flatMap((mutation) => {
     try {
-      return applyMutation(mutation, sourceOf(mutation.file)) === sourceOf(mutation.file) ? [mutation.name] : [];
+      return applyChange(mutation, sourceOf(mutation.file)) === sourceOf(mutation.file) ? [mutation.name] : [];
     } catch (error) {
       return [String(error)];
     }
@@ -34,10 +35,10 @@ test('any two mutations: they make different mistakes', () => {
 
 test('text gone, there twice or unchanged: the mutation is refused', () => {
   const mutation = { name: 'Any/thing', file: 'Any.sol', find: 'a < b', replace: 'a <= b', why: 'None.' };
-  expect(applyMutation(mutation, 'if (a < b) {}')).toBe('if (a <= b) {}');
-  expect(() => applyMutation(mutation, 'if (a > b) {}')).toThrow('occurs 0 times in Any.sol');
-  expect(() => applyMutation(mutation, 'a < b; a < b;')).toThrow('occurs 2 times in Any.sol');
-  expect(() => applyMutation({ ...mutation, replace: 'a < b' }, 'a < b')).toThrow('changes nothing');
+  expect(applyChange(mutation, 'if (a < b) {}')).toBe('if (a <= b) {}');
+  expect(() => applyChange(mutation, 'if (a > b) {}')).toThrow('occurs 0 times in Any.sol');
+  expect(() => applyChange(mutation, 'a < b; a < b;')).toThrow('occurs 2 times in Any.sol');
+  expect(() => applyChange({ ...mutation, replace: 'a < b' }, 'a < b')).toThrow('changes nothing');
 });
 
 test('a file of mutations: unknown keys, missing texts and empty lists are refused', () => {

@@ -4,10 +4,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { z } from 'zod';
+import { SourceText } from '../../support/source-change';
 import { type Reason, reasons } from './reasons';
-
-/** Source text; an array is text of several lines. */
-const Source = z.union([z.string(), z.array(z.string()).min(2)]).transform((text) => [text].flat().join('\n'));
 
 const Sentence = z.string().min(1);
 
@@ -15,8 +13,8 @@ const Change = z.strictObject({
   /** What goes wrong; unique in its contract. */
   name: Sentence,
   /** Occurs exactly once in the contract. */
-  find: Source,
-  replace: Source,
+  find: SourceText,
+  replace: SourceText,
   /** The damage, and to whom, if no test noticed it. */
   why: Sentence,
   /** Why no test can tell it from the original. Such a mutation is tried and shown, and not counted. */
@@ -55,16 +53,3 @@ const dataDir = join(__dirname, 'data');
 export const mutations: readonly Mutation[] = readdirSync(dataDir)
   .sort()
   .flatMap((file) => parseMutations(basename(file, '.json'), readFileSync(join(dataDir, file), 'utf8')));
-
-/**
- * Returns the mutated source.
- * @throws Error when what the mutation changes is not there exactly once, or nothing changes.
- */
-export function applyMutation({ name, file, find, replace }: Mutation, source: string): string {
-  const parts = source.split(find);
-  if (parts.length !== 2) {
-    throw new Error(`${name}: its text occurs ${parts.length - 1} times in ${file}; it must occur once.`);
-  }
-  if (find === replace) throw new Error(`${name}: it changes nothing in ${file}.`);
-  return parts.join(replace);
-}

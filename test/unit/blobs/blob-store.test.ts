@@ -1,6 +1,6 @@
 /** Blobs on disk: adding, resuming, wrong hashes, concurrent writers, a full disk. */
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
@@ -102,6 +102,20 @@ describe('openPart', () => {
     await part.append(whale);
     await part.finish();
     expect(await readFile(blobs.path(name))).toEqual(whale);
+  });
+
+  test('part finished: its bytes and its name are on the disk', async () => {
+    await using scratch = await openScratch();
+    const handle = await open(scratch.path, 'r');
+    const syncs = jest.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'sync');
+    await handle.close();
+    const blobs = new BlobStore(scratch.path);
+    const part = await blobs.openPart(nameOf(whale));
+    await part.append(whale);
+    await part.finish();
+    // Once for the file, once for the directory that has its new name.
+    expect(syncs).toHaveBeenCalledTimes(2);
+    syncs.mockRestore();
   });
 
   test('second opener: blobs/busy until the first closes', async () => {

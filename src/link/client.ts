@@ -17,8 +17,6 @@ import { Window } from './window';
 const POOL_BYTES = 32 * 1024 * 1024;
 const BACKOFF_MS = { first: 200, last: 15_000 };
 const REFUSED_PAUSE_MS = 30_000;
-/** After a connection that lasted this long, the pauses start from the shortest again. */
-const GOOD_CONNECTION_MS = 5_000;
 /** A larger difference between the clocks makes deadlines misleading. */
 const MAX_SKEW_MS = 5_000;
 const MAX_CORRUPT = 3;
@@ -33,7 +31,7 @@ export interface LinkClientOptions {
   masterAddress?: Address | undefined;
   /** Version of this program. */
   version: string;
-  /** Pauses between attempts: doubled from the first to the last, with jitter. Default 200 and 15,000. */
+  /** Pauses between failed attempts: doubled from the first to the last, with jitter. Default 200 and 15,000. */
   backoffMs?: { first: number; last: number } | undefined;
   /** Pause after a refusal, in milliseconds. Default 30,000. */
   refusedPauseMs?: number | undefined;
@@ -130,29 +128,29 @@ class MasterDialer implements LinkClient {
   private async run(): Promise<void> {
     let attempt = 0;
     while (!this.signal.aborted) {
-      const { pause, lastedMs } = await this.connectOnce();
-      attempt = lastedMs > GOOD_CONNECTION_MS ? 0 : attempt + 1;
+      const { pause, wasWelcomed } = await this.connectOnce();
+      // A master that comes and goes is not to be waited for longer each time.
+      attempt = wasWelcomed ? 0 : attempt + 1;
       const pauseMs = pause === 'long' ? (this.options.refusedPauseMs ?? REFUSED_PAUSE_MS) : this.backoffMs(attempt);
       await this.deps.clock.sleep(pauseMs, this.signal).catch(() => {});
     }
   }
 
   /** Runs one connection from the dial to its end. Never throws; returns which pause should follow. */
-  private async connectOnce(): Promise<{ pause: 'short' | 'long'; lastedMs: number }> {
-    const { logger, clock } = this.deps;
-    let welcomedAtMs: number | undefined;
-    const lastedMs = () => (welcomedAtMs === undefined ? 0 : clock.now() - welcomedAtMs);
+  private async connectOnce(): Promise<{ pause: 'short' | 'long'; wasWelcomed: boolean }> {
+    let wasWelcomed = false;
     try {
       const master = await this.dial();
-      welcomedAtMs = clock.now();
+      wasWelcomed = true;
       await this.hold(master);
-      return { pause: 'short', lastedMs: lastedMs() };
+      return { pause: 'short', wasWelcomed };
     } catch (error) {
-      if (this.signal.aborted) return { pause: 'short', lastedMs: 0 };
+      if (this.signal.aborted) return { pause: 'short', wasWelcomed };
       const passes = ['link/cut', 'link/busy', 'link/unreachable'] as const;
       const isPassing = passes.some((code) => hasCode(error, code));
-      logger.warn(isPassing ? 'Not connected to the master' : 'The handshake with the master failed', {}, error);
-      return { pause: isPassing ? 'short' : 'long', lastedMs: lastedMs() };
+      const message = isPassing ? 'Not connected to the master' : 'The handshake with the master failed';
+      this.deps.logger.warn(message, {}, error);
+      return { pause: isPassing ? 'short' : 'long', wasWelcomed };
     }
   }
 

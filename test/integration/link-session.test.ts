@@ -76,6 +76,18 @@ test('master restarts on the same port: the worker reconnects', async () => {
   expect(client.link.send({ type: 'job.ready', jobId: JOB })).toBe(false);
 });
 
+test('master gone again as soon as it was there, 16 times: pauses do not grow', async () => {
+  await using server = await openTestServer();
+  await using proxy = await openChaosProxy(server.port);
+  // Doubled each time, the pauses would add up to five minutes.
+  const backoffMs = { first: 10, last: 600_000 };
+  await using client = await openTestClient(`ws://127.0.0.1:${proxy.port}/link`, { backoffMs });
+  for (let i = 1; i <= 16; i++) {
+    await until(() => client.welcomes.length >= i);
+    proxy.cut();
+  }
+});
+
 test.each(['toServer', 'toClient'] as const)('nothing arrives %s: both sides notice and reconnect', async (way) => {
   await using pair = await openPair(100);
   pair.proxy.set(way, { isSilent: true });

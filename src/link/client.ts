@@ -31,7 +31,7 @@ export interface LinkClientOptions {
   masterAddress?: Address | undefined;
   /** Version of this program. */
   version: string;
-  /** Pauses between failed attempts: doubled from the first to the last, with jitter. Default 200 and 15,000. */
+  /** Pauses between failed attempts: doubled from first to last, with jitter. Default 200 and 15,000. */
   backoffMs?: { first: number; last: number } | undefined;
   /** Pause after a refusal, in milliseconds. Default 30,000. */
   refusedPauseMs?: number | undefined;

@@ -18,6 +18,7 @@ import Table from 'cli-table3';
 import { WebSocket, WebSocketServer } from 'ws';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, recoverTyped } from '../../src/chain/sending/wallet';
+import { clientBehind } from '../../src/http/client-address';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { openLinkClient } from '../../src/link/client';
@@ -51,6 +52,7 @@ async function openEnds(dir: string): Promise<Ends> {
       ...common,
       wallet: await newWallet(),
       blobs: master,
+      clientAddress: clientBehind([]),
       isAllowedIp: () => true,
       isBlocked: () => false,
       handlers: { onConnect: onPeer, onMessage() {}, onClose() {} },

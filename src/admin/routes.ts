@@ -4,11 +4,13 @@ import { json, type NextFunction, type Request, type Response, Router } from 'ex
 import { type JSONRPCCallbackTypePlain, type JSONRPCRequestLike, type MethodLike, Server } from 'jayson';
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
+import { type ClientAddress, connectedAddress, namedAddresses } from '../http/client-address';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { AdminApi } from '../protocol/admin';
 
 export interface AdminOptions {
+  clientAddress: ClientAddress;
   isAllowedIp(ip: string): boolean;
   /**
    * Origins whose pages may call: only this master's own. Their hosts are also the accepted names of this
@@ -59,9 +61,10 @@ export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Log
   return router;
 }
 
-function guard({ isAllowedIp, origins }: AdminOptions, request: Request, response: Response, next: NextFunction): void {
+function guard(options: AdminOptions, request: Request, response: Response, next: NextFunction): void {
+  const { isAllowedIp, origins } = options;
   const origin = request.get('origin');
-  if (!callers(request).every(isAllowedIp)) refuse(response, 401, 'This address is not in jsonrpc_whitelist.');
+  if (!callers(options, request).every(isAllowedIp)) refuse(response, 401, 'This address is not in jsonrpc_whitelist.');
   else if (!isOwnHost(request.get('host') ?? '', origins))
     refuse(response, 403, 'This host name is not the one of my_url.');
   else if (origin !== undefined && !origins.includes(origin)) refuse(response, 403, 'Web pages may not call this API.');
@@ -70,12 +73,13 @@ function guard({ isAllowedIp, origins }: AdminOptions, request: Request, respons
   else next();
 }
 
-/** Returns the connected address and every address a proxy names; all of them must be allowed. */
-function callers(request: Request): string[] {
-  const forwarded = ['x-forwarded-for', 'x-real-ip'].flatMap((header) => (request.get(header) ?? '').split(','));
-  const chain = request.get('forwarded')?.match(/for="?\[?[^\]";,]+/gi) ?? [];
-  const named = [...forwarded, ...chain.map((item) => item.replace(/^for="?\[?/i, ''))];
-  return [request.socket.remoteAddress ?? '', ...named.map((ip) => ip.trim()).filter((ip) => ip !== '')];
+/**
+ * Returns who calls: the client that trusted proxies name, or else the connected address and every address in
+ * the headers of proxies. All of them must be allowed, since a proxy that is not trusted may serve everybody.
+ */
+function callers({ clientAddress }: AdminOptions, request: Request): string[] {
+  const [client, connected] = [clientAddress(request), connectedAddress(request)];
+  return client === connected ? [connected, ...namedAddresses(request)] : [client];
 }
 
 /**

@@ -5,6 +5,7 @@ import { boardRoutes } from '../board/routes';
 import type { Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/roles/master';
 import type { JobId } from '../domain/ids';
+import { clientBehind } from '../http/client-address';
 import { ipGuard } from '../http/ip-guard';
 import { healthMount, type Mount, readyMount, upgradeMount } from '../http/mount';
 import type { Logger } from '../lib/logger';
@@ -48,13 +49,17 @@ export function masterRoutes({
   const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
   const origins = [new URL(config.my_url).origin];
   const { maxUploadBytes } = config;
+  const clientAddress = clientBehind(config.trustProxy);
   return [
     healthMount({ chainId: deps.chain.chainId, address: deps.wallet.address }),
     readyMount(() => readiness.check()),
     upgradeMount(LINK_PATH, NO_UPGRADE),
-    { path: '/api/json-rpc', router: adminRoutes({ isAllowedIp, origins }, admin, logger) },
-    { path: '/api/v1', router: boardRoutes({ store, cursorId, why: whyIn(store) }) },
-    { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger })) },
+    { path: '/api/json-rpc', router: adminRoutes({ clientAddress, isAllowedIp, origins }, admin, logger) },
+    { path: '/api/v1', router: boardRoutes({ store, cursorId, clientAddress, why: whyIn(store) }) },
+    {
+      path: '/api/v1',
+      router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger, clientAddress })),
+    },
   ];
 }
 

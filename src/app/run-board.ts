@@ -7,6 +7,7 @@ import { boardRoutes } from '../board/routes';
 import { watchSizes } from '../board/sizes';
 import { watchChain } from '../chain/reading/poll-loop';
 import { listenAddress } from '../config/derived';
+import { clientBehind } from '../http/client-address';
 import { healthMount, mountAll, readyMount } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
@@ -35,9 +36,9 @@ export async function runBoard(options: BoardOptions): Promise<void> {
   const routes = [
     healthMount({ chainId: chain.chainId }),
     readyMount(() => readiness.check()),
-    { path: '/api/v1', router: boardRoutes({ store, cursorId }) },
+    { path: '/api/v1', router: boardRoutes({ store, cursorId, clientAddress: clientBehind(config.trustProxy) }) },
   ];
-  const place = { host, port: options.port ?? listen.port };
+  const place = { host, port: options.port ?? listen.port, trustProxy: config.trustProxy };
   await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });
   logger.info('Board ready', { url: config.my_url, host, port: http.port, chainId: chain.chainId });
 

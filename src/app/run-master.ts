@@ -18,6 +18,7 @@ import type { MasterConfig } from '../config/roles/master';
 import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
 import { Fleet } from '../fleet/fleet';
+import { clientBehind } from '../http/client-address';
 import { ipGuard } from '../http/ip-guard';
 import { mountAll } from '../http/mount';
 import { openHttp } from '../http/server';
@@ -78,13 +79,17 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     status: async () => ({ ...(await master.admin.status()), checks: await readiness.check() }),
   };
   const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, readiness, logger });
-  await using http = await openHttp(listenAddress(config), (app) => mountAll(app, routes), { logger });
+  const { trustProxy } = config;
+  await using http = await openHttp({ ...listenAddress(config), trustProxy }, (app) => mountAll(app, routes), {
+    logger,
+  });
   await using _link = openLinkServer(
     { server: http.server, path: LINK_PATH, chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
     {
       wallet,
       recoverTyped,
       blobs,
+      clientAddress: clientBehind(trustProxy),
       isAllowedIp: ipGuard(config.worker_whitelist),
       isBlocked: (worker: Address) => store.workers.isBlocked(worker),
       handlers: fleet,

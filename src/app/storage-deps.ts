@@ -4,6 +4,7 @@ import { attestationSigner } from '../chain/acts/attestations';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped, type Wallet } from '../chain/sending/wallet';
 import { awaitsVerdict } from '../domain/job';
+import type { ClientAddress } from '../http/client-address';
 import type { Logger } from '../lib/logger';
 import { evidenceRequestTypes, STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import type { StorageDeps } from '../storage/routes';
@@ -16,11 +17,13 @@ export interface StorageParts {
   wallet: Pick<Wallet, 'address'>;
   store: Pick<Store, 'attestations' | 'evidenceRequests'>;
   logger: Logger;
+  clientAddress: ClientAddress;
 }
 
-export function storageDeps({ blobs, chain, wallet, store, logger }: StorageParts): StorageDeps {
+export function storageDeps({ blobs, chain, wallet, store, logger, clientAddress }: StorageParts): StorageDeps {
   return {
     blobs,
+    clientAddress,
     ...statementDeps({ chain, store, logger }),
     recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
     // Only accounts with money in the contract may upload: without this limit the storage would be free for

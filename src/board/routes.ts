@@ -1,7 +1,8 @@
 /** The board over HTTP: pages of jobs, and one job with its history. */
 import { type Request, type Response, Router } from 'express';
-import { rateLimit } from 'express-rate-limit';
 import { JobId } from '../domain/ids';
+import type { ClientAddress } from '../http/client-address';
+import { limitRate } from '../http/rate-limit';
 import { AppError } from '../lib/errors';
 import {
   type BoardHistory,
@@ -22,6 +23,7 @@ interface BoardDeps {
   store: Pick<Store, 'board' | 'cursors'>;
   /** The reader whose cursors say how far the chain was read. */
   cursorId: string;
+  clientAddress: ClientAddress;
   /** What the master that serves this list does with a job; undefined for one that is not in its queue. */
   why?: ((jobId: JobId) => Promise<JobWhy | undefined>) | undefined;
 }
@@ -31,14 +33,8 @@ const REQUESTS_A_MINUTE = 600;
 /** Returns the routes of the public list of jobs, to be mounted at `/api/v1`. */
 export function boardRoutes(deps: BoardDeps): Router {
   const router = Router();
-  const limit = rateLimit({
-    windowMs: 60_000,
-    limit: REQUESTS_A_MINUTE,
-    standardHeaders: 'draft-8',
-    legacyHeaders: false,
-    validate: { xForwardedForHeader: false, forwardedHeader: false },
-    message: { error: { code: 'board/too-many-requests', message: 'Too many requests; wait a minute.' } },
-  });
+  const { clientAddress } = deps;
+  const limit = limitRate({ limit: REQUESTS_A_MINUTE, code: 'board/too-many-requests', clientAddress });
   router.get('/jobs', limit, (request, response) => sendPage(deps, request, response));
   router.get('/jobs/:jobId', limit, (request, response) => sendJob(deps, request, response));
   router.get('/jobs/:jobId/why', limit, (request, response) => sendWhy(deps, request, response));

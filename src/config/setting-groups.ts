@@ -1,7 +1,7 @@
 /** Settings that several roles share, with their defaults, limits and explanations. */
 import { z } from 'zod';
 import { Address } from '../domain/ids';
-import { gasPrice, httpUrl, milliseconds, port } from './setting-types';
+import { gasPrice, httpUrl, milliseconds, port, rangeList } from './setting-types';
 
 const endpoints = z
   .union([httpUrl, z.array(httpUrl).min(1).max(16)])
@@ -128,6 +128,11 @@ export const Listen = z.strictObject({
     .describe('Interface to listen on. Default: 127.0.0.1 when my_url is an address of this machine only, else all.'),
   port: z.int().min(0).max(65_535).optional().describe('Port to listen on; 0 takes a free one. Default: my_url’s.'),
 });
+
+/** The reverse proxies in front of an HTTP server. */
+export const TrustProxy = rangeList(
+  'Proxies whose X-Forwarded-For is believed: whitelists, limits and logs then go by the address of the client behind them. Default: none.',
+);
 
 interface KeySettings {
   privateKey?: string | undefined;

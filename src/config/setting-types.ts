@@ -28,12 +28,23 @@ export const gasPrice = (price: string, text: string) =>
     .prefault(price)
     .describe(`${text} With its unit, such as "500gwei".`);
 
-const isAllowEntry = (entry: string) => entry === '*' || isValid(entry) || isValidCIDR(entry);
-const AllowEntry = z.string().refine(isAllowEntry, { error: 'must be an IP address, a CIDR range or *' });
+const isRange = (entry: string) => isValid(entry) || isValidCIDR(entry);
+const RangeEntry = z.string().refine(isRange, { error: 'must be an IP address or a CIDR range' });
+const AllowEntry = z
+  .string()
+  .refine((entry) => entry === '*' || isRange(entry), { error: 'must be an IP address, a CIDR range or *' });
+const oneOrMore = (Entry: z.ZodString, entries: string[]) =>
+  z
+    .union([Entry, z.array(Entry)])
+    .prefault(entries)
+    .transform((value) => (typeof value === 'string' ? [value] : value));
+
 /** IP addresses and ranges that may connect. */
 export const allowList = (entries: string[], text: string) =>
-  z
-    .union([AllowEntry, z.array(AllowEntry)])
-    .prefault(entries)
-    .transform((value) => (typeof value === 'string' ? [value] : value))
-    .describe(`${text} One address or a list; ranges such as 10.0.0.0/8 and * (everybody) are allowed.`);
+  oneOrMore(AllowEntry, entries).describe(
+    `${text} One address or a list; ranges such as 10.0.0.0/8 and * (everybody) are allowed.`,
+  );
+
+/** IP addresses and ranges of somebody in particular. */
+export const rangeList = (text: string) =>
+  oneOrMore(RangeEntry, []).describe(`${text} One address or a list; ranges such as 10.0.0.0/8 are allowed.`);

@@ -11,6 +11,15 @@ export type HttpError =
   | { code: 'http/port-in-use'; host: string; port: number }
   | { code: 'http/cannot-listen'; host: string; port: number };
 
+export interface HttpOptions {
+  host: string;
+  port: number;
+  trustProxy?: readonly string[];
+  maxConnections?: number;
+  headersMs?: number;
+  bodyMs?: number;
+}
+
 /** A listening server. */
 export interface HttpServer extends AsyncDisposable {
   readonly app: Express;
@@ -34,7 +43,7 @@ const DRAIN_MS = 1000;
  * and per address; the routes limit the size of bodies.
  */
 export async function openHttp(
-  options: { host: string; port: number; maxConnections?: number; headersMs?: number; bodyMs?: number },
+  options: HttpOptions,
   mount: (app: Express) => void,
   deps: { logger: Logger },
 ): Promise<HttpServer> {
@@ -54,7 +63,7 @@ export async function openHttp(
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;
   server.maxConnections = options.maxConnections ?? 4096;
-  const connections = trackConnections(server);
+  const connections = trackConnections(server, options.trustProxy ?? []);
   await listen(server, options);
   const address = server.address();
   return {

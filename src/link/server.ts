@@ -64,6 +64,8 @@ export interface LinkServerDeps {
   wallet: LinkWallet;
   recoverTyped: RecoverTyped;
   blobs: LinkBlobs;
+  /** Returns the address of the client, which may be behind a proxy. */
+  clientAddress(request: IncomingMessage): string;
   isAllowedIp(ip: string): boolean;
   isBlocked(worker: Address): boolean | Promise<boolean>;
   handlers: LinkServerHandlers;
@@ -115,7 +117,7 @@ class WorkerGate implements LinkServer {
   }
 
   private readonly onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const ip = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    const ip = this.deps.clientAddress(request);
     const denied = this.deny(request, ip);
     if (denied) {
       this.deps.logger.warn('Refused a connection', { ip, code: denied.code });

@@ -1,9 +1,10 @@
 /** The storage API as express routes: blobs out, resumable uploads in, and what verifiers say about jobs. */
-import { json, type Request, type RequestHandler, type Response, Router } from 'express';
-import { rateLimit } from 'express-rate-limit';
+import { json, type Request, type Response, Router } from 'express';
 import type { BlobPart, BlobStore } from '../blobs/blob-store';
 import { Address, Sha256 } from '../domain/ids';
+import type { ClientAddress } from '../http/client-address';
 import { allowLongBody } from '../http/deadline';
+import { limitRate } from '../http/rate-limit';
 import { AppError, errorCode } from '../lib/errors';
 import { MAX_STATEMENT_BYTES } from '../protocol/storage';
 import { Permits } from './permits';
@@ -31,12 +32,14 @@ export interface StorageDeps extends StatementDeps {
   ): Address | undefined;
   /** Whether this account may upload here. */
   mayUpload(owner: Address): Promise<boolean>;
+  clientAddress: ClientAddress;
 }
 
 export interface StorageOptions {
   maxUploadBytes: number;
 }
 
+const REQUESTS_A_MINUTE = 3000;
 /** After this time an upload must have this average speed. A slower one is cut off and can resume later. */
 const SLOW_AFTER_MS = 60_000;
 const SLOWEST_BYTES_PER_MS = 1;
@@ -45,7 +48,15 @@ const SLOWEST_BYTES_PER_MS = 1;
 export function storageRoutes(options: StorageOptions, deps: StorageDeps): Router {
   const router = Router();
   const permits = new Permits(deps.nowMs);
-  router.use(limitRate());
+  router.use(
+    limitRate({
+      limit: REQUESTS_A_MINUTE,
+      code: 'storage/too-many-requests',
+      clientAddress: deps.clientAddress,
+      // Pieces of a permitted upload: behind a proxy of small bodies there are many of them.
+      isFree: ({ method }, { statusCode }) => method === 'PUT' && [201, 202].includes(statusCode),
+    }),
+  );
   router.get('/blobs/:sha256', (request, response) => sendBlob(deps, request, response));
   router.head('/uploads/:sha256', (request, response) => sendOffset(deps, request, response));
   router.put('/uploads/:sha256', (request, response) => takeUpload(options, { ...deps, permits }, request, response));
@@ -70,21 +81,6 @@ function addStatements(router: Router, deps: StatementDeps): void {
   router.get('/jobs/:jobId/evidence-requests', async (request, response) => {
     const requests = await deps.evidenceRequests.list(parseJobName(jobOf(request)));
     response.set('cache-control', 'no-cache').json({ requests });
-  });
-}
-
-function limitRate(): RequestHandler {
-  return rateLimit({
-    windowMs: 60_000,
-    limit: 3000,
-    // Pieces of a permitted upload do not count: behind a proxy of small bodies there are many of them.
-    skipSuccessfulRequests: true,
-    requestWasSuccessful: (request, { statusCode }) => request.method === 'PUT' && [201, 202].includes(statusCode),
-    standardHeaders: 'draft-8',
-    legacyHeaders: false,
-    // Requests are counted by the connected address; any caller can write the headers.
-    validate: { xForwardedForHeader: false, forwardedHeader: false },
-    message: { error: { code: 'storage/too-many-requests', message: 'Too many requests; wait a minute.' } },
   });
 }
 

@@ -17,6 +17,8 @@ import { openServedMaster, type ServedMaster } from '../support/served-master';
 
 const MIB = 2 ** 20;
 const root = join(__dirname, '..', '..');
+/** The address from which nginx connects to the master. */
+const NGINX = '127.0.0.9';
 const certificates = join(root, 'test', 'fixtures', 'tls');
 
 /** The example of `docs/behind-a-proxy.md`, with the places of this test in it. */
@@ -49,9 +51,13 @@ let tlsPort: number;
 let plainPort: number;
 
 beforeAll(async () => {
-  master = await openServedMaster();
+  // nginx itself is on no whitelist: whoever is let in was named by it.
+  master = await openServedMaster({ trustProxy: NGINX, worker_whitelist: '127.0.0.1', jsonrpc_whitelist: '127.0.0.1' });
   [tlsPort, plainPort] = [await freePort(), await freePort()];
-  nginx = await startNginx(documented(tlsPort, master.port) + plain(plainPort, master.port), plainPort);
+  nginx = await startNginx(
+    `proxy_bind ${NGINX};\n${documented(tlsPort, master.port)}${plain(plainPort, master.port)}`,
+    plainPort,
+  );
 });
 afterAll(async () => {
   await nginx?.[Symbol.asyncDispose]();

@@ -1,4 +1,5 @@
 /** A real master with real workers, one of which cheats: real link, store and Python, but no chain. */
+
 import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -9,6 +10,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address, JobId } from '../../src/domain/ids';
 import { Fleet } from '../../src/fleet/fleet';
+import { clientBehind } from '../../src/http/client-address';
 import { type Clock, systemClock } from '../../src/lib/clock';
 import type { Logger } from '../../src/lib/logger';
 import { silentLogger } from '../../src/lib/logger';
@@ -199,6 +201,7 @@ async function listen(
     { server, path: '/link', chainId: CHAIN_ID, version: '0.1.0', heartbeatMs: 10_000 },
     {
       ...{ wallet, blobs, recoverTyped },
+      clientAddress: clientBehind([]),
       isAllowedIp: () => true,
       isBlocked: (worker) => store.workers.isBlocked(worker),
       logger: silentLogger,

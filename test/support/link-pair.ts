@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address } from '../../src/domain/ids';
+import { clientBehind } from '../../src/http/client-address';
 import { systemClock } from '../../src/lib/clock';
 import { describeError } from '../../src/lib/errors';
 import { type Logger, silentLogger } from '../../src/lib/logger';
@@ -88,6 +89,7 @@ export async function openTestServer(
     {
       recoverTyped,
       blobs,
+      clientAddress: clientBehind([]),
       isAllowedIp: () => true,
       isBlocked: () => false,
       logger,

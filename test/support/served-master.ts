@@ -6,6 +6,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import { MasterConfig } from '../../src/config/roles/master';
 import { Address } from '../../src/domain/ids';
+import { clientBehind } from '../../src/http/client-address';
 import { ipGuard } from '../../src/http/ip-guard';
 import { mountAll } from '../../src/http/mount';
 import { openHttp } from '../../src/http/server';
@@ -61,6 +62,7 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
       wallet,
       recoverTyped,
       blobs,
+      clientAddress: clientBehind(config.trustProxy),
       isAllowedIp: ipGuard(config.worker_whitelist),
       isBlocked: () => false,
       handlers: { onConnect() {}, onMessage() {}, onClose() {} },

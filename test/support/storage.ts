@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
+import { clientBehind } from '../../src/http/client-address';
 import { openHttp } from '../../src/http/server';
 import { silentLogger } from '../../src/lib/logger';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
@@ -49,6 +50,7 @@ export async function openTestStorage(statements: StatementDeps = withoutVerifie
     { maxUploadBytes: MAX_UPLOAD_BYTES },
     {
       blobs,
+      clientAddress: clientBehind([]),
       ...statements,
       nowMs: () => Date.now() + offsetMs,
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),

@@ -1,6 +1,6 @@
 /** What the operator of a board may set. */
 import { z } from 'zod';
-import { ChainKeys, ExternalDb, Listen, LogKeys } from '../setting-groups';
+import { ChainKeys, ExternalDb, Listen, LogKeys, TrustProxy } from '../setting-groups';
 import { httpUrl } from '../setting-types';
 
 export const BoardConfig = z.strictObject({
@@ -9,6 +9,7 @@ export const BoardConfig = z.strictObject({
     .default('http://127.0.0.1:3080')
     .describe('Address at which everybody reaches this board. It listens on its port.'),
   listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
+  trustProxy: TrustProxy,
   storageApi: httpUrl
     .optional()
     .describe('Storage to ask for the size of data sets. Default: these sizes are not shown.'),

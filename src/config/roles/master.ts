@@ -1,7 +1,17 @@
 /** What the operator of a master may set. */
 import { z } from 'zod';
 import { DEFAULT_BATCH, DEFAULT_EPOCHS } from '../../domain/job-fit';
-import { ChainKeys, ComputeKeys, ExternalDb, KeyKeys, Listen, LogKeys, oneKey, SendKeys } from '../setting-groups';
+import {
+  ChainKeys,
+  ComputeKeys,
+  ExternalDb,
+  KeyKeys,
+  Listen,
+  LogKeys,
+  oneKey,
+  SendKeys,
+  TrustProxy,
+} from '../setting-groups';
 import { allowList, httpUrl, milliseconds, wei } from '../setting-types';
 
 const Round = z.strictObject({
@@ -28,6 +38,7 @@ export const MasterConfig = z
       examples: ['http://127.0.0.1:3000'],
     }),
     listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
+    trustProxy: TrustProxy,
     storageApi: httpUrl.optional().describe('Storage that holds data sets and results. Default: this master’s own.'),
     min_fee: wei('10000000000000000000', 'Jobs that pay less are not taken'),
     max_fee: wei('30000000000000000000', 'Jobs that pay more are not taken'),

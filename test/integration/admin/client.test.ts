@@ -1,7 +1,9 @@
 /** The admin client against the real admin API: what it sends, what it returns, and its errors. */
+
 import { openAdminClient } from '../../../src/admin/client';
 import { adminRoutes } from '../../../src/admin/routes';
 import { Address, JobId } from '../../../src/domain/ids';
+import { clientBehind } from '../../../src/http/client-address';
 import { openHttp } from '../../../src/http/server';
 import { AppError } from '../../../src/lib/errors';
 import { silentLogger } from '../../../src/lib/logger';
@@ -47,7 +49,11 @@ const master: AdminApi = {
 async function openPair(served: AdminApi = master, isAllowedIp = () => true) {
   const http = await openHttp(
     { host: '127.0.0.1', port: 0 },
-    (app) => app.use('/api/json-rpc', adminRoutes({ isAllowedIp, origins: [] }, served, silentLogger)),
+    (app) =>
+      app.use(
+        '/api/json-rpc',
+        adminRoutes({ clientAddress: clientBehind([]), isAllowedIp, origins: [] }, served, silentLogger),
+      ),
     { logger: silentLogger },
   );
   return {

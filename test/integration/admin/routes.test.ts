@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { adminRoutes } from '../../../src/admin/routes';
 import { Address, JobId } from '../../../src/domain/ids';
+import { clientBehind } from '../../../src/http/client-address';
 import { ipGuard } from '../../../src/http/ip-guard';
 import { openHttp } from '../../../src/http/server';
 import { AppError } from '../../../src/lib/errors';
@@ -36,7 +37,7 @@ interface TestAdmin extends AsyncDisposable {
 }
 
 /** A real admin API whose master knows one worker and one job. */
-async function openAdmin(whitelist = ['127.0.0.1']): Promise<TestAdmin> {
+async function openAdmin(whitelist = ['127.0.0.1'], trustProxy: string[] = []): Promise<TestAdmin> {
   const calls: string[] = [];
   const deps: AdminApi = {
     async disconnect(worker) {
@@ -67,7 +68,11 @@ async function openAdmin(whitelist = ['127.0.0.1']): Promise<TestAdmin> {
       return status;
     },
   };
-  const options = { isAllowedIp: ipGuard(whitelist), origins: ['http://node.example'] };
+  const options = {
+    clientAddress: clientBehind(trustProxy),
+    isAllowedIp: ipGuard(whitelist),
+    origins: ['http://node.example'],
+  };
   const http = await openHttp(
     { host: '127.0.0.1', port: 0 },
     (app) => app.use('/api/json-rpc', adminRoutes(options, deps, silentLogger)),
@@ -267,7 +272,9 @@ describe('who may call', () => {
     [403, { host: 'evil.example' }],
     [403, { host: 'evil.example:3000', origin: 'http://node.example' }],
     [403, { host: 'localhost.evil.example' }],
+    [200, { 'x-forwarded-for': '127.0.0.1:55555' }],
     [401, { 'x-forwarded-for': '8.8.8.8' }],
+    [401, { 'x-forwarded-for': 'unknown' }],
     [401, { 'x-forwarded-for': '127.0.0.1, 8.8.8.8' }],
     [401, { 'x-real-ip': '8.8.8.8' }],
     [401, { forwarded: 'for=8.8.8.8;proto=http' }],
@@ -279,6 +286,17 @@ describe('who may call', () => {
     await using admin = await openAdmin();
     expect((await admin.send(body, headers)).status).toBe(code);
     expect(admin.calls).toHaveLength(code === 200 ? 1 : 0);
+  });
+
+  test.each<[number, string[], Record<string, string>]>([
+    [200, ['10.0.0.0/8'], { 'x-forwarded-for': '10.0.0.5:55555' }],
+    [200, ['10.0.0.0/8'], { 'x-forwarded-for': '8.8.8.8, 10.0.0.5', 'x-real-ip': '8.8.8.8' }],
+    [401, ['10.0.0.0/8'], { 'x-forwarded-for': '10.0.0.5, 8.8.8.8' }],
+    [401, ['10.0.0.0/8'], {}],
+    [401, ['127.0.0.1'], { 'x-forwarded-for': 'unknown' }],
+  ])('status %i through a trusted proxy: whitelist %j, headers %j', async (code, whitelist, headers) => {
+    await using admin = await openAdmin(whitelist, ['127.0.0.1']);
+    expect((await admin.send(body, headers)).status).toBe(code);
   });
 
   test('CORS preflight: 405', async () => {

@@ -1,10 +1,12 @@
 /** The board from the chain to HTTP: events, reorganisations, bad queries and restarts. */
+
 import { readdir } from 'node:fs/promises';
 import { fetchBoardPage } from '../../../src/board/client';
 import { indexFinal, indexTentative } from '../../../src/board/indexer';
 import { boardRoutes } from '../../../src/board/routes';
 import { watchChain } from '../../../src/chain/reading/poll-loop';
 import { openChain } from '../../../src/chain/rpc/client';
+import { clientBehind } from '../../../src/http/client-address';
 import { openHttp } from '../../../src/http/server';
 import { systemClock as clock } from '../../../src/lib/clock';
 import { freePort } from '../../../src/lib/free-port';
@@ -35,7 +37,7 @@ async function openBoard(confirmations = 1) {
   const cursorId = 'board';
   const http = await openHttp(
     { host: '127.0.0.1', port: 0 },
-    (app) => void app.use('/api/v1', boardRoutes({ store, cursorId })),
+    (app) => void app.use('/api/v1', boardRoutes({ store, cursorId, clientAddress: clientBehind([]) })),
     { logger },
   );
   const watching = watchChain(

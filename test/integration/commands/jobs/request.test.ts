@@ -1,4 +1,5 @@
 /** `emeth request` and `emeth result` against a real chain and storage. */
+
 import { execFile } from 'node:child_process';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -8,6 +9,7 @@ import { BlobStore } from '../../../../src/blobs/blob-store';
 import { boardRoutes } from '../../../../src/board/routes';
 import { recoverTyped } from '../../../../src/chain/sending/wallet';
 import type { JobId, Sha256 } from '../../../../src/domain/ids';
+import { clientBehind } from '../../../../src/http/client-address';
 import { type HttpServer, openHttp } from '../../../../src/http/server';
 import { canonicalJson, sha256 } from '../../../../src/lib/hash';
 import { silentLogger } from '../../../../src/lib/logger';
@@ -40,12 +42,18 @@ beforeAll(async () => {
     {
       ...withoutVerifiers,
       blobs,
+      clientAddress: clientBehind([]),
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
       mayUpload: async (owner) => owner === client.requester,
     },
   );
   store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
-  const board = boardRoutes({ store, cursorId: 'unused', why: async (jobId) => whyOf(jobId) });
+  const board = boardRoutes({
+    store,
+    cursorId: 'unused',
+    clientAddress: clientBehind([]),
+    why: async (jobId) => whyOf(jobId),
+  });
   const mount = (app: HttpServer['app']) => void app.use('/api/v1', board, routes);
   storage = await openHttp({ host: '127.0.0.1', port: 0 }, mount, { logger: silentLogger });
   client = await openClientChain({ storageApi: `http://127.0.0.1:${storage.port}/api/v1` });

@@ -1,6 +1,6 @@
 /** Divides the CPU cores of a machine among this program's computing processes. */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir, userInfo } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** This process's entry in the register of processes that compute on this machine. */
@@ -16,7 +16,7 @@ export interface CoreShare extends Disposable {
  * Registers this process as computing, by a file in a directory of the user. Files of dead processes do not
  * count.
  */
-export function openCoreShare(dir = join(tmpdir(), `emeth-cores-${userInfo().uid}`)): CoreShare {
+export function openCoreShare(dir = join(tmpdir(), `emeth-cores-${process.getuid?.() ?? 'all'}`)): CoreShare {
   const own = join(dir, String(process.pid));
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 });

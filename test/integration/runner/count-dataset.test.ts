@@ -4,9 +4,13 @@ import { silentLogger } from '../../../src/lib/logger';
 import { JobParams } from '../../../src/protocol/job-params';
 import { countDataset } from '../../../src/runner/count-dataset';
 import { openScratch } from '../../support/scratch';
+import { realPython } from '../../support/tiny-job';
 
 const params = { ...JobParams.parse({ model: { context: 16 } }), epochs: 1, batch: 4 };
 const before = { ...process.env };
+beforeEach(() => {
+  process.env.EMETH_PYTHON = realPython;
+});
 afterEach(() => {
   process.env = { ...before };
 });

@@ -204,7 +204,8 @@ class RoleStack implements AsyncDisposable {
 
   startCheat(kind: DemoCheat | undefined, party: Party): void {
     const log = join(this.dir, `${party.role}.log`);
-    this.running.push(startRole(party.role, [kind ?? '', party.configPath, party.dataDir], log, CHEATING_WORKER));
+    const args = [kind ?? '', party.configPath, party.dataDir];
+    this.running.push(startRole(party.role, args, log, { entry: CHEATING_WORKER }));
   }
 
   /**

@@ -63,7 +63,7 @@ const VARIABLE = 'EMETH_CRASH_POINTS';
 /**
  * Passes the point. A file of its name in the directory arms it: `kill` ends this process as `kill -9` does,
  * `stop` halts it until SIGCONT, `throw` makes the point throw `test/crash-point`; `kill 3` means the third
- * passing, by whichever process. A point that was met is renamed to `<name>.met`.
+ * passing, by whichever process. Once met, the file is called `<name>.met` and holds the id of the process.
  */
 export function crashPoint(name: CrashPoint): void {
   const dir = process.env[VARIABLE];
@@ -74,6 +74,7 @@ function pass(file: string, name: CrashPoint): void {
   const [act, passings = '1'] = (readIfThere(file) ?? '').split(' ');
   if (!act) return;
   if (Number(passings) > 1) return writeFileSync(file, `${act} ${Number(passings) - 1}`);
+  writeFileSync(file, `${act} ${process.pid}`);
   renameSync(file, `${file}.met`);
   if (act === 'throw') throw new AppError({ code: 'test/crash-point' }, `The point ${name} fails as a test wished.`);
   process.kill(process.pid, act === 'stop' ? 'SIGSTOP' : 'SIGKILL');

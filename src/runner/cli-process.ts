@@ -25,11 +25,19 @@ const cliPath = join(dist, 'cli.js');
 
 /**
  * Starts `emeth <args>`, or another entry of the build, as a separate process whose output goes to `logFile`.
- * Disposing sends SIGTERM, and SIGKILL after eight seconds.
+ * `env` is added to this process's own variables. Disposing sends SIGTERM, and SIGKILL after eight seconds.
  */
-export function startRole(name: string, args: readonly string[], logFile: string, entry = 'cli.js'): RoleProcess {
+export function startRole(
+  name: string,
+  args: readonly string[],
+  logFile: string,
+  { entry = 'cli.js', env = {} }: { entry?: string; env?: NodeJS.ProcessEnv } = {},
+): RoleProcess {
   const log = openSync(logFile, 'a');
-  const child = spawn(process.execPath, [join(dist, entry), ...args], { stdio: ['ignore', log, log] });
+  const child = spawn(process.execPath, [join(dist, entry), ...args], {
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...env },
+  });
   closeSync(log);
   if (child.pid === undefined) throw failed(args, null, 'it could not be started');
   const exited = once(child, 'exit').then(([code]) => code as number | null);

@@ -14,7 +14,7 @@ import type { AdminApi, JobDetails } from '../../src/protocol/admin';
 import { startAnvil } from '../../src/runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../../src/runner/cli-process';
 import { builtCli } from './cli';
-import { testPython } from './tiny-job';
+import { openForkServer } from './fork-server';
 
 /** Shorter than a test's own timeout, so that a failure names what it waited for. */
 const LIMIT_MS = 500_000;
@@ -35,18 +35,34 @@ export interface Network extends AsyncDisposable {
   readonly admin: AdminApi;
   readonly master: RoleProcess;
   readonly workers: RoleProcess[];
-  /** Starts the master again after a kill. */
+  readonly verifier: RoleProcess;
+  /** Starts the process of a party again after a kill; does not wait for it. */
+  restart(party: Party): void;
+  /** Starts the master again, and waits until it is ready. */
   restartMaster(): Promise<void>;
   /** Runs a command as a party and returns its JSON answer. */
   command(party: Party, ...args: string[]): Promise<unknown>;
   /** Requests a job on a text file or a dataset reference. */
   request(dataset: string, params: object | string): Promise<JobId>;
   writeText(name: string, text: string | Buffer): Promise<string>;
+  /** Returns the wei of the job's token that all parties and the contract have together. */
+  totalTokens(): Promise<bigint>;
   /** Waits until the check holds for the job as the master reports it; an error names `what`. */
   until(jobId: JobId, what: string, check: (job: JobDetails) => boolean): Promise<JobDetails>;
 }
 
-export async function startNetwork(options: { workers: number; master?: object }): Promise<Network> {
+/** What a network differs by from the usual one. */
+export interface NetworkOptions {
+  workers: number;
+  /** Settings by role. */
+  master?: object;
+  worker?: object;
+  verifier?: object;
+  /** Variables that all processes get. */
+  env?: NodeJS.ProcessEnv;
+}
+
+export async function startNetwork(options: NetworkOptions): Promise<Network> {
   builtCli();
   const signal = new AbortController().signal;
   const dir = await mkdtemp(join(tmpdir(), 'emeth-network-'));
@@ -60,6 +76,9 @@ export async function startNetwork(options: { workers: number; master?: object }
   try {
     const anvil = await startAnvil();
     stack.push(anvil);
+    const forks = await openForkServer();
+    stack.push(forks);
+    const { python } = forks;
     const parties = await makeParties({
       dir,
       endpoint: anvil.url,
@@ -68,32 +87,38 @@ export async function startNetwork(options: { workers: number; master?: object }
       threads: 1,
       settings: {
         node: {
-          python: testPython,
+          python,
           min_fee: '1',
           heartbeatMs: 1000,
           round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 },
           ...options.master,
         },
         // Measuring the speed takes seconds, and tests do not need the real one.
-        worker: { python: testPython, powerCapacity: 50 },
-        verifier: { python: testPython },
+        worker: { python, powerCapacity: 50, ...options.worker },
+        verifier: { python, ...options.verifier },
       },
     });
     const chain = await openChain({ endpoint: anvil.url, core: parties.core, token: parties.token });
     stack.push(chain);
     const admin = openAdminClient(parties.masterUrl);
-    const start = (command: string, party: Party) => {
-      const role = startRole(party.role, [command, ...as(party)], join(dir, `${party.role.replace(' ', '-')}.log`));
-      stack.push(role);
-      return role;
+    const running = new Map<Party, RoleProcess>();
+    const processOf = (party: Party) => running.get(party) as RoleProcess;
+    stack.push({
+      async [Symbol.asyncDispose]() {
+        for (const role of [...running.values()].reverse()) await role[Symbol.asyncDispose]();
+      },
+    });
+    const start = (party: Party) => {
+      const command = party.role === 'node' ? 'master' : (party.role.split(' ')[0] ?? '');
+      const log = join(dir, `${party.role.replace(' ', '-')}.log`);
+      running.set(party, startRole(party.role, [command, ...as(party)], log, { env: options.env ?? {} }));
     };
     const isHealthy = async () => (await fetch(`${parties.masterUrl}/healthz`)).ok;
     const enter = ['register-node', '--organization', 'network', '--wallet-account', parties.node.address];
     await runCommand([...enter, ...as(parties.node)], signal);
-    let master = start('master', parties.node);
+    start(parties.node);
     await wait('The master is not ready', isHealthy);
-    const workers = parties.workers.map((party) => start('worker', party));
-    start('verifier', parties.verifier);
+    for (const party of [...parties.workers, parties.verifier]) start(party);
     await wait('The workers are not connected', async () => (await admin.workers()).length === options.workers);
 
     return {
@@ -101,12 +126,18 @@ export async function startNetwork(options: { workers: number; master?: object }
       parties,
       chain,
       admin,
-      workers,
       get master() {
-        return master;
+        return processOf(parties.node);
       },
+      get workers() {
+        return parties.workers.map(processOf);
+      },
+      get verifier() {
+        return processOf(parties.verifier);
+      },
+      restart: start,
       async restartMaster() {
-        master = start('master', parties.node);
+        start(parties.node);
         await wait('The master is not ready again', isHealthy);
       },
       command: (party, ...args) => runCommand([...args, ...as(party)], signal),
@@ -119,6 +150,12 @@ export async function startNetwork(options: { workers: number; master?: object }
         const path = join(dir, name);
         await writeFile(path, text);
         return path;
+      },
+      async totalTokens() {
+        const { requester, node, workers, verifier, deployer, core } = parties;
+        const accounts = [...[requester, node, ...workers, verifier].map(({ address }) => address), deployer, core];
+        const balances = await Promise.all(accounts.map((account) => chain.tokenBalance(account)));
+        return balances.reduce((sum, balance) => sum + balance, 0n);
       },
       async until(jobId, what, check) {
         let last: JobDetails | undefined;

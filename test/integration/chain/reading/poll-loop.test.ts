@@ -70,6 +70,7 @@ describe('watchChain, final blocks', () => {
     const head = await chain.headBlock();
     const reader = new ChainReader(chain).start({ confirmations: 2 });
     await untilFinal(reader, head - 2);
+    expect(reader.final?.number).toBe(head - 2);
     expect(reader.finals).toEqual([]);
     await mine(2);
     await untilFinal(reader, head);

@@ -143,6 +143,7 @@ function masterChain(chain: Chain, emeth: NodeActs & OverdueActs & PayActs): Mas
     chainId: chain.chainId,
     contract: chain.core,
     job: (jobId) => chain.job(jobId),
+    minWorkMs: async () => (await chain.requestRules()).minWorkMs,
     process: async (jobId) => void (await emeth.process(jobId)),
     decline: async (jobId) => void (await emeth.decline(jobId)),
     submit: async (jobId, { resultHash, payoutRoot, fuelUsed, reference }) =>

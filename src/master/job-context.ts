@@ -16,6 +16,7 @@ import type { JobEvent } from './job-events';
 import type { OwnChild } from './own-child';
 import { JobPlan } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
+import { openReach, type Reach } from './reach-state';
 import type { RoundState } from './round-state';
 
 export interface RoundSettings extends RoundRules {
@@ -50,8 +51,8 @@ export interface JobContext {
   readonly members: Map<Address, 'opening' | 'ready'>;
   /** Of every worker that ever joined. */
   readonly standings: Map<Address, Standing>;
-  /** Workers that cannot do this job, or did it badly; they are not given it again. */
-  readonly dismissed: Set<Address>;
+  /** Workers that cannot do this job, or did it badly, and why; they are not given it again. */
+  readonly dismissed: Map<Address, string>;
   readonly gate: GateMemory;
   readonly coordinator: Pick<Coordinator, 'run'>;
   /** Does leases again where no worker can. */
@@ -61,6 +62,7 @@ export interface JobContext {
   /** The round under way, which outlives trouble of this process. */
   openRound?: RoundState | undefined;
   readonly live: LiveJob;
+  readonly reach: Reach;
   readonly signal: AbortSignal;
   readonly deps: {
     store: RoundStore;
@@ -105,6 +107,7 @@ export async function openJobContext(
     members: new Map(),
     standings: new Map(),
     gate: await openGateMemory(ledger, jobId),
+    reach: openReach(nowMs, mergedBlocks),
     live: {
       startedAtMs: nowMs,
       lastFoldMs: nowMs,

@@ -23,6 +23,7 @@ import { type JobEvent, passEvents } from './job-events';
 import { jobDir } from './job-files';
 import { OwnChild } from './own-child';
 import type { JobPlan } from './plan';
+import { cheapUntilMs } from './reach-state';
 import { decideFailure, endedOnChain } from './step-failure';
 import { giveBackJob } from './steps/decline';
 import { finishJob } from './steps/finish';
@@ -35,6 +36,10 @@ import { trainJob } from './steps/train';
 
 /** How soon the chain is asked again whether a job is lost. */
 const ASK_AGAIN_MS = 5000;
+/** Trouble that has lasted so long may last beyond the deadline. */
+const LASTING_MS = 60_000;
+/** More than the longest pause between two attempts. */
+const LAST_LOOK_MS = 15_000;
 /** Sequences that the own child computes at once: few, as the master's memory is not bought for training. */
 const OWN_MICRO_BATCH = 4;
 /** How many answers in a row must say that a job is lost where no final event does: an endpoint may lag. */
@@ -65,7 +70,7 @@ export class JobRun {
   /** What the fleet's workers are assigned to while they work on this job. */
   readonly assignment: JobAssignment;
   /** Workers that are not to be given this job. */
-  readonly dismissed = new Set<Address>();
+  readonly dismissed = new Map<Address, string>();
   private readonly mailbox: Mailbox<JobEvent>;
   private readonly dir: string;
   private readonly aborter = new AbortController();
@@ -206,7 +211,10 @@ export class JobRun {
 
   private async endStep(state: ActiveState, error: unknown): Promise<Outcome> {
     const decision = decideFailure(state, error, this.trouble.attempts + 1);
-    if (decision.kind === 'wait') throw error;
+    if (decision.kind === 'wait') {
+      if (!this.mustGiveBack(state)) throw error;
+      return { to: 'declining', facts: { reason: `this node cannot go on in time: ${describeError(error)}` } };
+    }
     const isDoubtful = decision.kind === 'end' && !(await this.findEnd(AGREEING_ANSWERS));
     if (isDoubtful) throw error;
     const reason = describeError(error);
@@ -216,6 +224,14 @@ export class JobRun {
     const isTaken = !canMove(state, 'skipped') || isTakenBy(this.deps.wallet.address, await this.standing());
     if (isTaken) return { to: 'declining', facts: { reason } };
     return { to: 'skipped', facts: { reason, lookAtMs: decision.for === 'node' ? this.nextLook() : undefined } };
+  }
+
+  /** True in the last moments in which lasting trouble may still give the job to another node, cheaply. */
+  private mustGiveBack(state: ActiveState): boolean {
+    if (state !== 'training' && state !== 'exporting') return false;
+    const nowMs = this.deps.clock.now();
+    const leftMs = cheapUntilMs(this.context ?? this) - nowMs;
+    return this.trouble.lastedMs(nowMs) >= LASTING_MS && leftMs >= 0 && leftMs < LAST_LOOK_MS;
   }
 
   private standing(): Promise<ChainStanding> {
@@ -293,7 +309,14 @@ export class JobRun {
     const openCoordinator = (params: JobPlan['params']) => this.openCoordinator(params);
     const openOwnChild = (jobId: JobId, plan: JobPlan) => this.openOwnChild(jobId, plan);
     const given = { dir, settings, mailbox, dismissed, openCoordinator, openOwnChild, signal, deps };
-    this.context ??= await openJobContext({ ...this.row, commissionBps }, given);
-    return this.context;
+    if (this.context) return this.context;
+    const context = await openJobContext({ ...this.row, commissionBps }, given);
+    this.context = context;
+    // Nothing waits for this answer: until it comes, what deployments start with counts.
+    void deps.chain.minWorkMs().then(
+      (minWorkMs) => Object.assign(context.reach, { minWorkMs }),
+      (error) => deps.logger.warn('Terms of the contract were not read', { jobId: this.jobId }, error),
+    );
+    return context;
   }
 }

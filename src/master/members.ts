@@ -34,7 +34,7 @@ export function missingMemory({ deps, plan }: JobContext, worker: Address): numb
 /** Takes a worker off the job, which it is not given again. */
 export function dismissMember(job: JobContext, worker: Address, reason: string): void {
   job.members.delete(worker);
-  job.dismissed.add(worker);
+  job.dismissed.set(worker, reason);
   job.deps.fleet.dismiss(worker, reason);
 }
 

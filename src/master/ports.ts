@@ -20,6 +20,8 @@ export interface MasterChain {
   readonly chainId: number;
   readonly contract: Address;
   job(jobId: JobId): Promise<{ state: ChainState; node?: Address | undefined; deadlineMs: number }>;
+  /** Returns how long before its deadline a job must be given back for another node to have it. */
+  minWorkMs(): Promise<number>;
   /** Takes the job, locking this node's deposit. Throws `chain/reverted` when another node was faster. */
   process(jobId: JobId): Promise<void>;
   decline(jobId: JobId): Promise<void>;
@@ -75,9 +77,10 @@ export type JobBlobs = Pick<BlobStore, 'path' | 'stat' | 'add' | 'addBytes' | 'r
 export type JobWallet = Pick<Wallet, 'address' | 'signTyped'>;
 
 /** The workers of one job. */
-export interface JobFleet extends Pick<Fleet, 'send' | 'capacityOf' | 'recordMeasurement' | 'dismiss' | 'release'> {
+export interface JobFleet
+  extends Pick<Fleet, 'send' | 'view' | 'capacityOf' | 'recordMeasurement' | 'dismiss' | 'release'> {
   peer(worker: Address): Pick<Peer, 'pull' | 'traffic' | 'offer' | 'ip'> | undefined;
 }
 
 /** All workers: what a run needs, and the sharing out of idle ones. */
-export type QueueFleet = JobFleet & Pick<Fleet, 'idle' | 'view' | 'assign'>;
+export type QueueFleet = JobFleet & Pick<Fleet, 'idle' | 'assign'>;

@@ -1,7 +1,6 @@
 /** The loop over the rounds of a job, from the first lease to the last fold. */
 import { decideRound, type RoundDecision } from '../domain/round';
 import { crashPoint } from '../lib/crash-point';
-import { AppError } from '../lib/errors';
 import { dismissDiscredited } from './audit-answers';
 import { assignAudits, expireAudits, findOpenAudits, nextExpiryMs } from './audits';
 import { abandonRound, foldRound } from './fold';
@@ -10,6 +9,7 @@ import type { JobContext } from './job-context';
 import { grantRound, resumeRound } from './leases';
 import { countMembers } from './members';
 import { keepEvent } from './own-trouble';
+import { FINISH_MS, noteMilestone, requireReach } from './reach';
 import { handleEvent } from './round-events';
 import type { RoundState } from './round-state';
 
@@ -17,15 +17,11 @@ import type { RoundState } from './round-state';
  * How long a ready worker waits for others that are still starting, so that it does not train a round alone.
  */
 const GATHER_MS = 20_000;
-/** Time kept free before the deadline for the last evaluation, export and submission. */
-const FINISH_MS = 45_000;
 /** How soon something is looked at again that no event may tell of. */
 const CHECK_MS = 1000;
 /** How long the last audits are waited for: this, or a part of the time the job took. */
 const LAST_AUDITS_MS = 60_000;
 const LAST_AUDITS_PART = 0.1;
-
-export type TrainingError = { code: 'job/deadline-near'; deadlineMs: number };
 
 /**
  * Trains until every block is merged and every audit done. Safe to call again after a failure, when the open
@@ -49,7 +45,10 @@ export async function runRounds(job: JobContext): Promise<void> {
     }
     const round = job.openRound ?? (await nextRound(job));
     const decision = await collectRound(job, round);
-    if (decision.kind === 'close') startCheck(job, await foldRound(job, round, decision.scale));
+    if (decision.kind === 'close') {
+      startCheck(job, await foldRound(job, round, decision.scale));
+      noteMilestone(job);
+    }
     if (decision.kind === 'abandon') await abandonRound(job, round);
     job.openRound = undefined;
   }
@@ -106,19 +105,9 @@ async function collectRound(
   }
 }
 
-/**
- * Handles one event, or none within `waitMs`. Throws `job/deadline-near` when too little time is left to
- * finish the job.
- */
+/** Handles one event, or none within `waitMs`. Throws when the job is to be given up. */
 async function step(job: JobContext, round: RoundState | undefined, waitMs: number): Promise<void> {
-  const leftMs = job.deadlineMs - FINISH_MS - job.deps.clock.now();
-  if (leftMs <= 0) {
-    throw new AppError<TrainingError>(
-      { code: 'job/deadline-near', deadlineMs: job.deadlineMs },
-      `The job cannot be finished before its deadline ${new Date(job.deadlineMs).toISOString()}; it is declined.`,
-    );
-  }
-  const event = await job.mailbox.next(Math.min(waitMs, leftMs, nextExpiryMs(job)), job.signal);
+  const event = await job.mailbox.next(Math.min(waitMs, requireReach(job), nextExpiryMs(job)), job.signal);
   if (event) await keepEvent(job, event, () => handleEvent(job, round, event));
   await expireAudits(job);
 }

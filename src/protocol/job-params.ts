@@ -90,6 +90,12 @@ export const JobParams = AnyParams.refine(fitsSomeDevice, {
     const gib = Math.ceil(neededBytesOf(input as ModelParams) / 2 ** 30);
     return `needs about ${gib} GiB on a device, and no device has more than ${MAX_DEVICE_BYTES / 2 ** 30}`;
   },
+}).refine((params) => wholeRateOf(params) <= MAX_WHOLE_RATE, {
+  path: ['outer'],
+  error: ({ input }) => {
+    const rate = Number(wholeRateOf(input as RateParams).toPrecision(3));
+    return `inner.lr × outer.lr ÷ (1 − outer.momentum) is ${rate}, and above ${MAX_WHOLE_RATE} every job diverges`;
+  },
 });
 export type JobParams = z.infer<typeof JobParams>;
 
@@ -105,6 +111,15 @@ function neededBytesOf(params: ModelParams): number {
 
 function fitsSomeDevice(params: ModelParams): boolean {
   return neededBytesOf(params) <= MAX_DEVICE_BYTES;
+}
+
+/** A hundred times what the defaults come to; each inner step moves a weight by about so much in the end. */
+const MAX_WHOLE_RATE = 0.5;
+type RateParams = Pick<z.infer<typeof AnyParams>, 'inner' | 'outer'>;
+
+/** Returns how far the outer steps together carry what an inner step does. */
+function wholeRateOf({ inner, outer }: RateParams): number {
+  return (inner.lr * outer.lr) / (1 - outer.momentum);
 }
 
 /** Longest parameter text a request may carry, in bytes. */

@@ -29,7 +29,7 @@ interface ContractJob {
   fuelLimit: bigint;
   result?: Result | undefined;
 }
-type Act = Exclude<keyof MasterChain, 'chainId' | 'contract' | 'job' | 'payoutRoot'>;
+type Act = Exclude<keyof MasterChain, 'chainId' | 'contract' | 'job' | 'minWorkMs' | 'payoutRoot'>;
 /** Of an event, all that is not the same for every one of them here. */
 type News = CoreEvent extends infer E ? (E extends CoreEvent ? Omit<E, keyof Place> : never) : never;
 interface Place {
@@ -77,6 +77,10 @@ export class PlayedChain implements MasterChain {
   async job(jobId: JobId): Promise<{ state: ChainState; node?: Address | undefined; deadlineMs: number }> {
     const { state, node, deadlineMs } = this.find(jobId);
     return { state, node, deadlineMs };
+  }
+
+  async minWorkMs(): Promise<number> {
+    return MIN_WORK_MS;
   }
 
   async process(jobId: JobId): Promise<void> {

@@ -77,6 +77,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     chainId: 31337,
     contract: stranger,
     job: async (id) => ({ state: 'REQUESTED', deadlineMs: 0, ...onChain.get(id) }),
+    minWorkMs: async () => 60_000,
     process: async () => undefined,
     decline: notCalled,
     submit: notCalled,

@@ -5,7 +5,7 @@ import type { JobWallet, MasterChain } from '../ports';
 import type { StepResult } from './step';
 
 interface DeclineContext {
-  readonly row: { id: JobId };
+  readonly row: { id: JobId; reason?: string | undefined };
   readonly deps: { chain: Pick<MasterChain, 'job' | 'decline'>; wallet: Pick<JobWallet, 'address'> };
 }
 
@@ -14,5 +14,5 @@ export async function giveBackJob({ row, deps: { chain, wallet } }: DeclineConte
   const standing = await chain.job(row.id);
   requireWork('declining', wallet.address, standing);
   if (isTakenBy(wallet.address, standing)) await chain.decline(row.id);
-  return { to: 'declined' };
+  return { to: 'declined', facts: { reason: row.reason } };
 }

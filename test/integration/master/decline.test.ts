@@ -51,6 +51,18 @@ describe('fails', () => {
       ...declined,
     },
     {
+      situation: 'the child dies of every fold until the last cheap moment',
+      outcome: 'given back then, with what was in the way',
+      options: { deadlineMs: 400_000 },
+      given: (rig) => {
+        rig.childDies('fold', { times: 1000 });
+      },
+      history: `${TO_TRAINING} declining declined`,
+      mined: 'process decline',
+      reason: 'cannot go on in time: The Python child ended',
+      check: async (rig) => expect(await rig.chain.job(rig.jobId)).toMatchObject({ state: 'REQUESTED' }),
+    },
+    {
       situation: 'too late for another node',
       outcome: 'given back all the same',
       options: { deadlineMs: 90_000 },

@@ -18,6 +18,12 @@ const meets =
 const refusals = (rig: MasterRig) => rig.worker.heardOf('update.verdict').filter(({ accepted }) => !accepted).length;
 /** Who is paid besides the node, by their place among the workers. */
 const paid = (rig: MasterRig) => rig.workers.map(({ address }) => rig.chain.credits.has(address));
+/** The contract took the job back at the low price, soon after it was claimed. */
+async function openForOthers(rig: MasterRig, withinMs = Number.POSITIVE_INFINITY): Promise<void> {
+  expect(await rig.chain.job(rig.jobId)).toMatchObject({ state: 'REQUESTED', node: undefined });
+  const at = new Map((await rig.store.jobs.history(rig.jobId)).map(({ state, atMs }) => [state, atMs]));
+  expect(at.get('declined')! - at.get('claimed')!).toBeLessThanOrEqual(withinMs);
+}
 
 describe('workers that go', () => {
   playTimelines([
@@ -67,6 +73,24 @@ describe('workers that go', () => {
       check: (rig) => expect(grants(rig)).toBe(3),
     },
     {
+      situation: 'only worker cannot do the job',
+      outcome: 'given back within a minute, and open for others',
+      given: (rig) => {
+        rig.worker.opens = 'failed';
+      },
+      ...declined,
+      reason: 'out of memory',
+      check: (rig) => openForOthers(rig, 60_000),
+    },
+    {
+      situation: 'only worker is far too slow',
+      outcome: 'given back after two rounds, and open for others',
+      options: { blocks: 800, deadlineMs: 600_000 },
+      ...declined,
+      reason: 'at the pace of its last round',
+      check: (rig) => openForOthers(rig, 60_000),
+    },
+    {
       situation: 'only worker leaves for good',
       outcome: 'given back before the deadline',
       options: soon,
@@ -75,7 +99,8 @@ describe('workers that go', () => {
         rig.worker.leave();
       },
       ...declined,
-      reason: '',
+      reason: 'another node can have it',
+      check: (rig) => openForOthers(rig),
     },
     {
       situation: 'one of two never gets ready',

@@ -52,6 +52,7 @@ async function openRun(
     chainId: 31337,
     contract: stranger,
     job: async () => ({ ...verdict, deadlineMs }),
+    minWorkMs: async () => 60_000,
     process: notCalled,
     decline: notCalled,
     submit: notCalled,

@@ -15,11 +15,24 @@ describe('resolveParams', () => {
   });
 
   test.each([
+    '{"inner":{"lr":0.02},"outer":{"lr":0.7,"momentum":0.9}}',
+    '{"inner":{"lr":0.1},"outer":{"lr":1,"momentum":0.5}}',
+    '{"inner":{"lr":0.001},"outer":{"lr":4,"momentum":0.95}}',
+  ])('bold but usual rates %s: taken', (text) => {
+    expect(resolveParams(text, defaults)).toMatchObject(JSON.parse(text));
+  });
+
+  test.each([
     ['not JSON', '{"epochs":', /not JSON/],
     ['an unknown key', '{"epoch":1}', /epoch/],
     ['a number out of range', '{"epochs":0}', /epochs/],
     ['a width the heads do not divide', '{"model":{"width":100,"heads":3}}', /multiple of heads/],
     ['an unknown program', '{"program":"vision"}', /program/],
+    [
+      'rates that no training survives',
+      '{"inner":{"lr":1},"outer":{"lr":4,"momentum":0.999}}',
+      /is 4000, and above 0.5/,
+    ],
     ['too long', `{"x":"${'x'.repeat(5000)}"}`, /longer than 4096 bytes/],
     ['no object', '[]', /./],
   ])('%s: throws params/invalid', (_name, text, reason) => {

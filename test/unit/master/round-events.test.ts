@@ -159,7 +159,7 @@ test('third strike: the worker is taken off the job', async () => {
   await commits(UNSOUND);
   fetches[0]?.resolve();
   await handleNext();
-  expect(job.dismissed).toEqual(new Set([lease.worker]));
+  expect([...job.dismissed.keys()]).toEqual([lease.worker]);
   expect(job.members.has(lease.worker)).toBe(false);
   expect(sent.at(-1)).toMatchObject({ type: 'job.close' });
 });

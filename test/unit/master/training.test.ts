@@ -69,12 +69,53 @@ test('every lease of a round fails: the same round is leased again', async () =>
   expect(rounds).toEqual([0, 0, 1, 2, 3]);
 });
 
-test('no worker until the deadline is near: throws job/deadline-near', async () => {
+test('no worker ever comes: given up while another node can have the job', async () => {
   rig = await openTestJob({ deadlineMs: 600_000 });
+  const { job, clock } = rig;
+  await expect(finish(rig, job)).rejects.toMatchObject({ code: 'job/out-of-reach' });
+  // The contract opens it again a minute before the deadline, and the transaction has to be mined.
+  expect(job.deadlineMs - clock.now()).toBe(90_000);
+});
+
+test('contract wants more time for another node: given up earlier', async () => {
+  rig = await openTestJob({ deadlineMs: 600_000 });
+  const { job, clock } = rig;
+  job.reach.minWorkMs = 300_000;
+  await expect(finish(rig, job)).rejects.toMatchObject({ code: 'job/out-of-reach' });
+  expect(job.deadlineMs - clock.now()).toBe(330_000);
+});
+
+test('too late for another node anyway: tried until the deadline is near', async () => {
+  rig = await openTestJob({ deadlineMs: 85_000 });
   const { job, clock } = rig;
   await expect(finish(rig, job)).rejects.toMatchObject({ code: 'job/deadline-near' });
   // Time is kept free for the last evaluation, export and submission.
   expect(job.deadlineMs - clock.now()).toBe(45_000);
+});
+
+test('every round needs too long: given up after two of them, with the figures', async () => {
+  rig = await openTestJob({ blocks: 400, deadlineMs: 600_000 });
+  rig.workers[0]!.trainMs = 20_000;
+  rig.connect(rig.workers[0]!);
+  await expect(finish(rig, rig.job)).rejects.toMatchObject({
+    code: 'job/out-of-reach',
+    message: expect.stringMatching(/needs about \d+ s more .* \d+ s are left/),
+  });
+  expect(rig.workers[0]!.heardOf('lease.grant').length).toBeLessThanOrEqual(3);
+});
+
+test('one long round, nearly done when time gets short: waited for', async () => {
+  rig = await openTestJob({ deadlineMs: 600_000 });
+  const [worker] = rig.workers;
+  worker!.fates.push(...Array.from({ length: 30 }, () => 'is silent' as const));
+  rig.connect(worker!);
+  const { job, clock } = rig;
+  const trained = finish(rig, job);
+  void clock.sleep(500_000).then(() => {
+    const { leaseId } = worker!.heardOf('lease.grant').at(-1)!;
+    worker!.send({ type: 'lease.progress', leaseId, step: 15, steps: 16, loss: 5, tokensPerSecond: 1 });
+  });
+  await expect(trained).rejects.toMatchObject({ code: 'job/deadline-near' });
 });
 
 test('called again for a job that is trained: nothing is leased', async () => {

@@ -72,7 +72,10 @@ describe('giveBackJob', () => {
     ['given back before a restart', 'REQUESTED', undefined, []],
   ] as const)('job %s: declined', async (_situation, state, holder, calls) => {
     const contract = chainIn(state, holder);
-    expect(await giveBackJob({ row: { id }, deps: { chain: contract.chain, wallet } })).toEqual({ to: 'declined' });
+    expect(await giveBackJob({ row: { id, reason: 'why' }, deps: { chain: contract.chain, wallet } })).toEqual({
+      to: 'declined',
+      facts: { reason: 'why' },
+    });
     expect(contract.calls).toEqual(calls);
   });
 });

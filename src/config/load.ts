@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { type ParseError, parse, printParseErrorCode } from 'jsonc-parser';
+import { decodeText } from '../lib/decode-text';
 import { AppError } from '../lib/errors';
 import { keysAt } from './describe';
 import { applyVariables } from './env';
@@ -83,8 +84,14 @@ function withoutEmpty(settings: Record<string, unknown>, network: Record<string,
 }
 
 function readText(path: string): string {
+  const { text, problem } = decodeText(readBytes(path));
+  if (text !== undefined) return text;
+  throw new AppError<ConfigError>({ code: 'config/not-text', path }, `${path} cannot be used: ${problem}.`);
+}
+
+function readBytes(path: string): Buffer {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (cause) {
     throw new AppError<ConfigError>(
       { code: 'config/unreadable', path },

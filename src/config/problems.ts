@@ -22,7 +22,8 @@ export type ConfigError =
   | { code: 'config/syntax'; path: string; line: number; column: number }
   | { code: 'config/invalid'; source: string; problems: readonly Problem[] }
   | { code: 'config/exposed-secret'; path: string; mode: string }
-  | { code: 'config/unreadable'; path: string };
+  | { code: 'config/unreadable'; path: string }
+  | { code: 'config/not-text'; path: string };
 
 /** Reports all problems at once, so that nobody corrects a configuration one run at a time. */
 export function invalidConfig(source: string, problems: readonly Problem[]): AppError<ConfigError> {

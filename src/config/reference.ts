@@ -30,7 +30,8 @@ separated by commas. File paths in a configuration are relative to the configura
 1 EMT is \`"1000000000000000000"\`.
 
 The account of every role but the board comes from exactly one of \`privateKeyFile\`, \`keystore\` with \`passwordFile\`, or \`privateKey\`. Files that hold a
-secret must be readable by their owner alone (\`chmod 600\`); others are refused.
+secret must be readable by their owner alone (\`chmod 600\`); others are refused, except as container platforms mount them: below \`/run/secrets\`, or
+owned by somebody else and read through the group.
 `;
 
 function renderRole(role: Role): string {

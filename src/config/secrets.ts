@@ -1,26 +1,21 @@
 /** Files with secrets must be private. */
-import { statSync } from 'node:fs';
 import { AppError } from '../lib/errors';
+import { exposedMode } from '../lib/private-file';
 import type { ConfigError } from './problems';
 
-/**
- * Throws `config/exposed-secret` when group or others may read or write the file. Windows has no such
- * permissions.
- */
+/** Throws `config/exposed-secret` when others may read or write the file. */
 export function assertPrivate(path: string, what: string): void {
-  if (process.platform === 'win32') return;
   const mode = modeOf(path);
-  if ((mode & 0o077) === 0) return;
-  const shown = mode.toString(8).padStart(4, '0');
+  if (mode === undefined) return;
   throw new AppError<ConfigError>(
-    { code: 'config/exposed-secret', path, mode: shown },
-    `${what} ${path} has mode ${shown}, so others on this machine can read it; run: chmod 600 ${path}`,
+    { code: 'config/exposed-secret', path, mode },
+    `${what} ${path} has mode ${mode}, so others on this machine can read it; run: chmod 600 ${path}`,
   );
 }
 
-function modeOf(path: string): number {
+function modeOf(path: string): string | undefined {
   try {
-    return statSync(path).mode & 0o777;
+    return exposedMode(path);
   } catch (error) {
     throw unreadable(path, error);
   }

@@ -2,6 +2,7 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
+import { decodeText } from '../lib/decode-text';
 import { AppError } from '../lib/errors';
 
 export type FilesError =
@@ -57,11 +58,23 @@ export function unreadableFile(option: string, path: string, cause: unknown): Ap
   );
 }
 
+/** As `readGiven`, for a file of text. Throws `usage/bad-file` for one that is not UTF-8. */
+export async function readGivenText(option: string, path: string): Promise<string> {
+  return decode(option, path, await readGiven(option, path));
+}
+
+function decode(option: string, path: string, bytes: Buffer): string {
+  const { text, problem } = decodeText(bytes);
+  if (text !== undefined) return text;
+  throw badFile(option, path, [problem]);
+}
+
 /** Parses the JSON object that such a file holds. Throws `usage/bad-file`. */
 export function parseObject(option: string, path: string, bytes: Buffer): object {
+  const text = decode(option, path, bytes);
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8'));
+    value = JSON.parse(text);
   } catch {
     throw badFile(option, path, ['it is not JSON']);
   }

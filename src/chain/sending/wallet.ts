@@ -1,16 +1,19 @@
 /** Private keys: opening an account from one, signing with it, making a new one. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Wallet as EthersWallet, type Signer, type TypedDataField, verifyTypedData } from 'ethers';
 import { isDevChain } from '../../domain/dev-chain';
 import { Address } from '../../domain/ids';
+import { decodeText, findUtf16 } from '../../lib/decode-text';
 import { AppError } from '../../lib/errors';
+import { exposedMode } from '../../lib/private-file';
+import { openKeystore } from './keystore';
 
 export type WalletError =
   | { code: 'wallet/bad-key' }
   | { code: 'wallet/public-key'; address: Address; chainId: number }
   | { code: 'wallet/unreadable'; path: string }
   | { code: 'wallet/exposed'; path: string; mode: string }
-  | { code: 'wallet/wrong-password'; path: string };
+  | { code: 'wallet/not-text'; path: string };
 
 type Types = Record<string, TypedDataField[]>;
 
@@ -94,7 +97,7 @@ export function recoverTyped(
 
 /** Makes a new account: its key in hex, or locked into keystore v3 JSON. */
 export async function newAccount(
-  password?: string,
+  password?: Uint8Array,
 ): Promise<{ address: Address; privateKey: string; keystore?: string }> {
   const wallet = EthersWallet.createRandom();
   const keystore =
@@ -104,19 +107,18 @@ export async function newAccount(
 
 async function openSigner(source: KeySource): Promise<EthersWallet> {
   if ('privateKey' in source) return fromHex(source.privateKey);
-  if ('privateKeyFile' in source) return fromHex(readSecret(source.privateKeyFile));
-  const json = readSecret(source.keystore);
-  const password = readSecret(source.passwordFile);
-  try {
-    const opened = await EthersWallet.fromEncryptedJson(json, password);
-    return new EthersWallet(opened.privateKey);
-  } catch (cause) {
-    throw new AppError<WalletError>(
-      { code: 'wallet/wrong-password', path: source.keystore },
-      `The keystore ${source.keystore} does not open with the password in ${source.passwordFile}.`,
-      { cause },
-    );
-  }
+  if ('privateKeyFile' in source) return fromFile(source.privateKeyFile);
+  const { keystore: path, passwordFile } = source;
+  return openKeystore({ path, text: readSecretText(path) }, { path: passwordFile, bytes: readPassword(passwordFile) });
+}
+
+function fromFile(path: string): EthersWallet {
+  const text = readSecretText(path).trim();
+  if (!text.startsWith('{')) return fromHex(text);
+  throw new AppError<WalletError>(
+    { code: 'wallet/bad-key' },
+    `${path} is an encrypted keystore; name it as keystore, with its passwordFile, instead of privateKeyFile.`,
+  );
 }
 
 function fromHex(hex: string): EthersWallet {
@@ -128,10 +130,28 @@ function fromHex(hex: string): EthersWallet {
   }
 }
 
-function readSecret(path: string): string {
-  let mode: number;
+function readSecretText(path: string): string {
+  const { text, problem } = decodeText(readSecret(path));
+  if (text !== undefined) return text;
+  throw notText(path, problem);
+}
+
+/** The bytes of a password count as they are, in whatever encoding; only UTF-16 is never meant. */
+function readPassword(path: string): Buffer {
+  const bytes = readSecret(path);
+  const problem = findUtf16(bytes);
+  if (problem === undefined) return bytes;
+  throw notText(path, problem);
+}
+
+function notText(path: string, problem: string): AppError<WalletError> {
+  return new AppError({ code: 'wallet/not-text', path }, `The key file ${path} cannot be used: ${problem}.`);
+}
+
+function readSecret(path: string): Buffer {
+  let mode: string | undefined;
   try {
-    mode = statSync(path).mode & 0o777;
+    mode = exposedMode(path);
   } catch (cause) {
     throw new AppError<WalletError>(
       { code: 'wallet/unreadable', path },
@@ -141,13 +161,11 @@ function readSecret(path: string): string {
       },
     );
   }
-  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
-    throw new AppError<WalletError>(
-      { code: 'wallet/exposed', path, mode: mode.toString(8) },
-      `Others may read ${path} (mode ${mode.toString(8)}); run chmod 600 ${path}.`,
-    );
-  }
-  return readFileSync(path, 'utf8').trim();
+  if (mode === undefined) return readFileSync(path);
+  throw new AppError<WalletError>(
+    { code: 'wallet/exposed', path, mode },
+    `Others may read ${path} (mode ${mode}); run chmod 600 ${path}, or mount it with mode 0400.`,
+  );
 }
 
 /** Renames the field `Crypto` that ethers writes, which strict readers of the standard do not know. */

@@ -6,7 +6,7 @@ import { leastBytes } from '../../domain/job-fit';
 import { AppError, errorCode } from '../../lib/errors';
 import type { ResolvedParams } from '../../protocol/job-params';
 import { countDataset } from '../../runner/count-dataset';
-import { readGiven } from '../../terminal/files';
+import { readGivenText } from '../../terminal/files';
 import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { type LocatedDataset, locateDataset } from './dataset';
@@ -57,7 +57,7 @@ export async function requestJob(options: RequestOptions): Promise<void> {
 }
 
 async function readParams(given: string): Promise<ReturnType<typeof parseParams>> {
-  const text = given.startsWith('@') ? (await readGiven('--params', given.slice(1))).toString('utf8') : given;
+  const text = given.startsWith('@') ? await readGivenText('--params', given.slice(1)) : given;
   return parseParams(text);
 }
 

@@ -13,6 +13,7 @@ import {
 import { type Deployer, openDeployer } from '../../chain/deploy/deployer';
 import { fundAccounts } from '../../chain/deploy/faucet';
 import type { Address } from '../../domain/ids';
+import { decodeText } from '../../lib/decode-text';
 import { AppError } from '../../lib/errors';
 import { devKeys } from '../../runner/anvil';
 import { parseAddress } from '../../terminal/arguments';
@@ -111,7 +112,7 @@ async function mayHaveBegun(places: Partial<Places> | undefined, { provider }: D
 async function readObject(path: string): Promise<Record<string, unknown> | undefined> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = decodeText(await readFile(path)).text ?? '';
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;

@@ -1,8 +1,10 @@
 /** `emeth new-account`: makes an account as an encrypted key file. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { passwordIn } from '../../chain/sending/keystore';
 import { newAccount } from '../../chain/sending/wallet';
 import { assertPrivate } from '../../config/secrets';
+import { findUtf16 } from '../../lib/decode-text';
 import { AppError } from '../../lib/errors';
 import { createFiles } from '../../terminal/files';
 import type { CommonOptions } from '../../terminal/options';
@@ -18,7 +20,7 @@ export async function makeAccount(options: NewAccountOptions): Promise<void> {
   talk('Encrypting; this takes some seconds by design.');
   const { address, keystore = '' } = await newAccount(password);
   await createFiles([
-    ...(isNew ? [{ path: passwordPath, text: `${password}\n` }] : []),
+    ...(isNew ? [{ path: passwordPath, text: `${password.toString('utf8')}\n` }] : []),
     { path: options.out, text: `${keystore}\n` },
   ]);
   if (options.json) return printJson({ address, keystore: options.out, passwordFile: passwordPath });
@@ -30,7 +32,7 @@ function choosePassword({ passwordFile, out }: NewAccountOptions) {
   if (passwordFile === undefined) {
     return {
       path: `${out.replace(/\.json$/, '')}.password`,
-      password: randomBytes(24).toString('base64url'),
+      password: Buffer.from(randomBytes(24).toString('base64url')),
       isNew: true,
     };
   }
@@ -38,7 +40,12 @@ function choosePassword({ passwordFile, out }: NewAccountOptions) {
     throw new AppError({ code: 'usage/no-password', path: passwordFile }, `There is no password file ${passwordFile}.`);
   }
   assertPrivate(passwordFile, 'The password file');
-  const password = readFileSync(passwordFile, 'utf8').trim();
-  if (password) return { path: passwordFile, password, isNew: false };
-  throw new AppError({ code: 'usage/no-password', path: passwordFile }, `The password file ${passwordFile} is empty.`);
+  const bytes = readFileSync(passwordFile);
+  const password = passwordIn(bytes);
+  const problem = password.length > 0 ? findUtf16(bytes) : 'it is empty';
+  if (problem === undefined) return { path: passwordFile, password, isNew: false };
+  throw new AppError(
+    { code: 'usage/no-password', path: passwordFile },
+    `The password file ${passwordFile} cannot be used: ${problem}.`,
+  );
 }

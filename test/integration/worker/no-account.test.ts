@@ -9,7 +9,7 @@ import { openScratch } from '../../support/scratch';
 import { realPython } from '../../support/tiny-job';
 
 const ID = '12345';
-/** A namespace of its own needs no rights and changes no file's owner; where there is none, root can choose. */
+/** A namespace needs no rights and changes no file's owner; where there is none, root can choose. */
 const inNamespace = ['unshare', '--user', `--map-user=${ID}`, `--map-group=${ID}`];
 const asNobody =
   spawnSync(inNamespace.join(' '), ['true'], { shell: true }).status === 0

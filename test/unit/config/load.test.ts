@@ -17,7 +17,7 @@ const worker = { master_node_url: 'http://127.0.0.1:3000' };
 async function load(role: Role, content: unknown, env: NodeJS.ProcessEnv = {}, mode = 0o600) {
   await using scratch = await openScratch();
   const path = scratch.file('config.json');
-  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  await writeFile(path, typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content));
   await chmod(path, mode);
   return { path, config: loadConfig(role, { path, isRequired: true, env }) as Record<string, unknown> };
 }
@@ -161,6 +161,17 @@ describe('loadConfig', () => {
   test('bad JSON: throws config/syntax with line and column', async () => {
     const error = await failure('master', '{\n  "endpoint": "x"\n  "chainId": 1\n}');
     expect(error.detail).toMatchObject({ code: 'config/syntax', line: 3, column: 3 });
+  });
+
+  test('file with a byte order mark: read as without', async () => {
+    const { config } = await load('master', `\ufeff${JSON.stringify(master)}`);
+    expect(config.my_url).toBe(master.my_url);
+  });
+
+  test('file in UTF-16: throws config/not-text, which names it', async () => {
+    const error = await failure('master', Buffer.from(`\ufeff${JSON.stringify(master)}`, 'utf16le'));
+    expect(error.code).toBe('config/not-text');
+    expect(error.message).toMatch(/config.json cannot be used: it is UTF-16, .*; save it as UTF-8\.$/);
   });
 
   test.each(['[]', '7', 'null'])('file holds %s: throws config/invalid', async (content) => {

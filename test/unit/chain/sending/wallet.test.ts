@@ -10,8 +10,8 @@ const types = { Hello: [{ name: 'to', type: 'address' }] };
 const value = { to: `0x${'ab'.repeat(20)}` };
 
 /** Writes a file that only its owner may read. */
-async function secret(path: string, text: string): Promise<string> {
-  await writeFile(path, text, { mode: 0o600 });
+async function secret(path: string, text: string, encoding: BufferEncoding = 'utf8'): Promise<string> {
+  await writeFile(path, text, { mode: 0o600, encoding });
   return path;
 }
 
@@ -33,7 +33,7 @@ describe('openWallet', () => {
 
   test('key in a keystore: opens only with its password', async () => {
     await using scratch = await openScratch();
-    const account = await newAccount('correct horse');
+    const account = await newAccount(Buffer.from('correct horse'));
     const keystore = await secret(scratch.file('account.json'), account.keystore ?? '');
     const right = await secret(scratch.file('right'), 'correct horse\n');
     const wrong = await secret(scratch.file('wrong'), 'battery staple\n');
@@ -41,6 +41,28 @@ describe('openWallet', () => {
     expect(wallet.address).toBe(account.address);
     const opening = openWallet({ keystore, passwordFile: wrong }, 1);
     await expect(opening).rejects.toMatchObject({ detail: { code: 'wallet/wrong-password', path: keystore } });
+  });
+
+  test('encrypted keystore as privateKeyFile: says where to name it', async () => {
+    await using scratch = await openScratch();
+    const { keystore = '' } = await newAccount(Buffer.from('x'));
+    const opening = openWallet({ privateKeyFile: await secret(scratch.file('key'), keystore) }, 1);
+    await expect(opening).rejects.toMatchObject({
+      code: 'wallet/bad-key',
+      message: expect.stringMatching(/passwordF/),
+    });
+  });
+
+  test('files in UTF-16: named, each by its path', async () => {
+    await using scratch = await openScratch();
+    const wide = await secret(scratch.file('wide'), `\ufeff${key}`, 'utf16le');
+    const plain = await secret(scratch.file('plain'), '{}');
+    for (const source of [{ privateKeyFile: wide }, { keystore: wide, passwordFile: plain }]) {
+      await expect(openWallet(source, 1)).rejects.toThrow(`The key file ${wide} cannot be used: it is UTF-16`);
+    }
+    await expect(openWallet({ keystore: plain, passwordFile: wide }, 1)).rejects.toThrow(
+      /wide cannot be used: it is UTF/,
+    );
   });
 
   test.each([0o640, 0o604, 0o644])('key file of mode %i: throws wallet/exposed', async (mode) => {

@@ -63,6 +63,8 @@ export interface JobContext {
   openRound?: RoundState | undefined;
   readonly live: LiveJob;
   readonly reach: Reach;
+  /** Called when a round is under way, or done: whatever was in the way is over. */
+  readonly goOn: () => void;
   readonly signal: AbortSignal;
   readonly deps: {
     store: RoundStore;
@@ -75,7 +77,7 @@ export interface JobContext {
   };
 }
 
-interface Given extends Pick<JobContext, 'dir' | 'settings' | 'mailbox' | 'dismissed' | 'signal' | 'deps'> {
+interface Given extends Pick<JobContext, 'dir' | 'settings' | 'mailbox' | 'dismissed' | 'goOn' | 'signal' | 'deps'> {
   openCoordinator(params: JobPlan['params']): JobContext['coordinator'];
   openOwnChild(jobId: JobId, plan: JobPlan): JobContext['ownChild'];
 }

@@ -145,10 +145,20 @@ export class JobRun {
       await this.stopChildren();
       throw error;
     }
-    // What is not tidied up now is when the master starts the next time.
-    await this.deps.evidence.settle(this.row).catch((error) => {
-      this.deps.logger.warn('Files of the job were not tidied up', { jobId: this.jobId }, error);
-    });
+    await this.tidyUp();
+  }
+
+  /** A full disk is when files have to go, and may be what keeps them. */
+  private async tidyUp(): Promise<void> {
+    for (;;) {
+      try {
+        await this.deps.evidence.settle(this.row);
+        return this.goOn();
+      } catch (error) {
+        this.deps.signal.throwIfAborted();
+        await this.wait(error);
+      }
+    }
   }
 
   private isEndedBy(chain: ChainStanding): boolean {
@@ -184,16 +194,20 @@ export class JobRun {
 
   /** Does the step of a state and stores what it came to; or waits, and is then called again. */
   private async attempt(state: ActiveState): Promise<void> {
-    const { logger, signal } = this.deps;
     try {
       this.outcome ??= await this.work(state);
       await this.move(this.outcome);
       this.outcome = undefined;
-      if (this.trouble.end()) logger.info('Job goes on', { jobId: this.jobId, state: this.row.state });
+      this.goOn();
     } catch (error) {
-      signal.throwIfAborted();
-      await this.wait(state, error);
+      this.deps.signal.throwIfAborted();
+      await this.wait(error);
     }
+  }
+
+  /** Notes that nothing is in the way any more. */
+  private goOn(): void {
+    if (this.trouble.end()) this.deps.logger.info('Job goes on', { jobId: this.jobId, state: this.row.state });
   }
 
   /** Returns what the step of a state came to; throws what passes by itself. */
@@ -243,11 +257,13 @@ export class JobRun {
     return nowMs + nextLookMs(nowMs - this.row.createdAtMs);
   }
 
-  private async wait(state: ActiveState, error: unknown): Promise<void> {
-    const { logger, clock } = this.deps;
+  private async wait(error: unknown): Promise<void> {
+    const { logger, clock, signal } = this.deps;
     const isNews = this.trouble.note(error, clock.now());
-    if (isNews && !this.aborter.signal.aborted) logger.warn('Job waits', { jobId: this.jobId, state }, error);
-    await clock.sleep(this.trouble.pauseMs(), this.signal).catch(() => undefined);
+    if (isNews) logger.warn('Job waits', { jobId: this.jobId, state: this.row.state }, error);
+    // The end of the job, when it comes, is a reason to try at once; once it has come, it is not.
+    const wakes = this.aborter.signal.aborted ? signal : this.signal;
+    await clock.sleep(this.trouble.pauseMs(), wakes).catch(() => undefined);
   }
 
   /** Gives workers and memory to others once the job needs them no more. */
@@ -308,7 +324,8 @@ export class JobRun {
     const { settings, commissionBps } = this.options;
     const openCoordinator = (params: JobPlan['params']) => this.openCoordinator(params);
     const openOwnChild = (jobId: JobId, plan: JobPlan) => this.openOwnChild(jobId, plan);
-    const given = { dir, settings, mailbox, dismissed, openCoordinator, openOwnChild, signal, deps };
+    const goOn = () => this.goOn();
+    const given = { dir, settings, mailbox, dismissed, openCoordinator, openOwnChild, goOn, signal, deps };
     if (this.context) return this.context;
     const context = await openJobContext({ ...this.row, commissionBps }, given);
     this.context = context;

@@ -48,6 +48,7 @@ export async function runRounds(job: JobContext): Promise<void> {
     if (decision.kind === 'close') {
       startCheck(job, await foldRound(job, round, decision.scale));
       noteMilestone(job);
+      job.goOn();
     }
     if (decision.kind === 'abandon') await abandonRound(job, round);
     job.openRound = undefined;
@@ -85,7 +86,10 @@ async function nextRound(job: JobContext): Promise<RoundState> {
     const gathered = ready > 0 && (opening === 0 || clock.now() >= (gatherUntilMs ?? 0));
     if (gathered) await assignAudits(job, 1);
     const round = gathered ? await grantRound(job) : undefined;
-    if (round) return round;
+    if (round) {
+      job.goOn();
+      return round;
+    }
     await step(job, undefined, CHECK_MS);
     await settleCheck(job, undefined);
   }

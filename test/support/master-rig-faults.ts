@@ -1,5 +1,6 @@
 /** What goes wrong at the ports of a master under test, and how often each port was used. */
 import { setMaxListeners } from 'node:events';
+import { AppError } from '../../src/lib/errors';
 
 /** Stands in for one call of a port; `proceed` is the call itself. */
 export type Fault = (proceed: () => unknown) => unknown;
@@ -15,6 +16,8 @@ export class Faults {
   readonly calls: string[] = [];
   /** Hears of every call before it goes on, with its number. */
   onCall: (count: number) => void = () => undefined;
+  /** What is away for now: every call fails whose name begins so. */
+  away: readonly string[] = [];
   private readonly planned = new Map<string, { after: number; times: number; fault: Fault }[]>();
 
   /** Meets the next `times` calls, after the first `after`, with a fault. */
@@ -29,6 +32,9 @@ export class Faults {
   /** The fault that meets this call, if any. */
   take(call: string): Fault | undefined {
     this.onCall(this.calls.push(call));
+    if (this.away.some((beginning) => call.startsWith(beginning))) {
+      return () => Promise.reject(new AppError({ code: 'test/away' }, `${call} is away.`));
+    }
     const entry = this.planned.get(call)?.find(({ times }) => times > 0);
     if (!entry) return undefined;
     if (entry.after > 0) {

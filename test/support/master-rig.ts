@@ -1,6 +1,7 @@
 /** A real master with real SQLite and files on a stepped clock; the test plays chain, workers and Python. */
 import { applyEvents } from '../../src/app/chain-follower';
 import { BlobStore } from '../../src/blobs/blob-store';
+import type { CoreEvent } from '../../src/chain/contract/events';
 import { openWallet, type Wallet } from '../../src/chain/sending/wallet';
 import type { JobId } from '../../src/domain/ids';
 import { activeStates, type JobState } from '../../src/domain/job';
@@ -283,6 +284,18 @@ export class MasterRig implements AsyncDisposable {
     };
   }
 
+  /** Has some ports away for a time, from just before a call on. */
+  goesAway(ports: readonly string[], ms: number, call: string): void {
+    this.before(call, () => {
+      this.faults.away = ports;
+      this.isDeaf ||= ports.includes('chain.');
+      void this.clock.sleep(ms).then(() => {
+        this.faults.away = [];
+        this.isDeaf = false;
+      });
+    });
+  }
+
   /** Does something else just before a call goes on. */
   before(call: string, act: () => void, after = 0): void {
     const fault: Fault = (proceed) => {
@@ -352,11 +365,19 @@ export class MasterRig implements AsyncDisposable {
     while (!signal.aborted && !life.isOver) {
       const events = this.isDeaf ? [] : this.chain.eventsAfter(at);
       const [event] = events;
-      if (event) {
-        at = event.blockNumber;
-        await master.applyEvents(events, { number: at, hash: event.blockHash });
-      } else await clock.sleep(POLL_MS, signal).catch(() => undefined);
+      const isTaken = event && (await this.hand(master, events, event));
+      if (isTaken) at = event.blockNumber;
+      else await clock.sleep(POLL_MS, signal).catch(() => undefined);
     }
+  }
+
+  /** False when the master could not store them; the watcher of a real chain then brings them again. */
+  private hand(master: Master, events: readonly CoreEvent[], last: CoreEvent): Promise<boolean> {
+    const cursor = { number: last.blockNumber, hash: last.blockHash };
+    return master.applyEvents(events, cursor).then(
+      () => true,
+      () => false,
+    );
   }
 
   private async connectWorkers(door: MasterDoor): Promise<void> {

@@ -115,7 +115,16 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
   };
   const reopen = () => {
     const children = { openCoordinator: () => child, openOwnChild };
-    const given = { dir, settings, mailbox, dismissed: new Map<Address, string>(), ...children, signal, deps };
+    const given = {
+      dir,
+      settings,
+      mailbox,
+      dismissed: new Map<Address, string>(),
+      ...children,
+      goOn: () => undefined,
+      signal,
+      deps,
+    };
     return openJobContext({ ...terms, deadlineMs }, given);
   };
   const door: MasterDoor = { fleet, receive: async (bytes) => void (await blobs.addBytes(bytes)), isOver: false };

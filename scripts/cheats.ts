@@ -56,6 +56,8 @@ function render(rows: readonly Row[]): string {
     'workers',
     'precision',
     'recall',
+    'refused',
+    'by audit',
     'pay ÷ honest',
     'loss ÷ clean',
     'time ÷ clean',
@@ -64,10 +66,15 @@ function render(rows: readonly Row[]): string {
   ];
   const table = new Table({ head, style: { head: [], border: [] } });
   for (const row of rows) {
-    const ratios = [row.precision, row.recall, row.payRatio, row.lossRatio, row.timeRatio, row.auditCost];
-    table.push([row.kind, row.workers, ...ratios.map((ratio) => ratio?.toFixed(3) ?? '–'), row.shortfalls.join('\n')]);
+    const caught = [show(row.precision), show(row.recall), row.refused, row.refuted];
+    const costs = [row.payRatio, row.lossRatio, row.timeRatio, row.auditCost].map(show);
+    table.push([row.kind, row.workers, ...caught, ...costs, row.shortfalls.join('\n')]);
   }
   return table.toString();
+}
+
+function show(ratio: number | undefined): string {
+  return ratio?.toFixed(3) ?? '–';
 }
 
 void main();

@@ -7,6 +7,10 @@ export interface CheatScore {
   precision: number | undefined;
   /** Of the cheat's worthless leases, the part that was not paid; undefined when it did all of its work. */
   recall: number | undefined;
+  /** The cheat's leases that were refused when they came or when their round was checked. */
+  refused: number;
+  /** The cheat's leases that were merged and then not paid, for what an audit found. */
+  refuted: number;
   /** The cheat's pay ÷ that of an average honest worker. */
   payRatio: number;
   lossRatio: number;
@@ -39,6 +43,8 @@ export function scoreCheat(
     sum(workers, (worker) => worker.paid) / Math.max(1, workers.length);
   const score = {
     precision: allFlagged === 0 ? undefined : flagged(cheats) / allFlagged,
+    refused: sum(cheats, (worker) => worker.refused),
+    refuted: sum(cheats, (worker) => worker.refuted),
     recall: plan.works || answered === 0 ? undefined : flagged(cheats) / answered,
     payRatio: paid(cheats) / Math.max(1, paid(honest)),
     lossRatio: (job.loss?.end ?? Number.NaN) / (clean.loss?.end ?? Number.NaN),
@@ -68,11 +74,16 @@ function findShortfalls(
       score.payRatio <= (plan.works ? PAY : PAY_WITHOUT_WORK),
       `the cheat got ${score.payRatio.toFixed(2)} of an honest pay`,
     ],
+    [!isLeftToAudits(score, plan), 'what can be seen of each update was left to audits'],
     [honest.every((worker) => !isShort(worker)), 'an honest worker was not paid for all of its work'],
     [(score.precision ?? 1) === 1, 'an honest worker was accused'],
     [honest.every(({ dismissals }) => dismissals.length === 0), 'an honest worker was taken off the job'],
   ];
   return checks.filter(([holds]) => !holds).map(([, problem]) => problem);
+}
+
+function isLeftToAudits({ refused, refuted }: Pick<CheatScore, 'refused' | 'refuted'>, plan: CheatPlan): boolean {
+  return plan.isCrude && !plan.works && refused === 0 && refuted > 0;
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

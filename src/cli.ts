@@ -37,13 +37,20 @@ function version(): string {
 /** Runs one command line; resolves with its exit status, errors printed. */
 export async function runCli(argv: readonly string[]): Promise<number> {
   try {
-    await buildProgram().parseAsync(argv, { from: 'user' });
+    await buildProgram().parseAsync(unknownCommand(argv) ?? argv, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
     const text = reportError(error, argv.includes('--json'));
     if (text) talk(text);
     return exitCodeOf(error);
   }
+}
+
+/** The unknown command of a command line, alone: commander would answer its --help with the general help. */
+function unknownCommand(argv: readonly string[]): [string] | undefined {
+  const program = buildProgram();
+  const [name] = program.parseOptions([...argv]).operands;
+  return name === undefined || program.commands.some((command) => command.name() === name) ? undefined : [name];
 }
 
 if (require.main === module) {

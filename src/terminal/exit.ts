@@ -29,7 +29,8 @@ export function exitCodeOf(thrown: unknown): ExitCode {
 /** Returns what stderr shows of an error: a sentence, or a JSON object. Undefined for help and version. */
 export function reportError(thrown: unknown, isJson: boolean): string | undefined {
   const error = stopOf(thrown) ?? thrown;
-  if (exitCodeOf(error) === exitCodes.ok) return undefined;
+  // The help of a command line without a command is shown by then, and says all there is to say.
+  if (exitCodeOf(error) === exitCodes.ok || errorCode(error) === 'commander.help') return undefined;
   const message = messageOf(error);
   return isJson ? JSON.stringify({ error: { code: errorCode(error), message } }) : `emeth: ${message}`;
 }

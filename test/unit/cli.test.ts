@@ -49,6 +49,8 @@ describe('command line', () => {
 
   test.each([
     ['an unknown command', ['joblits'], 'Did you mean joblist?'],
+    ['an unknown command, asked for its help', ['requst', '--help'], 'Did you mean request?'],
+    ['an unknown command behind options', ['--config', 'x.json', 'requst', '-h'], 'Did you mean request?'],
     ['an unknown option', ['joblist', '--stat', 'x'], 'unknown option'],
     ['a missing argument', ['job'], "missing required argument 'id'"],
     ['a bad choice', ['init', 'king'], 'Allowed choices are master, worker'],
@@ -65,6 +67,14 @@ describe('command line', () => {
     expect({ status, out }).toEqual({ status: 2, out: '' });
     expect(talk).toContain(words);
     expect(talk.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('no command: status 2, the help and nothing else', async () => {
+    const { status, out, talk } = await runInProcess();
+    expect({ status, out }).toEqual({ status: 2, out: '' });
+    expect(talk).toMatch(/^Usage: emeth/);
+    expect(talk).not.toContain('outputHelp');
+    expect(talk.trimEnd()).toMatch(/130 stopped\.$/);
   });
 
   test('--json before or after the command: errors are JSON', async () => {

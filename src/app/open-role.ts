@@ -79,7 +79,7 @@ export async function openSigningRole<R extends 'master' | 'verifier'>(
   await using openings = new Openings();
   const role = openings.add(await openChainRole(name, options));
   const { external_db } = { external_db: undefined, ...role.config };
-  const signer = openings.add(await openSigner({ ...role, database: external_db }));
+  const signer = openings.add(await openSigner({ ...role, database: external_db, claimant: role.lock.claimant }));
   await signer.sender.resume();
   return { ...role, ...signer, ...openings.release() };
 }

@@ -6,6 +6,7 @@ import { openWallet, type Wallet } from '../chain/sending/wallet';
 import type { MasterConfig } from '../config/roles/master';
 import { systemClock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
+import type { Claimant } from '../store/claimant';
 import { openStore, type Store } from '../store/open';
 import { type KeySettings, keyOf } from './keys';
 import { finalityOf, storeOptions } from './role-settings';
@@ -26,13 +27,15 @@ export interface SignerDeps {
   chain: Chain;
   logger: Logger;
   signal: AbortSignal;
+  /** Under which a daemon claims jobs. */
+  claimant?: Claimant | undefined;
 }
 
 /** Opens the account and its store. Throws `config/no-key`, `wallet/…` and `store/…`. */
 export async function openSigner(deps: SignerDeps): Promise<Signer> {
-  const { config, dataDir, database, chain, logger, signal } = deps;
+  const { config, dataDir, database, chain, logger, signal, claimant } = deps;
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
-  const store = await openStore(storeOptions({ external_db: database }, dataDir));
+  const store = await openStore(storeOptions({ external_db: database }, dataDir), systemClock, claimant);
   const finality = finalityOf(config, chain.chainId);
   const sender = openSender(
     { finality, maxFeePerGas: config.maxFeePerGas },

@@ -53,7 +53,8 @@ export function awaitsVerdict(state: ChainState): boolean {
  * considered and not taken, with a reason; where that was not the requester's fault it is considered again
  * (`skipped → claimed`), and where the chain says that this node has it, taken up. `declining`: taken on
  * chain and being given back. `failed`: the chain ended the job without paying this master (rejected, timed
- * out, canceled, unverified, taken by another). The operator may put an idle job that is open on chain back
+ * out, canceled, unverified, taken by another). A master that takes a job over from another machine, whose
+ * weights are not here, prepares it anew (`training → claimed`). The operator may put an idle job that is open on chain back
  * into the queue; the chain does so with a job that another node gave back.
  */
 export const jobNext = {
@@ -61,8 +62,8 @@ export const jobNext = {
   skipped: ['queued', 'claimed', 'failed'],
   claimed: ['preparing', 'queued', 'skipped', 'declining', 'failed'],
   preparing: ['training', 'skipped', 'declining', 'failed'],
-  training: ['exporting', 'declining', 'failed'],
-  exporting: ['submitting', 'declining', 'failed'],
+  training: ['exporting', 'claimed', 'declining', 'failed'],
+  exporting: ['submitting', 'claimed', 'declining', 'failed'],
   submitting: ['submitted', 'failed'],
   submitted: ['verified', 'failed'],
   declining: ['declined', 'failed'],

@@ -12,9 +12,10 @@ import {
 } from '../domain/job';
 import { nextLookMs } from '../domain/job-fit';
 import type { JobAssignment } from '../fleet/assignment';
-import { describeError } from '../lib/errors';
+import { type AppError, describeError } from '../lib/errors';
 import { Mailbox } from '../lib/mailbox';
 import { Trouble } from '../lib/trouble';
+import { type ClaimError, isClaimLost } from '../store/claimant';
 import type { JobFacts, JobRow } from '../store/jobs';
 import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
 import { Coordinator } from './coordinator';
@@ -98,7 +99,7 @@ export class JobRun {
 
   /** True while the job can use workers. */
   get wantsWorkers(): boolean {
-    return this.row.state === 'training';
+    return this.row.state === 'training' && !this.aborter.signal.aborted;
   }
   get state(): JobState {
     return this.row.state;
@@ -128,6 +129,11 @@ export class JobRun {
     else void this.checkChain(1);
   }
 
+  /** Ends the run at once and writes nothing more of the job: another process works on it now. */
+  onClaimLost(error: AppError<ClaimError>): void {
+    if (isActive(this.row.state)) this.aborter.abort(error);
+  }
+
   /** Runs the job until this master's part in it is over, or the master stops. */
   async run(): Promise<void> {
     // The job may have ended while this master was down, or a killed process stored its end without acting on
@@ -142,6 +148,7 @@ export class JobRun {
       }
     } catch (error) {
       // When the master itself stops, the workers keep what they hold and return with it.
+      if (isClaimLost(error)) this.leaveWorkers(error);
       await this.stopChildren();
       throw error;
     }
@@ -159,6 +166,11 @@ export class JobRun {
         await this.wait(error);
       }
     }
+  }
+
+  private leaveWorkers(claimLost: unknown): void {
+    this.aborter.abort(claimLost); // So that it wants none of them back.
+    this.deps.fleet.release(this.assignment, 'another master works on the job');
   }
 
   private isEndedBy(chain: ChainStanding): boolean {
@@ -201,6 +213,7 @@ export class JobRun {
       this.goOn();
     } catch (error) {
       this.deps.signal.throwIfAborted();
+      if (isClaimLost(error)) throw error;
       await this.wait(error);
     }
   }
@@ -218,6 +231,7 @@ export class JobRun {
       return await steps[state](this.stepContext());
     } catch (error) {
       this.deps.signal.throwIfAborted();
+      if (isClaimLost(ended.reason)) throw ended.reason;
       if (ended.aborted) return { to: 'failed', facts: { reason: describeError(ended.reason) } };
       return this.endStep(state, error);
     }

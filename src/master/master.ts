@@ -3,7 +3,6 @@ import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import type { ChainMove } from '../domain/chain-move';
 import type { JobId } from '../domain/ids';
-import { activeStates } from '../domain/job';
 import type { Fleet } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
 import type { AdminApi, MasterStatus, WorkerView } from '../protocol/admin';
@@ -54,8 +53,8 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
     run: () => scheduler.run(),
     isBusy: () => scheduler.isBusy,
     async strayJobs() {
-      const rows = await store.jobs.list({ states: activeStates, owner: wallet.address });
-      return rows.map(({ id }) => id).filter((id) => !scheduler.find(id));
+      const held = await store.claims.listHeld(wallet.address);
+      return [...held].filter((id) => !scheduler.find(id));
     },
     cursorId,
     loadCursors: () => store.cursors.findPair(cursorId),

@@ -7,6 +7,7 @@ import type { Share } from '../domain/shares';
 import type { Fleet } from '../fleet/fleet';
 import type { Peer } from '../link/server';
 import type { Audits } from '../store/audits';
+import type { Claims } from '../store/claims';
 import type { Jobs } from '../store/jobs';
 import type { Ledger } from '../store/ledger';
 import type { Rounds } from '../store/rounds';
@@ -69,6 +70,7 @@ export interface JobStore extends RoundStore {
 
 /** The tables of all jobs: what a run needs, and the choice of the next one. */
 export interface QueueStore extends JobStore {
+  readonly claims: Pick<Claims, 'hold'>;
   readonly jobs: Pick<Jobs, 'find' | 'move' | 'list' | 'listOpen' | 'listOrphans' | 'claim' | 'skip' | 'lookAtAll'>;
 }
 

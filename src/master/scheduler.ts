@@ -1,6 +1,6 @@
 /** Which jobs this master takes, and which workers each of them gets. */
 import type { JobId } from '../domain/ids';
-import { activeStates, needsBox, needsWorkers } from '../domain/job';
+import { needsBox, needsWorkers } from '../domain/job';
 import {
   byFee,
   capacityFor,
@@ -22,7 +22,9 @@ import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
 import { Trouble } from '../lib/trouble';
 import type { ResolvedParams } from '../protocol/job-params';
+import { isClaimLost } from '../store/claimant';
 import type { JobRow } from '../store/jobs';
+import { ClaimKeeper } from './claim-keeper';
 import { EvidenceBook, type EvidenceOptions } from './evidence';
 import { JobRun } from './job-run';
 import { resolveParams } from './params';
@@ -70,6 +72,7 @@ export class Scheduler implements FleetUser {
   private readonly runs = new Map<JobId, Entry & { done: Promise<void> }>();
   private readonly trouble: Trouble;
   private readonly evidence: EvidenceBook;
+  private readonly claims: ClaimKeeper;
   /** True once what an earlier process left has been looked at. */
   private isOpen = false;
   private takenUpAtMs = 0;
@@ -80,6 +83,7 @@ export class Scheduler implements FleetUser {
   ) {
     this.evidence = new EvidenceBook(options, deps);
     this.trouble = new Trouble(deps.wallet.address);
+    this.claims = new ClaimKeeper(deps, () => [...this.runs.values()].map(({ run }) => run));
   }
 
   /** True while a job needs this box; one that waits for its verdict does not. */
@@ -90,10 +94,12 @@ export class Scheduler implements FleetUser {
   /** Takes up the jobs of this master, and takes further ones, until the signal. */
   async run(): Promise<void> {
     const { clock, signal } = this.deps;
+    const claims = this.claims.keep();
     while (!signal.aborted) {
       const isWell = await this.look();
       await clock.sleep(isWell ? TICK_MS : this.trouble.pauseMs(), signal).catch(() => undefined);
     }
+    await claims;
     await Promise.allSettled([...this.runs.values()].map(({ done }) => done));
   }
 
@@ -149,8 +155,9 @@ export class Scheduler implements FleetUser {
   /** Starts a run for every job that this master has and does not work on, whatever its last run died of. */
   private async takeUp(): Promise<void> {
     const { store, wallet, logger } = this.deps;
-    for (const row of await store.jobs.list({ states: activeStates, owner: wallet.address })) {
-      if (!this.runs.has(row.id)) this.start(row);
+    for (const jobId of await this.claims.hold()) {
+      const row = this.runs.has(jobId) ? undefined : await this.claims.open(jobId);
+      if (row) this.start(row);
     }
     if (!this.isOpen) await this.open();
     for (const row of await store.jobs.listOrphans(wallet.address)) {
@@ -238,7 +245,8 @@ export class Scheduler implements FleetUser {
     const done = run.run().then(
       () => this.deps.logger.info('Job left', { jobId: row.id, state: run.state }),
       (error) => {
-        if (!this.deps.signal.aborted) this.deps.logger.error('Job run ended', { jobId: row.id }, error);
+        const level = isClaimLost(error) ? 'warn' : 'error';
+        if (!this.deps.signal.aborted) this.deps.logger[level]('Job run ended', { jobId: row.id }, error);
       },
     );
     this.runs.set(row.id, { run, needs, done: done.finally(() => this.runs.delete(row.id)) });

@@ -2,7 +2,7 @@
 import { type Kysely, MysqlAdapter, type RawBuilder, sql } from 'kysely';
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
-import { AppError } from '../lib/errors';
+import { AppError, errorCode } from '../lib/errors';
 import type { QueueTables } from './queue-schema';
 
 /**
@@ -36,9 +36,16 @@ export async function requireClaim(
   // A SQLite transaction holds the write lock from its start.
   const isMysql = tx.getExecutor().adapter instanceof MysqlAdapter;
   const row = await (isMysql ? query.forUpdate() : query).executeTakeFirst();
-  if (row?.claimed_by === claimant) return;
-  throw new AppError<ClaimError>(
+  if (row?.claimed_by !== claimant) throw claimLost(jobId);
+}
+
+export function claimLost(jobId: JobId): AppError<ClaimError> {
+  return new AppError(
     { code: 'store/claim-lost', jobId },
     `Another master has taken job ${jobId} over, as this one did not renew its claim for ${CLAIM_MS / 1000} s.`,
   );
+}
+
+export function isClaimLost(error: unknown): boolean {
+  return errorCode(error) === 'store/claim-lost';
 }

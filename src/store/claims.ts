@@ -1,5 +1,5 @@
 /** Claims on jobs: leases of their rows, for masters that share a database or a key. */
-import { type Kysely, type SqlBool, sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { type Address, JobId } from '../domain/ids';
 import { activeStates } from '../domain/job';
 import type { Clock } from '../lib/clock';
@@ -13,6 +13,8 @@ export interface Holding {
   held: ReadonlySet<JobId>;
   /** Those that were another process's until now. */
   taken: readonly JobId[];
+  /** Jobs of any account that are open to all again. */
+  freed: readonly JobId[];
 }
 
 /** The claims of one process. One without a name is alone: every job of its account is its own. */
@@ -25,22 +27,32 @@ export class Claims {
 
   /**
    * Renews all claims of this process, and takes over the jobs of its account whose process is gone: an
-   * earlier one of this data directory, or one that has not renewed its claim in time.
+   * earlier one of this data directory, or one that has not renewed its claim in time. Jobs of other accounts
+   * whose process is gone return to the queue, unless it may have taken them on chain.
    */
   async hold(owner: Address): Promise<Holding> {
     const { claimant } = this;
-    if (claimant === undefined) return { held: await this.listHeld(sql`owner = ${owner}`), taken: [] };
+    if (claimant === undefined) return { held: await this.listHeld(owner), taken: [], freed: [] };
     const beat_at_ms = databaseNow(this.db, this.clock);
     await this.db.updateTable('jobs').set({ beat_at_ms }).where('claimed_by', '=', claimant).execute();
     const taken = await this.takeOver(owner, claimant);
-    return { held: await this.listHeld(sql`claimed_by = ${claimant}`), taken };
+    return { held: await this.listHeld(owner), taken, freed: await this.freeAbandoned() };
   }
 
-  /**
-   * Puts jobs back into the queue whose master is gone before it took them on chain. Returns their ids. One
-   * that may have taken a job left a transaction for it; that job waits for a master with the same key.
-   */
-  async freeAbandoned(): Promise<JobId[]> {
+  /** Lists the jobs in progress that are this process's. */
+  async listHeld(owner: Address): Promise<Set<JobId>> {
+    const { claimant } = this;
+    const rows = await this.db
+      .selectFrom('jobs')
+      .select('id')
+      .where('state', 'in', [...activeStates])
+      .where((eb) => (claimant === undefined ? eb('owner', '=', owner) : eb('claimed_by', '=', claimant)))
+      .execute();
+    return new Set(rows.map(({ id }) => JobId.parse(id)));
+  }
+
+  /** A master that may have taken a job left a transaction for it; the job waits for one with the same key. */
+  private async freeAbandoned(): Promise<JobId[]> {
     const abandoned = await this.db
       .selectFrom('jobs')
       .select(['id', 'claimed_by'])
@@ -114,16 +126,6 @@ export class Claims {
       await tx.insertInto('job_events').values(line).execute();
       return true;
     });
-  }
-
-  private async listHeld(isHeld: ReturnType<typeof sql<SqlBool>>): Promise<Set<JobId>> {
-    const rows = await this.db
-      .selectFrom('jobs')
-      .select('id')
-      .where('state', 'in', [...activeStates])
-      .where(isHeld)
-      .execute();
-    return new Set(rows.map(({ id }) => JobId.parse(id)));
   }
 
   private expiredBefore() {

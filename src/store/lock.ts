@@ -1,10 +1,12 @@
 /** The lock of a data directory: one process at a time works in it. */
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Clock } from '../lib/clock';
 import { AppError, errorCode } from '../lib/errors';
+import type { Claimant } from './claimant';
 import { explainSqlite } from './sqlite';
 
 export type LockError =
@@ -13,6 +15,8 @@ export type LockError =
 
 /** A data directory that no other process works in meanwhile. */
 export interface DirLock extends AsyncDisposable {
+  /** Under which this process claims jobs: the directory's own name, and one for the process. */
+  readonly claimant: Claimant;
   /**
    * Watches the lock until the signal. Throws `store/lock-lost` when its file is gone: another process could
    * then take the directory too.
@@ -29,7 +33,7 @@ const CHECK_MS = 1000;
  */
 export async function lockDataDir(dir: string, clock: Clock): Promise<DirLock> {
   const path = join(dir, 'lock.sqlite');
-  const database = takeLock(path, dir);
+  const { database, name } = takeLock(path, dir);
   const { dev, ino } = await stat(path);
   const isThere = async () => {
     const now = await stat(path).catch((error) => {
@@ -38,6 +42,7 @@ export async function lockDataDir(dir: string, clock: Clock): Promise<DirLock> {
     return now?.ino === ino && now.dev === dev;
   };
   return {
+    claimant: `${name}.${randomBytes(8).toString('hex')}`,
     async keep(signal) {
       while (!signal.aborted) {
         if (!(await isThere())) {
@@ -55,16 +60,17 @@ export async function lockDataDir(dir: string, clock: Clock): Promise<DirLock> {
   };
 }
 
-/** Returns the open file whose lock this process holds until it closes it or ends. */
-function takeLock(path: string, dir: string): Database.Database {
+/** Opens the file whose lock this process holds until it closes it or ends; returns the directory's name too. */
+function takeLock(path: string, dir: string): { database: Database.Database; name: string } {
   let database: Database.Database | undefined;
   try {
     database = new Database(path, { timeout: 0 });
     database.exec('begin immediate; create table if not exists holder (name text); delete from holder');
     database.prepare('insert into holder values (?)').run(`process ${process.pid} on ${hostname()}`);
     // Others can read the name once it is committed; whoever then locks first has the directory.
+    const name = nameOf(database);
     database.exec('commit; begin immediate');
-    return database;
+    return { database, name };
   } catch (error) {
     const holder = database && errorCode(error) === 'SQLITE_BUSY' ? readHolder(database) : undefined;
     database?.close();
@@ -75,6 +81,16 @@ function takeLock(path: string, dir: string): Database.Database {
       { cause: error },
     );
   }
+}
+
+/** A random name that the directory keeps. */
+function nameOf(database: Database.Database): string {
+  database.exec('create table if not exists directory (name text)');
+  const known = database.prepare('select name from directory').get() as { name: string } | undefined;
+  if (known) return known.name;
+  const name = randomBytes(8).toString('hex');
+  database.prepare('insert into directory values (?)').run(name);
+  return name;
 }
 
 function readHolder(database: Database.Database): string {

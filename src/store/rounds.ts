@@ -3,7 +3,7 @@ import type { Kysely, Selectable } from 'kysely';
 import { Address, type JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
-import type { Claimant } from './claimant';
+import { type Claimant, requireClaim } from './claimant';
 import { weiToText } from './columns';
 import { releaseLease } from './ledger-ranges';
 import type { QueueTables, RoundsTable } from './queue-schema';
@@ -100,6 +100,7 @@ export class Rounds {
   /** Forgets all training of a job, which begins anew. */
   async clear(jobId: JobId): Promise<void> {
     await inTransaction(this.db, async (tx) => {
+      await requireClaim(tx, jobId, this.claimant);
       for (const table of ['audits', 'receipts', 'rounds', 'leases', 'ledger'] as const) {
         await tx.deleteFrom(table).where('job_id', '=', jobId).execute();
       }

@@ -80,6 +80,8 @@ export class MasterRig implements AsyncDisposable {
   readonly log: string[] = [];
   /** How often the master was started. */
   starts = 0;
+  /** Where the master's processes run; another name is another data directory with the same files. */
+  machine = 'first';
   /** True while the master hears nothing of the chain's events. */
   isDeaf = false;
   private isRequested = false;
@@ -133,7 +135,8 @@ export class MasterRig implements AsyncDisposable {
     const life = new Lifetime(this.faults);
     const stop = new AbortController();
     const { signal } = stop;
-    const store = await openStore({ kind: 'sqlite', path: this.opened.scratch.file('master.sqlite') }, this.clock);
+    const place = { kind: 'sqlite', path: this.opened.scratch.file('master.sqlite') } as const;
+    const store = await openStore(place, this.clock, `${this.machine}.${this.starts}`);
     const blobs = life.guard('blobs', this.blobs);
     const logger = keepLines(life, this.log, this.errors);
     const fleet = new Fleet({ logger });

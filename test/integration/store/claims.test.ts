@@ -43,7 +43,7 @@ describeEachDatabase('claims', (database) => {
     await age(15_000);
     expect([...(await first.claims.hold(node)).held]).toEqual([job]);
     await age(15_000);
-    expect(await second.claims.hold(node)).toEqual({ held: new Set(), taken: [] });
+    expect(await second.claims.hold(node)).toEqual({ held: new Set(), taken: [], freed: [] });
     expect(await grant(first, 'lease')).toBeDefined();
   });
 
@@ -70,7 +70,7 @@ describeEachDatabase('claims', (database) => {
     await expect(first.ledger.release('lease-1', 'test')).rejects.toMatchObject(lost);
     await expect(first.ledger.commit('lease-1', other, work)).rejects.toMatchObject(lost);
     await expect(first.rounds.fold(fold)).rejects.toMatchObject(lost);
-    expect(await first.claims.hold(node)).toEqual({ held: new Set(), taken: [] });
+    expect(await first.claims.hold(node)).toEqual({ held: new Set(), taken: [], freed: [] });
 
     expect(await second.ledger.commit('lease-1', other, work)).toBe('committed');
     expect(await second.jobs.move(job, 'training', 'declining')).toBe(true);
@@ -93,11 +93,12 @@ describeEachDatabase('claims', (database) => {
     const [first, second] = [await open('one.1'), await open('two.1')];
     await requestJob(first, request);
     await first.jobs.claim(job, node);
-    expect(await second.claims.freeAbandoned()).toEqual([]);
+    expect((await second.claims.hold(other)).freed).toEqual([]);
     await age(21_000);
-    expect((await second.claims.hold(other)).taken).toEqual([]);
-    const freed = await Promise.all([second.claims.freeAbandoned(), first.claims.freeAbandoned()]);
-    expect(freed.flat()).toEqual([job]);
+    const others = [second, await open('three.1')];
+    const holdings = await Promise.all(others.map((store) => store.claims.hold(other)));
+    expect(holdings.flatMap(({ freed }) => freed)).toEqual([job]);
+    expect(holdings.flatMap(({ taken }) => taken)).toEqual([]);
     await expect(first.jobs.move(job, 'claimed', 'preparing')).rejects.toMatchObject(lost);
     expect(await second.jobs.claim(job, other)).toBe(true);
     const history = await second.jobs.history(job);
@@ -111,7 +112,7 @@ describeEachDatabase('claims', (database) => {
     await first.jobs.move(job, 'claimed', 'preparing');
     await first.intents.begin({ account: node, key: `${job}:process`, to: other, data: '0x', valueWei: 0n });
     await age(21_000);
-    expect(await second.claims.freeAbandoned()).toEqual([]);
+    expect((await second.claims.hold(other)).freed).toEqual([]);
     expect((await second.claims.hold(node)).taken).toEqual([job]);
   });
 

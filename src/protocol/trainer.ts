@@ -152,6 +152,8 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
     /** The greatest number of held-out sequences to use, spread evenly; 0 means all. */
     maxSequences: z.int().min(0),
   }),
+  /** Take a few steps from θ_0 at the job's highest rates; `params/diverge` when they break the model. */
+  z.strictObject({ type: z.literal('rehearse'), id: Id, theta: Path, sequences: z.int().min(1) }),
   z.strictObject({
     type: z.literal('export'),
     id: Id,
@@ -241,6 +243,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     weights: z.array(z.number().min(0)),
   }),
   z.object({ type: z.literal('evaluated'), id: Id, loss: z.number(), tokens: z.int(), lossPerByte: z.number() }),
+  z.object({ type: z.literal('rehearsed'), id: Id, loss: z.number() }),
   z.object({
     type: z.literal('exported'),
     id: Id,

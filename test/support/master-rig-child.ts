@@ -82,6 +82,8 @@ export class PlayedChild implements CoordinatorChild {
         const loss = text.includes(SPOILING) ? 9 : 5;
         return { type: 'evaluated', loss, tokens: 64, lossPerByte: loss };
       }
+      case 'rehearse':
+        return { type: 'rehearsed', loss: 5 };
       case 'export':
         return exportModel(command);
       case 'compare':

@@ -15,6 +15,7 @@ from emeth.rounds.compare import cosines, distance
 from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.fold import fold
 from emeth.rounds.gain import gain_of
+from emeth.rounds.rehearsal import rehearse
 from emeth.rounds.update_norms import inspect_update
 from emeth.wire.events import Failure, Inbox, Outbox
 from emeth.wire.model_shape import Shape
@@ -32,6 +33,7 @@ from emeth.wire.spec import (
     Init,
     Inspect,
     Prepare,
+    Rehearse,
     parse_coordinate_command,
     parse_json,
 )
@@ -99,6 +101,8 @@ class Coordinator:
                 return self._fold(command)
             case Evaluate():
                 return self._evaluate(command)
+            case Rehearse():
+                return self._rehearse(command)
             case Export():
                 return self._export(command)
 
@@ -190,6 +194,12 @@ class Coordinator:
         self._outbox.emit(
             "evaluated", id=command.id, loss=result.loss, tokens=result.tokens, lossPerByte=result.loss_per_byte
         )
+
+    def _rehearse(self, command: Rehearse) -> None:
+        sequences = self._open_corpus().validation(command.sequences)
+        model = load_model(command.theta, self._shape(), self._spec.device)
+        loss = rehearse(model, sequences, self._params.inner, self._params.outer)
+        self._outbox.emit("rehearsed", id=command.id, loss=loss)
 
     def _export(self, command: Export) -> None:
         corpus = self._open_corpus()

@@ -287,6 +287,14 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Rehearse:
+    type: Literal["rehearse"]
+    id: Id
+    theta: Path
+    sequences: Positive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
     type: Literal["export"]
     id: Id
@@ -295,7 +303,7 @@ class Export:
     card: dict[str, str | float]
 
 
-CoordinateCommand = Prepare | Init | Cut | Inspect | Compare | Fold | Evaluate | Export
+CoordinateCommand = Prepare | Init | Cut | Inspect | Compare | Fold | Evaluate | Rehearse | Export
 
 _SPECS = {
     "train": TrainSpec,
@@ -313,6 +321,7 @@ _COORDINATE = {
     "compare": Compare,
     "fold": Fold,
     "evaluate": Evaluate,
+    "rehearse": Rehearse,
     "export": Export,
 }
 

@@ -13,6 +13,12 @@ import type { JobPlan } from '../plan';
 import type { JobBlobs, JobWallet, MasterStorage, RoundStore } from '../ports';
 import type { JobRunOptions, StepContext, StepResult } from './step';
 
+/** What a rehearsal may compute: some ten seconds of a few cores. */
+const REHEARSAL_FLOPS = 5e11;
+/** Forward and backward passes of a rehearsal over its sequences. */
+const REHEARSED_PASSES = 5;
+const MOST_SEQUENCES = 4;
+
 interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoordinator'> {
   readonly row: Pick<StepContext['row'], 'id' | 'dataset' | 'params'>;
   readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes'>;
@@ -42,13 +48,15 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   crashPoint('data.prepared');
   // A job that was given back once, or lost, has none of its old files any more.
   await deps.store.rounds.clear(row.id);
+  const weights = await writeFirstWeights(coordinator, dir, deps.blobs);
+  await rehearse(coordinator, params, { ...weights, path: deps.blobs.path(weights.theta0) });
   const plan: JobPlan = {
     dataset,
     params,
     prepared,
     totalBlocks: countBlocks(params.epochs, prepared.epochBlocks),
     auditSeed: await drawSeed(row.id, deps.wallet),
-    ...(await writeFirstWeights(coordinator, dir, deps.blobs)),
+    ...weights,
   };
   return { to: 'preparing', facts: { plan } };
 }
@@ -70,4 +78,18 @@ async function writeFirstWeights(
   const model = { theta: blobs.path(theta.sha256) };
   const { loss } = await coordinator.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
   return { theta0: theta.sha256, parameters, startLoss: loss };
+}
+
+/** Takes a few steps, so that rates which break the model do so before a deposit is locked. */
+async function rehearse(
+  coordinator: Pick<Coordinator, 'run'>,
+  { model: { context } }: JobPlan['params'],
+  { path: theta, parameters }: { path: string; parameters: number },
+): Promise<void> {
+  const sequences = Math.min(
+    MOST_SEQUENCES,
+    Math.floor(REHEARSAL_FLOPS / (REHEARSED_PASSES * 6 * parameters * context)),
+  );
+  // A model too large for that here is not refused for it.
+  if (sequences > 0) await coordinator.run({ type: 'rehearse', theta, sequences }, 'rehearsed');
 }

@@ -1,4 +1,4 @@
-/** Database, disk or chain away for minutes in each state of a job: it waits, and goes on when they return. */
+/** Database, disk or chain away for minutes in each state of a job: it waits, and goes on afterwards. */
 import { openMasterRig } from '../../support/master-rig';
 import { expectOutcome, PAID, TO_TRAINING, TO_VERIFIED } from '../../support/master-rig-books';
 

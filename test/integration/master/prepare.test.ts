@@ -88,6 +88,13 @@ describe('something fails for long', () => {
       check: (rig) => expect(rig.faults.count('child.prepare')).toBe(1),
     },
     {
+      situation: 'rates break the model in the rehearsal',
+      outcome: 'skipped for good, and no deposit is locked',
+      given: (rig) => rig.fails('child.rehearse', { code: 'params/diverge' }),
+      ...skipped,
+      reason: 'child.rehearse failed',
+    },
+    {
       situation: 'data set cannot be had',
       outcome: 'makes room at once, and is fetched at the next look',
       given: (rig) => rig.fails('storage.fetch', { code: 'dataset/missing' }),

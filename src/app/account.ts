@@ -37,9 +37,13 @@ export async function openAccount(options: SendOptions): Promise<Account> {
   const reader = openings.add(await readerOf(home));
   const logger = openCommandLogger(options);
   const signal = stopSignal();
-  const { store: _store, ...signer } = openings.add(
+  const { store, ...signer } = openings.add(
     await openSigner({ ...reader, config: withCap(reader.config, options), database: home.database(), logger, signal }),
   );
+  for (const { key, attempts } of await store.intents.listPending(signer.sender.address)) {
+    const fields = { key, hash: attempts.at(-1)?.hash };
+    logger.warn('Earlier transaction of this account is signed and still counts', fields);
+  }
   return { ...reader, ...signer, logger, signal, ...openings.release() };
 }
 

@@ -1,6 +1,7 @@
 /** The seed of a verifier's draw: a block hash that nobody could know when the result was submitted. */
 import type { Chain } from '../chain/rpc/client';
-import type { Finality } from '../chain/rpc/finality';
+import type { EndpointPool } from '../chain/rpc/endpoint-pool';
+import { type Finality, FinalityUnknown, finalNumber } from '../chain/rpc/finality';
 import { minesOnDemand } from '../domain/dev-chain';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
@@ -8,7 +9,7 @@ import { AppError } from '../lib/errors';
 export type DrawSeedError = { code: 'chain/block-not-final'; block: number };
 
 interface DrawSeedDeps {
-  chain: Pick<Chain, 'chainId' | 'headBlock' | 'finalizedBlock' | 'blockHash'>;
+  chain: Pick<Chain, 'chainId' | 'headBlock' | 'blockHash'> & { endpoints: Pick<EndpointPool, 'ask'> };
   finality: Finality;
   clock: Clock;
   signal: AbortSignal;
@@ -37,7 +38,11 @@ export async function findDrawSeed(submitBlock: number, deps: DrawSeedDeps): Pro
   );
 }
 
-async function isFinal(block: number, { chain, finality }: DrawSeedDeps): Promise<boolean> {
-  const tagged = finality.preferTag ? await chain.finalizedBlock() : undefined;
-  return block <= (tagged ?? (await chain.headBlock()) - finality.confirmations);
+async function isFinal(block: number, { chain, finality, signal }: DrawSeedDeps): Promise<boolean> {
+  try {
+    return block <= (await finalNumber(finality, chain.endpoints, () => chain.headBlock(), signal));
+  } catch (error) {
+    if (error instanceof FinalityUnknown) return false;
+    throw error;
+  }
 }

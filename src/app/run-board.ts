@@ -16,6 +16,7 @@ import type { CommonOptions } from '../terminal/options';
 import { openChainRole } from './open-role';
 import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
+import { openTagMemory } from './tag-memory';
 import { untilAllEnd } from './until-all-end';
 
 /** Host and port override those of the configuration. */
@@ -45,7 +46,7 @@ export async function runBoard(options: BoardOptions): Promise<void> {
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const sizing = { storageApi: config.storageApi ?? '', maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
   const watching = watchChain(
-    { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
+    { ...finality, memory: openTagMemory(store, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
       chain,
       clock,

@@ -45,7 +45,7 @@ export const ChainKeys = {
     .max(1000)
     .optional()
     .describe(
-      'Chain blocks on top of a chain block before it is acted on. More is slower and safer against reorganisations; 0 is for chains without any. Default: what the chain itself calls final, 2 where it does not say, 0 on a development chain (31337).',
+      'Chain blocks on top of a chain block before it is acted on. More is slower and safer against reorganisations; 0 is for chains without any. Default: what the chain itself calls final (waited for while its node names no block), 2 where it has no such notion, 0 on a development chain (31337).',
     ),
   fromBlock: z
     .int()

@@ -46,8 +46,11 @@ const KEEPER = '"$@" & exec >/dev/null 2>&1; read -r line; kill -9 $!; wait';
 /**
  * Starts anvil on a free port or the given one. Every transaction makes a block unless `blockTimeS` is set.
  */
-export async function startAnvil(options: { port?: number; blockTimeS?: number } = {}): Promise<Anvil> {
+export async function startAnvil(
+  options: { port?: number; blockTimeS?: number; hardfork?: string } = {},
+): Promise<Anvil> {
   const args = ['--host', '127.0.0.1', '--port', String(options.port ?? 0), '--no-cors'];
+  if (options.hardfork) args.push('--hardfork', options.hardfork);
   if (options.blockTimeS) args.push('--block-time', String(options.blockTimeS));
   const child = spawn('/bin/sh', ['-c', KEEPER, 'anvil', findAnvil(), ...args], {
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -12,20 +12,12 @@ import type { Sender } from '../sending/sender';
 import type { Wallet } from '../sending/wallet';
 import { commitmentOf } from './attestations';
 import { signPermit } from './permit';
-import { requestsIn } from './requests';
+import { deadlineOf, type JobRequest, jobIdOf } from './requests';
 import type { SignedWithdrawal } from './withdrawal';
 
 const tokenInterface = new Interface(emethTokenAbi);
 
 export type EmethError = { code: 'chain/not-enough-tokens'; account: Address; haveWei: bigint; needWei: bigint };
-
-export interface JobRequest {
-  dataset: string;
-  params: string;
-  feeWei: bigint;
-  fuelLimit: bigint;
-  deadlineMs: number;
-}
 
 /** Identifies a submitted result in every later call. */
 export interface ResultRef {
@@ -123,13 +115,21 @@ export interface Collected {
 
 export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
   const { address } = sender;
-  // One at a time: two acts that read the same credit and allowance at once would both count on it.
-  const paying = inTurn();
+  const inOrder = inTurn();
+  /**
+   * One at a time, and after what an earlier process has signed, unless it is this very act: two acts that
+   * read the same credit and allowance would both count on it.
+   */
+  const paying = <T>(act: () => Promise<T>, key?: string): Promise<T> =>
+    inOrder(async () => {
+      await sender.catchUp(undefined, key);
+      return act();
+    });
   const once = (jobId: JobId, method: string, ...args: unknown[]) =>
     sender.send({ key: `${jobId}:${method}`, to: chain.core, data: encode(method, [jobId, ...args]) });
   /** For acts that may be repeated later, e.g. `process` after `decline`. */
-  const again = (key: string, method: string, args: readonly unknown[]) =>
-    sender.send({ key, to: chain.core, data: encode(method, args), repeatable: true });
+  const again = (key: string, method: string, args: readonly unknown[], undo?: string) =>
+    sender.send({ key, to: chain.core, data: encode(method, args), repeatable: true, undo });
 
   return {
     address,
@@ -145,11 +145,13 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
         await fund(chain, sender, bondWei);
         return once(jobId, 'challenge');
       }),
-    process: (jobId) =>
-      paying(async () => {
+    process: (jobId) => {
+      const key = `${jobId}:process`;
+      return paying(async () => {
         await fund(chain, sender, (await chain.job(jobId)).feeWei);
-        return again(`${jobId}:process`, 'process', [jobId]);
-      }),
+        return again(key, 'process', [jobId], `emeth decline ${jobId}`);
+      }, key);
+    },
     decline: (jobId) => again(`${jobId}:decline`, 'decline', [jobId]),
     submit: ({ jobId, resultHash, payoutRoot }, fuelUsed, reference) =>
       once(jobId, 'submit', resultHash, fuelUsed, payoutRoot, reference),
@@ -209,8 +211,10 @@ async function request(
   job: JobRequest,
 ): Promise<{ jobId: JobId; hash: string }> {
   const { salt, data } = await signRequest(chain, wallet, job);
-  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data });
-  return { jobId: await jobOf(chain, hash), hash };
+  const jobId = jobIdOf(chain, wallet.address, job, salt);
+  const undo = `emeth cancel ${jobId}`;
+  const { hash } = await sender.send({ key: `request:${salt}`, to: chain.core, data, undo });
+  return { jobId, hash };
 }
 
 /** Returns the call that requests a job, with a permit for what neither credit nor allowance covers. */
@@ -219,7 +223,7 @@ async function signRequest(chain: Chain, wallet: Wallet, job: JobRequest): Promi
   const missingWei = await missing(chain, wallet.address, job.feeWei + verifierWei + burnWei);
   const isAllowed = (await chain.allowance(wallet.address, chain.core)) >= missingWei;
   const salt = hexlify(randomBytes(32));
-  const deadline = BigInt(Math.floor(job.deadlineMs / 1000));
+  const deadline = deadlineOf(job);
   const args = [job.dataset, job.params, job.feeWei, job.fuelLimit, deadline, salt];
   if (isAllowed) return { salt, data: encode('request', args) };
   const permit = await signPermit(chain, wallet, missingWei, deadline);
@@ -259,10 +263,4 @@ function toPayee({ worker, amountWei }: Share): { worker: Address; amount: bigin
 
 function encode(method: string, args: readonly unknown[]): string {
   return coreInterface.encodeFunctionData(method, args);
-}
-
-async function jobOf(chain: Chain, hash: string): Promise<JobId> {
-  const [request] = await requestsIn(chain, hash);
-  if (request) return request.jobId;
-  throw new Error(`Transaction ${hash} requested no job`);
 }

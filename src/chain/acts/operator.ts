@@ -87,30 +87,32 @@ export interface Operator {
 }
 
 export function openOperator(chain: Chain, registry: Registry, sender: Sender): Operator {
-  const act = (method: string, ...args: unknown[]) =>
+  const act = (method: string, args: readonly unknown[], undo?: string) =>
     sender.send({
       key: method,
       to: registry.address,
       data: registryInterface.encodeFunctionData(method, args),
       repeatable: true,
+      undo,
     });
+  const leave = (node: Address) => `emeth unregister-node --node-addr ${node}`;
   return {
     address: sender.address,
-    createOrganisation: (name) => act('createOrganisation', name),
+    createOrganisation: (name) => act('createOrganisation', [name]),
     async register(enrolment, stakeWei, signature = '0x') {
       await approve(chain, sender, registry.address, stakeWei);
-      return act('register', encoded(enrolment), stakeWei, signature);
+      return act('register', [encoded(enrolment), stakeWei, signature], leave(enrolment.node));
     },
     async addStake(node, amountWei) {
       await approve(chain, sender, registry.address, amountWei);
-      return act('addStake', node, amountWei);
+      return act('addStake', [node, amountWei], leave(node));
     },
-    deactivate: (node) => act('deactivate', node),
-    reactivate: (node) => act('reactivate', node),
-    withdrawStake: (node) => act('withdrawStake', node),
-    proposePayout: (node, payout) => act('proposePayout', node, payout),
-    confirmPayout: (node) => act('confirmPayout', node),
-    cancelPayoutChange: (node) => act('cancelPayoutChange', node),
+    deactivate: (node) => act('deactivate', [node], `${leave(node)} --undo`),
+    reactivate: (node) => act('reactivate', [node], leave(node)),
+    withdrawStake: (node) => act('withdrawStake', [node]),
+    proposePayout: (node, payout) => act('proposePayout', [node, payout], `emeth payout --node-addr ${node} --cancel`),
+    confirmPayout: (node) => act('confirmPayout', [node]),
+    cancelPayoutChange: (node) => act('cancelPayoutChange', [node]),
   };
 }
 

@@ -67,7 +67,7 @@ export interface DeploymentPlan {
   places: Places;
 }
 
-export type DeployError = { code: 'chain/deploy-failed'; step: string };
+export type DeployError = { code: 'chain/deploy-failed'; step: string } | { code: 'chain/too-old'; fork: string };
 
 interface Artifact {
   name: string;
@@ -107,8 +107,8 @@ export async function planDeployment(signer: Signer): Promise<DeploymentPlan> {
 }
 
 /**
- * Deploys and connects the contracts, and checks the result. Throws `chain/deploy-failed` with the step that
- * failed.
+ * Deploys and connects the contracts, and checks the result. Throws `chain/too-old`, and
+ * `chain/deploy-failed` with the step that failed.
  */
 export async function deployContracts(
   signer: Signer,
@@ -121,6 +121,7 @@ export async function deployContracts(
   const { firstNonce, places } = plan ?? (await planDeployment(signer));
   const { tokenContractAddress: token, emethContractAddress: core, registryContractAddress: registry } = places;
   const pool = places.rewardPoolContractAddress;
+  await requireForks(signer);
   const step = (nth: number, artifact: Artifact, at: Address, args: readonly unknown[]) =>
     deploy(signer, artifact, { nonce: firstNonce + nth, at }, args);
 
@@ -151,6 +152,26 @@ export async function deployContracts(
 export function isOwnCode(contract: keyof typeof artifacts, code: string): boolean {
   const { runtime } = artifacts[contract];
   return blank(code, runtime.filledIn) === blank(runtime.code, runtime.filledIn);
+}
+
+/** Code of the opcodes that the contracts use, by the version of Ethereum that brought them. */
+const forks = { Shanghai: '0x5f00', Cancun: '0x5f5f5f5e00' };
+
+/** Throws `chain/too-old` on a chain without opcodes that the contracts use. */
+async function requireForks(signer: Signer): Promise<void> {
+  for (const [fork, data] of Object.entries(forks)) {
+    try {
+      await signer.provider?.call({ data });
+    } catch (cause) {
+      if (!isError(cause, 'CALL_EXCEPTION')) throw failed('checking the chain', cause);
+      throw new AppError<DeployError>(
+        { code: 'chain/too-old', fork },
+        `This chain is older than Ethereum's ${fork}, and the contracts need Shanghai and Cancun; update the chain, or ` +
+          'use another one (anvil: --hardfork cancun).',
+        { cause },
+      );
+    }
+  }
 }
 
 /** Throws unless the contract's views without arguments return these values. */

@@ -5,6 +5,7 @@ import type { CoreEvent } from '../contract/events';
 import { NoEndpointAnswers } from '../rpc/endpoint-pool';
 import type { Finality } from '../rpc/finality';
 import { RpcError } from '../rpc/rpc';
+import { explainMissing } from './history-limit';
 import { NARROW_BLOCKS } from './log-evidence';
 import type { LogReader } from './log-reader';
 import { type ChainHeader, Disagreement, NotReady } from './log-source';
@@ -52,7 +53,6 @@ export class FinalReader {
   private range = FIRST_RANGE;
   private mismatches = 0;
   private looksBehind = 0;
-  private knowsTag = false;
 
   constructor(
     private at: ChainCursor | undefined,
@@ -71,7 +71,9 @@ export class FinalReader {
     this.noteProgress(end);
     if (end < from) return true;
     await this.checkCursor();
-    const read = await this.readRange(from, this.endOfRange(from, end));
+    const read = await this.readRange(from, this.endOfRange(from, end)).catch((error: unknown) =>
+      explainMissing(this.deps.reader.source, { from, end }, error),
+    );
     if (!read) return false;
     const { number, hash } = read.block;
     await this.deps.onFinal(read.events, { number, hash });
@@ -104,14 +106,8 @@ export class FinalReader {
     throw beyondFinal(number, hash, block.hash);
   }
 
-  private async findEnd(): Promise<number> {
-    if (this.options.preferTag) {
-      const tagged = await this.deps.reader.source.finalizedNumber();
-      this.knowsTag ||= tagged !== undefined;
-      if (tagged !== undefined) return tagged;
-      if (this.knowsTag) throw new NotReady('The node no longer knows which block is final');
-    }
-    return (await this.findHead()) - this.options.confirmations;
+  private findEnd(): Promise<number> {
+    return this.deps.reader.source.finalNumber(this.options, () => this.findHead());
   }
 
   /**

@@ -2,6 +2,7 @@
 import type { Address } from '../../domain/ids';
 import type { RawLog } from '../contract/logs';
 import { type Answer, type AskOptions, type EndpointPool, NoEndpointAnswers } from '../rpc/endpoint-pool';
+import { type Finality, finalNumber } from '../rpc/finality';
 import { RpcError } from '../rpc/rpc';
 
 /** The header of a chain block, as far as a reader needs it. */
@@ -65,15 +66,9 @@ export class LogSource {
     return parseHeader((await this.ask<RawHeader>('eth_getBlockByNumber', ['latest', false])).result);
   }
 
-  /** Returns the number of the block tagged `finalized`; undefined on a chain without that tag. */
-  async finalizedNumber(): Promise<number | undefined> {
-    try {
-      const { result } = await this.ask<RawHeader | null>('eth_getBlockByNumber', ['finalized', false]);
-      return result ? parseHeader(result).number : undefined;
-    } catch (error) {
-      if (error instanceof RpcError) return undefined;
-      throw error;
-    }
+  /** Returns the number of the newest final block by this rule; `head` is asked where blocks are counted. */
+  finalNumber(finality: Finality, head: () => Promise<number>): Promise<number> {
+    return finalNumber(finality, this.nodes, head, this.signal);
   }
 
   /** Throws `NotReady` for a block that the node does not know. */

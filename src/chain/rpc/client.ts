@@ -3,6 +3,7 @@ import { Contract, type EventFilter, id, isError, type JsonRpcProvider, type Log
 import { partOf } from '../../domain/fuel';
 import { Address, type JobId } from '../../domain/ids';
 import { type ChainState, chainStates } from '../../domain/job';
+import { type Clock, systemClock } from '../../lib/clock';
 import { AppError } from '../../lib/errors';
 import { type CoreEvent, coreInterface, decodeEvent } from '../contract/events';
 import { emethTokenAbi } from '../generated/emeth-token';
@@ -75,11 +76,12 @@ export interface Chain extends AsyncDisposable {
   extraFees(feeWei: bigint): Promise<{ verifierWei: bigint; burnWei: bigint }>;
   /** What the contract demands of a request now. */
   requestRules(): Promise<{ minFeeWei: bigint; minWorkMs: number }>;
-  /** Time of the newest block, in Unix milliseconds. */
+  /**
+   * The time that the next block will have at least, in Unix milliseconds: that of the newest block, or of
+   * the own clock where it is later. A chain without empty blocks stands still between transactions.
+   */
   nowMs(): Promise<number>;
   headBlock(): Promise<number>;
-  /** Returns the newest block that the chain itself calls final; undefined when it does not say. */
-  finalizedBlock(): Promise<number | undefined>;
   /** Returns events in blocks [from, to], in order; with a job id, only those of that job. */
   events(from: number, to: number, jobId?: JobId): Promise<CoreEvent[]>;
   blockHash(number: number): Promise<string | undefined>;
@@ -98,10 +100,10 @@ export async function openChain(options: ChainOptions, deps: Partial<EndpointDep
     provider.destroy();
     throw error;
   }
-  return bind(provider, options);
+  return bind(provider, options, deps.clock ?? systemClock);
 }
 
-function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain {
+function bind(provider: FailoverProvider, { core, token }: ChainOptions, clock: Clock): Chain {
   const { endpoints } = provider;
   const coreContract = new Contract(core, coreInterface, provider);
   const tokenContract = new Contract(token, emethTokenAbi, provider);
@@ -147,28 +149,34 @@ function bind(provider: FailoverProvider, { core, token }: ChainOptions): Chain 
       return { minFeeWei: minFee, minWorkMs: Number(minWork) * 1000 };
     },
     async nowMs() {
-      return ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;
+      const blockMs = ((await provider.getBlock('latest'))?.timestamp ?? 0) * 1000;
+      return Math.max(blockMs, clock.now());
     },
     headBlock: () => provider.getBlockNumber(),
-    async finalizedBlock() {
-      try {
-        return (await provider.getBlock('finalized'))?.number;
-      } catch (error) {
-        // What a node without the tag answers; no answer at all is another error.
-        if (isError(error, 'UNKNOWN_ERROR')) return undefined;
-        throw error;
-      }
-    },
-    async events(from, to, jobId) {
-      const topics: EventFilter['topics'] = jobId ? [null, jobId.padEnd(66, '0')] : [];
-      const logs = await provider.getLogs({ address: core, fromBlock: from, toBlock: to, topics });
-      return logs.sort(byPlace).flatMap((log) => decodeEvent(log) ?? []);
-    },
+    events: (from, to, jobId) => readEvents(provider, core, { from, to, jobId }),
     blockHash: async (number) => (await provider.getBlock(number))?.hash ?? undefined,
     async [Symbol.asyncDispose]() {
       provider.destroy();
     },
   };
+}
+
+/** Reads a range of events, in halves where the node refuses it as too wide. */
+async function readEvents(
+  provider: JsonRpcProvider,
+  core: Address,
+  { from, to, jobId }: { from: number; to: number; jobId: JobId | undefined },
+): Promise<CoreEvent[]> {
+  const topics: EventFilter['topics'] = jobId ? [null, jobId.padEnd(66, '0')] : [];
+  try {
+    const logs = await provider.getLogs({ address: core, fromBlock: from, toBlock: to, topics });
+    return logs.sort(byPlace).flatMap((log) => decodeEvent(log) ?? []);
+  } catch (error) {
+    if (from >= to || !isError(error, 'UNKNOWN_ERROR')) throw error;
+    const middle = Math.floor((from + to) / 2);
+    const older = await readEvents(provider, core, { from, to: middle, jobId });
+    return [...older, ...(await readEvents(provider, core, { from: middle + 1, to, jobId }))];
+  }
 }
 
 interface RawJob {

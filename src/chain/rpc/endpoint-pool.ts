@@ -5,8 +5,11 @@ import { silentLogger } from '../../lib/logger';
 import { Endpoint, type EndpointDeps } from './endpoint';
 import { EndpointTrouble, type RpcAnswer, RpcError, type RpcPayload } from './rpc';
 
+/** Nobody answers, the key is wrong, or something else than an Ethereum node answers. */
+type UnusableCode = 'chain/unreachable' | 'chain/no-access' | 'chain/not-a-node';
+
 export type EndpointError =
-  | { code: 'chain/unreachable'; endpoint: string }
+  | { code: UnusableCode; endpoint: string }
   | { code: 'chain/wrong-chain'; endpoint: string; chainId: number; expected: number };
 
 export interface EndpointOptions {
@@ -142,7 +145,7 @@ export class EndpointPool {
       return endpoint && outcome.status === 'fulfilled' ? [{ endpoint, chainId: outcome.value }] : [];
     });
     const [first] = known;
-    if (!first) throw unreachable(this.endpoints, (outcomes[0] as PromiseRejectedResult | undefined)?.reason);
+    if (!first) throw explainNone(this.endpoints, outcomes);
     const expected = this.options.chainId ?? first.chainId;
     const stray = known.find(({ chainId }) => chainId !== expected);
     if (stray) throw wrongChain(stray.endpoint.name, stray.chainId, expected, this.options.chainId === undefined);
@@ -163,7 +166,10 @@ export class EndpointPool {
       signal,
     );
     const chainId = Number(answer.result);
-    if (!answer.result || !Number.isSafeInteger(chainId)) throw new EndpointTrouble('broken', 'no chain id');
+    if (!answer.result || !Number.isSafeInteger(chainId)) {
+      const words = answer.error ? `: "${answer.error.message}"` : '';
+      throw new EndpointTrouble(answer.error ? 'broken' : 'alien', `does not say which chain it is on${words}`);
+    }
     return chainId;
   }
 
@@ -269,19 +275,41 @@ export class NoEndpointAnswers extends Error {
   readonly isSlow: boolean;
 
   constructor(troubles: readonly (readonly [string, EndpointTrouble])[]) {
-    const words = troubles.map(([name, { message }]) => `${name}: ${message}`).join('; ');
-    super(`No Ethereum node answers (${words})`, { cause: troubles[0]?.[1] });
+    const words = troubles.map(([name, { message }]) => `${name} ${message}`).join('; ');
+    super(`No Ethereum node can be used: ${words}`, { cause: troubles[0]?.[1] });
     this.isSlow = troubles.some(([, { kind }]) => kind === 'slow');
   }
 }
 
-function unreachable(endpoints: readonly Endpoint[], cause: unknown): AppError<EndpointError> {
+/** Returns why no endpoint can be used at the start, in the words of each that has answered. */
+function explainNone(
+  endpoints: readonly Endpoint[],
+  outcomes: readonly PromiseSettledResult<unknown>[],
+): AppError<EndpointError> {
   const where = endpoints.map(({ name }) => name).join(', ');
-  return new AppError(
-    { code: 'chain/unreachable', endpoint: where },
-    `No Ethereum node answers at ${where}; correct \`endpoint\`, or start the node.`,
-    { cause },
-  );
+  const causes = outcomes.map((outcome) => (outcome.status === 'rejected' ? troubleOf(outcome.reason) : undefined));
+  const answers = endpoints.flatMap(({ name }, i) => (causes[i]?.isAnswer ? [`${name} ${causes[i].message}`] : []));
+  const kinds = new Set(causes.map((cause) => (cause?.isAnswer ? cause.kind : 'broken')));
+  const [only] = kinds.size === 1 ? kinds : [];
+  const { code, remedy } = remedies[only ?? ''] ?? {
+    code: 'chain/unreachable',
+    remedy: 'correct `endpoint`, or start the node',
+  };
+  const trouble = answers.length > 0 ? answers.join('; ') : `No Ethereum node answers at ${where}`;
+  return new AppError({ code, endpoint: where }, `${trouble}; ${remedy}.`, { cause: causes[0] });
+}
+
+/** What to do where every endpoint has the same trouble. */
+const remedies: Record<string, { code: UnusableCode; remedy: string }> = {
+  refused: { code: 'chain/no-access', remedy: 'correct the key in `endpoint`' },
+  alien: { code: 'chain/not-a-node', remedy: 'set `endpoint` to the JSON-RPC address of an Ethereum node' },
+  busy: { code: 'chain/unreachable', remedy: 'wait, or use another node' },
+};
+
+/** Finds what an endpoint's last attempt failed of. */
+function troubleOf(error: unknown): EndpointTrouble | undefined {
+  const cause = error instanceof NoEndpointAnswers ? error.cause : error;
+  return cause instanceof EndpointTrouble ? cause : undefined;
 }
 
 function wrongChain(where: string, chainId: number, expected: number, isByOthers: boolean): AppError<EndpointError> {

@@ -29,8 +29,9 @@ export class RpcError extends Error {
 
 /**
  * A failure of one endpoint that another may not have: `busy` passes by itself (429, 5xx), `slow` is a
- * timeout (or 504), `broken` means no usable answer, `behind` that the node does not know the block in
- * question.
+ * timeout (or 504), `broken` means no usable answer, `refused` that access needs another key, `alien` that
+ * what answers is no Ethereum node, `behind` that the node does not know the block in question. The message
+ * goes on after the endpoint's name.
  */
 export class EndpointTrouble extends Error {
   override readonly name = 'EndpointTrouble';
@@ -40,13 +41,18 @@ export class EndpointTrouble extends Error {
   readonly answer: RpcAnswer | undefined;
 
   constructor(
-    readonly kind: 'busy' | 'slow' | 'broken' | 'behind',
+    readonly kind: 'busy' | 'slow' | 'broken' | 'refused' | 'alien' | 'behind',
     message: string,
     details: { cause?: unknown; retryAfterMs?: number | undefined; answer?: RpcAnswer | undefined } = {},
   ) {
     super(message, { cause: details.cause });
     this.retryAfterMs = details.retryAfterMs;
     this.answer = details.answer;
+  }
+
+  /** True when something has answered, so that the message has its words. */
+  get isAnswer(): boolean {
+    return this.cause === undefined;
   }
 }
 
@@ -78,25 +84,64 @@ export async function postRpc(
     text = await response.text();
   } catch (cause) {
     signal.throwIfAborted();
-    if (timeout.aborted) throw new EndpointTrouble('slow', `no answer in ${timeoutMs} ms`, { cause });
-    throw new EndpointTrouble('broken', describeError(cause), { cause });
+    if (timeout.aborted) throw new EndpointTrouble('slow', `gave no answer in ${timeoutMs} ms`, { cause });
+    throw new EndpointTrouble('broken', `cannot be reached (${describeError(cause)})`, { cause });
   }
-  return readAnswer(response, text);
+  return readAnswer(response, text, quoterFor(url));
 }
 
-function readAnswer({ status, headers }: Response, text: string): RpcAnswer {
-  if (status === 504) throw new EndpointTrouble('slow', 'status 504');
-  if (status === 429 || status >= 500) {
-    const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
-    throw new EndpointTrouble('busy', `status ${status}`, { retryAfterMs });
-  }
+function readAnswer(response: Response, text: string, quote: (text: string) => string): RpcAnswer {
   const answer = parseAnswer(text);
-  if (!answer) throw new EndpointTrouble('broken', `status ${status} without a JSON-RPC answer`);
+  const said = `(HTTP ${response.status}${quote(answer?.error?.message ?? text)})`;
+  requireServed(response, said);
+  if (!answer) throw withoutAnswer(response.status, said);
   const { error } = answer;
   if (!error) return answer;
-  if (error.code === 429 || BUSY.test(error.message)) throw new EndpointTrouble('busy', error.message, { answer });
+  if (error.code === 429 || BUSY.test(error.message)) {
+    throw new EndpointTrouble('busy', `asks for fewer requests${quote(error.message)}`, { answer });
+  }
   if (BEHIND.test(error.message)) throw new EndpointTrouble('behind', error.message, { answer });
   return answer;
+}
+
+/** Throws for a status that says more than the body. */
+function requireServed({ status, headers }: Response, said: string): void {
+  if (status === 401 || status === 403) throw new EndpointTrouble('refused', `refuses access ${said}`);
+  if (status === 504) throw new EndpointTrouble('slow', `had no answer in time ${said}`);
+  if (status !== 429 && status < 500) return;
+  const retryAfterMs = parseRetryAfter(headers.get('retry-after'));
+  const pause =
+    retryAfterMs === undefined ? 'for fewer requests' : `for a pause of ${Math.ceil(retryAfterMs / 1000)} s`;
+  throw new EndpointTrouble('busy', `${status === 429 ? `asks ${pause}` : 'fails'} ${said}`, { retryAfterMs });
+}
+
+/** A node may refuse a request as too large before it reads it; whatever else is no JSON-RPC is no node. */
+function withoutAnswer(status: number, said: string): EndpointTrouble {
+  if (status === 413) return new EndpointTrouble('broken', `refuses the request as too large ${said}`);
+  const isPath = status === 404 || status === 405;
+  return new EndpointTrouble(
+    'alien',
+    `${isPath ? 'has no Ethereum node at this path' : 'answers without JSON-RPC'} ${said}`,
+  );
+}
+
+const MAX_QUOTE = 200;
+
+/**
+ * Returns a function that quotes what an endpoint has said, on one line. A page is not shown, and neither is
+ * what may be a key: the parts of the endpoint's own address.
+ */
+function quoterFor(url: string): (text: string) => string {
+  const { username, password, pathname, searchParams } = new URL(url);
+  const secrets = [username, password, ...pathname.split('/'), ...searchParams.values()].filter(
+    ({ length }) => length > 3,
+  );
+  return (text) => {
+    const line = text.replace(/\s+/g, ' ').trim();
+    if (/^<|<html|<!doctype/i.test(line)) return ': a web page';
+    const shown = secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), line).slice(0, MAX_QUOTE);
+    return shown && `: "${shown}"`;
+  };
 }
 
 function parseAnswer(text: string): RpcAnswer | undefined {

@@ -29,6 +29,11 @@ interface FeeDeps {
 }
 
 const GWEI = 1_000_000_000n;
+/**
+ * What an act may need beyond its estimate because transactions before it have changed the chain: paying by
+ * tokens, where credit was enough, costs about 40,000 more. Gas that is not used is not paid for.
+ */
+const HEADROOM_GAS = 60_000n;
 
 /** Prices transactions; no fee exceeds `capWei` per gas. */
 export class Fees {
@@ -52,7 +57,7 @@ export class Fees {
       const baseWei = await this.nextBaseWei();
       const fee = firstFee({ baseWei, tipWei: await this.tipWei() }, this.capWei);
       if (!fee) return this.tellTooHigh(key, baseWei);
-      const price = { gasLimit: (gas * 6n) / 5n, ...fee };
+      const price = { gasLimit: (gas * 6n) / 5n + HEADROOM_GAS, ...fee };
       if (!(await this.canPay(act, price))) throw noFunds(address, key);
       this.isTold = false;
       return price;

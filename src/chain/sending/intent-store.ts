@@ -79,6 +79,11 @@ export async function beginAgain(intents: IntentStore, wanted: NewIntent): Promi
   }
 }
 
+/** True when an intent's key is `key`, or that of one of the numbered acts under it. */
+export function isOfKey(intentKey: string, key: string): boolean {
+  return intentKey === key || intentKey.startsWith(`${key}:`);
+}
+
 /** True when both acts have the same effect. */
 function isSameAct(a: Act, b: Act): boolean {
   return a.to.toLowerCase() === b.to.toLowerCase() && a.data === b.data && a.value === b.value;

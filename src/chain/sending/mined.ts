@@ -5,11 +5,11 @@ import type { Attempt, Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
-import type { Finality } from '../rpc/finality';
+import { type Finality, FinalityUnknown, finalNumber } from '../rpc/finality';
 import type { IntentStore } from './intent-store';
 
 interface MinedDeps {
-  chain: Pick<Chain, 'provider'>;
+  chain: Pick<Chain, 'provider' | 'endpoints'>;
   address: Address;
   intents: IntentStore;
   clock: Clock;
@@ -20,6 +20,9 @@ interface MinedDeps {
 }
 
 export class MinedWatch {
+  /** The operator knows that nothing can become final now. */
+  private isTold = false;
+
   constructor(
     private readonly finality: Finality,
     private readonly deps: MinedDeps,
@@ -68,10 +71,18 @@ export class MinedWatch {
   }
 
   private async finalNumber(): Promise<number> {
-    const { provider } = this.deps.chain;
-    const { preferTag = false, confirmations } = this.finality;
-    const tagged = preferTag ? await provider.getBlock('finalized').catch(() => null) : null;
-    return tagged?.number ?? (await provider.getBlockNumber()) - confirmations;
+    const { chain, logger } = this.deps;
+    try {
+      const final = await finalNumber(this.finality, chain.endpoints, () => chain.provider.getBlockNumber());
+      this.isTold = false;
+      return final;
+    } catch (error) {
+      if (error instanceof FinalityUnknown && !this.isTold) {
+        logger.warn('Mined transactions cannot become final now; waiting', {}, error);
+        this.isTold = true;
+      }
+      throw error;
+    }
   }
 }
 

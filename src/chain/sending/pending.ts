@@ -1,5 +1,5 @@
 /** Watches signed acts until each is mined: sends again, and unblocks what cannot proceed. */
-import type { TransactionReceipt } from 'ethers';
+import { Transaction, type TransactionReceipt } from 'ethers';
 import type { Address } from '../../domain/ids';
 import type { Intent } from '../../domain/intent';
 import type { Clock } from '../../lib/clock';
@@ -64,7 +64,7 @@ export class PendingWatch {
     private readonly deps: PendingDeps,
   ) {}
 
-  /** Returns the hash of the version that is mined. Throws `chain/reverted` when the act fails. */
+  /** Returns the hash of the mined version. Throws `chain/reverted` or `chain/out-of-gas` when it failed. */
   async untilMined(intent: Intent): Promise<string> {
     const watch: Watch = { intent, sentAtMs: Number.NEGATIVE_INFINITY };
     for (;;) {
@@ -141,7 +141,9 @@ export class PendingWatch {
       return receipt.hash;
     }
     await intents.markFailed(id, `reverted in ${receipt.hash}`, attempts);
-    throw await explainMined(chain, { from: address, ...signedAct(intent) }, receipt, key);
+    const { raw } = attempts.find(({ hash }) => hash === receipt.hash) ?? lastAttempt(intent);
+    const call = { from: address, ...signedAct(intent), gasLimit: Transaction.from(raw).gasLimit };
+    throw await explainMined(chain, call, receipt, key);
   }
 }
 

@@ -9,7 +9,7 @@ import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
 import type { Fees, FeeTrouble, Price } from './fees';
-import { type Act, beginAgain, type IntentStore, lastAttempt, requestedAct, signedAct } from './intent-store';
+import { type Act, beginAgain, type IntentStore, isOfKey, lastAttempt, requestedAct, signedAct } from './intent-store';
 import { findReceipt } from './mined';
 import { isFiller } from './nonce-gaps';
 import type { Signing } from './signing';
@@ -27,6 +27,8 @@ export interface SendRequest {
    * the same content is pending, even from before a crash, no second one is sent: `send` waits for the first.
    */
   repeatable?: boolean | undefined;
+  /** The command that undoes the act, for people who end a command that waits for it. */
+  undo?: string | undefined;
 }
 
 interface PlanningDeps {
@@ -120,8 +122,7 @@ export class Planning {
   /** Reopens an act of this key that a reorganisation has removed, so that it is not done twice. */
   private async checkMinedOf(key: string): Promise<void> {
     const mined = await this.deps.intents.listMined(this.deps.address);
-    for (const intent of mined)
-      if (intent.key === key || intent.key.startsWith(`${key}:`)) await this.deps.checkMined(intent);
+    for (const intent of mined) if (isOfKey(intent.key, key)) await this.deps.checkMined(intent);
   }
 
   /**

@@ -11,6 +11,7 @@ import { refusalInWords } from './refusals';
 
 export type SenderError =
   | { code: 'chain/reverted'; reason: string; args: string[]; key: string }
+  | { code: 'chain/out-of-gas'; gasLimit: bigint; key: string }
   | { code: 'chain/no-funds'; account: Address; key: string }
   | { code: 'chain/failed'; key: string };
 
@@ -38,26 +39,44 @@ export function explainFailure(error: unknown, key: string, account: Address): A
 }
 
 /**
- * Returns the error for a mined transaction that reverted. Its state is gone, but calling again at the end of
- * its block yields the reason in most cases.
+ * Returns the error for a mined transaction that failed. Of one that was reverted, the state is gone, but
+ * calling again at the end of its block yields the reason in most cases.
  */
 export async function explainMined(
   { provider }: Pick<Chain, 'provider'>,
-  call: { from: Address; to: string; data: string; value: bigint },
-  receipt: { hash: string; blockNumber: number },
+  call: { from: Address; to: string; data: string; value: bigint; gasLimit: bigint },
+  receipt: { hash: string; blockNumber: number; gasUsed: bigint },
   key: string,
 ): Promise<AppError<SenderError>> {
-  const reason = await provider.call({ ...call, blockTag: receipt.blockNumber }).then(
+  const { gasLimit, ...act } = call;
+  if (receipt.gasUsed * 64n >= gasLimit * 63n) return outOfGas(key, gasLimit);
+  const reason = await provider.call({ ...act, blockTag: receipt.blockNumber }).then(
     () => undefined,
     (error: unknown) => explainFailure(error, key, call.from),
   );
   return reason?.code === 'chain/reverted' ? reason : reverted(key, `no reason given, in ${receipt.hash}`, []);
 }
 
+/**
+ * Returns the error for a transaction that has used up its gas limit: a call inside it keeps one 64th for its
+ * caller.
+ */
+function outOfGas(key: string, gasLimit: bigint): AppError<SenderError> {
+  return new AppError(
+    { code: 'chain/out-of-gas', gasLimit, key },
+    `The transaction ${actOf(key)} ran out of gas: it used up its limit of ${gasLimit}, and nothing was done. ` +
+      'Run it again; its limit is then estimated anew.',
+  );
+}
+
+/** Returns an act's name for people: its key without job id and number. */
+export function actOf(key: string): string {
+  return key.replace(/^0x[0-9a-f]+:/, '').split(':')[0] ?? key;
+}
+
 /** Returns the error for a refusal by the contract. */
 export function reverted(key: string, reason: string, args: string[], cause?: unknown): AppError<SenderError> {
-  const [act = key] = key.replace(/^0x[0-9a-f]+:/, '').split(':');
-  const sentence = `The contract refuses ${act}: ${refusalInWords(reason, args)}.`;
+  const sentence = `The contract refuses ${actOf(key)}: ${refusalInWords(reason, args)}.`;
   return new AppError({ code: 'chain/reverted', reason, args, key }, sentence, { cause });
 }
 

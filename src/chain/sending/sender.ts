@@ -7,17 +7,21 @@ import type { Chain } from '../rpc/client';
 import type { Finality } from '../rpc/finality';
 import { openBroadcast } from './broadcast';
 import { Fees } from './fees';
-import type { IntentStore } from './intent-store';
+import { type IntentStore, isOfKey } from './intent-store';
 import { MinedWatch } from './mined';
 import { NonceGaps } from './nonce-gaps';
 import { type PendingOptions, PendingWatch, RECEIPT_LAG_MS, RESEND_MS } from './pending';
 import { Planning, type SendRequest } from './planning';
 import { Signing } from './signing';
+import { stillSigned } from './still-signed';
 import type { Wallet } from './wallet';
 
 export interface Sender {
   readonly address: Address;
-  /** Sends, once, and waits until it is mined. Throws `chain/reverted` with the contract's own reason. */
+  /**
+   * Sends, once, and waits until it is mined. Throws `chain/reverted` with the contract's own reason. When
+   * the signal aborts, the error says that what is signed still counts.
+   */
   send(request: SendRequest): Promise<{ hash: string }>;
   /**
    * True when the act is signed, mined or final. Sending it again then signs nothing, but waits for its
@@ -35,9 +39,9 @@ export interface Sender {
   resume(): Promise<void>;
   /**
    * Like `resume`, but waits until each of them is mined or has failed; calls `onWait` first if there are
-   * any.
+   * any. It does not wait for acts of the key `except`.
    */
-  catchUp(onWait: () => void): Promise<void>;
+  catchUp(onWait?: () => void, except?: string): Promise<void>;
   /** Until the signal aborts, sends again whatever a reorganisation removes before it is final. */
   keep(): Promise<void>;
 }
@@ -125,6 +129,8 @@ class TransactionSender implements Sender {
       const hash = await this.follow(intent);
       this.sent.set(hash, intent.id);
       return { hash };
+    } catch (error) {
+      throw stillSigned(error, intent, request.undo);
     } finally {
       // The caller may end the process after this, so acts with lower nonces are seen to their end first.
       // They may add others.
@@ -157,9 +163,10 @@ class TransactionSender implements Sender {
     for (const intent of await this.deps.intents.listPending(this.address)) void this.takeUp(intent);
   }
 
-  async catchUp(onWait: () => void): Promise<void> {
-    const pending = await this.deps.intents.listPending(this.address);
-    if (pending.length > 0) onWait();
+  async catchUp(onWait?: () => void, except?: string): Promise<void> {
+    const all = await this.deps.intents.listPending(this.address);
+    const pending = all.filter(({ key }) => except === undefined || !isOfKey(key, except));
+    if (pending.length > 0) onWait?.();
     await Promise.all(pending.map((intent) => this.takeUp(intent)));
     this.deps.signal.throwIfAborted();
   }

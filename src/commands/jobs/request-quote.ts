@@ -1,7 +1,7 @@
 /** What a request costs and contains, shown before anything is uploaded or paid. */
 import type { Account } from '../../app/account';
 import { recentRequests } from '../../app/chain-job';
-import type { JobRequest } from '../../chain/acts/emeth';
+import type { JobRequest } from '../../chain/acts/requests';
 import { formatEmt, formatEth } from '../../domain/emt';
 import type { JobId } from '../../domain/ids';
 import { countParameters, memoryBytesOf, vocabularyOf } from '../../domain/job-fit';

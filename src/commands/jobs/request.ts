@@ -1,7 +1,7 @@
 /** `emeth request`: checks everything, then uploads the data and locks the fee in the contract. */
 import { type Account, openAccount } from '../../app/account';
 import { fetchForCheck, openStorage, requireStorage } from '../../app/storage';
-import type { JobRequest } from '../../chain/acts/emeth';
+import type { JobRequest } from '../../chain/acts/requests';
 import { leastBytes } from '../../domain/job-fit';
 import { AppError, errorCode } from '../../lib/errors';
 import type { ResolvedParams } from '../../protocol/job-params';
@@ -39,6 +39,8 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   const tokens = await countTokens(dataset, params, account);
   const fuelLimit = planFuel(options.fuelLimit, dataset.bytes, params);
   const job: JobRequest = { dataset: dataset.reference, params: text, feeWei: options.fee, fuelLimit, deadlineMs };
+  // What they will use up must not be counted on.
+  if (!options.dryRun) await account.sender.catchUp();
   const price = await priceOf(account, job);
   const quote = await makeQuote(account, job, price, { params, bytes: dataset.bytes, tokens });
   if (options.dryRun) {

@@ -62,7 +62,7 @@ async function tryTwice(act: () => Promise<void>): Promise<void> {
   try {
     await act();
   } catch (error) {
-    if (!(error instanceof AppError) || error.code !== 'chain/reverted') throw error;
+    if (!(error instanceof AppError) || !/^chain\/(reverted|out-of-gas)$/.test(error.code)) throw error;
     talk(`${error.message} Checking again what is owed.`);
     await act();
   }

@@ -11,7 +11,7 @@ function growingChain(chainId: number, first: number, finalized?: () => number) 
   return {
     chainId,
     headBlock: async () => head++,
-    finalizedBlock: async () => finalized?.(),
+    endpoints: { ask: async <T>() => ({ result: { number: finalized?.() } as T, by: 0 }) },
     blockHash: async (number: number) => (number < head ? `hash of ${number}` : undefined),
   };
 }

@@ -137,3 +137,18 @@ test('account sends another transaction: throws chain/deploy-failed and stops', 
   });
   expect(await provider.getTransactionCount(holder)).toBe(1);
 });
+
+test.each([
+  ['paris', 'Shanghai'],
+  ['shanghai', 'Cancun'],
+])('chain of %s: refused before the first transaction, for it lacks %s', async (hardfork, fork) => {
+  await using old = await startAnvil({ hardfork });
+  const outdated = new JsonRpcProvider(old.url, 31337, { staticNetwork: true, cacheTimeout: -1 });
+  const deploying = deployContracts(new Wallet(deployerKey, outdated), options);
+  await expect(deploying).rejects.toMatchObject({
+    code: 'chain/too-old',
+    message: expect.stringContaining(`${fork},`),
+  });
+  expect(await outdated.getTransactionCount(holder)).toBe(0);
+  outdated.destroy();
+});

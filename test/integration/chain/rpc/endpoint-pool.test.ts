@@ -184,7 +184,7 @@ describe('pauses', () => {
     const { clock, slept } = openStillClock();
     using pool = await openPool([first.url], { clock });
     await first.setFault('failing');
-    await expect(pool.ask('eth_blockNumber', [])).rejects.toThrow('status 500');
+    await expect(pool.ask('eth_blockNumber', [])).rejects.toThrow('fails (HTTP 500');
     expect(first.faults).toBe(5);
     expect(slept).toHaveLength(4);
     expect(slept[3]).toBeGreaterThan((slept[0] ?? 0) * 2);

@@ -1,15 +1,15 @@
 /** What a daemon opens before its own work: settings and lock, then its chain, then its account. */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Chain, openChain } from '../chain/rpc/client';
 import type { Finality } from '../chain/rpc/finality';
 import type { Role } from '../config/schema';
 import { systemClock } from '../lib/clock';
-import { AppError, describeError, errorCode } from '../lib/errors';
+import { errorCode } from '../lib/errors';
 import { type Logger, openLogger } from '../lib/logger';
 import { type DirLock, lockDataDir } from '../store/lock';
 import type { CommonOptions } from '../terminal/options';
 import { loadRole, type RoleContext, stopSignal } from './context';
+import { makeDataDir } from './data-dir';
 import { Openings } from './openings';
 import { chainOptions, finalityOf } from './role-settings';
 import { openSigner, type Signer } from './signer';
@@ -30,8 +30,6 @@ export interface ChainRole<R extends Role> extends OpenRole<R> {
   chain: Chain;
   finality: Finality;
 }
-
-export type OpenRoleError = { code: 'store/no-data-dir'; dir: string };
 
 const CHAIN_RETRY_MS = 2000;
 
@@ -90,13 +88,7 @@ async function openRoleLogger(
   { config, dataDir }: RoleContext<Role>,
   options: CommonOptions,
 ): Promise<Logger> {
-  await mkdir(join(dataDir, 'logs'), { recursive: true }).catch((cause) => {
-    throw new AppError<OpenRoleError>(
-      { code: 'store/no-data-dir', dir: dataDir },
-      `The data directory ${dataDir} cannot be made (${describeError(cause)}); choose another by --data-dir.`,
-      { cause },
-    );
-  });
+  await makeDataDir(dataDir, 'logs');
   const level = options.logLevel ?? config.logLevel;
   return openLogger({ level, file: join(dataDir, 'logs', `${role}.log`), fields: { role } });
 }

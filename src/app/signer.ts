@@ -9,6 +9,7 @@ import { systemClock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Claimant } from '../store/claimant';
 import { openStore, type Store } from '../store/open';
+import { makeDataDir } from './data-dir';
 import { type KeySettings, keyOf } from './keys';
 import { finalityOf, storeOptions } from './role-settings';
 import { openTagMemory } from './tag-memory';
@@ -39,6 +40,7 @@ export interface SignerDeps {
 export async function openSigner(deps: SignerDeps): Promise<Signer> {
   const { config, dataDir, database, chain, logger, signal, claimant } = deps;
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
+  await makeDataDir(dataDir);
   const store = await openStore(storeOptions({ external_db: database }, dataDir), systemClock, claimant);
   const finality = { ...finalityOf(config, chain.chainId), memory: openTagMemory(store, chain.chainId) };
   const sender = openSender(

@@ -11,6 +11,7 @@ import { Manifest } from '../protocol/manifest';
 import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { openProgress } from '../terminal/print';
 import type { Account } from './account';
+import { makeDataDir } from './data-dir';
 
 export type StorageClientError =
   | { code: 'config/no-storage' }
@@ -42,8 +43,10 @@ export function openStorage(
   const remote = new RemoteBlobs(storageApi);
   // Apart from a role's own blobs, because these are removed once their transfer is complete.
   const passing = new BlobStore(join(dataDir, 'transfers'));
-  const download = (sha256: Sha256, label: string, maxBytes: number) =>
-    withProgress(label, (onProgress) => remote.download(sha256, passing, maxBytes, { signal, onProgress }));
+  const download = async (sha256: Sha256, label: string, maxBytes: number) => {
+    await makeDataDir(dataDir);
+    return withProgress(label, (onProgress) => remote.download(sha256, passing, maxBytes, { signal, onProgress }));
+  };
 
   return {
     async upload(path, promised, wallet) {

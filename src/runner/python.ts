@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { AppError, describeError } from '../lib/errors';
+import { AppError, errorCode } from '../lib/errors';
 
 export type PythonError =
   | { code: 'runner/no-python'; tried: string }
@@ -82,14 +82,26 @@ export function pythonPath(configured?: string): string {
 }
 
 async function probe(path: string): Promise<z.infer<typeof Facts>> {
+  let printed = '';
   try {
-    const { stdout } = await promisify(execFile)(path, ['-c', PROBE], { timeout: 120_000 });
-    return Facts.parse(JSON.parse(stdout));
+    printed = (await promisify(execFile)(path, ['-c', PROBE], { timeout: 120_000 })).stdout;
+    // The last line: what sets up an environment, such as conda, may greet on stdout before.
+    return Facts.parse(JSON.parse(printed.trimEnd().split('\n').at(-1) ?? ''));
   } catch (cause) {
     throw new AppError<PythonError>(
       { code: 'runner/no-python', tried: path },
-      `${path} does not run as Python (${describeError(cause).split('\n')[0]}); install Python 3.10 or newer, or set EMETH_PYTHON to one.`,
+      `${path} ${whyNotPython(cause, printed)}; install Python 3.10 or newer, or set EMETH_PYTHON to one.`,
       { cause },
     );
   }
+}
+
+function whyNotPython(cause: unknown, printed: string): string {
+  const code = errorCode(cause);
+  if (code === 'ENOENT') return 'does not exist';
+  if (code === 'EACCES') return 'may not be run by this account';
+  const [line = ''] = printed.trim().split('\n');
+  if (line !== '') return `is not Python: it answers ${JSON.stringify(line.slice(0, 80))}`;
+  const { stderr, code: status } = cause as { stderr?: string; code?: unknown };
+  return `does not run as Python (${stderr?.trim().split('\n').at(-1) || `status ${status}`})`;
 }

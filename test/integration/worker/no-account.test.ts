@@ -12,7 +12,7 @@ const ID = '12345';
 /** A namespace needs no rights and changes no file's owner; where there is none, root can choose. */
 const inNamespace = ['unshare', '--user', `--map-user=${ID}`, `--map-group=${ID}`];
 const asNobody =
-  spawnSync(inNamespace.join(' '), ['true'], { shell: true }).status === 0
+  spawnSync('unshare', ['--user', 'true']).status === 0
     ? inNamespace
     : ['setpriv', `--reuid=${ID}`, `--regid=${ID}`, '--clear-groups'];
 

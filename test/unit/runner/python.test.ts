@@ -5,10 +5,14 @@ import { openScratch } from '../../support/scratch';
 import { testPython } from '../../support/tiny-job';
 
 /** A program that answers the probe with these facts. */
-async function fakePython(path: string, facts: object): Promise<string> {
+function fakePython(path: string, facts: object, greeting = ''): Promise<string> {
   const all = { version: '3.12.1', missing: '', torch: '2.9.0', cudaDevices: [], ...facts };
-  await writeFile(path, `#!/bin/sh\necho '${JSON.stringify(all)}'\n`);
-  await chmod(path, 0o755);
+  return program(path, `${greeting}echo '${JSON.stringify(all)}'`);
+}
+
+async function program(path: string, script: string, mode = 0o755): Promise<string> {
+  await writeFile(path, `#!/bin/sh\n${script}\n`);
+  await chmod(path, mode);
   return path;
 }
 
@@ -46,10 +50,29 @@ describe('findPython', () => {
     });
   });
 
-  test('interpreter missing: runner/no-python', async () => {
-    await expect(findPython('/no/such/python')).rejects.toMatchObject({
-      detail: { code: 'runner/no-python', tried: '/no/such/python' },
-      message: expect.stringContaining('EMETH_PYTHON'),
+  test('greeting on stdout, as of conda: ignored', async () => {
+    await using scratch = await openScratch();
+    const path = await fakePython(scratch.file('python'), {}, "echo 'Activating base …'; echo '{'; ");
+    expect(await findPython(path)).toMatchObject({ version: '3.12.1', torch: '2.9.0' });
+  });
+
+  test.each([
+    ['not there', '', /python does not exist; install Python 3.10 or newer, or set EMETH_PYTHON to one\.$/],
+    ['another program', 'echo A new shell', /python is not Python: it answers "A new shell"; install/],
+    ['one that fails', 'echo no luck >&2; exit 3', /python does not run as Python \(no luck\); install/],
+  ])('interpreter is %s: runner/no-python with the remedy', async (_name, made, words) => {
+    await using scratch = await openScratch();
+    const path = scratch.file('python');
+    if (made !== '') await program(path, made);
+    await expect(findPython(path)).rejects.toMatchObject({
+      detail: { code: 'runner/no-python', tried: path },
+      message: expect.stringMatching(words),
     });
+  });
+
+  test('interpreter that may not be run: runner/no-python', async () => {
+    await using scratch = await openScratch();
+    const path = await program(scratch.file('python'), 'exit', 0o644);
+    await expect(findPython(path)).rejects.toThrow(/may not be run by this account/);
   });
 });

@@ -6,6 +6,7 @@ import { moneyCommands } from './commands/money/money-commands';
 import { nodeCommands } from './commands/nodes/node-commands';
 import { roleCommands } from './commands/roles/role-commands';
 import { setupCommands } from './commands/setup/setup-commands';
+import { useProxies } from './lib/proxy';
 import { exitCodeOf, exitCodes, reportError } from './terminal/exit';
 import { addCommonOptions } from './terminal/options';
 import { endWithReader, talk } from './terminal/print';
@@ -37,6 +38,7 @@ function version(): string {
 /** Runs one command line; resolves with its exit status, errors printed. */
 export async function runCli(argv: readonly string[]): Promise<number> {
   try {
+    useProxies();
     await buildProgram().parseAsync(unknownCommand(argv) ?? argv, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {

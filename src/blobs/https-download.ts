@@ -1,8 +1,13 @@
 /** Requests to URLs that strangers wrote, kept away from private networks. */
-import { lookup } from 'node:dns';
+import { lookup as lookupName } from 'node:dns';
+import { lookup as lookupAll } from 'node:dns/promises';
+import { once } from 'node:events';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import ipaddr from 'ipaddr.js';
-import { Agent, type Dispatcher, request } from 'undici';
 import { AppError, describeError } from '../lib/errors';
+import { proxyFor } from '../lib/proxy';
 
 export type HttpsError = { code: 'https/forbidden-address'; address: string } | { code: 'https/failed' };
 
@@ -21,6 +26,15 @@ export interface HttpsOptions extends HttpsRules {
 const MAX_REDIRECTS = 5;
 /** The longest a transfer may take, however slowly its bytes arrive. */
 const MAX_MS = 2 * 3600_000;
+/** The longest that nothing may arrive. */
+const IDLE_MS = 30_000;
+
+/** What a server answered; its body arrives while it is read. */
+export interface ForeignAnswer {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: AsyncIterable<Uint8Array>;
+}
 
 /**
  * Requests an untrusted URL and passes the answer to `use`. At every redirect the connection is pinned to an
@@ -30,31 +44,59 @@ const MAX_MS = 2 * 3600_000;
 export async function requestForeign<T>(
   url: URL,
   options: HttpsOptions,
-  use: (answer: Dispatcher.ResponseData) => Promise<T>,
+  use: (answer: ForeignAnswer) => Promise<T>,
 ): Promise<T> {
-  const { method, isAllowedAddress = isPublic, ca } = options;
-  // Without keep-alive (`pipelining: 0`), every connection ends with its answer.
-  const connect = { lookup: checkedLookup(isAllowedAddress), timeout: 10_000, ...(ca ? { ca } : {}) };
-  await using agent = disposable(new Agent({ pipelining: 0, connect, headersTimeout: 30_000, bodyTimeout: 30_000 }));
+  const { isAllowedAddress = isPublic } = options;
   const timeout = AbortSignal.timeout(MAX_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   let target = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     assertAllowed(target, isAllowedAddress);
-    const answer = await request(target, { method, dispatcher: agent.it, signal }).catch((error) => {
-      throw options.signal?.aborted || error instanceof AppError ? error : failed(error);
-    });
-    const { location } = answer.headers;
-    if (answer.statusCode < 300 || answer.statusCode >= 400 || typeof location !== 'string') return await use(answer);
-    await answer.body.dump();
-    if (!URL.canParse(location, target.href)) throw failed(new Error(`it redirects to ${JSON.stringify(location)}.`));
-    target = new URL(location, target);
+    if (proxyFor(target)) await assertNotInside(target, isAllowedAddress);
+    const body = await send(target, { ...options, isAllowedAddress, signal });
+    try {
+      const { statusCode = 0, headers } = body;
+      const { location } = headers;
+      if (statusCode < 300 || statusCode >= 400 || location === undefined)
+        return await use({ statusCode, headers, body });
+      if (!URL.canParse(location, target.href)) throw failed(new Error(`it redirects to ${JSON.stringify(location)}.`));
+      target = new URL(location, target);
+    } catch (error) {
+      // Node only says that the connection was aborted.
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      body.destroy();
+    }
   }
   throw failed(new Error(`it redirects more than ${MAX_REDIRECTS} times.`));
 }
 
-function disposable(it: Agent) {
-  return { it, [Symbol.asyncDispose]: () => it.destroy() };
+/**
+ * Sends one request and returns the answer once its headers are here. By Node's own client: that of undici 7
+ * ends the process when a server closes the connection while the body waits to be read.
+ */
+async function send(
+  target: URL,
+  { method, ca, isAllowedAddress, signal }: HttpsOptions & { isAllowedAddress: (address: string) => boolean },
+): Promise<IncomingMessage> {
+  const proxy = proxyFor(target);
+  // Neither agent keeps a connection beyond its answer.
+  const agent = proxy === undefined ? new Agent() : new HttpsProxyAgent(proxy);
+  const lookup = checkedLookup(isAllowedAddress);
+  const sent = request(target, { method, agent, lookup, signal, timeout: IDLE_MS, ...(ca ? { ca } : {}) });
+  sent.on('timeout', () => sent.destroy(new Error(`nothing arrived for ${IDLE_MS / 1000} s.`)));
+  // Errors after the answer are those of its body.
+  sent.on('error', () => {});
+  try {
+    const answered = once(sent, 'response');
+    sent.end();
+    const [answer] = (await answered) as [IncomingMessage];
+    return answer;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error instanceof AppError ? error : failed(error as Error);
+  }
 }
 
 /**
@@ -67,6 +109,16 @@ function assertAllowed(target: URL, isAllowedAddress: (address: string) => boole
   if (ipaddr.isValid(literal) && !isAllowedAddress(literal)) throw forbidden(literal);
 }
 
+/**
+ * Checks a name whose lookup is left to a proxy, as far as it means something here: behind a proxy a machine
+ * often knows the names of its own network alone.
+ */
+async function assertNotInside({ hostname }: URL, isAllowedAddress: (address: string) => boolean): Promise<void> {
+  const addresses = await lookupAll(hostname, { all: true }).catch(() => []);
+  const inside = addresses.find(({ address }) => !isAllowedAddress(address));
+  if (inside) throw forbidden(inside.address);
+}
+
 interface Resolved {
   address: string;
   family: number;
@@ -75,7 +127,7 @@ type LookupCallback = (error: Error | null, address: string | Resolved[], family
 
 function checkedLookup(isAllowedAddress: (address: string) => boolean) {
   return (hostname: string, { all }: { all?: boolean | undefined }, callback: LookupCallback): void => {
-    lookup(hostname, { all: true }, (error, addresses) => {
+    lookupName(hostname, { all: true }, (error, addresses) => {
       const [first] = addresses ?? [];
       if (error || !first) return callback(error ?? new Error(`${hostname} has no address`), []);
       const inside = addresses.find(({ address }) => !isAllowedAddress(address));

@@ -1,8 +1,9 @@
 /** The client of the storage API: uploads and downloads that resume. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { Agent, type Dispatcher, request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { proxiedAgent } from '../lib/proxy';
 import type { BlobPart, BlobStore } from './blob-store';
 
 export type RemoteBlobError =
@@ -35,7 +36,7 @@ const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
 /**
  * A storage that sends nothing for this long counts as unreachable; the transfer is retried at its offset.
  */
-const agent = new Agent({ headersTimeout: 30_000, bodyTimeout: 30_000, connect: { timeout: 10_000 } });
+const agent = proxiedAgent({ headersTimeout: 30_000, bodyTimeout: 30_000, connect: { timeout: 10_000 } });
 
 /** One request of an upload. */
 interface Piece {

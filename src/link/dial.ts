@@ -1,9 +1,11 @@
 /** The worker's side of the handshake: one attempt to reach a master and to prove both addresses. */
 import type { IncomingMessage } from 'node:http';
+import { HttpsProxyAgent } from 'https-proxy-agent';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { Address } from '../domain/ids';
 import { AppError } from '../lib/errors';
+import { proxyFor } from '../lib/proxy';
 import { MasterMessage, type Offer, SUBPROTOCOL } from '../protocol/link';
 import { cut, type LinkError, refusal } from './errors';
 import {
@@ -55,7 +57,9 @@ export async function dialMaster(options: DialOptions, deps: DialDeps): Promise<
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(cut(`no welcome in ${HANDSHAKE_MS} ms`)), HANDSHAKE_MS);
   const signal = AbortSignal.any([deadline.signal, deps.signal]);
-  const socket = new WebSocket(options.url, SUBPROTOCOL, SOCKET_OPTIONS);
+  const proxy = proxyFor(options.url);
+  const agent = proxy ? { agent: new HttpsProxyAgent(proxy) } : {};
+  const socket = new WebSocket(options.url, SUBPROTOCOL, { ...SOCKET_OPTIONS, ...agent });
   const greeting = new Greeting(socket, signal);
   try {
     await opened(socket, options.url, signal);
@@ -148,9 +152,11 @@ async function readDenial(response: IncomingMessage): Promise<AppError<LinkError
 
 function unreachable(url: string, cause: unknown): AppError<LinkError> {
   const detail = typeof cause === 'string' ? ` (${cause})` : '';
+  const proxy = proxyFor(url);
+  const way = proxy ? ` by way of the proxy ${new URL(proxy).host}` : '';
   return new AppError<LinkError>(
     { code: 'link/unreachable', url },
-    `There is no master at ${url}${detail}; check the address and that it is running.`,
+    `There is no master at ${url}${way}${detail}; check the address and that it is running.`,
     { cause },
   );
 }

@@ -9,6 +9,7 @@ import { RemoteBlobs } from '../../src/blobs/remote-blobs';
 import { fetchBoardPage } from '../../src/board/client';
 import { freePort } from '../../src/lib/free-port';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
+import { openConnectProxy } from '../support/connect-proxy';
 import { runFarSide } from '../support/far-side';
 import { CHAIN_ID, openTestClient, until } from '../support/link-pair';
 import { startNginx } from '../support/nginx';
@@ -64,19 +65,38 @@ afterAll(async () => {
   await master?.[Symbol.asyncDispose]();
 });
 
-test('documented nginx: storage, link, board and admin API work', async () => {
+/** Does everything that other machines want of the master at this address, with 3 MB of data. */
+async function useMaster(masterUrl: string, env: Record<string, string>, isOnWeb = false): Promise<void> {
   await using scratch = await openScratch();
   const stores = { requester: scratch.file('a'), reader: scratch.file('b'), worker: scratch.file('c') };
   const blob = await new BlobStore(stores.requester).addBytes(randomBytes(3_000_000));
   const report = await runFarSide(
-    { masterUrl: `https://localhost:${tlsPort}/emeth`, chainId: CHAIN_ID, key: `0x${'11'.repeat(32)}`, stores, blob },
-    { NODE_EXTRA_CA_CERTS: join(certificates, 'cert.pem') },
+    { masterUrl, chainId: CHAIN_ID, key: `0x${'11'.repeat(32)}`, stores, blob, isOnWeb },
+    { NODE_EXTRA_CA_CERTS: join(certificates, 'cert.pem'), ...env },
   );
   expect(report).toMatchObject({ health: { status: 'ok', chainId: CHAIN_ID }, downloaded: 3_000_000, jobs: 0 });
+  expect(report.rpc).toMatchObject({ result: { chainId: CHAIN_ID } });
   for (const dir of [stores.reader, stores.worker]) {
     expect(await new BlobStore(dir).stat(blob.sha256)).toEqual({ bytes: 3_000_000 });
   }
   expect(await master.blobs.stat(blob.sha256)).toEqual({ bytes: 3_000_000 });
+}
+
+test('documented nginx: storage, link, board and admin API work', () =>
+  useMaster(`https://localhost:${tlsPort}/emeth`, {}));
+
+test.each<[string, string, string]>([
+  ['HTTPS_PROXY', 'https://node.example/emeth', 'node.example:443'],
+  ['http_proxy', 'http://node.example/', 'node.example:80'],
+])('%s, master at %s: all traffic goes through the proxy', async (variable, masterUrl, tunnel) => {
+  // Only the proxy knows the name.
+  const hosts = { 'node.example:443': tlsPort, 'node.example:80': master.port, 'node.example': master.port };
+  await using proxy = await openConnectProxy(hosts);
+  await useMaster(masterUrl, { [variable]: proxy.url }, masterUrl.startsWith('https:'));
+  const plain = proxy.asked.filter((asked) => asked !== tunnel);
+  expect(plain.filter((asked) => !asked.startsWith(masterUrl))).toEqual([]);
+  expect(plain.length > 0).toBe(masterUrl.startsWith('http:'));
+  expect(proxy.asked).toContain(tunnel);
 });
 
 describe('nginx as it comes', () => {

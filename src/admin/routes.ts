@@ -1,6 +1,6 @@
 /** The admin API as JSON-RPC 2.0 over HTTP, and its guards against other machines and web pages. */
 import { isIP } from 'node:net';
-import { json, type NextFunction, type Request, type Response, Router } from 'express';
+import { type NextFunction, type Request, type Response, Router, text } from 'express';
 import { type JSONRPCCallbackTypePlain, type JSONRPCRequestLike, type MethodLike, Server } from 'jayson';
 import { z } from 'zod';
 import { Address, JobId } from '../domain/ids';
@@ -8,6 +8,7 @@ import { type ClientAddress, connectedAddress, namedAddresses } from '../http/cl
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { AdminApi } from '../protocol/admin';
+import { parseRpc, printRpc } from './rpc-text';
 
 export interface AdminOptions {
   clientAddress: ClientAddress;
@@ -52,7 +53,7 @@ export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Log
   );
   const router = Router();
   router.use((request, response, next) => guard(options, request, response, next));
-  router.post('/', json({ limit: '256kb', strict: false, type: 'application/json' }), (request, response) =>
+  router.post('/', text({ limit: '256kb', type: 'application/json' }), (request, response) =>
     answer(server, request, response),
   );
   router.use((error: unknown, _request: Request, response: Response, next: NextFunction) =>
@@ -94,21 +95,18 @@ function isOwnHost(host: string, origins: readonly string[]): boolean {
 }
 
 function answer(server: Server, request: Request, response: Response): void {
-  server.call(requestsOf(request.body) as JSONRPCRequestLike, (error: unknown, success: unknown) => {
+  let requests: unknown;
+  try {
+    requests = parseRpc(request.body || 'null');
+  } catch {
+    return void response.json({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } });
+  }
+  server.call(requests as JSONRPCRequestLike, (error: unknown, success: unknown) => {
     const reply = error ?? success;
     // A notification, or a batch of notifications, gets no answer.
     if (reply === undefined || reply === null) response.status(204).end();
-    else response.json(reply);
+    else response.type('json').send(printRpc(reply));
   });
-}
-
-/**
- * Returns the request, an object or a list of objects. jayson itself would parse strings again and descend
- * into nested lists.
- */
-function requestsOf(body: unknown): unknown {
-  if (Array.isArray(body)) return body.map((item: unknown) => (Array.isArray(item) ? null : item));
-  return typeof body === 'object' ? body : null;
 }
 
 function method<P>(schema: z.ZodType<P>, work: (params: P) => Promise<unknown>, logger: Logger): MethodLike {
@@ -132,10 +130,8 @@ function method<P>(schema: z.ZodType<P>, work: (params: P) => Promise<unknown>, 
 }
 
 function onBadBody(error: unknown, response: Response, next: NextFunction): void {
-  const type = (error as { type?: unknown }).type;
-  if (type === 'entity.parse.failed') {
-    response.json({ jsonrpc: '2.0', id: null, error: { code: -32700, message: 'Parse error' } });
-  } else if (type === 'entity.too.large') refuse(response, 413, 'The request is larger than 256 kB.');
+  if ((error as { type?: unknown }).type === 'entity.too.large')
+    refuse(response, 413, 'The request is larger than 256 kB.');
   else next(error);
 }
 

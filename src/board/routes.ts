@@ -1,5 +1,5 @@
 /** The board over HTTP: pages of jobs, and one job with its history. */
-import { type Request, type Response, Router } from 'express';
+import { type NextFunction, type Request, type Response, Router } from 'express';
 import { JobId } from '../domain/ids';
 import type { ClientAddress } from '../http/client-address';
 import { limitRate } from '../http/rate-limit';
@@ -35,10 +35,17 @@ export function boardRoutes(deps: BoardDeps): Router {
   const router = Router();
   const { clientAddress } = deps;
   const limit = limitRate({ limit: REQUESTS_A_MINUTE, code: 'board/too-many-requests', clientAddress });
-  router.get('/jobs', limit, (request, response) => sendPage(deps, request, response));
-  router.get('/jobs/:jobId', limit, (request, response) => sendJob(deps, request, response));
-  router.get('/jobs/:jobId/why', limit, (request, response) => sendWhy(deps, request, response));
+  router.get(['/jobs', '/jobs/:jobId', '/jobs/:jobId/why'], allowAnyPage, limit);
+  router.get('/jobs', (request, response) => sendPage(deps, request, response));
+  router.get('/jobs/:jobId', (request, response) => sendJob(deps, request, response));
+  router.get('/jobs/:jobId/why', (request, response) => sendWhy(deps, request, response));
   return router;
+}
+
+/** The list is public: any web page may read it, refusals too. */
+function allowAnyPage(_request: Request, response: Response, next: NextFunction): void {
+  response.set('access-control-allow-origin', '*');
+  next();
 }
 
 async function sendPage({ store, cursorId }: BoardDeps, request: Request, response: Response): Promise<void> {

@@ -138,6 +138,20 @@ describe('nginx as it comes', () => {
   });
 });
 
+test('page of another origin: may read the board, also why it is refused, and nothing else', async () => {
+  const read = async (path: string, method = 'GET') => {
+    const headers = { origin: 'https://elsewhere.example' };
+    const answer = await fetch(`http://127.0.0.1:${plainPort}/${path}`, { method, headers });
+    return [answer.status, answer.headers.get('access-control-allow-origin')];
+  };
+  expect(await read('api/v1/jobs')).toEqual([200, '*']);
+  expect(await read('api/v1/jobs?page=x')).toEqual([400, '*']);
+  expect(await read(`api/v1/jobs/0x${'0a'.repeat(16)}`)).toEqual([404, '*']);
+  expect(await read(`api/v1/blobs/${'00'.repeat(32)}`)).toEqual([404, null]);
+  expect(await read('healthz')).toEqual([200, null]);
+  expect((await read('api/json-rpc', 'POST'))[1]).toBeNull();
+});
+
 test('nginx that drops the Upgrade headers: the worker is told so', async () => {
   await using client = await openTestClient(`ws://127.0.0.1:${plainPort}/link`);
   await until(() => client.logger.codes.includes('link/no-upgrade'));

@@ -214,6 +214,33 @@ describe('JSON-RPC 2.0', () => {
     expect(await admin.send(JSON.stringify([notification, notification]))).toEqual({ status: 204, text: '' });
   });
 
+  test.each(['null', '9007199254740993', '-123456789012345678901', '1.0', '1e3', '0', '"9007199254740993"', '""'])(
+    'id %s: a request, whose answer has it as it came',
+    async (id) => {
+      await using admin = await openAdmin();
+      const request = `{"jsonrpc":"2.0","method":"status","id": ${id}}`;
+      const answer = `{"jsonrpc":"2.0","id":${id},"result":${JSON.stringify(status)}}`;
+      expect((await admin.send(request)).text).toBe(answer);
+      expect((await admin.send(`[${request},${request}]`)).text).toBe(`[${answer},${answer}]`);
+      const failed = await admin.send(request.replace('status', 'none'));
+      expect(failed.text).toContain(`"id":${id},"error"`);
+    },
+  );
+
+  test('params null: none', async () => {
+    await using admin = await openAdmin();
+    expect(await admin.call(request('status', null))).toMatchObject({ id: 1, result: status });
+    expect(await admin.call(request('job', null))).toMatchObject({ error: { code: -32602 } });
+  });
+
+  test('digits in strings, and text that is no JSON with large numbers: left alone', async () => {
+    await using admin = await openAdmin();
+    const worker = { workerAddress: `\\" 9007199254740993` };
+    expect(await admin.call(request('disconnect', worker))).toMatchObject({ error: { code: -32602 } });
+    for (const bad of ['09007199254740993', '9007199254740993x', '{"id":9007199254740993', '[9007199254740993.]'])
+      expect(JSON.parse((await admin.send(bad)).text)).toMatchObject({ error: { code: -32700 } });
+  });
+
   test('batch: one answer per request', async () => {
     await using admin = await openAdmin();
     const { id: _id, ...notification } = request('status');

@@ -19,7 +19,7 @@ export interface LoadOptions {
 
 /** Roles that need few settings and take them from any role's file. */
 const READ_ANY_FILE: readonly Role[] = ['client', 'board'];
-const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile'];
+const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile', 'caFile'];
 
 /**
  * Returns a role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked,
@@ -156,9 +156,10 @@ function hasVariables(env: NodeJS.ProcessEnv): boolean {
 }
 
 function resolvePaths(config: object, base: string): object {
-  const entries = Object.entries(config).map(([key, value]) =>
-    PATH_KEYS.includes(key) && typeof value === 'string' ? [key, resolve(base, value)] : [key, value],
-  );
+  const entries = Object.entries(config).map(([key, value]) => {
+    if (PATH_KEYS.includes(key) && typeof value === 'string') return [key, resolve(base, value)];
+    return [key, key === 'external_db' && value ? resolvePaths(value as object, base) : value];
+  });
   return Object.fromEntries(entries);
 }
 

@@ -108,16 +108,34 @@ export const LogKeys = {
 };
 
 /** A database server in place of SQLite. */
-export const ExternalDb = z.strictObject({
-  host: z.string().min(1).describe('Host name or address of the MySQL or MariaDB server.'),
-  port: port.default(3306).describe('Its port.'),
-  user: z.string().min(1).describe('User name.'),
-  password: z.string().default('').describe('Password. The file must then be readable by you alone (chmod 600).'),
-  database: z
-    .string()
-    .regex(/^[A-Za-z0-9_$-]{1,64}$/, 'must be a database name')
-    .describe('Database to use. It must exist; `emeth db-init` creates the tables.'),
-});
+export const ExternalDb = z
+  .strictObject({
+    host: z.string().min(1).describe('Host name or address of the MySQL or MariaDB server.'),
+    port: port.default(3306).describe('Its port.'),
+    user: z.string().min(1).describe('User name.'),
+    password: z.string().default('').describe('Password. The file must then be readable by you alone (chmod 600).'),
+    database: z
+      .string()
+      .regex(/^[A-Za-z0-9_$-]{1,64}$/, 'must be a database name')
+      .describe('Database to use. It must exist; `emeth db-init` creates the tables.'),
+    tls: z
+      .enum(['off', 'on', 'insecure'])
+      .default('off')
+      .describe(
+        '`on`: the connection is encrypted, and the server’s certificate must be valid for `host`. `insecure`: encrypted, but anybody on the way may pose as the server. `off`: neither.',
+      ),
+    caFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'PEM file of the authority that signed the server’s certificate. Default: those that Node.js knows. Relative to this configuration file.',
+      ),
+  })
+  .refine(({ tls, caFile }) => caFile === undefined || tls === 'on', {
+    path: ['caFile'],
+    error: 'is only used with tls "on"',
+  });
 
 /** What an HTTP server listens on. */
 export const Listen = z.strictObject({

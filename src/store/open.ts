@@ -1,19 +1,12 @@
 /** Opens the store, SQLite or MySQL: connects, updates the tables, and joins the groups' repositories. */
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import {
-  DEFAULT_MIGRATION_LOCK_TABLE,
-  DEFAULT_MIGRATION_TABLE,
-  type Dialect,
-  Kysely,
-  type Migration,
-  Migrator,
-  MysqlDialect,
-} from 'kysely';
+import { DEFAULT_MIGRATION_LOCK_TABLE, DEFAULT_MIGRATION_TABLE, Kysely, type Migration, Migrator } from 'kysely';
 import { type Clock, systemClock } from '../lib/clock';
-import { AppError, describeError, errorCode } from '../lib/errors';
+import { AppError, describeError } from '../lib/errors';
 import type { Claimant } from './claimant';
 import { columnTypes } from './column-types';
+import { explainMysql, type MysqlError, type MysqlOptions, mysqlDialect } from './mysql';
 import { type SqliteError, sqliteDialect } from './sqlite';
 import {
   migrationsOf,
@@ -26,16 +19,12 @@ import {
 import { tableGroups } from './table-groups';
 import { inTransaction } from './transactions';
 
-export type StoreOptions =
-  | { kind: 'sqlite'; path: string }
-  | { kind: 'mysql'; host: string; port: number; user: string; password: string; database: string };
+export type StoreOptions = { kind: 'sqlite'; path: string } | MysqlOptions;
 
 export type StoreError =
-  | { code: 'store/unreachable'; where: string }
-  | { code: 'store/access-denied'; where: string }
-  | { code: 'store/no-database'; where: string }
   | { code: 'store/newer-schema'; where: string }
   | { code: 'store/failed'; where: string }
+  | MysqlError
   | SqliteError;
 
 /** The repositories of some table groups over one database. */
@@ -73,7 +62,7 @@ export async function openStoreOf<const G extends readonly TableGroup[]>(
     return bind(db, groups, clock, claimant);
   } catch (error) {
     await db.destroy().catch(() => undefined);
-    throw explain(error, options);
+    throw await explain(error, options);
   }
 }
 
@@ -87,7 +76,7 @@ export async function dropTables(options: StoreOptions, groups: readonly TableGr
       await db.schema.dropTable(name).ifExists().execute();
     }
   } catch (error) {
-    throw explain(error, options);
+    throw await explain(error, options);
   } finally {
     await db.destroy();
   }
@@ -109,30 +98,8 @@ function bind<G extends readonly TableGroup[]>(
 async function connect(options: StoreOptions): Promise<Kysely<unknown>> {
   if (options.kind === 'sqlite') await mkdir(dirname(options.path), { recursive: true });
   return new Kysely<unknown>({
-    dialect: options.kind === 'sqlite' ? sqliteDialect(options.path) : await mysql(options),
+    dialect: options.kind === 'sqlite' ? sqliteDialect(options.path) : await mysqlDialect(options),
   });
-}
-
-async function mysql({
-  host,
-  port,
-  user,
-  password,
-  database,
-}: Extract<StoreOptions, { kind: 'mysql' }>): Promise<Dialect> {
-  // Loaded on demand: it costs every command of an SQLite user 0.14 s of CPU.
-  const { createPool } = await import('mysql2');
-  const pool = createPool({
-    host,
-    port,
-    user,
-    password,
-    database,
-    connectionLimit: 8,
-    connectTimeout: 10_000,
-    charset: 'utf8mb4_bin',
-  });
-  return new MysqlDialect({ pool });
 }
 
 async function migrate(db: Kysely<unknown>, groups: readonly TableGroup[], kind: StoreOptions['kind']): Promise<void> {
@@ -147,25 +114,14 @@ async function migrate(db: Kysely<unknown>, groups: readonly TableGroup[], kind:
   if (error) throw error;
 }
 
-function explain(error: unknown, options: StoreOptions): AppError {
+async function explain(error: unknown, options: StoreOptions): Promise<AppError> {
   if (error instanceof AppError) return error;
   const where =
     options.kind === 'sqlite' ? options.path : `${options.user}@${options.host}:${options.port}/${options.database}`;
-  const code = errorCode(error);
-  const say = (detail: StoreError['code'], sentence: string) =>
+  const say = (detail: 'store/newer-schema' | 'store/failed', sentence: string) =>
     new AppError<StoreError>({ code: detail, where }, sentence, { cause: error });
-  if (['ECONNREFUSED', 'ENOTFOUND', 'ETIMEDOUT', 'EHOSTUNREACH'].includes(code)) {
-    return say(
-      'store/unreachable',
-      `The database ${where} cannot be reached; start it, or correct host and port in external_db.`,
-    );
-  }
-  if (code === 'ER_ACCESS_DENIED_ERROR' || code === 'ER_DBACCESS_DENIED_ERROR') {
-    return say('store/access-denied', `The database refuses ${where}; correct user and password in external_db.`);
-  }
-  if (code === 'ER_BAD_DB_ERROR') {
-    return say('store/no-database', `There is no database at ${where}; create it with CREATE DATABASE.`);
-  }
+  const known = options.kind === 'mysql' ? await explainMysql(error, options, where) : undefined;
+  if (known) return known;
   if (/corrupted migrations/.test(String(error))) {
     return say(
       'store/newer-schema',

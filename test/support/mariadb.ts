@@ -28,8 +28,11 @@ export function findServer(): string | undefined {
   return findProgram('mariadbd') ?? findProgram('mysqld');
 }
 
-/** Starts a server in a temporary directory. Throws, rather than skips, where there is none to start. */
-export async function startMariadb(): Promise<TestServer> {
+/**
+ * Starts a server in a temporary directory, with further options. Throws, rather than skips, where there is
+ * none to start.
+ */
+export async function startMariadb(options: readonly string[] = []): Promise<TestServer> {
   const program = findServer();
   if (!program)
     throw new Error('No MariaDB or MySQL server program was found; run: npx ts-node scripts/test-servers.ts');
@@ -52,9 +55,11 @@ export async function startMariadb(): Promise<TestServer> {
     '--bind-address=127.0.0.1',
     `--port=${port}`,
     '--innodb-buffer-pool-size=32M',
+    ...options,
   ];
   const server = startProgram(program, args, dir);
-  const root = { host: '127.0.0.1', port, user: 'root', password: '' };
+  const ssl = options.some((option) => option.startsWith('--ssl')) ? { ssl: { rejectUnauthorized: false } } : {};
+  const root = { host: '127.0.0.1', port, user: 'root', password: '', ...ssl };
   try {
     await waitUntilReady(root);
   } catch (error) {

@@ -54,8 +54,8 @@ export function awaitsVerdict(state: ChainState): boolean {
  * (`skipped → claimed`), and where the chain says that this node has it, taken up. `declining`: taken on
  * chain and being given back. `failed`: the chain ended the job without paying this master (rejected, timed
  * out, canceled, unverified, taken by another). A master that takes a job over from another machine, whose
- * weights are not here, prepares it anew (`training → claimed`). The operator may put an idle job that is open on chain back
- * into the queue; the chain does so with a job that another node gave back.
+ * weights are not here, prepares it anew (`training → claimed`). The operator may put an idle job that is
+ * open on chain back into the queue; the chain does so with a job that another node gave back.
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],

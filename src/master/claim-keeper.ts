@@ -49,7 +49,7 @@ export class ClaimKeeper {
     }
   }
 
-  /** Renews the claims. Ends the runs of jobs that are another's now, and returns those that are this one's. */
+  /** Renews the claims. Ends the runs of jobs that are another's now, and returns those of this one. */
   async hold(): Promise<ReadonlySet<JobId>> {
     const { store, wallet, clock, logger } = this.deps;
     // A job that is claimed meanwhile is not missing.

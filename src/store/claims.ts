@@ -51,7 +51,7 @@ export class Claims {
     return new Set(rows.map(({ id }) => JobId.parse(id)));
   }
 
-  /** A master that may have taken a job left a transaction for it; the job waits for one with the same key. */
+  /** A master that may have taken a job left a transaction for it; it waits for one with the same key. */
   private async freeAbandoned(): Promise<JobId[]> {
     const abandoned = await this.db
       .selectFrom('jobs')

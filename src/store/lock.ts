@@ -60,7 +60,7 @@ export async function lockDataDir(dir: string, clock: Clock): Promise<DirLock> {
   };
 }
 
-/** Opens the file whose lock this process holds until it closes it or ends; returns the directory's name too. */
+/** Opens the file whose lock this process holds until it closes it or ends; and the directory's name. */
 function takeLock(path: string, dir: string): { database: Database.Database; name: string } {
   let database: Database.Database | undefined;
   try {

@@ -1,4 +1,4 @@
-/** MySQL and MariaDB as Kysely's dialect: the connection, its settings and its encryption, and what it refuses. */
+/** MySQL and MariaDB as Kysely's dialect: connection, session, encryption, and refusals in words. */
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { type Dialect, MysqlDialect } from 'kysely';

@@ -93,7 +93,7 @@ export async function openJobContext(
   const plan = JobPlan.parse(terms.plan);
   await ledger.initialise(jobId, plan.totalBlocks);
   const mergedBlocks = await ledger.merged(jobId);
-  const { length: round } = await rounds.list(jobId);
+  const known = await rounds.list(jobId);
   const fuel = fuelOf(BigInt(plan.totalBlocks) * BigInt(plan.prepared.blockTokens), fuelLimit);
   const nowMs = given.deps.clock.now();
   return {
@@ -114,9 +114,10 @@ export async function openJobContext(
       startedAtMs: nowMs,
       lastFoldMs: nowMs,
       mergedAtStart: mergedBlocks,
-      round,
+      round: known.length,
       mergedBlocks,
       totalBlocks: plan.totalBlocks,
+      validationLoss: known.findLast(({ isConfirmed }) => isConfirmed)?.validationLoss,
     },
   };
 }

@@ -57,7 +57,7 @@ export interface RoundStore {
   >;
   readonly rounds: Pick<
     Rounds,
-    'clear' | 'open' | 'find' | 'latest' | 'list' | 'fold' | 'refold' | 'confirm' | 'evidence'
+    'clear' | 'keepConfirmed' | 'open' | 'find' | 'latest' | 'list' | 'fold' | 'refold' | 'confirm' | 'evidence'
   >;
   readonly audits: Pick<Audits, 'record' | 'list' | 'drawn' | 'merged' | 'lastOrdinal'>;
   readonly workers: Pick<Workers, 'addStrike' | 'findRecord' | 'addAccepted' | 'forgetSpeed'>;

@@ -31,6 +31,7 @@ export function requireReach(job: JobContext): number {
   const cheapMs = cheapUntilMs(job) - nowMs;
   if (cheapMs < 0) return leftMs;
   requireWorker(job, nowMs);
+  if (isWorthIt(job)) return leftMs;
   const goal = { totalBlocks: job.live.totalBlocks, deadlineMs: job.deadlineMs, finishMs: FINISH_MS };
   const { reach } = job;
   if (isLate(reach.milestones, goal)) throw outOfReach(job, nowMs, goal);
@@ -40,6 +41,15 @@ export function requireReach(job: JobContext): number {
   if (!isKept) throw outOfReach(job, nowMs, goal);
   reach.isKept = true;
   return leftMs;
+}
+
+/**
+ * True when what is merged may be submitted as it is. A verifier asks of a part what it asks of the whole:
+ * that the loss fell.
+ */
+export function isWorthIt({ plan, live }: Pick<JobContext, 'plan' | 'live'>): boolean {
+  const { partial, minGain } = plan.params;
+  return partial && live.validationLoss !== undefined && live.validationLoss < plan.startLoss - minGain;
 }
 
 function requireWorker(job: JobContext, nowMs: number): void {

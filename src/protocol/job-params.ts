@@ -76,6 +76,10 @@ const AnyParams = z.strictObject({
     .min(0)
     .default(0.01)
     .describe('nats per token by which the held-out loss must fall for the result to be accepted'),
+  partial: z
+    .boolean()
+    .default(false)
+    .describe('submit the best weights so far when the whole cannot be done; only what was merged is paid'),
   codec: z.enum(codecs).default('int8').describe('how updates travel'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
 });

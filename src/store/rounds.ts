@@ -107,6 +107,25 @@ export class Rounds {
     });
   }
 
+  /**
+   * Takes back, in one transaction, whatever is not confirmed: rounds that are open or whose fold was not
+   * checked, and their leases. Returns how many rounds are left.
+   */
+  async keepConfirmed(jobId: JobId, reason: string): Promise<number> {
+    return inTransaction(this.db, async (tx) => {
+      await lockLedger(tx, jobId, this.claimant);
+      const rounds = await tx.selectFrom('rounds').selectAll().where('job_id', '=', jobId).orderBy('round').execute();
+      const first = rounds.findIndex((row) => row.confirmed_at_ms === null);
+      const kept = first < 0 ? rounds.length : first;
+      const later = tx.selectFrom('leases').select('id').where('job_id', '=', jobId).where('round', '>=', kept);
+      for (const { id } of await later.execute()) {
+        await releaseLease(tx, jobId, id, { reason, from: ['leased', 'committed', 'merged'] });
+      }
+      await tx.deleteFrom('rounds').where('job_id', '=', jobId).where('round', '>=', kept).execute();
+      return kept;
+    });
+  }
+
   /** Opens a round that starts at θ; an open round stays as it is. */
   async open(jobId: JobId, round: number, theta: Sha256): Promise<void> {
     if (await this.find(jobId, round)) return;

@@ -82,6 +82,7 @@ class Params:
     min_gain: Annotated[float, Range(0)]
     codec: Codec
     precision: Literal["auto", "fp32", "bf16"]
+    partial: bool = False
 
     def shape(self, vocab_size: int) -> Shape:
         """The model these parameters ask for."""

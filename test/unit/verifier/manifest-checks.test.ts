@@ -1,6 +1,7 @@
 /** The checks of a manifest: every false claim is found, and an honest manifest has no flaw. */
 import fc from 'fast-check';
 import { buildPayouts } from '../../../src/chain/acts/payouts';
+import { earnedWei } from '../../../src/domain/fuel';
 import { Address } from '../../../src/domain/ids';
 import { shareOut } from '../../../src/domain/shares';
 import { canonicalJson, sha256 } from '../../../src/lib/hash';
@@ -46,6 +47,44 @@ const refute = (m: ManifestIn) => {
   m.missedAudits = m.missedAudits.filter(({ start }) => start !== 0);
   for (const byte of ['1a', '1b']) m.audits.push({ ...audit(0, 0, other(byte)), distance: 1, outcome: 'different' });
 };
+
+describe('a part of the blocks', () => {
+  const { feeWei, fuelLimit, params } = submittedJob();
+  const asked = (partial: boolean) => JSON.stringify({ ...JSON.parse(params), partial });
+  /** The flaw of a manifest without its last round, paid for the rest, when the requester asked so. */
+  const judge = (partial: boolean, change: (m: ManifestIn) => void = () => undefined) => {
+    const manifest = changed((m) => {
+      m.params.partial = partial;
+      const last = m.rounds.pop()!;
+      m.missedAudits = m.missedAudits.filter(({ round }) => round !== last.round);
+      m.model = m.model.map((file) => (file.name === 'model.safetensors' ? { ...file, sha256: last.theta } : file));
+      m.fuelUsed = leases(m).reduce((sum, { tokens }) => sum + tokens, 0);
+      const tokens = new Map(leases(m).map((lease) => [Address.parse(lease.worker), lease.tokens]));
+      const payoutWei = earnedWei(feeWei, BigInt(m.fuelUsed), fuelLimit);
+      const shares = shareOut({ payoutWei, node: Address.parse(m.node), commissionBps: 1000, tokens });
+      m.payouts = shares.map((share) => ({ ...share, amountWei: share.amountWei.toString() }));
+      change(m);
+    });
+    const job = { ...submittedJob(manifest), params: asked(partial), fuelUsed: BigInt(manifest.fuelUsed) };
+    return check(manifest, job);
+  };
+
+  test('requester takes a part: no flaw', () => {
+    expect(judge(true)).toBeUndefined();
+  });
+
+  test('requester wants the whole: a flaw', () => {
+    expect(judge(false)).toBe('verdict/ledger');
+  });
+
+  test.each<[string, (m: ManifestIn) => void]>([
+    ['a block twice', (m) => Object.assign(leases(m)[1]!, { start: 3, end: 5 })],
+    ['a block beyond the job', (m) => Object.assign(leases(m)[1]!, { start: 9, end: 11 })],
+    ['tokens of more blocks', (m) => Object.assign(leases(m)[1]!, { end: 5 })],
+  ])('requester takes a part, and %s is claimed: a flaw', (_claim, change) => {
+    expect(judge(true, change)).toBe('verdict/ledger');
+  });
+});
 
 test('honest manifest: no flaw', () => {
   expect(check(honestManifest())).toBeUndefined();

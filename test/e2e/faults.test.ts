@@ -1,25 +1,12 @@
-/** Faults of the whole system: a worker and a master killed, a worker disconnected by the operator. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { makeText, type Network, startNetwork, tinyParams } from '../support/network';
+/** Faults of the whole system: a worker and a master killed. */
+import { makeText, startNetwork, tinyParams } from '../support/network';
 
 // 1,000 blocks of 4 × 32 tokens: about twenty rounds of two workers, so that a kill hits the middle of one.
 const TEXT = makeText(150_000);
 
-async function total(network: Network): Promise<bigint> {
-  const { parties, chain } = network;
-  const accounts = [parties.requester, parties.node, ...parties.workers, parties.verifier].map(
-    (party) => party.address,
-  );
-  const balances = await Promise.all(
-    [...accounts, parties.deployer, parties.core].map((account) => chain.tokenBalance(account)),
-  );
-  return balances.reduce((sum, balance) => sum + balance, 0n);
-}
-
 test('worker killed in mid-round: verified, each block merged once, both workers paid', async () => {
   await using network = await startNetwork({ workers: 2 });
-  const before = await total(network);
+  const before = await network.totalTokens();
   const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
   await network.until(jobId, 'No round has two updates', ({ rounds }) => rounds.some(({ updates }) => updates === 2));
   const [victim] = network.workers;
@@ -35,7 +22,7 @@ test('worker killed in mid-round: verified, each block merged once, both workers
     expect(await network.chain.credit(worker.address)).toBe(0n);
     expect(await network.chain.tokenBalance(worker.address)).toBeGreaterThan(0n);
   }
-  expect(await total(network)).toBe(before);
+  expect(await network.totalTokens()).toBe(before);
 });
 
 test('master killed: the job resumes from its last folded round', async () => {
@@ -65,22 +52,4 @@ test('master killed: the job resumes from its last folded round', async () => {
     'submitted',
     'verified',
   ]);
-});
-
-test('operator disconnects a worker: the other gets its lease, it stays out', async () => {
-  await using network = await startNetwork({ workers: 2 });
-  const jobId = await network.request(await network.writeText('text.txt', TEXT), { ...tinyParams, epochs: 1.5 });
-  await network.until(jobId, 'Round 1 does not start', (job) => (job.progress?.round ?? 0) >= 1);
-  const [outcast] = network.parties.workers;
-  const param = JSON.stringify({ workerAddress: outcast?.address });
-  expect(await network.command(network.parties.node, 'rpc', 'disconnect', param)).toBe('disconnected');
-  expect((await network.admin.workers()).map((worker) => worker.address)).not.toContain(outcast?.address);
-
-  const job = await network.until(jobId, 'The job does not end', (details) => details.state === 'verified');
-  expect(job.ledger).toMatchObject({ minMerged: 1, maxMerged: 1 });
-  expect((await network.admin.workers()).map((worker) => worker.address)).not.toContain(outcast?.address);
-  expect(await network.command(network.parties.node, 'rpc', 'disconnect', param)).toBe('not exist');
-  expect(await network.command(network.parties.node, 'rpc', 'allow', param)).toBe('allowed');
-  const log = await readFile(join(network.dir, 'worker-1.log'), 'utf8');
-  expect(log).toContain('disconnected by the operator');
 });

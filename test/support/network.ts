@@ -13,8 +13,9 @@ import { freePort } from '../../src/lib/free-port';
 import type { AdminApi, JobDetails } from '../../src/protocol/admin';
 import { startAnvil } from '../../src/runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../../src/runner/cli-process';
+import type { ChaosProxy } from './chaos-proxy';
 import { builtCli } from './cli';
-import { openForkServer } from './fork-server';
+import { testPython as python } from './tiny-job';
 
 /** Shorter than a test's own timeout, so that a failure names what it waited for. */
 const LIMIT_MS = 500_000;
@@ -60,6 +61,10 @@ export interface NetworkOptions {
   verifier?: object;
   /** Variables that all processes get. */
   env?: NodeJS.ProcessEnv;
+  /** The master reaches the chain through it. */
+  chainProxy?: ChaosProxy;
+  /** The master's data directory; default: one beside the others'. */
+  masterDir?: string;
 }
 
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
@@ -76,9 +81,8 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   try {
     const anvil = await startAnvil();
     stack.push(anvil);
-    const forks = await openForkServer();
-    stack.push(forks);
-    const { python } = forks;
+    options.chainProxy?.target(anvil.port);
+    const endpoint = options.chainProxy && `http://127.0.0.1:${options.chainProxy.port}`;
     const parties = await makeParties({
       dir,
       endpoint: anvil.url,
@@ -91,6 +95,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
           min_fee: '1',
           heartbeatMs: 1000,
           round: { leaseMs: 30_000, graceMs: 3000, resumeMs: 1500 },
+          ...(endpoint ? { endpoint } : {}),
           ...options.master,
         },
         // Measuring the speed takes seconds, and tests do not need the real one.
@@ -98,6 +103,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
         verifier: { python, ...options.verifier },
       },
     });
+    if (options.masterDir !== undefined) parties.node.dataDir = options.masterDir;
     const chain = await openChain({ endpoint: anvil.url, core: parties.core, token: parties.token });
     stack.push(chain);
     const admin = openAdminClient(parties.masterUrl);

@@ -1,4 +1,4 @@
-/** JSON-RPC requests and answers as text: what an id means to its sender is kept through jayson and doubles. */
+/** JSON-RPC requests and answers as text, in which an id comes back as it came. */
 import { randomBytes } from 'node:crypto';
 
 /** Stands before what jayson would take for something else; a sender cannot guess it. */

@@ -73,8 +73,8 @@ export async function requestForeign<T>(
 }
 
 /**
- * Sends one request and returns the answer once its headers are here. By Node's own client: that of undici 7
- * ends the process when a server closes the connection while the body waits to be read.
+ * Sends one request and returns the answer once its headers are here. By Node's own client: undici from 7.26
+ * on ends the process when a server closes the connection while the body waits to be read.
  */
 async function send(
   target: URL,

@@ -17,7 +17,10 @@ export function proxyFor(address: string | URL, env: NodeJS.ProcessEnv = process
   return isExempt(url.hostname, port, read(env, 'no_proxy')) ? undefined : proxy;
 }
 
-/** An agent like undici's own, by way of the proxies of the environment. */
+/**
+ * An agent like undici's own, by way of the proxies of the environment. Undici stays below 7.26 until a later
+ * one survives a server that closes the connection while the answer waits to be read.
+ */
 export function proxiedAgent(options: Agent.Options = {}): Agent {
   return new Agent({ ...options, factory: (origin, opts) => openOrigin(new URL(origin), opts as Agent.Options) });
 }

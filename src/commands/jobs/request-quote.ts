@@ -44,6 +44,8 @@ export interface Quote extends JobPrice {
 
 const RECENT_JOBS = 20;
 const WEIGHT_BYTES = 4;
+/** A transaction is signed for more gas than its estimate, and its account must own all of it. */
+const GAS_RESERVE = 2n;
 
 /** Prices a request. Throws `usage/not-enough-…`, and the contract's own reason when it would refuse. */
 export async function priceOf({ chain, emeth }: Account, job: JobRequest): Promise<JobPrice> {
@@ -58,10 +60,11 @@ export async function priceOf({ chain, emeth }: Account, job: JobRequest): Promi
     );
   }
   const [gasWei, coinWei] = [await emeth.estimateRequestWei(job), await chain.provider.getBalance(account)];
-  if (coinWei < gasWei) {
+  const needWei = GAS_RESERVE * gasWei;
+  if (coinWei < needWei) {
     throw new AppError<QuoteError>(
-      { code: 'usage/not-enough-coin', account, haveWei: coinWei, needWei: gasWei },
-      `${account} has ${formatEth(coinWei)} and needs about ${formatEth(gasWei)} for gas; send it the difference.`,
+      { code: 'usage/not-enough-coin', account, haveWei: coinWei, needWei },
+      `${account} has ${formatEth(coinWei)} and needs about ${formatEth(needWei)} in reserve for gas; send it the difference.`,
     );
   }
   return { verifierWei, burnWei, totalWei, creditWei, tokenWei, gasWei, coinWei };

@@ -30,6 +30,7 @@ export async function runBoard(options: BoardOptions): Promise<void> {
   await using role = await openChainRole('board', options);
   const { config, dataDir, logger, lock, stop, signal, chain, finality } = role;
   await using store = await openStore(storeOptions(config, dataDir));
+  await store.deployment.require(chain);
   const cursorId = `${chain.chainId}:${chain.core}:board`;
   const listen = listenAddress(config);
   const host = options.host ?? listen.host;

@@ -42,6 +42,10 @@ export async function openSigner(deps: SignerDeps): Promise<Signer> {
   const wallet = await openWallet(keyOf(config, dataDir), chain.chainId);
   await makeDataDir(dataDir);
   const store = await openStore(storeOptions({ external_db: database }, dataDir), systemClock, claimant);
+  await store.deployment.require(chain).catch(async (error) => {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  });
   const finality = { ...finalityOf(config, chain.chainId), memory: openTagMemory(store, chain.chainId) };
   const sender = openSender(
     { finality, maxFeePerGas: config.maxFeePerGas },

@@ -147,6 +147,13 @@ export interface CursorsTable {
   block_hash: string;
 }
 
+/** One row: what the database belongs to. */
+export interface DeploymentTable {
+  id: number;
+  chain_id: number;
+  contract: string;
+}
+
 export interface IntentsTable {
   id: string;
   account: string;
@@ -178,4 +185,5 @@ export type QueueTables = {
   measurements: MeasurementsTable;
   cursors: CursorsTable;
   intents: IntentsTable;
+  deployment: DeploymentTable;
 };

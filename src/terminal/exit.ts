@@ -13,7 +13,7 @@ const table: readonly (readonly [RegExp, ExitCode])[] = [
     exitCodes.auth,
   ],
   [/^(\w+\/not-found|registry\/unknown-node|blobs\/missing|blobs\/not-stored|dataset\/missing)$/, exitCodes.notFound],
-  [/^((config|usage|commander|wallet|init|files)\b|store\/no-data-dir$)/, exitCodes.usage],
+  [/^((config|usage|commander|wallet|init|files)\b|store\/(no-data-dir|other-chain)$)/, exitCodes.usage],
   [/^chain\//, exitCodes.chain],
   [/^stopped$/, exitCodes.stopped],
 ];

@@ -61,6 +61,7 @@ export function guardStore(store: Store, life: Lifetime): Store {
     ledger: life.guard('ledger', store.ledger),
     rounds: life.guard('rounds', store.rounds),
     claims: life.guard('claims', store.claims),
+    deployment: life.guard('deployment', store.deployment),
     audits: life.guard('audits', store.audits),
     workers: life.guard('workers', store.workers),
     measurements: life.guard('measurements', store.measurements),

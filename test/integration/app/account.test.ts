@@ -110,6 +110,18 @@ describe('account commands on a real chain', () => {
     expect(code).toBe('usage/bad-dataset');
   });
 
+  test('data directory of another contract: refused with both, before anything is sent', async () => {
+    const { jobId = '' } = await run(...request);
+    const config = JSON.parse(await readFile(client.file('client.json'), 'utf8'));
+    const [here, there] = [config.emethContractAddress, config.tokenContractAddress];
+    const path = client.file('other-contract.json');
+    await writeFile(path, JSON.stringify({ ...config, emethContractAddress: there }), { mode: 0o600 });
+    const place = ['--config', path, '--data-dir', client.file('data')];
+    const { status, talk } = await runInProcess('cancel', jobId, ...place, '--json');
+    expect({ status, ...JSON.parse(talk).error }).toMatchObject({ status: 2, code: 'store/other-chain' });
+    expect(JSON.parse(talk).error.message).toContain(`belongs to the contract ${here} on chain 31337`);
+  });
+
   test.each([
     ['another chain', { chainId: 1 }, 'chain/wrong-chain'],
     ['an address without code', { emethContractAddress: `0x${'12'.repeat(20)}` }, 'chain/no-code'],

@@ -16,6 +16,7 @@ export interface HttpOptions {
   port: number;
   trustProxy?: readonly string[];
   maxConnections?: number;
+  firstByteMs?: number;
   headersMs?: number;
   bodyMs?: number;
 }
@@ -30,6 +31,9 @@ export interface HttpServer extends AsyncDisposable {
 
 /** Milliseconds after which an idle connection is closed. The link exempts its sockets. */
 const IDLE_MS = 60_000;
+const MAX_CONNECTIONS = 4096;
+/** Milliseconds for the first byte of a connection. */
+const FIRST_BYTE_MS = 2000;
 /** Milliseconds for the headers of a request. */
 const HEADERS_MS = 5000;
 /** Milliseconds for the whole body of a request, unless its route lifts the limit. */
@@ -62,8 +66,8 @@ export async function openHttp(
   // Node's own limit would hold for large uploads too; `limitBodyTime` replaces it.
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;
-  server.maxConnections = options.maxConnections ?? 4096;
-  const connections = trackConnections(server, options.trustProxy ?? []);
+  const { maxConnections = MAX_CONNECTIONS, firstByteMs = FIRST_BYTE_MS, trustProxy = [] } = options;
+  const connections = trackConnections(server, { maxConnections, firstByteMs, trustProxy });
   await listen(server, options);
   const address = server.address();
   return {

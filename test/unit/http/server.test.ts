@@ -1,6 +1,6 @@
 /** The HTTP server: errors as JSON, time limits, and its close with open connections. */
-import { once } from 'node:events';
-import { connect } from 'node:net';
+import { type EventEmitter, once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import type { Express } from 'express';
 import { allowLongBody } from '../../../src/http/deadline';
 import { openHttp } from '../../../src/http/server';
@@ -74,6 +74,47 @@ describe('openHttp', () => {
     await Promise.all(closed);
   });
 
+  test('silent connections: the oldest makes room for a request, all are cut off', async () => {
+    const limits = { host: '127.0.0.1', port: 0, maxConnections: 3 };
+    const answer = (app: Express) => app.get('/', (_request, response) => void response.json({}));
+    await using http = await openHttp({ ...limits, firstByteMs: 60_000 }, answer, { logger: silentLogger });
+    const sockets: Socket[] = [];
+    const dial = async () => {
+      const accepted = once(http.server, 'connection');
+      const socket = connect(http.port, '127.0.0.1');
+      sockets.push(socket.on('error', () => {}).resume());
+      await accepted;
+      return { closed: once(socket, 'close') };
+    };
+    const [oldest] = [await dial(), await dial(), await dial()];
+    expect((await get(http.port, '/')).status).toBe(200);
+    await oldest?.closed;
+    expect(sockets.map((socket) => socket.closed)).toEqual([true, false, false]);
+    await using hasty = await openHttp({ ...limits, firstByteMs: 50 }, answer, { logger: silentLogger });
+    await once(connect(hasty.port, '127.0.0.1').resume(), 'close');
+    for (const socket of sockets) socket.destroy();
+  });
+
+  test('all connections at work: the next is refused, WebSockets not counted among them', async () => {
+    const limits = { host: '127.0.0.1', port: 0, maxConnections: 2 };
+    await using http = await openHttp(limits, (app) => app.get('/never', () => {}), { logger: silentLogger });
+    http.server.on('upgrade', () => {});
+    const sockets = ['Upgrade: websocket\r\nConnection: Upgrade', 'X-A: 1', 'X-B: 2'].map((header) => {
+      const socket = connect(http.port, '127.0.0.1').on('error', () => {});
+      socket.write(`GET /never HTTP/1.1\r\nHost: x\r\n${header}\r\n\r\n`);
+      return socket;
+    });
+    await Promise.all([once(http.server, 'upgrade'), twice(http.server, 'request')]);
+    await once(
+      connect(http.port, '127.0.0.1')
+        .on('error', () => {})
+        .resume(),
+      'close',
+    );
+    expect(sockets.map((socket) => socket.destroyed)).toEqual([false, false, false]);
+    for (const socket of sockets) socket.destroy();
+  });
+
   test('headers that never end: cut off', async () => {
     const limits = { host: '127.0.0.1', port: 0, headersMs: 300 };
     await using http = await openHttp(limits, () => {}, { logger: silentLogger });
@@ -111,3 +152,14 @@ describe('openHttp', () => {
     expect((await get(http.port, '/slow')).status).toBe(200);
   });
 });
+
+/** Waits for two events. */
+function twice(emitter: EventEmitter, event: string): Promise<void> {
+  let count = 0;
+  return new Promise((resolve) =>
+    emitter.on(event, () => {
+      count += 1;
+      if (count === 2) resolve();
+    }),
+  );
+}

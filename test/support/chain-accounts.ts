@@ -21,7 +21,7 @@ export const RECEIPT_LAG_MS = 500;
 export interface ChainAccounts extends AsyncDisposable {
   escrow: Escrow;
   chain: Chain;
-  store: Store;
+  readonly store: Store;
   walletOf(role: Role): Promise<Wallet>;
   /** Opens a new sender, as after a restart; everything it must remember is in the store. */
   senderOf(
@@ -30,6 +30,8 @@ export interface ChainAccounts extends AsyncDisposable {
     change?: { chain?: Chain; intents?: IntentStore; signal?: AbortSignal; logger?: Logger },
   ): Promise<Sender>;
   emethOf(role: Role): Promise<Emeth>;
+  /** Ends the senders, and takes chain and store back to their beginning: far cheaper than new ones. */
+  reset(): Promise<void>;
 }
 
 export async function openChainAccounts(): Promise<ChainAccounts> {
@@ -37,15 +39,20 @@ export async function openChainAccounts(): Promise<ChainAccounts> {
   const scratch = await openScratch();
   const endpoint = escrow.provider._getConnection().url;
   const chain = await openChain({ endpoint, core: escrow.core, token: escrow.token });
-  const store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
-  const never = new AbortController().signal;
+  let stores = 0;
+  const openEmpty = () => {
+    stores += 1;
+    return openStore({ kind: 'sqlite', path: scratch.file(`queue-${stores}.sqlite`) });
+  };
+  let store = await openEmpty();
+  let ending = new AbortController();
   const walletOf = (role: Role) => openWallet({ privateKey: devKeys[roles.indexOf(role)] ?? '' }, chain.chainId);
   const senderOf: ChainAccounts['senderOf'] = async (role, options = {}, change = {}) =>
     openSender(
       { pollMs: 10, receiptLagMs: RECEIPT_LAG_MS, ...options },
       {
         chain,
-        signal: never,
+        signal: ending.signal,
         wallet: await walletOf(role),
         intents: store.intents,
         clock: systemClock,
@@ -56,11 +63,23 @@ export async function openChainAccounts(): Promise<ChainAccounts> {
   return {
     escrow,
     chain,
-    store,
+    get store() {
+      return store;
+    },
     walletOf,
     senderOf,
     emethOf: async (role) => openEmeth(chain, await senderOf(role), await walletOf(role)),
+    async reset() {
+      ending.abort(new Error('over'));
+      ending = new AbortController();
+      await escrow.provider.send('evm_setAutomine', [true]);
+      await escrow.provider.send('anvil_dropAllTransactions', []);
+      await escrow.reset();
+      await store[Symbol.asyncDispose]();
+      store = await openEmpty();
+    },
     async [Symbol.asyncDispose]() {
+      ending.abort(new Error('over'));
       await store[Symbol.asyncDispose]();
       await chain[Symbol.asyncDispose]();
       await escrow[Symbol.asyncDispose]();

@@ -4,6 +4,7 @@ import { describeError } from '../../lib/errors';
 import { inTurn } from '../../lib/in-turn';
 import type { Logger } from '../../lib/logger';
 import type { Chain } from '../rpc/client';
+import { nodeWords } from './revert';
 
 /**
  * Sends signed bytes. Never throws: the receipt shows whether they were accepted. Returns the node's words
@@ -64,7 +65,7 @@ export function openBroadcast({ provider }: Pick<Chain, 'provider'>, logger: Log
       told.delete(key);
       return undefined;
     } catch (error) {
-      const words = wordsOf(error);
+      const words = nodeWords(error);
       const said = words ?? describeError(error);
       const isProgress =
         isError(error, 'NONCE_EXPIRED') || isError(error, 'REPLACEMENT_UNDERPRICED') || PROGRESS.test(said);
@@ -75,10 +76,4 @@ export function openBroadcast({ provider }: Pick<Chain, 'provider'>, logger: Log
       return words;
     }
   };
-}
-
-/** Returns the node's own words; undefined when no node has answered. */
-function wordsOf(error: unknown): string | undefined {
-  const { info, error: answered } = error as { info?: { error?: { message?: string } }; error?: { message?: string } };
-  return answered?.message ?? info?.error?.message;
 }

@@ -1,7 +1,7 @@
 /** Turns the failure of a transaction into an error that names the contract's own reason. */
 import { Interface, isError } from 'ethers';
 import type { Address } from '../../domain/ids';
-import { AppError } from '../../lib/errors';
+import { AppError, describeError } from '../../lib/errors';
 import { emethCoreAbi } from '../generated/emeth-core';
 import { emethTokenAbi } from '../generated/emeth-token';
 import { nodeRegistryAbi } from '../generated/node-registry';
@@ -25,7 +25,7 @@ export function explainFailure(error: unknown, key: string, account: Address): A
   if (!isError(error, 'CALL_EXCEPTION')) {
     return new AppError(
       { code: 'chain/failed', key },
-      `The transaction ${key} could not be sent; check that the Ethereum node answers, and try again.`,
+      `The transaction ${actOf(key)} could not be prepared: ${nodeWords(error) ?? describeError(error)}; try again when a node serves it.`,
       { cause: error },
     );
   }
@@ -55,6 +55,12 @@ export async function explainMined(
     (error: unknown) => explainFailure(error, key, call.from),
   );
   return reason?.code === 'chain/reverted' ? reason : reverted(key, `no reason given, in ${receipt.hash}`, []);
+}
+
+/** Returns a node's own words out of an error of ethers; undefined when no node has answered. */
+export function nodeWords(error: unknown): string | undefined {
+  const { info, error: answered } = error as { info?: { error?: { message?: string } }; error?: { message?: string } };
+  return answered?.message ?? info?.error?.message;
 }
 
 /**

@@ -9,16 +9,21 @@ import { until } from '../../../support/until';
 let accounts: ChainAccounts;
 let closing: AbortController;
 
-beforeEach(async () => {
+beforeAll(async () => {
   accounts = await openChainAccounts();
+}, 30_000);
+
+beforeEach(async () => {
   closing = new AbortController();
   await mine(5);
 });
 
 afterEach(async () => {
   closing.abort(new Error('over'));
-  await accounts[Symbol.asyncDispose]();
+  await accounts.reset();
 });
+
+afterAll(() => accounts[Symbol.asyncDispose]());
 
 const provider = () => accounts.chain.provider;
 const account = () => accounts.escrow.address.node;

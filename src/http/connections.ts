@@ -17,8 +17,8 @@ const LOOPBACK = ['127.0.0.0/8', '::1'];
 
 /**
  * Refuses connections of an address that has too many. Trusted proxies and this machine itself, which may be
- * one, are exempt: they forward everybody's requests. When all are taken, the oldest that has sent nothing yet
- * makes room, so that silent connections shut nobody out.
+ * one, are exempt: they forward everybody's requests. When all are taken, the oldest that has sent nothing
+ * yet makes room, so that silent connections shut nobody out.
  */
 export function trackConnections(server: Server, limits: ConnectionLimits): { destroyAll(): void } {
   const { maxConnections, firstByteMs, trustProxy } = limits;

@@ -48,7 +48,9 @@ interface System {
 
 interface Tally {
   jobs: number;
+  /** Blocks of verified jobs. */
   merged: number;
+  seconds: number;
   wrongBlocks: number;
   unfinished: string[];
 }
@@ -61,21 +63,19 @@ export async function runChaos({ minutes, meanS, seed, log }: ChaosOptions): Pro
   await using network = await openNetwork(database, queue, chain);
   const system = { network, queue, chain };
   const text = await network.writeText('text.txt', TEXT);
-  const quietMs = minutes * 12_000;
   log('Undisturbed');
-  const quiet = await runJobs(network, text, quietMs, log);
-  log(`Undisturbed: ${quiet.merged} blocks`);
+  const quiet = await runJobs(network, text, minutes * 12_000, log);
+  log('With faults');
 
   const random = randomOf(seed);
   const stop = new AbortController();
   const faults: Record<string, number> = {};
   const faulting = makeFaults(system, { random, meanS, faults, signal: stop.signal, log });
   const memory = watchMemory(network, stop.signal);
-  const loudMs = minutes * 60_000;
-  const loud = await runJobs(network, text, loudMs, log);
+  const loud = await runJobs(network, text, minutes * 60_000, log);
   stop.abort();
   await faulting;
-  const [undisturbed, disturbed] = [(1000 * quiet.merged) / quietMs, (1000 * loud.merged) / loudMs];
+  const [undisturbed, disturbed] = [quiet.merged / quiet.seconds, loud.merged / loud.seconds];
   return {
     jobs: quiet.jobs + loud.jobs,
     faults,
@@ -93,30 +93,28 @@ function openNetwork(database: Omit<MysqlOptions, 'kind'>, queue: ChaosProxy, ch
   return startNetwork({ workers: 2, chainProxy: chain, master });
 }
 
-/** Requests one job after another, until the time is over; the last one is then let come to its end. */
+/** Requests one job after another, until the time is over and the last one has come to its end. */
 async function runJobs(network: Network, text: string, ms: number, log: (line: string) => void): Promise<Tally> {
-  const endMs = Date.now() + ms;
-  const tally: Tally = { jobs: 0, merged: 0, wrongBlocks: 0, unfinished: [] };
-  while (Date.now() < endMs) {
-    const { job, merged } = await runJob(network, await request(network, text), endMs);
-    const wrong = (job.ledger?.perEpoch ?? []).filter(({ min, max }) => min !== 1 || max !== 1);
+  const startedMs = Date.now();
+  const tally: Tally = { jobs: 0, merged: 0, seconds: 0, wrongBlocks: 0, unfinished: [] };
+  while (Date.now() < startedMs + ms) {
+    const { state, reason, ledger } = await untilOver(network, await request(network, text));
+    const wrong = (ledger?.perEpoch ?? []).filter(({ min, max }) => min !== 1 || max !== 1);
     tally.jobs += 1;
-    tally.merged += merged;
+    if (state === 'verified') tally.merged += ledger?.blocks ?? 0;
+    else tally.unfinished.push(`${state} (${reason})`);
     tally.wrongBlocks += wrong.reduce((sum, { blocks }) => sum + blocks, 0);
-    if (job.state !== 'verified') tally.unfinished.push(`${job.state} (${job.reason})`);
-    log(`Job ${tally.jobs} ${job.state}`);
+    log(`Job ${tally.jobs} ${state}`);
   }
-  return tally;
+  return { ...tally, seconds: (Date.now() - startedMs) / 1000 };
 }
 
-/** Waits for the job's end, and counts the blocks that are merged before `endMs`. */
-async function runJob(network: Network, jobId: JobId, endMs: number): Promise<{ job: JobDetails; merged: number }> {
-  for (let merged = 0; ; await delay(POLL_MS)) {
+async function untilOver(network: Network, jobId: JobId): Promise<JobDetails> {
+  for (;;) {
+    await delay(POLL_MS);
     // A master that is down for a moment answers later.
     const job = await network.admin.job(jobId).catch(() => undefined);
-    const isOver = job !== undefined && ENDS.includes(job.state);
-    if (job && Date.now() < endMs) merged = isOver ? (job.ledger?.blocks ?? 0) : (job.progress?.mergedBlocks ?? merged);
-    if (isOver) return { job, merged };
+    if (job && ENDS.includes(job.state)) return job;
   }
 }
 

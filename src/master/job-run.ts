@@ -247,16 +247,21 @@ export class JobRun {
     if (isDoubtful) throw error;
     const reason = describeError(error);
     if (decision.kind === 'end') return { to: 'failed', facts: { reason } };
-    this.deps.logger.warn('Job is left', { jobId: this.jobId, state, for: decision.for }, error);
     // A deposit that may be locked must not be forgotten: without the chain's word this waits.
     const isTaken = !canMove(state, 'skipped') || isTakenBy(this.deps.wallet.address, await this.standing());
+    // Room for others is no reason to lose money by a job that this node has already.
+    const isToWait = isTaken && canMove(state, 'skipped') && decision.for === 'node' && !this.isLastMoment();
+    if (isToWait) throw error;
     if (isTaken) return { to: 'declining', facts: { reason } };
     return { to: 'skipped', facts: { reason, lookAtMs: decision.for === 'node' ? this.nextLook() : undefined } };
   }
 
-  /** True in the last moments in which lasting trouble may still give the job to another node, cheaply. */
   private mustGiveBack(state: ActiveState): boolean {
-    if (state !== 'training' && state !== 'exporting') return false;
+    return (state === 'training' || state === 'exporting') && this.isLastMoment();
+  }
+
+  /** True in the last moments in which lasting trouble may still give the job to another node, cheaply. */
+  private isLastMoment(): boolean {
     const nowMs = this.deps.clock.now();
     const leftMs = cheapUntilMs(this.context ?? this) - nowMs;
     return this.trouble.lastedMs(nowMs) >= LASTING_MS && leftMs >= 0 && leftMs < LAST_LOOK_MS;

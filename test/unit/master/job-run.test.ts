@@ -132,6 +132,13 @@ test('child dies of a job five times: it makes room, and is looked at again', as
   expect(opened.calls.fetches).toBe(5);
 });
 
+test('data are away of a job that this node has on chain: waited for', async () => {
+  await using opened = await openRun('claimed', { code: 'dataset/missing', times: 9 });
+  opened.verdict.state = 'PROCESSING';
+  await letPass(opened.clock, () => opened.calls.fetches === 10);
+  expect(await row(opened)).toMatchObject({ state: 'claimed' });
+});
+
 test('data are at fault: skipped until somebody says otherwise', async () => {
   await using opened = await openRun('claimed', { code: 'data/not-text', times: 9 });
   await opened.finish();

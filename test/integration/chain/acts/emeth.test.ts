@@ -12,11 +12,13 @@ import { afterVerdict, afterWork, dataset, FEE, FUEL, params, reasonHash, result
 
 let accounts: ChainAccounts;
 
-beforeEach(async () => {
+beforeAll(async () => {
   accounts = await openChainAccounts();
-});
+}, 30_000);
 
-afterEach(() => accounts[Symbol.asyncDispose]());
+afterEach(() => accounts.reset());
+
+afterAll(() => accounts[Symbol.asyncDispose]());
 
 /** Requests a job as the requester and returns its id. */
 async function request(feeWei = FEE): Promise<JobId> {

@@ -125,6 +125,19 @@ describe('chain', () => {
     expect(await chain.events(0, head)).toHaveLength(4);
   });
 
+  test('events from a provider of narrow ranges: the same, from several requests', async () => {
+    const first = (await escrow.jobIn('CANCELED')) as JobId;
+    await using narrow = await openJsonServer((method, [filter]) => {
+      const { fromBlock, toBlock } = (filter ?? {}) as { fromBlock: string; toBlock: string };
+      const isWide = method === 'eth_getLogs' && Number(toBlock) - Number(fromBlock) >= 10;
+      return isWide ? { status: 400, body: { error: { code: -32_600, message: 'up to 10 blocks' } } } : undefined;
+    }, endpoint);
+    await using other = await open({ endpoint: narrow.url });
+    const head = await chain.headBlock();
+    expect(await other.events(0, head, first)).toEqual(await chain.events(0, head, first));
+    expect(narrow.asked.filter((method) => method === 'eth_getLogs').length).toBeGreaterThan(2);
+  });
+
   test('extraFees, blockHash: the chain’s own; nowMs: the later of its time and ours', async () => {
     expect(await chain.extraFees(1000n)).toEqual({ verifierWei: 50n, burnWei: 50n });
     const block = await escrow.provider.getBlock('latest');

@@ -8,11 +8,13 @@ import { until } from '../../../support/until';
 
 let accounts: ChainAccounts;
 
-beforeEach(async () => {
+beforeAll(async () => {
   accounts = await openChainAccounts();
-});
+}, 30_000);
 
-afterEach(() => accounts[Symbol.asyncDispose]());
+afterEach(() => accounts.reset());
+
+afterAll(() => accounts[Symbol.asyncDispose]());
 
 const provider = () => accounts.chain.provider;
 const countOf = (role: 'node' | 'challenger') =>

@@ -10,15 +10,20 @@ import { until } from '../../../support/until';
 let accounts: ChainAccounts;
 let closing: AbortController;
 
-beforeEach(async () => {
+beforeAll(async () => {
   accounts = await openChainAccounts();
+}, 30_000);
+
+beforeEach(() => {
   closing = new AbortController();
 });
 
 afterEach(async () => {
   closing.abort(new Error('over'));
-  await accounts[Symbol.asyncDispose]();
+  await accounts.reset();
 });
+
+afterAll(() => accounts[Symbol.asyncDispose]());
 
 const provider = () => accounts.chain.provider;
 const account = () => accounts.escrow.address.node;

@@ -263,7 +263,7 @@ describe('two processes of one account that share its store', () => {
     const runs = [
       [0, 1, 2, 3, 4],
       [3, 4, 5, 6, 7],
-    ].map((numbers) => processes.start({ ...common, acts: numbers.map(deposit), killAt: Number.MAX_SAFE_INTEGER }));
+    ].map((numbers) => processes.start({ ...common, acts: numbers.map(deposit), killAfter: Number.MAX_SAFE_INTEGER }));
     let isOver = false;
     const over = Promise.all(runs.map(({ ended }) => ended)).finally(() => {
       isOver = true;

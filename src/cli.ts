@@ -6,7 +6,6 @@ import { moneyCommands } from './commands/money/money-commands';
 import { nodeCommands } from './commands/nodes/node-commands';
 import { roleCommands } from './commands/roles/role-commands';
 import { setupCommands } from './commands/setup/setup-commands';
-import { useProxies } from './lib/proxy';
 import { exitCodeOf, exitCodes, reportError } from './terminal/exit';
 import { addCommonOptions } from './terminal/options';
 import { endWithReader, talk } from './terminal/print';
@@ -21,6 +20,8 @@ export function buildProgram(): Command {
     .configureOutput({ outputError: () => undefined })
     .exitOverride()
     .helpCommand(false)
+    // Only when a command runs: help needs no network, and should appear at once.
+    .hook('preAction', async () => (await import('./lib/proxy.js')).useProxies())
     .addHelpText(
       'after',
       '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain, 130 stopped.',
@@ -38,7 +39,6 @@ function version(): string {
 /** Runs one command line; resolves with its exit status, errors printed. */
 export async function runCli(argv: readonly string[]): Promise<number> {
   try {
-    useProxies();
     await buildProgram().parseAsync(unknownCommand(argv) ?? argv, { from: 'user' });
     return exitCodes.ok;
   } catch (error) {

@@ -2,10 +2,10 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {EmethCore} from "../../../src/contracts/EmethCore.sol";
 import {NodeRegistry} from "../../../src/contracts/NodeRegistry.sol";
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {INodeRegistry} from "../../../src/contracts/interfaces/INodeRegistry.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {vm} from "./Vm.sol";
 
 uint256 constant ACCOUNTS = 10;
@@ -41,7 +41,7 @@ contract Crowd {
     );
 
     IERC20 public immutable token;
-    EmethCore public immutable core;
+    Core public immutable core;
     NodeRegistry public immutable registry;
     bytes32 private immutable _coreDomain;
     bytes32 private immutable _registryDomain;
@@ -53,8 +53,8 @@ contract Crowd {
         address[] memory verifiers = new address[](2);
         (verifiers[0], verifiers[1]) = (_accounts[FIRST_VERIFIER], _accounts[FIRST_VERIFIER + 1]);
         IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 500, 1, 60, 1 hours, 90 days);
-        core = new EmethCore(token_, ADMIN, terms, verifiers, address(0));
-        registry = new NodeRegistry(core, token_, MIN_STAKE);
+        core = Deploy.core(address(token_), ADMIN, terms, verifiers, address(0));
+        registry = Deploy.registry(address(core), address(token_), MIN_STAKE);
         bytes32 pauser = core.PAUSER_ROLE();
         vm.prank(ADMIN);
         core.setRegistry(address(registry));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {EmethCore} from "../../../src/contracts/EmethCore.sol";
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
+import {Core, Deploy} from "./Deployed.sol";
 import {HostileToken} from "./HostileToken.sol";
 import {vm} from "./Vm.sol";
 
@@ -12,7 +12,7 @@ contract HostileTest {
     bytes32 private constant RESULT = keccak256("result");
 
     HostileToken private token;
-    EmethCore private core;
+    Core private core;
     address private node = address(0x1001);
 
     function setUp() external {
@@ -20,7 +20,7 @@ contract HostileTest {
         address[] memory verifiers = new address[](1);
         verifiers[0] = address(this);
         IEmethCore.Terms memory terms = IEmethCore.Terms(1e18, 500, 2000, 200, 500, 500, 1, 60, 1 hours, 90 days);
-        core = new EmethCore(token, address(this), terms, verifiers, address(0));
+        core = Deploy.core(address(token), address(this), terms, verifiers, address(0));
         token.mint(address(this), 1e24);
         token.mint(node, 1e24);
         token.approve(address(core), type(uint256).max);

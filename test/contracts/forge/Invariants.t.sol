@@ -17,6 +17,7 @@ import {VerdictActor} from "./actors/VerdictActor.sol";
 import {WorkActor} from "./actors/WorkActor.sol";
 import {Behaviour, HostileBehaviour} from "./Behaviour.sol";
 import {Crowd} from "./Crowd.sol";
+import {Deploy} from "./Deployed.sol";
 import {Exits} from "./Exits.sol";
 import {HostileToken} from "./HostileToken.sol";
 import {Ledger} from "./Ledger.sol";
@@ -122,9 +123,9 @@ contract InvariantsTest is Campaign {
     uint256 private constant LEFT = 20e18;
 
     function setUp() external {
-        EmethToken emt = new EmethToken(address(this), SUPPLY, SUPPLY + LEFT);
+        EmethToken emt = Deploy.token(address(this), SUPPLY, SUPPLY + LEFT);
         Crowd crowd = Crowd(_deploy("Crowd", abi.encode(emt)));
-        RewardPool pool = new RewardPool(crowd.core(), emt, crowd.registry(), LEFT);
+        RewardPool pool = Deploy.pool(address(crowd.core()), address(emt), address(crowd.registry()), LEFT);
         emt.nameRewardPool(address(pool));
         address[] memory accounts = crowd.accounts();
         for (uint256 i = 0; i < accounts.length; ++i) emt.transfer(accounts[i], 1e24);

@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {EmethCore} from "../../../src/contracts/EmethCore.sol";
 import {NodeRegistry} from "../../../src/contracts/NodeRegistry.sol";
 import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
 import {Behaviour} from "./Behaviour.sol";
 import {Crowd} from "./Crowd.sol";
+import {Core} from "./Deployed.sol";
 import {Expected, Kind, Line, Outcome, Outcomes} from "./Outcome.sol";
 import {Rules} from "./Rules.sol";
 import {vm} from "./Vm.sol";
@@ -66,7 +66,7 @@ contract Ledger {
     Crowd public immutable crowd;
     Behaviour public immutable behaviour;
     IERC20 private immutable _token;
-    EmethCore private immutable _core;
+    Core private immutable _core;
     NodeRegistry private immutable _registry;
 
     string public violation;

@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-import {EmethCore} from "../../../../src/contracts/EmethCore.sol";
 import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {Behaviour} from "../Behaviour.sol";
 import {Crowd, FIRST_NODE, SOMEBODY} from "../Crowd.sol";
+import {Core} from "../Deployed.sol";
 import {Ledger} from "../Ledger.sol";
 import {Expected, Outcome, Outcomes} from "../Outcome.sol";
 import {Rules} from "../Rules.sol";
@@ -20,7 +20,7 @@ abstract contract Actor {
     Crowd internal immutable _crowd;
     Behaviour internal immutable _behaviour;
     IERC20 internal immutable _token;
-    EmethCore internal immutable _core;
+    Core internal immutable _core;
     NodeRegistry internal immutable _registry;
     address[] internal _accounts;
 

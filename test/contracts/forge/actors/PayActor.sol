@@ -47,22 +47,26 @@ contract PayActor is Actor {
 
     /// @notice A worker claims and withdraws all of its credit, in one transaction: both happen or neither.
     function collect(uint256 job, uint256 index, uint256 to) external {
-        if (_hasNoJobs()) return;
-        bytes16 jobId = _id(job);
-        index %= 2;
+        if (!_hasNoJobs()) _collect(_id(job), index % 2, _accounts[to % ACCOUNTS]);
+    }
+
+    function _collect(bytes16 jobId, uint256 index, address target) private {
         IEmethCore.Job memory before = _core.jobs(jobId);
         (bytes memory claim, uint96 amount, bool isOpen) = _claimOf(jobId, index, before);
-        (address worker, address target) = (_node(index), _accounts[to % ACCOUNTS]);
-        uint256 all = _core.credit(worker) + amount;
-        bytes[] memory calls = new bytes[](2);
-        (calls[0], calls[1]) = (claim, abi.encodeCall(_core.withdraw, (target, all)));
-        Outcome memory outcome = isOpen ? Rules.pay(before, worker, amount) : Outcomes.none();
-        if (isOpen) outcome.spends(worker, all);
+        uint256 all = _core.credit(_node(index)) + amount;
+        Outcome memory outcome = isOpen ? Rules.pay(before, _node(index), amount) : Outcomes.none();
+        if (isOpen) outcome.spends(_node(index), all);
         if (isOpen) outcome.receives(target, all);
-        bytes memory data = abi.encodeCall(_core.multicall, (calls));
+        bytes memory data = _both(claim, abi.encodeCall(_core.withdraw, (target, all)));
         Expected expected = isOpen ? _behaviour.ofTransfer() : Expected.FAILURE;
-        if (!_ledger.call(worker, jobId, data, expected, outcome)) return;
+        if (!_ledger.call(_node(index), jobId, data, expected, outcome)) return;
         _ledger.notePaid(jobId, uint8(1 << index), amount, before);
+    }
+
+    function _both(bytes memory first, bytes memory second) private view returns (bytes memory) {
+        bytes[] memory calls = new bytes[](2);
+        (calls[0], calls[1]) = (first, second);
+        return abi.encodeCall(_core.multicall, (calls));
     }
 
     /// @dev All that is left, by a tree of the caller's own; or a line of the tree under an index that it has

@@ -19,22 +19,25 @@ contract VerdictActor is Actor {
         if (_hasNoJobs()) return;
         (bytes16 jobId, uint256 caller) = (_id(job), FIRST_VERIFIER + bringer % 3);
         IEmethCore.Job memory before = _core.jobs(jobId);
-        bytes20 commitment = Rules.commitment(_ledger.splitOf(jobId).root);
         bool isOpen = _isJudgeable(before, isGood) && _isQuorum(jobId, signers % 4, caller);
         if (isOpen && forgery % 4 == 0) _ledger.note("forged verdicts");
         if (forgery % 4 == 0) isOpen = false;
-        // Either another result is meant, and signed, or something is wrong with the signatures.
-        if (forgery % 8 == 0) commitment = bytes20(RESULT);
-        bytes memory signed = forgery % 8 == 4
-            ? _forged(jobId, commitment, isGood, forgery / 8)
-            : _signatures(jobId, commitment, isGood, signers % 4);
-        bytes memory data = isGood
-            ? abi.encodeCall(_core.verify, (jobId, commitment, signed))
-            : abi.encodeCall(_core.rejectResult, (jobId, commitment, bytes16(RESULT), signed));
         Outcome memory outcome = isOpen
             ? Rules.verdict(before, _ledger.rulesOf(jobId), isGood, _earner(signers % 4, caller))
             : Outcomes.none();
+        bytes memory data = _verdict(jobId, isGood, signers % 4, forgery);
         _ledger.call(_accounts[caller], jobId, data, _when(isOpen), outcome);
+    }
+
+    function _verdict(bytes16 jobId, bool isGood, uint256 signers, uint8 forgery) private view returns (bytes memory) {
+        // Either another result is meant, and signed, or something is wrong with the signatures.
+        bytes20 commitment = forgery % 8 == 0 ? bytes20(RESULT) : Rules.commitment(_ledger.splitOf(jobId).root);
+        bytes memory signed = forgery % 8 == 4
+            ? _forged(jobId, commitment, isGood, forgery / 8)
+            : _signatures(jobId, commitment, isGood, signers);
+        return isGood
+            ? abi.encodeCall(_core.verify, (jobId, commitment, signed))
+            : abi.encodeCall(_core.rejectResult, (jobId, commitment, bytes16(RESULT), signed));
     }
 
     function _signatures(bytes16 jobId, bytes20 commitment, bool isGood, uint256 signers)

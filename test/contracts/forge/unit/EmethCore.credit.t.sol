@@ -6,7 +6,7 @@ import {ExactTransfer} from "../../../../src/contracts/ExactTransfer.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
-import {Core, Deploy} from "./Deployed.sol";
+import {Core, Deploy} from "../Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 contract EmethCore_deposit_Tree is EscrowFixture {

@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
-import {Core, Deploy} from "./Deployed.sol";
+import {Core, Deploy} from "../Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 contract EmethCore_setTerms_Tree is EscrowFixture {

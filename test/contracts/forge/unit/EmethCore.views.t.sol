@@ -3,7 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
-import {Core, Deploy} from "./Deployed.sol";
+import {Core, Deploy} from "../Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 contract EmethCore_views_Tree is EscrowFixture {

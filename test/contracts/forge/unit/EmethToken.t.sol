@@ -7,7 +7,7 @@ import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.so
 import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
 import {IEmethToken} from "../../../../src/contracts/interfaces/IEmethToken.sol";
 import {vm} from "../Vm.sol";
-import {Deploy} from "./Deployed.sol";
+import {Deploy} from "../Deployed.sol";
 import {Fixture} from "./Fixture.sol";
 import {World} from "./World.sol";
 

@@ -7,7 +7,7 @@ import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {vm} from "../Vm.sol";
-import {Core} from "./Deployed.sol";
+import {Core} from "../Deployed.sol";
 
 /// @notice Shared by all unit tests: the accounts, the amounts at stake, the steps of a job, and the
 /// expectations.

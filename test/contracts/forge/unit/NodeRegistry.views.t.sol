@@ -6,7 +6,7 @@ import {ExactTransfer} from "../../../../src/contracts/ExactTransfer.sol";
 import {INodeRegistry} from "../../../../src/contracts/interfaces/INodeRegistry.sol";
 import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
-import {Deploy} from "./Deployed.sol";
+import {Deploy} from "../Deployed.sol";
 import {RegistryFixture} from "./RegistryFixture.sol";
 
 contract NodeRegistry_constructor_Tree is RegistryFixture {

@@ -7,7 +7,7 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
-import {Core, Deploy} from "./Deployed.sol";
+import {Core, Deploy} from "../Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 
 /// @notice A token that reads the pool's storage while it mints.

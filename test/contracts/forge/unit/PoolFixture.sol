@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {vm} from "../Vm.sol";
-import {Deploy} from "./Deployed.sol";
+import {Deploy} from "../Deployed.sol";
 import {Fixture} from "./Fixture.sol";
 import {World} from "./World.sol";
 

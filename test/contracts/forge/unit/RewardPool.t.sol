@@ -4,7 +4,7 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {vm} from "../Vm.sol";
-import {Deploy} from "./Deployed.sol";
+import {Deploy} from "../Deployed.sol";
 import {PoolFixture} from "./PoolFixture.sol";
 
 contract RewardPool_constructor_Tree is PoolFixture {

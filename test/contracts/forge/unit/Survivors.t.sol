@@ -5,7 +5,7 @@ import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {IRewardPool} from "../../../../src/contracts/interfaces/IRewardPool.sol";
 import {HostileToken} from "../HostileToken.sol";
 import {vm} from "../Vm.sol";
-import {Deploy} from "./Deployed.sol";
+import {Deploy} from "../Deployed.sol";
 import {EscrowFixture} from "./EscrowFixture.sol";
 import {PoolFixture} from "./PoolFixture.sol";
 

@@ -6,7 +6,7 @@ import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
 import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
 import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
 import {vm} from "../Vm.sol";
-import {Core, Deploy} from "./Deployed.sol";
+import {Core, Deploy} from "../Deployed.sol";
 import {Fixture} from "./Fixture.sol";
 
 /// @notice The four contracts as `deployContracts` of src/chain/deploy/deploy.ts leaves them, with a

@@ -81,7 +81,7 @@ describe('readEvent', () => {
       fc.property(anyEvent, ({ log }) => {
         expect(readEvent(log, place)).toEqual(asEthersReads(log));
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
@@ -224,7 +224,7 @@ describe('decodeLog', () => {
         seen.add(result);
         expect(['event', 'nothing', 'chain/bad-log']).toContain(result);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
     expect(seen.size).toBe(3);
   });

@@ -4,14 +4,14 @@ pragma solidity ^0.8.28;
 import {IAccessControlDefaultAdminRules} from
     "@openzeppelin/contracts/access/extensions/IAccessControlDefaultAdminRules.sol";
 import {IERC5267} from "@openzeppelin/contracts/interfaces/IERC5267.sol";
-import {EmethToken} from "../../../../src/contracts/EmethToken.sol";
-import {NodeRegistry} from "../../../../src/contracts/NodeRegistry.sol";
-import {RewardPool} from "../../../../src/contracts/RewardPool.sol";
-import {IEmethCore} from "../../../../src/contracts/interfaces/IEmethCore.sol";
-import {vm} from "../Vm.sol";
+import {EmethToken} from "../../../src/contracts/EmethToken.sol";
+import {NodeRegistry} from "../../../src/contracts/NodeRegistry.sol";
+import {RewardPool} from "../../../src/contracts/RewardPool.sol";
+import {IEmethCore} from "../../../src/contracts/interfaces/IEmethCore.sol";
+import {vm} from "./Vm.sol";
 
 /// @notice The escrow as it looks from outside.
-/// @dev Unit tests import this instead of the contract: their imports are compiled with their settings,
+/// @dev Tests import this instead of the contract: their imports are compiled with their settings,
 /// without the IR, and the escrow has too many variables for that. So they test the code as it is deployed.
 interface Core is IEmethCore, IAccessControlDefaultAdminRules, IERC5267 {
     function nonces(address account) external view returns (uint256);

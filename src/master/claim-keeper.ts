@@ -7,11 +7,12 @@ import { CLAIM_MS, claimLost } from '../store/claimant';
 import type { JobRow } from '../store/jobs';
 import type { JobRun } from './job-run';
 import { JobPlan } from './plan';
-import type { JobBlobs, JobWallet, QueueStore } from './ports';
+import type { JobBlobs, JobWallet, MasterStorage, QueueStore } from './ports';
 
 interface ClaimKeeperDeps {
   store: QueueStore;
   blobs: Pick<JobBlobs, 'stat'>;
+  storage: Pick<MasterStorage, 'size'>;
   wallet: Pick<JobWallet, 'address'>;
   clock: Clock;
   logger: Logger;
@@ -54,7 +55,7 @@ export class ClaimKeeper {
     const { store, wallet, clock, logger } = this.deps;
     // A job that is claimed meanwhile is not missing.
     const running = this.runs();
-    const { held, taken, freed } = await store.claims.hold(wallet.address);
+    const { held, taken, freed } = await store.claims.hold(wallet.address, (jobId) => this.mayTake(jobId));
     this.renewedAtMs = clock.now();
     for (const run of running) if (!held.has(run.jobId)) run.onClaimLost(claimLost(run.jobId));
     for (const jobId of taken) logger.info('Job taken over', { jobId });
@@ -74,6 +75,19 @@ export class ClaimKeeper {
     logger.warn('Job begins anew', { jobId, reason });
     await store.jobs.move(jobId, row.state, 'claimed', { reason });
     return store.jobs.find(jobId);
+  }
+
+  /** A job that could only be given back here is left to its own machine, which may return. */
+  private async mayTake(jobId: JobId): Promise<boolean> {
+    const { store, storage } = this.deps;
+    const row = await store.jobs.find(jobId);
+    const needsWeights = row?.state === 'preparing' || row?.state === 'training' || row?.state === 'exporting';
+    if (!row || !needsWeights || (await this.hasWeights(row))) return row !== undefined;
+    if (row.state === 'preparing') return false;
+    return storage.size(row.dataset).then(
+      () => true,
+      () => false,
+    );
   }
 
   private async hasWeights({ id, plan }: JobRow): Promise<boolean> {

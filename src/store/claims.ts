@@ -28,14 +28,15 @@ export class Claims {
   /**
    * Renews all claims of this process, and takes over the jobs of its account whose process is gone: an
    * earlier one of this data directory, or one that has not renewed its claim in time. Jobs of other accounts
-   * whose process is gone return to the queue, unless it may have taken them on chain.
+   * whose process is gone return to the queue, unless it may have taken them on chain. `mayTake` says whether
+   * a job of another directory could be gone on with.
    */
-  async hold(owner: Address): Promise<Holding> {
+  async hold(owner: Address, mayTake: (jobId: JobId) => Promise<boolean> = async () => true): Promise<Holding> {
     const { claimant } = this;
     if (claimant === undefined) return { held: await this.listHeld(owner), taken: [], freed: [] };
     const beat_at_ms = databaseNow(this.db, this.clock);
     await this.db.updateTable('jobs').set({ beat_at_ms }).where('claimed_by', '=', claimant).execute();
-    const taken = await this.takeOver(owner, claimant);
+    const taken = await this.takeOver(owner, claimant, mayTake);
     return { held: await this.listHeld(owner), taken, freed: await this.freeAbandoned() };
   }
 
@@ -78,7 +79,11 @@ export class Claims {
     return freed;
   }
 
-  private async takeOver(owner: Address, claimant: Claimant): Promise<JobId[]> {
+  private async takeOver(
+    owner: Address,
+    claimant: Claimant,
+    mayTake: (jobId: JobId) => Promise<boolean>,
+  ): Promise<JobId[]> {
     const [dir] = claimant.split('.', 1);
     const lost = await this.db
       .selectFrom('jobs')
@@ -95,6 +100,8 @@ export class Claims {
       .execute();
     const taken: JobId[] = [];
     for (const { id, claimed_by, beat_at_ms } of lost) {
+      const isOfThisDir = claimed_by === null || claimed_by.startsWith(`${dir}.`);
+      if (!isOfThisDir && !(await mayTake(JobId.parse(id)))) continue;
       // Of several processes that try, one changes the row; the others do not find it as they have read it.
       const { numUpdatedRows } = await this.db
         .updateTable('jobs')

@@ -1,5 +1,5 @@
 /** A job whose process is gone, or was paused for too long, and another process that takes it over. */
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openStore } from '../../../src/store/open';
 import { runSql } from '../../support/each-database';
@@ -52,6 +52,28 @@ playTimelines([
     mined: PAID,
     starts: 2,
     check: (rig) => expect(count(rig, 'Job begins anew')).toBe(1),
+  },
+  {
+    situation: 'master gone with its files, no data to be had elsewhere',
+    outcome: 'left to its own machine, which goes on',
+    options: { blocks: 24 },
+    given: (rig) =>
+      moves(rig, () => {
+        renameSync(join(rig.dataDir, 'blobs'), join(rig.dataDir, 'away'));
+        rig.fails('storage.size', { times: 1000 });
+      }),
+    async act(rig) {
+      await rig.until('the other machine runs', () => rig.starts === 2);
+      await rig.pass(60_000);
+      expect(count(rig, 'Job taken over')).toBe(0);
+      rig.kill();
+      rig.machine = 'first';
+      rmSync(join(rig.dataDir, 'blobs'), { recursive: true, force: true });
+      renameSync(join(rig.dataDir, 'away'), join(rig.dataDir, 'blobs'));
+    },
+    history: TO_VERIFIED,
+    mined: PAID,
+    starts: 3,
   },
   {
     situation: 'paused before a fold, another has the job meanwhile',

@@ -72,10 +72,7 @@ export async function requestForeign<T>(
   throw failed(new Error(`it redirects more than ${MAX_REDIRECTS} times.`));
 }
 
-/**
- * Sends one request and returns the answer once its headers are here. By Node's own client: undici from 7.26
- * on ends the process when a server closes the connection while the body waits to be read.
- */
+/** Sends one request and returns the answer once its headers are here. */
 async function send(
   target: URL,
   { method, ca, isAllowedAddress, signal }: HttpsOptions & { isAllowedAddress: (address: string) => boolean },

@@ -18,17 +18,20 @@ export function proxyFor(address: string | URL, env: NodeJS.ProcessEnv = process
 }
 
 /**
- * An agent like undici's own, by way of the proxies of the environment. Undici stays below 7.26 until a later
- * one survives a server that closes the connection while the answer waits to be read.
+ * An agent like undici's own, by way of the proxies of the environment. From undici 7.26 to 7.30 some ordinary
+ * servers could end the process (nodejs/undici#5360); 8 needs Node 22, so this stays with 7.25.
  */
 export function proxiedAgent(options: Agent.Options = {}): Agent {
   return new Agent({ ...options, factory: (origin, opts) => openOrigin(new URL(origin), opts as Agent.Options) });
 }
 
-/** Has `fetch` go by way of the proxies of the environment. Throws `config/bad-proxy`. */
+/**
+ * Has `fetch` go by way of the proxies of the environment, and by the undici above: newer releases of Node
+ * bring one of the others. Throws `config/bad-proxy`.
+ */
 export function useProxies(): void {
-  const proxies = ['https_proxy', 'http_proxy'].map((name) => readProxy(process.env, name));
-  if (proxies.some((proxy) => proxy !== undefined)) setGlobalDispatcher(proxiedAgent());
+  for (const name of ['https_proxy', 'http_proxy']) readProxy(process.env, name);
+  setGlobalDispatcher(proxiedAgent());
 }
 
 function openOrigin(origin: URL, options: Agent.Options): Pool | ProxyAgent {

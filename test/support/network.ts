@@ -39,8 +39,6 @@ export interface Network extends AsyncDisposable {
   readonly verifier: RoleProcess;
   /** Starts the process of a party again after a kill; does not wait for it. */
   restart(party: Party): void;
-  /** Starts the master again, and waits until it is ready. */
-  restartMaster(): Promise<void>;
   /** Runs a command as a party and returns its JSON answer. */
   command(party: Party, ...args: string[]): Promise<unknown>;
   /** Requests a job on a text file or a dataset reference. */
@@ -142,10 +140,6 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
         return processOf(parties.verifier);
       },
       restart: start,
-      async restartMaster() {
-        start(parties.node);
-        await wait('The master is not ready again', isHealthy);
-      },
       command: (party, ...args) => runCommand([...args, ...as(party)], signal),
       async request(dataset, params) {
         const text = typeof params === 'string' ? params : JSON.stringify(params);

@@ -74,16 +74,11 @@ function findShortfalls(
       score.payRatio <= (plan.works ? PAY : PAY_WITHOUT_WORK),
       `the cheat got ${score.payRatio.toFixed(2)} of an honest pay`,
     ],
-    [!isLeftToAudits(score, plan), 'what can be seen of each update was left to audits'],
     [honest.every((worker) => !isShort(worker)), 'an honest worker was not paid for all of its work'],
     [(score.precision ?? 1) === 1, 'an honest worker was accused'],
     [honest.every(({ dismissals }) => dismissals.length === 0), 'an honest worker was taken off the job'],
   ];
   return checks.filter(([holds]) => !holds).map(([, problem]) => problem);
-}
-
-function isLeftToAudits({ refused, refuted }: Pick<CheatScore, 'refused' | 'refuted'>, plan: CheatPlan): boolean {
-  return plan.isCrude && !plan.works && refused === 0 && refuted > 0;
 }
 
 function sum<T>(items: readonly T[], of: (item: T) => number): number {

@@ -13,8 +13,6 @@ export interface Exchange {
 }
 
 export interface CheatPlan {
-  /** Caught by what is checked of every update and round, before any audit. */
-  isCrude: boolean;
   /** It does all of its work, and lies about something else. */
   works?: boolean | undefined;
   /** What each of the cheating workers does; mostly it is one. */
@@ -23,9 +21,8 @@ export interface CheatPlan {
   victim?(exchange: Exchange): Cheat;
 }
 
-const one = (cheat: Cheat, isCrude = true): CheatPlan => ({ isCrude, cheats: () => [cheat] });
+const one = (cheat: Cheat): CheatPlan => ({ cheats: () => [cheat] });
 const working = (cheat: Cheat): CheatPlan => ({ ...one(cheat), works: true });
-const subtle = (cheat: Cheat) => one(cheat, false);
 /** Trains with other parameters than the job's. */
 const withParams = (change: (params: ResolvedParams) => Partial<ResolvedParams>): Cheat => ({
   spec: (spec) => {
@@ -45,18 +42,17 @@ export const cheatPlans = {
   'false power': working({ boast: 1e4 }),
   'four fifths and noise': one({ round: fourFifths }),
   copied: {
-    isCrude: true,
     cheats: (exchange) => [{ round: copy(exchange) }],
     victim: (exchange) => ({ round: show(exchange) }),
   },
   'stale θ': one({ round: fromFirstTheta }),
   'scaled 3×': one({ round: scaled(3) }),
   'scaled 0.3×': one({ round: scaled(0.3) }),
-  'wrong range': subtle({ round: fromFirstShard }),
-  'rate 1 % off': subtle(withRate(0.99)),
-  'bf16 for fp32': subtle(withParams(() => ({ precision: 'bf16' }))),
-  'clip skipped': subtle(withParams(({ inner }) => ({ inner: { ...inner, clip: 1e9 } }))),
-  'two keys': { isCrude: false, cheats: () => [withRate(0.5), withRate(0.5)] },
+  'wrong range': one({ round: fromFirstShard }),
+  'rate 1 % off': one(withRate(0.99)),
+  'bf16 for fp32': one(withParams(() => ({ precision: 'bf16' }))),
+  'clip skipped': one(withParams(({ inner }) => ({ inner: { ...inner, clip: 1e9 } }))),
+  'two keys': { cheats: () => [withRate(0.5), withRate(0.5)] },
 } satisfies Record<string, CheatPlan>;
 export type CheatKind = keyof typeof cheatPlans;
 export const cheatKinds = Object.keys(cheatPlans) as CheatKind[];

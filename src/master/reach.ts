@@ -1,4 +1,5 @@
 /** Gives a job up while that is cheap: when it cannot be done in time, or by any of the workers. */
+import { hasGained } from '../domain/gain';
 import { isLate, isPromising, type Milestone, neededMs } from '../domain/pace';
 import { AppError } from '../lib/errors';
 import type { JobContext } from './job-context';
@@ -48,8 +49,9 @@ export function requireReach(job: JobContext): number {
  * that the loss fell.
  */
 export function isWorthIt({ plan, live }: Pick<JobContext, 'plan' | 'live'>): boolean {
-  const { partial, minGain } = plan.params;
-  return partial && live.validationLoss !== undefined && live.validationLoss < plan.startLoss - minGain;
+  const { params, startLoss: start } = plan;
+  const { validationLoss: end } = live;
+  return params.partial && end !== undefined && hasGained({ start, end }, params);
 }
 
 function requireWorker(job: JobContext, nowMs: number): void {

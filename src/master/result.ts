@@ -3,14 +3,18 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AuditReport, countTokens, hashSeed, leaseKey, missedAudits, reportAudits } from '../domain/audit';
 import { earnedWei, fuelOf } from '../domain/fuel';
+import { hasGained } from '../domain/gain';
 import type { Address, Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
 import { type Share, shareOut } from '../domain/shares';
 import { crashPoint } from '../lib/crash-point';
+import { AppError } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
 import type { ManifestIn } from '../protocol/manifest';
 import type { StoredResult } from '../store/jobs';
 import type { JobContext } from './job-context';
+
+export type GainError = { code: 'job/no-gain'; start: number; end: number };
 
 export interface ResultOptions {
   chainId: number;
@@ -32,6 +36,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   const end = await job.coordinator.run({ type: 'evaluate', model: { theta }, maxSequences: 0 }, 'evaluated');
   crashPoint('model.evaluated');
   job.live.validationLoss = end.loss;
+  requireGain(job, end.loss);
   logger.info('Model evaluated', { start: job.plan.startLoss, end: end.loss, perByte: end.lossPerByte });
 
   const leases = await store.audits.merged(job.jobId);
@@ -78,6 +83,15 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
   const updates = manifest.rounds.flatMap(({ leases }) => leases.map(({ update }) => update as Sha256));
   const all = [...new Set([...files, ...updates, written.sha256])];
   return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs: all };
+}
+
+/** A verifier would reject the result, which costs more than to give the job back. */
+function requireGain({ plan: { startLoss: start, params } }: JobContext, end: number): void {
+  if (hasGained({ start, end }, params)) return;
+  throw new AppError<GainError>(
+    { code: 'job/no-gain', start, end },
+    `Training took the held-out loss from ${start} to ${end}, and the job asks for a fall of more than ${params.minGain}; its result would be rejected.`,
+  );
 }
 
 async function exportModel(

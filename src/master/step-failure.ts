@@ -18,7 +18,7 @@ export type FailureDecision =
 
 /** The requester's data or parameters, which no node can train. */
 const JOB_FAULT =
-  /^(params\/|data\/(empty|not-text|too-small|too-large)$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|model\/not-finite$|job\/diverged$)/;
+  /^(params\/|data\/(empty|not-text|too-small|too-large)$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|model\/not-finite$|job\/(diverged|no-gain)$)/;
 /** The job could be done, but not by this node in the time that is left. */
 const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
 /** The data are not to be had now; other jobs need not wait for them. */

@@ -1,4 +1,5 @@
 /** What the measured losses of a result must be. */
+import { hasGained } from '../domain/gain';
 import type { Manifest } from '../protocol/manifest';
 import { type Difference, describeDifference } from './difference';
 
@@ -25,7 +26,7 @@ export function checkLosses(
     const values = { expected: 'the loss of another evaluation', got: String(got), measured: String(found) };
     return describeDifference('loss', { reason: `the loss of the ${name} is not ${got}`, ...values });
   }
-  if (end < start - params.minGain) return undefined;
+  if (hasGained(measured, params)) return undefined;
   return describeDifference('gain', {
     reason: 'training did not lower the loss by more than the job asks for',
     expected: `a fall of more than ${params.minGain}`,

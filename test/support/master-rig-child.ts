@@ -27,6 +27,7 @@ export const UNSOUND = 'unsound';
 /** What an update begins with that makes the model worse, or its loss no number at all. */
 export const SPOILING = 'spoiling';
 export const RUINOUS = 'ruinous';
+const FIRST_WEIGHTS = 'theta 0';
 const PREPARED_FILE = 'train.safetensors';
 
 export const childCrash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended (SIGKILL).');
@@ -65,7 +66,7 @@ export class PlayedChild implements CoordinatorChild {
       case 'prepare':
         return this.prepare(command);
       case 'init':
-        return { type: 'initialised', theta: await writeTensor(command.out, 'theta 0'), parameters: 1000 };
+        return { type: 'initialised', theta: await writeTensor(command.out, FIRST_WEIGHTS), parameters: 1000 };
       case 'cut': {
         const data = await this.readPrepared();
         const shard = await writeTensor(command.out, `${data} ${command.start}-${command.end}`);
@@ -79,7 +80,7 @@ export class PlayedChild implements CoordinatorChild {
         await this.readPrepared();
         const text = 'theta' in command.model ? await readFile(command.model.theta, 'utf8') : '';
         if (text.includes(RUINOUS)) throw new AppError({ code: 'model/not-finite' }, 'The loss is not a number.');
-        const loss = text.includes(SPOILING) ? 9 : 5;
+        const loss = text === FIRST_WEIGHTS ? 5 : text.includes(SPOILING) ? 9 : 4;
         return { type: 'evaluated', loss, tokens: 64, lossPerByte: loss };
       }
       case 'rehearse':

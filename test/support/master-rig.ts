@@ -262,6 +262,12 @@ export class MasterRig implements AsyncDisposable {
     this.faults.plan(`child.${command}`, fault, plan);
   }
 
+  /** Whatever is trained, the model is as bad as the first weights. */
+  learnsNothing(): void {
+    const fault: Fault = async (proceed) => ({ ...((await proceed()) as object), loss: 5 });
+    this.faults.plan('child.evaluate', fault, { times: 1000 });
+  }
+
   /** Kills the master just before it does something, or just after. */
   killsAt(moment: 'before' | 'after', call: string, after = 0): void {
     const fault: Fault = async (proceed) => {

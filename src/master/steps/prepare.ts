@@ -2,8 +2,10 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
+import { hasGained } from '../../domain/gain';
 import type { JobId } from '../../domain/ids';
 import { crashPoint } from '../../lib/crash-point';
+import { AppError } from '../../lib/errors';
 import { sha256 } from '../../lib/hash';
 import { auditSeedTypes } from '../../protocol/link';
 import { LINK_DOMAIN } from '../../protocol/storage';
@@ -18,6 +20,8 @@ const REHEARSAL_FLOPS = 5e11;
 /** Forward and backward passes of a rehearsal over its sequences. */
 const REHEARSED_PASSES = 5;
 const MOST_SEQUENCES = 4;
+
+export type PrepareError = { code: 'params/min-gain'; start: number };
 
 interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoordinator'> {
   readonly row: Pick<StepContext['row'], 'id' | 'dataset' | 'params'>;
@@ -49,6 +53,7 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   // A job that was given back once, or lost, has none of its old files any more.
   await deps.store.rounds.clear(row.id);
   const weights = await writeFirstWeights(coordinator, dir, deps.blobs);
+  requirePossibleGain(weights.startLoss, params);
   await rehearse(coordinator, params, { ...weights, path: deps.blobs.path(weights.theta0) });
   const plan: JobPlan = {
     dataset,
@@ -78,6 +83,15 @@ async function writeFirstWeights(
   const model = { theta: blobs.path(theta.sha256) };
   const { loss } = await coordinator.run({ type: 'evaluate', model, maxSequences: 0 }, 'evaluated');
   return { theta0: theta.sha256, parameters, startLoss: loss };
+}
+
+/** A loss is never below 0: such a job would be trained for a result that must be rejected. */
+function requirePossibleGain(start: number, params: JobPlan['params']): void {
+  if (hasGained({ start, end: 0 }, params)) return;
+  throw new AppError<PrepareError>(
+    { code: 'params/min-gain', start },
+    `The job asks for a fall of the loss by ${params.minGain}, and it begins at ${start}; ask for a smaller minGain.`,
+  );
 }
 
 /** Takes a few steps, so that rates which break the model do so before a deposit is locked. */

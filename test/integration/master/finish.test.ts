@@ -12,6 +12,14 @@ const failed = { history: `${TO_TRAINING} exporting failed`, mined: 'process' };
 describe('fails once', () => {
   playTimelines([
     {
+      situation: 'nothing was learnt',
+      outcome: 'given back, as verifiers would reject it',
+      given: (rig) => rig.learnsNothing(),
+      history: `${TO_TRAINING} exporting declining declined`,
+      mined: 'process decline',
+      reason: 'would be rejected',
+    },
+    {
       situation: 'child dies of export',
       outcome: 'another exports',
       given: (rig) => rig.childDies('export'),

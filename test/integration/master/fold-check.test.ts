@@ -26,7 +26,7 @@ describe('one bad update', () => {
           ]);
           const revoked = rig.workers.flatMap((worker) => worker.heardOf('lease.revoke'));
           expect(revoked.some(({ reason }) => reason.includes('folded again'))).toBe(true);
-          expect((await roundsOf(rig)).map(({ validationLoss }) => validationLoss).every((loss) => loss === 5)).toBe(
+          expect((await roundsOf(rig)).map(({ validationLoss }) => validationLoss).every((loss) => loss === 4)).toBe(
             true,
           );
           expect(rig.log.filter((line) => line.includes('strikes'))).toHaveLength(1);

@@ -1,5 +1,6 @@
 /** From a claimed job to its plan: what becomes of a job whose data, parameters or child make trouble. */
 import { PAID, playTimelines, TO_VERIFIED } from '../../support/master-rig-books';
+import { tinyParams } from '../../support/tiny-job';
 
 const done = { history: TO_VERIFIED, mined: PAID };
 const skipped = { history: 'queued claimed skipped', mined: '' };
@@ -93,6 +94,13 @@ describe('something fails for long', () => {
       given: (rig) => rig.fails('child.rehearse', { code: 'params/diverge' }),
       ...skipped,
       reason: 'child.rehearse failed',
+    },
+    {
+      situation: 'asks for a larger gain than there can be',
+      outcome: 'skipped for good, and no deposit is locked',
+      options: { params: JSON.stringify({ ...tinyParams, minGain: 5 }) },
+      ...skipped,
+      reason: 'smaller minGain',
     },
     {
       situation: 'data set cannot be had',

@@ -55,7 +55,7 @@ test('trained job: the verifier finds no flaw in its manifest', async () => {
   const result = await produceResult(rig.job, options);
   const { manifest, flaw } = await verify(result);
   expect(flaw).toBeUndefined();
-  expect(manifest).toMatchObject({ totalBlocks: 16, fuelUsed: 16 * 64, validationLoss: { start: 5, end: 5 } });
+  expect(manifest).toMatchObject({ totalBlocks: 16, fuelUsed: 16 * 64, validationLoss: { start: 5, end: 4 } });
 });
 
 test('several leases a round: recorded in fold order', async () => {

@@ -25,6 +25,7 @@ test.each([
   ['dataset/empty', 'requester'],
   ['model/not-finite', 'requester'],
   ['job/diverged', 'requester'],
+  ['job/no-gain', 'requester'],
   ['job/deadline-near', 'node'],
   ['job/no-worker', 'node'],
   ['job/out-of-reach', 'node'],

@@ -37,7 +37,7 @@ test('every round: its fold checked before the next one is folded', async () => 
   rig.connect(rig.workers[0]!);
   await finish(rig, rig.job);
   const losses = (await rig.store.rounds.list(rig.job.jobId)).map(({ validationLoss }) => validationLoss);
-  expect(losses).toEqual([5, 5, 5, 5]);
+  expect(losses).toEqual([4, 4, 4, 4]);
 });
 
 test('one worker ready, another opening: the round waits for it', async () => {

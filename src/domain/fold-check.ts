@@ -22,6 +22,24 @@ export function isBadFold(loss: number, earlier: readonly number[]): boolean {
   return loss > best + Math.max(SLACK, UNUSUAL * median(changes));
 }
 
+/** What is kept of a fold's check. */
+interface StoredCheck {
+  validationLoss?: number | undefined;
+  resetsOuter: boolean;
+}
+
+/**
+ * Returns the losses of earlier folds, oldest first, for a process that has measured only the last: as far
+ * apart as they were when they were stored. A bad fold that was let stand is left out.
+ */
+export function recallLosses(measured: number, stored: readonly StoredCheck[]): number[] {
+  const shift = measured - (stored.at(-1)?.validationLoss ?? Number.NaN);
+  const earlier = stored.slice(0, -1).flatMap(({ validationLoss, resetsOuter }) => {
+    return validationLoss === undefined || resetsOuter ? [] : [validationLoss + shift];
+  });
+  return [...earlier.filter(Number.isFinite), measured];
+}
+
 /**
  * Finds which of `count` updates made a fold bad, by folding again without each in turn: leaves out the one
  * whose absence helps most, until the rest is good. Empty when that takes more than half of the updates, as

@@ -18,8 +18,8 @@ export function proxyFor(address: string | URL, env: NodeJS.ProcessEnv = process
 }
 
 /**
- * An agent like undici's own, by way of the proxies of the environment. From undici 7.26 to 7.30 some ordinary
- * servers could end the process (nodejs/undici#5360); 8 needs Node 22, so this stays with 7.25.
+ * An agent like undici's own, by way of the proxies of the environment. From undici 7.26 to 7.30 some
+ * ordinary servers could end the process (nodejs/undici#5360); 8 needs Node 22, so this stays with 7.25.
  */
 export function proxiedAgent(options: Agent.Options = {}): Agent {
   return new Agent({ ...options, factory: (origin, opts) => openOrigin(new URL(origin), opts as Agent.Options) });

@@ -1,6 +1,6 @@
 /** The check of a fold while the next round is under way: it is confirmed, folded again, or ends the job. */
 
-import { checkSequences, findCulprits, isBadFold } from '../domain/fold-check';
+import { checkSequences, findCulprits, isBadFold, recallLosses } from '../domain/fold-check';
 import type { Sha256 } from '../domain/ids';
 import { inFoldOrder } from '../domain/order';
 import { AppError, errorCode } from '../lib/errors';
@@ -168,8 +168,9 @@ async function dropTries(
 async function measureFold(job: JobContext, { round, theta }: FoldedRound): Promise<number> {
   const { foldCheck } = job;
   if (foldCheck.losses.length === 0) {
-    const before = await job.deps.store.rounds.find(job.jobId, round);
-    if (before) foldCheck.losses.push(await measureFirst(job, before));
+    const rounds = await job.deps.store.rounds.list(job.jobId);
+    const before = rounds[round];
+    if (before) foldCheck.losses.push(...recallLosses(await measureFirst(job, before), rounds.slice(0, round)));
   }
   return measureLoss(job, theta);
 }

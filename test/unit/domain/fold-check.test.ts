@@ -1,5 +1,5 @@
 /** When a fold counts as bad, and whose update is left out for it. */
-import { checkSequences, findCulprits, isBadFold } from '../../../src/domain/fold-check';
+import { checkSequences, findCulprits, isBadFold, recallLosses } from '../../../src/domain/fold-check';
 
 describe('isBadFold', () => {
   test.each([
@@ -70,4 +70,27 @@ describe('findCulprits', () => {
 test('sequences of a check: what 3 % of a round allow, within the limits', () => {
   const of = (roundMs: number, sequenceMs: number) => checkSequences({ roundMs, sequenceMs, least: 8, most: 64 });
   expect([of(10_000, 10), of(10_000, 1), of(1000, 100), of(1000, 0)]).toEqual([30, 64, 8, 64]);
+});
+
+describe('recallLosses', () => {
+  const stored = (...losses: (number | undefined)[]) =>
+    losses.map((validationLoss) => ({ validationLoss, resetsOuter: false }));
+
+  test('restart between folds: a rise is judged by what was usual before it', () => {
+    const losses = [5.4, 3.3, 5.1, 3.2];
+    const recalled = recallLosses(3.3, stored(...losses));
+    expect(recalled).toEqual([5.5, 3.4, 5.2, 3.3].map((loss) => expect.closeTo(loss)));
+    expect(isBadFold(5.3, recalled)).toBe(isBadFold(5.2, losses));
+    expect(isBadFold(5.3, [3.3])).toBe(true);
+  });
+
+  test('bad fold let stand, one never measured: no measure of others', () => {
+    const [first, second, third] = stored(5, undefined, 4);
+    const bad = { validationLoss: 9, resetsOuter: true };
+    expect(recallLosses(4, [first!, bad, second!, third!])).toEqual([5, 4]);
+  });
+
+  test('last fold never measured, or no fold before: only what is measured now', () => {
+    expect([recallLosses(4, stored(5, undefined)), recallLosses(4, [])]).toEqual([[4], [4]]);
+  });
 });

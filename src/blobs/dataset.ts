@@ -6,7 +6,7 @@ import { Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { sha256, sha256File } from '../lib/hash';
 import type { BlobStore } from './blob-store';
-import { type HttpsRules, requestForeign } from './https-download';
+import { type HttpsOptions, type HttpsRules, requestForeign } from './https-download';
 import { RemoteBlobs, type RemoteOptions } from './remote-blobs';
 
 export type DatasetError =
@@ -43,8 +43,16 @@ const PRINTABLE = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,2000}$/u;
 /** Error codes that mean the file or the server cannot be reached. */
 const ABSENT = ['blobs/not-stored', 'https/failed', 'ECONNRESET', 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR'];
 
+/** The longest that a stranger's server may take to tell a size: whoever asks waits for it. */
+const SIZE_MS = 10_000;
+
 /** Returns the size of a data set without fetching it, or 0 if an https server does not report it. */
-export async function datasetSize(reference: string, blobs: BlobStore, options: DatasetOptions): Promise<number> {
+export async function datasetSize(
+  reference: string,
+  blobs: BlobStore,
+  options: DatasetOptions,
+  signal: AbortSignal = AbortSignal.timeout(SIZE_MS),
+): Promise<number> {
   const source = parseReference(reference, options);
   return guarded(reference, options, async () => {
     switch (source.kind) {
@@ -53,11 +61,15 @@ export async function datasetSize(reference: string, blobs: BlobStore, options: 
       case 'file':
         return (await stat(source.path)).size;
       case 'https':
-        return requestForeign(source.url, { ...options.https, method: 'HEAD' }, async ({ statusCode, headers }) => {
-          if (GONE.includes(statusCode)) throw missing(reference, new Error(`its server answered ${statusCode}.`));
-          return statusCode === 200 ? Number(headers['content-length'] ?? 0) : 0;
-        });
+        return askSize(reference, source.url, { ...options.https, method: 'HEAD', signal });
     }
+  });
+}
+
+function askSize(reference: string, url: URL, options: HttpsOptions): Promise<number> {
+  return requestForeign(url, options, async ({ statusCode, headers }) => {
+    if (GONE.includes(statusCode)) throw missing(reference, new Error(`its server answered ${statusCode}.`));
+    return statusCode === 200 ? Number(headers['content-length'] ?? 0) : 0;
   });
 }
 
@@ -192,7 +204,7 @@ async function guarded<T>(reference: string, { maxBytes }: DatasetOptions, work:
       throw forbidden(reference, String((error.detail as { address?: string }).address));
     }
     if (code === 'blobs/hash-mismatch') throw mismatch(reference);
-    const isLate = error instanceof Error && error.name === 'TimeoutError';
+    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
     if (ABSENT.includes(code) || code.startsWith('UND_ERR') || isLate) throw missing(reference, error);
     throw error;
   }

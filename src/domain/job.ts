@@ -51,11 +51,12 @@ export function awaitsVerdict(state: ChainState): boolean {
  *
  * `claimed`: fetching the data. `preparing`: the plan is made, `process()` may be under way. `skipped`:
  * considered and not taken, with a reason; where that was not the requester's fault it is considered again
- * (`skipped → claimed`), and where the chain says that this node has it, taken up. `declining`: taken on
- * chain and being given back. `failed`: the chain ended the job without paying this master (rejected, timed
- * out, canceled, unverified, taken by another). A master that takes a job over from another machine, whose
- * weights are not here, prepares it anew (`training → claimed`). The operator may put an idle job that is
- * open on chain back into the queue; the chain does so with a job that another node gave back.
+ * (`skipped → claimed`). `declining`: taken on chain and being given back. `failed`: the chain ended the job
+ * without paying this master (rejected, timed out, canceled, unverified, taken by another). An idle job that
+ * this node has by the chain's word is taken up (`skipped → claimed`, `failed → claimed`). A master that
+ * takes a job over from another machine, whose weights are not here, prepares it anew (`training → claimed`).
+ * The operator may put an idle job that is open on chain back into the queue; the chain does so with a job
+ * that another node gave back.
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],
@@ -69,7 +70,7 @@ export const jobNext = {
   declining: ['declined', 'failed'],
   verified: [],
   declined: ['queued'],
-  failed: ['queued'],
+  failed: ['queued', 'claimed'],
 } as const satisfies Record<string, readonly string[]>;
 export type JobState = keyof typeof jobNext;
 

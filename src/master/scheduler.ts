@@ -182,9 +182,13 @@ export class Scheduler implements FleetUser {
     this.shareWorkers();
     const working = [...this.runs.values()].filter(({ run }) => needsBox(run.state));
     if (working.length >= this.options.maxJobs || this.unclaimed().length === 0) return;
-    const open = await this.deps.store.jobs.listOpen(MOST_LOOKS);
-    for (const row of open.sort(byFee)) {
-      if (await this.consider(row)) return;
+    const { store, storage } = this.deps;
+    const open = (await store.jobs.listOpen(MOST_LOOKS)).sort(byFee);
+    // Asked all together, as strangers' servers may take as long as they are let.
+    const offers = open.map((row) => ({ row, size: storage.size(row.dataset) }));
+    await Promise.allSettled(offers.map(({ size }) => size));
+    for (const { row, size } of offers) {
+      if (await this.consider(row, size)) return;
     }
   }
 
@@ -208,14 +212,14 @@ export class Scheduler implements FleetUser {
   }
 
   /** Decides on one open job; true when it was claimed. */
-  private async consider(row: JobRow): Promise<boolean> {
-    const { storage, clock, logger, store } = this.deps;
+  private async consider(row: JobRow, size: Promise<number>): Promise<boolean> {
+    const { clock, logger, store } = this.deps;
     const nowMs = clock.now();
     let left: { reason: string; lookAtMs?: number | undefined };
     try {
       const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
       const memoryBytes = memoryBytesOf(params, vocabularyOf(params.tokenizer));
-      const work = estimateWork(params, await storage.size(row.dataset));
+      const work = estimateWork(params, await size);
       const capacity = capacityFor(this.unclaimed(), memoryBytes);
       const refusal = refuseJob(row, work, this.options, capacity, nowMs);
       if (!refusal) return this.claim(row, { work, memoryBytes });
@@ -232,7 +236,7 @@ export class Scheduler implements FleetUser {
 
   private async claim(row: JobRow, needs?: Needs): Promise<boolean> {
     const { store, wallet } = this.deps;
-    const from = row.state === 'queued' ? 'queued' : 'skipped';
+    const from = row.state === 'skipped' || row.state === 'failed' ? row.state : 'queued';
     if (!(await store.jobs.claim(row.id, wallet.address, from))) return false;
     const claimed = await store.jobs.find(row.id);
     if (claimed) this.start(claimed, needs);

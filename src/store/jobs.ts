@@ -167,13 +167,13 @@ export class Jobs {
       .selectAll()
       .where('chain_state', '=', 'PROCESSING')
       .where('node', '=', node)
-      .where('state', 'in', ['queued', 'skipped'])
+      .where('state', 'in', ['queued', 'skipped', 'failed'])
       .execute();
     return rows.map(parseRow);
   }
 
   /** Claims an idle job for a master. Exactly one of the masters that share a database gets `true`. */
-  claim(jobId: JobId, owner: Address, from: 'queued' | 'skipped' = 'queued'): Promise<boolean> {
+  claim(jobId: JobId, owner: Address, from: 'queued' | 'skipped' | 'failed' = 'queued'): Promise<boolean> {
     return this.change(jobId, from, 'claimed', { owner, reason: null, look_at_ms: null });
   }
 
@@ -309,8 +309,8 @@ function followOne(job: Followed, { state, node, request }: ChainMove): Followed
   if (isIdle && isTerminal(state))
     return { ...moved, state: 'failed', reason: `it is ${state} on chain`, look_at_ms: null };
   if (isReopened(job, state)) return { ...moved, state: 'queued', owner: null, reason: null, look_at_ms: null };
-  if (job.state !== 'queued' || state !== 'PROCESSING') return moved;
-  return { ...moved, state: 'skipped', reason: `taken by node ${node ?? 'unknown'}` };
+  if (!isIdle || state !== 'PROCESSING') return moved;
+  return { ...moved, state: 'skipped', reason: `taken by node ${node ?? 'unknown'}`, look_at_ms: null };
 }
 
 /** A node that gave a job back itself, or lost it, does not take it again of its own accord. */

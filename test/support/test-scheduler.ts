@@ -17,6 +17,8 @@ import { blobName, jobId } from './worker-messages';
 
 export const EMT = 10n ** 18n;
 export const stranger = Address.parse(`0x${'5e'.repeat(20)}`);
+/** How long a server is waited for that tells no size. */
+const STALL_MS = 10_000;
 const notCalled = () => Promise.reject(new AppError({ code: 'test/not-called' }, 'The test does not call this.'));
 
 export const result = { manifest: blobName('a'), fuelUsed: 1n, payoutRoot: '0x', shares: [], blobs: [] };
@@ -87,8 +89,13 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     payoutRoot: () => '0x',
   };
   const sizes = new Map<string, number>();
+  const stalls = new Set<string>();
   const storage = {
     async size(reference: string) {
+      if (stalls.has(reference)) {
+        await clock.sleep(STALL_MS);
+        throw new AppError({ code: 'dataset/missing' }, `The server of ${reference} does not answer.`);
+      }
       const bytes = sizes.get(reference) ?? 1000;
       if (bytes < 0) throw new AppError({ code: 'dataset/not-found' }, `There is no data set ${reference}.`);
       return bytes;
@@ -153,7 +160,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     states = new Map((await store.jobs.list({})).map(({ id, state }) => [id, state]));
   };
   return {
-    ...{ clock, store, fleet, workers, door, sizes, log, onChain, breaks },
+    ...{ clock, store, fleet, workers, door, sizes, stalls, log, onChain, breaks },
     get scheduler() {
       return scheduler;
     },

@@ -242,4 +242,13 @@ describe('https:', () => {
     expect(await size('/no-head')).toBe(0);
     await expect(size('/gone')).rejects.toMatchObject({ code: 'dataset/missing' });
   });
+
+  test('size from a server that never comes to an end of its headers: given up in time', async () => {
+    await using scratch = await openScratch();
+    await using server = await openHttpsServer((_request, response) => void response.writeProcessing());
+    const url = `https://127.0.0.1:${server.port}/book`;
+    const given = { ...options, https: rules };
+    const sizing = datasetSize(url, new BlobStore(scratch.path), given, AbortSignal.timeout(100));
+    await expect(sizing).rejects.toMatchObject({ code: 'dataset/missing' });
+  });
 });

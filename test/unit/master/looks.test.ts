@@ -1,6 +1,6 @@
 /** When a master looks at a job again, and how many it claims at once. */
 import { node } from '../../support/test-job';
-import { EMT, openScheduler, result, submitted } from '../../support/test-scheduler';
+import { EMT, openScheduler, result, stranger, submitted } from '../../support/test-scheduler';
 import { jobId } from '../../support/worker-messages';
 
 describe('looks', () => {
@@ -59,6 +59,41 @@ describe('looks', () => {
     master.onChain.set(jobId('1'), { state: 'PROCESSING', node });
     await master.pass(6000);
     expect(master.stateOf('1')).toBe('training');
+  });
+
+  test('job that ended under another master, and is of this node on chain: taken up', async () => {
+    await using master = await openScheduler({ workers: [] });
+    await master.request({ id: '1' });
+    await master.store.jobs.claim(jobId('1'), stranger);
+    await master.store.jobs.applyChain([{ jobId: jobId('1'), state: 'PROCESSING', node }]);
+    await master.store.jobs.move(jobId('1'), 'claimed', 'failed', { reason: 'another node has it' });
+    master.onChain.set(jobId('1'), { state: 'PROCESSING', node });
+    master.start();
+    await master.pass(6000);
+    expect(master.stateOf('1')).toBe('training');
+  });
+
+  test('left for want of workers, then taken by another node: not looked at again', async () => {
+    await using master = await openScheduler();
+    await master.request({ id: '1', deadlineMs: 50_000 });
+    master.start();
+    await master.pass(3000);
+    expect(await master.reasonOf('1')).toMatch(/with the idle workers/);
+    await master.store.jobs.applyChain([{ jobId: jobId('1'), state: 'PROCESSING', node: stranger }]);
+    const { reason, lookAtMs } = (await master.store.jobs.find(jobId('1'))) ?? {};
+    expect({ reason, lookAtMs }).toEqual({ reason: `taken by node ${stranger}` });
+  });
+
+  test('nine data sets on servers that do not answer: others are taken meanwhile', async () => {
+    await using master = await openScheduler();
+    for (const id of '123456789') {
+      master.stalls.add(`sha256:${id}`);
+      await master.request({ id });
+    }
+    await master.request({ id: 'a', feeWei: 2n * EMT });
+    master.start();
+    await master.pass(15_000);
+    expect(master.stateOf('a')).toBe('training');
   });
 
   test('database away for a while: told once, and goes on', async () => {

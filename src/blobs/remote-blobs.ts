@@ -126,7 +126,8 @@ export class RemoteBlobs {
   /** Sends one piece and returns where the next one begins; undefined when the blob is stored. */
   private async sendPiece(piece: Piece, from: BlobStore, options: RemoteOptions): Promise<number | undefined> {
     const { sha256, offset, bytes, authorization } = piece;
-    const length = Math.min(this.pieceBytes, bytes - offset);
+    // The storage may hold more than the blob: another one's bytes. Told that these are all, it deletes them.
+    const length = Math.max(0, Math.min(this.pieceBytes, bytes - offset));
     const headers = {
       authorization,
       'upload-length': String(bytes),

@@ -294,14 +294,17 @@ describe('RemoteBlobs', () => {
     );
   }, 120_000);
 
-  test('part with bytes of another blob: fetched again from the start', async () => {
+  test.each([
+    ['shorter', 8],
+    ['longer', book.length + 8],
+  ])('part with bytes of another, %s blob: sent and fetched again from the start', async (_which, bytes) => {
     await using storage = await openTestStorage();
     const remote = new RemoteBlobs(storage.url);
     const own = new BlobStore(storage.dir);
     await own.addBytes(book);
     for (const blobs of [storage.blobs, new BlobStore(join(storage.dir, 'b'))]) {
       const part = await blobs.openPart(bookName);
-      await part.append(Buffer.from('nonsense'));
+      await part.append(Buffer.alloc(bytes, 'nonsense'));
       await part.close();
     }
     await remote.upload(bookName, own, storage.wallet.address, storage.sign);

@@ -87,12 +87,13 @@ export async function postRpc(
     if (timeout.aborted) throw new EndpointTrouble('slow', `gave no answer in ${timeoutMs} ms`, { cause });
     throw new EndpointTrouble('broken', `cannot be reached (${describeError(cause)})`, { cause });
   }
-  return readAnswer(response, text, quoterFor(url));
+  return readAnswer(response, text, hiderFor(url));
 }
 
-function readAnswer(response: Response, text: string, quote: (text: string) => string): RpcAnswer {
+function readAnswer(response: Response, text: string, hide: (text: string) => string): RpcAnswer {
   const answer = parseAnswer(text);
-  const said = `(HTTP ${response.status}${quote(answer?.error?.message ?? text)})`;
+  if (answer?.error) answer.error.message = hide(answer.error.message);
+  const said = `(HTTP ${response.status}${quote(answer?.error?.message ?? hide(text))})`;
   requireServed(response, said);
   if (!answer) throw withoutAnswer(response.status, said);
   const { error } = answer;
@@ -127,21 +128,21 @@ function withoutAnswer(status: number, said: string): EndpointTrouble {
 
 const MAX_QUOTE = 200;
 
-/**
- * Returns a function that quotes what an endpoint has said, on one line. A page is not shown, and neither is
- * what may be a key: the parts of the endpoint's own address.
- */
-function quoterFor(url: string): (text: string) => string {
+/** Returns a function that hides in an endpoint's words what may be a key: the parts of its own address. */
+function hiderFor(url: string): (text: string) => string {
   const { username, password, pathname, searchParams } = new URL(url);
   const secrets = [username, password, ...pathname.split('/'), ...searchParams.values()].filter(
     ({ length }) => length > 3,
   );
-  return (text) => {
-    const line = text.replace(/\s+/g, ' ').trim();
-    if (/^<|<html|<!doctype/i.test(line)) return ': a web page';
-    const shown = secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), line).slice(0, MAX_QUOTE);
-    return shown && `: "${shown}"`;
-  };
+  return (text) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
+}
+
+/** Quotes what an endpoint has said, on one line. A page is not shown. */
+function quote(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  if (/^<|<html|<!doctype/i.test(line)) return ': a web page';
+  const shown = line.slice(0, MAX_QUOTE);
+  return shown && `: "${shown}"`;
 }
 
 function parseAnswer(text: string): RpcAnswer | undefined {

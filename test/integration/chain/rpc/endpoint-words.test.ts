@@ -40,6 +40,7 @@ test.each([
   ['no chain', { body: { result: null } }, 'not-a-node', /does not say which chain it is on/],
   ['an error', { body: error(-32_000, 'not ready') }, 'unreachable', /does not say which chain it is on: "not ready"/],
   ['the key', { status: 401, text: 'no such key: secret-key' }, 'no-access', /: "no such key: …"/],
+  ['the key as an error', { body: error(-32_000, 'no such key: secret-key') }, 'unreachable', /: "no such key: …"/],
   [
     '429',
     { status: 429, headers: { 'retry-after': '60' }, text: 'slow down' },

@@ -1,6 +1,7 @@
 /** Counts the connections of the HTTP server: in total, per address, and WebSockets apart from the others. */
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { ipGuard } from './ip-guard';
 
 export interface ConnectionLimits {
@@ -46,10 +47,14 @@ export function trackConnections(server: Server, limits: ConnectionLimits): { de
       else perIp.delete(ip);
     });
   });
-  server.prependListener('upgrade', (_request, socket) => {
+  const countUpgraded = (_request: unknown, socket: Duplex) => {
     plain.delete(socket as Socket);
     if (upgraded.size < maxConnections) upgraded.add(socket as Socket);
     else socket.destroy();
+  };
+  // Only ahead of another listener: alone, it would keep Node from answering these requests as plain ones.
+  server.on('newListener', function join(event: string | symbol) {
+    if (event === 'upgrade') server.off('newListener', join).prependListener('upgrade', countUpgraded);
   });
   return {
     destroyAll: () => {

@@ -115,6 +115,15 @@ describe('openHttp', () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  test('offer of HTTP/2 where nothing takes upgrades: answered as a plain request', async () => {
+    await using http = await open((app) => app.get('/', (_request, response) => void response.send('plain')));
+    const socket = connect(http.port, '127.0.0.1').on('error', () => {});
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n');
+    const [answer] = await once(socket, 'data', { signal: AbortSignal.timeout(4000) });
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /);
+    socket.destroy();
+  });
+
   test('headers that never end: cut off', async () => {
     const limits = { host: '127.0.0.1', port: 0, headersMs: 300 };
     await using http = await openHttp(limits, () => {}, { logger: silentLogger });

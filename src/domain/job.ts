@@ -54,7 +54,7 @@ export function awaitsVerdict(state: ChainState): boolean {
  * (`skipped → claimed`). `declining`: taken on chain and being given back. `failed`: the chain ended the job
  * without paying this master (rejected, timed out, canceled, unverified, taken by another). An idle job that
  * this node has by the chain's word is taken up (`skipped → claimed`, `failed → claimed`). A master that
- * takes a job over from another machine, whose weights are not here, prepares it anew (`training → claimed`).
+ * takes a job over from another machine, whose weights are not here, prepares it anew (`… → claimed`).
  * The operator may put an idle job that is open on chain back into the queue; the chain does so with a job
  * that another node gave back.
  */
@@ -62,7 +62,7 @@ export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],
   skipped: ['queued', 'claimed', 'failed'],
   claimed: ['preparing', 'queued', 'skipped', 'declining', 'failed'],
-  preparing: ['training', 'skipped', 'declining', 'failed'],
+  preparing: ['training', 'claimed', 'skipped', 'declining', 'failed'],
   training: ['exporting', 'claimed', 'declining', 'failed'],
   exporting: ['submitting', 'claimed', 'declining', 'failed'],
   submitting: ['submitted', 'failed'],

@@ -1,5 +1,6 @@
 /** Keeps this master's claims alive, and finds out which jobs became its own or another's. */
 import type { JobId } from '../domain/ids';
+import type { JobState } from '../domain/job';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import { Trouble } from '../lib/trouble';
@@ -64,13 +65,13 @@ export class ClaimKeeper {
   }
 
   /**
-   * Returns the row of a job to go on with. One that another machine trained begins anew where its weights
-   * were not left here.
+   * Returns the row of a job to go on with. One that another machine prepared or trained begins anew where
+   * its weights were not left here.
    */
   async open(jobId: JobId): Promise<JobRow | undefined> {
     const { store, logger } = this.deps;
     const row = await store.jobs.find(jobId);
-    if (!row || (row.state !== 'training' && row.state !== 'exporting') || (await this.hasWeights(row))) return row;
+    if (!row || !usesWeights(row.state) || (await this.hasWeights(row))) return row;
     const reason = 'its weights are on another machine; it is prepared and trained anew';
     logger.warn('Job begins anew', { jobId, reason });
     await store.jobs.move(jobId, row.state, 'claimed', { reason });
@@ -81,9 +82,7 @@ export class ClaimKeeper {
   private async mayTake(jobId: JobId): Promise<boolean> {
     const { store, storage } = this.deps;
     const row = await store.jobs.find(jobId);
-    const needsWeights = row?.state === 'preparing' || row?.state === 'training' || row?.state === 'exporting';
-    if (!row || !needsWeights || (await this.hasWeights(row))) return row !== undefined;
-    if (row.state === 'preparing') return false;
+    if (!row || !usesWeights(row.state) || (await this.hasWeights(row))) return row !== undefined;
     return storage.size(row.dataset).then(
       () => true,
       () => false,
@@ -95,4 +94,8 @@ export class ClaimKeeper {
     const theta = last?.nextTheta ?? last?.theta ?? JobPlan.parse(plan).theta0;
     return (await this.deps.blobs.stat(theta)) !== undefined;
   }
+}
+
+function usesWeights(state: JobState): state is 'preparing' | 'training' | 'exporting' {
+  return state === 'preparing' || state === 'training' || state === 'exporting';
 }

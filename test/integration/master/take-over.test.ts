@@ -9,14 +9,18 @@ import { PAID, playTimelines, TO_TRAINING, TO_VERIFIED } from '../../support/mas
 const place = (rig: MasterRig) => ({ kind: 'sqlite', path: join(rig.dataDir, 'master.sqlite') }) as const;
 const count = (rig: MasterRig, text: string) => rig.log.filter((line) => line.includes(text)).length;
 
-/** Kills the master after its first fold; the next one runs on another machine. */
-function moves(rig: MasterRig, meanwhile: () => void): void {
-  rig.faults.plan('rounds.fold', async (proceed) => {
+/** Kills the master after its first fold, or another act; the next one runs on another machine. */
+function moves(rig: MasterRig, meanwhile: () => void, act = 'rounds.fold'): void {
+  rig.faults.plan(act, async (proceed) => {
     await proceed();
     rig.kill();
     meanwhile();
     rig.machine = 'second';
   });
+}
+
+function loseFiles(rig: MasterRig): void {
+  for (const dir of ['blobs', 'jobs']) rmSync(join(rig.dataDir, dir), { recursive: true });
 }
 
 /** Another process has the job from the master's first fold on, as if this one had been paused before it. */
@@ -44,11 +48,17 @@ playTimelines([
     situation: 'master gone with its files',
     outcome: 'prepared and trained anew on the other machine',
     options: { blocks: 24 },
-    given: (rig) =>
-      moves(rig, () => {
-        for (const dir of ['blobs', 'jobs']) rmSync(join(rig.dataDir, dir), { recursive: true });
-      }),
+    given: (rig) => moves(rig, () => loseFiles(rig)),
     history: `${TO_TRAINING} ${TO_VERIFIED.replace('queued ', '')}`,
+    mined: PAID,
+    starts: 2,
+    check: (rig) => expect(count(rig, 'Job begins anew')).toBe(1),
+  },
+  {
+    situation: 'master gone with its files as it took the job on chain',
+    outcome: 'prepared anew on the other machine, its deposit not forgotten',
+    given: (rig) => moves(rig, () => loseFiles(rig), 'chain.process'),
+    history: `queued claimed preparing ${TO_VERIFIED.replace('queued ', '')}`,
     mined: PAID,
     starts: 2,
     check: (rig) => expect(count(rig, 'Job begins anew')).toBe(1),

@@ -59,8 +59,12 @@ export function raisedFee(
   return isAccepted && raised.maxFeePerGas >= baseWei ? raised : undefined;
 }
 
-/** Returns the fees that a node's refusal names, e.g. `gas tip cap 1, minimum needed 25000000000`. */
+/**
+ * Returns the fees that a node's refusal names, e.g. `gas tip cap 1, minimum needed 25000000000`. One for want
+ * of money names none: what it requires is a balance.
+ */
 export function demandedFee(refusal: string): Partial<GasFee> {
+  if (/\b(funds|balance)\b/i.test(refusal)) return {};
   const base = lastNumber(refusal, /base ?fee(?: per gas)?\s*[:=]?\s*(\d+)/gi);
   const least = lastNumber(refusal, /(?:minimum(?: needed)?|at least|required|chain ?min)\s*[:=]?\s*(\d+)/gi);
   if (least === undefined) return base === undefined ? {} : { maxFeePerGas: base };

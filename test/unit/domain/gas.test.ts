@@ -44,6 +44,7 @@ test.each([
   ['transaction underpriced: gas tip cap 1, minimum needed 25', { maxFeePerGas: 25n, maxPriorityFeePerGas: 25n }],
   ['max fee per gas less than block base fee', {}],
   ['insufficient funds for gas * price + value: have 1 want 2', {}],
+  ['Insufficient funds. The account does not have enough funds. Required 4000000000000000 and got: 50.', {}],
 ])('refusal "%s": the fees it names', (words, demanded) => {
   expect(demandedFee(words)).toEqual(demanded);
 });

@@ -17,19 +17,20 @@ const STDIN = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
 /**
  * Returns the file that an option names. A pipe is read once into a temporary file, which goes when the
- * returned one is disposed of. Throws `usage/unreadable-file`, and `usage/no-file` for a terminal or device.
+ * returned one is disposed of. Throws `usage/unreadable-file`, `usage/no-file` for a terminal or device, and the
+ * signal's reason when it aborts before the pipe ends.
  */
-export async function holdFile(option: string, path: string): Promise<HeldFile> {
-  if (path === '-') return spool(option, path);
+export async function holdFile(option: string, path: string, signal?: AbortSignal): Promise<HeldFile> {
+  if (path === '-') return spool(option, path, signal);
   const found = await stat(path).catch((cause) => {
     throw unreadableFile(option, path, cause);
   });
-  if (found.isFIFO() || found.isSocket()) return spool(option, path);
+  if (found.isFIFO() || found.isSocket()) return spool(option, path, signal);
   if (found.isFile() || found.isDirectory()) return { path, async [Symbol.asyncDispose]() {} };
   throw notAFile(option, path);
 }
 
-async function spool(option: string, path: string): Promise<HeldFile> {
+async function spool(option: string, path: string, signal: AbortSignal | undefined): Promise<HeldFile> {
   // A socket as standard input, which a parent process may have set up, cannot be opened by its name.
   const isStdin = STDIN.includes(path);
   if (isStdin && process.stdin.isTTY) throw notAFile(option, path);
@@ -39,10 +40,12 @@ async function spool(option: string, path: string): Promise<HeldFile> {
     [Symbol.asyncDispose]: () => rm(dir, { recursive: true, force: true }),
   };
   try {
-    await pipeline(isStdin ? process.stdin : createReadStream(path), createWriteStream(held.path, { mode: 0o600 }));
+    const source = isStdin ? process.stdin : createReadStream(path);
+    await pipeline(source, createWriteStream(held.path, { mode: 0o600 }), signal ? { signal } : {});
     return held;
   } catch (cause) {
     await held[Symbol.asyncDispose]();
+    signal?.throwIfAborted();
     throw unreadableFile(option, path, cause);
   }
 }

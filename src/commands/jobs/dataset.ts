@@ -28,13 +28,14 @@ const REFERENCE = /^(sha256:[0-9a-f]{64}|https:\/\/\S+|file:\S+)$/;
 export async function locateDataset(
   dataset: string,
   fetch: (reference: string) => Promise<HeldFile>,
+  signal?: AbortSignal,
 ): Promise<LocatedDataset> {
   const isReference = REFERENCE.test(dataset);
   if (!isReference && dataset !== '-' && !existsSync(dataset)) {
     const forms = 'sha256:<64 hex digits>, https://…, file:…';
     throw bad(dataset, `The data set ${dataset} is neither a file nor a reference (${forms}).`);
   }
-  const held = isReference ? await fetchReference(dataset, fetch) : await holdFile('--dataset', dataset);
+  const held = isReference ? await fetchReference(dataset, fetch) : await holdFile('--dataset', dataset, signal);
   try {
     await requireText('--dataset', held.path, dataset);
     return {

@@ -32,8 +32,10 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   const rules = await account.chain.requestRules();
   requireFee(options.fee, rules);
   const deadlineMs = parseDeadline(options.deadline, await account.chain.nowMs(), rules);
-  await using dataset = await locateDataset(options.dataset, (reference) =>
-    fetchForCheck(reference, account, options, account.signal),
+  await using dataset = await locateDataset(
+    options.dataset,
+    (reference) => fetchForCheck(reference, account, options, account.signal),
+    account.signal,
   );
   if (dataset.isUploaded) requireStorage(account.config, options);
   const tokens = await countTokens(dataset, params, account);

@@ -2,6 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
+import { PassThrough } from 'node:stream';
 import { locateDataset } from '../../../../src/commands/jobs/dataset';
 import { sha256 } from '../../../../src/lib/hash';
 import { openScratch } from '../../../support/scratch';
@@ -68,6 +69,19 @@ describe('locateDataset', () => {
     await dataset[Symbol.asyncDispose]();
     expect(existsSync(dataset.path)).toBe(false);
     writer.kill();
+  });
+
+  test('standard input that never ends, Ctrl-C: throws the reason of the signal', async () => {
+    const stdin = Object.getOwnPropertyDescriptor(process, 'stdin') ?? {};
+    Object.defineProperty(process, 'stdin', { configurable: true, value: new PassThrough() });
+    try {
+      const stop = new AbortController();
+      const located = locateDataset('-', notAsked, stop.signal);
+      stop.abort(new Error('Ctrl-C'));
+      await expect(located).rejects.toThrow('Ctrl-C');
+    } finally {
+      Object.defineProperty(process, 'stdin', stdin);
+    }
   });
 
   test('device: throws usage/no-file', async () => {

@@ -142,7 +142,8 @@ export function openEmeth(chain: Chain, sender: Sender, wallet: Wallet): Emeth {
     accept: (jobId) => once(jobId, 'accept'),
     challenge: (jobId, bondWei) =>
       paying(async () => {
-        await fund(chain, sender, bondWei);
+        // The bond of an earlier attempt may be paid already.
+        if (!(await sender.hasSigned(`${jobId}:challenge`))) await fund(chain, sender, bondWei);
         return once(jobId, 'challenge');
       }),
     process: (jobId) => {

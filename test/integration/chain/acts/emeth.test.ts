@@ -56,6 +56,17 @@ describe('emeth', () => {
     expect(await stateOf(ref.jobId)).toBe('VERIFIED');
   });
 
+  test('challenge asked for again with no tokens left: the same transaction', async () => {
+    const { ref } = await submit(1);
+    const { emethOf, chain, escrow } = accounts;
+    const challenger = await emethOf('challenger');
+    const bondWei = await chain.bondOf(ref.jobId);
+    const first = await challenger.challenge(ref.jobId, bondWei);
+    const leftWei = await chain.tokenBalance(challenger.address);
+    await escrow.sendToken('challenger', 'transfer', escrow.address.other, leftWei);
+    expect(await challenger.challenge(ref.jobId, bondWei)).toEqual(first);
+  });
+
   test('request without an approval: still one transaction', async () => {
     const { escrow, chain } = accounts;
     await escrow.sendToken('requester', 'approve', escrow.core, 0n);

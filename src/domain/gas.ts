@@ -60,8 +60,8 @@ export function raisedFee(
 }
 
 /**
- * Returns the fees that a node's refusal names, e.g. `gas tip cap 1, minimum needed 25000000000`. One for want
- * of money names none: what it requires is a balance.
+ * Returns the fees that a node's refusal names, e.g. `gas tip cap 1, minimum needed 25000000000`. One for
+ * want of money names none: what it requires is a balance.
  */
 export function demandedFee(refusal: string): Partial<GasFee> {
   if (/\b(funds|balance)\b/i.test(refusal)) return {};

@@ -17,8 +17,8 @@ const STDIN = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
 /**
  * Returns the file that an option names. A pipe is read once into a temporary file, which goes when the
- * returned one is disposed of. Throws `usage/unreadable-file`, `usage/no-file` for a terminal or device, and the
- * signal's reason when it aborts before the pipe ends.
+ * returned one is disposed of. Throws `usage/unreadable-file`, `usage/no-file` for a terminal or device, and
+ * the signal's reason when it aborts before the pipe ends.
  */
 export async function holdFile(option: string, path: string, signal?: AbortSignal): Promise<HeldFile> {
   if (path === '-') return spool(option, path, signal);

@@ -53,10 +53,10 @@ export function awaitsVerdict(state: ChainState): boolean {
  * considered and not taken, with a reason; where that was not the requester's fault it is considered again
  * (`skipped → claimed`). `declining`: taken on chain and being given back. `failed`: the chain ended the job
  * without paying this master (rejected, timed out, canceled, unverified, taken by another). An idle job that
- * this node has by the chain's word is taken up (`skipped → claimed`, `failed → claimed`). A master that
- * takes a job over from another machine, whose weights are not here, prepares it anew (`… → claimed`).
- * The operator may put an idle job that is open on chain back into the queue; the chain does so with a job
- * that another node gave back.
+ * this node has by the chain's word is taken up (`skipped → claimed`, `failed → claimed`), or given back
+ * after all (`declined → declining`). A master that takes a job over from another machine, whose weights are
+ * not here, prepares it anew (`… → claimed`). The operator may put an idle job that is open on chain back
+ * into the queue; the chain does so with a job that another node gave back.
  */
 export const jobNext = {
   queued: ['claimed', 'skipped', 'failed'],
@@ -69,7 +69,7 @@ export const jobNext = {
   submitted: ['verified', 'failed'],
   declining: ['declined', 'failed'],
   verified: [],
-  declined: ['queued'],
+  declined: ['queued', 'declining'],
   failed: ['queued', 'claimed'],
 } as const satisfies Record<string, readonly string[]>;
 export type JobState = keyof typeof jobNext;

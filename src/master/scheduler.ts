@@ -1,6 +1,6 @@
 /** Which jobs this master takes, and which workers each of them gets. */
 import type { JobId } from '../domain/ids';
-import { needsBox, needsWorkers } from '../domain/job';
+import { isActive, needsBox, needsWorkers } from '../domain/job';
 import {
   byFee,
   capacityFor,
@@ -236,8 +236,8 @@ export class Scheduler implements FleetUser {
 
   private async claim(row: JobRow, needs?: Needs): Promise<boolean> {
     const { store, wallet } = this.deps;
-    const from = row.state === 'skipped' || row.state === 'failed' ? row.state : 'queued';
-    if (!(await store.jobs.claim(row.id, wallet.address, from))) return false;
+    if (isActive(row.state) || row.state === 'verified') return false;
+    if (!(await store.jobs.claim(row.id, wallet.address, row.state))) return false;
     const claimed = await store.jobs.find(row.id);
     if (claimed) this.start(claimed, needs);
     crashPoint('job.claimed');

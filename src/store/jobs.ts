@@ -58,6 +58,9 @@ export interface JobFilter {
   offset?: number | undefined;
 }
 
+/** A state in which a job can be claimed. */
+export type ClaimableState = 'queued' | 'skipped' | 'failed' | 'declined';
+
 export type JobsError = { code: 'store/forbidden-move'; jobId: string; from: JobState; to: JobState };
 
 const Result = z.object({
@@ -167,13 +170,17 @@ export class Jobs {
       .selectAll()
       .where('chain_state', '=', 'PROCESSING')
       .where('node', '=', node)
-      .where('state', 'in', ['queued', 'skipped', 'failed'])
+      .where('state', 'in', ['queued', 'skipped', 'failed', 'declined'])
       .execute();
     return rows.map(parseRow);
   }
 
-  /** Claims an idle job for a master. Exactly one of the masters that share a database gets `true`. */
-  claim(jobId: JobId, owner: Address, from: 'queued' | 'skipped' | 'failed' = 'queued'): Promise<boolean> {
+  /**
+   * Claims an idle job for a master; one that counts as given back is given back once more. Exactly one of
+   * the masters that share a database gets `true`.
+   */
+  claim(jobId: JobId, owner: Address, from: ClaimableState = 'queued'): Promise<boolean> {
+    if (from === 'declined') return this.change(jobId, from, 'declining', { owner });
     return this.change(jobId, from, 'claimed', { owner, reason: null, look_at_ms: null });
   }
 
@@ -230,7 +237,7 @@ export class Jobs {
       if (isActive(from)) await requireClaim(tx, jobId, this.claimant);
       const { numUpdatedRows } = await tx
         .updateTable('jobs')
-        .set({ ...values, ...this.claimIn(to), state: to, updated_at_ms: this.clock.now() })
+        .set({ ...values, ...this.claimOf(from, to), state: to, updated_at_ms: this.clock.now() })
         .where('id', '=', jobId)
         .where('state', '=', from)
         .executeTakeFirst();
@@ -241,11 +248,10 @@ export class Jobs {
   }
 
   /** A job is claimed when work on it begins, and free when the work is over. */
-  private claimIn(state: JobState) {
-    if (!isActive(state)) return { claimed_by: null, beat_at_ms: null };
-    return state === 'claimed'
-      ? { claimed_by: this.claimant ?? null, beat_at_ms: databaseNow(this.db, this.clock) }
-      : {};
+  private claimOf(from: JobState, to: JobState) {
+    if (!isActive(to)) return { claimed_by: null, beat_at_ms: null };
+    if (isActive(from)) return {};
+    return { claimed_by: this.claimant ?? null, beat_at_ms: databaseNow(this.db, this.clock) };
   }
 
   private async record(

@@ -73,6 +73,19 @@ describe('looks', () => {
     expect(master.stateOf('1')).toBe('training');
   });
 
+  test('counts as given back after an outdated answer, and is of this node: given back', async () => {
+    await using master = await openScheduler({ workers: [] });
+    await master.request({ id: '1' });
+    await master.store.jobs.claim(jobId('1'), node);
+    await master.store.jobs.applyChain([{ jobId: jobId('1'), state: 'PROCESSING', node }]);
+    await master.store.jobs.move(jobId('1'), 'claimed', 'declining', { reason: 'no worker' });
+    await master.store.jobs.move(jobId('1'), 'declining', 'declined', { reason: 'no worker' });
+    master.onChain.set(jobId('1'), { state: 'PROCESSING', node });
+    master.start();
+    await master.pass(6000);
+    expect([master.stateOf('1'), await master.reasonOf('1')]).toEqual(['declining', 'no worker']);
+  });
+
   test('left for want of workers, then taken by another node: not looked at again', async () => {
     await using master = await openScheduler();
     await master.request({ id: '1', deadlineMs: 50_000 });

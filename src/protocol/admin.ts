@@ -68,10 +68,10 @@ export const JobDetails = JobView.extend({
   ),
   workers: z.array(WorkerView),
   history: z.array(z.object({ state: z.string(), atMs: z.int(), reason: z.string().optional() })),
-  /** What verifiers cannot get of the job, as they say at this master's storage. */
   audits: z
     .object({ drawn: z.int(), passed: z.int(), failed: z.int() })
     .describe('leases to be done a second time, and what was found of them so far'),
+  /** What verifiers cannot get of the job, as they say at this master's storage. */
   evidenceRequests: z.array(EvidenceRequest.omit({ signature: true })),
 });
 export type JobDetails = z.infer<typeof JobDetails>;

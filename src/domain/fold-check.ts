@@ -22,6 +22,18 @@ export function isBadFold(loss: number, earlier: readonly number[]): boolean {
   return loss > best + Math.max(SLACK, UNUSUAL * median(changes));
 }
 
+/** How many of the last folds show whether a job still learns. */
+const LAST_FOLDS = 5;
+
+/**
+ * True when the last folds brought nothing beyond noise: then honest work may well be of no measurable use.
+ * `losses` are those of all folds so far, oldest first.
+ */
+export function isFlat(losses: readonly number[]): boolean {
+  const [before, last] = [losses.slice(0, -LAST_FOLDS), losses.slice(-LAST_FOLDS)];
+  return before.length > 0 && Math.min(...last) > Math.min(...before) - SLACK;
+}
+
 /** What is kept of a fold's check. */
 interface StoredCheck {
   validationLoss?: number | undefined;

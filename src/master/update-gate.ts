@@ -1,5 +1,6 @@
 /** The gate: the checks that an update passes before it can be merged. */
 import { randomInt } from 'node:crypto';
+import { isFlat } from '../domain/fold-check';
 import type { Sha256 } from '../domain/ids';
 import { sumOfRates } from '../domain/schedule';
 import { smoothSpeed } from '../domain/standing';
@@ -78,14 +79,21 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
   const least = leastNorm(facts, gate.accepted, blockWeights(plan.params.model));
   if (norm < least) return `its update is ${figure(norm)} long, and no work is shorter than ${figure(least)}`;
   const use = gain === undefined ? 'useful' : judgeGain(job, round, lease, gain);
-  if (use === 'useless') return `its updates do not lower the loss on its own data as work does (gain ${gain})`;
-  if (use === 'doubtful') markDoubtful(job, lease, LITTLE_USE);
+  if (use === 'useless' && !(await hasStalled(job)))
+    return `its updates do not lower the loss on its own data as work does (gain ${gain})`;
+  if (use !== 'useful') markDoubtful(job, lease, LITTLE_USE);
 
   if (looksScaled(facts, gate.accepted)) markDoubtful(job, lease, 'its update is much longer or shorter than others');
   markTwins(job, lease, others, seen.cosines ?? []);
   gate.accepted.push(facts);
   if (gain !== undefined) acceptGain(job, round, lease, gain);
   return undefined;
+}
+
+/** True while the job itself does not get on, by the losses that this master has measured. */
+async function hasStalled({ deps, jobId }: JobContext): Promise<boolean> {
+  const rounds = await deps.store.rounds.list(jobId);
+  return isFlat(rounds.flatMap(({ isConfirmed, validationLoss }) => (isConfirmed ? (validationLoss ?? []) : [])));
 }
 
 function judgeGain({ gate }: JobContext, round: RoundState, lease: LiveLease, gain: number) {

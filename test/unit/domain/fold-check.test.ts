@@ -1,5 +1,5 @@
 /** When a fold counts as bad, and whose update is left out for it. */
-import { checkSequences, findCulprits, isBadFold, recallLosses } from '../../../src/domain/fold-check';
+import { checkSequences, findCulprits, isBadFold, isFlat, recallLosses } from '../../../src/domain/fold-check';
 
 describe('isBadFold', () => {
   test.each([
@@ -70,6 +70,15 @@ describe('findCulprits', () => {
 test('sequences of a check: what 3 % of a round allow, within the limits', () => {
   const of = (roundMs: number, sequenceMs: number) => checkSequences({ roundMs, sequenceMs, least: 8, most: 64 });
   expect([of(10_000, 10), of(10_000, 1), of(1000, 100), of(1000, 0)]).toEqual([30, 64, 8, 64]);
+});
+
+test.each([
+  ['falling', [3.6, 2, 1.3, 1.1, 1, 0.9, 0.8], false],
+  ['up and down for long', [0.67, 0.64, 0.69, 0.71, 0.62, 0.69, 0.71, 0.66, 0.75, 0.65], true],
+  ['falling again', [0.67, 0.64, 0.69, 0.71, 0.62, 0.69, 0.71, 0.66, 0.75, 0.5], false],
+  ['too few to tell', [0.67, 0.68, 0.69, 0.7, 0.71], false],
+])('losses %s: flat or not', (_situation, losses, expected) => {
+  expect(isFlat(losses)).toBe(expected);
 });
 
 describe('recallLosses', () => {

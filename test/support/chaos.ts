@@ -35,6 +35,8 @@ export interface ChaosOptions {
 const TEXT = makeText(600_000);
 const params = { ...tinyParams, round: { steps: 100 } };
 const POLL_MS = 500;
+/** Longer than any fault: what fails for longer is no fault's doing. */
+const FAULT_MS = 120_000;
 const OUTAGE_MS = { least: 2000, most: 15_000 };
 /** A life of the master that is shorter says nothing of its growth. */
 const MIN_LIFE_MS = 60_000;
@@ -118,12 +120,14 @@ async function untilOver(network: Network, jobId: JobId): Promise<JobDetails> {
   }
 }
 
-/** A request that a fault has met is made again. */
+/** A request that a fault has met is made again; the fee leaves the requester enough for a long run. */
 async function request(network: Network, text: string): Promise<JobId> {
-  for (;;) {
-    const jobId = await network.request(text, params).catch(() => undefined);
-    if (jobId) return jobId;
-    await delay(POLL_MS);
+  for (const endMs = Date.now() + FAULT_MS; ; await delay(POLL_MS)) {
+    try {
+      return await network.request(text, params, '1emt');
+    } catch (error) {
+      if (Date.now() > endMs) throw error;
+    }
   }
 }
 

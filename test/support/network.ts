@@ -42,7 +42,7 @@ export interface Network extends AsyncDisposable {
   /** Runs a command as a party and returns its JSON answer. */
   command(party: Party, ...args: string[]): Promise<unknown>;
   /** Requests a job on a text file or a dataset reference. */
-  request(dataset: string, params: object | string): Promise<JobId>;
+  request(dataset: string, params: object | string, fee?: string): Promise<JobId>;
   writeText(name: string, text: string | Buffer): Promise<string>;
   /** Returns the wei of the job's token that all parties and the contract have together. */
   totalTokens(): Promise<bigint>;
@@ -141,9 +141,9 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
       },
       restart: start,
       command: (party, ...args) => runCommand([...args, ...as(party)], signal),
-      async request(dataset, params) {
+      async request(dataset, params, fee = '20emt') {
         const text = typeof params === 'string' ? params : JSON.stringify(params);
-        const args = ['request', '--dataset', dataset, '--fee', '20emt', '--params', text, '--deadline', '1h'];
+        const args = ['request', '--dataset', dataset, '--fee', fee, '--params', text, '--deadline', '1h'];
         return z.object({ jobId: JobId }).parse(await runCommand([...args, ...as(parties.requester)], signal)).jobId;
       },
       async writeText(name, text) {

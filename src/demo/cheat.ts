@@ -125,7 +125,7 @@ class CheatingTrainer implements Trainer {
       canceled: running.signal,
       train: (given) => this.child.run(given, 'round.done', onProgress),
     });
-    // Whoever cheats well says of its update what is true of it.
+    // A careful cheat reports the true hash of its forged update: a false one would be refused at once.
     const endTheta = Sha256.parse(await this.weights.endTheta(answer.update.path));
     const event: TrainerEvent = { ...answer, endTheta };
     return event as Extract<TrainerEvent, { type: T }>;

@@ -18,6 +18,7 @@ import { clockOf, guardStore, keepLines, playedStorage } from './master-rig-port
 import { type MasterDoor, PlayedWorker } from './master-rig-worker';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock, settled } from './stepped-clock';
+import { jobOptions } from './test-job';
 import { tinyParams } from './tiny-job';
 import { jobId } from './worker-messages';
 
@@ -350,15 +351,8 @@ export class MasterRig implements AsyncDisposable {
 
   private rules(): SchedulerOptions {
     return {
-      dataDir: this.dataDir,
-      device: 'cpu',
-      threads: 1,
-      batchSize: 4,
-      epochs: 1,
-      maxDatasetBytes: 1 << 20,
+      ...jobOptions(this.dataDir),
       evidenceBytes: 2 ** 30,
-      commissionBps: 1000,
-      settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
       minFeeWei: 1n,
       maxFeeWei: 10n ** 30n,
       cooperative: 'nvm',

@@ -14,6 +14,7 @@ import type { JobWallet } from '../../src/master/ports';
 import { handleEvent } from '../../src/master/round-events';
 import type { RoundState } from '../../src/master/round-state';
 import { prepareJob } from '../../src/master/steps/prepare';
+import type { JobRunOptions } from '../../src/master/steps/step';
 import { openStore, type Store } from '../../src/store/open';
 import { PlayedChild } from './master-rig-child';
 import { type MasterDoor, PlayedWorker } from './master-rig-worker';
@@ -58,6 +59,20 @@ export const FEE_WEI = 10n ** 19n;
 export const FUEL_LIMIT = 2000n;
 export const node = Address.parse(`0x${'ad'.repeat(20)}`);
 export const testWallet: JobWallet = { address: node, signTyped: async () => `0x${'12'.repeat(65)}` };
+
+/** What a master's jobs are run by. */
+export function jobOptions(dataDir: string): JobRunOptions {
+  return {
+    dataDir,
+    device: 'cpu',
+    threads: 1,
+    batchSize: 4,
+    epochs: 1,
+    maxDatasetBytes: 1 << 20,
+    commissionBps: 1000,
+    settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
+  };
+}
 const settings = { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 };
 /** No test lets more steps of the clock go by. */
 const MAX_STEPS = 10_000;

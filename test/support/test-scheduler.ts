@@ -11,7 +11,7 @@ import { PlayedWorker } from './master-rig-worker';
 import { requestJob } from './request-job';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock } from './stepped-clock';
-import { letPass, listLogger, testWallet } from './test-job';
+import { jobOptions, letPass, listLogger, testWallet } from './test-job';
 import { tinyParams } from './tiny-job';
 import { blobName, jobId } from './worker-messages';
 
@@ -107,15 +107,8 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     publish: notCalled,
   };
   const rules: SchedulerOptions = {
-    dataDir: scratch.path,
-    device: 'cpu',
-    threads: 1,
-    batchSize: 4,
-    epochs: 1,
-    maxDatasetBytes: 1 << 20,
+    ...jobOptions(scratch.path),
     evidenceBytes: 2 ** 30,
-    commissionBps: 1000,
-    settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
     minFeeWei: EMT,
     maxFeeWei: 100n * EMT,
     cooperative: 'nvm',

@@ -41,7 +41,7 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   const tokens = await countTokens(dataset, params, account);
   const fuelLimit = planFuel(options.fuelLimit, dataset.bytes, params);
   const job: JobRequest = { dataset: dataset.reference, params: text, feeWei: options.fee, fuelLimit, deadlineMs };
-  // What they will use up must not be counted on.
+  // Credit that earlier acts are about to use up must not be counted on.
   if (!options.dryRun) await account.sender.catchUp();
   const price = await priceOf(account, job);
   const quote = await makeQuote(account, job, price, { params, bytes: dataset.bytes, tokens });

@@ -12,7 +12,7 @@ import { openStore } from '../../../src/store/open';
 import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
 import { SteppedClock } from '../../support/stepped-clock';
-import { FEE_WEI, FUEL_LIMIT, letPass, listLogger, node, testWallet } from '../../support/test-job';
+import { FEE_WEI, FUEL_LIMIT, jobOptions, letPass, listLogger, node, testWallet } from '../../support/test-job';
 import { blobName, jobId } from '../../support/worker-messages';
 
 const id: JobId = jobId('7');
@@ -78,16 +78,7 @@ async function openRun(
   const logger = listLogger(log);
   const fleet = new Fleet({ logger });
   const blobs = new BlobStore(scratch.file('blobs'));
-  const options = {
-    dataDir: scratch.path,
-    device: 'cpu',
-    threads: 1,
-    batchSize: 4,
-    epochs: 1,
-    maxDatasetBytes: 1 << 20,
-    commissionBps: 1000,
-    settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
-  };
+  const options = jobOptions(scratch.path);
   const deps = { store, blobs, fleet, wallet: testWallet, chain, storage, clock, logger, signal: stop.signal };
   const evidence = new EvidenceBook({ dataDir: scratch.path, evidenceBytes: 2 ** 30 }, deps);
   const run = new JobRun((await store.jobs.find(id))!, options, { ...deps, evidence, openChild: notCalled });

@@ -87,7 +87,11 @@ module.exports = {
     only('ws-in-link', npm('ws'), 'link/'),
     only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store/'),
     only('processes-in-runner', '^(node:)?child_process$', 'runner/'),
-    only('express-in-routes', npm('express|helmet|express-rate-limit'), `http/|(${features.join('|')})/routes\\.ts$`),
+    only(
+      'express-in-routes',
+      npm('express|helmet|express-rate-limit'),
+      `http/|(${features.join('|')})/[a-z-]*routes\\.ts$`,
+    ),
     only('json-rpc-in-admin', npm('jayson'), 'admin/'),
   ],
   options: {

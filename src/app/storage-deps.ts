@@ -7,7 +7,7 @@ import { awaitsVerdict } from '../domain/job';
 import type { ClientAddress } from '../http/client-address';
 import type { Logger } from '../lib/logger';
 import { evidenceRequestTypes, STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
-import type { StorageDeps } from '../storage/routes';
+import type { StorageDeps } from '../storage/deps';
 import type { StatementDeps } from '../storage/statements';
 import type { Store } from '../store/open';
 

@@ -1,0 +1,16 @@
+/** What a storage API needs of the place where its blobs lie: files of this machine, or a service. */
+import type { Readable } from 'node:stream';
+import type { Sha256 } from '../domain/ids';
+import type { BlobPart } from './blob-store';
+
+/** Blobs named by their sha256, and parts that are still arriving. `BlobStore` is the one on local files. */
+export interface StoredBlobs {
+  stat(sha256: Sha256): Promise<{ bytes: number } | undefined>;
+  /** Returns the size of a blob's part, without creating or locking it. */
+  partBytes(sha256: Sha256): Promise<number>;
+  /** Reads a blob from `offset` to its end, or at most `bytes` of it. */
+  openRead(sha256: Sha256, offset?: number, bytes?: number): Readable | Promise<Readable>;
+  /** Opens a blob's part to append to it. Throws `blobs/busy` while another opener has it. */
+  openPart(sha256: Sha256): Promise<BlobPart>;
+  remove(sha256: Sha256): Promise<void>;
+}

@@ -1,0 +1,51 @@
+/** Blobs out: whole or a range. */
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Request, Response } from 'express';
+import { AppError } from '../lib/errors';
+import type { StorageDeps } from './deps';
+import { parseName, type StorageError } from './errors';
+
+/** Answers GET and HEAD, for the whole blob or one range of it. */
+export async function sendBlob({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
+  const sha256 = parseName(request.params['sha256']);
+  const found = await blobs.stat(sha256);
+  if (!found) throw unknownBlob(sha256);
+  response.set({
+    'content-type': 'application/octet-stream',
+    'accept-ranges': 'bytes',
+    'cache-control': 'public, max-age=31536000, immutable',
+    etag: `"${sha256}"`,
+  });
+  if (request.fresh) return void response.status(304).end();
+  const range = askedRange(request, found.bytes);
+  if (!range) return void response.status(416).set('content-range', `bytes */${found.bytes}`).end();
+  const bytes = range.end - range.start + 1;
+  response.set('content-length', String(bytes));
+  if (bytes < found.bytes) {
+    response.status(206).set('content-range', `bytes ${range.start}-${range.end}/${found.bytes}`);
+  }
+  if (request.method === 'HEAD') return void response.end();
+  await sendStream(await blobs.openRead(sha256, range.start, bytes), response);
+}
+
+/** Returns the first range asked for, or the whole blob; undefined when it has none of these bytes. */
+function askedRange(request: Request, bytes: number): { start: number; end: number } | undefined {
+  const whole = { start: 0, end: bytes - 1 };
+  const ranges = request.range(bytes);
+  if (ranges === undefined || ranges === -2) return whole;
+  return ranges === -1 ? undefined : ranges[0];
+}
+
+async function sendStream(stream: Readable, response: Response): Promise<void> {
+  try {
+    await pipeline(stream, response);
+  } catch (error) {
+    // A client that disconnected needs no answer.
+    if (!response.destroyed || !response.headersSent) throw error;
+  }
+}
+
+function unknownBlob(sha256: string): AppError<StorageError> {
+  return new AppError({ code: 'storage/unknown-blob', status: 404, sha256 }, `No blob ${sha256} is stored here.`);
+}

@@ -1,0 +1,27 @@
+/** What can be wrong with a request to the storage API, and how a blob is named in one. */
+import { Sha256 } from '../domain/ids';
+import { AppError } from '../lib/errors';
+
+export type StorageError =
+  | { code: 'storage/bad-name'; status: 400; name: string }
+  | { code: 'storage/unknown-blob'; status: 404; sha256: string }
+  | { code: 'storage/unauthorised'; status: 401; reason: string }
+  | { code: 'storage/not-allowed'; status: 403; owner: string }
+  | { code: 'storage/too-large'; status: 413; bytes: number; maxBytes: number }
+  | { code: 'storage/bad-length'; status: 400; length: string }
+  | { code: 'storage/wrong-offset'; status: 409; offset: number }
+  | { code: 'storage/busy'; status: 423; sha256: string }
+  | { code: 'storage/too-slow'; status: 408; sha256: string }
+  | { code: 'storage/disk-full'; status: 507; sha256: string }
+  | { code: 'storage/hash-mismatch'; status: 422; sha256: string };
+
+/** Returns the blob that a path's parameter names. Throws `storage/bad-name`. */
+export function parseName(param: unknown): Sha256 {
+  const name = String(param);
+  const parsed = Sha256.safeParse(name);
+  if (parsed.success) return parsed.data;
+  throw new AppError<StorageError>(
+    { code: 'storage/bad-name', status: 400, name },
+    'A blob is named by 64 lower-case hex digits.',
+  );
+}

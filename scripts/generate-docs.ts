@@ -9,6 +9,6 @@ import { renderCommands } from '../src/terminal/reference';
 const root = join(__dirname, '..');
 writeFileSync(join(root, 'docs', 'configuration.md'), renderReference());
 writeFileSync(join(root, 'docs', 'commands.md'), renderCommands(buildProgram()));
-for (const role of ['master', 'worker', 'verifier', 'client', 'board'] as const) {
+for (const role of ['master', 'worker', 'verifier', 'client', 'board', 'storage'] as const) {
   writeFileSync(join(root, 'config', `${role}.example.json`), renderConfig(role, exampleValues(role)));
 }

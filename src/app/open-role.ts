@@ -25,6 +25,9 @@ export interface OpenRole<R extends Role> extends RoleContext<R>, AsyncDisposabl
   signal: AbortSignal;
 }
 
+/** The roles that read the chain. */
+type FollowingRole = 'master' | 'verifier' | 'board' | 'storage';
+
 /** A daemon that reads the chain. */
 export interface ChainRole<R extends Role> extends OpenRole<R> {
   chain: Chain;
@@ -44,10 +47,7 @@ export async function openRole<R extends Role>(role: R, options: CommonOptions):
 }
 
 /** As `openRole`, and connects to the configured chain. */
-export async function openChainRole<R extends 'master' | 'verifier' | 'board'>(
-  name: R,
-  options: CommonOptions,
-): Promise<ChainRole<R>> {
+export async function openChainRole<R extends FollowingRole>(name: R, options: CommonOptions): Promise<ChainRole<R>> {
   await using openings = new Openings();
   const role = openings.add(await openRole(name, options));
   const chain = openings.add(await waitForChain(role));
@@ -55,7 +55,7 @@ export async function openChainRole<R extends 'master' | 'verifier' | 'board'>(
 }
 
 /** Waits for a chain that nobody answers for; any other trouble with it is the configuration's. */
-async function waitForChain({ config, logger, signal }: OpenRole<'master' | 'verifier' | 'board'>): Promise<Chain> {
+async function waitForChain({ config, logger, signal }: OpenRole<FollowingRole>): Promise<Chain> {
   for (let isFirst = true; ; isFirst = false) {
     try {
       return await openChain(chainOptions(config), { logger });

@@ -1,4 +1,4 @@
-/** What a master's storage needs of chain, account and store. */
+/** What a storage needs of chain, account and store. */
 import type { BlobStore } from '../blobs/blob-store';
 import { attestationSigner } from '../chain/acts/attestations';
 import type { Chain } from '../chain/rpc/client';
@@ -14,7 +14,8 @@ import type { Store } from '../store/open';
 export interface StorageParts {
   blobs: BlobStore;
   chain: Pick<Chain, 'chainId' | 'core' | 'job' | 'isVerifier' | 'credit' | 'tokenBalance'>;
-  wallet: Pick<Wallet, 'address'>;
+  /** The account that may always upload: a master's own. */
+  wallet?: Pick<Wallet, 'address'> | undefined;
   store: Pick<Store, 'attestations' | 'evidenceRequests'>;
   logger: Logger;
   clientAddress: ClientAddress;
@@ -29,7 +30,7 @@ export function storageDeps({ blobs, chain, wallet, store, logger, clientAddress
     // Only accounts with money in the contract may upload: without this limit the storage would be free for
     // everyone.
     mayUpload: async (owner) =>
-      owner === wallet.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
+      owner === wallet?.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
   };
 }
 

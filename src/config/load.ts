@@ -132,10 +132,16 @@ function holdsSecret(file: Record<string, unknown>): boolean {
 export function roleOfFile(path: string): Role {
   const file = existsSync(path) ? readFile(path) : {};
   if (file.master_node_url !== undefined) return 'worker';
+  if (Object.keys(file).some((key) => isOwn('storage', key))) return 'storage';
   // A board's file has only a board's settings; a master's has at least a key as well.
   const isBoard = Object.keys(file).every((key) => keysAt('board', []).includes(key));
   if (file.my_url !== undefined) return isBoard ? 'board' : 'master';
   return file.tolerance === undefined ? 'client' : 'verifier';
+}
+
+/** Whether no other role has the setting. */
+function isOwn(role: Role, key: string): boolean {
+  return keysAt(role, []).includes(key) && otherRoleOf(role, key) === undefined;
 }
 
 /**

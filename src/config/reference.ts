@@ -9,6 +9,7 @@ const titles: Record<Role, string> = {
   verifier: 'Verifier (`config/verifier.json`)',
   client: 'Requester (`config/client.json`)',
   board: 'Board (`config/board.json`)',
+  storage: 'Storage (`config/storage.json`)',
 };
 
 /** Returns the page as Markdown. */
@@ -29,7 +30,7 @@ Each setting can be overridden by the environment variable in its row, e.g. \`EM
 separated by commas. File paths in a configuration are relative to the configuration. Amounts are strings of digits, in wei:
 1 EMT is \`"1000000000000000000"\`.
 
-The account of every role but the board comes from exactly one of \`privateKeyFile\`, \`keystore\` with \`passwordFile\`, or \`privateKey\`. Files that hold a
+The account of every role but the board (a storage needs one only where it copies from others) comes from exactly one of \`privateKeyFile\`, \`keystore\` with \`passwordFile\`, or \`privateKey\`. Files that hold a
 secret must be readable by their owner alone (\`chmod 600\`); others are refused, except as container platforms mount them: below \`/run/secrets\`, or
 owned by somebody else and read through the group.
 `;

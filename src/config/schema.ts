@@ -2,6 +2,7 @@
 import { BoardConfig } from './roles/board';
 import { ClientConfig } from './roles/client';
 import { MasterConfig } from './roles/master';
+import { StorageConfig } from './roles/storage';
 import { VerifierConfig } from './roles/verifier';
 import { WorkerConfig } from './roles/worker';
 
@@ -12,6 +13,7 @@ export const roleSchemas = {
   verifier: VerifierConfig,
   client: ClientConfig,
   board: BoardConfig,
+  storage: StorageConfig,
 } as const;
 export type Role = keyof typeof roleSchemas;
 
@@ -21,5 +23,6 @@ interface RoleConfigs {
   verifier: VerifierConfig;
   client: ClientConfig;
   board: BoardConfig;
+  storage: StorageConfig;
 }
 export type RoleConfig<R extends Role> = RoleConfigs[R];

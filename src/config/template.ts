@@ -22,7 +22,12 @@ export function renderConfig(role: Role, values: Readonly<Record<string, unknown
 export function exampleValues(role: Role): Record<string, unknown> {
   const required = listSettings(role).filter((setting) => setting.path.length === 1 && setting.isRequired);
   const shown = required.map((setting) => [setting.path[0], setting.example] as const);
-  return { ...Object.fromEntries(shown), ...keyFileOf(role, `${role}.key`) };
+  return { ...Object.fromEntries(shown), ...initialValues(role), ...keyFileOf(role, `${role}.key`) };
+}
+
+/** Returns what a new file sets besides: a setting that only a storage has tells its file from others. */
+export function initialValues(role: Role): Record<string, unknown> {
+  return role === 'storage' ? { peers: [] } : {};
 }
 
 /** Returns the setting that names a key file, for roles that have an account. */

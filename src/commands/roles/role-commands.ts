@@ -50,6 +50,21 @@ export const roleCommands: CommandTable = {
           ),
         )
         .action(lazily(async () => (await import('../../app/run-board.js')).runBoard)),
+    (program) =>
+      program
+        .command('storage')
+        .description('hold data sets and results for everybody in the market: the storage API, at /api/v1')
+        .option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)')
+        .option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)', wholeNumber(0))
+        .addHelpText(
+          'after',
+          example(
+            'emeth init storage --set network=local --set my_url=https://storage.example.org',
+            'emeth storage',
+            'emeth storage --port 8090 --config config/storage.json --data-dir /var/lib/emeth/storage',
+          ),
+        )
+        .action(lazily(async () => (await import('../../app/run-storage.js')).runStorage)),
   ],
   everybody: [
     (program) =>

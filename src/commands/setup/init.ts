@@ -5,7 +5,7 @@ import { newAccount } from '../../chain/sending/wallet';
 import { keysAt } from '../../config/describe';
 import { parseSetting } from '../../config/env';
 import type { Role } from '../../config/schema';
-import { keyFileOf, renderConfig } from '../../config/template';
+import { initialValues, keyFileOf, renderConfig } from '../../config/template';
 import { AppError } from '../../lib/errors';
 import { createFiles } from '../../terminal/files';
 import type { CommonOptions } from '../../terminal/options';
@@ -22,7 +22,7 @@ export async function initRole(role: Role, options: InitOptions): Promise<void> 
   const keyPath = join(dirname(path), `${basename(path, '.json')}.key`);
   const known = parseSettings(role, options.set ?? []);
   const keyFile = keyFileOf(role, basename(keyPath));
-  const text = renderConfig(role, { ...known, ...keyFile });
+  const text = renderConfig(role, { ...initialValues(role), ...known, ...keyFile });
   if (!keyFile.privateKeyFile) {
     await createFiles([{ path, text }]);
     return options.json ? printJson({ config: path }) : printLines(`config   ${path}`);
@@ -36,7 +36,13 @@ export async function initRole(role: Role, options: InitOptions): Promise<void> 
 
   if (options.json) return printJson({ config: path, key: keyPath, address });
   printLines(`config   ${path}`, `key      ${keyPath}`, `address  ${address}`);
-  talk(`Review ${path}, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}.`);
+  talk(`Review ${path}${fundsOf(role, address)}.`);
+}
+
+/** A storage's account signs only; the others send transactions. */
+function fundsOf(role: Role, address: string): string {
+  if (role === 'storage') return '';
+  return `, then fund ${address}: the chain's coin for gas${role === 'worker' ? '' : ', and EMT'}`;
 }
 
 /**

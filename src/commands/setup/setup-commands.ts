@@ -88,7 +88,14 @@ export const setupCommands: CommandTable = {
         .command('init')
         .description('write a configuration with every setting explained, and a new key beside it (a board needs none)')
         .addArgument(
-          new Argument('<role>', 'what to configure').choices(['master', 'worker', 'verifier', 'client', 'board']),
+          new Argument('<role>', 'what to configure').choices([
+            'master',
+            'worker',
+            'verifier',
+            'client',
+            'board',
+            'storage',
+          ]),
         )
         .option('--set <key=value>', 'give a setting a value (repeatable)', collect)
         .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))

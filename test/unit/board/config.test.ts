@@ -44,6 +44,7 @@ test('unknown setting: refused with the nearest known one', async () => {
 test.each([
   ['board', { my_url: 'http://127.0.0.1:3080', listen: { port: 1 } }],
   ['master', { my_url: 'http://127.0.0.1:3000', privateKeyFile: 'master.key' }],
+  ['storage', { my_url: 'http://127.0.0.1:3090', peers: [] }],
   ['client', {}],
 ])('file of a %s: its role is recognised', async (role, settings) => {
   await using file = await openFile({ ...chain, ...settings });

@@ -8,7 +8,7 @@ import { roleSchemas } from '../../../src/config/schema';
 import { exampleValues, renderConfig } from '../../../src/config/template';
 
 const root = join(__dirname, '..', '..', '..');
-const roles = ['master', 'worker', 'verifier', 'client', 'board'] as const;
+const roles = ['master', 'worker', 'verifier', 'client', 'board', 'storage'] as const;
 
 describe('what is generated from the schema', () => {
   test('docs/configuration.md: equals what npm run docs writes', () => {

@@ -36,20 +36,56 @@ async function makeVenv() {
 async function install(file) {
   const requirements = path.join('python', file);
   const output = path.relative(root, venvPython);
-  await once(`pip ${file}`, { files: ['python/requirements.txt', requirements], output }, async () => {
-    const args = ['-m', 'pip', 'install', '--disable-pip-version-check', '--progress-bar', 'off'];
-    if (await useCpuWheels()) args.push('--extra-index-url', CPU_WHEELS);
-    // Behind a firewall with a local index, pip would retry every package at PyPI for 15 seconds.
-    if (!process.env.PIP_RETRIES && !(await canReach(PYPI))) args.push('--retries', '0');
+  const locked = lockedRequirements(file);
+  await once(`pip ${file}`, { files: ['python/requirements.txt', requirements, locked], output }, async () => {
+    const isInstalled = fs.existsSync(path.join(root, locked)) && (await installLocked(file, locked));
+    if (isInstalled) return;
     const remedy = 'Check the network (PyTorch is a large download), or set EMETH_PYTHON to a Python that has PyTorch.';
-    await runQuietly(`Python packages (${file})`, venvPython, [...args, '-r', requirements], { remedy });
+    await pipInstall(file, ['-r', requirements], remedy);
   });
 }
 
-/** PyTorch's CPU build saves gigabytes on Linux machines without an NVIDIA card, if its index can be reached. */
-async function useCpuWheels() {
-  if (process.platform !== 'linux' || hasCommand('nvidia-smi')) return false;
-  return canReach(`${CPU_WHEELS}/torch/`);
+/** Installs what the list names, if its hash is right; returns false where an index lacks some of it. */
+async function installLocked(file, locked) {
+  const remedy = `A package is not the one that ${locked} names: find out who changed it before you go on.`;
+  try {
+    await pipInstall(file, ['--require-hashes', '-r', locked], remedy);
+    return true;
+  } catch (error) {
+    if (error.message.includes('DO NOT MATCH THE HASHES')) throw error;
+    process.stderr.write(`Not all of ${locked} can be had here: installing by version, without a check of hashes.\n`);
+    return false;
+  }
+}
+
+async function pipInstall(file, packages, remedy) {
+  const args = ['-m', 'pip', 'install', ...(await pipOptions()), ...packages];
+  await runQuietly(`Python packages (${file})`, venvPython, args, { remedy });
+}
+
+/**
+ * Where the packages of this kind of machine are listed with their hashes, if anybody has made that list
+ * (`npm run lock:python`): wheels differ by system, processor, Python, and by whether PyTorch is built for CUDA.
+ */
+function lockedRequirements(file) {
+  const code = 'import sys; print("cp%d%d" % sys.version_info[:2])';
+  const python = spawnSync(venvPython, ['-c', code], { encoding: 'utf8' }).stdout.trim();
+  const build = wantsCpuWheels() ? '-cpu' : '';
+  return path.join('python', 'locked', `${process.platform}-${process.arch}-${python}${build}`, file);
+}
+
+/** What pip is told before the packages. */
+async function pipOptions() {
+  const options = ['--disable-pip-version-check', '--progress-bar', 'off'];
+  if (wantsCpuWheels() && (await canReach(`${CPU_WHEELS}/torch/`))) options.push('--extra-index-url', CPU_WHEELS);
+  // Behind a firewall with a local index, pip would retry every package at PyPI for 15 seconds.
+  if (!process.env.PIP_RETRIES && !(await canReach(PYPI))) options.push('--retries', '0');
+  return options;
+}
+
+/** PyTorch's CPU build saves gigabytes on Linux machines without an NVIDIA card. */
+function wantsCpuWheels() {
+  return process.platform === 'linux' && !hasCommand('nvidia-smi');
 }
 
 async function canReach(url) {
@@ -87,4 +123,4 @@ function hasCommand(name) {
   return spawnSync(isWindows ? 'where' : 'which', [name], { stdio: 'ignore' }).status === 0;
 }
 
-module.exports = { preparePython, pythonPath };
+module.exports = { lockedRequirements, pipOptions, preparePython, pythonPath, venvPython };

@@ -25,6 +25,7 @@ import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
 import { version } from '../lib/version';
 import { openLinkServer } from '../link/server';
+import { findLeaseBlobs } from '../master/lease-blobs';
 import { openMaster } from '../master/master';
 import type { MasterChain, MasterStorage } from '../master/ports';
 import { Measurer } from '../measure/measurer';
@@ -52,7 +53,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
 
-  const fleet = new Fleet({ logger, measurements: store.measurements });
+  const fleet = openFleet(role);
   const openChild = async (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
   const master = openMaster(jobRules(config, dataDir), {
     store,
@@ -92,6 +93,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
       clientAddress: clientBehind(trustProxy),
       isAllowedIp: ipGuard(config.worker_whitelist),
       isBlocked: (worker: Address) => store.workers.isBlocked(worker),
+      mayPull: (worker, sha256) => fleet.mayPull(worker, sha256),
       handlers: fleet,
       logger,
       clock,
@@ -118,6 +120,11 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
   await untilAllEnd([master.run(), measurer.run(), watching, sizes, sender.keep(), lock.keep(signal)], stop);
   logger.info('Master stopped');
+}
+
+function openFleet({ logger, store }: MasterRole): Fleet {
+  const { measurements } = store;
+  return new Fleet({ logger, measurements, leaseBlobs: (worker, held) => findLeaseBlobs(store, worker, held) });
 }
 
 /** Writes final events into the queue and into the board's index. */

@@ -70,6 +70,7 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
     { url: linkAddress(config.master_node_url), chainId, masterAddress, version },
     {
       offer: () => ({ devices, powerCapacity, held: worker.held() }),
+      mayPull: (sha256) => worker.serves(sha256),
       pinned: openPin(dataDir),
       handlers: worker,
       ...{ wallet, recoverTyped, blobs, logger, clock },

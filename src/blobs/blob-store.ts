@@ -70,6 +70,15 @@ export class BlobStore {
     return createReadStream(this.path(sha), { start: offset, end: offset + bytes - 1, highWaterMark: READ_BYTES });
   }
 
+  /** Opens a blob that is read piece by piece, as its receiver can take them. */
+  async openReader(sha: Sha256) {
+    const file = await open(this.path(sha), 'r');
+    return {
+      read: async (into: Uint8Array, offset: number) => (await file.read(into, 0, into.length, offset)).bytesRead,
+      close: () => file.close(),
+    };
+  }
+
   /** Adds a file by moving or copying it, under the hash of its bytes. */
   async add(path: string, options: { move: boolean }): Promise<{ sha256: Sha256; bytes: number }> {
     const name = (await sha256File(path)) as Sha256;

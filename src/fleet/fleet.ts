@@ -1,5 +1,5 @@
 /** The connected workers and their assignments: a room of its own, because all features share the workers. */
-import type { Address } from '../domain/ids';
+import type { Address, Sha256 } from '../domain/ids';
 import { cappedGflops, gflopsInForce, type Measurement, medianOf } from '../domain/power';
 import type { Logger } from '../lib/logger';
 import type { LinkServerHandlers, Peer } from '../link/server';
@@ -26,6 +26,14 @@ export interface WorkerCapacity {
   memoryBytes: number;
 }
 
+interface FleetDeps {
+  logger: Logger;
+  /** Without a store, measurements last as long as this process. */
+  measurements?: MeasurementStore | undefined;
+  /** Returns the blobs of a lease that an earlier process of this master gave the worker. */
+  leaseBlobs?(worker: Address, held: NonNullable<Offer['held']>): Promise<readonly Sha256[]>;
+}
+
 interface WorkerRecord {
   address: Address;
   /** Undefined while the worker is disconnected. */
@@ -33,6 +41,8 @@ interface WorkerRecord {
   offer: Offer;
   ip: string;
   assignment?: Assignment | undefined;
+  /** What it was told to fetch for the lease that it has. */
+  named?: { leaseId: string; blobs: ReadonlySet<Sha256> } | undefined;
   live?: { step: number; steps: number; loss: number; tokensPerSecond: number } | undefined;
 }
 
@@ -46,8 +56,7 @@ export class Fleet implements LinkServerHandlers {
 
   private readonly book: SpeedBook;
 
-  /** Without a store, measurements last as long as this process. */
-  constructor(private readonly deps: { logger: Logger; measurements?: MeasurementStore | undefined }) {
+  constructor(private readonly deps: FleetDeps) {
     this.book = new SpeedBook(deps);
   }
 
@@ -170,7 +179,18 @@ export class Fleet implements LinkServerHandlers {
 
   /** Sends a message, or drops it when the worker is disconnected. */
   send(address: Address, message: MasterMessageIn): void {
-    this.workers.get(address)?.peer?.send(message);
+    const worker = this.workers.get(address);
+    if (!worker) return;
+    noteBlobs(worker, message);
+    worker.peer?.send(message);
+  }
+
+  /** Returns whether a blob belongs to the lease that the worker has: only then it may be sent. */
+  mayPull(address: Address, sha256: Sha256): boolean | Promise<boolean> {
+    const worker = this.workers.get(address);
+    const { named, offer } = worker ?? {};
+    if (named || !offer?.held) return named?.blobs.has(sha256) ?? false;
+    return this.deps.leaseBlobs?.(address, offer.held).then((names) => names.includes(sha256)) ?? false;
   }
 
   /**
@@ -232,7 +252,19 @@ export class Fleet implements LinkServerHandlers {
     const message = closingMessage(assignment, reason);
     if (message) worker.peer?.send(message);
     worker.assignment = undefined;
+    worker.named = undefined;
     worker.live = undefined;
+  }
+}
+
+/** A worker has one lease at a time, and needs nothing more for one that is over. */
+function noteBlobs(worker: WorkerRecord, message: MasterMessageIn): void {
+  if (message.type === 'lease.grant') {
+    const { leaseId, shard, theta, delta } = message;
+    const blobs = [shard, theta, ...(delta ? [delta.blob] : [])];
+    worker.named = { leaseId, blobs: new Set(blobs.map(({ sha256 }) => sha256 as Sha256)) };
+  } else if (message.type === 'lease.revoke' || message.type === 'update.verdict') {
+    if (worker.named?.leaseId === message.leaseId) worker.named = undefined;
   }
 }
 

@@ -1,5 +1,5 @@
 /** The worker's side of the link: keeps one connection to the master and dials again whenever it is lost. */
-import type { Address } from '../domain/ids';
+import type { Address, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
@@ -35,12 +35,16 @@ export interface LinkClientOptions {
   backoffMs?: { first: number; last: number } | undefined;
   /** Pause after a refusal, in milliseconds. Default 30,000. */
   refusedPauseMs?: number | undefined;
+  /** Milliseconds that a transfer may stand still. Default 60,000. */
+  stallMs?: number | undefined;
 }
 
 export interface LinkClientDeps {
   wallet: LinkWallet;
   recoverTyped: RecoverTyped;
   blobs: LinkBlobs;
+  /** Whether this worker has named the blob to its master. */
+  mayPull(sha256: Sha256): boolean;
   /** Called for every connection, so that the held lease is current. The link fills in `version`. */
   offer(): Omit<Offer, 'version'> | Promise<Omit<Offer, 'version'>>;
   /** Persists the first master met; unused when `masterAddress` is set. */
@@ -170,7 +174,7 @@ class MasterDialer implements LinkClient {
 
   /** Runs a session to its end. Throws the reason if the master refused this worker. */
   private hold(master: ProvenMaster): Promise<void> {
-    const { handlers, blobs, logger } = this.deps;
+    const { handlers, blobs, mayPull, logger } = this.deps;
     return new Promise((resolve, reject) => {
       let why: AppError<LinkError> | undefined;
       const stop = () => this.leave(link);
@@ -180,10 +184,12 @@ class MasterDialer implements LinkClient {
           schema: MasterMessage,
           keys: { incoming: master.keys.toWorker, outgoing: master.keys.toMaster },
           heartbeatMs: master.heartbeatMs,
+          stallMs: this.options.stallMs,
           farewell: (code, reason) => ({ type: 'bye', reason: `${code}: ${reason}`.slice(0, 500) }),
         },
         {
           blobs,
+          mayPull: (sha256) => mayPull(sha256),
           pool: this.pool,
           writers: this.writers,
           logger,

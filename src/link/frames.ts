@@ -14,16 +14,16 @@ export interface Chunk {
 export const HEADER_BYTES = 13;
 const KIND_CHUNK = 1;
 
-export function encodeChunk({ transfer, offset, bytes }: Chunk): Buffer {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + bytes.length);
+/** Returns a frame with room for a piece of so many bytes, to be filled in. */
+export function chunkFrame(transfer: number, offset: number, bytes: number): { frame: Buffer; piece: Buffer } {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + bytes);
   frame.writeUInt8(KIND_CHUNK, 0);
   frame.writeUInt32BE(transfer, 1);
   frame.writeBigUInt64BE(BigInt(offset), 5);
-  frame.set(bytes, HEADER_BYTES);
-  return frame;
+  return { frame, piece: frame.subarray(HEADER_BYTES) };
 }
 
-/** Returns undefined for anything `encodeChunk` could not have made. The bytes are a view of the frame. */
+/** Returns undefined for anything `chunkFrame` could not have made. The bytes are a view of the frame. */
 export function decodeChunk(frame: Buffer): Chunk | undefined {
   const length = frame.length - HEADER_BYTES;
   if (length < 1 || length > CHUNK_BYTES || frame.readUInt8(0) !== KIND_CHUNK) return undefined;

@@ -1,4 +1,5 @@
 /** A lock per key, so that each blob has one writer across all sockets of a process. */
+import { orAbort } from './or-abort';
 
 /** Runs one piece of work at a time per key; the others wait in order of arrival. */
 export class KeyedLock {
@@ -31,16 +32,4 @@ export class KeyedLock {
       if (this.tails.get(key) === tail) this.tails.delete(key);
     });
   }
-}
-
-function orAbort(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const giveUp = () => reject(signal.reason);
-    if (signal.aborted) return giveUp();
-    signal.addEventListener('abort', giveUp, { once: true });
-    void promise.then(() => {
-      signal.removeEventListener('abort', giveUp);
-      resolve();
-    });
-  });
 }

@@ -1,5 +1,4 @@
 /** What the link needs of its surroundings: a wallet, a signature check and a blob store. */
-import type { Readable } from 'node:stream';
 import type { Address, Sha256 } from '../domain/ids';
 
 /** The account a side proves to own; see `chain/sending/wallet.ts`. */
@@ -23,10 +22,16 @@ export type RecoverTyped = (
 /** The blob store of this side; see `blobs/blob-store.ts`. */
 export interface LinkBlobs {
   stat(sha256: Sha256): Promise<{ bytes: number } | undefined>;
-  /** Reads a blob from `offset` to its end. */
-  openRead(sha256: Sha256, offset: number): Readable | Promise<Readable>;
+  openReader(sha256: Sha256): Promise<BlobReader>;
   /** Opens the partial file of an arriving blob. One opener at a time. */
   openPart(sha256: Sha256): Promise<IncomingBlob>;
+}
+
+/** An open blob, read piece by piece. */
+export interface BlobReader {
+  /** Fills `into` with the bytes from `offset` on; returns how many there were. */
+  read(into: Uint8Array, offset: number): Promise<number>;
+  close(): Promise<void>;
 }
 
 /** The partial file of a blob that is being received. */

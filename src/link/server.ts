@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Address } from '../domain/ids';
+import type { Address, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
@@ -56,6 +56,8 @@ export interface LinkServerOptions {
   handshakeMs?: number | undefined;
   /** Sockets in the middle of the handshake; more are refused with 503. Default 256. */
   maxUnproven?: number | undefined;
+  /** Milliseconds that a transfer may stand still. Default 60,000. */
+  stallMs?: number | undefined;
   /** Milliseconds a connected worker has to answer when its address connects once more. Default 2,000. */
   answerMs?: number | undefined;
 }
@@ -68,6 +70,8 @@ export interface LinkServerDeps {
   clientAddress(request: IncomingMessage): string;
   isAllowedIp(ip: string): boolean;
   isBlocked(worker: Address): boolean | Promise<boolean>;
+  /** Whether this master has named the blob to the worker for what it does now. */
+  mayPull(worker: Address, sha256: Sha256): boolean | Promise<boolean>;
   handlers: LinkServerHandlers;
   logger: Logger;
   clock: Clock;
@@ -192,18 +196,20 @@ class WorkerGate implements LinkServer {
   private connect(socket: WebSocket, ip: string, proven: ProvenWorker): void {
     const { address } = proven;
     this.peers.get(address)?.worker.refuse(refusal('link/replaced', 'The same worker connected again.'));
-    const { handlers, blobs, logger, clock } = this.deps;
+    const { handlers, blobs, mayPull, logger, clock } = this.deps;
     const worker = new Session<WorkerMessage, MasterMessageIn>(
       {
         socket,
         schema: WorkerMessage,
         keys: { incoming: proven.keys.toMaster, outgoing: proven.keys.toWorker },
         heartbeatMs: this.options.heartbeatMs,
+        stallMs: this.options.stallMs,
         beat: () => ({ type: 'ping', atMs: clock.now() }),
         farewell: (code, reason) => ({ type: 'refused', code, reason }),
       },
       {
         blobs,
+        mayPull: (sha256) => mayPull(address, sha256),
         pool: this.pool,
         writers: this.writers,
         logger: logger.child({ worker: address }),

@@ -12,7 +12,7 @@ import { Opener, Sealer } from './seal';
 import { type Frame, hangUp } from './socket';
 import { checkSize, parseMessage } from './text';
 import type { Traffic } from './traffic';
-import { Transfers } from './transfer';
+import { type TransferDeps, Transfers } from './transfer';
 import type { Window } from './window';
 
 /** Heartbeats without any frame received after which the other side counts as gone. */
@@ -32,12 +32,14 @@ export interface SessionOptions<In, Out> {
   heartbeatMs: number;
   /** The message sent at every heartbeat; a side without one only listens. */
   beat?: (() => Out) | undefined;
+  stallMs?: number | undefined;
   /** The last message before hanging up because of a fault of the other side. */
   farewell(code: string, reason: string): Out;
 }
 
 export interface SessionDeps<In> {
   blobs: LinkBlobs;
+  mayPull: TransferDeps['mayPull'];
   pool: Window;
   writers: KeyedLock;
   logger: Logger;
@@ -69,6 +71,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     this.opener = new Opener(options.keys.incoming);
     this.transfers = new Transfers({
       ...deps,
+      ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
       send: (message) => void this.sendText(message),
       sendFrame: (frame) => this.sendFrame(frame),
     });

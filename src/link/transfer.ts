@@ -1,22 +1,31 @@
 /** All transfers of one socket, in both directions. */
+import type { Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { BlobRef } from '../protocol/blob-ref';
-import type { TransferMessage, TransferMessageIn } from '../protocol/link';
+import { CHUNK_BYTES, type TransferMessage, type TransferMessageIn } from '../protocol/link';
 import { type LinkError, refusal } from './errors';
 import { decodeChunk } from './frames';
 import type { KeyedLock } from './keyed-lock';
 import type { IncomingBlob, LinkBlobs, PullOptions } from './ports';
 import { Pull, windowOf } from './pull';
-import { type PullRequest, Serve } from './serve';
+import { type PullRequest, Serve, type ServeDeps } from './serve';
 import { TrafficMeter } from './traffic';
-import type { Window } from './window';
+import { Window } from './window';
 
-/** How many blobs the other side may pull at the same time. */
+/** How many blobs are sent at the same time; the other side never needs more than two. */
+const MAX_TURNS = 4;
+/** How many more may wait for their turn. */
 const MAX_SERVES = 64;
 const STALL_MS = 60_000;
 
 export interface TransferDeps {
   blobs: LinkBlobs;
+  /** Whether the other side may have this blob. Any other is answered like one that is not there. */
+  mayPull(sha256: Sha256): boolean | Promise<boolean>;
+  /** Milliseconds without a byte or a grant after which a transfer ends. Default 60,000. */
+  stallMs?: number;
+  /** Bytes of a piece. Default: as many as a frame can carry. */
+  pieceBytes?: number;
   send(message: TransferMessageIn): void;
   sendFrame(frame: Buffer): Promise<void>;
   /** Shared by all sockets of the process; bounds the bytes in flight to it. */
@@ -39,9 +48,14 @@ export class Transfers {
   /** Bytes that may still arrive for abandoned pulls, by transfer id. */
   private readonly late = new Map<number, number>();
   private readonly serves = new Map<number, Serve>();
+  private readonly turns = new Window(MAX_TURNS);
   private readonly ended = new AbortController();
 
-  constructor(private readonly deps: TransferDeps) {}
+  private readonly serving: ServeDeps;
+
+  constructor(private readonly deps: TransferDeps) {
+    this.serving = { stallMs: STALL_MS, pieceBytes: CHUNK_BYTES, turns: this.turns, ...deps };
+  }
 
   /** Fetches a blob unless it is stored already. A second pull of the same blob waits for the first. */
   async pull(blob: BlobRef, options: PullOptions): Promise<void> {
@@ -98,7 +112,7 @@ export class Transfers {
     const failed = new AbortController();
     const signal = AbortSignal.any([outer, failed.signal]);
     const onProgress = options.onProgress ?? (() => {});
-    const pull = new Pull(id, blob, part, { send, stallMs: STALL_MS, signal, onProgress });
+    const pull = new Pull(id, blob, part, { send, stallMs: this.serving.stallMs, signal, onProgress });
     this.pulls.set(id, { pull, fail: (reason) => failed.abort(unavailable(blob.sha256, reason)) });
     const startedMs = performance.now();
     try {
@@ -123,7 +137,7 @@ export class Transfers {
       this.deps.send({ type: 'blob.failed', transfer, reason: `more than ${MAX_SERVES} transfers at once` });
       return;
     }
-    const serve = new Serve(request, this.deps);
+    const serve = new Serve(request, this.serving);
     this.serves.set(transfer, serve);
     const startedMs = performance.now();
     void serve.run().finally(() => {

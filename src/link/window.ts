@@ -30,6 +30,13 @@ export class Window {
     else await this.wait(amount, signal);
   }
 
+  /** Takes what is there now, at most so much, and returns how much that was. */
+  takeNow(most: number): number {
+    const taken = this.waiters.length === 0 ? Math.min(most, this.available) : 0;
+    this.available -= taken;
+    return taken;
+  }
+
   private wait(amount: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {

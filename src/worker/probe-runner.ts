@@ -48,6 +48,11 @@ export class ProbeRunner {
     private readonly deps: ProbeRunnerDeps,
   ) {}
 
+  /** The update of the open probe's last run. */
+  get update(): Sha256 | undefined {
+    return this.open?.update;
+  }
+
   /** Makes the run's probe the open one. */
   begin({ probeId }: ProbeRun): void {
     if (this.open?.probeId === probeId) return;

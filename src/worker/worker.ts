@@ -1,7 +1,7 @@
 /** The worker: carries out what its state machine decides, on whatever connection there is. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Address, JobId } from '../domain/ids';
+import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { crashPoint } from '../lib/crash-point';
 import { AppError, describeError, errorCode, never } from '../lib/errors';
@@ -56,6 +56,8 @@ export interface Worker extends LinkClientHandlers, AsyncDisposable {
   readonly state: WorkerState;
   /** The lease to offer on the next connection. */
   held(): Offer['held'];
+  /** Whether the blob is an update that this worker has named to its master. */
+  serves(sha256: Sha256): boolean;
 }
 
 /**
@@ -98,6 +100,10 @@ class LeaseWorker implements Worker {
   }
 
   readonly held = (): Offer['held'] => heldLease(this.now);
+
+  serves(sha256: Sha256): boolean {
+    return this.held()?.update?.sha256 === sha256 || this.probes.update === sha256;
+  }
 
   readonly onWelcome: LinkClientHandlers['onWelcome'] = ({ address }) => {
     this.master = address;

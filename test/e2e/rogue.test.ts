@@ -98,6 +98,7 @@ async function openRogue(network: Network) {
       wallet,
       recoverTyped,
       blobs,
+      mayPull: () => true,
       offer: () => ({ devices: [{ name: 'rogue', kind: 'cpu', memoryBytes: 2 ** 33 }], powerCapacity: 50 }),
       pinned: { load: async () => undefined, save: async () => undefined },
       handlers: {

@@ -2,15 +2,13 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { Readable } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { Address } from '../../src/domain/ids';
-import { encodeChunk } from '../../src/link/frames';
 import { type Challenge, newNonce, signHello, type UnsignedHello } from '../../src/link/handshake';
 import { ephemeralKey } from '../../src/link/seal';
 import { MAX_CONTROL_BYTES, SUBPROTOCOL } from '../../src/protocol/link';
 import { newWallet, OFFER, openTestClient, openTestServer, type TestServer, until } from '../support/link-pair';
-import { openProvenLink, openRawLink, type RawLink } from '../support/raw-link';
+import { encodeChunk, openProvenLink, openRawLink, type RawLink } from '../support/raw-link';
 import { blobName } from '../support/worker-messages';
 
 const MIB = 1024 * 1024;
@@ -276,7 +274,11 @@ describe('misbehaving proven worker', () => {
       discard: async () => {},
       close: async () => {},
     };
-    const blobs = { stat: async () => undefined, openPart: async () => part, openRead: () => Readable.from([]) };
+    const blobs = {
+      stat: async () => undefined,
+      openPart: async () => part,
+      openReader: () => Promise.reject(new Error('not reached')),
+    };
     await using server = await openTestServer({}, { blobs });
     const wallet = await newWallet();
     using link = await openProvenLink(server.url, wallet);

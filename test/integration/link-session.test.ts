@@ -226,7 +226,7 @@ test('disk full: the pull fails at once with that error', async () => {
   const blobs = {
     ...server.blobs,
     stat: async () => undefined,
-    openRead: () => never(),
+    openReader: () => never(),
     openPart: async () => Promise.reject(full),
   };
   await using client = await openTestClient(server.url, {}, { blobs });

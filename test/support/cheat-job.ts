@@ -204,6 +204,7 @@ async function listen(
       clientAddress: clientBehind([]),
       isAllowedIp: () => true,
       isBlocked: (worker) => store.workers.isBlocked(worker),
+      mayPull: (worker, sha256) => fleet.mayPull(worker, sha256),
       logger: silentLogger,
       clock: systemClock,
       handlers: {

@@ -63,6 +63,7 @@ export async function openSeat(
     { url, chainId: CHAIN_ID, version: '0.1.0', masterAddress: node, backoffMs: { first: 10, last: 50 } },
     {
       ...{ wallet, recoverTyped, blobs },
+      mayPull: (sha256) => worker.serves(sha256),
       offer: () => ({ devices, powerCapacity, held: worker.held() }),
       pinned: { load: async () => undefined, save: async () => undefined },
       handlers: worker,

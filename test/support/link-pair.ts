@@ -92,6 +92,7 @@ export async function openTestServer(
       clientAddress: clientBehind([]),
       isAllowedIp: () => true,
       isBlocked: () => false,
+      mayPull: () => true,
       logger,
       clock: systemClock,
       handlers: {
@@ -163,6 +164,7 @@ export async function openTestClient(
     {
       recoverTyped,
       blobs,
+      mayPull: () => true,
       offer: () => OFFER,
       pinned: { load: async () => pins.at(-1), save: async (master) => void pins.push(master) },
       handlers: {

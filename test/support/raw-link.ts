@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import type { Wallet } from '../../src/chain/sending/wallet';
+import { type Chunk, chunkFrame } from '../../src/link/frames';
 import { newNonce, signHello, type UnsignedHello } from '../../src/link/handshake';
 import { ephemeralKey, Opener, Sealer } from '../../src/link/seal';
 import { MasterMessage, SUBPROTOCOL } from '../../src/protocol/link';
@@ -85,4 +86,11 @@ export async function openProvenLink(
   const sendSealed = (value: unknown) =>
     link.send(sealer.seal(typeof value === 'string' ? value : JSON.stringify(value)));
   return Object.assign(link, { sendSealed });
+}
+
+/** A frame with these bytes of a blob. */
+export function encodeChunk({ transfer, offset, bytes }: Chunk): Buffer {
+  const { frame, piece } = chunkFrame(transfer, offset, bytes.length);
+  piece.set(bytes);
+  return frame;
 }

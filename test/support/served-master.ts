@@ -65,6 +65,7 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
       clientAddress: clientBehind(config.trustProxy),
       isAllowedIp: ipGuard(config.worker_whitelist),
       isBlocked: () => false,
+      mayPull: () => true,
       handlers: { onConnect() {}, onMessage() {}, onClose() {} },
       logger,
       clock: systemClock,

@@ -109,6 +109,7 @@ export async function openWorkerRig(
         wallet,
         recoverTyped,
         blobs,
+        mayPull: (sha256) => worker.serves(sha256),
         offer: () => ({ ...OFFER, held: worker.held() }),
         pinned: { load: async () => undefined, save: async () => undefined },
         handlers: worker,

@@ -1,5 +1,4 @@
 /** Transfers in thousands of orders of frames, cuts and cancellations: what arrives is whole. */
-import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Sha256 } from '../../../src/domain/ids';
@@ -14,7 +13,6 @@ import { playOrders } from '../../support/orders';
 import { blobName } from '../../support/worker-messages';
 
 const NAMES = ['a', 'b'];
-const PIECE = 100;
 const contents = new Map(NAMES.map((name, i) => [blobName(name), Buffer.alloc(350 * (i + 1), name)]));
 const bytesOf = (name: string) => contents.get(blobName(name)) ?? Buffer.alloc(0);
 
@@ -30,11 +28,10 @@ class MemoryBlobs implements LinkBlobs {
     return bytes === undefined ? undefined : { bytes };
   };
 
-  openRead = (name: string, offset: number) => {
-    const bytes = this.whole.get(name)?.subarray(offset) ?? Buffer.alloc(0);
-    const pieces = Math.ceil(bytes.length / PIECE);
-    return Readable.from(Array.from({ length: pieces }, (_, i) => bytes.subarray(i * PIECE, (i + 1) * PIECE)));
-  };
+  openReader = async (name: string) => ({
+    read: async (into: Uint8Array, offset: number) => this.whole.get(name)?.copy(into, 0, offset) ?? 0,
+    close: async () => undefined,
+  });
 
   openPart = async (name: string): Promise<IncomingBlob> => {
     const { parts, open, whole } = this;
@@ -118,6 +115,8 @@ class Pair {
       new Transfers({
         blobs,
         ...this.shared,
+        mayPull: () => true,
+        pieceBytes: 100,
         send: (message) => void wire.push(message as TransferMessage),
         sendFrame: async (frame) => void wire.push(frame),
       });

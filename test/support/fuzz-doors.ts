@@ -14,7 +14,7 @@ import { openHttp } from '../../src/http/server';
 import { AppError, errorCode } from '../../src/lib/errors';
 import { canonicalJson, sha256 } from '../../src/lib/hash';
 import { silentLogger } from '../../src/lib/logger';
-import { decodeChunk, encodeChunk } from '../../src/link/frames';
+import { chunkFrame, decodeChunk, HEADER_BYTES } from '../../src/link/frames';
 import { Opener, Sealer } from '../../src/link/seal';
 import { parseMessage } from '../../src/link/text';
 import type { AdminApi } from '../../src/protocol/admin';
@@ -62,7 +62,7 @@ const HttpInput = z.object({
 
 async function openFrames(): Promise<FuzzDoor> {
   const key = Buffer.alloc(32, 7);
-  const chunk = encodeChunk({ transfer: 3, offset: 1 << 20, bytes: Buffer.alloc(100, 1) });
+  const chunk = chunkFrame(3, 2 ** 20, 100).frame.fill(1, HEADER_BYTES);
   const messages: object[] = [openJob(), grant('lease-1'), commit('lease-1'), { type: 'pong', atMs: 1 }];
   const text = editedJson(messages).map((message) => JSON.stringify(message));
   const sealed = (plain: string) => new Sealer(key).seal(plain);

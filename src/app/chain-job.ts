@@ -1,6 +1,7 @@
 /** A job as the contract has it, and the events about it, for commands and the verifier. */
 import type { CoreEvent } from '../chain/contract/events';
 import type { Chain, ChainJob } from '../chain/rpc/client';
+import { parseBlobReference } from '../domain/blob-reference';
 import type { JobId } from '../domain/ids';
 import { isTerminal } from '../domain/job';
 import { AppError } from '../lib/errors';
@@ -65,8 +66,8 @@ async function findLast<T extends CoreEvent['type']>(
 }
 
 /**
- * Returns up to `count` of the newest requests of jobs, the newest first, as far back as a few queries reach:
- * nobody should wait minutes for what is only good to know.
+ * Returns up to `count` of the newest requests of jobs, the newest first, as far back as a few queries
+ * reach: nobody should wait minutes for what is only good to know.
  */
 export async function recentRequests(chain: Chain, count: number): Promise<EventOf<'JobRequested'>[]> {
   const found: EventOf<'JobRequested'>[] = [];
@@ -86,5 +87,15 @@ export function describeSubmitted(
 ): SubmittedJob {
   const { jobId, node, resultHash, payoutRoot, fuelUsed, blockNumber: submitBlock } = submission;
   const request = { dataset, params, feeWei, fuelLimit };
-  return { jobId, chainId, contract, node, ...request, resultHash, payoutRoot, fuelUsed, submitBlock };
+  const locations = locationsOf(submission);
+  return { jobId, chainId, contract, node, ...request, resultHash, locations, payoutRoot, fuelUsed, submitBlock };
+}
+
+/**
+ * Returns the storages that a node names for its result: all or none, as the reference on chain is only
+ * text.
+ */
+export function locationsOf({ result, resultHash }: Pick<JobSubmission, 'result' | 'resultHash'>): readonly string[] {
+  const named = parseBlobReference(result);
+  return named && `0x${named.sha256}` === resultHash ? named.locations : [];
 }

@@ -2,17 +2,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BlobStore } from '../blobs/blob-store';
-import type { RemoteBlobs } from '../blobs/remote-blobs';
-import type { Wallet } from '../chain/sending/wallet';
-import type { JobId } from '../domain/ids';
+import type { JobId, Sha256 } from '../domain/ids';
 import type { Logger } from '../lib/logger';
-import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 
 interface EvidenceDeps {
   dataDir: string;
   blobs: BlobStore;
-  storage: Pick<RemoteBlobs, 'upload'>;
-  wallet: Wallet;
+  /** Uploads what is in `blobs`. */
+  publish(names: readonly Sha256[]): Promise<void>;
   logger: Logger;
   signal: AbortSignal;
 }
@@ -22,15 +19,14 @@ interface EvidenceDeps {
  * rejection: it may be that of the node whose result is rejected.
  */
 export async function keepEvidence(jobId: JobId, evidence: string, deps: EvidenceDeps): Promise<void> {
-  const { blobs, storage, wallet, logger, signal } = deps;
+  const { blobs, logger, signal } = deps;
   const directory = join(deps.dataDir, 'evidence');
   const path = join(directory, `${jobId}.json`);
   await mkdir(directory, { recursive: true });
   await writeFile(path, evidence);
   const { sha256 } = await blobs.addBytes(Buffer.from(evidence));
-  const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
   try {
-    await storage.upload(sha256, blobs, wallet.address, sign, { signal });
+    await deps.publish([sha256]);
   } catch (error) {
     signal.throwIfAborted();
     logger.warn('The storage does not take the evidence; it is kept here', { jobId, path }, error);

@@ -1,6 +1,6 @@
 /** What a replay needs of this machine: fetched blobs, and Python children. */
 import type { BlobStore } from '../blobs/blob-store';
-import type { RemoteBlobs } from '../blobs/remote-blobs';
+import type { BlobSource } from '../blobs/located-blobs';
 import type { Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
@@ -10,7 +10,7 @@ import type { ReplayDeps } from '../replay/replay';
 import { openTrainer } from '../runner/trainer';
 
 interface ReplaySources {
-  storage: Pick<RemoteBlobs, 'download'>;
+  storage: Pick<BlobSource, 'download'>;
   blobs: BlobStore;
   python: string;
   clock: Clock;

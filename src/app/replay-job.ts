@@ -3,7 +3,6 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
-import { RemoteBlobs } from '../blobs/remote-blobs';
 import { buildPayouts } from '../chain/acts/payouts';
 import type { Chain } from '../chain/rpc/client';
 import { type JobId, Sha256 } from '../domain/ids';
@@ -16,8 +15,9 @@ import { findPython } from '../runner/python';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from '../verifier/manifest-checks';
 import type { Reader } from './account';
 import { describeSubmitted, findRequest, requireSubmission } from './chain-job';
+import { jobSources } from './job-sources';
+import { placesOf } from './places';
 import { replayDeps } from './replay-deps';
-import { requireStorage } from './storage';
 
 export type ReplayError =
   | { code: 'replay/bad-manifest'; jobId: JobId; flaw: string }
@@ -43,11 +43,11 @@ export async function openReplay(
   options: { storage?: string | undefined },
   { logger, signal }: { logger: Logger; signal: AbortSignal },
 ): Promise<OpenedReplay> {
-  const storageApi = requireStorage(config, options);
-  const storage = new RemoteBlobs(storageApi);
+  const places = placesOf(config, options);
   const workDir = join(dataDir, 'replay', jobId);
   const blobs = new BlobStore(join(workDir, 'blobs'));
   const job = await describeJob(chain, jobId);
+  const storage = jobSources(places)(job);
   const manifestHash = Sha256.parse(job.resultHash.slice(2));
   const close = () => rm(workDir, { recursive: true, force: true });
   const manifest = await fetchManifest().catch(async (error) => {
@@ -62,7 +62,7 @@ export async function openReplay(
     async run({ onProgress, ...asked }) {
       const { dataset } = manifest;
       const { path: python } = await findPython();
-      const where = { storageApi, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
+      const where = { ...places, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
       const found = await fetchDataset(dataset.reference, blobs, where, { signal });
       if (found.sha256 !== dataset.sha256) throw otherData(jobId, dataset.reference);
       return replayJob(

@@ -14,6 +14,7 @@ import { systemClock as clock } from '../lib/clock';
 import { openStore } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { openChainRole } from './open-role';
+import { placesOf } from './places';
 import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
 import { openTagMemory } from './tag-memory';
@@ -45,7 +46,7 @@ export async function runBoard(options: BoardOptions): Promise<void> {
   logger.info('Board ready', { url: config.my_url, host, port: http.port, chainId: chain.chainId });
 
   const blobs = new BlobStore(join(dataDir, 'blobs'));
-  const sizing = { storageApi: config.storageApi ?? '', maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
+  const sizing = { ...placesOf(config), maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
   const watching = watchChain(
     { ...finality, memory: openTagMemory(store, chain.chainId), pollMs: config.pollMs, fromBlock: config.fromBlock },
     {

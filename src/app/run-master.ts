@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize, fetchDataset } from '../blobs/dataset';
-import { RemoteBlobs } from '../blobs/remote-blobs';
+import type { BlobPlaces } from '../blobs/located-blobs';
 import { indexFinal, indexTentative } from '../board/indexer';
 import { watchSizes } from '../board/sizes';
 import type { NodeActs, OverdueActs, PayActs } from '../chain/acts/emeth';
@@ -13,8 +13,9 @@ import type { ChainCursor } from '../chain/reading/final-reader';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped, type Wallet } from '../chain/sending/wallet';
-import { listenAddress, storageAddress } from '../config/derived';
+import { listenAddress, ownStorage, storageAddresses } from '../config/derived';
 import type { MasterConfig } from '../config/roles/master';
+import { printBlobReference } from '../domain/blob-reference';
 import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
 import { Fleet } from '../fleet/fleet';
@@ -23,13 +24,13 @@ import { ipGuard } from '../http/ip-guard';
 import { mountAll } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
+import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
 import { openLinkServer } from '../link/server';
 import { findLeaseBlobs } from '../master/lease-blobs';
 import { openMaster } from '../master/master';
 import type { MasterChain, MasterStorage } from '../master/ports';
 import { Measurer } from '../measure/measurer';
-import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import type { TrainerSpec } from '../protocol/trainer';
 import { findPython } from '../runner/python';
 import { openTrainer } from '../runner/trainer';
@@ -39,6 +40,8 @@ import { applyEvents } from './chain-follower';
 import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
 import { type ChainRole, openSigningRole } from './open-role';
+import { namedLocations, placesOf } from './places';
+import { publish } from './publish';
 import { Readiness } from './readiness';
 import { jobRules, threadsOf } from './role-settings';
 import type { Signer } from './signer';
@@ -63,8 +66,8 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     clock,
     logger,
     signal,
-    chain: masterChain(chain, emeth),
-    storage: masterStorage(config, blobs, wallet),
+    chain: masterChain(config, chain, emeth),
+    storage: masterStorage(config, blobs, wallet, logger),
     record: recordFinal,
     openChild,
   });
@@ -116,7 +119,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     },
     signal,
   );
-  const sizing = { storageApi: storageAddress(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
+  const sizing = { ...masterPlaces(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
   const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
   await untilAllEnd([master.run(), measurer.run(), watching, sizes, sender.keep(), lock.keep(signal)], stop);
   logger.info('Master stopped');
@@ -145,7 +148,8 @@ async function warnUnlessActive({ chain, wallet, logger, signal }: MasterRole): 
   }
 }
 
-function masterChain(chain: Chain, emeth: NodeActs & OverdueActs & PayActs): MasterChain {
+function masterChain(config: MasterConfig, chain: Chain, emeth: NodeActs & OverdueActs & PayActs): MasterChain {
+  const locations = namedLocations(config, [...storageAddresses(config), ownStorage(config)]);
   return {
     chainId: chain.chainId,
     contract: chain.core,
@@ -153,8 +157,10 @@ function masterChain(chain: Chain, emeth: NodeActs & OverdueActs & PayActs): Mas
     minWorkMs: async () => (await chain.requestRules()).minWorkMs,
     process: async (jobId) => void (await emeth.process(jobId)),
     decline: async (jobId) => void (await emeth.decline(jobId)),
-    submit: async (jobId, { resultHash, payoutRoot, fuelUsed, reference }) =>
-      void (await emeth.submit({ jobId, resultHash, payoutRoot }, fuelUsed, reference)),
+    submit: async (jobId, { resultHash, payoutRoot, fuelUsed }) => {
+      const reference = printBlobReference(resultHash.slice(2), locations);
+      await emeth.submit({ jobId, resultHash, payoutRoot }, fuelUsed, reference);
+    },
     unwind: async (jobId) => void (await emeth.unwind(jobId)),
     finalize: async (jobId) => void (await emeth.finalize(jobId)),
     payWorkers: (jobId, resultHash, shares) => payAll(chain, emeth, { jobId, resultHash, shares }),
@@ -162,17 +168,19 @@ function masterChain(chain: Chain, emeth: NodeActs & OverdueActs & PayActs): Mas
   };
 }
 
-function masterStorage(config: MasterConfig, blobs: BlobStore, wallet: Wallet): MasterStorage {
-  const storageApi = storageAddress(config);
-  const options = { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
+/** A master reads from its own storage where it has no other. */
+function masterPlaces(config: MasterConfig): BlobPlaces {
+  return placesOf({ ...config, storageApi: storageAddresses(config) });
+}
+
+function masterStorage(config: MasterConfig, blobs: BlobStore, wallet: Wallet, logger: Logger): MasterStorage {
+  const options = { ...masterPlaces(config), maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
   return {
     size: (reference) => datasetSize(reference, blobs, options),
     fetch: (reference, signal) => fetchDataset(reference, blobs, options, { signal }),
     async publish(names, signal) {
       if (config.storageApi === undefined) return; // This master's own storage serves its blobs already.
-      const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
-      const storage = new RemoteBlobs(storageApi);
-      for (const name of names) await storage.upload(name, blobs, wallet.address, sign, { signal });
+      await publish(names, config.storageApi, { blobs, wallet, logger }, signal);
     },
   };
 }

@@ -3,7 +3,6 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
-import { RemoteBlobs } from '../blobs/remote-blobs';
 import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
@@ -23,7 +22,10 @@ import { describeSubmitted, findSubmission } from './chain-job';
 import { findDrawSeed } from './draw-seed';
 import { DueJobs } from './due-jobs';
 import { keepEvidence } from './evidence-files';
+import { jobSources } from './job-sources';
 import { openSigningRole } from './open-role';
+import { placesOf } from './places';
+import { publish } from './publish';
 import { replayDeps } from './replay-deps';
 import { threadsOf } from './role-settings';
 import { untilAllEnd } from './until-all-end';
@@ -36,21 +38,26 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   const { storageApi } = config;
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
-  const storage = new RemoteBlobs(storageApi);
+  const places = placesOf(config);
+  const rules = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: false };
+  const sources = jobSources(places);
 
   const verifier = openVerifier(
     { dataDir, tolerance: config.tolerance, evidenceMs: config.evidenceMs },
     {
       path: (sha256) => blobs.path(sha256),
-      fetch: (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }),
-      fetchDataset: (reference) =>
-        fetchDataset(reference, blobs, { storageApi, maxBytes: config.maxDatasetBytes, allowFiles: false }, { signal }),
+      fetch: (sha256, maxBytes, job) => sources(job).download(sha256, blobs, maxBytes, { signal }),
+      fetchDataset: (reference) => fetchDataset(reference, blobs, rules, { signal }),
       drawSeed: (job) => findDrawSeed(job.submitBlock, { chain, finality, clock, signal }),
-      replay: (job) => replayHere(config, job, { storage, blobs, python: python.path, clock, logger, signal }),
+      replay: (judged, job) =>
+        replayHere(config, judged, { storage: sources(job), blobs, python: python.path, clock, logger, signal }),
       payoutRoot: (shares) => buildPayouts(shares).root,
-      ...verdictDeps({ chain, wallet, emeth, store, statements: openStatements(storageApi, signal), storage, signal }),
+      ...verdictDeps({ chain, wallet, emeth, store, statements: openStatements(storageApi, signal), sources, signal }),
       keepEvidence: (jobId, evidence) =>
-        keepEvidence(jobId, evidence, { dataDir, blobs, storage, wallet, logger, signal }),
+        keepEvidence(jobId, evidence, {
+          ...{ dataDir, blobs, logger, signal },
+          publish: (names) => publish(names, storageApi, { blobs, wallet, logger }, signal),
+        }),
       // One result is judged at a time: once it is settled, nothing fetched for it is needed any more.
       forget: () => rm(blobs.dir, { recursive: true, force: true }),
       clock,

@@ -3,8 +3,9 @@ import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
-import { RemoteBlobs } from '../blobs/remote-blobs';
-import type { Wallet } from '../chain/sending/wallet';
+import { openSource } from '../blobs/located-blobs';
+import type { RemoteBlobs } from '../blobs/remote-blobs';
+import { parseBlobReference } from '../domain/blob-reference';
 import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { Manifest } from '../protocol/manifest';
@@ -12,16 +13,20 @@ import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { openProgress } from '../terminal/print';
 import type { Account } from './account';
 import { makeDataDir } from './data-dir';
+import { placesOf, requireStorages } from './places';
+import { withEachStorage } from './publish';
 
 export type StorageClientError =
-  | { code: 'config/no-storage' }
   | { code: 'usage/changed-file'; path: string }
   | { code: 'result/bad-manifest'; sha256: string };
 
-/** An opened storage API. Transfers show their progress and resume where they were interrupted. */
+/** Opened storages. Transfers show their progress and resume where they were interrupted. */
 export interface Storage {
-  /** Uploads a file under its hash. Throws `usage/changed-file` when it has another hash by now. */
-  upload(path: string, sha256: string, wallet: Wallet): Promise<void>;
+  /**
+   * Uploads a file under its hash to every storage, and returns those that have it. Throws
+   * `usage/changed-file` when it has another hash by now, and what the first storage says if none takes it.
+   */
+  upload(path: string, sha256: string, account: Pick<Account, 'wallet' | 'logger'>): Promise<string[]>;
   /** Writes a checked blob to a file. */
   fetchTo(sha256: string, path: string, label: string): Promise<void>;
   manifest(sha256: string): Promise<Manifest>;
@@ -32,34 +37,40 @@ const MAX_DATASET_BYTES = 2 ** 40;
 const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
 
 /**
- * Opens the storage of the options or the configuration. Unfinished transfers are kept in the data directory.
+ * Opens the storages of the options or the configuration, and to read from also those that `locations` names.
+ * Unfinished transfers are kept in the data directory. Throws `config/no-storage` where there are none.
  */
 export function openStorage(
   { config, dataDir }: Pick<Account, 'config' | 'dataDir'>,
-  options: { storage?: string | undefined },
+  options: { storage?: string | undefined; locations?: readonly string[] | undefined },
   signal: AbortSignal,
 ): Storage {
-  const storageApi = requireStorage(config, options);
-  const remote = new RemoteBlobs(storageApi);
+  const { locations = [] } = options;
+  const places = placesOf(config, options);
+  if (locations.length === 0) requireStorages(places);
+  const source = openSource(places, locations);
   // Apart from a role's own blobs, because these are removed once their transfer is complete.
   const passing = new BlobStore(join(dataDir, 'transfers'));
   const download = async (sha256: Sha256, label: string, maxBytes: number) => {
     await makeDataDir(dataDir);
-    return withProgress(label, (onProgress) => remote.download(sha256, passing, maxBytes, { signal, onProgress }));
+    return withProgress(label, (onProgress) => source.download(sha256, passing, maxBytes, { signal, onProgress }));
   };
 
   return {
-    async upload(path, promised, wallet) {
+    async upload(path, promised, { wallet, logger }) {
       const { sha256 } = await passing.add(path, { move: false });
       if (sha256 !== promised) {
         await passing.remove(sha256);
         throw changed(path);
       }
       const sign = (upload: object) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
-      await withProgress('upload', (onProgress) =>
-        remote.upload(sha256, passing, wallet.address, sign, { signal, onProgress }),
-      );
+      const done = await withProgress('upload', (onProgress) => {
+        const upload = (remote: RemoteBlobs) =>
+          remote.upload(sha256, passing, wallet.address, sign, { signal, onProgress });
+        return withEachStorage(requireStorages(places), upload, { logger, signal });
+      });
       await passing.remove(sha256);
+      return done;
     },
     async fetchTo(name, path, label) {
       const sha256 = Sha256.parse(name);
@@ -87,9 +98,10 @@ export async function fetchForCheck(
   options: { storage?: string | undefined },
   signal: AbortSignal,
 ): Promise<{ path: string } & AsyncDisposable> {
-  const storageApi = reference.startsWith('sha256:') ? requireStorage(config, options) : '';
+  const places = placesOf(config, options);
+  if (parseBlobReference(reference)?.locations.length === 0) requireStorages(places);
   const passing = new BlobStore(join(dataDir, 'transfers'));
-  const rules = { storageApi, maxBytes: MAX_DATASET_BYTES, allowFiles: true };
+  const rules = { ...places, maxBytes: MAX_DATASET_BYTES, allowFiles: true };
   const { sha256 } = await withProgress('data set', (onProgress) =>
     fetchDataset(reference, passing, rules, { signal, onProgress }),
   );
@@ -101,17 +113,6 @@ function changed(path: string): AppError<StorageClientError> {
     { code: 'usage/changed-file', path },
     `${path} was changed while it was being requested; run the command again once it is complete.`,
   );
-}
-
-/** Returns the address of the storage to use. Throws `config/no-storage`. */
-export function requireStorage(
-  config: { storageApi?: string | undefined },
-  options: { storage?: string | undefined },
-): string {
-  const storageApi = options.storage ?? config.storageApi;
-  if (storageApi) return storageApi;
-  const sentence = 'No storage is configured; set storageApi in the configuration or name one with --storage.';
-  throw new AppError<StorageClientError>({ code: 'config/no-storage' }, sentence);
 }
 
 async function readManifest(blobs: BlobStore, sha256: Sha256): Promise<Manifest> {

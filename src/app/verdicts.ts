@@ -1,9 +1,9 @@
 /** What a verifier needs of chain and storage to say its verdict, and to ask for what it misses. */
-import type { RemoteBlobs } from '../blobs/remote-blobs';
 import { attestationSigner, commitmentOf, signAttestation } from '../chain/acts/attestations';
 import type { Emeth } from '../chain/acts/emeth';
 import type { Chain } from '../chain/rpc/client';
 import type { Wallet } from '../chain/sending/wallet';
+import { parseBlobReference, promisedHash } from '../domain/blob-reference';
 import { Sha256 } from '../domain/ids';
 import { awaitsVerdict } from '../domain/job';
 import { evidenceRequestTypes, type SignedAttestation, STORAGE_DOMAIN } from '../protocol/storage';
@@ -11,7 +11,8 @@ import type { StatementsClient } from '../storage/client';
 import type { Store } from '../store/open';
 import type { SubmittedJob } from '../verifier/manifest-checks';
 import type { VerifierDeps } from '../verifier/verifier';
-import { findSubmission } from './chain-job';
+import { describeSubmitted, findSubmission } from './chain-job';
+import type { JobSources } from './job-sources';
 
 interface VerdictParts {
   chain: Chain;
@@ -19,7 +20,7 @@ interface VerdictParts {
   emeth: Pick<Emeth, 'verify' | 'rejectResult'>;
   store: Pick<Store, 'jobs'>;
   statements: StatementsClient;
-  storage: Pick<RemoteBlobs, 'size'>;
+  sources: JobSources;
   signal: AbortSignal;
 }
 
@@ -78,28 +79,38 @@ async function listCounting({ chain, statements }: VerdictParts, job: SubmittedJ
   return signed.filter((_, i) => counts[i]);
 }
 
-/** Whether the storage serves this job's manifest or data set, or other results of the chain. */
+/** Whether the storages serve this job's manifest or data set, or other results of the chain. */
 async function servesOthers(parts: VerdictParts, job: SubmittedJob, missing: string): Promise<boolean> {
-  const own = [job.resultHash.slice(2), job.dataset.replace(/^sha256:/, '')];
-  if (await servesAny(parts, own, missing)) return true;
+  if (await servesAny(parts, job, [resultOf(job), promisedHash(job.dataset)], missing)) return true;
   const rows = await parts.store.jobs.list({ chainStates: ['VERIFIED', 'SUBMITTED', 'DISPUTED'] });
   const others = rows.filter(({ id }) => id !== job.jobId).slice(0, OTHER_RESULTS);
-  const submissions = await Promise.all(others.map(({ id }) => findSubmission(parts.chain, id)));
-  return servesAny(
-    parts,
-    submissions.map((submitted) => submitted?.resultHash.slice(2) ?? ''),
-    missing,
-  );
+  for (const row of others) {
+    const submission = await findSubmission(parts.chain, row.id);
+    if (!submission) continue;
+    const other = describeSubmitted(parts.chain, row, submission);
+    if (await servesAny(parts, other, [resultOf(other)], missing)) return true;
+  }
+  return false;
 }
 
-async function servesAny({ storage, signal }: VerdictParts, names: string[], missing: string): Promise<boolean> {
+function resultOf({ resultHash }: Pick<SubmittedJob, 'resultHash'>): Sha256 | undefined {
+  return Sha256.safeParse(resultHash.slice(2)).data;
+}
+
+async function servesAny(
+  { sources, signal }: VerdictParts,
+  job: SubmittedJob,
+  names: readonly (Sha256 | undefined)[],
+  missing: string,
+): Promise<boolean> {
   for (const name of names) {
-    const sha256 = Sha256.safeParse(name).data;
-    if (sha256 === undefined || `sha256:${sha256}` === missing) continue;
-    const isServed = await storage.size(sha256, signal).then(
-      () => true,
-      () => false,
-    );
+    if (name === undefined || name === parseBlobReference(missing)?.sha256) continue;
+    const isServed = await sources(job)
+      .size(name, signal)
+      .then(
+        () => true,
+        () => false,
+      );
     if (isServed) return true;
   }
   return false;

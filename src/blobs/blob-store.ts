@@ -39,8 +39,8 @@ interface RunningHash {
 }
 
 /**
- * A directory of files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while they
- * arrive. A blob exists whole and verified, or not at all.
+ * A directory of files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while
+ * they arrive. A blob exists whole and verified, or not at all.
  */
 export class BlobStore {
   /** A promise of its closing for each open part. */

@@ -2,12 +2,14 @@
 import { mkdir, open, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { MAX_REFERENCE_CHARACTERS, parseBlobReference } from '../domain/blob-reference';
 import { Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { sha256, sha256File } from '../lib/hash';
 import type { BlobStore } from './blob-store';
-import { type HttpsOptions, type HttpsRules, requestForeign } from './https-download';
-import { RemoteBlobs, type RemoteOptions } from './remote-blobs';
+import { type HttpsOptions, requestForeign } from './https-download';
+import { type BlobPlaces, openSource } from './located-blobs';
+import type { RemoteOptions } from './remote-blobs';
 
 export type DatasetError =
   | { code: 'dataset/bad-reference'; reference: string }
@@ -18,28 +20,24 @@ export type DatasetError =
   | { code: 'dataset/forbidden-address'; reference: string; address: string };
 
 /**
- * A parsed reference: `sha256:<hex>` in storage, `https://…` (with `#sha256=<hex>` to fix its content), or
- * `file:…`.
+ * A parsed reference: `sha256:<hex>[@<url>…]` in storage, `https://…` (with `#sha256=<hex>` to fix its
+ * content), or `file:…`.
  */
 type Source =
-  | { kind: 'storage'; sha256: Sha256 }
+  | { kind: 'storage'; sha256: Sha256; locations: readonly string[] }
   | { kind: 'https'; url: URL; sha256?: Sha256 | undefined }
   | { kind: 'file'; path: string };
 
-export interface DatasetOptions {
-  /** The storage that `sha256:` references are fetched from. */
-  storageApi: string;
+export interface DatasetOptions extends BlobPlaces {
   maxBytes: number;
   /** Whether `file:` is allowed; it reads any file of this machine. */
   allowFiles: boolean;
-  /** Exceptions to the rule that `https:` leads to public addresses only. */
-  https?: HttpsRules | undefined;
 }
 
 /** The only answers to HEAD that mean the data do not exist; some servers refuse HEAD in other ways. */
 const GONE = [404, 410];
-/** What a reference may look like, and its greatest length: references are printed and logged. */
-const PRINTABLE = /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,2000}$/u;
+/** What a reference may look like: references are printed and logged. */
+const PRINTABLE = new RegExp(`^[^\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,${MAX_REFERENCE_CHARACTERS}}$`, 'u');
 /** Error codes that mean the file or the server cannot be reached. */
 const ABSENT = ['blobs/not-stored', 'https/failed', 'ECONNRESET', 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR'];
 
@@ -57,7 +55,9 @@ export async function datasetSize(
   return guarded(reference, options, async () => {
     switch (source.kind) {
       case 'storage':
-        return (await blobs.stat(source.sha256))?.bytes ?? new RemoteBlobs(options.storageApi).size(source.sha256);
+        return (
+          (await blobs.stat(source.sha256))?.bytes ?? openSource(options, source.locations).size(source.sha256, signal)
+        );
       case 'file':
         return (await stat(source.path)).size;
       case 'https':
@@ -87,7 +87,7 @@ export async function fetchDataset(
   const fetched = await guarded(reference, options, async () => {
     switch (source.kind) {
       case 'storage': {
-        const storage = new RemoteBlobs(options.storageApi);
+        const storage = openSource(options, source.locations);
         return { sha256: source.sha256, ...(await storage.download(source.sha256, blobs, options.maxBytes, remote)) };
       }
       case 'file':
@@ -106,13 +106,13 @@ function parseReference(reference: string, options: DatasetOptions): Source {
   const files = options.allowFiles ? '' : ' (file: works only on the machine it is on)';
   throw new AppError<DatasetError>(
     { code: 'dataset/bad-reference', reference },
-    `The data set reference ${JSON.stringify(reference.slice(0, 200))} is not sha256:<64 hex digits> or https://…${files}.`,
+    `The data set reference ${JSON.stringify(reference.slice(0, 200))} is not sha256:<64 hex digits>[@<storage>,…] or https://…${files}.`,
   );
 }
 
 function sourceOf(reference: string, { allowFiles }: DatasetOptions): Source | undefined {
-  const name = Sha256.safeParse(reference.replace(/^sha256:/, ''));
-  if (reference.startsWith('sha256:') && name.success) return { kind: 'storage', sha256: name.data };
+  const blob = parseBlobReference(reference);
+  if (blob) return { kind: 'storage', ...blob };
   if (reference.startsWith('https://') && URL.canParse(reference)) {
     const url = new URL(reference);
     const promised = Sha256.safeParse(url.hash.replace(/^#sha256=/, ''));
@@ -136,8 +136,9 @@ async function takeFile(reference: string, path: string, blobs: BlobStore, maxBy
 const inUse = new Map<string, Promise<void>>();
 
 /**
- * Gives `work` the path of a temporary file beside the blobs. The name is derived from the reference, so that
- * a later attempt overwrites what a crash left; concurrent fetches of one reference run one after the other.
+ * Gives `work` the path of a temporary file beside the blobs. The name is derived from the reference, so
+ * that a later attempt overwrites what a crash left; concurrent fetches of one reference run one after the
+ * other.
  */
 async function withTemporaryFile<T>(
   reference: string,

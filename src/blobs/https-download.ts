@@ -20,13 +20,16 @@ export interface HttpsRules {
 
 export interface HttpsOptions extends HttpsRules {
   method: 'GET' | 'HEAD';
+  /** Sent to the server of the URL itself; one that it redirects to gets no `authorization`. */
+  headers?: Readonly<Record<string, string>> | undefined;
+  /** The longest that nothing may arrive. */
+  idleMs?: number | undefined;
   signal?: AbortSignal | undefined;
 }
 
 const MAX_REDIRECTS = 5;
 /** The longest a transfer may take, however slowly its bytes arrive. */
 const MAX_MS = 2 * 3600_000;
-/** The longest that nothing may arrive. */
 const IDLE_MS = 30_000;
 
 /** What a server answered; its body arrives while it is read. */
@@ -36,53 +39,79 @@ export interface ForeignAnswer {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/**
- * Requests an untrusted URL and passes the answer to `use`. At every redirect the connection is pinned to an
- * address that was checked to be public, so that neither a name nor a redirect can reach into the private
- * network (server-side request forgery).
- */
+/** As `openForeign`, for `use`: whatever of the body that leaves is dropped. */
 export async function requestForeign<T>(
   url: URL,
   options: HttpsOptions,
   use: (answer: ForeignAnswer) => Promise<T>,
 ): Promise<T> {
-  const { isAllowedAddress = isPublic } = options;
   const timeout = AbortSignal.timeout(MAX_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
+  const answer = await openForeign(url, { ...options, signal });
+  try {
+    return await use(answer);
+  } catch (error) {
+    // Node only says that the connection was aborted.
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    answer.body.destroy();
+  }
+}
+
+/**
+ * Requests an untrusted URL and returns the answer, whose body is to be read or destroyed. At every redirect
+ * the connection is pinned to an address that was checked to be public, so that neither a name nor a
+ * redirect can reach into the private network (server-side request forgery).
+ */
+export async function openForeign(
+  url: URL,
+  options: HttpsOptions,
+): Promise<ForeignAnswer & { readonly body: IncomingMessage }> {
+  const { isAllowedAddress = isPublic } = options;
   let target = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     assertAllowed(target, isAllowedAddress);
     if (proxyFor(target)) await assertNotInside(target, isAllowedAddress);
-    const body = await send(target, { ...options, isAllowedAddress, signal });
-    try {
-      const { statusCode = 0, headers } = body;
-      const { location } = headers;
-      if (statusCode < 300 || statusCode >= 400 || location === undefined)
-        return await use({ statusCode, headers, body });
-      if (!URL.canParse(location, target.href)) throw failed(new Error(`it redirects to ${JSON.stringify(location)}.`));
-      target = new URL(location, target);
-    } catch (error) {
-      // Node only says that the connection was aborted.
-      signal.throwIfAborted();
-      throw error;
-    } finally {
-      body.destroy();
-    }
+    const { authorization, ...others } = options.headers ?? {};
+    const isOwn = authorization !== undefined && target.origin === url.origin;
+    const headers = isOwn ? { ...others, authorization } : others;
+    const body = await send(target, { ...options, headers, isAllowedAddress });
+    const { statusCode = 0 } = body;
+    const { location } = body.headers;
+    if (statusCode < 300 || statusCode >= 400 || location === undefined)
+      return { statusCode, headers: body.headers, body };
+    body.destroy();
+    if (!URL.canParse(location, target.href)) throw failed(new Error(`it redirects to ${JSON.stringify(location)}.`));
+    target = new URL(location, target);
   }
   throw failed(new Error(`it redirects more than ${MAX_REDIRECTS} times.`));
+}
+
+/**
+ * Whether an address might be anybody's: https, and neither a name nor a number of this network or machine.
+ */
+export function isPublicUrl(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  if (protocol !== 'https:') return false;
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (ipaddr.isValid(host)) return isPublic(host);
+  return host.includes('.') && !/\.(localhost|local|internal)$/.test(host);
 }
 
 /** Sends one request and returns the answer once its headers are here. */
 async function send(
   target: URL,
-  { method, ca, isAllowedAddress, signal }: HttpsOptions & { isAllowedAddress: (address: string) => boolean },
+  options: HttpsOptions & { isAllowedAddress: (address: string) => boolean },
 ): Promise<IncomingMessage> {
+  const { method, headers, ca, isAllowedAddress, signal, idleMs = IDLE_MS } = options;
   const proxy = proxyFor(target);
   // Neither agent keeps a connection beyond its answer.
   const agent = proxy === undefined ? new Agent() : new HttpsProxyAgent(proxy);
   const lookup = checkedLookup(isAllowedAddress);
-  const sent = request(target, { method, agent, lookup, signal, timeout: IDLE_MS, ...(ca ? { ca } : {}) });
-  sent.on('timeout', () => sent.destroy(new Error(`nothing arrived for ${IDLE_MS / 1000} s.`)));
+  const trust = ca ? { ca } : {};
+  const sent = request(target, { method, headers, agent, lookup, signal, timeout: idleMs, ...trust });
+  sent.on('timeout', () => sent.destroy(new Error(`nothing arrived for ${idleMs / 1000} s.`)));
   // Errors after the answer are those of its body.
   sent.on('error', () => {});
   try {
@@ -97,8 +126,8 @@ async function send(
 }
 
 /**
- * Checks scheme and literal addresses. Names are checked in the lookup, whose result is the address connected
- * to.
+ * Checks scheme and literal addresses. Names are checked in the lookup, whose result is the address
+ * connected to.
  */
 function assertAllowed(target: URL, isAllowedAddress: (address: string) => boolean): void {
   if (target.protocol !== 'https:') throw forbidden(target.protocol);

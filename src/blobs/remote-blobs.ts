@@ -1,6 +1,7 @@
 /** The client of the storage API: uploads and downloads that resume. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Dispatcher, request } from 'undici';
+import { request } from 'undici';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { proxiedAgent } from '../lib/proxy';
@@ -17,6 +18,31 @@ export interface RemoteOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** How a storage is asked, where it is not one that the operator named. */
+export interface RemoteRules {
+  /** Failures in a row, without progress between them, after which a transfer fails. */
+  attempts?: number | undefined;
+  send?: AskStorage | undefined;
+}
+
+/** Sends one request. */
+export type AskStorage = (
+  url: string,
+  request: {
+    method: 'HEAD' | 'GET' | 'PUT';
+    headers: Record<string, string>;
+    signal?: AbortSignal | undefined;
+    body?: AsyncIterable<Uint8Array> | undefined;
+  },
+) => Promise<StorageAnswer>;
+
+/** What a storage answered; its body arrives while it is read, and has to be read or dumped. */
+export interface StorageAnswer {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<unknown> };
+}
+
 /** Signs the permission for one upload; see `protocol/storage.ts`. */
 export type SignUpload = (upload: {
   owner: Address;
@@ -25,7 +51,6 @@ export type SignUpload = (upload: {
   expiresAtMs: number;
 }) => Promise<string>;
 
-/** Failures in a row, without progress between them, after which a transfer fails. */
 const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 100;
 const SIGNATURE_MS = 3600_000;
@@ -34,9 +59,23 @@ const LEAST_PIECE_BYTES = 64 * 2 ** 10;
 /** Status codes of a storage that are worth a retry: busy, changed, or overloaded. */
 const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
 /**
- * A storage that sends nothing for this long counts as unreachable; the transfer is retried at its offset.
+ * Returns a way to ask storages; one that sends nothing for so long counts as unreachable, and the transfer
+ * is retried at its offset.
  */
-const agent = proxiedAgent({ headersTimeout: 30_000, bodyTimeout: 30_000, connect: { timeout: 10_000 } });
+export function sendWithin(idleMs: number, connectMs: number): AskStorage {
+  const agent = proxiedAgent({ headersTimeout: idleMs, bodyTimeout: idleMs, connect: { timeout: connectMs } });
+  return (url, { method, headers, signal, body }) =>
+    request(url, {
+      method,
+      dispatcher: agent,
+      headers,
+      ...(signal ? { signal } : {}),
+      // undici accepts any async iterable as a body; its types list fewer.
+      ...(body ? { body: body as never } : {}),
+    });
+}
+
+const sendPatiently = sendWithin(30_000, 10_000);
 
 /** One request of an upload. */
 interface Piece {
@@ -54,7 +93,10 @@ export class RemoteBlobs {
   /** Bytes of one request of an upload: halved for good when a proxy refuses that many. */
   private pieceBytes = MOST_PIECE_BYTES;
 
-  constructor(readonly storageApi: string) {}
+  constructor(
+    readonly storageApi: string,
+    private readonly rules: RemoteRules = {},
+  ) {}
 
   /** Returns the size of a blob. Throws `blobs/not-stored`. */
   async size(sha256: Sha256, signal?: AbortSignal): Promise<number> {
@@ -202,18 +244,11 @@ export class RemoteBlobs {
     method: 'HEAD' | 'GET' | 'PUT',
     path: string,
     options: { signal?: AbortSignal | undefined; headers?: Record<string, string>; body?: AsyncIterable<Uint8Array> },
-  ): Promise<Dispatcher.ResponseData> {
+  ): Promise<StorageAnswer> {
+    const { send = sendPatiently } = this.rules;
     const { signal, headers = {}, body } = options;
     try {
-      // undici accepts any async iterable as a body; its types list fewer.
-      const sent = body ? { body: body as never } : {};
-      return await request(this.url(path), {
-        method,
-        dispatcher: agent,
-        headers,
-        ...(signal ? { signal } : {}),
-        ...sent,
-      });
+      return await send(this.url(path), { method, headers, signal, body });
     } catch (error) {
       throw signal?.aborted ? error : this.unreachable(error);
     }
@@ -227,6 +262,7 @@ export class RemoteBlobs {
     signal: AbortSignal | undefined,
     work: (onProgress: () => void) => Promise<void>,
   ): Promise<void> {
+    const { attempts = ATTEMPTS } = this.rules;
     let failures = 0;
     for (;;) {
       try {
@@ -235,7 +271,7 @@ export class RemoteBlobs {
         });
       } catch (error) {
         failures += 1;
-        if (!isPassing(error) || failures >= ATTEMPTS || signal?.aborted) throw error;
+        if (!isPassing(error) || failures >= attempts || signal?.aborted) throw error;
         await delay(FIRST_PAUSE_MS * 3 ** (failures - 1), undefined, signal ? { signal } : {});
       }
     }
@@ -275,7 +311,8 @@ function tooLarge(sha256: string, bytes: number, maxBytes: number): AppError<Rem
   );
 }
 
-function isPassing(error: unknown): boolean {
+/** Whether a storage may do later what it did not do now. */
+export function isPassing(error: unknown): boolean {
   if (errorCode(error) === 'blobs/storage-unreachable') return true;
   if (errorCode(error) !== 'blobs/storage-refused') return false;
   return PASSING_STATUS.includes((error as AppError<{ code: string; status: number }>).detail.status);

@@ -26,7 +26,12 @@ export function linkAddress(masterUrl: string): string {
   return url.href;
 }
 
-/** Returns the storage a master uses: the configured one, or its own. */
-export function storageAddress(config: Pick<MasterConfig, 'my_url' | 'storageApi'>): string {
-  return config.storageApi ?? `${config.my_url.replace(/\/$/, '')}/api/v1`;
+/** Returns the storages a master uses: the configured ones, or its own. */
+export function storageAddresses(config: Pick<MasterConfig, 'my_url' | 'storageApi'>): readonly string[] {
+  return config.storageApi ?? [ownStorage(config)];
+}
+
+/** Returns where the storage API of a master is. */
+export function ownStorage({ my_url }: Pick<MasterConfig, 'my_url'>): string {
+  return addressBelow(my_url, 'api/v1').href;
 }

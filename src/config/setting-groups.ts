@@ -1,5 +1,6 @@
 /** Settings that several roles share, with their defaults, limits and explanations. */
 import { z } from 'zod';
+import { MAX_LOCATIONS } from '../domain/blob-reference';
 import { Address } from '../domain/ids';
 import { gasPrice, httpUrl, milliseconds, port, rangeList } from './setting-types';
 
@@ -7,6 +8,28 @@ const endpoints = z
   .union([httpUrl, z.array(httpUrl).min(1).max(16)])
   .meta({ examples: ['http://127.0.0.1:8545'] })
   .transform((value) => (typeof value !== 'string' && value.length === 1 ? (value[0] as string) : value));
+
+/** One storage API or several, as a list. */
+export const storages = z
+  .union([httpUrl, z.array(httpUrl).min(1).max(MAX_LOCATIONS)])
+  .meta({ examples: ['http://127.0.0.1:3000/api/v1'] })
+  .transform((value): readonly string[] => (typeof value === 'string' ? [value] : value));
+
+/** Storages that others name. */
+export const AllowPrivateStorages = z
+  .boolean()
+  .default(false)
+  .describe(
+    'Fetch also from storages that references name in private networks or on this machine, over plain http. Without it only public https addresses are asked; those of this configuration always are.',
+  );
+
+/** What this role's own references name. */
+export const publicStorageApi = (text: string) =>
+  storages
+    .optional()
+    .describe(
+      `Addresses at which everybody reaches ${text}, written into references on chain: one or a list. Default: those of them that are public https addresses (any, with allowPrivateStorages).`,
+    );
 
 /** Where the chain and its contracts are, and how they are read. */
 export const ChainKeys = {

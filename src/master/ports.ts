@@ -26,10 +26,7 @@ export interface MasterChain {
   /** Takes the job, locking this node's deposit. Throws `chain/reverted` when another node was faster. */
   process(jobId: JobId): Promise<void>;
   decline(jobId: JobId): Promise<void>;
-  submit(
-    jobId: JobId,
-    result: { resultHash: string; fuelUsed: bigint; payoutRoot: string; reference: string },
-  ): Promise<void>;
+  submit(jobId: JobId, result: { resultHash: string; fuelUsed: bigint; payoutRoot: string }): Promise<void>;
   /** Settles a result that got no verdict in its window. */
   finalize(jobId: JobId): Promise<void>;
   /** Ends a dispute that was not decided in its window. */

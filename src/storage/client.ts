@@ -13,7 +13,10 @@ export type StatementClientError =
   | { code: 'storage/unreachable'; storageApi: string }
   | { code: 'storage/refused'; status: number; storageApi: string };
 
-/** What verifiers said at one storage. Nothing of it is checked: any server may answer at the address. */
+/**
+ * What verifiers said, at one storage or several. Nothing of it is checked: any server may answer at the
+ * address.
+ */
 export interface StatementsClient {
   putAttestation(jobId: JobId, attestation: SignedAttestation): Promise<void>;
   listAttestations(jobId: JobId): Promise<SignedAttestation[]>;
@@ -23,8 +26,32 @@ export interface StatementsClient {
 
 const MAX_ANSWER_BYTES = 2 ** 20;
 
-/** Opens the client; its calls throw `storage/unreachable` and `storage/refused`. */
-export function openStatements(storageApi: string, signal?: AbortSignal): StatementsClient {
+/**
+ * Opens the client of several storages: what is put goes to all of them, what is listed comes from all. Its
+ * calls throw `storage/unreachable` and `storage/refused` when none of them does what is asked.
+ */
+export function openStatements(storages: readonly string[], signal?: AbortSignal): StatementsClient {
+  const clients = storages.map((storageApi) => openStatementsAt(storageApi, signal));
+  return {
+    putAttestation: async (...put) => void (await settleSome(clients.map((client) => client.putAttestation(...put)))),
+    listAttestations: async (jobId) => (await settleSome(clients.map((one) => one.listAttestations(jobId)))).flat(),
+    putEvidenceRequest: async (...put) =>
+      void (await settleSome(clients.map((client) => client.putEvidenceRequest(...put)))),
+    listEvidenceRequests: async (jobId) =>
+      (await settleSome(clients.map((one) => one.listEvidenceRequests(jobId)))).flat(),
+  };
+}
+
+/** Returns what came of those that did not fail. Throws the first failure when all did. */
+async function settleSome<T>(calls: readonly Promise<T>[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(calls);
+  const values = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (values.length === 0 && failure) throw failure.reason;
+  return values;
+}
+
+function openStatementsAt(storageApi: string, signal?: AbortSignal): StatementsClient {
   const call = (jobId: JobId, kind: string, put?: object) =>
     askStorage(storageApi, `jobs/${jobId}/${kind}`, put, signal);
   return {

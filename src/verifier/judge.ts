@@ -26,14 +26,14 @@ export interface JudgeDeps {
   /** Path of this verifier's own copy of a blob. */
   path(sha256: Sha256): string;
   /**
-   * Fetches a blob of the result. Throws `blobs/not-stored` if the storage does not have it,
+   * Fetches a blob of the result. Throws `blobs/not-stored` if no storage has it,
    * `blobs/too-large` if it exceeds the limit.
    */
-  fetch(sha256: Sha256, maxBytes: number): Promise<{ bytes: number }>;
+  fetch(sha256: Sha256, maxBytes: number, job: SubmittedJob): Promise<{ bytes: number }>;
   fetchDataset(reference: string): Promise<{ sha256: Sha256; bytes: number }>;
   /** Returns the seed of the draw of leases: known to nobody before the result was submitted. */
   drawSeed(job: SubmittedJob): Promise<string>;
-  replay(options: JudgedReplay): Promise<ReplayReport>;
+  replay(options: JudgedReplay, job: SubmittedJob): Promise<ReplayReport>;
   payoutRoot(shares: readonly Share[]): string;
   logger: Logger;
 }
@@ -90,7 +90,7 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
   if (dataset.bytes !== manifest.dataset.bytes) {
     reject('verdict/dataset', `the data set has ${dataset.bytes} bytes, not ${manifest.dataset.bytes}`);
   }
-  await fetchModel(manifest, deps);
+  await fetchModel(job, manifest, deps);
   crashPoint('model.fetched');
   const report = await replay(job, manifest, options, deps);
   crashPoint('replay.done');
@@ -108,27 +108,28 @@ async function replay(job: SubmittedJob, manifest: Manifest, options: JudgeOptio
   // A refutation takes a worker's pay, so every one is looked at.
   for (const key of failedLeases(manifest)) drawn.add(key);
   deps.logger.info('Leases drawn to be done again', { jobId, leases: [...drawn] });
-  return deps.replay({
+  const judged = {
     manifest,
     dataset: deps.path(manifest.dataset.sha256),
     workDir: join(options.dataDir, 'jobs', jobId),
-    isRedone: (lease) => drawn.has(leaseKey(lease)),
+    isRedone: (lease: { round: number; start: number }) => drawn.has(leaseKey(lease)),
     lossTolerance: options.tolerance,
-  });
+  };
+  return deps.replay(judged, job);
 }
 
 async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manifest> {
   const sha256 = job.resultHash.slice(2) as Sha256;
-  await orTooLarge(deps.fetch(sha256, MAX_MANIFEST_BYTES), 'verdict/manifest-format', 'the manifest');
+  await orTooLarge(deps.fetch(sha256, MAX_MANIFEST_BYTES, job), 'verdict/manifest-format', 'the manifest');
   const manifest = readManifest(await readFile(deps.path(sha256)), job);
   if ('code' in manifest) throw new FlawFound(manifest);
   return manifest;
 }
 
 /** The requester must be able to get the model; what is in it follows from the replay. */
-async function fetchModel(manifest: Manifest, deps: JudgeDeps): Promise<void> {
+async function fetchModel(job: SubmittedJob, manifest: Manifest, deps: JudgeDeps): Promise<void> {
   for (const file of manifest.model) {
-    const found = await orTooLarge(deps.fetch(file.sha256, file.bytes), 'verdict/model-files', file.name);
+    const found = await orTooLarge(deps.fetch(file.sha256, file.bytes, job), 'verdict/model-files', file.name);
     if (found.bytes !== file.bytes)
       reject('verdict/model-files', `${file.name} has ${found.bytes} bytes, not ${file.bytes}`);
   }

@@ -1,5 +1,6 @@
 /** Checks of a manifest that need no other file; the loss and the model are checked in `judge.ts`. */
 import { countTokens } from '../domain/audit';
+import { promisedHash } from '../domain/blob-reference';
 import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import type { Share } from '../domain/shares';
@@ -21,6 +22,8 @@ export interface SubmittedJob {
   fuelLimit: bigint;
   /** `0x` and the sha256 hash of the manifest. */
   resultHash: string;
+  /** The storages that its node names for the result, beside those of the data set's reference. */
+  locations: readonly string[];
   payoutRoot: string;
   fuelUsed: bigint;
   /** Number of the chain block with `submit`. */
@@ -108,8 +111,7 @@ function checkIdentity(manifest: Manifest, job: SubmittedJob): Flaw | undefined 
   ];
   const wrong = pairs.find(([, claimed, real]) => claimed !== real);
   if (wrong) return flaw('identity', `the manifest is for ${wrong[0]} ${String(wrong[1])}, not ${String(wrong[2])}`);
-  const promised = /^sha256:([0-9a-f]{64})$|#sha256=([0-9a-f]{64})$/.exec(job.dataset);
-  const hash = promised?.[1] ?? promised?.[2];
+  const hash = promisedHash(job.dataset);
   if (hash && hash !== manifest.dataset.sha256) return flaw('identity', 'the data set is not the one requested');
   return undefined;
 }

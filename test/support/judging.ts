@@ -47,9 +47,9 @@ export async function openJudging(
     payoutRoot: (shares) => buildPayouts(shares).root,
     logger: silentLogger,
     ...replaced,
-    replay(options) {
+    replay(options, job) {
       replays += 1;
-      return (replaced.replay ?? replay)(options);
+      return (replaced.replay ?? replay)(options, job);
     },
   };
   return {

@@ -111,6 +111,7 @@ export function submittedJob(manifest: unknown = honestManifest()): SubmittedJob
     feeWei: FEE_WEI,
     fuelLimit: FUEL_LIMIT,
     resultHash: `0x${sha256(canonicalJson(manifest))}`,
+    locations: [],
     payoutRoot: claimed.payoutRoot,
     fuelUsed: 640n,
     submitBlock: 7,

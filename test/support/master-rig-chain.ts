@@ -1,6 +1,7 @@
 /** The chain as a master under test sees it: a contract in memory with the table of docs/escrow.md. */
 import { buildPayouts } from '../../src/chain/acts/payouts';
 import type { CoreEvent } from '../../src/chain/contract/events';
+import { printBlobReference } from '../../src/domain/blob-reference';
 import { Address, type JobId } from '../../src/domain/ids';
 import type { ChainState } from '../../src/domain/job';
 import type { Share } from '../../src/domain/shares';
@@ -104,9 +105,9 @@ export class PlayedChain implements MasterChain {
     this.require(isOurs && this.clock.now() <= job.deadlineMs, 'submit', job);
     this.mine('submit');
     Object.assign(job, { state: 'SUBMITTED', deadlineMs: this.clock.now() + WINDOW_MS, result });
-    const { reference, ...facts } = result;
     const payoutWei = payoutOf(job);
-    this.emit({ type: 'JobSubmitted', jobId, node: this.node, ...facts, payoutWei, result: reference });
+    const named = printBlobReference(result.resultHash.slice(2));
+    this.emit({ type: 'JobSubmitted', jobId, node: this.node, ...result, payoutWei, result: named });
     void this.judge(jobId);
   }
 

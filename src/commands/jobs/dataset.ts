@@ -19,7 +19,7 @@ export interface LocatedDataset extends AsyncDisposable {
   readonly isUploaded: boolean;
 }
 
-const REFERENCE = /^(sha256:[0-9a-f]{64}|https:\/\/\S+|file:\S+)$/;
+const REFERENCE = /^(sha256:[0-9a-f]{64}(@\S+)?|https:\/\/\S+|file:\S+)$/;
 
 /**
  * Finds a data set: a local file, a pipe, or a reference, which `fetch` brings here as a node would. Throws
@@ -32,7 +32,7 @@ export async function locateDataset(
 ): Promise<LocatedDataset> {
   const isReference = REFERENCE.test(dataset);
   if (!isReference && dataset !== '-' && !existsSync(dataset)) {
-    const forms = 'sha256:<64 hex digits>, https://…, file:…';
+    const forms = 'sha256:<64 hex digits>[@<storage>,…], https://…, file:…';
     throw bad(dataset, `The data set ${dataset} is neither a file nor a reference (${forms}).`);
   }
   const held = isReference ? await fetchReference(dataset, fetch) : await holdFile('--dataset', dataset, signal);

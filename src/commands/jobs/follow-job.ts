@@ -22,17 +22,17 @@ const descriptions: Partial<Record<ChainState, string>> = {
 };
 
 /**
- * Prints every change of a job's state until it is verified, and what the master behind `storageApi` says of
- * a job that no node has taken. Throws `job/ended` when it ends in any other way.
+ * Prints every change of a job's state until it is verified, and what the masters behind `storages` say of a
+ * job that no node has taken. Throws `job/ended` when it ends in any other way.
  */
 export async function followJob(
   chain: Chain,
   jobId: JobId,
-  storageApi: string | undefined,
+  storages: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
   let shown: ChainState | undefined;
-  let told: string | undefined;
+  const told = new Map<string, string | undefined>();
   for (let polls = 0; ; polls++) {
     const { state } = await requireJob(chain, jobId);
     if (state !== shown) talk(`${jobId} ${descriptions[state] ?? `is ${state}`}.`);
@@ -44,14 +44,24 @@ export async function followJob(
         `The job ${jobId} ended as ${state}; its money is credit again. See \`emeth node\`.`,
       );
     }
-    if (state === 'REQUESTED' && storageApi !== undefined && polls % POLLS_PER_QUESTION === 1) {
-      const why = await askWhy(storageApi, jobId, signal);
-      if (why?.reason !== undefined && why.reason !== told) {
-        talk(`The master at ${storageApi} has ${why.state} it: ${why.reason.replace(/\.$/, '')}.`);
-        talk(`Another node may still take it; to have the fee back now: emeth cancel ${jobId}`);
-      }
-      told = why?.reason;
+    if (state === 'REQUESTED' && polls % POLLS_PER_QUESTION === 1) {
+      for (const storageApi of storages) await tellWhy(storageApi, jobId, told, signal);
     }
     await systemClock.sleep(POLL_MS, signal);
   }
+}
+
+/** Prints why the master behind a storage has not taken a job, unless that has been `told`. */
+async function tellWhy(
+  storageApi: string,
+  jobId: JobId,
+  told: Map<string, string | undefined>,
+  signal: AbortSignal,
+): Promise<void> {
+  const why = await askWhy(storageApi, jobId, signal);
+  if (why?.reason !== undefined && why.reason !== told.get(storageApi)) {
+    talk(`The master at ${storageApi} has ${why.state} it: ${why.reason.replace(/\.$/, '')}.`);
+    talk(`Another node may still take it; to have the fee back now: emeth cancel ${jobId}`);
+  }
+  told.set(storageApi, why?.reason);
 }

@@ -1,7 +1,9 @@
 /** `emeth request`: checks everything, then uploads the data and locks the fee in the contract. */
 import { type Account, openAccount } from '../../app/account';
-import { fetchForCheck, openStorage, requireStorage } from '../../app/storage';
+import { namedLocations, placesOf, requireStorages } from '../../app/places';
+import { fetchForCheck, openStorage } from '../../app/storage';
 import type { JobRequest } from '../../chain/acts/requests';
+import { parseBlobReference, printBlobReference } from '../../domain/blob-reference';
 import { leastBytes } from '../../domain/job-fit';
 import { AppError, errorCode } from '../../lib/errors';
 import type { ResolvedParams } from '../../protocol/job-params';
@@ -37,10 +39,17 @@ export async function requestJob(options: RequestOptions): Promise<void> {
     (reference) => fetchForCheck(reference, account, options, account.signal),
     account.signal,
   );
-  if (dataset.isUploaded) requireStorage(account.config, options);
+  const { storages } = placesOf(account.config, options);
+  if (dataset.isUploaded) requireStorages({ storages });
   const tokens = await countTokens(dataset, params, account);
   const fuelLimit = planFuel(options.fuelLimit, dataset.bytes, params);
-  const job: JobRequest = { dataset: dataset.reference, params: text, feeWei: options.fee, fuelLimit, deadlineMs };
+  const job: JobRequest = {
+    dataset: located(dataset.reference, storages, account),
+    params: text,
+    feeWei: options.fee,
+    fuelLimit,
+    deadlineMs,
+  };
   // Credit that earlier acts are about to use up must not be counted on.
   if (!options.dryRun) await account.sender.catchUp();
   const price = await priceOf(account, job);
@@ -52,11 +61,11 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   }
   if (!options.json) talk(describeQuote(job, quote).join('\n'));
 
-  await upload(dataset, account, options);
+  job.dataset = located(dataset.reference, await upload(dataset, account, options), account);
   const { jobId, hash } = await account.emeth.request(job);
   if (!options.json) printLines(jobId);
   talk(`Requested. Fetch the result at any time with: emeth result ${jobId} --wait`);
-  if (options.wait) await followJob(account.chain, jobId, options.storage ?? account.config.storageApi, account.signal);
+  if (options.wait) await followJob(account.chain, jobId, storages, account.signal);
   if (options.json) printJson({ jobId, hash, ...job, ...quote, ...(options.wait ? { state: 'VERIFIED' } : {}) });
 }
 
@@ -91,9 +100,17 @@ function badDataset(dataset: string, sentence: string): AppError {
   return new AppError({ code: 'usage/bad-dataset', dataset }, sentence);
 }
 
-/** Puts the data where nodes can fetch it. */
-async function upload(dataset: LocatedDataset, account: Account, options: RequestOptions): Promise<void> {
-  if (!dataset.isUploaded) return;
+/** Puts the data where nodes can fetch it, and returns the storages that have it. */
+async function upload(dataset: LocatedDataset, account: Account, options: RequestOptions): Promise<readonly string[]> {
+  const sha256 = parseBlobReference(dataset.reference)?.sha256;
+  if (!dataset.isUploaded || sha256 === undefined) return placesOf(account.config, options).storages;
   const storage = openStorage(account, options, account.signal);
-  await storage.upload(dataset.path, dataset.reference.replace('sha256:', ''), account.wallet);
+  return storage.upload(dataset.path, sha256, account);
+}
+
+/** Adds to a reference where others find the blob; one that names storages already stays as it is. */
+function located(reference: string, storages: readonly string[], { config }: Pick<Account, 'config'>): string {
+  const blob = parseBlobReference(reference);
+  if (!blob || blob.locations.length > 0) return reference;
+  return printBlobReference(blob.sha256, namedLocations(config, storages));
 }

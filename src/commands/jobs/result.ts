@@ -1,7 +1,8 @@
 /** `emeth result`: fetches a trained model and checks it against the chain. */
 import { type Account, openReader } from '../../app/account';
-import { requireSubmission } from '../../app/chain-job';
+import { locationsOf, requireSubmission } from '../../app/chain-job';
 import { stopSignal } from '../../app/context';
+import { placesOf } from '../../app/places';
 import { openStorage } from '../../app/storage';
 import type { JobId } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
@@ -24,11 +25,11 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
   const jobId = parseJobId(id);
   const signal = stopSignal();
   await using reader = await openReader(options);
-  if (options.wait) await followJob(reader.chain, jobId, options.storage ?? reader.config.storageApi, signal);
-  const { resultHash } = await requireSubmission(reader.chain, jobId);
-  const manifestHash = resultHash.slice(2);
+  if (options.wait) await followJob(reader.chain, jobId, placesOf(reader.config, options).storages, signal);
+  const submission = await requireSubmission(reader.chain, jobId);
+  const manifestHash = submission.resultHash.slice(2);
 
-  const storage = openStorage(reader, options, signal);
+  const storage = openStorage(reader, { ...options, locations: locationsOf(submission) }, signal);
   const manifest = await storage.manifest(manifestHash);
   assertBound(manifest, reader, jobId);
   const directory = options.out ?? `model-${jobId.slice(2, 10)}`;

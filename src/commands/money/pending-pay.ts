@@ -3,7 +3,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Account } from '../../app/account';
-import { findSubmission } from '../../app/chain-job';
+import { findSubmission, locationsOf } from '../../app/chain-job';
 import { openStorage } from '../../app/storage';
 import type { Claim } from '../../chain/acts/emeth';
 import { buildPayouts } from '../../chain/acts/payouts';
@@ -83,7 +83,8 @@ async function claimsOf(jobId: JobId, account: Account, options: { storage?: str
   const submission = await findSubmission(chain, jobId);
   if (!submission) return [];
   const { resultHash, payoutRoot } = submission;
-  const { payouts } = await openStorage(account, options, signal).manifest(resultHash.slice(2));
+  const where = { ...options, locations: locationsOf(submission) };
+  const { payouts } = await openStorage(account, where, signal).manifest(resultHash.slice(2));
   const { proofOf } = buildPayouts(payouts);
   const own = payouts.filter(({ worker, amountWei }) => worker === emeth.address && amountWei > 0n);
   const claims = own.map((share) => ({ ref: { jobId, resultHash, payoutRoot }, share, proof: proofOf(share.index) }));

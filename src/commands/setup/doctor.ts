@@ -89,7 +89,8 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   if ('master_node_url' in config) {
     checks.push(...(await checkUrl('master', addressBelow(config.master_node_url, 'healthz').href)));
   }
-  if ('storageApi' in config && config.storageApi) checks.push(...(await checkUrl('storage', config.storageApi)));
+  const storages = 'storageApi' in config ? (config.storageApi ?? []) : [];
+  for (const storage of storages) checks.push(...(await checkUrl('storage', storage)));
   if ('listen' in config) {
     checks.push(await checkPort(listenAddress(config)), ...(await checkReadiness(listenAddress(config))));
     if (config.external_db) checks.push(await checkDatabase(config.external_db));

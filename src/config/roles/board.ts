@@ -1,6 +1,6 @@
 /** What the operator of a board may set. */
 import { z } from 'zod';
-import { ChainKeys, ExternalDb, Listen, LogKeys, TrustProxy } from '../setting-groups';
+import { AllowPrivateStorages, ChainKeys, ExternalDb, Listen, LogKeys, storages, TrustProxy } from '../setting-groups';
 import { httpUrl } from '../setting-types';
 
 export const BoardConfig = z.strictObject({
@@ -10,9 +10,12 @@ export const BoardConfig = z.strictObject({
     .describe('Address at which everybody reaches this board. It listens on its port.'),
   listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
   trustProxy: TrustProxy,
-  storageApi: httpUrl
+  storageApi: storages
     .optional()
-    .describe('Storage to ask for the size of data sets. Default: these sizes are not shown.'),
+    .describe(
+      'Storage to ask for the size of data sets, or a list. Default: only those that references name are asked.',
+    ),
+  allowPrivateStorages: AllowPrivateStorages,
   external_db: ExternalDb.optional().describe(
     'MySQL or MariaDB for the index. Default: a SQLite file in the data directory.',
   ),

@@ -1,14 +1,28 @@
 /** What a requester, or any account that runs no role, may set. */
 import { z } from 'zod';
-import { atMostOneKey, ChainKeys, KeyKeys, LogKeys, SendKeys } from '../setting-groups';
-import { httpUrl } from '../setting-types';
+import {
+  AllowPrivateStorages,
+  atMostOneKey,
+  ChainKeys,
+  KeyKeys,
+  LogKeys,
+  publicStorageApi,
+  SendKeys,
+  storages,
+} from '../setting-groups';
 
 export const ClientConfig = z
   .strictObject({
     ...ChainKeys,
     ...KeyKeys,
     ...SendKeys,
-    storageApi: httpUrl.optional().describe('Storage to which data sets are uploaded and from which results come.'),
+    storageApi: storages
+      .optional()
+      .describe(
+        'Storage to which data sets are uploaded and from which results come, or a list: data are uploaded to all, and read from the first that has them.',
+      ),
+    publicStorageApi: publicStorageApi('the storages of storageApi'),
+    allowPrivateStorages: AllowPrivateStorages,
     ...LogKeys,
   })
   .superRefine(atMostOneKey);

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { DEFAULT_BATCH, DEFAULT_EPOCHS } from '../../domain/job-fit';
 import {
+  AllowPrivateStorages,
   ChainKeys,
   ComputeKeys,
   ExternalDb,
@@ -9,7 +10,9 @@ import {
   Listen,
   LogKeys,
   oneKey,
+  publicStorageApi,
   SendKeys,
+  storages,
   TrustProxy,
 } from '../setting-groups';
 import { allowList, httpUrl, milliseconds, wei } from '../setting-types';
@@ -39,7 +42,13 @@ export const MasterConfig = z
     }),
     listen: Listen.prefault({}).describe('What to listen on, where it differs from my_url (behind a proxy).'),
     trustProxy: TrustProxy,
-    storageApi: httpUrl.optional().describe('Storage that holds data sets and results. Default: this master’s own.'),
+    storageApi: storages
+      .optional()
+      .describe(
+        'Storage that holds data sets and results, or a list: results are published to all. Default: this master’s own.',
+      ),
+    publicStorageApi: publicStorageApi('the storages of storageApi, and this master’s own'),
+    allowPrivateStorages: AllowPrivateStorages,
     min_fee: wei('10000000000000000000', 'Jobs that pay less are not taken'),
     max_fee: wei('30000000000000000000', 'Jobs that pay more are not taken'),
     commission: z

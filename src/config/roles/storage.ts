@@ -1,7 +1,16 @@
 /** What the operator of a storage may set. */
 import { z } from 'zod';
 import { Address } from '../../domain/ids';
-import { atMostOneKey, ChainKeys, ExternalDb, KeyKeys, Listen, LogKeys, TrustProxy } from '../setting-groups';
+import {
+  AllowPrivateStorages,
+  atMostOneKey,
+  ChainKeys,
+  ExternalDb,
+  KeyKeys,
+  Listen,
+  LogKeys,
+  TrustProxy,
+} from '../setting-groups';
 import { httpUrl } from '../setting-types';
 
 export const StorageConfig = z
@@ -25,6 +34,7 @@ export const StorageConfig = z
       .describe(
         'Storages (such as https://storage.example.org/api/v1) from which the data sets of open jobs and the results of submitted ones are copied here.',
       ),
+    allowPrivateStorages: AllowPrivateStorages,
     readers: z
       .array(Address)
       .max(64)

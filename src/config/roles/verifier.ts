@@ -1,17 +1,26 @@
 /** What a verifier may set. */
 import { z } from 'zod';
-import { ChainKeys, ComputeKeys, KeyKeys, LogKeys, oneKey, SendKeys } from '../setting-groups';
-import { httpUrl, milliseconds } from '../setting-types';
+import {
+  AllowPrivateStorages,
+  ChainKeys,
+  ComputeKeys,
+  KeyKeys,
+  LogKeys,
+  oneKey,
+  SendKeys,
+  storages,
+} from '../setting-groups';
+import { milliseconds } from '../setting-types';
 
 export const VerifierConfig = z
   .strictObject({
     ...ChainKeys,
     ...KeyKeys,
     ...SendKeys,
-    storageApi: httpUrl.meta({
-      description: 'Storage to fetch data sets and results from: that of the masters whose results are to be checked.',
-      examples: ['http://127.0.0.1:3000/api/v1'],
-    }),
+    storageApi: storages.describe(
+      'Storage to fetch data sets and results from, or a list: those that references name are asked as well. Verifiers of one quorum must have one in common.',
+    ),
+    allowPrivateStorages: AllowPrivateStorages,
     ...ComputeKeys,
     tolerance: z
       .number()

@@ -20,7 +20,7 @@ export async function submitJob({ row, deps }: SubmitContext): Promise<StepResul
   requireWork('submitting', wallet.address, standing);
   if (isTakenBy(wallet.address, standing)) {
     const resultHash = `0x${manifest}`;
-    await chain.submit(row.id, { resultHash, fuelUsed, payoutRoot, reference: `sha256:${manifest}` });
+    await chain.submit(row.id, { resultHash, fuelUsed, payoutRoot });
   }
   crashPoint('submit.mined');
   return { to: 'submitted' };

@@ -1,7 +1,7 @@
 /** Verifiers, a storage and the contract: which attestations are taken, and how two of three decide. */
+import { jobSources } from '../../../src/app/job-sources';
 import { statementDeps } from '../../../src/app/storage-deps';
 import { verdictDeps } from '../../../src/app/verdicts';
-import { RemoteBlobs } from '../../../src/blobs/remote-blobs';
 import { commitmentOf, signAttestation } from '../../../src/chain/acts/attestations';
 import { defaultTerms } from '../../../src/chain/deploy/deploy';
 import type { JobId } from '../../../src/domain/ids';
@@ -88,8 +88,8 @@ async function partsOf(role: Role, signal: AbortSignal) {
     wallet: await walletOf(role),
     emeth: await emethOf(role),
     store,
-    statements: openStatements(storage.url, signal),
-    storage: new RemoteBlobs(storage.url),
+    statements: openStatements([storage.url], signal),
+    sources: jobSources({ storages: [storage.url], allowPrivate: false }),
     signal,
   };
 }
@@ -131,7 +131,7 @@ async function runVerifier(role: Role, job: ReturnType<typeof submittedJob>, man
   };
 }
 
-const statements = () => openStatements(storage.url);
+const statements = () => openStatements([storage.url]);
 const stateOf = async (jobId: JobId) => (await accounts.chain.job(jobId)).state;
 
 test('two of three agree, one does not: verified by those two, on chain once', async () => {
@@ -273,9 +273,9 @@ describe('PUT /jobs/<id>/evidence-requests', () => {
 });
 
 test('openStatements where no storage is: throws storage/unreachable', async () => {
-  const nowhere = openStatements('http://127.0.0.1:9/api/v1');
+  const nowhere = openStatements(['http://127.0.0.1:9/api/v1']);
   const { jobId } = submittedJob();
   await expect(nowhere.listAttestations(jobId)).rejects.toMatchObject({ code: 'storage/unreachable' });
-  const other = openStatements(`${storage.url}/blobs`);
+  const other = openStatements([`${storage.url}/blobs`]);
   await expect(other.listAttestations(jobId)).rejects.toMatchObject({ code: 'storage/refused' });
 });

@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { keepEvidence } from '../../../src/app/evidence-files';
 import { BlobStore } from '../../../src/blobs/blob-store';
-import { newAccount, openWallet } from '../../../src/chain/sending/wallet';
 import { JobId } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
@@ -15,19 +14,14 @@ const evidence = '{"code":"verdict/fold"}';
 /** Keeps evidence with a storage that refuses it or not; returns what was uploaded and what lies here. */
 async function keep(refuse: boolean) {
   await using scratch = await openScratch();
-  const { privateKey } = await newAccount();
   const uploaded: string[] = [];
-  const storage = {
-    async upload(name: string) {
-      if (refuse) throw new AppError({ code: 'blobs/storage-refused', status: 403 }, 'Not allowed.');
-      uploaded.push(name);
-    },
-  };
   await keepEvidence(jobId, evidence, {
     dataDir: scratch.path,
     blobs: new BlobStore(scratch.file('blobs')),
-    storage,
-    wallet: await openWallet({ privateKey }, 31337),
+    async publish(names) {
+      if (refuse) throw new AppError({ code: 'blobs/storage-refused', status: 403 }, 'Not allowed.');
+      uploaded.push(...names);
+    },
     logger,
     signal: new AbortController().signal,
   });

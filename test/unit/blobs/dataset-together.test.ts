@@ -16,7 +16,13 @@ test('three jobs fetch one address at once: each gets all of it', async () => {
   });
   const blobs = new BlobStore(scratch.path);
   const https = { ca: testCertificate, isAllowedAddress: () => true };
-  const options = { storageApi: 'http://127.0.0.1:1/api/v1', maxBytes: 10_000, allowFiles: false, https };
+  const options = {
+    storages: ['http://127.0.0.1:1/api/v1'],
+    allowPrivate: false,
+    maxBytes: 10_000,
+    allowFiles: false,
+    https,
+  };
   const fetching = () => fetchDataset(`https://127.0.0.1:${server.port}/book`, blobs, options);
   const fetched = { sha256: sha256(book), bytes: book.length };
   expect(await Promise.all([fetching(), fetching(), fetching()])).toEqual([fetched, fetched, fetched]);

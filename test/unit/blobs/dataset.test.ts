@@ -11,7 +11,7 @@ import { openScratch } from '../../support/scratch';
 import { openTestStorage } from '../../support/storage';
 
 const book = Buffer.from('Call me Ishmael. '.repeat(500));
-const options = { storageApi: 'http://127.0.0.1:1/api/v1', maxBytes: 10_000, allowFiles: true };
+const options = { storages: ['http://127.0.0.1:1/api/v1'], allowPrivate: false, maxBytes: 10_000, allowFiles: true };
 /** 127.0.0.1 stands for the public network, 127.0.0.2 for the private one. */
 const rules: HttpsRules = { ca: testCertificate, isAllowedAddress: (address) => address === '127.0.0.1' };
 
@@ -98,7 +98,7 @@ describe('sha256:', () => {
     await using scratch = await openScratch();
     const { sha256: name } = await storage.blobs.addBytes(book);
     const own = new BlobStore(scratch.path);
-    const from = { ...options, storageApi: storage.url };
+    const from = { ...options, storages: [storage.url] };
     const seen: number[] = [];
     expect(await datasetSize(`sha256:${name}`, own, from)).toBe(book.length);
     const onProgress = (done: number, total: number) => seen.push(done / total);
@@ -114,7 +114,7 @@ describe('sha256:', () => {
     await using storage = await openTestStorage();
     await using scratch = await openScratch();
     const { sha256: name } = await storage.blobs.addBytes(Buffer.alloc(10_001, 'x'));
-    const from = { ...options, storageApi: storage.url };
+    const from = { ...options, storages: [storage.url] };
     const blobs = new BlobStore(scratch.path);
     await expect(fetchDataset(`sha256:${'00'.repeat(32)}`, blobs, from)).rejects.toMatchObject({
       code: 'dataset/missing',

@@ -32,7 +32,7 @@ test('only the chain configured: listens on this machine alone', async () => {
 test('file of a requester: the board takes what it needs, not the key', async () => {
   await using file = await openFile({ ...chain, privateKeyFile: 'client.key', storageApi: 'https://s.example/api/v1' });
   const config = file.load();
-  expect(config).toMatchObject({ ...chain, storageApi: 'https://s.example/api/v1' });
+  expect(config).toMatchObject({ ...chain, storageApi: ['https://s.example/api/v1'] });
   expect(config).not.toHaveProperty('privateKeyFile');
 });
 

@@ -1,7 +1,7 @@
 /** Pages and examples made from the settings are up to date. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { listenAddress, storageAddress } from '../../../src/config/derived';
+import { listenAddress, storageAddresses } from '../../../src/config/derived';
 import { loadConfig } from '../../../src/config/load';
 import { renderReference } from '../../../src/config/reference';
 import { roleSchemas } from '../../../src/config/schema';
@@ -46,13 +46,12 @@ describe('listenAddress', () => {
   });
 });
 
-describe('storageAddress', () => {
+describe('storageAddresses', () => {
   test("no storageApi: the master's own", () => {
-    expect(storageAddress({ my_url: 'http://127.0.0.1:3000/' })).toBe('http://127.0.0.1:3000/api/v1');
+    expect(storageAddresses({ my_url: 'http://127.0.0.1:3000/' })).toEqual(['http://127.0.0.1:3000/api/v1']);
   });
   test('storageApi configured: that one', () => {
-    expect(storageAddress({ my_url: 'http://a', storageApi: 'https://s.example/api/v1' })).toBe(
-      'https://s.example/api/v1',
-    );
+    const storageApi = ['https://s.example/api/v1'];
+    expect(storageAddresses({ my_url: 'http://a', storageApi })).toEqual(storageApi);
   });
 });

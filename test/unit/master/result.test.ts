@@ -42,6 +42,7 @@ async function verify(result: StoredResult, fuelLimit = FUEL_LIMIT) {
     ...onChain,
     params: JSON.stringify(plan.params),
     resultHash: `0x${manifest}`,
+    locations: [],
     payoutRoot,
     fuelUsed,
   };

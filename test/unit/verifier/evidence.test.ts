@@ -29,7 +29,7 @@ async function judgeStored(
   await tamper(storage);
   const own = new BlobStore(`${judging.dir}/own`);
   const remote = new RemoteBlobs(storage.url);
-  const dataset = { storageApi: storage.url, maxBytes: 10_000, allowFiles: false };
+  const dataset = { storages: [storage.url], allowPrivate: false, maxBytes: 10_000, allowFiles: false };
   return await judge(
     submittedJob(manifest),
     { dataDir: judging.dir, tolerance: 0.01 },

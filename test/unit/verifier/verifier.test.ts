@@ -176,10 +176,10 @@ describe('missing evidence', () => {
     let looks = 0;
     await using judging = await openJudging();
     const { attested } = await verify([job], {
-      async fetch(name, maxBytes) {
+      async fetch(name, ...rest) {
         looks += 1;
         if (looks < 6) throw new AppError({ code: 'blobs/not-stored', sha256: name }, 'Not yet.');
-        return judging.deps.fetch(name, maxBytes);
+        return judging.deps.fetch(name, ...rest);
       },
     });
     expect(attested).toEqual(['accept']);

@@ -85,9 +85,7 @@ describe('submitJob', () => {
     const { chain, calls } = chainIn('PROCESSING', node);
     expect(await submitJob({ row: { id, result }, deps: { chain, wallet } })).toEqual({ to: 'submitted' });
     const { fuelUsed, payoutRoot, manifest } = result;
-    expect(calls).toEqual([
-      ['submit', { resultHash: `0x${manifest}`, fuelUsed, payoutRoot, reference: `sha256:${manifest}` }],
-    ]);
+    expect(calls).toEqual([['submit', { resultHash: `0x${manifest}`, fuelUsed, payoutRoot }]]);
   });
 
   test('job submitted before a restart: not submitted again', async () => {

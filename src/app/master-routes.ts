@@ -22,6 +22,7 @@ interface MasterRoutesDeps {
   chain: StorageParts['chain'];
   wallet: Pick<Wallet, 'address'>;
   blobs: BlobStore;
+  space: StorageParts['space'];
   store: Store;
   cursorId: string;
   admin: AdminApi;

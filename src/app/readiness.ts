@@ -1,12 +1,13 @@
 /** Whether a daemon can do its work right now: what `/readyz`, `emeth rpc status` and `emeth doctor` tell. */
+
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobId } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import { DISK_BYTES, freeBytes } from '../lib/disk';
 import { errorCode } from '../lib/errors';
+import { formatBytes } from '../lib/format-bytes';
 import type { ReadyCheck } from '../protocol/readiness';
 import type { Store } from '../store/open';
-import { formatBytes } from '../terminal/print';
 
 interface ReadinessDeps {
   dataDir: string;

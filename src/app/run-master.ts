@@ -28,7 +28,7 @@ import type { Logger } from '../lib/logger';
 import { version } from '../lib/version';
 import { openLinkServer } from '../link/server';
 import { findLeaseBlobs } from '../master/lease-blobs';
-import { openMaster } from '../master/master';
+import { type Master, openMaster } from '../master/master';
 import type { MasterChain, MasterStorage } from '../master/ports';
 import { Measurer } from '../measure/measurer';
 import type { TrainerSpec } from '../protocol/trainer';
@@ -45,6 +45,7 @@ import { publish } from './publish';
 import { Readiness } from './readiness';
 import { jobRules, threadsOf } from './role-settings';
 import type { Signer } from './signer';
+import { openRoleSpace } from './storage-space';
 import { untilAllEnd } from './until-all-end';
 
 type MasterRole = ChainRole<'master'> & Signer;
@@ -52,9 +53,11 @@ type MasterRole = ChainRole<'master'> & Signer;
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
 export async function runMaster(options: CommonOptions): Promise<void> {
   await using role = await openSigningRole('master', options);
-  const { config, dataDir, logger, lock, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
+  const { config, dataDir, logger, lock, stop, signal, chain, wallet, store, sender, emeth } = role;
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const own = wallet.address;
+  const { space, retention } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
 
   const fleet = openFleet(role);
   const openChild = async (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
@@ -82,7 +85,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     measure: async (worker: Address) => measurer.measure(worker),
     status: async () => ({ ...(await master.admin.status()), checks: await readiness.check() }),
   };
-  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId, admin, readiness, logger });
+  const routes = masterRoutes({ config, chain, wallet, blobs, space, store, cursorId, admin, readiness, logger });
   const { trustProxy } = config;
   await using http = await openHttp({ ...listenAddress(config), trustProxy }, (app) => mountAll(app, routes), {
     logger,
@@ -106,7 +109,22 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   void warnUnlessActive(role);
   const isFresh = (await master.loadCursors()).final === undefined;
   if (config.board_url && isFresh) await takeOpenJobs(config.board_url, { chain, store, logger, signal });
-  const watching = watchChain(
+  const watching = watchEvents(role, master, readiness);
+  const sizes = watchDatasets(role, blobs);
+  await untilAllEnd(
+    [master.run(), measurer.run(), watching, sizes, retention.run(signal), sender.keep(), lock.keep(signal)],
+    stop,
+  );
+  logger.info('Master stopped');
+}
+
+/** Follows the chain: what is not final yet only shows on the board. */
+function watchEvents(
+  { config, finality, chain, store, logger, signal }: MasterRole,
+  master: Pick<Master, 'cursorId' | 'loadCursors' | 'applyEvents'>,
+  readiness: Readiness,
+): Promise<void> {
+  return watchChain(
     { ...finality, pollMs: config.pollMs, fromBlock: config.fromBlock },
     {
       chain,
@@ -119,10 +137,12 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     },
     signal,
   );
+}
+
+/** Asks for the sizes of the board's data sets. */
+function watchDatasets({ config, store, logger, signal }: MasterRole, blobs: BlobStore): Promise<void> {
   const sizing = { ...masterPlaces(config), maxBytes: config.maxDatasetBytes, allowFiles: false };
-  const sizes = watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
-  await untilAllEnd([master.run(), measurer.run(), watching, sizes, sender.keep(), lock.keep(signal)], stop);
-  logger.info('Master stopped');
+  return watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
 }
 
 function openFleet({ logger, store }: MasterRole): Fleet {

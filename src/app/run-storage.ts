@@ -15,6 +15,7 @@ import { openChainRole } from './open-role';
 import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
 import { storageDeps } from './storage-deps';
+import { openRoleSpace } from './storage-space';
 import { openTagMemory } from './tag-memory';
 import { untilAllEnd } from './until-all-end';
 
@@ -33,8 +34,9 @@ export async function runStorage(options: StorageCommandOptions): Promise<void> 
   const cursorId = `${chain.chainId}:${chain.core}:storage`;
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const { maxUploadBytes, trustProxy } = config;
+  const { space, retention } = await openRoleSpace({ config, dataDir, blobs, store, chain, logger });
   const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs });
-  const deps = storageDeps({ blobs, chain, store, logger, clientAddress: clientBehind(trustProxy) });
+  const deps = storageDeps({ blobs, chain, space, store, logger, clientAddress: clientBehind(trustProxy) });
   const routes = [
     healthMount({ chainId: chain.chainId }),
     readyMount(() => readiness.check()),
@@ -61,6 +63,6 @@ export async function runStorage(options: StorageCommandOptions): Promise<void> 
     },
     signal,
   );
-  await untilAllEnd([watching, lock.keep(signal)], stop);
+  await untilAllEnd([watching, retention.run(signal), lock.keep(signal)], stop);
   logger.info('Storage stopped');
 }

@@ -2,7 +2,7 @@
 import type { BlobStore } from '../blobs/blob-store';
 import { attestationSigner } from '../chain/acts/attestations';
 import type { Chain } from '../chain/rpc/client';
-import { recoverTyped, type Wallet } from '../chain/sending/wallet';
+import { recoverTyped } from '../chain/sending/wallet';
 import { awaitsVerdict } from '../domain/job';
 import type { ClientAddress } from '../http/client-address';
 import type { Logger } from '../lib/logger';
@@ -13,24 +13,20 @@ import type { Store } from '../store/open';
 
 export interface StorageParts {
   blobs: BlobStore;
-  chain: Pick<Chain, 'chainId' | 'core' | 'job' | 'isVerifier' | 'credit' | 'tokenBalance'>;
-  /** The account that may always upload: a master's own. */
-  wallet?: Pick<Wallet, 'address'> | undefined;
+  chain: Pick<Chain, 'chainId' | 'core' | 'job' | 'isVerifier'>;
+  space: StorageDeps['space'];
   store: Pick<Store, 'attestations' | 'evidenceRequests'>;
   logger: Logger;
   clientAddress: ClientAddress;
 }
 
-export function storageDeps({ blobs, chain, wallet, store, logger, clientAddress }: StorageParts): StorageDeps {
+export function storageDeps({ blobs, chain, space, store, logger, clientAddress }: StorageParts): StorageDeps {
   return {
     blobs,
     clientAddress,
     ...statementDeps({ chain, store, logger }),
     recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
-    // Only accounts with money in the contract may upload: without this limit the storage would be free for
-    // everyone.
-    mayUpload: async (owner) =>
-      owner === wallet?.address || (await chain.credit(owner)) + (await chain.tokenBalance(owner)) > 0n,
+    space,
   };
 }
 

@@ -1,10 +1,10 @@
 /** Blobs on disk: files named by their sha256, and the partial files of those still arriving. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
-import type { Sha256 } from '../domain/ids';
+import { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import { sha256, sha256File } from '../lib/hash';
 
@@ -26,6 +26,13 @@ export interface BlobPart {
   discard(): Promise<void>;
   /** Releases the file and keeps its bytes for the next opener. */
   close(): Promise<void>;
+}
+
+/** A blob, or a part of one, as it was found. */
+export interface FoundBlob {
+  sha256: Sha256;
+  bytes: number;
+  isPart: boolean;
 }
 
 const READ_BYTES = 256 * 1024;
@@ -98,6 +105,16 @@ export class BlobStore {
   async remove(sha: Sha256): Promise<void> {
     await rm(this.path(sha), { force: true });
     if (!this.openParts.has(sha)) await rm(this.partPath(sha), { force: true });
+  }
+
+  /** Lists every blob and every part. */
+  async *list(): AsyncIterable<FoundBlob> {
+    if (!(await stat(this.dir).catch(() => undefined))) return;
+    for await (const { name, parentPath } of await opendir(this.dir, { recursive: true })) {
+      const [, hash = '', part] = /^([0-9a-f]{64})(\.part)?$/.exec(name) ?? [];
+      const found = Sha256.safeParse(hash).data && (await stat(join(parentPath, name)).catch(() => undefined));
+      if (found?.isFile()) yield { sha256: Sha256.parse(hash), bytes: found.size, isPart: part !== undefined };
+    }
   }
 
   /** Opens a blob's part to append to it. Throws `blobs/busy` while another opener has it. */

@@ -1,7 +1,7 @@
 /** What a storage API needs of the place where its blobs lie: files of this machine, or a service. */
 import type { Readable } from 'node:stream';
 import type { Sha256 } from '../domain/ids';
-import type { BlobPart } from './blob-store';
+import type { BlobPart, FoundBlob } from './blob-store';
 
 /** Blobs named by their sha256, and parts that are still arriving. `BlobStore` is the one on local files. */
 export interface StoredBlobs {
@@ -12,5 +12,8 @@ export interface StoredBlobs {
   openRead(sha256: Sha256, offset?: number, bytes?: number): Readable | Promise<Readable>;
   /** Opens a blob's part to append to it. Throws `blobs/busy` while another opener has it. */
   openPart(sha256: Sha256): Promise<BlobPart>;
+  /** Removes a blob, and its part unless that is open. */
   remove(sha256: Sha256): Promise<void>;
+  /** Lists every blob and every part that is there, in any order. */
+  list(): AsyncIterable<FoundBlob>;
 }

@@ -160,6 +160,42 @@ export const ExternalDb = z
     error: 'is only used with tls "on"',
   });
 
+const Space = z.strictObject({
+  bytesPerEmt: z
+    .int()
+    .min(0)
+    .default(256 * 2 ** 20)
+    .describe('Bytes that an account may store for each EMT in its tokens, its credit and the fees of its open jobs.'),
+  bytesPerJob: z
+    .int()
+    .min(0)
+    .default(20 * 10 ** 9)
+    .describe(
+      'Bytes that a node may store besides for each open job that it has taken, and a registered verifier in all: results, updates and evidence.',
+    ),
+  uploadsPerAccount: z.int().min(1).default(4).describe('Unfinished uploads of one account at the same time.'),
+  uploads: z.int().min(1).default(64).describe('Unfinished uploads of all accounts at the same time.'),
+  unfinishedHours: z.number().positive().default(6).describe('Hours after which an upload without news is removed.'),
+  unusedDays: z.number().positive().default(7).describe('Days after which an upload is removed that no job has used.'),
+  keptDays: z
+    .number()
+    .positive()
+    .default(90)
+    .describe(
+      'Days for which data sets, results, updates and evidence are kept once no open job needs them. The contract’s window for claiming pay is 90 days by default.',
+    ),
+});
+
+/** How much a storage takes of whom, and for how long. */
+export const SpaceKeys = {
+  minFreeBytes: z
+    .int()
+    .min(0)
+    .default(10 ** 9)
+    .describe('Bytes of its disk that stay free: below, uploads are refused and no job is taken.'),
+  space: Space.prefault({}).describe('What accounts may store here, and for how long.'),
+};
+
 /** What an HTTP server listens on. */
 export const Listen = z.strictObject({
   host: z

@@ -2,6 +2,7 @@
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { Address } from '../domain/ids';
 import type { ClientAddress } from '../http/client-address';
+import type { StorageSpace } from './space';
 import type { StatementDeps } from './statements';
 
 export interface StorageDeps extends StatementDeps {
@@ -11,8 +12,8 @@ export interface StorageDeps extends StatementDeps {
     upload: { owner: Address; blob: string; bytes: number; expiresAtMs: number },
     signature: string,
   ): Address | undefined;
-  /** Whether this account may upload here. */
-  mayUpload(owner: Address): Promise<boolean>;
+  /** Who may upload how much, and the index of what is here. */
+  space: Pick<StorageSpace, 'begin' | 'require' | 'noteWritten' | 'noteFinished' | 'noteDropped'>;
   clientAddress: ClientAddress;
 }
 

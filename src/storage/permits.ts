@@ -1,25 +1,27 @@
-/** Permissions to upload that were checked a moment ago: every piece of an upload brings the same one. */
+/** Signatures of uploads that were checked a moment ago: every piece of an upload brings the same one. */
+import type { Address } from '../domain/ids';
 
-/** For so long an account goes on that meanwhile has no money left. */
 const KEPT_MS = 60_000;
 const MAX_PERMITS = 1000;
 
-/** Remembers for a minute what was permitted, so that a piece costs no question to the chain. */
+/** Remembers for a minute who signed for what, so that a piece costs no check of a signature. */
 export class Permits {
-  /** The time of each check, the oldest first. */
-  private readonly checkedAtMs = new Map<string, number>();
+  /** Each with the time of its check, the oldest first. */
+  private readonly known = new Map<string, { owner: Address; atMs: number }>();
 
   constructor(private readonly nowMs: () => number) {}
 
-  has(permit: string): boolean {
-    const atMs = this.checkedAtMs.get(permit);
-    return atMs !== undefined && this.nowMs() < atMs + KEPT_MS;
+  /** Returns the account that signed. */
+  find(permit: string): Address | undefined {
+    const found = this.known.get(permit);
+    return found && this.nowMs() < found.atMs + KEPT_MS ? found.owner : undefined;
   }
 
-  add(permit: string): void {
-    this.checkedAtMs.delete(permit);
-    this.checkedAtMs.set(permit, this.nowMs());
-    const [oldest] = this.checkedAtMs.keys();
-    if (oldest !== undefined && this.checkedAtMs.size > MAX_PERMITS) this.checkedAtMs.delete(oldest);
+  add(permit: string, owner: Address): void {
+    if (this.find(permit)) return;
+    this.known.delete(permit);
+    this.known.set(permit, { owner, atMs: this.nowMs() });
+    const [oldest] = this.known.keys();
+    if (oldest !== undefined && this.known.size > MAX_PERMITS) this.known.delete(oldest);
   }
 }

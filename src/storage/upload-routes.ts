@@ -4,14 +4,17 @@ import type { BlobPart } from '../blobs/blob-store';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import { Address, type Sha256 } from '../domain/ids';
 import { allowLongBody } from '../http/deadline';
-import { AppError, errorCode } from '../lib/errors';
+import { AppError, describeError, errorCode } from '../lib/errors';
 import type { StorageDeps, StorageOptions } from './deps';
 import { parseName, type StorageError } from './errors';
 import type { Permits } from './permits';
+import type { Upload } from './space';
 
 /** After this time an upload must have this average speed. A slower one is cut off and can resume later. */
 const SLOW_AFTER_MS = 60_000;
 const SLOWEST_BYTES_PER_MS = 1;
+/** So often the index hears of a piece that takes long: without news an upload may have to make room. */
+const NOTED_MS = 20_000;
 
 /** Answers how many bytes of an upload are here. */
 export async function sendOffset({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
@@ -40,39 +43,55 @@ export async function takeUpload(
   request: Request,
   response: Response,
 ): Promise<void> {
-  const { sha256, bytes } = await admit(options, deps, request);
+  const upload = admit(options, deps, request);
+  const { sha256, bytes } = upload;
   if (await deps.blobs.stat(sha256)) return void response.status(200).json({ sha256, bytes });
-  const part = await openPart(deps.blobs, sha256);
   try {
-    requireOffset(part, request, response);
-    allowLongBody(response);
-    await append(part, { sha256, bytes }, deps, request);
-    if (part.offset < bytes) return void response.set('upload-offset', String(part.offset)).status(202).end();
-    await part.finish();
-    response.status(201).json({ sha256, bytes });
+    await deps.space.begin(upload);
+    if (await takePiece(upload, deps, request, response)) return void response.status(201).json({ sha256, bytes });
+    response.status(202).end();
   } catch (error) {
     // The sender reads the answer only after everything it sends has been read.
     request.resume();
     throw toStorageError(error, sha256);
+  }
+}
+
+/** Appends one piece; true when it was the last one. Tells the sender where the next one begins. */
+async function takePiece(upload: Upload, deps: UploadDeps, request: Request, response: Response): Promise<boolean> {
+  const { sha256, bytes } = upload;
+  const { space } = deps;
+  const part = await openPart(deps.blobs, sha256);
+  try {
+    requireOffset(part, request, response);
+    allowLongBody(response);
+    try {
+      await append(part, upload, deps, request);
+    } finally {
+      await space.noteWritten(sha256, part.offset);
+    }
+    response.set('upload-offset', String(part.offset));
+    if (part.offset < bytes) return false;
+    await part.finish();
+    await space.noteFinished(upload);
+    response.removeHeader('upload-offset');
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'blobs/hash-mismatch') await space.noteDropped(sha256);
+    throw error;
   } finally {
     await part.close();
   }
 }
 
 /** Returns the upload a request asks for, once it is known to be allowed. Throws `storage/…`. */
-async function admit(
-  { maxUploadBytes: maxBytes }: StorageOptions,
-  deps: UploadDeps,
-  request: Request,
-): Promise<{ sha256: Sha256; bytes: number }> {
+function admit({ maxUploadBytes: maxBytes }: StorageOptions, deps: UploadDeps, request: Request): Upload {
   const sha256 = parseName(request.params['sha256']);
   const bytes = parseLength(request);
   const permit = `${request.get('authorization')} ${sha256} ${bytes}`;
-  if (!deps.permits.has(permit)) {
-    await authorise(deps, request, sha256, bytes);
-    deps.permits.add(permit);
-  }
-  if (bytes <= maxBytes) return { sha256, bytes };
+  const owner = deps.permits.find(permit) ?? authorise(deps, request, sha256, bytes);
+  deps.permits.add(permit, owner);
+  if (bytes <= maxBytes) return { sha256, owner, bytes };
   throw new AppError<StorageError>(
     { code: 'storage/too-large', status: 413, bytes, maxBytes },
     `The upload has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
@@ -82,11 +101,12 @@ async function admit(
 /** Appends the body of a request to a part. Throws when it is longer than announced, or too slow. */
 async function append(
   part: BlobPart,
-  { sha256, bytes }: { sha256: Sha256; bytes: number },
-  { nowMs }: StorageDeps,
+  { sha256, bytes }: Upload,
+  { nowMs, space }: StorageDeps,
   request: Request,
 ): Promise<void> {
   const start = { atMs: nowMs(), offset: part.offset };
+  let notedAtMs = start.atMs;
   // The stream stays open on errors, so that the sender can read the answer.
   for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     if (part.offset + piece.length > bytes) {
@@ -95,7 +115,12 @@ async function append(
         `More bytes arrived than the Upload-Length of ${bytes}.`,
       );
     }
+    await space.require(piece.length);
     await part.append(piece);
+    if (nowMs() >= notedAtMs + NOTED_MS) {
+      notedAtMs = nowMs();
+      await space.noteWritten(sha256, part.offset);
+    }
     const ms = nowMs() - start.atMs;
     if (ms > SLOW_AFTER_MS && part.offset - start.offset < ms * SLOWEST_BYTES_PER_MS) throw tooSlow(sha256);
   }
@@ -105,10 +130,11 @@ function toStorageError(error: unknown, sha256: Sha256): unknown {
   switch (errorCode(error)) {
     case 'blobs/hash-mismatch':
       return hashMismatch(sha256);
+    case 'disk/low':
     case 'blobs/disk-full':
       return new AppError<StorageError>(
         { code: 'storage/disk-full', status: 507, sha256 },
-        'The disk of this storage is full; its operator must make room.',
+        `The disk of this storage has no room for more (${describeError(error)}); its operator must make room. What has arrived is kept for a while.`,
         { cause: error },
       );
     default:
@@ -116,7 +142,8 @@ function toStorageError(error: unknown, sha256: Sha256): unknown {
   }
 }
 
-async function authorise(deps: StorageDeps, request: Request, sha256: Sha256, bytes: number): Promise<void> {
+/** Returns the account that signed for the upload. */
+function authorise(deps: StorageDeps, request: Request, sha256: Sha256, bytes: number): Address {
   const [scheme, owner, expires, signature] = (request.get('authorization') ?? '').split(' ');
   const address = Address.safeParse(owner);
   const expiresAtMs = Number(expires);
@@ -128,12 +155,7 @@ async function authorise(deps: StorageDeps, request: Request, sha256: Sha256, by
   const upload = { owner: address.data, blob: `0x${sha256}`, bytes, expiresAtMs };
   if (deps.recoverUpload(upload, signature) !== address.data)
     throw unauthorised('the signature is not by this account');
-  if (!(await deps.mayUpload(address.data))) {
-    throw new AppError<StorageError>(
-      { code: 'storage/not-allowed', status: 403, owner: address.data },
-      `${address.data} may not upload here; only accounts with EMT or credit may.`,
-    );
-  }
+  return address.data;
 }
 
 function requireOffset(part: BlobPart, request: Request, response: Response): void {

@@ -2,5 +2,6 @@
 import { attestationTables } from './attestations';
 import { boardTables } from './board';
 import { queueTables } from './queue';
+import { storedBlobTables } from './stored-blobs';
 
-export const tableGroups = [queueTables, boardTables, attestationTables] as const;
+export const tableGroups = [queueTables, boardTables, attestationTables, storedBlobTables] as const;

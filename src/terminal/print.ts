@@ -1,4 +1,5 @@
 /** What commands print: data to stdout, messages for people to stderr. Nothing else writes there. */
+import { formatBytes } from '../lib/format-bytes';
 
 /** Prints a value as indented JSON; bigints become decimal strings. */
 export function printJson(value: unknown): void {
@@ -23,13 +24,6 @@ export function endWithReader(): void {
     if (error.code !== 'EPIPE') throw error;
     process.exit();
   });
-}
-
-/** Formats a size for people: `1.2 MB`. */
-export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
-  return `${(bytes / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${units[step]}`;
 }
 
 /**

@@ -70,6 +70,8 @@ export function guardStore(store: Store, life: Lifetime): Store {
     board: life.guard('board', store.board),
     attestations: life.guard('attestations', store.attestations),
     evidenceRequests: life.guard('evidenceRequests', store.evidenceRequests),
+    storedBlobs: life.guard('storedBlobs', store.storedBlobs),
+    storageNeeds: life.guard('storageNeeds', store.storageNeeds),
     transaction: life.guard('store', store).transaction,
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };

@@ -1,7 +1,7 @@
 /** Everything that a master serves at its port, without a chain behind it: routes and link. */
 import type { Server } from 'node:http';
-
 import { LINK_PATH, masterRoutes } from '../../src/app/master-routes';
+import { openSpace } from '../../src/app/storage-space';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import { MasterConfig } from '../../src/config/roles/master';
@@ -49,12 +49,25 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
     core: CORE,
     job: () => Promise.reject(new Error('there is no chain')),
     isVerifier: async () => false,
-    credit: async (account: Address) => (account === requester.address ? 1n : 0n),
+    credit: async (account: Address) => (account === requester.address ? 10n ** 18n : 0n),
     tokenBalance: async () => 0n,
   };
   const admin = adminOf(wallet.address);
+  const parts = { place: 'test', rules: config.space, own: wallet.address, clock: systemClock, logger };
+  const { space } = openSpace({ ...parts, blobs, store, chain });
   const readiness = { check: async () => [] };
-  const routes = masterRoutes({ config, chain, wallet, blobs, store, cursorId: 'test', admin, readiness, logger });
+  const routes = masterRoutes({
+    config,
+    chain,
+    wallet,
+    blobs,
+    space,
+    store,
+    cursorId: 'test',
+    admin,
+    readiness,
+    logger,
+  });
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => mountAll(app, routes), { logger });
   const link = openLinkServer(
     { server: http.server, path: LINK_PATH, chainId: CHAIN_ID, version: '0.1.0', heartbeatMs: 1000 },

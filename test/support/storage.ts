@@ -3,13 +3,16 @@ import { join } from 'node:path';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
+import type { Address } from '../../src/domain/ids';
 import { clientBehind } from '../../src/http/client-address';
 import { openHttp } from '../../src/http/server';
 import { silentLogger } from '../../src/lib/logger';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { storageRoutes } from '../../src/storage/routes';
 import type { StatementDeps } from '../../src/storage/statements';
+import { openStore } from '../../src/store/open';
 import { openScratch } from './scratch';
+import { openTestSpace } from './storage-space';
 
 const CHAIN_ID = 31337;
 export const MAX_UPLOAD_BYTES = 4 * 1024 * 1024;
@@ -45,6 +48,9 @@ export async function openTestStorage(statements: StatementDeps = withoutVerifie
   const blobs = new BlobStore(scratch.file('blobs'));
   const wallet = await openWallet({ privateKey: `0x${'11'.repeat(32)}` }, CHAIN_ID);
   const stranger = await openWallet({ privateKey: `0x${'22'.repeat(32)}` }, CHAIN_ID);
+  const store = await openStore({ kind: 'sqlite', path: scratch.file('index.sqlite') });
+  const account = (owner: Address) => (owner === wallet.address ? {} : { moneyWei: 0n });
+  const { space } = openTestSpace({ blobs, store, account });
   let offsetMs = 0;
   const routes = storageRoutes(
     { maxUploadBytes: MAX_UPLOAD_BYTES },
@@ -54,7 +60,7 @@ export async function openTestStorage(statements: StatementDeps = withoutVerifie
       ...statements,
       nowMs: () => Date.now() + offsetMs,
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
-      mayUpload: async (owner) => owner === wallet.address,
+      space,
     },
   );
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => app.use('/api/v1', routes), {
@@ -73,6 +79,7 @@ export async function openTestStorage(statements: StatementDeps = withoutVerifie
     },
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
       await scratch[Symbol.asyncDispose]();
     },
   };

@@ -1,14 +1,16 @@
 /** `emeth joblist`: the jobs of a master's queue, or those on a board. */
+
 import Table from 'cli-table3';
 import { loadRole } from '../../app/context';
 import { openQueue, type QueueOptions } from '../../app/queue';
 import { fetchBoardPage, printable } from '../../board/client';
 import { formatEmt } from '../../domain/emt';
 import { AppError } from '../../lib/errors';
+import { formatBytes } from '../../lib/format-bytes';
 import type { JobView } from '../../protocol/admin';
 import type { BoardJobView } from '../../protocol/board';
 import { parseChainState, parseJobState } from '../../terminal/arguments';
-import { formatBytes, printJson, printLines, talk } from '../../terminal/print';
+import { printJson, printLines, talk } from '../../terminal/print';
 
 interface ListOptions extends QueueOptions {
   state?: string | undefined;

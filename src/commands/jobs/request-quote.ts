@@ -1,4 +1,5 @@
 /** What a request costs and contains, shown before anything is uploaded or paid. */
+
 import type { Account } from '../../app/account';
 import { recentRequests } from '../../app/chain-job';
 import type { JobRequest } from '../../chain/acts/requests';
@@ -6,9 +7,9 @@ import { formatEmt, formatEth } from '../../domain/emt';
 import type { JobId } from '../../domain/ids';
 import { countParameters, memoryBytesOf, vocabularyOf } from '../../domain/job-fit';
 import { AppError } from '../../lib/errors';
+import { formatBytes } from '../../lib/format-bytes';
 import type { ResolvedParams } from '../../protocol/job-params';
 import type { Prepared } from '../../protocol/trainer';
-import { formatBytes } from '../../terminal/print';
 import { describeSpan } from './request-plan';
 
 export type QuoteError =

@@ -1,4 +1,5 @@
 /** `emeth result`: fetches a trained model and checks it against the chain. */
+
 import { type Account, openReader } from '../../app/account';
 import { locationsOf, requireSubmission } from '../../app/chain-job';
 import { stopSignal } from '../../app/context';
@@ -6,10 +7,11 @@ import { placesOf } from '../../app/places';
 import { openStorage } from '../../app/storage';
 import type { JobId } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
+import { formatBytes } from '../../lib/format-bytes';
 import type { Manifest } from '../../protocol/manifest';
 import { parseJobId } from '../../terminal/arguments';
 import type { CommonOptions } from '../../terminal/options';
-import { formatBytes, printJson, printLines, talk } from '../../terminal/print';
+import { printJson, printLines, talk } from '../../terminal/print';
 import { fetchModel } from './fetch-model';
 import { followJob } from './follow-job';
 

@@ -1,13 +1,14 @@
 /** The doctor's checks of this machine and of the servers that a configuration names. */
+
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { availableParallelism, freemem } from 'node:os';
 import { fetchJson } from '../../http/fetch-json';
 import { DISK_BYTES, freeBytes } from '../../lib/disk';
 import { AppError, describeError, errorCode } from '../../lib/errors';
+import { formatBytes } from '../../lib/format-bytes';
 import { ReadyAnswer, type ReadyCheck } from '../../protocol/readiness';
 import { findPython, type Python } from '../../runner/python';
-import { formatBytes } from '../../terminal/print';
 import { listDevices } from '../../worker/devices';
 
 /** The outcome of one check. */

@@ -1,15 +1,17 @@
 /** `emeth measure`: what this machine can do as a worker, measured as a master would. */
+
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { defaultConfigPath, loadRole } from '../../app/context';
+import { formatBytes } from '../../lib/format-bytes';
 import { silentLogger } from '../../lib/logger';
 import { findPython } from '../../runner/python';
 import { openTrainer } from '../../runner/trainer';
 import type { CommonOptions } from '../../terminal/options';
-import { formatBytes, printJson, printLines } from '../../terminal/print';
+import { printJson, printLines } from '../../terminal/print';
 import { listDevices } from '../../worker/devices';
 import { measureSpeed } from '../../worker/speed';
 

@@ -12,6 +12,7 @@ import {
   oneKey,
   publicStorageApi,
   SendKeys,
+  SpaceKeys,
   storages,
   TrustProxy,
 } from '../setting-groups';
@@ -121,6 +122,7 @@ export const MasterConfig = z
       .min(1)
       .default(2 ** 30)
       .describe('Largest upload the storage API accepts, in bytes.'),
+    ...SpaceKeys,
     ...LogKeys,
   })
   .superRefine(oneKey)

@@ -9,6 +9,7 @@ import {
   KeyKeys,
   Listen,
   LogKeys,
+  SpaceKeys,
   TrustProxy,
 } from '../setting-groups';
 import { httpUrl } from '../setting-types';
@@ -27,6 +28,7 @@ export const StorageConfig = z
       .min(1)
       .default(2 ** 30)
       .describe('Largest upload accepted, in bytes.'),
+    ...SpaceKeys,
     peers: z
       .array(httpUrl)
       .max(16)

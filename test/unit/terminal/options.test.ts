@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { formatEmt, typedEmt } from '../../../src/domain/emt';
 import { amount, wholeNumber } from '../../../src/terminal/options';
-import { formatBytes } from '../../../src/terminal/print';
 
 describe('amount', () => {
   test.each([
@@ -37,13 +36,4 @@ describe('wholeNumber', () => {
   test.each(['0', '-1', '1.5', 'x', ''])('whole number %j: refused', (text) =>
     expect(() => wholeNumber(1)(text)).toThrow(/whole number/),
   );
-});
-
-describe('formatBytes', () => {
-  test.each([
-    [0, '0 B'],
-    [999, '999 B'],
-    [1_234_567, '1.2 MB'],
-    [5e15, '5000.0 TB'],
-  ])('%d bytes: with a unit', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
 });

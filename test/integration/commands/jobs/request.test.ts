@@ -23,6 +23,7 @@ import { builtCli, runInProcess } from '../../../support/cli';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
 import { openScratch } from '../../../support/scratch';
 import { withoutVerifiers } from '../../../support/storage';
+import { openTestSpace } from '../../../support/storage-space';
 
 const CHAIN_ID = 31337;
 const EMT = 10n ** 18n;
@@ -37,6 +38,7 @@ let whyOf: (jobId: JobId) => JobWhy | undefined = () => undefined;
 beforeAll(async () => {
   scratch = await openScratch();
   blobs = new BlobStore(scratch.file('blobs'));
+  store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
   const routes = storageRoutes(
     { maxUploadBytes: 1_000_000 },
     {
@@ -44,10 +46,10 @@ beforeAll(async () => {
       blobs,
       clientAddress: clientBehind([]),
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
-      mayUpload: async (owner) => owner === client.requester,
+      space: openTestSpace({ blobs, store, account: (owner) => (owner === client.requester ? {} : { moneyWei: 0n }) })
+        .space,
     },
   );
-  store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
   const board = boardRoutes({
     store,
     cursorId: 'unused',

@@ -54,7 +54,8 @@ def _start(spec: TrainSpec, path: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {_SOCKET: path, _SPEC: json.dumps(_to_json(asdict(spec)))}
     if spec.threads > 0:
         environment["OMP_NUM_THREADS"] = str(spec.threads)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    # Without it, torchrun 2.13 has the processes meet at the machine's name, which not every box can resolve.
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(spec.processes), "-m", "emeth.rounds.parallel"]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
 

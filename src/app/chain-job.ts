@@ -23,11 +23,12 @@ export async function requireJob(chain: Chain, jobId: JobId): Promise<ChainJob> 
   );
 }
 
+type EventSource = Pick<Chain, 'headBlock' | 'events'>;
 type EventOf<T extends CoreEvent['type']> = Extract<CoreEvent, { type: T }>;
 export type JobSubmission = EventOf<'JobSubmitted'>;
 
 /** Finds the latest submission of a job's result, searching from the newest chain block backwards. */
-export function findSubmission(chain: Chain, jobId: JobId): Promise<JobSubmission | undefined> {
+export function findSubmission(chain: EventSource, jobId: JobId): Promise<JobSubmission | undefined> {
   return findLast(chain, jobId, 'JobSubmitted');
 }
 
@@ -45,12 +46,17 @@ export async function requireSubmission(chain: Chain, jobId: JobId): Promise<Job
 }
 
 /** Finds a job's request, which says what was asked for and for how much. */
-export function findRequest(chain: Chain, jobId: JobId): Promise<EventOf<'JobRequested'> | undefined> {
+export function findRequest(chain: EventSource, jobId: JobId): Promise<EventOf<'JobRequested'> | undefined> {
   return findLast(chain, jobId, 'JobRequested');
 }
 
+/** Finds the rejection of a job's result, which names its evidence. */
+export function findRejection(chain: EventSource, jobId: JobId): Promise<EventOf<'JobRejected'> | undefined> {
+  return findLast(chain, jobId, 'JobRejected');
+}
+
 async function findLast<T extends CoreEvent['type']>(
-  chain: Chain,
+  chain: EventSource,
   jobId: JobId,
   type: T,
 ): Promise<EventOf<T> | undefined> {

@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
+import { openReadPass } from '../blobs/read-pass';
 import { buildPayouts } from '../chain/acts/payouts';
 import type { Chain } from '../chain/rpc/client';
 import { type JobId, Sha256 } from '../domain/ids';
@@ -14,6 +15,7 @@ import { type ReplayDeps, type ReplayOptions, type ReplayReport, replayJob } fro
 import { findPython } from '../runner/python';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from '../verifier/manifest-checks';
 import type { Reader } from './account';
+import { openBlobReader } from './blob-reader';
 import { describeSubmitted, findRequest, requireSubmission } from './chain-job';
 import { jobSources } from './job-sources';
 import { placesOf } from './places';
@@ -38,16 +40,19 @@ const LOSS_TOLERANCE = 0.01;
 
 /** Throws `result/not-found`, `replay/…` and what fetching throws. */
 export async function openReplay(
-  { chain, config, dataDir }: Reader,
+  reader: Reader,
   jobId: JobId,
   options: { storage?: string | undefined },
   { logger, signal }: { logger: Logger; signal: AbortSignal },
 ): Promise<OpenedReplay> {
+  const { chain, config, dataDir } = reader;
   const places = placesOf(config, options);
   const workDir = join(dataDir, 'replay', jobId);
   const blobs = new BlobStore(join(workDir, 'blobs'));
   const job = await describeJob(chain, jobId);
-  const storage = jobSources(places)(job);
+  const account = await openBlobReader(reader);
+  const storage = jobSources(places, account)(job);
+  const pass = openReadPass(jobId, account);
   const manifestHash = Sha256.parse(job.resultHash.slice(2));
   const close = () => rm(workDir, { recursive: true, force: true });
   const manifest = await fetchManifest().catch(async (error) => {
@@ -63,7 +68,7 @@ export async function openReplay(
       const { dataset } = manifest;
       const { path: python } = await findPython();
       const where = { ...places, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
-      const found = await fetchDataset(dataset.reference, blobs, where, { signal });
+      const found = await fetchDataset(dataset.reference, blobs, where, { signal, pass });
       if (found.sha256 !== dataset.sha256) throw otherData(jobId, dataset.reference);
       return replayJob(
         {

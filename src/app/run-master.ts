@@ -1,7 +1,7 @@
 /** The master daemon: joins queue, chain, fleet, storage and routes, and runs them until Ctrl-C. */
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
-import { datasetSize, fetchDataset } from '../blobs/dataset';
+import { datasetSize } from '../blobs/dataset';
 import type { BlobPlaces } from '../blobs/located-blobs';
 import { indexFinal, indexTentative } from '../board/indexer';
 import { watchSizes } from '../board/sizes';
@@ -12,7 +12,7 @@ import type { CoreEvent } from '../chain/contract/events';
 import type { ChainCursor } from '../chain/reading/final-reader';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
-import { recoverTyped, type Wallet } from '../chain/sending/wallet';
+import { recoverTyped } from '../chain/sending/wallet';
 import { listenAddress, ownStorage, storageAddresses } from '../config/derived';
 import type { MasterConfig } from '../config/roles/master';
 import { printBlobReference } from '../domain/blob-reference';
@@ -37,6 +37,7 @@ import { openTrainer } from '../runner/trainer';
 import type { Store } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
+import { fetchJobData, type JobDataDeps } from './job-data';
 import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
 import { type ChainRole, openSigningRole } from './open-role';
@@ -70,7 +71,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     logger,
     signal,
     chain: masterChain(config, chain, emeth),
-    storage: masterStorage(config, blobs, wallet, logger),
+    storage: masterStorage(config, { blobs, wallet, holders: store.blobHolders, logger }),
     record: recordFinal,
     openChild,
   });
@@ -193,14 +194,14 @@ function masterPlaces(config: MasterConfig): BlobPlaces {
   return placesOf({ ...config, storageApi: storageAddresses(config) });
 }
 
-function masterStorage(config: MasterConfig, blobs: BlobStore, wallet: Wallet, logger: Logger): MasterStorage {
+function masterStorage(config: MasterConfig, deps: Omit<JobDataDeps, 'options'> & { logger: Logger }): MasterStorage {
   const options = { ...masterPlaces(config), maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
   return {
-    size: (reference) => datasetSize(reference, blobs, options),
-    fetch: (reference, signal) => fetchDataset(reference, blobs, options, { signal }),
+    size: (reference) => datasetSize(reference, deps.blobs, options),
+    fetch: (job, signal) => fetchJobData(job, { ...deps, options }, signal),
     async publish(names, signal) {
       if (config.storageApi === undefined) return; // This master's own storage serves its blobs already.
-      await publish(names, config.storageApi, { blobs, wallet, logger }, signal);
+      await publish(names, config.storageApi, deps, signal);
     },
   };
 }

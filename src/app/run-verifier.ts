@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
+import { openReadPass } from '../blobs/read-pass';
 import { buildPayouts } from '../chain/acts/payouts';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
@@ -17,6 +18,7 @@ import type { CommonOptions } from '../terminal/options';
 import type { JudgeDeps, JudgedReplay } from '../verifier/judge';
 import type { SubmittedJob } from '../verifier/manifest-checks';
 import { openVerifier } from '../verifier/verifier';
+import { blobReaderOf } from './blob-reader';
 import { applyEvents } from './chain-follower';
 import { describeSubmitted, findSubmission } from './chain-job';
 import { findDrawSeed } from './draw-seed';
@@ -40,14 +42,16 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const places = placesOf(config);
   const rules = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: false };
-  const sources = jobSources(places);
+  const reader = blobReaderOf(wallet);
+  const sources = jobSources(places, reader);
 
   const verifier = openVerifier(
     { dataDir, tolerance: config.tolerance, evidenceMs: config.evidenceMs },
     {
       path: (sha256) => blobs.path(sha256),
       fetch: (sha256, maxBytes, job) => sources(job).download(sha256, blobs, maxBytes, { signal }),
-      fetchDataset: (reference) => fetchDataset(reference, blobs, rules, { signal }),
+      fetchDataset: (reference, { jobId }) =>
+        fetchDataset(reference, blobs, rules, { signal, pass: openReadPass(jobId, reader) }),
       drawSeed: (job) => findDrawSeed(job.submitBlock, { chain, finality, clock, signal }),
       replay: (judged, job) =>
         replayHere(config, judged, { storage: sources(job), blobs, python: python.path, clock, logger, signal }),

@@ -3,30 +3,41 @@ import type { BlobStore } from '../blobs/blob-store';
 import { attestationSigner } from '../chain/acts/attestations';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped } from '../chain/sending/wallet';
+import type { Address } from '../domain/ids';
 import { awaitsVerdict } from '../domain/job';
 import type { ClientAddress } from '../http/client-address';
 import type { Logger } from '../lib/logger';
-import { evidenceRequestTypes, STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
+import { evidenceRequestTypes, readTypes, STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import type { StorageDeps } from '../storage/deps';
 import type { StatementDeps } from '../storage/statements';
 import type { Store } from '../store/open';
+import { JobRecords, type RecordChain } from './job-records';
 
 export interface StorageParts {
   blobs: BlobStore;
-  chain: Pick<Chain, 'chainId' | 'core' | 'job' | 'isVerifier'>;
+  chain: Pick<Chain, 'chainId' | 'core' | 'isVerifier' | 'isActive'> & RecordChain;
   space: StorageDeps['space'];
-  store: Pick<Store, 'attestations' | 'evidenceRequests'>;
+  /** The account that has all that is stored here: a master's own. */
+  wallet?: { address: Address } | undefined;
+  store: Pick<Store, 'attestations' | 'evidenceRequests' | 'blobHolders' | 'jobs'>;
   logger: Logger;
   clientAddress: ClientAddress;
 }
 
-export function storageDeps({ blobs, chain, space, store, logger, clientAddress }: StorageParts): StorageDeps {
+export function storageDeps(parts: StorageParts): StorageDeps {
+  const { blobs, chain, space, wallet, store, logger, clientAddress } = parts;
+  const records = new JobRecords(chain, (jobId) => store.jobs.find(jobId));
   return {
     blobs,
     clientAddress,
     ...statementDeps({ chain, store, logger }),
     recoverUpload: (upload, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, uploadTypes, upload, signature),
     space,
+    recoverRead: (read, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, readTypes, read, signature),
+    jobRecord: (jobId) => records.find(jobId),
+    isActiveNode: (account) => chain.isActive(account),
+    isHolder: async (sha256, account) => account === wallet?.address || store.blobHolders.has(sha256, account),
+    addHolder: (sha256, account) => store.blobHolders.add(sha256, account),
   };
 }
 
@@ -35,7 +46,8 @@ export function statementDeps({
   chain,
   store,
   logger,
-}: Pick<StorageParts, 'store' | 'logger'> & {
+}: Pick<StorageParts, 'logger'> & {
+  store: Pick<Store, 'attestations' | 'evidenceRequests'>;
   chain: Pick<Chain, 'chainId' | 'core' | 'job' | 'isVerifier'>;
 }): StatementDeps {
   const { attestations, evidenceRequests } = store;

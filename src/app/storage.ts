@@ -4,14 +4,16 @@ import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
 import { openSource } from '../blobs/located-blobs';
+import { openReadPass, type ReadPass } from '../blobs/read-pass';
 import type { RemoteBlobs } from '../blobs/remote-blobs';
 import { parseBlobReference } from '../domain/blob-reference';
 import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { Manifest } from '../protocol/manifest';
-import { STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
+import { NO_JOB, STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { openProgress } from '../terminal/print';
 import type { Account } from './account';
+import { blobReaderOf } from './blob-reader';
 import { makeDataDir } from './data-dir';
 import { placesOf, requireStorages } from './places';
 import { withEachStorage } from './publish';
@@ -42,10 +44,10 @@ const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
  */
 export function openStorage(
   { config, dataDir }: Pick<Account, 'config' | 'dataDir'>,
-  options: { storage?: string | undefined; locations?: readonly string[] | undefined },
+  options: { storage?: string | undefined; locations?: readonly string[] | undefined; pass?: ReadPass | undefined },
   signal: AbortSignal,
 ): Storage {
-  const { locations = [] } = options;
+  const { locations = [], pass } = options;
   const places = placesOf(config, options);
   if (locations.length === 0) requireStorages(places);
   const source = openSource(places, locations);
@@ -53,7 +55,9 @@ export function openStorage(
   const passing = new BlobStore(join(dataDir, 'transfers'));
   const download = async (sha256: Sha256, label: string, maxBytes: number) => {
     await makeDataDir(dataDir);
-    return withProgress(label, (onProgress) => source.download(sha256, passing, maxBytes, { signal, onProgress }));
+    return withProgress(label, (onProgress) =>
+      source.download(sha256, passing, maxBytes, { signal, pass, onProgress }),
+    );
   };
 
   return {
@@ -94,7 +98,7 @@ export function openStorage(
  */
 export async function fetchForCheck(
   reference: string,
-  { config, dataDir }: Pick<Account, 'config' | 'dataDir'>,
+  { config, dataDir, wallet }: Pick<Account, 'config' | 'dataDir' | 'wallet'>,
   options: { storage?: string | undefined },
   signal: AbortSignal,
 ): Promise<{ path: string } & AsyncDisposable> {
@@ -102,8 +106,10 @@ export async function fetchForCheck(
   if (parseBlobReference(reference)?.locations.length === 0) requireStorages(places);
   const passing = new BlobStore(join(dataDir, 'transfers'));
   const rules = { ...places, maxBytes: MAX_DATASET_BYTES, allowFiles: true };
+  // No node takes a job with another's data, and no storage shows them here.
+  const pass = openReadPass(NO_JOB, blobReaderOf(wallet));
   const { sha256 } = await withProgress('data set', (onProgress) =>
-    fetchDataset(reference, passing, rules, { signal, onProgress }),
+    fetchDataset(reference, passing, rules, { signal, pass, onProgress }),
   );
   return { path: passing.path(sha256), [Symbol.asyncDispose]: () => passing.remove(sha256) };
 }

@@ -39,7 +39,16 @@ const GONE = [404, 410];
 /** What a reference may look like: references are printed and logged. */
 const PRINTABLE = new RegExp(`^[^\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]{1,${MAX_REFERENCE_CHARACTERS}}$`, 'u');
 /** Error codes that mean the file or the server cannot be reached. */
-const ABSENT = ['blobs/not-stored', 'https/failed', 'ECONNRESET', 'ENOENT', 'EACCES', 'EISDIR', 'ENOTDIR'];
+const ABSENT = [
+  'blobs/not-stored',
+  'blobs/no-access',
+  'https/failed',
+  'ECONNRESET',
+  'ENOENT',
+  'EACCES',
+  'EISDIR',
+  'ENOTDIR',
+];
 
 /** The longest that a stranger's server may take to tell a size: whoever asks waits for it. */
 const SIZE_MS = 10_000;

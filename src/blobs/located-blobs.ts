@@ -6,6 +6,7 @@ import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import type { BlobStore } from './blob-store';
 import { type HttpsRules, openForeign } from './https-download';
+import type { ReadPass } from './read-pass';
 import {
   type AskStorage,
   isPassing,
@@ -65,6 +66,8 @@ const ITS_OWN = [
   'blobs/storage-refused',
   'blobs/too-large',
   'blobs/hash-mismatch',
+  'blobs/no-access',
+  'blobs/key-needed',
 ];
 
 /** Opens the storages of the configuration, and behind them the locations of a reference. */
@@ -111,7 +114,7 @@ class LocatedBlobs implements BlobSource {
       isConfigured
         ? blobs.download(sha256, into, maxBytes, options)
         : unlessSlow(blobs.storageApi, 2 * this.quickMs, options, (watched) =>
-            blobs.download(sha256, into, maxBytes, watched),
+            blobs.download(sha256, into, maxBytes, { ...watched, pass: shownToStrangers(watched.pass) }),
           ),
     );
   }
@@ -228,6 +231,11 @@ function askGuarded(rules: HttpsRules | undefined, idleMs: number): AskStorage {
     const dump = async () => void body.destroy();
     return { ...answer, body: Object.assign(body, { dump, text: () => text(body) }) };
   };
+}
+
+/** A pass for everything that an account has uploaded is not for storages that somebody else named. */
+function shownToStrangers(pass: ReadPass | undefined): ReadPass | undefined {
+  return pass?.isOfJob ? pass : undefined;
 }
 
 function nowhere(sha256: Sha256): AppError<RemoteBlobError> {

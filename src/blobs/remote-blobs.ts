@@ -4,17 +4,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { sha256Behind } from '../lib/hash';
 import { proxiedAgent } from '../lib/proxy';
 import type { BlobPart, BlobStore } from './blob-store';
+import type { ReadPass } from './read-pass';
+import { errorOf, reasonOf, startOf } from './storage-answers';
 
 export type RemoteBlobError =
   | { code: 'blobs/not-stored'; sha256: string; storageApi: string }
   | { code: 'blobs/storage-unreachable'; storageApi: string }
+  | { code: 'blobs/no-access'; sha256: string; storageApi: string }
+  | { code: 'blobs/key-needed'; sha256: string; storageApi: string }
   | { code: 'blobs/storage-refused'; status: number; storageApi: string }
   | { code: 'blobs/too-large'; bytes: number; maxBytes: number };
 
 export interface RemoteOptions {
   signal?: AbortSignal | undefined;
+  /** For downloads; without one a storage gives nothing. */
+  pass?: ReadPass | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -86,6 +93,8 @@ interface Piece {
   authorization: string;
   /** Whether the storage had bytes of this name before. */
   hadBytes: boolean;
+  /** Shows that its owner has all of a blob that others have sent. */
+  proof?: string | undefined;
 }
 
 /** The blobs of one storage API. Interrupted transfers resume at their offset. */
@@ -133,7 +142,10 @@ export class RemoteBlobs {
     return { bytes };
   }
 
-  /** Uploads a blob from a store; nothing is sent if the storage has it already. */
+  /**
+   * Uploads a blob from a store. If the storage has it already nothing is sent, but that the owner has it
+   * too.
+   */
   async upload(
     sha256: Sha256,
     from: BlobStore,
@@ -147,12 +159,13 @@ export class RemoteBlobs {
     let furthest = 0;
     await this.persist(options.signal, async (onProgress) => {
       const first = await this.uploadOffset(sha256, options);
-      for (let offset: number | undefined = first; offset !== undefined; ) {
+      // Of a blob that is there already, a piece without bytes makes this owner a holder too.
+      for (let offset: number | undefined = first ?? bytes; offset !== undefined; ) {
         // Only bytes the storage has are progress; bytes sent may be lost in transit.
         if (offset > furthest) onProgress();
         furthest = Math.max(furthest, offset);
         const piece = { sha256, offset, bytes, authorization: await permit(), hadBytes: first !== 0 };
-        offset = await this.sendPiece(piece, from, options);
+        offset = await this.sendPiece(piece, from, owner, options);
       }
     });
   }
@@ -166,8 +179,13 @@ export class RemoteBlobs {
   }
 
   /** Sends one piece and returns where the next one begins; undefined when the blob is stored. */
-  private async sendPiece(piece: Piece, from: BlobStore, options: RemoteOptions): Promise<number | undefined> {
-    const { sha256, offset, bytes, authorization } = piece;
+  private async sendPiece(
+    piece: Piece,
+    from: BlobStore,
+    owner: Address,
+    options: RemoteOptions,
+  ): Promise<number | undefined> {
+    const { sha256, offset, bytes, authorization, proof } = piece;
     // The storage may hold more than the blob: another one's bytes. Told that these are all, it deletes them.
     const length = Math.max(0, Math.min(this.pieceBytes, bytes - offset));
     const headers = {
@@ -176,12 +194,17 @@ export class RemoteBlobs {
       'upload-offset': String(offset),
       'content-type': 'application/octet-stream',
       'content-length': String(length),
+      ...(proof === undefined ? {} : { 'upload-proof': proof }),
     };
     const body = count(length > 0 ? from.openRead(sha256, offset, length) : [], offset, bytes, options.onProgress);
     const answer = await this.call('PUT', `uploads/${sha256}`, { signal: options.signal, headers, body });
     const text = await answer.body.text();
     const { statusCode: status } = answer;
     if (status === 200 || status === 201) return undefined;
+    if (status === 428 && proof === undefined) {
+      const given = await sha256Behind(owner, from.openRead(sha256));
+      return this.sendPiece({ ...piece, offset: bytes, proof: given }, from, owner, options);
+    }
     const next = Number(answer.headers['upload-offset']);
     if (status === 202 && next > offset) return next;
     // A proxy refused the size of the request; the storage itself says why it refuses.
@@ -211,25 +234,32 @@ export class RemoteBlobs {
     }
   }
 
-  private async receive(
-    sha256: Sha256,
-    part: BlobPart,
-    bytes: number,
-    { signal, onProgress }: RemoteOptions,
-  ): Promise<void> {
-    const start = part.offset;
-    const headers = start > 0 ? { range: `bytes=${start}-` } : {};
-    const { statusCode, body } = await this.call('GET', `blobs/${sha256}`, { signal, headers });
-    if (statusCode !== (start > 0 ? 206 : 200)) {
-      await body.dump();
-      throw statusCode === 404 ? this.notStored(sha256) : this.refused(statusCode);
-    }
+  private async receive(sha256: Sha256, part: BlobPart, bytes: number, options: RemoteOptions): Promise<void> {
+    const { signal, onProgress } = options;
+    const body = await this.get(sha256, part.offset > 0 ? `bytes=${part.offset}-` : undefined, options);
     for await (const piece of this.pieces(body, signal)) {
       if (part.offset + piece.length > bytes) throw tooLarge(sha256, part.offset + piece.length, bytes);
       await part.append(piece);
       onProgress?.(part.offset, bytes);
     }
     if (part.offset < bytes) throw this.unreachable(new Error('the transfer was cut'));
+  }
+
+  /** Opens a blob or a range of it. Throws `blobs/not-stored`, also for one that is not of the pass's job. */
+  private async get(
+    sha256: Sha256,
+    range: string | undefined,
+    { signal, pass }: RemoteOptions,
+  ): Promise<StorageAnswer['body']> {
+    const headers = { ...(range === undefined ? {} : { range }), ...(await pass?.headers()) };
+    const path = `blobs/${sha256}${pass?.query ?? ''}`;
+    const { statusCode: status, body } = await this.call('GET', path, { signal, headers });
+    if (status === (range === undefined ? 200 : 206)) return body;
+    const reason = errorOf(await startOf(body));
+    if (status === 404) throw this.notStored(sha256);
+    if (status === 403 && reason !== undefined) throw this.noAccess(sha256, reason);
+    if (status === 401 && !pass?.isSigned) throw this.keyNeeded(sha256);
+    throw this.refused(status, reason);
   }
 
   private async *pieces(body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
@@ -284,6 +314,19 @@ export class RemoteBlobs {
   private notStored(sha256: string): AppError<RemoteBlobError> {
     const { storageApi } = this;
     return new AppError({ code: 'blobs/not-stored', sha256, storageApi }, `${storageApi} has no blob ${sha256}.`);
+  }
+
+  private noAccess(sha256: string, reason: string): AppError<RemoteBlobError> {
+    const { storageApi } = this;
+    return new AppError({ code: 'blobs/no-access', sha256, storageApi }, `${storageApi} refuses a blob: ${reason}`);
+  }
+
+  private keyNeeded(sha256: string): AppError<RemoteBlobError> {
+    const { storageApi } = this;
+    return new AppError(
+      { code: 'blobs/key-needed', sha256, storageApi },
+      `${storageApi} gives this blob only to its job's requester, its node and verifiers: give the key of one of them (privateKeyFile or keystore in the configuration, or account.key in the data directory).`,
+    );
   }
 
   private refused(status: number, reason = reasonOf(status)): AppError<RemoteBlobError> {
@@ -349,25 +392,4 @@ function permits(sign: SignUpload, upload: Omit<Parameters<SignUpload>[0], 'expi
     permit = `Emeth ${upload.owner} ${expiresAtMs} ${await sign({ ...upload, expiresAtMs })}`;
     return permit;
   };
-}
-
-/** Returns the message of a storage's own answer; undefined for anything else, such as a proxy's page. */
-function errorOf(text: string): string | undefined {
-  try {
-    const message = (JSON.parse(text) as { error?: { message?: unknown } } | null)?.error?.message;
-    return typeof message === 'string' ? message.slice(0, 500) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Says what a status means that did not come from a storage, or came without a message. */
-function reasonOf(status: number): string {
-  if (status === 413)
-    return 'a proxy in front of it does not let even 64 kB through; its operator must raise the limit of bodies.';
-  if ([502, 503, 504].includes(status)) return 'a proxy in front of it does not reach it; its operator must start it.';
-  if (status >= 300 && status < 400) return 'it redirects; set storageApi to the address it redirects to.';
-  if (status >= 500) return 'it failed; its log says why.';
-  if (status === 429) return 'there are too many requests; wait a minute.';
-  return 'what answers there is no storage, or a proxy in front of it refuses; correct storageApi.';
 }

@@ -105,7 +105,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   const { slots: rewards } = Claimed.parse(await runCommand(['withdraw', ...as(parties.node)], signal));
   const after = await readBalances(chain, parties);
   const { result, sample } = await tryResult(options, jobId, parties, signal);
-  const manifest = await fetchManifest(parties.masterUrl, result.manifest);
+  const manifest = await fetchManifest(parties.masterUrl, jobId, result.manifest);
   const summary: DemoSummary = {
     jobId,
     status: result.state,
@@ -255,8 +255,8 @@ async function jobParams({ rounds, workers }: DemoOptions, datasetPath: string) 
   return { batch: BATCH, epochs: Math.round(epochs * 1e4) / 1e4, round: { steps: STEPS } };
 }
 
-async function fetchManifest(masterUrl: string, name: Sha256): Promise<Manifest> {
-  const response = await fetch(`${masterUrl}/api/v1/blobs/${name}`);
+async function fetchManifest(masterUrl: string, jobId: JobId, name: Sha256): Promise<Manifest> {
+  const response = await fetch(`${masterUrl}/api/v1/blobs/${name}?job=${jobId}`);
   return Manifest.parse(await response.json());
 }
 

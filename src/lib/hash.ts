@@ -16,6 +16,16 @@ export async function sha256File(path: string): Promise<string> {
 }
 
 /**
+ * sha256 of a name and, behind it, bytes: whoever knows it for a name of its own has had all the bytes. The
+ * name is hex, with or without `0x`.
+ */
+export async function sha256Behind(name: string, bytes: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256').update(Buffer.from(name.replace(/^0x/, ''), 'hex'));
+  for await (const piece of bytes) hash.update(piece);
+  return hash.digest('hex');
+}
+
+/**
  * JSON with sorted keys and no spaces, so that equal values give equal bytes (and hashes). Numbers, strings,
  * booleans, null, arrays and plain objects only; `undefined` members are left out.
  */

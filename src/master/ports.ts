@@ -8,7 +8,7 @@ import type { Fleet } from '../fleet/fleet';
 import type { Peer } from '../link/server';
 import type { Audits } from '../store/audits';
 import type { Claims } from '../store/claims';
-import type { Jobs } from '../store/jobs';
+import type { JobRow, Jobs } from '../store/jobs';
 import type { Ledger } from '../store/ledger';
 import type { Rounds } from '../store/rounds';
 import type { Workers } from '../store/workers';
@@ -40,8 +40,11 @@ export interface MasterChain {
 export interface MasterStorage {
   /** Returns the bytes of a data set, without fetching it. Throws `dataset/…` when it cannot be had. */
   size(reference: string): Promise<number>;
-  /** Brings a data set into the blob store, whole and checked. */
-  fetch(reference: string, signal: AbortSignal): Promise<{ sha256: Sha256; bytes: number }>;
+  /** Brings a job's data set into the blob store, whole and checked, if its requester has it. */
+  fetch(
+    job: Pick<JobRow, 'id' | 'requester' | 'dataset'>,
+    signal: AbortSignal,
+  ): Promise<{ sha256: Sha256; bytes: number }>;
   /** Makes blobs reachable for requesters and verifiers. */
   publish(blobs: readonly Sha256[], signal: AbortSignal): Promise<void>;
 }

@@ -80,6 +80,10 @@ const AnyParams = z.strictObject({
     .boolean()
     .default(false)
     .describe('submit the best weights so far when the whole cannot be done; only what was merged is paid'),
+  public: z
+    .boolean()
+    .default(false)
+    .describe('let everybody read its data set, updates and model, so that anybody can repeat it'),
   codec: z.enum(codecs).default('int8').describe('how updates travel'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
 });

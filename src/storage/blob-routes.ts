@@ -5,16 +5,24 @@ import type { Request, Response } from 'express';
 import { AppError } from '../lib/errors';
 import type { StorageDeps } from './deps';
 import { parseName, type StorageError } from './errors';
+import type { Readers } from './readers';
 
-/** Answers GET and HEAD, for the whole blob or one range of it. */
-export async function sendBlob({ blobs }: StorageDeps, request: Request, response: Response): Promise<void> {
+/** Answers HEAD to everybody, and GET to those who may read the blob, for all of it or one range. */
+export async function sendBlob(
+  { blobs, readers }: Pick<StorageDeps, 'blobs'> & { readers: Pick<Readers, 'admit'> },
+  request: Request,
+  response: Response,
+): Promise<void> {
   const sha256 = parseName(request.params['sha256']);
+  const question = { authorization: request.get('authorization'), job: request.query['job'] };
+  const isForAll = request.method !== 'HEAD' && (await readers.admit(question, sha256)).isForAll;
   const found = await blobs.stat(sha256);
   if (!found) throw unknownBlob(sha256);
   response.set({
     'content-type': 'application/octet-stream',
     'accept-ranges': 'bytes',
-    'cache-control': 'public, max-age=31536000, immutable',
+    'cache-control': `${isForAll ? 'public' : 'private'}, max-age=31536000, immutable`,
+    vary: 'authorization',
     etag: `"${sha256}"`,
   });
   if (request.fresh) return void response.status(304).end();

@@ -1,11 +1,12 @@
 /** What the storage API needs of the blobs, the accounts and the chain around it. */
 import type { StoredBlobs } from '../blobs/stored-blobs';
-import type { Address } from '../domain/ids';
+import type { Address, Sha256 } from '../domain/ids';
 import type { ClientAddress } from '../http/client-address';
+import type { ReadDeps } from './readers';
 import type { StorageSpace } from './space';
 import type { StatementDeps } from './statements';
 
-export interface StorageDeps extends StatementDeps {
+export interface StorageDeps extends StatementDeps, ReadDeps {
   blobs: StoredBlobs;
   /** Returns the signer of an upload, or undefined for an invalid signature. */
   recoverUpload(
@@ -13,7 +14,9 @@ export interface StorageDeps extends StatementDeps {
     signature: string,
   ): Address | undefined;
   /** Who may upload how much, and the index of what is here. */
-  space: Pick<StorageSpace, 'begin' | 'require' | 'noteWritten' | 'noteFinished' | 'noteDropped'>;
+  space: Pick<StorageSpace, 'begin' | 'require' | 'requireAccount' | 'noteWritten' | 'noteFinished' | 'noteDropped'>;
+  /** Notes that an account has shown that it has a blob. */
+  addHolder(sha256: Sha256, account: Address): Promise<void>;
   clientAddress: ClientAddress;
 }
 

@@ -6,6 +6,9 @@ export type StorageError =
   | { code: 'storage/bad-name'; status: 400; name: string }
   | { code: 'storage/unknown-blob'; status: 404; sha256: string }
   | { code: 'storage/unauthorised'; status: 401; reason: string }
+  | { code: 'storage/not-reader'; status: 403; reader: string }
+  | { code: 'storage/wrong-proof'; status: 403; owner: string }
+  | { code: 'storage/proof-needed'; status: 428; sha256: string }
   | { code: 'storage/too-large'; status: 413; bytes: number; maxBytes: number }
   | { code: 'storage/bad-length'; status: 400; length: string }
   | { code: 'storage/wrong-offset'; status: 409; offset: number }

@@ -1,10 +1,14 @@
-/** Signatures of uploads that were checked a moment ago: every piece of an upload brings the same one. */
+/**
+ * What was checked a moment ago: every piece of an upload, and every blob of a job, brings the same
+ * signature.
+ */
 import type { Address } from '../domain/ids';
 
+/** For so long an account goes on that is no verifier any more. */
 const KEPT_MS = 60_000;
 const MAX_PERMITS = 1000;
 
-/** Remembers for a minute who signed for what, so that a piece costs no check of a signature. */
+/** Remembers for a minute who signed for what, so that a piece or a blob costs no check of a signature. */
 export class Permits {
   /** Each with the time of its check, the oldest first. */
   private readonly known = new Map<string, { owner: Address; atMs: number }>();

@@ -4,7 +4,9 @@ import { limitRate } from '../http/rate-limit';
 import { MAX_STATEMENT_BYTES } from '../protocol/storage';
 import { sendBlob } from './blob-routes';
 import type { StorageDeps, StorageOptions } from './deps';
+import { Holders } from './holders';
 import { Permits } from './permits';
+import { Readers } from './readers';
 import { parseJobName, type StatementDeps, takeAttestation, takeEvidenceRequest } from './statements';
 import { sendOffset, takeUpload } from './upload-routes';
 
@@ -14,6 +16,8 @@ const REQUESTS_A_MINUTE = 3000;
 export function storageRoutes(options: StorageOptions, deps: StorageDeps): Router {
   const router = Router();
   const permits = new Permits(deps.nowMs);
+  const readers = new Readers(deps);
+  const holders = new Holders(deps);
   router.use(
     limitRate({
       limit: REQUESTS_A_MINUTE,
@@ -23,9 +27,11 @@ export function storageRoutes(options: StorageOptions, deps: StorageDeps): Route
       isFree: ({ method }, { statusCode }) => method === 'PUT' && [201, 202].includes(statusCode),
     }),
   );
-  router.get('/blobs/:sha256', (request, response) => sendBlob(deps, request, response));
+  router.get('/blobs/:sha256', (request, response) => sendBlob({ ...deps, readers }, request, response));
   router.head('/uploads/:sha256', (request, response) => sendOffset(deps, request, response));
-  router.put('/uploads/:sha256', (request, response) => takeUpload(options, { ...deps, permits }, request, response));
+  router.put('/uploads/:sha256', (request, response) =>
+    takeUpload(options, { ...deps, permits, holders }, request, response),
+  );
   addStatements(router, deps);
   return router;
 }

@@ -64,6 +64,12 @@ export class StorageSpace {
     if (!isContinued(known, upload)) await this.oneByOne(() => this.admit(upload));
   }
 
+  /** Throws `storage/not-allowed` for an account that may store nothing here. */
+  async requireAccount(owner: Address): Promise<void> {
+    const account = await this.deps.account(owner);
+    if (!account.isOwn && allowanceOf(account, this.rules) === 0 && account.moneyWei === 0n) throw notAllowed(owner);
+  }
+
   /** To be asked before bytes are written. Throws `disk/low`. */
   async require(bytes: number): Promise<void> {
     await this.deps.floor?.require(bytes);

@@ -5,8 +5,10 @@ import type { StoredBlobs } from '../blobs/stored-blobs';
 import { Address, type Sha256 } from '../domain/ids';
 import { allowLongBody } from '../http/deadline';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { MAX_PERMIT_MS } from '../protocol/storage';
 import type { StorageDeps, StorageOptions } from './deps';
 import { parseName, type StorageError } from './errors';
+import type { Holders } from './holders';
 import type { Permits } from './permits';
 import type { Upload } from './space';
 
@@ -34,6 +36,7 @@ export async function sendOffset({ blobs }: StorageDeps, request: Request, respo
 
 interface UploadDeps extends StorageDeps {
   permits: Permits;
+  holders: Holders;
 }
 
 /** Appends one piece of an upload, and makes it a blob with its last one. Throws `storage/…`. */
@@ -45,10 +48,16 @@ export async function takeUpload(
 ): Promise<void> {
   const upload = admit(options, deps, request);
   const { sha256, bytes } = upload;
-  if (await deps.blobs.stat(sha256)) return void response.status(200).json({ sha256, bytes });
+  if (await deps.blobs.stat(sha256)) {
+    await deps.holders.require(upload, request.get('upload-proof'));
+    return void response.status(200).json({ sha256, bytes });
+  }
   try {
     await deps.space.begin(upload);
-    if (await takePiece(upload, deps, request, response)) return void response.status(201).json({ sha256, bytes });
+    if (await takePiece(upload, deps, request, response)) {
+      await deps.holders.finish(upload);
+      return void response.status(201).json({ sha256, bytes });
+    }
     response.status(202).end();
   } catch (error) {
     // The sender reads the answer only after everything it sends has been read.
@@ -65,9 +74,11 @@ async function takePiece(upload: Upload, deps: UploadDeps, request: Request, res
   try {
     requireOffset(part, request, response);
     allowLongBody(response);
+    const from = part.offset;
     try {
       await append(part, upload, deps, request);
     } finally {
+      deps.holders.note(upload, from, part.offset);
       await space.noteWritten(sha256, part.offset);
     }
     response.set('upload-offset', String(part.offset));
@@ -151,7 +162,7 @@ function authorise(deps: StorageDeps, request: Request, sha256: Sha256, bytes: n
     throw unauthorised('send Authorization: Emeth <address> <expiresAtMs> <signature>');
   }
   if (expiresAtMs < deps.nowMs()) throw unauthorised('the signature has expired');
-  if (expiresAtMs > deps.nowMs() + 24 * 3600 * 1000) throw unauthorised('the signature is valid for more than a day');
+  if (expiresAtMs > deps.nowMs() + MAX_PERMIT_MS) throw unauthorised('the signature is valid for more than a day');
   const upload = { owner: address.data, blob: `0x${sha256}`, bytes, expiresAtMs };
   if (deps.recoverUpload(upload, signature) !== address.data)
     throw unauthorised('the signature is not by this account');

@@ -30,7 +30,7 @@ export interface JudgeDeps {
    * `blobs/too-large` if it exceeds the limit.
    */
   fetch(sha256: Sha256, maxBytes: number, job: SubmittedJob): Promise<{ bytes: number }>;
-  fetchDataset(reference: string): Promise<{ sha256: Sha256; bytes: number }>;
+  fetchDataset(reference: string, job: SubmittedJob): Promise<{ sha256: Sha256; bytes: number }>;
   /** Returns the seed of the draw of leases: known to nobody before the result was submitted. */
   drawSeed(job: SubmittedJob): Promise<string>;
   replay(options: JudgedReplay, job: SubmittedJob): Promise<ReplayReport>;
@@ -79,7 +79,7 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
     payouts: manifest.payouts.length,
   });
 
-  const dataset = await deps.fetchDataset(job.dataset);
+  const dataset = await deps.fetchDataset(job.dataset, job);
   if (dataset.sha256 !== manifest.dataset.sha256) {
     // A hash in the reference was compared before. Without one, the server may have changed the data since,
     // so nothing is proven against the node.

@@ -45,7 +45,7 @@ async function train(victim?: Victim): Promise<Manifest> {
 
 async function fetchManifest(jobId: JobId): Promise<Manifest> {
   const { resultHash } = await requireSubmission(network.chain, jobId);
-  const response = await fetch(`${network.parties.masterUrl}/api/v1/blobs/${resultHash.slice(2)}`);
+  const response = await fetch(`${network.parties.masterUrl}/api/v1/blobs/${resultHash.slice(2)}?job=${jobId}`);
   return Manifest.parse(await response.json());
 }
 

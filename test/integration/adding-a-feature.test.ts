@@ -98,7 +98,7 @@ describeEachDatabase('feature with tables', (database) => {
 
 test.each<[string, { tables?: object; migrations?: object; open?: () => object }, string]>([
   ['table', { tables: { jobs: true } }, 'jobs'],
-  ['migration', { migrations: { '0001-queue': notesTables.migrations['0011-notes'] } }, '0001-queue'],
+  ['migration', { migrations: { '0001-queue': notesTables.migrations['0013-notes'] } }, '0001-queue'],
   ['repository', { open: () => ({ jobs: {} }) }, 'jobs'],
 ])('two groups with the same %s: refused by name', async (_kind, change, name) => {
   const clash = { ...notesTables, ...change } as typeof notesTables;
@@ -171,7 +171,7 @@ describe('docs/adding-a-feature.md', () => {
   );
 
   test('paths it names: exist, except those of the example feature', () => {
-    const ofTheExample = (path: string) => /^src\/(notes|commands\/notes|store\/(migrations\/0011-)?notes)/.test(path);
+    const ofTheExample = (path: string) => /^src\/(notes|commands\/notes|store\/(migrations\/0013-)?notes)/.test(path);
     expect(paths.filter((path) => !ofTheExample(path) && !existsSync(join(root, path)))).toEqual([]);
     expect(paths.filter(ofTheExample).filter((path) => existsSync(join(root, path)))).toEqual([]);
     expect(paths.length).toBeGreaterThan(10);

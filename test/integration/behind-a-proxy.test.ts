@@ -147,7 +147,7 @@ test('page of another origin: may read the board, and nothing else', async () =>
   expect(await read('api/v1/jobs')).toEqual([200, '*']);
   expect(await read('api/v1/jobs?page=x')).toEqual([400, '*']);
   expect(await read(`api/v1/jobs/0x${'0a'.repeat(16)}`)).toEqual([404, '*']);
-  expect(await read(`api/v1/blobs/${'00'.repeat(32)}`)).toEqual([404, null]);
+  expect(await read(`api/v1/blobs/${'00'.repeat(32)}`)).toEqual([401, null]);
   expect(await read('healthz')).toEqual([200, null]);
   expect((await read('api/json-rpc', 'POST'))[1]).toBeNull();
 });

@@ -51,14 +51,15 @@ describe('GET /blobs', () => {
   test('GET a blob: its bytes, cacheable forever', async () => {
     await using storage = await openTestStorage();
     await storage.blobs.addBytes(book);
-    const response = await fetch(`${storage.url}/blobs/${bookName}`);
+    const signed = await storage.pass.headers();
+    const response = await fetch(`${storage.url}/blobs/${bookName}`, { headers: signed });
     expect(response.status).toBe(200);
     expect(response.headers.get('etag')).toBe(`"${bookName}"`);
     expect(response.headers.get('cache-control')).toContain('immutable');
     expect(response.headers.get('content-type')).toBe('application/octet-stream');
     expect(Buffer.from(await response.arrayBuffer())).toEqual(book);
     // fetch would add `Cache-Control: no-cache`
-    const headers = { 'if-none-match': `"${bookName}"` };
+    const headers = { ...signed, 'if-none-match': `"${bookName}"` };
     const again = httpRequest({ port: storage.port, path: `/api/v1/blobs/${bookName}`, headers }).end();
     const [unchanged] = await once(again, 'response');
     expect(unchanged.resume().statusCode).toBe(304);
@@ -79,14 +80,17 @@ describe('GET /blobs', () => {
   ])('Range %s: status %i', async (range, status, span) => {
     await using storage = await openTestStorage();
     await storage.blobs.addBytes(book);
-    const response = await fetch(`${storage.url}/blobs/${bookName}`, { headers: { range } });
+    const response = await fetch(`${storage.url}/blobs/${bookName}`, {
+      headers: { ...(await storage.pass.headers()), range },
+    });
     expect(response.status).toBe(status);
     if (span) expect(Buffer.from(await response.arrayBuffer())).toEqual(book.subarray(...span));
   });
 
   test('unknown blob: 404 storage/unknown-blob', async () => {
     await using storage = await openTestStorage();
-    const response = await fetch(`${storage.url}/blobs/${'00'.repeat(32)}`);
+    const headers = await storage.pass.headers();
+    const response = await fetch(`${storage.url}/blobs/${'00'.repeat(32)}`, { headers });
     expect(response.status).toBe(404);
     expect(await response.json()).toMatchObject({ error: { code: 'storage/unknown-blob' } });
   });
@@ -256,10 +260,11 @@ describe('RemoteBlobs', () => {
     const [here, there] = [new BlobStore(join(storage.dir, 'a')), new BlobStore(join(storage.dir, 'b'))];
     await here.addBytes(book);
     const seen: [string, number][] = [];
+    const { pass } = storage;
     const onProgress = (kind: string) => (done: number, total: number) => seen.push([kind, done / total]);
     await remote.upload(bookName, here, storage.wallet.address, storage.sign, { onProgress: onProgress('up') });
     expect(await remote.size(bookName)).toBe(book.length);
-    expect(await remote.download(bookName, there, book.length, { onProgress: onProgress('down') })).toEqual({
+    expect(await remote.download(bookName, there, book.length, { pass, onProgress: onProgress('down') })).toEqual({
       bytes: book.length,
     });
     expect(seen.findLast(([kind]) => kind === 'up')).toEqual(['up', 1]);
@@ -286,7 +291,7 @@ describe('RemoteBlobs', () => {
         expect(await storage.blobs.stat(name)).toEqual({ bytes: content.length });
         proxy.set('toServer', {});
         proxy.set('toClient', { cutAfter: down });
-        await remote.download(name, there, content.length);
+        await remote.download(name, there, content.length, { pass: storage.pass });
         expect(await there.stat(name)).toEqual({ bytes: content.length });
         proxy.set('toClient', {});
       }),
@@ -309,7 +314,8 @@ describe('RemoteBlobs', () => {
     }
     await remote.upload(bookName, own, storage.wallet.address, storage.sign);
     expect(await storage.blobs.stat(bookName)).toEqual({ bytes: book.length });
-    expect(await remote.download(bookName, new BlobStore(join(storage.dir, 'b')), book.length)).toEqual({
+    const { pass } = storage;
+    expect(await remote.download(bookName, new BlobStore(join(storage.dir, 'b')), book.length, { pass })).toEqual({
       bytes: book.length,
     });
   });
@@ -320,7 +326,8 @@ describe('RemoteBlobs', () => {
     await storage.blobs.addBytes(book);
     proxy.refuse(true);
     const remote = new RemoteBlobs(`http://127.0.0.1:${proxy.port}/api/v1`);
-    const downloading = remote.download(bookName, new BlobStore(storage.dir), book.length);
+    const { pass } = storage;
+    const downloading = remote.download(bookName, new BlobStore(storage.dir), book.length, { pass });
     await until(() => proxy.refused > 0);
     proxy.refuse(false);
     expect(await downloading).toEqual({ bytes: book.length });

@@ -40,7 +40,7 @@ export const fuzzDoors = {
   'configuration reader': openConfigs,
 } satisfies Record<string, () => Promise<FuzzDoor>>;
 
-/** An HTTP answer of this status or above is a fault of the server; 507 and 503 are words for its own limits. */
+/** An HTTP answer of this status or above is a fault of the server; 503 and 507 are words for its limits. */
 const FAULT = 500;
 const OWN_LIMITS = [503, 507];
 /** A server counts requests per address and minute; each address of loopback makes fewer. */

@@ -167,11 +167,11 @@ export class PlayedChain implements MasterChain {
       CANCELED: 'JobCanceled',
       TIMEOUT: 'JobTimedOut',
       VERIFIED: 'JobVerified',
-      FAILED: 'JobRejected',
       UNVERIFIED: 'JobUnwound',
     } as const;
     Object.assign(this.find(jobId), { state });
-    this.emit({ type: types[state], jobId });
+    if (state === 'FAILED') this.emit({ type: 'JobRejected', jobId, reasonHash: `0x${'7e'.repeat(16)}` });
+    else this.emit({ type: types[state], jobId });
   }
 
   private async judge(jobId: JobId): Promise<void> {

@@ -72,6 +72,7 @@ export function guardStore(store: Store, life: Lifetime): Store {
     evidenceRequests: life.guard('evidenceRequests', store.evidenceRequests),
     storedBlobs: life.guard('storedBlobs', store.storedBlobs),
     storageNeeds: life.guard('storageNeeds', store.storageNeeds),
+    blobHolders: life.guard('blobHolders', store.blobHolders),
     transaction: life.guard('store', store).transaction,
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };

@@ -48,7 +48,10 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
     chainId: CHAIN_ID,
     core: CORE,
     job: () => Promise.reject(new Error('there is no chain')),
+    headBlock: () => Promise.reject(new Error('there is no chain')),
+    events: () => Promise.reject(new Error('there is no chain')),
     isVerifier: async () => false,
+    isActive: async () => false,
     credit: async (account: Address) => (account === requester.address ? 10n ** 18n : 0n),
     tokenBalance: async () => 0n,
   };

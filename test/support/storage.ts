@@ -1,13 +1,16 @@
 /** A real storage API for tests, with one account that may upload and one that may not. */
 import { join } from 'node:path';
+import { blobReaderOf } from '../../src/app/blob-reader';
 import { BlobStore } from '../../src/blobs/blob-store';
+import { openReadPass, type ReadPass } from '../../src/blobs/read-pass';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address } from '../../src/domain/ids';
 import { clientBehind } from '../../src/http/client-address';
 import { openHttp } from '../../src/http/server';
 import { silentLogger } from '../../src/lib/logger';
-import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
+import { NO_JOB, readTypes, STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
+import type { StorageDeps } from '../../src/storage/deps';
 import { storageRoutes } from '../../src/storage/routes';
 import type { StatementDeps } from '../../src/storage/statements';
 import { openStore } from '../../src/store/open';
@@ -29,6 +32,20 @@ export const withoutVerifiers: StatementDeps = {
   onRequest: () => {},
 };
 
+/** Readers at a storage that knows of no job: each reads what it has shown to have, kept in `holders`. */
+export function withoutJobs(
+  chainId: number,
+  holders: Map<string, true>,
+): Pick<StorageDeps, 'recoverRead' | 'jobRecord' | 'isActiveNode' | 'isHolder' | 'addHolder'> {
+  return {
+    recoverRead: (read, signature) => recoverTyped(chainId, STORAGE_DOMAIN, readTypes, read, signature),
+    jobRecord: async () => undefined,
+    isActiveNode: async () => false,
+    isHolder: async (sha256, account) => holders.has(`${sha256} ${account}`),
+    addHolder: async (sha256, account) => void holders.set(`${sha256} ${account}`, true),
+  };
+}
+
 export interface TestStorage extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
@@ -38,6 +55,8 @@ export interface TestStorage extends AsyncDisposable {
   readonly wallet: Wallet;
   readonly stranger: Wallet;
   readonly sign: SignUpload;
+  /** By which `wallet` reads; it holds all blobs. */
+  readonly pass: ReadPass;
   /** Moves the clock of the storage forward. */
   passTime(ms: number): void;
 }
@@ -61,6 +80,8 @@ export async function openTestStorage(statements: StatementDeps = withoutVerifie
       nowMs: () => Date.now() + offsetMs,
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
       space,
+      ...withoutJobs(CHAIN_ID, new Map()),
+      isHolder: async (_sha256, account) => account === wallet.address,
     },
   );
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => app.use('/api/v1', routes), {
@@ -74,6 +95,7 @@ export async function openTestStorage(statements: StatementDeps = withoutVerifie
     wallet,
     stranger,
     sign: (upload) => wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload),
+    pass: openReadPass(NO_JOB, blobReaderOf(wallet)),
     passTime(ms) {
       offsetMs += ms;
     },

@@ -101,7 +101,7 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
     options.met ? options.met(command, answer) : answer(),
   );
   const { facts } = await prepareJob({
-    row: { id, dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
+    row: { id, requester: testWallet.address, dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
     options: { batchSize: 4, epochs: 1, maxDatasetBytes: 1 << 20 },
     dir,
     signal,

@@ -100,7 +100,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
       if (bytes < 0) throw new AppError({ code: 'dataset/not-found' }, `There is no data set ${reference}.`);
       return bytes;
     },
-    fetch: (_reference: string, signal: AbortSignal) =>
+    fetch: (_job: object, signal: AbortSignal) =>
       isStuck
         ? new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
         : blobs.addBytes(Buffer.from('Call me Ishmael. ')),

@@ -83,6 +83,7 @@ class Params:
     codec: Codec
     precision: Literal["auto", "fp32", "bf16"]
     partial: bool = False
+    public: bool = False
 
     def shape(self, vocab_size: int) -> Shape:
         """The model these parameters ask for."""

@@ -25,7 +25,9 @@ export type CoreEvent = Place & { jobId: JobId } & (
         dataset: string;
         params: string;
       }
-    | { type: 'JobCanceled' | 'JobExpired' | 'JobTimedOut' | 'JobVerified' | 'JobRejected' | 'JobUnwound' }
+    | { type: 'JobCanceled' | 'JobExpired' | 'JobTimedOut' | 'JobVerified' | 'JobUnwound' }
+    /** The reason is the beginning of the evidence's sha256. */
+    | { type: 'JobRejected'; reasonHash: string }
     | { type: 'JobChallenged'; challenger: Address }
     | { type: 'JobProcessing'; node: Address }
     | { type: 'JobDeclined'; node: Address; reopened: boolean }
@@ -89,6 +91,8 @@ export function translate(event: ContractEvent, place: Place): CoreEvent | undef
         result,
       };
     }
+    case 'JobRejected':
+      return { ...base(event, place), type: event.type, reasonHash: event.args.reasonHash };
     case 'JobChallenged':
       return { ...base(event, place), type: event.type, challenger: event.args.challenger as Address };
     case 'WorkerPaid': {
@@ -105,7 +109,6 @@ export function translate(event: ContractEvent, place: Place): CoreEvent | undef
     case 'JobExpired':
     case 'JobTimedOut':
     case 'JobVerified':
-    case 'JobRejected':
     case 'JobUnwound':
       return { ...base(event, place), type: event.type };
     default:

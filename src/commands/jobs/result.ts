@@ -1,10 +1,12 @@
 /** `emeth result`: fetches a trained model and checks it against the chain. */
 
 import { type Account, openReader } from '../../app/account';
+import { openBlobReader } from '../../app/blob-reader';
 import { locationsOf, requireSubmission } from '../../app/chain-job';
 import { stopSignal } from '../../app/context';
 import { placesOf } from '../../app/places';
 import { openStorage } from '../../app/storage';
+import { openReadPass } from '../../blobs/read-pass';
 import type { JobId } from '../../domain/ids';
 import { AppError } from '../../lib/errors';
 import { formatBytes } from '../../lib/format-bytes';
@@ -31,7 +33,8 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
   const submission = await requireSubmission(reader.chain, jobId);
   const manifestHash = submission.resultHash.slice(2);
 
-  const storage = openStorage(reader, { ...options, locations: locationsOf(submission) }, signal);
+  const pass = openReadPass(jobId, await openBlobReader(reader));
+  const storage = openStorage(reader, { ...options, locations: locationsOf(submission), pass }, signal);
   const manifest = await storage.manifest(manifestHash);
   assertBound(manifest, reader, jobId);
   const directory = options.out ?? `model-${jobId.slice(2, 10)}`;

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Account } from '../../app/account';
 import { findSubmission, locationsOf } from '../../app/chain-job';
 import { openStorage } from '../../app/storage';
+import { openReadPass } from '../../blobs/read-pass';
 import type { Claim } from '../../chain/acts/emeth';
 import { buildPayouts } from '../../chain/acts/payouts';
 import type { Sweep } from '../../chain/acts/withdrawal-parts';
@@ -83,7 +84,7 @@ async function claimsOf(jobId: JobId, account: Account, options: { storage?: str
   const submission = await findSubmission(chain, jobId);
   if (!submission) return [];
   const { resultHash, payoutRoot } = submission;
-  const where = { ...options, locations: locationsOf(submission) };
+  const where = { ...options, locations: locationsOf(submission), pass: openReadPass(jobId, undefined) };
   const { payouts } = await openStorage(account, where, signal).manifest(resultHash.slice(2));
   const { proofOf } = buildPayouts(payouts);
   const own = payouts.filter(({ worker, amountWei }) => worker === emeth.address && amountWei > 0n);

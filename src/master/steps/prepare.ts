@@ -24,7 +24,7 @@ const MOST_SEQUENCES = 4;
 export type PrepareError = { code: 'params/min-gain'; start: number };
 
 interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoordinator'> {
-  readonly row: Pick<StepContext['row'], 'id' | 'dataset' | 'params'>;
+  readonly row: Pick<StepContext['row'], 'id' | 'requester' | 'dataset' | 'params'>;
   readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes'>;
   readonly deps: {
     blobs: Pick<JobBlobs, 'path' | 'add'>;
@@ -41,7 +41,7 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
 export async function prepareJob(job: PrepareContext): Promise<StepResult<'claimed'>> {
   const { row, options, dir, signal, deps } = job;
   const params = resolveParams(row.params, { batch: options.batchSize, epochs: options.epochs });
-  const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row.dataset, signal)) };
+  const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row, signal)) };
   crashPoint('dataset.fetched');
   await mkdir(dir, { recursive: true });
   const coordinator = job.openCoordinator(params);

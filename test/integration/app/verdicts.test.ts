@@ -89,7 +89,7 @@ async function partsOf(role: Role, signal: AbortSignal) {
     emeth: await emethOf(role),
     store,
     statements: openStatements([storage.url], signal),
-    sources: jobSources({ storages: [storage.url], allowPrivate: false }),
+    sources: jobSources({ storages: [storage.url], allowPrivate: false }, undefined),
     signal,
   };
 }

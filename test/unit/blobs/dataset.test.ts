@@ -102,7 +102,7 @@ describe('sha256:', () => {
     const seen: number[] = [];
     expect(await datasetSize(`sha256:${name}`, own, from)).toBe(book.length);
     const onProgress = (done: number, total: number) => seen.push(done / total);
-    expect(await fetchDataset(`sha256:${name}`, own, from, { onProgress })).toEqual({
+    expect(await fetchDataset(`sha256:${name}`, own, from, { pass: storage.pass, onProgress })).toEqual({
       sha256: name,
       bytes: book.length,
     });

@@ -59,7 +59,7 @@ test('same blob downloaded three times at once: sent once', async () => {
   const onProgress = (done: number) => {
     if (done === bytes) received += 1;
   };
-  const download = () => new RemoteBlobs(storage.url).download(sha256, into, bytes, { onProgress });
+  const download = () => new RemoteBlobs(storage.url).download(sha256, into, bytes, { pass: storage.pass, onProgress });
   expect(await Promise.all([download(), download(), download()])).toEqual([{ bytes }, { bytes }, { bytes }]);
   expect(received).toBe(1);
 });

@@ -29,6 +29,7 @@ async function judgeStored(
   await tamper(storage);
   const own = new BlobStore(`${judging.dir}/own`);
   const remote = new RemoteBlobs(storage.url);
+  const { pass } = storage;
   const dataset = { storages: [storage.url], allowPrivate: false, maxBytes: 10_000, allowFiles: false };
   return await judge(
     submittedJob(manifest),
@@ -36,8 +37,8 @@ async function judgeStored(
     {
       ...judging.deps,
       path: (name) => own.path(name),
-      fetch: (name, maxBytes) => remote.download(name, own, maxBytes),
-      fetchDataset: (reference) => fetchDataset(reference, own, dataset),
+      fetch: (name, maxBytes) => remote.download(name, own, maxBytes, { pass }),
+      fetchDataset: (reference) => fetchDataset(reference, own, dataset, { pass }),
       ...replaced,
     },
   );

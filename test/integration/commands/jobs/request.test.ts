@@ -5,10 +5,12 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { Wallet } from 'ethers';
 import { openAccount } from '../../../../src/app/account';
+import { JobRecords } from '../../../../src/app/job-records';
 import { BlobStore } from '../../../../src/blobs/blob-store';
 import { boardRoutes } from '../../../../src/board/routes';
+import { type Chain, openChain } from '../../../../src/chain/rpc/client';
 import { recoverTyped } from '../../../../src/chain/sending/wallet';
-import type { JobId, Sha256 } from '../../../../src/domain/ids';
+import { Address, type JobId, type Sha256 } from '../../../../src/domain/ids';
 import { clientBehind } from '../../../../src/http/client-address';
 import { type HttpServer, openHttp } from '../../../../src/http/server';
 import { canonicalJson, sha256 } from '../../../../src/lib/hash';
@@ -22,7 +24,7 @@ import { openStore, type Store } from '../../../../src/store/open';
 import { builtCli, runInProcess } from '../../../support/cli';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
 import { openScratch } from '../../../support/scratch';
-import { withoutVerifiers } from '../../../support/storage';
+import { withoutJobs, withoutVerifiers } from '../../../support/storage';
 import { openTestSpace } from '../../../support/storage-space';
 
 const CHAIN_ID = 31337;
@@ -32,6 +34,11 @@ let storage: HttpServer;
 let blobs: BlobStore;
 let client: ClientChain;
 let store: Store;
+let chain: Chain;
+let records: JobRecords;
+/** What accounts have uploaded, and the node, which has all that is stored. */
+const holders = new Map<string, true>();
+const node = Address.parse(new Wallet(devKeys[1]).address);
 /** What the master says of a job. */
 let whyOf: (jobId: JobId) => JobWhy | undefined = () => undefined;
 
@@ -48,6 +55,9 @@ beforeAll(async () => {
       recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
       space: openTestSpace({ blobs, store, account: (owner) => (owner === client.requester ? {} : { moneyWei: 0n }) })
         .space,
+      ...withoutJobs(CHAIN_ID, holders),
+      jobRecord: (jobId) => records.find(jobId),
+      isHolder: async (sha256, account) => account === node || holders.has(`${sha256} ${account}`),
     },
   );
   const board = boardRoutes({
@@ -59,10 +69,13 @@ beforeAll(async () => {
   const mount = (app: HttpServer['app']) => void app.use('/api/v1', board, routes);
   storage = await openHttp({ host: '127.0.0.1', port: 0 }, mount, { logger: silentLogger });
   client = await openClientChain({ storageApi: `http://127.0.0.1:${storage.port}/api/v1` });
+  chain = await openChain({ endpoint: client.url, core: client.core, token: client.token });
+  records = new JobRecords(chain, async () => undefined);
   await writeFile(client.file('book.txt'), 'Call me Ishmael. '.repeat(1000));
 });
 
 afterAll(async () => {
+  await chain[Symbol.asyncDispose]();
   await client[Symbol.asyncDispose]();
   await storage[Symbol.asyncDispose]();
   await store[Symbol.asyncDispose]();
@@ -128,6 +141,7 @@ describe('request', () => {
 
   test('data set in storage: fetched, checked and counted', async () => {
     const { sha256: name } = await blobs.addBytes(Buffer.from('Call me Ishmael. '.repeat(200)));
+    holders.set(`${name} ${client.requester}`, true);
     const quote = await client.run('request', '--dataset', `sha256:${name}`, '--fee', '20emt', '--dry-run');
     expect(quote).toMatchObject({ bytes: 3400, fuelLimit: '3162', tokens: { trainTokens: 3162, epochBlocks: 3 } });
   });

@@ -62,7 +62,7 @@ describe('decodeEvent', () => {
       { node: lower, resultHash: hash, payoutRoot: hash, fuelUsed: 12n, payoutWei: 34n, result: 'sha256:bb' },
     ],
     ['JobVerified', {}, {}],
-    ['JobRejected', {}, {}],
+    ['JobRejected', { reasonHash: `0x${'12'.repeat(16)}` }, { reasonHash: `0x${'12'.repeat(16)}` }],
     ['JobChallenged', { challenger: account }, { challenger: lower }],
     ['JobUnwound', {}, {}],
     ['WorkerPaid', { worker: account, index: 2, amount: 9n }, { worker: lower, index: 2, amountWei: 9n }],

@@ -31,7 +31,7 @@ describe('moveOf', () => {
     { event: { ...at, type: 'JobDeclined', node, reopened: false }, move: { state: 'DECLINED' } },
     { event: { ...at, type: 'JobSubmitted', node, ...result }, move: { state: 'SUBMITTED', node } },
     { event: { ...at, type: 'JobVerified' }, move: { state: 'VERIFIED' } },
-    { event: { ...at, type: 'JobRejected' }, move: { state: 'FAILED' } },
+    { event: { ...at, type: 'JobRejected', reasonHash: `0x${'12'.repeat(16)}` }, move: { state: 'FAILED' } },
     { event: { ...at, type: 'JobChallenged', challenger: facts.requester }, move: { state: 'DISPUTED' } },
     { event: { ...at, type: 'JobUnwound' }, move: { state: 'UNVERIFIED' } },
   ])('$event.type: the job is then $move.state', ({ event, move }) => {

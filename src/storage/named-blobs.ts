@@ -1,0 +1,143 @@
+/** Which blobs belong to a job: by its request, its result and its verdict on chain, and by its manifest. */
+import type { Readable } from 'node:stream';
+import type { StoredBlobs } from '../blobs/stored-blobs';
+import type { NamedBlob } from '../domain/blob-access';
+import { parseBlobReference } from '../domain/blob-reference';
+import type { Address, JobId, Sha256 } from '../domain/ids';
+import type { ChainState } from '../domain/job';
+import { inTurn } from '../lib/in-turn';
+import { JobParams } from '../protocol/job-params';
+import { Manifest } from '../protocol/manifest';
+
+/** What the chain says of a job, as far as it decides who may read what. */
+export interface JobRecord {
+  state: ChainState;
+  /** End of the present window. */
+  deadlineMs: number;
+  requester: Address;
+  /** The node that has the job, or submitted its result. */
+  node?: Address | undefined;
+  dataset: string;
+  params: string;
+  /** Hash of the manifest. */
+  result?: Sha256 | undefined;
+  /** The beginning of the hash of the evidence for which its result was rejected. */
+  evidence?: string | undefined;
+}
+
+export interface NamedBlobsDeps {
+  blobs: Pick<StoredBlobs, 'stat' | 'openRead'>;
+  /** Whether the account has shown that it has all bytes of a blob. */
+  isHolder(sha256: Sha256, account: Address): Promise<boolean>;
+}
+
+/** A manifest as far as it names blobs. */
+interface NamesOfResult {
+  /** Undefined for a result that is no manifest. */
+  jobId?: string | undefined;
+  names: ReadonlySet<string>;
+}
+
+/** As large as a verifier takes; a larger result is no manifest. */
+const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
+/** Of all manifests that are remembered together: some 25 MB. */
+const MAX_NAMES = 200_000;
+
+/**
+ * Knows the blobs of jobs. Manifests are read from the storage's own blobs, one at a time, and remembered.
+ */
+export class NamedBlobs {
+  /** By the manifest's hash, the one used longest ago first. */
+  private readonly known = new Map<Sha256, NamesOfResult>();
+  private readonly inOrder = inTurn();
+
+  constructor(private readonly deps: NamedBlobsDeps) {}
+
+  /** Returns what a blob is to a job; undefined for one that the job does not name. */
+  async find(jobId: JobId, job: JobRecord, sha256: Sha256): Promise<NamedBlob | undefined> {
+    if (job.evidence !== undefined && sha256.startsWith(job.evidence)) return { role: 'record', isHeld: true };
+    if (parseBlobReference(job.dataset)?.sha256 === sha256) {
+      const isHeld = await this.deps.isHolder(sha256, job.requester);
+      if (isHeld) return { role: 'data', isHeld };
+    }
+    return (await this.findInResult(jobId, job, sha256)) ?? this.unheldData(job, sha256);
+  }
+
+  private async findInResult(
+    jobId: JobId,
+    { node, result }: JobRecord,
+    sha256: Sha256,
+  ): Promise<NamedBlob | undefined> {
+    // A result that its node does not hold is another's blob: neither read here nor given to anybody.
+    if (node === undefined || result === undefined || !(await this.deps.isHolder(result, node))) return undefined;
+    const named = await this.namesOf(result);
+    if (sha256 === result) return { role: named?.jobId === jobId ? 'record' : 'work', isHeld: true };
+    if (named?.jobId !== jobId || !named.names.has(sha256)) return undefined;
+    return { role: 'work', isHeld: await this.deps.isHolder(sha256, node) };
+  }
+
+  private unheldData({ dataset }: JobRecord, sha256: Sha256): NamedBlob | undefined {
+    return parseBlobReference(dataset)?.sha256 === sha256 ? { role: 'data', isHeld: false } : undefined;
+  }
+
+  /** Undefined for a result that is not here. */
+  private async namesOf(result: Sha256): Promise<NamesOfResult | undefined> {
+    const known = this.known.get(result) ?? (await this.inOrder(() => this.read(result)));
+    if (!known) return undefined;
+    this.known.delete(result);
+    this.known.set(result, known);
+    this.forgetSome();
+    return known;
+  }
+
+  private async read(result: Sha256): Promise<NamesOfResult | undefined> {
+    const known = this.known.get(result);
+    if (known) return known;
+    const found = await this.deps.blobs.stat(result);
+    if (!found) return undefined;
+    if (found.bytes > MAX_MANIFEST_BYTES) return { names: new Set() };
+    return namesIn(await textOf(await this.deps.blobs.openRead(result)));
+  }
+
+  private forgetSome(): void {
+    let names = [...this.known.values()].reduce((sum, { names: { size } }) => sum + size + 1, 0);
+    for (const [result, { names: gone }] of this.known) {
+      if (names <= MAX_NAMES || this.known.size === 1) return;
+      this.known.delete(result);
+      names -= gone.size + 1;
+    }
+  }
+}
+
+/** Whether a job's requester lets everybody read it. */
+export function isPublicJob({ params }: Pick<JobRecord, 'params'>): boolean {
+  return JobParams.safeParse(parsedJson(params)).data?.public === true;
+}
+
+async function textOf(stream: Readable): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const piece of stream) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+function namesIn(text: string): NamesOfResult {
+  const { data } = Manifest.safeParse(parsedJson(text));
+  if (!data) return { names: new Set() };
+  const { jobId, dataset, rounds, audits, model } = data;
+  const names = new Set<string>([dataset.sha256]);
+  for (const { theta, nextTheta, delta, leases } of rounds) {
+    for (const name of [theta, nextTheta, delta]) names.add(name);
+    for (const { shard, update } of leases) names.add(shard).add(update);
+  }
+  for (const { update } of audits) names.add(update);
+  for (const file of model) names.add(file.sha256);
+  return { jobId, names };
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

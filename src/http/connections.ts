@@ -5,8 +5,10 @@ import type { Duplex } from 'node:stream';
 import { ipGuard } from './ip-guard';
 
 export interface ConnectionLimits {
-  /** Of plain connections, and of upgraded ones. */
+  /** Of plain connections. */
   maxConnections: number;
+  /** Of WebSockets. */
+  maxUpgraded: number;
   /** Milliseconds for the first byte. */
   firstByteMs: number;
   trustProxy: readonly string[];
@@ -22,58 +24,87 @@ const LOOPBACK = ['127.0.0.0/8', '::1'];
  * yet makes room, so that silent connections shut nobody out.
  */
 export function trackConnections(server: Server, limits: ConnectionLimits): { destroyAll(): void } {
-  const { maxConnections, firstByteMs, trustProxy } = limits;
-  const isExempt = ipGuard([...LOOPBACK, ...trustProxy]);
-  const plain = new Set<Socket>();
-  const upgraded = new Set<Socket>();
-  const perIp = new Map<string, number>();
+  return new Connections(server, limits);
+}
 
-  server.on('connection', (socket: Socket) => {
-    const ip = socket.remoteAddress ?? '';
-    const held = perIp.get(ip) ?? 0;
-    const isCrowded = held >= MAX_PER_IP && !isExempt(ip);
-    if (isCrowded || !(plain.size < maxConnections || dropSilent(plain))) return void socket.destroy();
-    plain.add(socket);
-    perIp.set(ip, held + 1);
-    const timer = setTimeout(() => {
-      if (isSilent(socket)) socket.destroy();
-    }, firstByteMs).unref();
-    socket.once('close', () => {
-      clearTimeout(timer);
-      plain.delete(socket);
-      upgraded.delete(socket);
-      const left = (perIp.get(ip) ?? 1) - 1;
-      if (left > 0) perIp.set(ip, left);
-      else perIp.delete(ip);
+interface Plain {
+  socket: Socket;
+  sinceMs: number;
+}
+
+/** Keeps little of each: a master has thousands of them. */
+class Connections {
+  /** By the client's address and port, the oldest first: above TLS, the same connection is another socket. */
+  private readonly plain = new Map<string, Plain>();
+  private readonly upgraded = new Map<string, Duplex>();
+  private readonly perIp = new Map<string, number>();
+  private readonly isExempt: (ip: string) => boolean;
+
+  constructor(
+    server: Server,
+    private readonly limits: ConnectionLimits,
+  ) {
+    const { firstByteMs, trustProxy } = limits;
+    this.isExempt = ipGuard([...LOOPBACK, ...trustProxy]);
+    const sweep = setInterval(() => this.dropSilent(performance.now() - firstByteMs), firstByteMs / 8).unref();
+    server.on('close', () => clearInterval(sweep));
+    server.on('connection', (socket: Socket) => this.add(socket));
+    const countUpgraded = (_request: unknown, socket: Socket) => this.upgrade(socket);
+    // Only ahead of another listener: alone, it would keep Node from answering these requests as plain ones.
+    server.on('newListener', function join(event: string | symbol) {
+      if (event === 'upgrade') server.off('newListener', join).prependListener('upgrade', countUpgraded);
     });
-  });
-  const countUpgraded = (_request: unknown, socket: Duplex) => {
-    plain.delete(socket as Socket);
-    if (upgraded.size < maxConnections) upgraded.add(socket as Socket);
-    else socket.destroy();
-  };
-  // Only ahead of another listener: alone, it would keep Node from answering these requests as plain ones.
-  server.on('newListener', function join(event: string | symbol) {
-    if (event === 'upgrade') server.off('newListener', join).prependListener('upgrade', countUpgraded);
-  });
-  return {
-    destroyAll: () => {
-      for (const socket of [...plain, ...upgraded]) socket.destroy();
-    },
-  };
-}
-
-/** Ends the oldest connection that has sent nothing yet; returns whether there was one. */
-function dropSilent(plain: Set<Socket>): boolean {
-  for (const socket of plain) {
-    if (!isSilent(socket)) continue;
-    plain.delete(socket);
-    socket.destroy();
-    return true;
   }
-  return false;
+
+  destroyAll(): void {
+    for (const { socket } of this.plain.values()) socket.destroy();
+    for (const socket of this.upgraded.values()) socket.destroy();
+  }
+
+  private add(socket: Socket): void {
+    const ip = socket.remoteAddress ?? '';
+    const held = this.perIp.get(ip) ?? 0;
+    const isCrowded = held >= MAX_PER_IP && !this.isExempt(ip);
+    if (isCrowded || !this.hasRoom()) return void socket.destroy();
+    const name = nameOf(socket);
+    this.plain.set(name, { socket, sinceMs: performance.now() });
+    this.perIp.set(ip, held + 1);
+    socket.once('close', () => this.remove(name, ip));
+  }
+
+  private upgrade(socket: Socket): void {
+    const name = nameOf(socket);
+    this.plain.delete(name);
+    if (this.upgraded.size < this.limits.maxUpgraded) this.upgraded.set(name, socket);
+    else socket.destroy();
+  }
+
+  private remove(name: string, ip: string): void {
+    this.plain.delete(name);
+    this.upgraded.delete(name);
+    const left = (this.perIp.get(ip) ?? 1) - 1;
+    if (left > 0) this.perIp.set(ip, left);
+    else this.perIp.delete(ip);
+  }
+
+  private hasRoom(): boolean {
+    return this.plain.size < this.limits.maxConnections || this.dropSilent(Number.POSITIVE_INFINITY, 1);
+  }
+
+  /** Ends the oldest connections that were opened before and have sent nothing; false when there is none. */
+  private dropSilent(beforeMs: number, most = Number.POSITIVE_INFINITY): boolean {
+    let dropped = 0;
+    for (const [name, { socket, sinceMs }] of this.plain) {
+      if (sinceMs > beforeMs || dropped === most) break;
+      if (socket.bytesRead > 0) continue;
+      this.plain.delete(name);
+      socket.destroy();
+      dropped += 1;
+    }
+    return dropped > 0;
+  }
 }
 
-function isSilent(socket: Socket): boolean {
-  return socket.bytesRead === 0;
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

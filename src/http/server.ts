@@ -16,6 +16,7 @@ export interface HttpOptions {
   port: number;
   trustProxy?: readonly string[];
   maxConnections?: number;
+  maxUpgraded?: number;
   firstByteMs?: number;
   headersMs?: number;
   bodyMs?: number;
@@ -32,6 +33,8 @@ export interface HttpServer extends AsyncDisposable {
 /** Milliseconds after which an idle connection is closed. The link exempts its sockets. */
 const IDLE_MS = 60_000;
 const MAX_CONNECTIONS = 4096;
+/** Of workers, each of which holds one WebSocket. */
+const MAX_UPGRADED = 16_384;
 /** Milliseconds for the first byte of a connection. */
 const FIRST_BYTE_MS = 2000;
 /** Milliseconds for the headers of a request. */
@@ -66,8 +69,9 @@ export async function openHttp(
   // Node's own limit would hold for large uploads too; `limitBodyTime` replaces it.
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;
-  const { maxConnections = MAX_CONNECTIONS, firstByteMs = FIRST_BYTE_MS, trustProxy = [] } = options;
-  const connections = trackConnections(server, { maxConnections, firstByteMs, trustProxy });
+  const { maxConnections = MAX_CONNECTIONS, maxUpgraded = MAX_UPGRADED, trustProxy = [] } = options;
+  const { firstByteMs = FIRST_BYTE_MS } = options;
+  const connections = trackConnections(server, { maxConnections, maxUpgraded, firstByteMs, trustProxy });
   await listen(server, options);
   const address = server.address();
   return {

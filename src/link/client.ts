@@ -11,6 +11,7 @@ import { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, LinkWallet, PullOptions, RecoverTyped } from './ports';
 import { Session } from './session';
 import { whenClosed } from './socket';
+import { STALL_MS } from './transfer';
 import { Window } from './window';
 
 /** Bytes of all transfers to this worker that may be in flight at once. */
@@ -175,24 +176,19 @@ class MasterDialer implements LinkClient {
   /** Runs a session to its end. Throws the reason if the master refused this worker. */
   private hold(master: ProvenMaster): Promise<void> {
     const { handlers, blobs, mayPull, logger } = this.deps;
+    const { socket, keys, heartbeatMs } = master;
+    const { stallMs = STALL_MS } = this.options;
     return new Promise((resolve, reject) => {
       let why: AppError<LinkError> | undefined;
       const stop = () => this.leave(link);
       const link: MasterLink = new Session<MasterMessage, WorkerMessageIn>(
+        socket,
+        { incoming: keys.toWorker, outgoing: keys.toMaster },
+        { schema: MasterMessage, heartbeatMs, stallMs, blobs, pool: this.pool, writers: this.writers },
         {
-          socket: master.socket,
-          schema: MasterMessage,
-          keys: { incoming: master.keys.toWorker, outgoing: master.keys.toMaster },
-          heartbeatMs: master.heartbeatMs,
-          stallMs: this.options.stallMs,
-          farewell: (code, reason) => ({ type: 'bye', reason: `${code}: ${reason}`.slice(0, 500) }),
-        },
-        {
-          blobs,
-          mayPull: (sha256) => mayPull(sha256),
-          pool: this.pool,
-          writers: this.writers,
           logger,
+          mayPull,
+          farewell: (code, reason) => ({ type: 'bye', reason: `${code}: ${reason}`.slice(0, 500) }),
           onMessage: (message) => {
             if (message.type === 'refused') why = refused(message.code, message.reason);
             this.onMessage(link, message);
@@ -201,7 +197,7 @@ class MasterDialer implements LinkClient {
             this.link = undefined;
             this.signal.removeEventListener('abort', stop);
             handlers.onClose(reason, this.signal.aborted);
-            whenClosed(master.socket, () => (why ? reject(why) : resolve()));
+            whenClosed(socket, () => (why ? reject(why) : resolve()));
           },
         },
       );

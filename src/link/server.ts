@@ -11,9 +11,10 @@ import { acceptWorker, type ProvenWorker } from './accept';
 import { cut, hasCode, refusal } from './errors';
 import { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, LinkWallet, PullOptions, RecoverTyped } from './ports';
-import { Session } from './session';
+import { Session, type SessionHost, type SessionRules } from './session';
 import { offersSubprotocol, SOCKET_OPTIONS, sendRefusal } from './socket';
 import type { Traffic } from './traffic';
+import { STALL_MS } from './transfer';
 import { Window } from './window';
 
 /** Bytes in flight from all workers together, and so in memory, at most. */
@@ -100,15 +101,17 @@ class WorkerGate implements LinkServer {
     ...SOCKET_OPTIONS,
     handleProtocols: () => SUBPROTOCOL,
   });
-  private readonly pool = new Window(POOL_BYTES);
-  private readonly writers = new KeyedLock();
+  readonly rules: SessionRules<WorkerMessage>;
   private readonly closing = new AbortController();
   private unproven = 0;
 
   constructor(
     private readonly options: LinkServerOptions,
-    private readonly deps: LinkServerDeps,
+    readonly deps: LinkServerDeps,
   ) {
+    const { heartbeatMs, stallMs = STALL_MS } = options;
+    const shared = { blobs: deps.blobs, pool: new Window(POOL_BYTES), writers: new KeyedLock() };
+    this.rules = { schema: WorkerMessage, heartbeatMs, stallMs, ...shared };
     options.server.on('upgrade', this.onUpgrade);
   }
 
@@ -130,6 +133,7 @@ class WorkerGate implements LinkServer {
     }
     this.unproven += 1;
     const release = once(() => {
+      socket.off('close', release);
       this.unproven -= 1;
     });
     socket.once('close', release);
@@ -196,63 +200,64 @@ class WorkerGate implements LinkServer {
   private connect(socket: WebSocket, ip: string, proven: ProvenWorker): void {
     const { address } = proven;
     this.peers.get(address)?.worker.refuse(refusal('link/replaced', 'The same worker connected again.'));
-    const { handlers, blobs, mayPull, logger, clock } = this.deps;
-    const worker = new Session<WorkerMessage, MasterMessageIn>(
-      {
-        socket,
-        schema: WorkerMessage,
-        keys: { incoming: proven.keys.toMaster, outgoing: proven.keys.toWorker },
-        heartbeatMs: this.options.heartbeatMs,
-        stallMs: this.options.stallMs,
-        beat: () => ({ type: 'ping', atMs: clock.now() }),
-        farewell: (code, reason) => ({ type: 'refused', code, reason }),
-      },
-      {
-        blobs,
-        mayPull: (sha256) => mayPull(address, sha256),
-        pool: this.pool,
-        writers: this.writers,
-        logger: logger.child({ worker: address }),
-        onMessage: (message) => this.onMessage(connection, message),
-        onEnd: (reason) => {
-          if (this.peers.get(address) === connection) this.peers.delete(address);
-          handlers.onClose(connection, reason);
-        },
-      },
-    );
-    const connection = new Connection(proven, ip, clock.now(), worker);
+    const connection = new Connection(socket, proven, ip, this);
     this.peers.set(address, connection);
-    handlers.onConnect(connection);
-  }
-
-  private onMessage(connection: Connection, message: WorkerMessage): void {
-    if (message.type === 'pong') return;
-    if (message.type === 'bye') connection.worker.close(message.reason);
-    else if (message.type === 'hello')
-      connection.worker.refuse(refusal('link/out-of-order', 'A second hello arrived.'));
-    else this.deps.handlers.onMessage(connection, message);
+    this.deps.handlers.onConnect(connection);
   }
 }
 
 /** A proven worker on its present socket. */
-class Connection implements Peer {
+class Connection implements Peer, SessionHost<WorkerMessage, MasterMessageIn> {
   readonly address: Address;
   readonly offer: Offer;
   readonly session: string;
+  readonly connectedAtMs: number;
+  readonly worker: Session<WorkerMessage, MasterMessageIn>;
 
   constructor(
-    proven: ProvenWorker,
+    socket: WebSocket,
+    { address, offer, session, keys }: ProvenWorker,
     readonly ip: string,
-    readonly connectedAtMs: number,
-    readonly worker: Session<WorkerMessage, MasterMessageIn>,
+    private readonly gate: Pick<WorkerGate, 'deps' | 'rules' | 'peers'>,
   ) {
-    this.address = proven.address;
-    this.offer = proven.offer;
-    this.session = proven.session;
+    this.address = address;
+    this.offer = offer;
+    this.session = session;
+    this.connectedAtMs = gate.deps.clock.now();
+    this.worker = new Session(socket, { incoming: keys.toMaster, outgoing: keys.toWorker }, gate.rules, this);
+  }
+
+  get logger(): Logger {
+    return this.gate.deps.logger.child({ worker: this.address });
   }
 
   get traffic(): Peer['traffic'] {
     return this.worker.traffic;
+  }
+
+  beat(): MasterMessageIn {
+    return { type: 'ping', atMs: this.gate.deps.clock.now() };
+  }
+
+  farewell(code: string, reason: string): MasterMessageIn {
+    return { type: 'refused', code, reason };
+  }
+
+  mayPull(sha256: Sha256): boolean | Promise<boolean> {
+    return this.gate.deps.mayPull(this.address, sha256);
+  }
+
+  onMessage(message: WorkerMessage): void {
+    if (message.type === 'pong') return;
+    if (message.type === 'bye') this.worker.close(message.reason);
+    else if (message.type === 'hello') this.worker.refuse(refusal('link/out-of-order', 'A second hello arrived.'));
+    else this.gate.deps.handlers.onMessage(this, message);
+  }
+
+  onEnd(reason: string): void {
+    const { peers, deps } = this.gate;
+    if (peers.get(this.address) === this) peers.delete(this.address);
+    deps.handlers.onClose(this, reason);
   }
 
   send(message: MasterMessageIn): void {

@@ -11,7 +11,7 @@ import type { LinkBlobs, PullOptions } from './ports';
 import { Opener, Sealer } from './seal';
 import { type Frame, hangUp } from './socket';
 import { checkSize, parseMessage } from './text';
-import type { Traffic } from './traffic';
+import { type Traffic, TrafficMeter } from './traffic';
 import { type TransferDeps, Transfers } from './transfer';
 import type { Window } from './window';
 
@@ -24,36 +24,41 @@ const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 /** More is a flood. The fastest transfers cause 2,000 window messages per second; those bound the chunks. */
 const MESSAGES_PER_SECOND = 5_000;
 
-export interface SessionOptions<In, Out> {
-  socket: WebSocket;
+/** What the sessions of a process share. */
+export interface SessionRules<In> {
   /** Messages the other side may send. */
   schema: z.ZodType<In>;
-  keys: { incoming: Buffer; outgoing: Buffer };
   heartbeatMs: number;
-  /** The message sent at every heartbeat; a side without one only listens. */
-  beat?: (() => Out) | undefined;
-  stallMs?: number | undefined;
-  /** The last message before hanging up because of a fault of the other side. */
-  farewell(code: string, reason: string): Out;
-}
-
-export interface SessionDeps<In> {
+  /** Milliseconds that a transfer may stand still. */
+  stallMs: number;
   blobs: LinkBlobs;
-  mayPull: TransferDeps['mayPull'];
   pool: Window;
   writers: KeyedLock;
-  logger: Logger;
+}
+
+/** Whoever a session belongs to: what it says for it, and hears of it. */
+export interface SessionHost<In, Out> {
+  readonly logger: Logger;
+  /** Returns the message sent at every heartbeat; a side without one only listens. */
+  beat?(): Out;
+  /** Returns the last message before hanging up because of a fault of the other side. */
+  farewell(code: string, reason: string): Out;
+  mayPull: TransferDeps['mayPull'];
   /** Receives every message that is not about a transfer. */
   onMessage(message: In): void;
   /** Called once, whichever side ended the session. */
   onEnd(reason: string): void;
 }
 
+/** A transfer that there never was carried nothing. */
+const noTraffic = { sent: new TrafficMeter(), received: new TrafficMeter() };
+
 /**
- * One authenticated connection. Checks every message, notices silence, and moves blobs beside the messages.
+ * One authenticated connection. Checks every message, notices silence, and moves blobs beside the messages. A
+ * master has thousands of them that do nothing: what only some need is made when they need it.
  */
 export class Session<In extends { type: string }, Out extends { type: string }> {
-  private readonly transfers: Transfers;
+  private used: Transfers | undefined;
   private readonly sealer: Sealer;
   private readonly opener: Opener;
   private readonly beats: NodeJS.Timeout;
@@ -61,22 +66,17 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private messages = 0;
   private over = false;
   /** Asked whether the other side is there; told by its next frame, or by the end. */
-  private readonly asking = new Set<(isThere: boolean) => void>();
+  private asking: Set<(isThere: boolean) => void> | undefined;
 
   constructor(
-    private readonly options: SessionOptions<In, Out>,
-    private readonly deps: SessionDeps<In>,
+    private readonly socket: WebSocket,
+    keys: { incoming: Buffer; outgoing: Buffer },
+    private readonly rules: SessionRules<In>,
+    private readonly host: SessionHost<In, Out>,
   ) {
-    this.sealer = new Sealer(options.keys.outgoing);
-    this.opener = new Opener(options.keys.incoming);
-    this.transfers = new Transfers({
-      ...deps,
-      ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
-      send: (message) => void this.sendText(message),
-      sendFrame: (frame) => this.sendFrame(frame),
-    });
-    this.beats = setInterval(() => this.onBeat(), options.heartbeatMs);
-    const { socket } = options;
+    this.sealer = new Sealer(keys.outgoing);
+    this.opener = new Opener(keys.incoming);
+    this.beats = setInterval(() => this.onBeat(), rules.heartbeatMs);
     socket.on('message', (data: RawData, isBinary) => this.onFrame({ data: data as Buffer, isBinary }));
     socket.on('close', (code, reason) => this.end(reason.toString() || `closed with ${code}`));
   }
@@ -93,7 +93,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
 
   /** What blobs took on this socket, in each direction. */
   get traffic(): { sent: Traffic; received: Traffic } {
-    return this.transfers;
+    return this.used ?? noTraffic;
   }
 
   pull(blob: BlobRef, options: PullOptions = {}): Promise<void> {
@@ -102,53 +102,65 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
 
   /** Sends a heartbeat; returns whether anything arrives from the other side within the time. */
   answers(withinMs: number): Promise<boolean> {
-    const { beat } = this.options;
-    if (!beat || !this.send(beat())) return Promise.resolve(false);
+    const beat = this.host.beat?.();
+    if (!beat || !this.send(beat)) return Promise.resolve(false);
+    this.asking ??= new Set();
+    const { asking } = this;
     return new Promise((resolve) => {
       const told = (isThere: boolean) => {
         clearTimeout(timer);
-        this.asking.delete(told);
+        asking.delete(told);
         resolve(isThere);
       };
       const timer = setTimeout(() => told(false), withinMs);
-      this.asking.add(told);
+      asking.add(told);
     });
   }
 
   /** Hangs up; transfers in flight fail with `link/cut`. */
   close(reason: string, code = 1000): void {
     if (this.over) return;
-    hangUp(this.options.socket, code, reason);
+    hangUp(this.socket, code, reason);
     this.end(reason);
   }
 
   /** Sends the other side the reason and hangs up. */
   refuse(error: AppError): void {
-    this.send(this.options.farewell(error.code, error.message.slice(0, 500)));
+    this.send(this.host.farewell(error.code, error.message.slice(0, 500)));
     this.close(error.message, error.code === 'link/oversized' ? 1009 : 1008);
+  }
+
+  private get transfers(): Transfers {
+    this.used ??= new Transfers({
+      ...this.rules,
+      mayPull: (sha256) => this.host.mayPull(sha256),
+      send: (message) => void this.sendText(message),
+      sendFrame: (frame) => this.sendFrame(frame),
+    });
+    return this.used;
   }
 
   private onFrame(frame: Frame): void {
     if (this.over) return;
     this.missed = 0;
-    for (const told of this.asking) told(true);
+    for (const told of this.asking ?? []) told(true);
     try {
       if (frame.isBinary) this.transfers.handleFrame(frame.data);
       else this.onText(frame.data);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      this.deps.logger.warn('Refused a frame', { type: frame.isBinary ? 'chunk' : 'message' }, error);
+      this.host.logger.warn('Refused a frame', { type: frame.isBinary ? 'chunk' : 'message' }, error);
       this.refuse(error);
     }
   }
 
   private onText(data: Buffer): void {
     checkSize(data.length);
-    const perBeat = Math.ceil((MESSAGES_PER_SECOND * this.options.heartbeatMs) / 1000);
+    const perBeat = Math.ceil((MESSAGES_PER_SECOND * this.rules.heartbeatMs) / 1000);
     if (++this.messages > perBeat + MESSAGES_PER_SECOND) throw refusal('link/flood', 'Too many messages.');
     const text = this.opener.open(data.toString());
     if (text === undefined) throw refusal('link/bad-seal', 'The message was changed, repeated or lost in transit.');
-    const message = parseMessage(this.options.schema, text);
+    const message = parseMessage(this.rules.schema, text);
     if (isTransfer(message)) this.transfers.handle(message);
     else this.handOver(message);
   }
@@ -156,24 +168,25 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   /** An error in this side's own handling of a message must end neither the socket nor the process. */
   private handOver(message: In): void {
     try {
-      this.deps.onMessage(message);
+      this.host.onMessage(message);
     } catch (error) {
-      this.deps.logger.error('A message could not be handled', { type: message.type }, error);
+      this.host.logger.error('A message could not be handled', { type: message.type }, error);
     }
   }
 
   private onBeat(): void {
     this.messages = 0;
     if (++this.missed > MISSED_BEATS) {
-      this.options.socket.terminate();
-      this.end(`nothing received for ${MISSED_BEATS} heartbeats of ${this.options.heartbeatMs} ms`);
+      this.socket.terminate();
+      this.end(`nothing received for ${MISSED_BEATS} heartbeats of ${this.rules.heartbeatMs} ms`);
       return;
     }
-    if (this.options.beat) this.send(this.options.beat());
+    const beat = this.host.beat?.();
+    if (beat) this.send(beat);
   }
 
   private sendText(message: Out | TransferMessageIn): boolean {
-    const { socket } = this.options;
+    const { socket } = this;
     if (this.over || socket.readyState !== socket.OPEN) return false;
     if (socket.bufferedAmount > MAX_BUFFERED_BYTES) {
       socket.terminate();
@@ -185,7 +198,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   }
 
   private async sendFrame(frame: Buffer): Promise<void> {
-    const { socket } = this.options;
+    const { socket } = this;
     if (this.over) throw cut('the session is over');
     const sent = new Promise<void>((resolve, reject) => {
       socket.send(frame, (error) => (error ? reject(cut(describeError(error), error)) : resolve()));
@@ -198,9 +211,9 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     if (this.over) return;
     this.over = true;
     clearInterval(this.beats);
-    for (const told of this.asking) told(false);
-    this.transfers.end(cut(reason));
-    this.deps.onEnd(reason);
+    for (const told of this.asking ?? []) told(false);
+    this.used?.end(cut(reason));
+    this.host.onEnd(reason);
   }
 }
 

@@ -16,7 +16,8 @@ import { Window } from './window';
 const MAX_TURNS = 4;
 /** How many more may wait for their turn. */
 const MAX_SERVES = 64;
-const STALL_MS = 60_000;
+/** Milliseconds that a transfer may stand still. */
+export const STALL_MS = 60_000;
 
 export interface TransferDeps {
   blobs: LinkBlobs;

@@ -115,6 +115,33 @@ describe('openHttp', () => {
     for (const socket of sockets) socket.destroy();
   });
 
+  test('all WebSockets taken: the next is refused, requests are answered', async () => {
+    const limits = { host: '127.0.0.1', port: 0, maxUpgraded: 1 };
+    const answer = (app: Express) => app.get('/', (_request, response) => void response.json({}));
+    await using http = await openHttp(limits, answer, { logger: silentLogger });
+    const accepted: Socket[] = [];
+    http.server.on('upgrade', (_request, socket: Socket) => {
+      accepted.push(socket.resume().on('end', () => socket.end()));
+    });
+    const upgrade = async () => {
+      const upgraded = once(http.server, 'upgrade');
+      const socket = connect(http.port, '127.0.0.1').on('error', () => {});
+      socket.write('GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n');
+      await upgraded;
+      return socket.resume();
+    };
+    const first = await upgrade();
+    await once(await upgrade(), 'close');
+    expect((await get(http.port, '/')).status).toBe(200);
+    expect(first.destroyed).toBe(false);
+    first.destroy();
+    await once(accepted[0] as Socket, 'close');
+    const third = await upgrade();
+    expect((await get(http.port, '/')).status).toBe(200);
+    expect(third.destroyed).toBe(false);
+    third.destroy();
+  });
+
   test('offer of HTTP/2 where nothing takes upgrades: answered as a plain request', async () => {
     await using http = await open((app) => app.get('/', (_request, response) => void response.send('plain')));
     const socket = connect(http.port, '127.0.0.1').on('error', () => {});

@@ -14,6 +14,8 @@ interface ReadinessDeps {
   store: { readonly cursors: Pick<Store['cursors'], 'touch'> };
   clock: Clock;
   pollMs: number;
+  /** Bytes of the disk that must be free; without it, what no daemon works with less than. */
+  minFreeBytes?: number | undefined;
   /** Lists the jobs in progress that nothing works on; without it there is no such check. */
   strayJobs?: (() => Promise<readonly JobId[]>) | undefined;
 }
@@ -66,8 +68,9 @@ export class Readiness {
 
   private async checkDisk(): Promise<Finding> {
     const bytes = await freeBytes(this.deps.dataDir);
-    const ok = bytes >= DISK_BYTES.least;
-    return { ok, detail: `${formatBytes(bytes)} free${ok ? '' : `, ${formatBytes(DISK_BYTES.least)} needed`}` };
+    const { minFreeBytes = DISK_BYTES.least } = this.deps;
+    const ok = bytes >= minFreeBytes;
+    return { ok, detail: `${formatBytes(bytes)} free${ok ? '' : `, ${formatBytes(minFreeBytes)} needed`}` };
   }
 }
 

@@ -1,5 +1,5 @@
 /** Translates a role's settings into the options of what is opened with them. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { ChainOptions } from '../chain/rpc/client';
 import type { Finality } from '../chain/rpc/finality';
@@ -57,5 +57,6 @@ export function jobRules(config: MasterConfig, dataDir: string): SchedulerOption
     maxFeeWei: config.max_fee,
     cooperative: config.cooperative,
     maxJobs: config.maxJobs,
+    memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY),
   };
 }

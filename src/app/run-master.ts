@@ -46,7 +46,7 @@ import { publish } from './publish';
 import { Readiness } from './readiness';
 import { jobRules, threadsOf } from './role-settings';
 import type { Signer } from './signer';
-import { openRoleSpace } from './storage-space';
+import { noteFetched, openRoleSpace } from './storage-space';
 import { untilAllEnd } from './until-all-end';
 
 type MasterRole = ChainRole<'master'> & Signer;
@@ -58,7 +58,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const python = await findPython(config.python);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const own = wallet.address;
-  const { space, retention } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
+  const { floor, space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
 
   const fleet = openFleet(role);
   const openChild = async (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
@@ -71,7 +71,8 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     logger,
     signal,
     chain: masterChain(config, chain, emeth),
-    storage: masterStorage(config, { blobs, wallet, holders: store.blobHolders, logger }),
+    storage: noteFetched(masterStorage(config, { blobs, wallet, holders: store.blobHolders, logger }), space, own),
+    disk: floor,
     record: recordFinal,
     openChild,
   });
@@ -80,14 +81,14 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     { fleet, blobs, clock, logger, signal, openChild, workers: store.workers, isBusy: master.isBusy },
   );
   const { cursorId } = master;
-  const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs, strayJobs: master.strayJobs });
+  const { pollMs, minFreeBytes, trustProxy } = config;
+  const readiness = new Readiness({ dataDir, store, clock, pollMs, minFreeBytes, strayJobs: master.strayJobs });
   const admin = {
     ...master.admin,
     measure: async (worker: Address) => measurer.measure(worker),
     status: async () => ({ ...(await master.admin.status()), checks: await readiness.check() }),
   };
   const routes = masterRoutes({ config, chain, wallet, blobs, space, store, cursorId, admin, readiness, logger });
-  const { trustProxy } = config;
   await using http = await openHttp({ ...listenAddress(config), trustProxy }, (app) => mountAll(app, routes), {
     logger,
   });
@@ -113,7 +114,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
   const watching = watchEvents(role, master, readiness);
   const sizes = watchDatasets(role, blobs);
   await untilAllEnd(
-    [master.run(), measurer.run(), watching, sizes, retention.run(signal), sender.keep(), lock.keep(signal)],
+    [master.run(), measurer.run(), watching, sizes, keep(signal), sender.keep(), lock.keep(signal)],
     stop,
   );
   logger.info('Master stopped');

@@ -34,8 +34,8 @@ export async function runStorage(options: StorageCommandOptions): Promise<void> 
   const cursorId = `${chain.chainId}:${chain.core}:storage`;
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const { maxUploadBytes, trustProxy } = config;
-  const { space, retention } = await openRoleSpace({ config, dataDir, blobs, store, chain, logger });
-  const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs });
+  const { space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, logger });
+  const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs, minFreeBytes: config.minFreeBytes });
   const deps = storageDeps({ blobs, chain, space, store, logger, clientAddress: clientBehind(trustProxy) });
   const routes = [
     healthMount({ chainId: chain.chainId }),
@@ -63,6 +63,6 @@ export async function runStorage(options: StorageCommandOptions): Promise<void> 
     },
     signal,
   );
-  await untilAllEnd([watching, retention.run(signal), lock.keep(signal)], stop);
+  await untilAllEnd([watching, keep(signal), lock.keep(signal)], stop);
   logger.info('Storage stopped');
 }

@@ -4,15 +4,19 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { Chain } from '../chain/rpc/client';
+import type { MasterConfig } from '../config/roles/master';
 import type { Address } from '../domain/ids';
 import type { StorageRules } from '../domain/storage-quota';
 import { type Clock, systemClock } from '../lib/clock';
 import { DiskFloor } from '../lib/disk-floor';
 import type { Logger } from '../lib/logger';
+import type { MasterStorage } from '../master/ports';
 import { Retention } from '../storage/retention';
 import { StorageSpace } from '../storage/space';
 import type { Store } from '../store/open';
+import { keepReserve } from '../store/reserve';
 import { makeDataDir } from './data-dir';
+import { storeOptions } from './role-settings';
 
 interface StorageSpaceParts {
   /** As `placeOf` returns it, or what names a bucket. */
@@ -48,15 +52,49 @@ export function openSpace(parts: StorageSpaceParts): { space: StorageSpace; rete
 }
 
 interface RoleSpaceParts extends Omit<StorageSpaceParts, 'place' | 'rules' | 'floor' | 'clock'> {
-  config: { minFreeBytes: number; space: StorageRules };
+  config: Pick<MasterConfig, 'minFreeBytes' | 'space' | 'external_db'>;
   dataDir: string;
 }
 
+interface RoleSpace {
+  floor: DiskFloor;
+  space: StorageSpace;
+  /** Removes what nobody needs, and keeps the reserve of the queue's database, until the signal. */
+  keep(signal: AbortSignal): Promise<void>;
+}
+
 /** Opens the space of a role whose blobs lie in its data directory. */
-export async function openRoleSpace({ config, dataDir, ...parts }: RoleSpaceParts) {
+export async function openRoleSpace({ config, dataDir, ...parts }: RoleSpaceParts): Promise<RoleSpace> {
   const floor = new DiskFloor(dataDir, config.minFreeBytes);
+  const clock = systemClock;
   const place = await placeOf(dataDir);
-  return { floor, ...openSpace({ ...parts, place, rules: config.space, floor, clock: systemClock }) };
+  const { space, retention } = openSpace({ ...parts, place, rules: config.space, floor, clock });
+  const database = storeOptions(config, dataDir);
+  return {
+    floor,
+    space,
+    async keep(signal) {
+      const isHere = database.kind === 'sqlite';
+      const reserve = isHere && keepReserve(database.path, { floor, clock, logger: parts.logger }, signal);
+      await Promise.all([retention.run(signal), reserve]);
+    },
+  };
+}
+
+/** The same storage, which has the data sets that it fetches go once no job needs them. */
+export function noteFetched<T extends Pick<MasterStorage, 'fetch'>>(
+  storage: T,
+  space: StorageSpace,
+  owner: Address,
+): T {
+  return {
+    ...storage,
+    async fetch(job, signal) {
+      const fetched = await storage.fetch(job, signal);
+      await space.noteOwn({ ...fetched, owner });
+      return fetched;
+    },
+  };
 }
 
 /** Returns the name of this directory's files in an index that several storages may share; made once. */

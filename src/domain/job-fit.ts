@@ -32,7 +32,8 @@ export type JobRefusal =
   | { code: 'job/fee-too-high'; payWei: bigint; maxFeeWei: bigint }
   | { code: 'job/deadline-passed'; deadlineMs: number }
   | { code: 'job/not-enough-memory'; neededBytes: number }
-  | { code: 'job/not-enough-capacity'; neededMs: number; leftMs: number };
+  | { code: 'job/not-enough-capacity'; neededMs: number; leftMs: number }
+  | { code: 'job/node-too-small'; what: 'disk' | 'memory'; neededBytes: number; roomBytes: number };
 
 // Splitting, evaluating, exporting and two transactions; and the share of the time that is really training.
 const FIXED_MS = 60_000;
@@ -100,6 +101,48 @@ export function memoryBytesOf(
   const { layers, width, context } = params.model;
   const kept = context * (LAYER_NUMBERS * layers * width + VOCABULARY_NUMBERS * vocabSize);
   return BYTES_PER_PARAMETER * countParameters(params.model, vocabSize) + 4 * kept;
+}
+
+/** Of the node's own machine: what may still be written, and the memory it has in all. */
+export interface Box {
+  diskBytes: number;
+  memoryBytes: number;
+}
+
+/** Weights before and after a fold, two states of the outer step (two numbers each), and the model. */
+const FILE_BYTES_PER_PARAMETER = 4 + 4 + 2 * 8 + 4;
+const CODEC_BYTES = { int8: 1, bf16: 2, fp32: 4 } as const;
+/** Weights that an evaluation reads, and those that it writes its own copy of. */
+const HELD_BYTES_PER_PARAMETER = 8;
+
+/**
+ * Estimates the bytes that a node needs at least, for the files of two rounds with one worker, and for its
+ * Python child. Rounds leave more, as evidence has a limit of its own.
+ */
+export function nodeBytesOf(
+  job: { codec: keyof typeof CODEC_BYTES; epochs: number },
+  datasetBytes: number,
+  { tokens, parameters }: WorkEstimate,
+  vocabSize: number,
+): Box {
+  const tokenBytes = vocabSize <= 2 ** 8 ? 1 : vocabSize <= 2 ** 16 ? 2 : 4;
+  // Tokens lie in the prepared parts once, and in shards for each epoch.
+  const dataBytes = datasetBytes + tokenBytes * tokens * (1 + 1 / Math.max(1, job.epochs));
+  const perParameter = FILE_BYTES_PER_PARAMETER + 2 * CODEC_BYTES[job.codec];
+  return {
+    diskBytes: Math.ceil(dataBytes + perParameter * parameters),
+    memoryBytes: HELD_BYTES_PER_PARAMETER * parameters,
+  };
+}
+
+/** Returns why the node's own machine cannot do a job; undefined when it can. */
+export function refuseByBox(needed: Box, box: Box): JobRefusal | undefined {
+  const { diskBytes, memoryBytes } = box;
+  const code = 'job/node-too-small';
+  if (needed.memoryBytes > memoryBytes)
+    return { code, what: 'memory', neededBytes: needed.memoryBytes, roomBytes: memoryBytes };
+  if (needed.diskBytes <= diskBytes) return undefined;
+  return { code, what: 'disk', neededBytes: needed.diskBytes, roomBytes: Math.max(0, diskBytes) };
 }
 
 /** Leaves out the workers whose devices a job does not fit. */

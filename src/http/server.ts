@@ -116,10 +116,20 @@ function answerError(logger: Logger): ErrorRequestHandler {
     // The client has disconnected, so there is nobody to answer.
     if (request.socket.destroyed) return;
     const status = statusOf(error);
-    if (status >= 500) logger.error('Request failed', { path: request.path }, error);
-    const message = status >= 500 ? 'The server failed; see its log for the reason.' : describeError(error);
-    response.status(status).json({ error: { code: errorCode(error), message } });
+    if (status >= 500 && !isRefusal(error)) logger.error('Request failed', { path: request.path }, error);
+    response.status(status).json({ error: { code: errorCode(error), message: messageOf(error, status) } });
   };
+}
+
+/** What went wrong inside is not told, as it may name paths and hosts; a refusal is, in its own words. */
+function messageOf(error: unknown, status: number): string {
+  if (status < 500) return describeError(error);
+  return isRefusal(error) ? error.message : 'The server failed; see its log for the reason.';
+}
+
+/** True for an error that was made to be answered, such as that there is no room. */
+function isRefusal(error: unknown): error is AppError {
+  return error instanceof AppError && 'status' in error.detail;
 }
 
 function statusOf(error: unknown): number {

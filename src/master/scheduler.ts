@@ -2,6 +2,7 @@
 import type { JobId } from '../domain/ids';
 import { isActive, needsBox, needsWorkers } from '../domain/job';
 import {
+  type Box,
   byFee,
   capacityFor,
   chooseWorkers,
@@ -11,6 +12,8 @@ import {
   type JobRefusal,
   memoryBytesOf,
   nextLookMs,
+  nodeBytesOf,
+  refuseByBox,
   refuseJob,
   vocabularyOf,
   type WorkEstimate,
@@ -20,6 +23,7 @@ import type { Assignment } from '../fleet/assignment';
 import type { FleetUser } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
+import { formatBytes } from '../lib/format-bytes';
 import { Trouble } from '../lib/trouble';
 import type { ResolvedParams } from '../protocol/job-params';
 import { isClaimLost } from '../store/claimant';
@@ -36,6 +40,8 @@ export interface SchedulerOptions extends JobRunOptions, FeeRange, EvidenceOptio
   cooperative: '1v1' | 'nvm';
   /** How many jobs are worked on at the same time. */
   maxJobs: number;
+  /** Memory of this machine. */
+  memoryBytes: number;
 }
 
 export interface SchedulerDeps extends Omit<JobRunDeps, 'evidence'> {
@@ -62,6 +68,7 @@ interface Entry {
 interface Needs {
   work: WorkEstimate;
   memoryBytes: number;
+  diskBytes: number;
 }
 
 /**
@@ -221,8 +228,9 @@ export class Scheduler implements FleetUser {
       const memoryBytes = memoryBytesOf(params, vocabularyOf(params.tokenizer));
       const work = estimateWork(params, await size);
       const capacity = capacityFor(this.unclaimed(), memoryBytes);
-      const refusal = refuseJob(row, work, this.options, capacity, nowMs);
-      if (!refusal) return this.claim(row, { work, memoryBytes });
+      const node = nodeBytesOf(params, await size, work, vocabularyOf(params.tokenizer));
+      const refusal = refuseJob(row, work, this.options, capacity, nowMs) ?? refuseByBox(node, await this.roomOfNode());
+      if (!refusal) return this.claim(row, { work, memoryBytes, diskBytes: node.diskBytes });
       left = { reason: describeRefusal(refusal), lookAtMs: nextLook(refusal.code, row, nowMs) };
     } catch (error) {
       const lookAtMs = isJobFault(error) ? undefined : nowMs + nextLookMs(nowMs - row.createdAtMs);
@@ -232,6 +240,13 @@ export class Scheduler implements FleetUser {
     if (row.state === 'queued') logger.info('Job not taken', { jobId: row.id, ...left });
     await store.jobs.skip(row.id, row.state === 'queued' ? 'queued' : 'skipped', left);
     return false;
+  }
+
+  /** What this machine has for another job: those just claimed have not used their part yet. */
+  private async roomOfNode(): Promise<Box> {
+    const isNew = ({ run }: Entry) => run.state === 'claimed' || run.state === 'preparing';
+    const promised = [...this.runs.values()].filter(isNew).reduce((sum, { needs }) => sum + (needs?.diskBytes ?? 0), 0);
+    return { diskBytes: (await this.deps.disk.roomBytes()) - promised, memoryBytes: this.options.memoryBytes };
   }
 
   private async claim(row: JobRow, needs?: Needs): Promise<boolean> {
@@ -275,6 +290,10 @@ function describeRefusal(refusal: NonNullable<ReturnType<typeof refuseJob>>): st
       return `its deadline ${new Date(refusal.deadlineMs).toISOString()} has passed`;
     case 'job/not-enough-memory':
       return `it needs about ${Math.ceil(refusal.neededBytes / 2 ** 20)} MiB on a device, and no idle worker has so much`;
+    case 'job/node-too-small': {
+      const has = refusal.what === 'disk' ? 'has room for' : 'has';
+      return `it needs about ${formatBytes(refusal.neededBytes)} of this master's ${refusal.what}, which ${has} ${formatBytes(refusal.roomBytes)}`;
+    }
     case 'job/not-enough-capacity':
       return `it needs about ${seconds(refusal.neededMs)} s with the idle workers, ${seconds(refusal.leftMs)} s are left`;
   }

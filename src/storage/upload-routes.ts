@@ -4,7 +4,7 @@ import type { BlobPart } from '../blobs/blob-store';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import { Address, type Sha256 } from '../domain/ids';
 import { allowLongBody } from '../http/deadline';
-import { AppError, describeError, errorCode } from '../lib/errors';
+import { AppError, errorCode } from '../lib/errors';
 import { MAX_PERMIT_MS } from '../protocol/storage';
 import type { StorageDeps, StorageOptions } from './deps';
 import { parseName, type StorageError } from './errors';
@@ -145,7 +145,7 @@ function toStorageError(error: unknown, sha256: Sha256): unknown {
     case 'blobs/disk-full':
       return new AppError<StorageError>(
         { code: 'storage/disk-full', status: 507, sha256 },
-        `The disk of this storage has no room for more (${describeError(error)}); its operator must make room. What has arrived is kept for a while.`,
+        'The disk of this storage has no room for more; its operator must make room. What has arrived is kept for a while.',
         { cause: error },
       );
     default:

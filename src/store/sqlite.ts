@@ -12,12 +12,13 @@ import {
   SqliteDriver,
 } from 'kysely';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { shrinkReserve } from './reserve';
 
 const WAIT_MS = 10_000;
 
 export type SqliteError =
   | { code: 'store/busy'; where: string }
-  | { code: 'store/disk-full'; where: string }
+  | { code: 'store/disk-full'; where: string; hasRoomNow: boolean }
   | { code: 'store/disk-failed'; where: string };
 
 /**
@@ -80,9 +81,11 @@ class PatientDriver extends SqliteDriver {
   /** Takes the write lock at once, so that two processes wait for each other instead of failing half-way. */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+    (connection as PatientConnection).isInTransaction = true;
   }
 
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    (connection as PatientConnection).isInTransaction = false;
     try {
       await super.rollbackTransaction(connection);
     } catch (error) {
@@ -93,6 +96,9 @@ class PatientDriver extends SqliteDriver {
 }
 
 class PatientConnection implements DatabaseConnection {
+  /** A connection is opened for each transaction, and is in it until its end. */
+  isInTransaction = false;
+
   constructor(
     private readonly inner: DatabaseConnection,
     private readonly path: string,
@@ -103,10 +109,18 @@ class PatientConnection implements DatabaseConnection {
       try {
         return await this.inner.executeQuery<R>(query);
       } catch (error) {
-        if (errorCode(error) !== 'SQLITE_BUSY' || performance.now() > until) throw explainSqlite(error, this.path);
-        await delay(1 + Math.random() * 10);
+        const code = errorCode(error);
+        if (code === 'SQLITE_FULL') await this.makeRoom(error);
+        else if (code !== 'SQLITE_BUSY' || performance.now() > until) throw explainSqlite(error, this.path);
+        else await delay(1 + Math.random() * 10);
       }
     }
+  }
+
+  /** Throws unless the statement may be repeated: a transaction has been rolled back, and starts anew. */
+  private async makeRoom(error: unknown): Promise<void> {
+    const hasRoomNow = await shrinkReserve(this.path);
+    if (!hasRoomNow || this.isInTransaction) throw explainSqlite(error, this.path, hasRoomNow);
   }
 
   streamQuery<R>(query: CompiledQuery, chunkSize?: number): AsyncIterableIterator<QueryResult<R>> {
@@ -115,10 +129,10 @@ class PatientConnection implements DatabaseConnection {
 }
 
 /** Returns what went wrong with a file as a sentence, where SQLite's own code says so. */
-export function explainSqlite(error: unknown, where: string): unknown {
+export function explainSqlite(error: unknown, where: string, hasRoomNow = false): unknown {
   const code = errorCode(error);
   const say = (detail: SqliteError['code'], sentence: string) =>
-    new AppError<SqliteError>({ code: detail, where }, sentence, { cause: error });
+    new AppError<SqliteError>({ code: detail, where, hasRoomNow }, sentence, { cause: error });
   if (code === 'SQLITE_BUSY') {
     return say('store/busy', `Another process has kept ${where} locked for ${WAIT_MS / 1000} s; end it and try again.`);
   }

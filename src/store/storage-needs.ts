@@ -1,5 +1,6 @@
 /** What the jobs of the chain need of a storage, and which jobs of an account are open. */
 import type { Kysely } from 'kysely';
+import { parseBlobReference } from '../domain/blob-reference';
 import { type Address, Sha256 } from '../domain/ids';
 import { chainStates, isTerminal } from '../domain/job';
 import type { BoardTables } from './board-schema';
@@ -81,7 +82,8 @@ export class StorageNeeds {
 }
 
 function hashIn(reference: string): Sha256[] {
-  return namesIn(/^sha256:([0-9a-f]{64})(@|$)/.exec(reference)?.[1] ?? '');
+  const name = parseBlobReference(reference)?.sha256;
+  return name === undefined ? [] : [name];
 }
 
 function resultNames(resultJson: string | null): Sha256[] {

@@ -1,7 +1,7 @@
 /** Transactions and row locks that work on both databases. */
 import { type Kysely, MysqlAdapter } from 'kysely';
 import type { JobId } from '../domain/ids';
-import { errorCode } from '../lib/errors';
+import { AppError, errorCode } from '../lib/errors';
 import { type Claimant, requireClaim } from './claimant';
 import type { QueueTables } from './queue-schema';
 
@@ -19,9 +19,15 @@ export async function inTransaction<D, T>(db: Kysely<D>, work: (tx: Kysely<D>) =
       // be too old.
       return await db.transaction().setIsolationLevel('read committed').execute(work);
     } catch (error) {
-      if (errorCode(error) !== 'ER_LOCK_DEADLOCK' || attempt === MAX_ATTEMPTS) throw error;
+      const isOver = errorCode(error) === 'ER_LOCK_DEADLOCK' || hasRoomNow(error);
+      if (!isOver || attempt === MAX_ATTEMPTS) throw error;
     }
   }
+}
+
+/** True when the disk was full, and the reserve has made room since. */
+function hasRoomNow(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'store/disk-full' && Reflect.get(error.detail, 'hasRoomNow');
 }
 
 /**

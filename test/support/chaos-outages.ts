@@ -30,7 +30,7 @@ export async function runOutages(outageS: number, log: (line: string) => void): 
   const supplies: { what: string; supply: Supply; master?: object }[] = [
     { what: 'database', supply: supplyBehind(queue), master: { external_db } },
     { what: 'chain', supply: supplyBehind(chain) },
-    { what: 'disk', supply: disk },
+    { what: 'disk', supply: disk, master: { minFreeBytes: 2 ** 20 } },
   ];
   const reports: OutageReport[] = [];
   for (const { what, supply, master = {} } of supplies) {

@@ -24,6 +24,7 @@ import { type CheatKind, cheatPlans } from './cheats';
 import { CHAIN_ID, newWallet } from './link-pair';
 import { PlayedChain } from './master-rig-chain';
 import { makeText } from './network';
+import { PlayedDisk } from './played-disk';
 import { fastDir, openScratch } from './scratch';
 import { jobId } from './worker-messages';
 
@@ -158,6 +159,7 @@ async function openParty(options: CheatJobOptions, dir: string, stack: AsyncDisp
   const master = openMaster(rules(dir), {
     ...{ fleet, store, blobs, wallet, logger, signal, chain },
     clock: systemClock,
+    disk: new PlayedDisk(),
     storage: {
       size: async () => text.length,
       fetch: () => blobs.addBytes(text),
@@ -268,6 +270,7 @@ function rules(dataDir: string) {
     maxFeeWei: 10n ** 30n,
     cooperative: 'nvm' as const,
     maxJobs: 1,
+    memoryBytes: 2 ** 40,
   };
 }
 

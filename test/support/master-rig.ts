@@ -1,4 +1,5 @@
 /** A real master with real SQLite and files on a stepped clock; the test plays chain, workers and Python. */
+
 import { applyEvents } from '../../src/app/chain-follower';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { CoreEvent } from '../../src/chain/contract/events';
@@ -16,6 +17,7 @@ import { childCrash, PlayedChild } from './master-rig-child';
 import { type Fault, Faults, Lifetime } from './master-rig-faults';
 import { clockOf, guardStore, keepLines, playedStorage } from './master-rig-ports';
 import { type MasterDoor, PlayedWorker } from './master-rig-worker';
+import { PlayedDisk } from './played-disk';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock, settled } from './stepped-clock';
 import { jobOptions } from './test-job';
@@ -150,6 +152,7 @@ export class MasterRig implements AsyncDisposable {
       logger,
       signal,
       chain: life.guard('chain', this.chain),
+      disk: new PlayedDisk(),
       storage: life.guard('storage', playedStorage(blobs, this.published)),
       record: (tx, events) => applyEvents(tx, events),
       openChild: life.guard('python', { open: (spec: TrainerSpec) => this.openChild(spec, life) }).open,
@@ -357,6 +360,7 @@ export class MasterRig implements AsyncDisposable {
       maxFeeWei: 10n ** 30n,
       cooperative: 'nvm',
       maxJobs: 1,
+      memoryBytes: 2 ** 40,
       ...this.options.master,
     };
   }

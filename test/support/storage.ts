@@ -6,8 +6,10 @@ import { openReadPass, type ReadPass } from '../../src/blobs/read-pass';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address } from '../../src/domain/ids';
+import type { StorageRules } from '../../src/domain/storage-quota';
 import { clientBehind } from '../../src/http/client-address';
 import { openHttp } from '../../src/http/server';
+import type { DiskFloor } from '../../src/lib/disk-floor';
 import { silentLogger } from '../../src/lib/logger';
 import { NO_JOB, readTypes, STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import type { StorageDeps } from '../../src/storage/deps';
@@ -61,18 +63,29 @@ export interface TestStorage extends AsyncDisposable {
   passTime(ms: number): void;
 }
 
+interface SpaceOptions {
+  /** Where blobs and index lie; by default a directory of their own. */
+  dir?: string;
+  floor?: DiskFloor;
+  maxUploadBytes?: number;
+  rules?: Partial<StorageRules>;
+}
+
 /** Opens a storage API on a free port; `wallet` may upload, `stranger` may not. */
-export async function openTestStorage(statements: StatementDeps = withoutVerifiers): Promise<TestStorage> {
+export async function openTestStorage(
+  statements: StatementDeps = withoutVerifiers,
+  { dir, floor, maxUploadBytes = MAX_UPLOAD_BYTES, rules = {} }: SpaceOptions = {},
+): Promise<TestStorage> {
   const scratch = await openScratch();
-  const blobs = new BlobStore(scratch.file('blobs'));
+  const blobs = new BlobStore(join(dir ?? scratch.path, 'blobs'));
   const wallet = await openWallet({ privateKey: `0x${'11'.repeat(32)}` }, CHAIN_ID);
   const stranger = await openWallet({ privateKey: `0x${'22'.repeat(32)}` }, CHAIN_ID);
-  const store = await openStore({ kind: 'sqlite', path: scratch.file('index.sqlite') });
+  const store = await openStore({ kind: 'sqlite', path: join(dir ?? scratch.path, 'index.sqlite') });
   const account = (owner: Address) => (owner === wallet.address ? {} : { moneyWei: 0n });
-  const { space } = openTestSpace({ blobs, store, account });
+  const { space } = openTestSpace({ blobs, store, account, floor, rules });
   let offsetMs = 0;
   const routes = storageRoutes(
-    { maxUploadBytes: MAX_UPLOAD_BYTES },
+    { maxUploadBytes },
     {
       blobs,
       clientAddress: clientBehind([]),

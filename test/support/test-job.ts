@@ -1,4 +1,5 @@
 /** A job in training for unit tests: real store, files and fleet; the test plays workers, Python and time. */
+
 import { BlobStore } from '../../src/blobs/blob-store';
 import { Address, type JobId } from '../../src/domain/ids';
 import type { Assignment } from '../../src/fleet/assignment';
@@ -18,6 +19,7 @@ import type { JobRunOptions } from '../../src/master/steps/step';
 import { openStore, type Store } from '../../src/store/open';
 import { PlayedChild } from './master-rig-child';
 import { type MasterDoor, PlayedWorker } from './master-rig-worker';
+import { PlayedDisk } from './played-disk';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock, settled } from './stepped-clock';
 import { tinyParams } from './tiny-job';
@@ -110,6 +112,7 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
       blobs,
       store,
       wallet: testWallet,
+      disk: new PlayedDisk(),
       storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')) },
     },
   });

@@ -1,4 +1,5 @@
 /** A scheduler with real SQLite and fleet on a stepped clock; the test gives it jobs and workers. */
+
 import { BlobStore } from '../../src/blobs/blob-store';
 import { Address } from '../../src/domain/ids';
 import { Fleet } from '../../src/fleet/fleet';
@@ -8,6 +9,7 @@ import { Scheduler, type SchedulerOptions } from '../../src/master/scheduler';
 import { openStore } from '../../src/store/open';
 import { PlayedChild } from './master-rig-child';
 import { PlayedWorker } from './master-rig-worker';
+import { PlayedDisk } from './played-disk';
 import { requestJob } from './request-job';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock } from './stepped-clock';
@@ -75,6 +77,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
   const fleet = new Fleet({ logger });
   let stop = new AbortController();
   const onChain = new Map<string, Partial<Awaited<ReturnType<MasterChain['job']>>>>();
+  const disk = new PlayedDisk();
   const chain: MasterChain = {
     chainId: 31337,
     contract: stranger,
@@ -113,6 +116,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     maxFeeWei: 100n * EMT,
     cooperative: 'nvm',
     maxJobs: 1,
+    memoryBytes: 2 ** 40,
     ...options,
   };
   const openChild = async (spec: ConstructorParameters<typeof PlayedChild>[0]) =>
@@ -126,6 +130,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     wallet: testWallet,
     chain,
     storage,
+    disk,
     openChild,
     clock,
     logger,
@@ -153,6 +158,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
     states = new Map((await store.jobs.list({})).map(({ id, state }) => [id, state]));
   };
   return {
+    disk,
     ...{ clock, store, fleet, workers, door, sizes, stalls, log, onChain, breaks },
     get scheduler() {
       return scheduler;

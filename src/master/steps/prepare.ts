@@ -5,6 +5,7 @@ import { countBlocks } from '../../domain/fuel';
 import { hasGained } from '../../domain/gain';
 import type { JobId } from '../../domain/ids';
 import { crashPoint } from '../../lib/crash-point';
+import type { DiskFloor } from '../../lib/disk-floor';
 import { AppError } from '../../lib/errors';
 import { sha256 } from '../../lib/hash';
 import { auditSeedTypes } from '../../protocol/link';
@@ -29,6 +30,7 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
   readonly deps: {
     blobs: Pick<JobBlobs, 'path' | 'add'>;
     storage: Pick<MasterStorage, 'fetch'>;
+    disk: Pick<DiskFloor, 'require'>;
     wallet: Pick<JobWallet, 'signTyped'>;
     store: { rounds: Pick<RoundStore['rounds'], 'clear'> };
   };
@@ -41,6 +43,7 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
 export async function prepareJob(job: PrepareContext): Promise<StepResult<'claimed'>> {
   const { row, options, dir, signal, deps } = job;
   const params = resolveParams(row.params, { batch: options.batchSize, epochs: options.epochs });
+  await deps.disk.require(0);
   const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row, signal)) };
   crashPoint('dataset.fetched');
   await mkdir(dir, { recursive: true });

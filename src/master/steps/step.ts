@@ -1,6 +1,7 @@
 /** The contract of a step: it works towards one move of its job's state, and says where to. */
 import type { ActiveState, jobNext } from '../../domain/job';
 import type { Clock } from '../../lib/clock';
+import type { DiskFloor } from '../../lib/disk-floor';
 import type { Logger } from '../../lib/logger';
 import type { JobFacts, JobRow, StoredResult } from '../../store/jobs';
 import type { Coordinator, CoordinatorDeps } from '../coordinator';
@@ -27,6 +28,8 @@ export interface JobRunDeps extends Pick<CoordinatorDeps, 'openChild'> {
   wallet: JobWallet;
   chain: MasterChain;
   storage: MasterStorage;
+  /** The disk of the data directory: below its floor no job is taken. */
+  disk: Pick<DiskFloor, 'require' | 'roomBytes'>;
   evidence: Pick<EvidenceBook, 'settle' | 'afterFold' | 'thetaEvery'>;
   clock: Clock;
   logger: Logger;

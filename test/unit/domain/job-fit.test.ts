@@ -9,6 +9,8 @@ import {
   estimateTokens,
   expectedPayWei,
   memoryBytesOf,
+  nodeBytesOf,
+  refuseByBox,
   refuseJob,
   vocabularyOf,
   withMemory,
@@ -90,6 +92,30 @@ describe('memoryBytesOf', () => {
     const ratio = memoryBytesOf({ model }, vocabSize) / measured;
     expect(ratio).toBeGreaterThan(0.9);
     expect(ratio).toBeLessThan(1.25);
+  });
+});
+
+describe('nodeBytesOf', () => {
+  const work = { tokens: 2e6, parameters: 201e6 };
+
+  test('model of 800 MB: some 6 GB of disk, however small its data', () => {
+    const { diskBytes, memoryBytes } = nodeBytesOf({ codec: 'int8', epochs: 2 }, 1e6, work, 256);
+    expect(diskBytes).toBe(1e6 + 3e6 + 30 * 201e6);
+    expect(memoryBytes).toBe(8 * 201e6);
+  });
+
+  test('wider tokens and codec: more', () => {
+    const bytes = (codec: 'int8' | 'fp32', vocabSize: number) =>
+      nodeBytesOf({ codec, epochs: 1 }, 0, work, vocabSize).diskBytes;
+    expect(bytes('int8', 512) - bytes('int8', 256)).toBe(4e6);
+    expect(bytes('fp32', 256) - bytes('int8', 256)).toBe(6 * 201e6);
+  });
+
+  test('refuseByBox: names what is too small', () => {
+    const needed = { diskBytes: 10, memoryBytes: 5 };
+    expect(refuseByBox(needed, { diskBytes: 10, memoryBytes: 5 })).toBeUndefined();
+    expect(refuseByBox(needed, { diskBytes: -3, memoryBytes: 5 })).toMatchObject({ what: 'disk', roomBytes: 0 });
+    expect(refuseByBox(needed, { diskBytes: 10, memoryBytes: 4 })).toMatchObject({ what: 'memory', roomBytes: 4 });
   });
 });
 

@@ -9,6 +9,7 @@ import { EvidenceBook } from '../../../src/master/evidence';
 import { JobRun } from '../../../src/master/job-run';
 import type { MasterChain, MasterStorage } from '../../../src/master/ports';
 import { openStore } from '../../../src/store/open';
+import { PlayedDisk } from '../../support/played-disk';
 import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
 import { SteppedClock } from '../../support/stepped-clock';
@@ -79,7 +80,18 @@ async function openRun(
   const fleet = new Fleet({ logger });
   const blobs = new BlobStore(scratch.file('blobs'));
   const options = jobOptions(scratch.path);
-  const deps = { store, blobs, fleet, wallet: testWallet, chain, storage, clock, logger, signal: stop.signal };
+  const deps = {
+    store,
+    blobs,
+    fleet,
+    wallet: testWallet,
+    chain,
+    storage,
+    disk: new PlayedDisk(),
+    clock,
+    logger,
+    signal: stop.signal,
+  };
   const evidence = new EvidenceBook({ dataDir: scratch.path, evidenceBytes: 2 ** 30 }, deps);
   const run = new JobRun((await store.jobs.find(id))!, options, { ...deps, evidence, openChild: notCalled });
   const ended: { error?: unknown; isOver: boolean } = { isOver: false };

@@ -97,6 +97,40 @@ describe('looks', () => {
     expect({ reason, lookAtMs }).toEqual({ reason: `taken by node ${stranger}` });
   });
 
+  test('disk without room for it: not taken, said how much, and taken when there is room', async () => {
+    await using master = await openScheduler();
+    master.disk.room = 1000;
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(3000);
+    expect(master.stateOf('1')).toBe('skipped');
+    expect(await master.reasonOf('1')).toMatch(/^it needs about .* of this master's disk, which has room for 1\.0 kB$/);
+    master.disk.room = 1e9;
+    await master.pass(60_000);
+    expect(master.stateOf('1')).toBe('training');
+  });
+
+  test('disk below its floor once a job is claimed: it waits, and goes on by itself', async () => {
+    await using master = await openScheduler();
+    await master.request({ id: '1' });
+    await master.store.jobs.claim(jobId('1'), node);
+    master.disk.room = -1;
+    master.start();
+    await master.pass(30_000);
+    expect(master.stateOf('1')).toBe('claimed');
+    master.disk.room = 0;
+    await master.pass(15_000);
+    expect(master.stateOf('1')).toBe('training');
+  });
+
+  test('memory that the model alone exceeds: not taken', async () => {
+    await using master = await openScheduler({ memoryBytes: 1000 });
+    await master.request({ id: '1' });
+    master.start();
+    await master.pass(3000);
+    expect(await master.reasonOf('1')).toMatch(/of this master's memory, which has 1\.0 kB$/);
+  });
+
   test('nine data sets on servers that do not answer: others are taken meanwhile', async () => {
     await using master = await openScheduler();
     for (const id of '123456789') {

@@ -1,4 +1,5 @@
 /** The steps that only talk to the chain: each finds what is done already, and does it otherwise. */
+
 import { Address } from '../../../../src/domain/ids';
 import type { ChainState } from '../../../../src/domain/job';
 import type { MasterChain } from '../../../../src/master/ports';
@@ -7,6 +8,7 @@ import { settleJob } from '../../../../src/master/steps/settle';
 import { submitJob } from '../../../../src/master/steps/submit';
 import { takeJob } from '../../../../src/master/steps/take';
 import type { StoredResult } from '../../../../src/store/jobs';
+import { PlayedDisk } from '../../../support/played-disk';
 import { SteppedClock } from '../../../support/stepped-clock';
 import { letPass, listLogger, node } from '../../../support/test-job';
 import { blobName, jobId } from '../../../support/worker-messages';
@@ -51,8 +53,22 @@ describe('takeJob', () => {
     ['taken before a restart', 'PROCESSING', node, []],
   ] as const)('job %s: the right call, then training', async (_situation, state, holder, calls) => {
     const contract = chainIn(state, holder);
-    expect(await takeJob({ row: { id }, deps: { chain: contract.chain, wallet } })).toEqual({ to: 'training' });
+    expect(await takeJob({ row: { id }, deps: { chain: contract.chain, wallet, disk: new PlayedDisk() } })).toEqual({
+      to: 'training',
+    });
     expect(contract.calls).toEqual(calls);
+  });
+
+  test('disk below its floor: nothing is sent, unless the job is taken already', async () => {
+    const disk = new PlayedDisk();
+    disk.room = -1;
+    const [open, taken] = [chainIn('REQUESTED'), chainIn('PROCESSING', node)];
+    const take = ({ chain }: typeof open) => takeJob({ row: { id }, deps: { chain, wallet, disk } });
+    await expect(take(open)).rejects.toMatchObject({ code: 'disk/low' });
+    expect(open.calls).toEqual([]);
+    expect(await take(taken)).toEqual({ to: 'training' });
+    disk.room = 0;
+    expect(await take(open)).toEqual({ to: 'training' });
   });
 });
 
@@ -61,7 +77,9 @@ test.each([
   ['canceled', 'CANCELED', undefined],
 ] as const)('job %s before it is taken: takeJob throws job/ended-on-chain', async (_situation, state, holder) => {
   const { chain, calls } = chainIn(state, holder);
-  await expect(takeJob({ row: { id }, deps: { chain, wallet } })).rejects.toMatchObject({ code: 'job/ended-on-chain' });
+  await expect(takeJob({ row: { id }, deps: { chain, wallet, disk: new PlayedDisk() } })).rejects.toMatchObject({
+    code: 'job/ended-on-chain',
+  });
   expect(calls).toEqual([]);
 });
 

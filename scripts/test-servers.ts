@@ -1,5 +1,5 @@
 /**
- * Makes sure that the tests find the server programs they start: MariaDB or MySQL, and nginx, from the
+ * Makes sure that the tests find the programs they start: MariaDB or MySQL, nginx, and bubblewrap, from the
  * distribution. Installs what is missing where no permission is needed (root on a Debian-like system).
  *
  *     npx ts-node scripts/test-servers.ts
@@ -8,11 +8,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { findServer } from '../test/support/mariadb';
 import { findNginx } from '../test/support/nginx';
+import { findProgram } from '../test/support/server-programs';
 
-/** Each server program with the Debian package that brings it. */
+/** Each program with the Debian package that brings it. */
 const servers = [
   { name: 'MariaDB or MySQL', find: findServer, package: 'mariadb-server' },
   { name: 'nginx', find: findNginx, package: 'nginx' },
+  { name: 'bubblewrap', find: () => findProgram('bwrap'), package: 'bubblewrap' },
 ];
 
 function main(): void {
@@ -21,7 +23,7 @@ function main(): void {
   if (mayInstall && missing().length > 0) install(missing().map((server) => server.package));
   for (const server of missing()) {
     process.stderr.write(
-      `No server program of ${server.name} was found; install one (Debian: apt-get install ${server.package}) and run the tests again.\n`,
+      `No program of ${server.name} was found; install one (Debian: apt-get install ${server.package}) and run the tests again.\n`,
     );
     process.exitCode = 1;
   }

@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
+from emeth.wire.limits import apply_limits
 from emeth.wire.parse import ParseError
 from emeth.wire.spec import BenchSpec, CoordinateSpec, CountSpec, GenerateSpec, Spec, TrainSpec, parse_spec
 
@@ -17,6 +18,7 @@ EXIT_TRY_LATER = 75
 
 def main() -> int:
     """Read the spec, run it, and turn the outcome into an exit status."""
+    apply_limits()
     try:
         outbox = Outbox()
     except OSError:

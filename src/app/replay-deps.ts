@@ -7,12 +7,12 @@ import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { ReplayBlobs } from '../replay/folds';
 import type { ReplayDeps } from '../replay/replay';
-import { openTrainer } from '../runner/trainer';
+import type { Trainers } from '../runner/trainers';
 
 interface ReplaySources {
   storage: Pick<BlobSource, 'download'>;
   blobs: BlobStore;
-  python: string;
+  trainers: Pick<Trainers, 'open'>;
   clock: Clock;
   logger: Logger;
   signal: AbortSignal;
@@ -24,14 +24,14 @@ const PAUSE_MS = 15_000;
 const MAX_PAUSES = 8;
 
 export function replayDeps(sources: ReplaySources): Pick<ReplayDeps, 'blobs' | 'openChild'> {
-  const { blobs, python, logger } = sources;
+  const { blobs, trainers } = sources;
   return {
     blobs: {
       fetch: (sha256, maxBytes) => fetchPatiently(sources, sha256, maxBytes),
       path: (sha256) => blobs.path(sha256),
       remove: (sha256) => blobs.remove(sha256),
     },
-    openChild: (spec) => openTrainer(spec, { python, logger }),
+    openChild: (spec) => trainers.open(spec),
   };
 }
 

@@ -12,7 +12,7 @@ import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { Manifest } from '../protocol/manifest';
 import { type ReplayDeps, type ReplayOptions, type ReplayReport, replayJob } from '../replay/replay';
-import { findPython } from '../runner/python';
+import { openTrainers } from '../runner/trainers';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from '../verifier/manifest-checks';
 import type { Reader } from './account';
 import { openBlobReader } from './blob-reader';
@@ -66,7 +66,7 @@ export async function openReplay(
     manifestHash,
     async run({ onProgress, ...asked }) {
       const { dataset } = manifest;
-      const { path: python } = await findPython();
+      const trainers = await openTrainers({ dir: workDir }, logger);
       const where = { ...places, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
       const found = await fetchDataset(dataset.reference, blobs, where, { signal, pass });
       if (found.sha256 !== dataset.sha256) throw otherData(jobId, dataset.reference);
@@ -80,7 +80,7 @@ export async function openReplay(
           redoAtOnce: true,
           lossTolerance: LOSS_TOLERANCE,
         },
-        { ...replayDeps({ ...sources, python }), onProgress },
+        { ...replayDeps({ ...sources, trainers }), onProgress },
       );
     },
     [Symbol.asyncDispose]: close,

@@ -32,8 +32,7 @@ import { type Master, openMaster } from '../master/master';
 import type { MasterChain, MasterStorage } from '../master/ports';
 import { Measurer } from '../measure/measurer';
 import type { TrainerSpec } from '../protocol/trainer';
-import { findPython } from '../runner/python';
-import { openTrainer } from '../runner/trainer';
+import { openTrainers } from '../runner/trainers';
 import type { Store } from '../store/open';
 import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
@@ -55,13 +54,13 @@ type MasterRole = ChainRole<'master'> & Signer;
 export async function runMaster(options: CommonOptions): Promise<void> {
   await using role = await openSigningRole('master', options);
   const { config, dataDir, logger, lock, stop, signal, chain, wallet, store, sender, emeth } = role;
-  const python = await findPython(config.python);
+  const trainers = await openTrainers({ ...config, dir: dataDir }, logger);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const own = wallet.address;
   const { floor, space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
 
   const fleet = openFleet(role);
-  const openChild = async (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
+  const openChild = async (spec: TrainerSpec) => trainers.open(spec);
   const master = openMaster(jobRules(config, dataDir), {
     store,
     blobs,

@@ -11,7 +11,7 @@ import type { VerifierConfig } from '../config/roles/verifier';
 import { awaitsVerdict } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
 import { replayJob } from '../replay/replay';
-import { findPython } from '../runner/python';
+import { openTrainers } from '../runner/trainers';
 import { openStatements } from '../storage/client';
 import type { JobRow } from '../store/jobs';
 import type { CommonOptions } from '../terminal/options';
@@ -38,7 +38,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   await using role = await openSigningRole('verifier', options);
   const { config, dataDir, logger, lock, stop, signal, chain, finality, wallet, store, sender, emeth } = role;
   const { storageApi } = config;
-  const python = await findPython(config.python);
+  const trainers = await openTrainers({ ...config, dir: dataDir }, logger);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const places = placesOf(config);
   const rules = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: false };
@@ -54,7 +54,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
         fetchDataset(reference, blobs, rules, { signal, pass: openReadPass(jobId, reader) }),
       drawSeed: (job) => findDrawSeed(job.submitBlock, { chain, finality, clock, signal }),
       replay: (judged, job) =>
-        replayHere(config, judged, { storage: sources(job), blobs, python: python.path, clock, logger, signal }),
+        replayHere(config, judged, { storage: sources(job), blobs, trainers, clock, logger, signal }),
       payoutRoot: (shares) => buildPayouts(shares).root,
       ...verdictDeps({ chain, wallet, emeth, store, statements: openStatements(storageApi, signal), sources, signal }),
       keepEvidence: (jobId, evidence) =>

@@ -8,8 +8,8 @@ import { version } from '../lib/version';
 import { openLinkClient } from '../link/client';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openCoreShare } from '../runner/core-share';
-import { findPython } from '../runner/python';
-import { openTrainer, type Trainer } from '../runner/trainer';
+import type { Trainer } from '../runner/trainer';
+import { openTrainers } from '../runner/trainers';
 import type { CommonOptions } from '../terminal/options';
 import { listDevices } from '../worker/devices';
 import { openPin } from '../worker/pin';
@@ -89,12 +89,11 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
 /** Checks Python and its devices and measures their speed, before the worker announces them to a master. */
 async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
   const { device } = config;
-  const python = await findPython(config.python);
+  const { python, open: openChild } = await openTrainers({ ...config, dir: dataDir }, logger);
   const devices = listDevices(device, python);
   const cores = openCoreShare();
   const processes = device === 'cuda' ? devices.length : 1;
   const threads = () => config.threads || Math.max(1, Math.floor(cores.threads() / processes));
-  const openChild = (spec: TrainerSpec) => openTrainer(spec, { python: python.path, logger });
   const measured = { dataDir, device, devices, threads: threads() };
   const powerCapacity = config.powerCapacity ?? (await measureSpeed(measured, { openChild, logger }));
   const end = () => cores[Symbol.dispose]();

@@ -1,12 +1,13 @@
 /** Blobs on disk: files named by their sha256, and the partial files of those still arriving. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
-import { sha256, sha256File } from '../lib/hash';
+import { sha256, sha256File, sha256Stream } from '../lib/hash';
+import { openRegular, type PathError } from '../lib/paths';
 
 export type BlobError =
   | { code: 'blobs/hash-mismatch'; expected: string; actual: string }
@@ -86,13 +87,22 @@ export class BlobStore {
     };
   }
 
-  /** Adds a file by moving or copying it, under the hash of its bytes. */
-  async add(path: string, options: { move: boolean }): Promise<{ sha256: Sha256; bytes: number }> {
-    const name = (await sha256File(path)) as Sha256;
+  /**
+   * Adds a file by moving or copying it, under the hash of its bytes. One that is moved, or is said to lie
+   * `within` a directory, may have been written by somebody untrusted: throws a `PathError` for a link, for
+   * another kind of file, and for one that lies elsewhere.
+   */
+  async add(
+    path: string,
+    { move, within }: { move: boolean; within?: string | undefined },
+  ): Promise<{ sha256: Sha256; bytes: number }> {
+    await using file = move || within !== undefined ? await openRegular(path, within) : await open(path, 'r');
+    const read = () => file.createReadStream({ start: 0, autoClose: false, highWaterMark: READ_BYTES });
+    const name = (await sha256Stream(read())) as Sha256;
     if (!(await this.stat(name))) {
-      if (options.move) await this.moveIn(path, name);
-      else await this.writeIn(name, createReadStream(path, { highWaterMark: READ_BYTES }));
-    } else if (options.move) await rm(path, { force: true });
+      if (move) await this.moveIn(path, name, file);
+      else await this.writeIn(name, read());
+    } else if (move) await rm(path, { force: true });
     return { sha256: name, bytes: (await this.stat(name))?.bytes ?? 0 };
   }
 
@@ -177,17 +187,26 @@ export class BlobStore {
     return kept?.bytes === bytes ? kept.hash : undefined;
   }
 
-  private async moveIn(path: string, name: Sha256): Promise<void> {
+  private async moveIn(path: string, name: Sha256, file: FileHandle): Promise<void> {
     await mkdir(dirname(this.path(name)), { recursive: true });
     try {
-      await syncFile(path, 'r+');
+      await file.sync();
       await rename(path, this.path(name));
+      await this.requireSame(name, path, file);
       await syncFile(dirname(this.path(name)), 'r');
     } catch (error) {
       if (errorCode(error) !== 'EXDEV') throw diskError(error, path);
-      await this.writeIn(name, createReadStream(path, { highWaterMark: READ_BYTES }));
+      await this.writeIn(name, file.createReadStream({ start: 0, autoClose: false, highWaterMark: READ_BYTES }));
       await rm(path, { force: true });
     }
+  }
+
+  /** What was moved must be what was read: its writer may have exchanged it in between. */
+  private async requireSame(name: Sha256, path: string, file: FileHandle): Promise<void> {
+    const [moved, read] = await Promise.all([lstat(this.path(name)), file.stat()]);
+    if (moved.ino === read.ino && moved.dev === read.dev) return;
+    await rm(this.path(name), { force: true });
+    throw new AppError<PathError>({ code: 'files/not-a-file', path }, `${path} was exchanged while it was stored.`);
   }
 
   /** Writes a blob from bytes that are all at hand. */

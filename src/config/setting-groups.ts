@@ -106,7 +106,19 @@ export const KeyKeys = {
   passwordFile: z.string().min(1).optional().describe('File with the keystore’s password, readable by you alone.'),
 };
 
-/** What PyTorch computes with. */
+/** How much of the machine a Python child may take. */
+const Limits = z.strictObject({
+  memoryBytes: z
+    .int()
+    .min(2 ** 28)
+    .optional()
+    .describe(
+      'Most memory of one Python process, in bytes; that of a GPU does not count. Default: all of this machine.',
+    ),
+  processes: z.int().min(64).default(8192).describe('Most processes and threads of one job’s Python, together.'),
+});
+
+/** What PyTorch computes with, and how it is shut in. */
 export const ComputeKeys = {
   device: z
     .string()
@@ -124,6 +136,13 @@ export const ComputeKeys = {
     .max(1024)
     .default(0)
     .describe('CPU threads of the Python process. 0 divides the cores of this machine among its processes.'),
+  sandbox: z
+    .enum(['require', 'auto', 'off'])
+    .default('auto')
+    .describe(
+      'Walls around the Python process, which works on what strangers send. `auto`: the best that this machine offers; its log and `emeth doctor` say which. `require`: refuse to start without bubblewrap. `off`: none. EMETH_SANDBOX overrides it.',
+    ),
+  limits: Limits.prefault({}).describe('What a Python process may take of this machine, unless sandbox is off.'),
 };
 
 export const LogKeys = {

@@ -1,6 +1,7 @@
 /** sha256 of text, bytes and files, and JSON in the one form that is hashed. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 /** sha256 of bytes or text, 64 lower-case hex digits. */
@@ -10,8 +11,13 @@ export function sha256(data: string | Uint8Array): string {
 
 /** sha256 of a file, read as a stream. */
 export async function sha256File(path: string): Promise<string> {
+  return sha256Stream(createReadStream(path, { highWaterMark: 1 << 20 }));
+}
+
+/** sha256 of all that a stream has. */
+export async function sha256Stream(stream: Readable): Promise<string> {
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  await pipeline(stream, hash);
   return hash.digest('hex');
 }
 

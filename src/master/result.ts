@@ -103,7 +103,7 @@ async function exportModel(
   await mkdir(directory, { recursive: true });
   const card = { jobId: job.jobId, dataset: job.plan.dataset.sha256, startLoss: job.plan.startLoss, ...facts };
   const { files } = await job.coordinator.run({ type: 'export', theta, directory, card }, 'exported');
-  for (const file of files) await job.deps.blobs.add(join(directory, file.name), { move: false });
+  for (const file of files) await job.deps.blobs.add(join(directory, file.name), { move: false, within: job.dir });
   return files;
 }
 

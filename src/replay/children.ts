@@ -33,13 +33,18 @@ export class ReplayChildren implements AsyncDisposable {
     return this.child({ kind: 'coordinate', device, threads, workDir, jobId, params });
   }
 
+  /** Where the child works that does leases again. */
+  get trainDir(): string {
+    return join(this.options.workDir, 'train');
+  }
+
   /** The child that does leases again, and what it runs on, in words. */
   async trainer(): Promise<{ trainer: ReplayChild; machine: string }> {
-    const { manifest, device, threads, workDir } = this.options;
+    const { manifest, device, threads } = this.options;
     const { jobId, params, prepared, totalBlocks } = manifest;
     const { vocabSize } = prepared;
     const facts = { jobId, params, vocabSize, totalBlocks, microBatch: params.batch };
-    const trainer = await this.child({ kind: 'train', device, threads, workDir: join(workDir, 'train'), ...facts });
+    const trainer = await this.child({ kind: 'train', device, threads, workDir: this.trainDir, ...facts });
     const ready = await trainer.ready;
     const kernels = ready.kernels === undefined ? '' : `, ${ready.kernels} kernels`;
     return { trainer, machine: `${ready.device}, ${ready.threads} threads${kernels}` };

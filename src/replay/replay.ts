@@ -212,7 +212,7 @@ class Replay {
   }
 
   private async redo({ round }: ManifestRound, lease: ManifestLease, theta: FileRef): Promise<void> {
-    const { workDir, device, manifest } = this.options;
+    const { device, manifest } = this.options;
     const leaseTolerance = toleranceOf(manifest.params, [device === 'cpu' ? 'cpu' : 'cuda', lease.deviceKind]);
     const shard = await this.cut(lease);
     const update = { path: this.deps.blobs.path(lease.update), sha256: lease.update };
@@ -221,7 +221,7 @@ class Replay {
     const { distance, ...redone } = await redoLease(
       { round, start: lease.start, theta: { path, sha256 }, shard: shard.path, update },
       {
-        out: join(workDir, 'redone.safetensors'),
+        out: join(this.children.trainDir, 'redone.safetensors'),
         trainer,
         coordinator: await this.children.coordinator(),
       },

@@ -1,8 +1,9 @@
 /** The log file of a Python child, bounded in size. */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 const MAX_BYTES = 1024 * 1024;
+const { O_WRONLY, O_CREAT, O_EXCL } = constants;
 
 /**
  * Opens the file that keeps a child's output for the investigation of a crash. A new child overwrites it;
@@ -13,7 +14,9 @@ export function openChildLog(path: string): { write(line: string): void; close()
   let left = MAX_BYTES;
   try {
     mkdirSync(dirname(path), { recursive: true });
-    file = openSync(path, 'w');
+    // The last child could write to this directory too, and may have left a link to some other file.
+    rmSync(path, { recursive: true, force: true });
+    file = openSync(path, O_WRONLY | O_CREAT | O_EXCL, 0o600);
   } catch {
     file = undefined;
   }

@@ -1,13 +1,13 @@
 /** Counts the tokens of a data set in a Python child, by the very rule of the masters. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { AppError, describeError, errorCode } from '../lib/errors';
-import type { Logger } from '../lib/logger';
+import { silentLogger } from '../lib/logger';
 import type { ResolvedParams } from '../protocol/job-params';
 import type { Prepared } from '../protocol/trainer';
 import { pythonPath } from './python';
-import { openTrainer } from './trainer';
+import { shutIn } from './trainers';
 
 export type CountError = { code: 'data/refused'; reason: string } | { code: 'data/not-counted'; reason: string };
 
@@ -15,11 +15,14 @@ export type CountError = { code: 'data/refused'; reason: string } | { code: 'dat
  * Returns what a master would make of the text at `path`. Throws `data/refused` when it would take no job
  * with it, and `data/not-counted` where there is no Python that can count.
  */
-export async function countDataset(path: string, params: ResolvedParams, logger: Logger): Promise<Prepared> {
-  const workDir = await mkdtemp(join(tmpdir(), 'emeth-count-'));
-  const spec = { kind: 'count', device: 'cpu', threads: 0, workDir, params, dataset: path } as const;
+export async function countDataset(path: string, params: ResolvedParams): Promise<Prepared> {
+  const dir = await mkdtemp(join(tmpdir(), 'emeth-count-'));
+  const place = { device: 'cpu', threads: 0, workDir: join(dir, 'work') };
   try {
-    await using child = openTrainer({ ...spec, maxBytes: Number.MAX_SAFE_INTEGER }, { python: pythonPath(), logger });
+    // The data are the caller's own, so it need not be warned where there is no sandbox.
+    const trainers = await shutIn(pythonPath(), { dir }, silentLogger);
+    const data = { params, dataset: resolve(path), maxBytes: Number.MAX_SAFE_INTEGER };
+    await using child = trainers.open({ kind: 'count', ...place, ...data });
     return (await child.next('counted')).prepared;
   } catch (cause) {
     const isRefused = errorCode(cause) === 'runner/bad-spec';
@@ -28,6 +31,6 @@ export async function countDataset(path: string, params: ResolvedParams, logger:
       cause,
     });
   } finally {
-    await rm(workDir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true });
   }
 }

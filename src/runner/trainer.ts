@@ -1,22 +1,27 @@
 /** The Python child as an object: commands in, events out, and what it printed when it crashes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { constants } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { z } from 'zod';
 import { AppError } from '../lib/errors';
 import { readJsonLines } from '../lib/json-lines';
+import { readLines } from '../lib/lines';
 import type { Logger } from '../lib/logger';
 import { type CoordinateCommand, type TrainCommand, TrainerEvent, type TrainerSpec } from '../protocol/trainer';
 import { openChildLog } from './child-log';
-import { pythonPackageDir } from './python';
+import { watchDisk } from './disk-watch';
+import { type Enclosure, enclose, noWalls, type Walls } from './enclose';
+import { pathsIn } from './handed-files';
 
 export type TrainerError =
   | { code: 'runner/child-crashed'; exitCode: number | null; signal: string | null; output: string }
   /** The child cannot start with this spec: the device does not exist, or the directory holds no model. */
-  | { code: 'runner/bad-spec'; output: string };
+  | { code: 'runner/bad-spec'; output: string }
+  /** The child names another file than it was asked to write. */
+  | { code: 'runner/foreign-file'; path: string };
 
 type Command = z.input<typeof TrainCommand> | z.input<typeof CoordinateCommand>;
 type WithoutId<C> = C extends { id: number } ? Omit<C, 'id'> : never;
@@ -49,6 +54,8 @@ export interface Trainer extends AsyncDisposable {
 
 interface Waiter {
   type: TrainerEvent['type'];
+  /** The files that the command named; an answer can name no other. */
+  files?: readonly string[] | undefined;
   resolve(event: TrainerEvent): void;
   reject(error: unknown): void;
   onProgress?: ((event: Progress) => void) | undefined;
@@ -65,21 +72,32 @@ const LAST_LINES = 20;
  * How long to wait for the rest of a dead child's output: a process it left behind may hold the pipes open.
  */
 const LAST_OUTPUT_MS = 2000;
+/** Invalid events of one child that are told; more could fill the node's own log. */
+const MAX_WARNINGS = 10;
 const BAD_SPEC = 64;
 
 /**
  * Starts `python -m emeth` with the spec on its stdin. Commands go to stdin, events arrive on file descriptor
  * 3; stdout and stderr are only logs. The child ends when its stdin closes, so it cannot outlive this
- * process.
+ * process. Without `walls` it is not shut in; `openTrainers` has those of a role.
  */
-export function openTrainer(spec: TrainerSpec, deps: { python: string; logger: Logger }): Trainer {
-  const child = spawn(deps.python, ['-m', 'emeth'], {
+export function openTrainer(
+  spec: TrainerSpec,
+  deps: { python: string; logger: Logger; walls?: Walls | undefined },
+): Trainer {
+  const enclosure = enclose(spec, deps.python, deps.walls ?? noWalls);
+  const [command = '', ...args] = enclosure.command;
+  const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
-    env: childEnvironment(spec.threads),
+    env: enclosure.env,
     // A process group, so that torchrun's processes end with it, and Ctrl-C reaches only this process.
     detached: true,
   });
-  return new PythonTrainer(child, spec, deps.logger);
+  const trainer = new PythonTrainer(child, spec, enclosure, deps.logger);
+  if (!deps.walls) return trainer;
+  const watch = watchDisk(spec.workDir, () => trainer.stopForSpace(), deps.walls.floorBytes);
+  void trainer.ended.then(() => watch[Symbol.dispose]());
+  return trainer;
 }
 
 class PythonTrainer implements Trainer {
@@ -90,7 +108,8 @@ class PythonTrainer implements Trainer {
   private readonly output: string[] = [];
   private readonly input: Writable;
   private nextId = 1;
-  private running: number | undefined;
+  /** The round under way; it cannot be canceled in the child before it is sent. */
+  private running: { id: number; isSent: boolean; isCanceled: boolean } | undefined;
   private stopping = false;
   /** Why the child ended, once it has. */
   private end: AppError<TrainerError> | undefined;
@@ -98,6 +117,7 @@ class PythonTrainer implements Trainer {
   constructor(
     private readonly child: ChildProcess,
     spec: TrainerSpec,
+    private readonly enclosure: Enclosure,
     private readonly logger: Logger,
   ) {
     const [stdin, stdout, stderr, events] = child.stdio as [Writable, Readable, Readable, Readable, unknown];
@@ -125,16 +145,18 @@ class PythonTrainer implements Trainer {
     await this.ready;
     if (this.end) throw this.end;
     const id = this.nextId++;
-    if (command.type === 'round.run') this.running = id;
-    const event = await new Promise<TrainerEvent>((resolve, reject) => {
-      this.waiters.set(id, { type: answer, resolve, reject, onProgress });
-      this.write({ ...command, id });
-    });
+    const round = { id, isSent: false, isCanceled: false };
+    if (command.type === 'round.run') this.running = round;
+    const ask = (named: typeof command) => this.ask({ ...named, id }, { type: answer, onProgress }, round);
+    const { handed } = this.enclosure;
+    const event = await (handed ? handed.during(command, ask) : ask(command));
     return event as Answer<T>;
   }
 
   cancel(): void {
-    if (this.running !== undefined) this.write({ type: 'round.cancel', id: this.running });
+    if (!this.running) return;
+    this.running.isCanceled = true;
+    if (this.running.isSent) this.write({ type: 'round.cancel', id: this.running.id });
   }
 
   next<T extends TrainerEvent['type']>(type: T): Promise<Answer<T>> {
@@ -158,6 +180,26 @@ class PythonTrainer implements Trainer {
     clearTimeout(firm);
   }
 
+  /** Kills a child that leaves no room on the disk. */
+  stopForSpace(): void {
+    this.output.push('It was stopped, as the disk it works on is nearly full; make room there.');
+    this.kill();
+  }
+
+  private ask(
+    command: { id: number },
+    waiter: Pick<Waiter, 'type' | 'onProgress'>,
+    round: NonNullable<PythonTrainer['running']>,
+  ): Promise<TrainerEvent> {
+    return new Promise((resolve, reject) => {
+      if (this.end) return reject(this.end);
+      this.waiters.set(command.id, { ...waiter, files: pathsIn(command), resolve, reject });
+      this.write(command);
+      round.isSent = true;
+      if (round.isCanceled) this.cancel();
+    });
+  }
+
   private write(line: object): void {
     if (this.input.writable) this.input.write(`${JSON.stringify(line)}\n`);
   }
@@ -173,7 +215,10 @@ class PythonTrainer implements Trainer {
   }
 
   private async readEvents(events: Readable): Promise<void> {
-    const onBadLine = (line: string) => this.logger.warn('Python child sent an invalid event', { line });
+    let bad = 0;
+    const onBadLine = (line: string) => {
+      if (bad++ < MAX_WARNINGS) this.logger.warn('Python child sent an invalid event', { line });
+    };
     for await (const line of readJsonLines(events, onBadLine)) {
       const event = TrainerEvent.safeParse(line);
       if (event.success) this.onEvent(event.data);
@@ -194,20 +239,27 @@ class PythonTrainer implements Trainer {
       return;
     }
     this.waiters.delete(event.id);
-    if (this.running === event.id) this.running = undefined;
-    if (event.type === waiter.type) waiter.resolve(event);
+    if (this.running?.id === event.id) this.running = undefined;
+    const foreign = filesIn(event).find((path) => !waiter.files?.includes(path));
+    if (foreign !== undefined) {
+      // It was told where to write. To take another file from it could be to take one of the owner's.
+      const message = `The Python child answered with a file that it was not asked for, and was stopped: ${foreign}`;
+      waiter.reject(new AppError<TrainerError>({ code: 'runner/foreign-file', path: foreign }, message));
+      this.kill();
+    } else if (event.type === waiter.type) waiter.resolve(event);
     else if (event.type === 'failed') waiter.reject(new AppError({ code: event.code }, event.message));
     else waiter.reject(new Error(`The Python child answered ${event.type} instead of ${waiter.type}`));
   }
 
   private async awaitEnd(read: Promise<unknown>): Promise<AppError | undefined> {
     const exit = await once(this.child, 'exit').then(
-      ([code, signal]) => ({ code, signal }) as ChildEnd,
+      ([code, signal]) => ({ code, signal: signal ?? signalOf(code) }) as ChildEnd,
       (failure: Error): ChildEnd => ({ code: null, signal: null, failure }),
     );
     // Its helper processes must end with it; only then do the pipes they share with it close.
     this.signal('SIGKILL');
     if (!exit.failure) await Promise.race([read, delay(LAST_OUTPUT_MS, undefined, { ref: false })]);
+    this.enclosure[Symbol.dispose]();
     this.end = toError(exit, this.output.join('\n'));
     for (const waiter of [...this.waiters.values(), ...this.typed]) waiter.reject(this.end);
     this.waiters.clear();
@@ -215,8 +267,7 @@ class PythonTrainer implements Trainer {
   }
 
   private async readLog(stream: Readable, keep: (line: string) => void): Promise<void> {
-    for await (const text of createInterface({ input: stream })) {
-      const line = text.slice(0, 1000);
+    for await (const line of readLines(stream, 1000)) {
       this.output.push(line);
       if (this.output.length > LAST_LINES) this.output.shift();
       keep(line);
@@ -243,15 +294,15 @@ function toError({ code, signal, failure }: ChildEnd, printed: string): AppError
   );
 }
 
-/**
- * Returns the child's environment without EMETH_ settings, which may hold keys and passwords it does not
- * need.
- */
-function childEnvironment(threads: number): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('EMETH_'));
-  const limits = threads > 0 ? { OMP_NUM_THREADS: String(threads), MKL_NUM_THREADS: String(threads) } : {};
-  const path = [pythonPackageDir, process.env.PYTHONPATH].filter(Boolean).join(':');
-  // In UTF-8 mode, file names and output mean to Python what they mean here, whatever the locale.
-  const fixed = { PYTHONPATH: path, PYTHONUNBUFFERED: '1', PYTHONUTF8: '1', TOKENIZERS_PARALLELISM: 'false' };
-  return { ...Object.fromEntries(inherited), ...limits, ...fixed };
+/** Paths of the files that an answer speaks of. */
+function filesIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const { path } = value as { path?: unknown };
+  return [...(typeof path === 'string' ? [path] : []), ...Object.values(value).flatMap(filesIn)];
+}
+
+/** Tells a signal from a status: bubblewrap reports how the program inside was ended as a shell would. */
+function signalOf(code: number | null): string | null {
+  const found = Object.entries(constants.signals).find(([, number]) => number + 128 === code);
+  return found?.[0] ?? null;
 }

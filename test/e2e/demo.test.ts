@@ -19,7 +19,9 @@ test('demo on a text: pays to the last wei, leaves a model transformers loads', 
   const summaryFile = scratch.file('summary.json');
   await writeFile(dataset, makeText(60_000));
   const args = ['demo', '--dataset', dataset, '--rounds', '1', '--data-dir', scratch.path, '--json', summaryFile];
-  await run(process.execPath, [builtCli(), ...args], { env: { ...process.env, EMETH_PYTHON: realPython } });
+  // As users have it, and with the walls that they get where bubblewrap is.
+  const env = { ...process.env, EMETH_PYTHON: realPython, EMETH_SANDBOX: 'require' };
+  await run(process.execPath, [builtCli(), ...args], { env });
 
   const summary = JSON.parse(await readFile(summaryFile, 'utf8')) as DemoSummary;
   expect(summary).toMatchObject({ status: 'VERIFIED', ledger: { minMerged: 1, maxMerged: 1 }, audits: { failed: 0 } });

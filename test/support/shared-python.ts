@@ -13,4 +13,6 @@ export default async function sharePython(): Promise<void> {
   const server = await openForkServer();
   server.unref();
   process.env.EMETH_PYTHON = server.python;
+  // A forked child is outside of any walls; tests of these start their own.
+  process.env.EMETH_SANDBOX = 'off';
 }

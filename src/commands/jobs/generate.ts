@@ -4,8 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openCommandLogger } from '../../app/account';
 import { AppError } from '../../lib/errors';
-import { findPython } from '../../runner/python';
-import { openTrainer } from '../../runner/trainer';
+import { openTrainers } from '../../runner/trainers';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 
@@ -18,33 +17,21 @@ interface GenerateOptions extends CommonOptions {
   device: string;
 }
 
-export async function generateText(dir: string, options: GenerateOptions): Promise<void> {
-  await requireDirectory(dir);
-  const python = await findPython();
+export async function generateText(model: string, options: GenerateOptions): Promise<void> {
+  await requireDirectory(model);
   const logger = openCommandLogger(options);
-  const workDir = await mkdtemp(join(tmpdir(), 'emeth-generate-'));
+  const dir = await mkdtemp(join(tmpdir(), 'emeth-generate-'));
   const { prompt, tokens: maxNewTokens, temperature, topK, seed, device } = options;
   try {
-    await using child = openTrainer(
-      {
-        kind: 'generate',
-        device,
-        threads: 0,
-        workDir,
-        directory: resolve(dir),
-        prompt,
-        maxNewTokens,
-        temperature,
-        topK,
-        seed,
-      },
-      { python: python.path, logger },
-    );
+    const trainers = await openTrainers({ dir }, logger);
+    const place = { device, threads: 0, workDir: join(dir, 'work') };
+    const wanted = { directory: resolve(model), prompt, maxNewTokens, temperature, topK, seed };
+    await using child = trainers.open({ kind: 'generate', ...place, ...wanted });
     const { text } = await child.next('generated');
     if (options.json) printJson({ text });
     else printLines(text);
   } finally {
-    await rm(workDir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true });
   }
 }
 

@@ -41,7 +41,7 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   );
   const { storages } = placesOf(account.config, options);
   if (dataset.isUploaded) requireStorages({ storages });
-  const tokens = await countTokens(dataset, params, account);
+  const tokens = await countTokens(dataset, params);
   const fuelLimit = planFuel(options.fuelLimit, dataset.bytes, params);
   const job: JobRequest = {
     dataset: located(dataset.reference, storages, account),
@@ -78,16 +78,12 @@ async function readParams(given: string): Promise<ReturnType<typeof parseParams>
  * Counts the tokens as a master will; undefined where no Python can. Throws `usage/bad-dataset` for what no
  * master would take.
  */
-async function countTokens(
-  { path, bytes }: LocatedDataset,
-  params: ResolvedParams,
-  { logger }: Account,
-): Promise<Tokens | undefined> {
+async function countTokens({ path, bytes }: LocatedDataset, params: ResolvedParams): Promise<Tokens | undefined> {
   const least = leastBytes(params);
   const tooFew = `The data set has ${bytes} bytes; one block of ${params.batch} × ${params.model.context} tokens and one held-out sequence need at least ${least}. Give more text, or a smaller batch or context.`;
   if (bytes < least) throw badDataset(path, tooFew);
   try {
-    const { trainTokens, validationTokens, epochBlocks, blockTokens } = await countDataset(path, params, logger);
+    const { trainTokens, validationTokens, epochBlocks, blockTokens } = await countDataset(path, params);
     return { trainTokens, validationTokens, epochBlocks, blockTokens };
   } catch (error) {
     if (errorCode(error) === 'data/refused') throw badDataset(path, (error as Error).message);

@@ -8,7 +8,9 @@ import { DISK_BYTES, freeBytes } from '../../lib/disk';
 import { AppError, describeError, errorCode } from '../../lib/errors';
 import { formatBytes } from '../../lib/format-bytes';
 import { ReadyAnswer, type ReadyCheck } from '../../protocol/readiness';
+import { bestSandbox, sandboxMode } from '../../runner/find-sandbox';
 import { findPython, type Python } from '../../runner/python';
+import type { SandboxMode } from '../../runner/sandbox';
 import { listDevices } from '../../worker/devices';
 
 /** The outcome of one check. */
@@ -52,6 +54,25 @@ export async function checkDevice(device: string | undefined, python: Python): P
     const devices = listDevices(device ?? (python.cudaDevices.length > 0 ? 'cuda' : 'cpu'), python);
     return devices.map(({ name, memoryBytes }) => `${name}, ${formatBytes(memoryBytes)}`).join('; ');
   });
+}
+
+/** Says how Python children are shut in here; failed when the settings require more. */
+export async function checkSandbox(configured: SandboxMode, python: Python): Promise<Check> {
+  const mode = sandboxMode(configured);
+  const check = { name: 'sandbox', needed: 'bubblewrap around Python' };
+  if (mode === 'off') {
+    const remedy = 'Set sandbox to auto, and unset EMETH_SANDBOX: what strangers send is worked on without walls.';
+    return { ...check, value: 'switched off', status: 'warning', code: 'doctor/sandbox-off', remedy };
+  }
+  const found = await bestSandbox(python.path);
+  if (found.level === 'bubblewrap') return ok({ ...check, value: `bubblewrap (${found.system.bwrap})` });
+  const { reason, remedy } = found;
+  const status = mode === 'require' ? 'failed' : 'warning';
+  return { ...check, value: `limits only: ${reason}`, status, code: 'runner/no-sandbox', remedy: sentence(remedy) };
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
 export function checkCores(): Check {

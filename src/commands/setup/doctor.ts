@@ -25,6 +25,7 @@ import {
   checkPort,
   checkPython,
   checkReadiness,
+  checkSandbox,
   checkUrl,
 } from './doctor-checks';
 
@@ -47,7 +48,9 @@ async function runChecks(options: CommonOptions): Promise<Check[]> {
   return [
     checkNode(),
     python,
-    ...(found ? [await checkDevice(compute?.device, found)] : []),
+    ...(found
+      ? [await checkDevice(compute?.device, found), await checkSandbox(compute?.sandbox ?? 'auto', found)]
+      : []),
     checkCores(),
     checkMemory(),
     await checkDisk(context?.dataDir ?? resolve(options.dataDir ?? 'data')),

@@ -6,10 +6,10 @@ import { mkdir, mkdtemp, open, rm, statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { defaultConfigPath, loadRole } from '../../app/context';
+import type { WorkerConfig } from '../../config/roles/worker';
 import { formatBytes } from '../../lib/format-bytes';
 import { silentLogger } from '../../lib/logger';
-import { findPython } from '../../runner/python';
-import { openTrainer } from '../../runner/trainer';
+import { openTrainers } from '../../runner/trainers';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines } from '../../terminal/print';
 import { listDevices } from '../../worker/devices';
@@ -27,10 +27,7 @@ const REFERENCE = { gflops: 82_580, power: 1000 };
 /** Measures speed and disk. A worker's configuration, if there is one, names device, threads and Python. */
 export async function measureMachine(options: MeasureMachineOptions): Promise<void> {
   const settings = readWorker(options);
-  const python = await findPython(settings?.config.python);
-  const device = settings?.config.device ?? (python.cudaDevices.length > 0 ? 'cuda' : 'cpu');
-  const devices = listDevices(device, python);
-  const gflops = await benchFresh({ device, devices, threads: settings?.config.threads ?? 0 }, python.path);
+  const { devices, gflops } = await benchFresh(settings?.config);
   const directory = resolve(options.disk ?? settings?.dataDir ?? options.dataDir ?? 'data');
   const disk = await measureDisk(directory);
   const power = (REFERENCE.power * gflops) / REFERENCE.gflops;
@@ -51,12 +48,16 @@ function readWorker(options: CommonOptions) {
 }
 
 /** Measures anew, whatever a worker on this machine remembers of an earlier time. */
-async function benchFresh(machine: Omit<Parameters<typeof measureSpeed>[0], 'dataDir'>, python: string) {
+async function benchFresh(config: Partial<WorkerConfig> = {}) {
+  const { device: wanted, threads = 0, python: interpreter, sandbox, limits } = config;
   const dataDir = await mkdtemp(join(tmpdir(), 'emeth-measure-'));
+  const logger = silentLogger;
   try {
-    const openChild: Parameters<typeof measureSpeed>[1]['openChild'] = (spec) =>
-      openTrainer(spec, { python, logger: silentLogger });
-    return await measureSpeed({ ...machine, dataDir }, { openChild, logger: silentLogger });
+    const trainers = await openTrainers({ python: interpreter, sandbox, limits, dir: dataDir }, logger);
+    const { python, open: openChild } = trainers;
+    const device = wanted ?? (python.cudaDevices.length > 0 ? 'cuda' : 'cpu');
+    const devices = listDevices(device, python);
+    return { devices, gflops: await measureSpeed({ device, devices, threads, dataDir }, { openChild, logger }) };
   } finally {
     await rm(dataDir, { recursive: true, force: true });
   }

@@ -1,6 +1,5 @@
 /** Data sets counted by the real Python child, without PyTorch. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { silentLogger } from '../../../src/lib/logger';
 import { JobParams } from '../../../src/protocol/job-params';
 import { countDataset } from '../../../src/runner/count-dataset';
 import { openScratch } from '../../support/scratch';
@@ -20,7 +19,7 @@ async function count(text: string) {
   await mkdir(scratch.file('jürgen'));
   const path = scratch.file('jürgen/bücher.txt');
   await writeFile(path, text);
-  return await countDataset(path, params, silentLogger);
+  return await countDataset(path, params);
 }
 
 test('an old locale: a path beyond ASCII is found, and counted', async () => {
@@ -34,6 +33,11 @@ test('too little text: throws data/refused with the rule of the masters', async 
     message:
       'The dataset gives 65 tokens to train on and 5 held out; one block needs 65 and 17. Give more text, or a smaller batch or context.',
   });
+});
+
+test('shut in: reads the data set alone', async () => {
+  process.env.EMETH_SANDBOX = 'require';
+  expect(await count('Grüße! '.repeat(100))).toMatchObject({ vocabSize: 256, epochBlocks: 13 });
 });
 
 test('no Python: throws data/not-counted', async () => {

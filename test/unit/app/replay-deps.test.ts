@@ -21,7 +21,8 @@ async function fetchRefused(status: number, refusals: number) {
   };
   const clock = autoClock();
   const { signal } = new AbortController();
-  const { blobs } = replayDeps({ storage, blobs: new BlobStore('/nowhere'), python: '', clock, logger, signal });
+  const trainers = { open: () => Promise.reject(new Error('no child is needed')) as never };
+  const { blobs } = replayDeps({ storage, blobs: new BlobStore('/nowhere'), trainers, clock, logger, signal });
   const outcome = await blobs.fetch(name, 10).catch((error: AppError) => error.code);
   return { outcome, requests };
 }

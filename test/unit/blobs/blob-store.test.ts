@@ -33,6 +33,28 @@ describe('add', () => {
     expect(await blobs.stat(nameOf(whale))).toEqual({ bytes: 16 });
   });
 
+  test('link in the place of a file that is moved in: refused, its target untouched', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.file('blobs'));
+    await writeFile(scratch.file('key'), whale);
+    await symlink(scratch.file('key'), scratch.file('update'));
+    const adding = blobs.add(scratch.file('update'), { move: true });
+    await expect(adding).rejects.toMatchObject({ code: 'files/not-a-file' });
+    expect(await blobs.stat(nameOf(whale))).toBeUndefined();
+    expect(await readFile(scratch.file('key'))).toEqual(whale);
+  });
+
+  test('file behind a folder that is a link to elsewhere: refused', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.file('blobs'));
+    for (const name of ['home', 'job']) await mkdir(scratch.file(name));
+    await writeFile(scratch.file('home/key'), whale);
+    await symlink(scratch.file('home'), scratch.file('job/model'));
+    const adding = blobs.add(scratch.file('job/model/key'), { move: false, within: scratch.file('job') });
+    await expect(adding).rejects.toMatchObject({ code: 'files/outside' });
+    expect(await blobs.stat(nameOf(whale))).toBeUndefined();
+  });
+
   test('same bytes added by many at once: one blob', async () => {
     await using scratch = await openScratch();
     const blobs = new BlobStore(scratch.file('blobs'));

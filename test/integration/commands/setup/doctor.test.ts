@@ -52,6 +52,11 @@ const master = {
   privateKey: '11'.repeat(32),
 };
 
+const before = { ...process.env };
+afterEach(() => {
+  process.env = { ...before };
+});
+
 describe('doctor', () => {
   test('nobody listens: says so', async () => {
     const { checks } = await examine({ master_node_url: `http://127.0.0.1:${await freePort()}` });
@@ -86,6 +91,19 @@ describe('doctor', () => {
     expect(checks.get('python')?.value).toContain('torch');
     expect(checks.get('key')?.value).toBe('made at the first start');
     expect(checks.get('clock')?.status).toBe('ok');
+  });
+
+  test('sandbox: its level, and what is wrong when it is switched off', async () => {
+    process.env.EMETH_SANDBOX = 'off';
+    const off = await examine({ master_node_url: 'http://127.0.0.1:9' });
+    expect(off.checks.get('sandbox')).toMatchObject({ status: 'warning', code: 'doctor/sandbox-off' });
+    delete process.env.EMETH_SANDBOX;
+    const works = await examine({ master_node_url: 'http://127.0.0.1:9', sandbox: 'require' });
+    expect(works.checks.get('sandbox')).toMatchObject({ status: 'ok', value: expect.stringContaining('bwrap') });
+    process.env.PATH = '/nowhere';
+    const missing = await examine({ master_node_url: 'http://127.0.0.1:9', sandbox: 'require' });
+    expect(missing.checks.get('sandbox')).toMatchObject({ status: 'failed', code: 'runner/no-sandbox' });
+    expect(missing.checks.get('sandbox')?.remedy).toMatch(/^Install bubblewrap .*\.$/);
   });
 
   test('no such GPU: the device check fails', async () => {

@@ -1,0 +1,66 @@
+/** The Python children of one role or command: its interpreter, and the walls around each child. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '../lib/logger';
+import type { TrainerSpec } from '../protocol/trainer';
+import { defaultLimits } from './child-limits';
+import { findSandbox, type Sandbox } from './find-sandbox';
+import { findPython, type Python } from './python';
+import type { SandboxMode } from './sandbox';
+import { openTrainer, type Trainer } from './trainer';
+
+export interface ShutInOptions {
+  /** Where files are handed to children; not in a directory that one of them can write to. */
+  dir: string;
+  sandbox?: SandboxMode | undefined;
+  limits?: { memoryBytes?: number | undefined; processes?: number | undefined } | undefined;
+}
+
+/** Starts Python children, each with the job's own directory as the only one it can write to. */
+export interface Trainers {
+  readonly sandbox: Sandbox;
+  open(spec: TrainerSpec): Trainer;
+}
+
+/**
+ * Finds the interpreter and how its children can be shut in here, and says so once. Throws `PythonError` and
+ * `runner/no-sandbox`.
+ */
+export async function openTrainers(
+  { python: configured, ...options }: ShutInOptions & { python?: string | undefined },
+  logger: Logger,
+): Promise<Trainers & { python: Python }> {
+  const python = await findPython(configured);
+  return { python, ...(await shutIn(python.path, options, logger)) };
+}
+
+/** As `openTrainers` with an interpreter that may lack PyTorch. */
+export async function shutIn(
+  python: string,
+  { dir, sandbox: mode = 'auto', limits = {} }: ShutInOptions,
+  logger: Logger,
+): Promise<Trainers> {
+  const sandbox = await findSandbox(mode, python);
+  tell(sandbox, logger);
+  const handed = join(dir, 'handed');
+  // Left by a process that was killed.
+  rmSync(handed, { recursive: true, force: true });
+  const { memoryBytes = defaultLimits.memoryBytes, processes = defaultLimits.processes } = limits;
+  const walls = sandbox.level === 'off' ? undefined : { sandbox, limits: { memoryBytes, processes }, dir: handed };
+  return { sandbox, open: (spec) => openTrainer(spec, { python, logger, walls }) };
+}
+
+function tell(sandbox: Sandbox, logger: Logger): void {
+  switch (sandbox.level) {
+    case 'bubblewrap':
+      logger.info('Python children are shut in by bubblewrap');
+      return;
+    case 'limits': {
+      const { reason, remedy } = sandbox;
+      logger.warn('Python children have limits, but no sandbox', { reason, remedy });
+      return;
+    }
+    case 'off':
+      logger.warn('Python children have no sandbox, as it is switched off');
+  }
+}

@@ -61,6 +61,6 @@ function tell(sandbox: Sandbox, logger: Logger): void {
       return;
     }
     case 'off':
-      logger.warn('Python children have no sandbox, as it is switched off');
+      logger.info('Python children have no sandbox, as it is switched off');
   }
 }

@@ -6,44 +6,35 @@ import { indexFinal, indexTentative } from '../board/indexer';
 import { boardRoutes } from '../board/routes';
 import { watchSizes } from '../board/sizes';
 import { watchChain } from '../chain/reading/poll-loop';
-import { listenAddress } from '../config/derived';
 import { clientBehind } from '../http/client-address';
 import { healthMount, mountAll, readyMount } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
 import { openStore } from '../store/open';
-import type { CommonOptions } from '../terminal/options';
 import { openChainRole } from './open-role';
 import { placesOf } from './places';
 import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
+import { type ServingOptions, servingOptions } from './serving';
 import { openTagMemory } from './tag-memory';
 import { untilAllEnd } from './until-all-end';
 
-/** Host and port override those of the configuration. */
-interface BoardOptions extends CommonOptions {
-  host?: string | undefined;
-  port?: number | undefined;
-}
-
 /** Runs a board until Ctrl-C: opens everything top to bottom, closes it in reverse. */
-export async function runBoard(options: BoardOptions): Promise<void> {
+export async function runBoard(options: ServingOptions): Promise<void> {
   await using role = await openChainRole('board', options);
   const { config, dataDir, logger, lock, stop, signal, chain, finality } = role;
   await using store = await openStore(storeOptions(config, dataDir));
   await store.deployment.require(chain);
   const cursorId = `${chain.chainId}:${chain.core}:board`;
-  const listen = listenAddress(config);
-  const host = options.host ?? listen.host;
+  const place = servingOptions(config, options);
   const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs });
   const routes = [
     healthMount({ chainId: chain.chainId }),
     readyMount(() => readiness.check()),
     { path: '/api/v1', router: boardRoutes({ store, cursorId, clientAddress: clientBehind(config.trustProxy) }) },
   ];
-  const place = { host, port: options.port ?? listen.port, trustProxy: config.trustProxy };
   await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });
-  logger.info('Board ready', { url: config.my_url, host, port: http.port, chainId: chain.chainId });
+  logger.info('Board ready', { url: config.my_url, host: place.host, port: http.port, chainId: chain.chainId });
 
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const sizing = { ...placesOf(config), maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };

@@ -13,7 +13,7 @@ import type { ChainCursor } from '../chain/reading/final-reader';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped } from '../chain/sending/wallet';
-import { listenAddress, ownStorage, storageAddresses } from '../config/derived';
+import { ownStorage, storageAddresses } from '../config/derived';
 import type { MasterConfig } from '../config/roles/master';
 import { printBlobReference } from '../domain/blob-reference';
 import type { ChainMove } from '../domain/chain-move';
@@ -34,7 +34,6 @@ import { Measurer } from '../measure/measurer';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openTrainers } from '../runner/trainers';
 import type { Store } from '../store/open';
-import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
 import { fetchJobData, type JobDataDeps } from './job-data';
 import { LINK_PATH, masterRoutes } from './master-routes';
@@ -44,6 +43,7 @@ import { namedLocations, placesOf } from './places';
 import { publish } from './publish';
 import { Readiness } from './readiness';
 import { jobRules, threadsOf } from './role-settings';
+import { type ServingOptions, servingOptions } from './serving';
 import type { Signer } from './signer';
 import { noteFetched, openRoleSpace } from './storage-space';
 import { untilAllEnd } from './until-all-end';
@@ -51,7 +51,7 @@ import { untilAllEnd } from './until-all-end';
 type MasterRole = ChainRole<'master'> & Signer;
 
 /** Runs a master until Ctrl-C: opens everything top to bottom, closes it in reverse. */
-export async function runMaster(options: CommonOptions): Promise<void> {
+export async function runMaster(options: ServingOptions): Promise<void> {
   await using role = await openSigningRole('master', options);
   const { config, dataDir, logger, lock, stop, signal, chain, wallet, store, sender, emeth } = role;
   const trainers = await openTrainers({ ...config, dir: dataDir }, logger);
@@ -88,9 +88,7 @@ export async function runMaster(options: CommonOptions): Promise<void> {
     status: async () => ({ ...(await master.admin.status()), checks: await readiness.check() }),
   };
   const routes = masterRoutes({ config, chain, wallet, blobs, space, store, cursorId, admin, readiness, logger });
-  await using http = await openHttp({ ...listenAddress(config), trustProxy }, (app) => mountAll(app, routes), {
-    logger,
-  });
+  await using http = await openHttp(servingOptions(config, options), (app) => mountAll(app, routes), { logger });
   await using _link = openLinkServer(
     { server: http.server, path: LINK_PATH, chainId: chain.chainId, version, heartbeatMs: config.heartbeatMs },
     {

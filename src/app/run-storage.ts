@@ -2,31 +2,24 @@
 import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { watchChain } from '../chain/reading/poll-loop';
-import { listenAddress } from '../config/derived';
 import { clientBehind } from '../http/client-address';
 import { healthMount, mountAll, readyMount } from '../http/mount';
 import { openHttp } from '../http/server';
 import { systemClock as clock } from '../lib/clock';
 import { storageRoutes } from '../storage/routes';
 import { openStore } from '../store/open';
-import type { CommonOptions } from '../terminal/options';
 import { applyEvents } from './chain-follower';
 import { openChainRole } from './open-role';
 import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
+import { type ServingOptions, servingOptions } from './serving';
 import { storageDeps } from './storage-deps';
 import { openRoleSpace } from './storage-space';
 import { openTagMemory } from './tag-memory';
 import { untilAllEnd } from './until-all-end';
 
-/** Host and port override those of the configuration. */
-interface StorageCommandOptions extends CommonOptions {
-  host?: string | undefined;
-  port?: number | undefined;
-}
-
 /** Runs a storage until Ctrl-C: opens everything top to bottom, closes it in reverse. */
-export async function runStorage(options: StorageCommandOptions): Promise<void> {
+export async function runStorage(options: ServingOptions): Promise<void> {
   await using role = await openChainRole('storage', options);
   const { config, dataDir, logger, lock, stop, signal, chain, finality } = role;
   await using store = await openStore(storeOptions(config, dataDir));
@@ -42,8 +35,7 @@ export async function runStorage(options: StorageCommandOptions): Promise<void> 
     readyMount(() => readiness.check()),
     { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, deps) },
   ];
-  const listen = listenAddress(config);
-  const place = { host: options.host ?? listen.host, port: options.port ?? listen.port, trustProxy };
+  const place = servingOptions(config, options);
   await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });
   logger.info('Storage ready', { url: config.my_url, host: place.host, port: http.port, chainId: chain.chainId });
 

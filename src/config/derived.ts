@@ -1,8 +1,13 @@
 /** Settings that follow from others where they are left out. */
 import type { MasterConfig } from './roles/master';
 
+interface ListenSettings {
+  my_url: string;
+  listen: Pick<MasterConfig['listen'], 'host' | 'port'>;
+}
+
 /** Returns where a server listens: `listen`, and what that leaves out as `my_url` implies. */
-export function listenAddress(config: Pick<MasterConfig, 'my_url' | 'listen'>): { host: string; port: number } {
+export function listenAddress(config: ListenSettings): { host: string; port: number } {
   const url = new URL(config.my_url);
   const isLocal = ['127.0.0.1', 'localhost', '[::1]'].includes(url.hostname);
   const impliedPort = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);

@@ -19,7 +19,9 @@ export interface LoadOptions {
 
 /** Roles that need few settings and take them from any role's file. */
 const READ_ANY_FILE: readonly Role[] = ['client', 'board'];
-const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile', 'caFile'];
+const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile', 'caFile', 'certFile', 'keyFile'];
+/** Groups of settings with paths in them. */
+const NESTED_PATHS = ['external_db', 'listen'];
 
 /**
  * Returns a role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked,
@@ -164,7 +166,7 @@ function hasVariables(env: NodeJS.ProcessEnv): boolean {
 function resolvePaths(config: object, base: string): object {
   const entries = Object.entries(config).map(([key, value]) => {
     if (PATH_KEYS.includes(key) && typeof value === 'string') return [key, resolve(base, value)];
-    return [key, key === 'external_db' && value ? resolvePaths(value as object, base) : value];
+    return [key, NESTED_PATHS.includes(key) && value ? resolvePaths(value as object, base) : value];
   });
   return Object.fromEntries(entries);
 }

@@ -216,14 +216,33 @@ export const SpaceKeys = {
 };
 
 /** What an HTTP server listens on. */
-export const Listen = z.strictObject({
-  host: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Interface to listen on. Default: 127.0.0.1 when my_url is an address of this machine only, else all.'),
-  port: z.int().min(0).max(65_535).optional().describe('Port to listen on; 0 takes a free one. Default: my_url’s.'),
-});
+export const Listen = z
+  .strictObject({
+    host: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Interface to listen on. Default: 127.0.0.1 when my_url is an address of this machine only, else all.'),
+    port: z.int().min(0).max(65_535).optional().describe('Port to listen on; 0 takes a free one. Default: my_url’s.'),
+    certFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'PEM file with the server’s certificate and those above it: the server then speaks TLS itself. Read at start. Relative to this configuration file.',
+      ),
+    keyFile: z.string().min(1).optional().describe('PEM file with the certificate’s key, readable by you alone.'),
+    insecure: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Serve plain HTTP although other machines reach it and neither TLS nor a proxy of trustProxy is in front: everybody on the way can then read and change what is sent.',
+      ),
+  })
+  .refine(({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined), {
+    path: ['keyFile'],
+    error: 'certFile and keyFile belong together',
+  });
 
 /** The reverse proxies in front of an HTTP server. */
 export const TrustProxy = rangeList(

@@ -46,7 +46,11 @@ class Connections {
   ) {
     const { firstByteMs, trustProxy } = limits;
     this.isExempt = ipGuard([...LOOPBACK, ...trustProxy]);
-    const sweep = setInterval(() => this.dropSilent(performance.now() - firstByteMs), firstByteMs / 8).unref();
+    const sweep = setInterval(() => {
+      const beforeMs = performance.now() - firstByteMs;
+      // After what a busy process has not read yet: a client is not silent because this side was slow.
+      setImmediate(() => this.dropSilent(beforeMs));
+    }, firstByteMs / 8).unref();
     server.on('close', () => clearInterval(sweep));
     server.on('connection', (socket: Socket) => this.add(socket));
     const countUpgraded = (_request: unknown, socket: Socket) => this.upgrade(socket);

@@ -1,20 +1,20 @@
 /** The HTTP server of every role: limits, headers, errors as JSON, a clean close. */
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import helmet from 'helmet';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { trackConnections } from './connections';
 import { limitBodyTime } from './deadline';
+import { type Listening, refuseInsecure } from './public-listening';
 
 export type HttpError =
   | { code: 'http/port-in-use'; host: string; port: number }
   | { code: 'http/cannot-listen'; host: string; port: number };
 
-export interface HttpOptions {
-  host: string;
+export interface HttpOptions extends Listening {
   port: number;
-  trustProxy?: readonly string[];
   maxConnections?: number;
   maxUpgraded?: number;
   firstByteMs?: number;
@@ -47,13 +47,14 @@ const DRAIN_MS = 1000;
 /**
  * Opens a server; `mount` adds the routes. Errors of routes become JSON `{error: {code, message}}`, with the
  * `status` of the error if it has one. Time for headers and bodies is limited, as are connections, in total
- * and per address; the routes limit the size of bodies.
+ * and per address; the routes limit the size of bodies. Throws `http/…`.
  */
 export async function openHttp(
   options: HttpOptions,
   mount: (app: Express) => void,
   deps: { logger: Logger },
 ): Promise<HttpServer> {
+  refuseInsecure(options);
   const app = express();
   app.disable('x-powered-by');
   app.use(helmet(), limitBodyTime(options.bodyMs ?? BODY_MS));
@@ -65,7 +66,10 @@ export async function openHttp(
   app.use(answerError(deps.logger));
   const headersTimeout = options.headersMs ?? HEADERS_MS;
   const limits = { headersTimeout, keepAliveTimeout: 5000, connectionsCheckingInterval: headersTimeout / 5 };
-  const server = createServer(limits, app);
+  const { tls } = options;
+  const server = tls
+    ? createTlsServer({ ...limits, ...tls, handshakeTimeout: headersTimeout }, app)
+    : createServer(limits, app);
   // Node's own limit would hold for large uploads too; `limitBodyTime` replaces it.
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;

@@ -3,6 +3,9 @@ import { Option } from 'commander';
 import { example, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
+const insecure = () =>
+  new Option('--insecure', 'serve plain HTTP although other machines can reach it (default: listen.insecure)');
+
 export const roleCommands: CommandTable = {
   gpuOwners: [
     (program) =>
@@ -20,6 +23,7 @@ export const roleCommands: CommandTable = {
       program
         .command('master')
         .description('coordinate: take jobs from the chain and have workers train them')
+        .addOption(insecure())
         .addHelpText(
           'after',
           example('emeth master', 'emeth master --config config/master.json --data-dir /var/lib/emeth/master'),
@@ -40,12 +44,13 @@ export const roleCommands: CommandTable = {
         .description('serve the public list of jobs, read from the chain, at /api/v1/jobs; needs no key')
         .option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)')
         .option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)', wholeNumber(0))
+        .addOption(insecure())
         .addHelpText(
           'after',
           example(
             'emeth init board --set network=local',
             'emeth board',
-            'emeth board --host 0.0.0.0 --port 8080 --config config/client.json',
+            'emeth board --host 0.0.0.0 --port 8080 --insecure --config config/client.json',
             "curl 'http://127.0.0.1:3080/api/v1/jobs?status=REQUESTED&sort=fee&page=1'",
           ),
         )
@@ -56,6 +61,7 @@ export const roleCommands: CommandTable = {
         .description('hold data sets and results for everybody in the market: the storage API, at /api/v1')
         .option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)')
         .option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)', wholeNumber(0))
+        .addOption(insecure())
         .addHelpText(
           'after',
           example(

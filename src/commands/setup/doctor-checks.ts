@@ -3,7 +3,10 @@
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { availableParallelism, freemem } from 'node:os';
+import { addressBelow, listenAddress } from '../../config/derived';
+import type { RoleConfig } from '../../config/schema';
 import { fetchJson } from '../../http/fetch-json';
+import { refuseInsecure } from '../../http/public-listening';
 import { DISK_BYTES, freeBytes } from '../../lib/disk';
 import { AppError, describeError, errorCode } from '../../lib/errors';
 import { formatBytes } from '../../lib/format-bytes';
@@ -136,12 +139,12 @@ async function ask(url: string): Promise<Response> {
 }
 
 /** Checks that the address a master listens on is free, or that a master already listens there. */
-export async function checkPort({ host, port }: { host: string; port: number }): Promise<Check> {
+export async function checkPort({ host, port }: Place, url?: string): Promise<Check> {
   return attempt('port', 'free, or a running master', async () => {
     if (await isFree(host, port)) return `${host}:${port} is free`;
-    const answer = await fetch(ownUrl({ host, port }, 'healthz'), { signal: AbortSignal.timeout(ANSWER_MS) }).catch(
-      () => undefined,
-    );
+    const answer = await fetch(ownUrl({ host, port }, 'healthz', url), {
+      signal: AbortSignal.timeout(ANSWER_MS),
+    }).catch(() => undefined);
     if (answer?.ok) return `a master is running on ${host}:${port}`;
     throw new AppError(
       { code: 'doctor/port-in-use' },
@@ -151,8 +154,8 @@ export async function checkPort({ host, port }: { host: string; port: number }):
 }
 
 /** Tells what a daemon that runs on this machine says of itself; nothing when none runs. */
-export async function checkReadiness(listen: { host: string; port: number }): Promise<Check[]> {
-  const answer = await fetchJson(ownUrl(listen, 'readyz'), { maxBytes: 100_000 }).catch(() => undefined);
+export async function checkReadiness(place: Place, url?: string): Promise<Check[]> {
+  const answer = await fetchJson(ownUrl(place, 'readyz', url), { maxBytes: 100_000 }).catch(() => undefined);
   const told = ReadyAnswer.safeParse(answer?.body);
   return (told.data?.checks ?? []).map(({ name, ok: isOk, detail }) => {
     const check = { name: `its ${name}`, value: detail, needed: 'of the running daemon' };
@@ -168,7 +171,27 @@ const remedies: Record<ReadyCheck['name'], string> = {
   jobs: 'Restart it, and report this.',
 };
 
-function ownUrl({ host, port }: { host: string; port: number }, path: string): string {
+/** Checks that others reach the server by TLS only, or that somebody took care of that elsewhere. */
+export async function checkListening(
+  config: Pick<RoleConfig<'master' | 'board'>, 'my_url' | 'listen' | 'trustProxy'>,
+): Promise<Check> {
+  const { listen, trustProxy } = config;
+  const { host } = listenAddress(config);
+  return attempt('listening', 'TLS, a proxy, or this machine alone', async () => {
+    if (listen.certFile) return `TLS on ${host}`;
+    refuseInsecure({ host, trustProxy, insecure: listen.insecure });
+    return `plain HTTP on ${host}`;
+  });
+}
+
+interface Place {
+  host: string;
+  port: number;
+}
+
+/** A server that speaks TLS itself is asked under the name of its certificate. */
+function ownUrl({ host, port }: Place, path: string, url?: string): string {
+  if (url) return addressBelow(url, path).href;
   return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}/${path}`;
 }
 

@@ -20,6 +20,7 @@ import {
   checkDatabase,
   checkDevice,
   checkDisk,
+  checkListening,
   checkMemory,
   checkNode,
   checkPort,
@@ -94,11 +95,20 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   }
   const storages = 'storageApi' in config ? (config.storageApi ?? []) : [];
   for (const storage of storages) checks.push(...(await checkUrl('storage', storage)));
-  if ('listen' in config) {
-    checks.push(await checkPort(listenAddress(config)), ...(await checkReadiness(listenAddress(config))));
-    if (config.external_db) checks.push(await checkDatabase(config.external_db));
-  }
+  if ('listen' in config) checks.push(...(await checkServer(config)));
   return checks;
+}
+
+/** Checks what a role with a server needs: its address, and its database. */
+async function checkServer(config: RoleConfig<'master' | 'board' | 'storage'>): Promise<Check[]> {
+  const place = listenAddress(config);
+  const own = config.listen.certFile ? config.my_url : undefined;
+  return [
+    await checkPort(place, own),
+    ...(await checkReadiness(place, own)),
+    await checkListening(config),
+    ...(config.external_db ? [await checkDatabase(config.external_db)] : []),
+  ];
 }
 
 /** Returns the role's address; a worker without a key gets one at its first start. */

@@ -54,7 +54,7 @@ describe('openHttp', () => {
   });
 
   test('address of another machine: http/cannot-listen', async () => {
-    const opening = openHttp({ host: '192.0.2.1', port: 0 }, () => {}, { logger: silentLogger });
+    const opening = openHttp({ host: '192.0.2.1', port: 0, insecure: true }, () => {}, { logger: silentLogger });
     await expect(opening).rejects.toMatchObject({ code: 'http/cannot-listen' });
   });
 
@@ -93,6 +93,20 @@ describe('openHttp', () => {
     await using hasty = await openHttp({ ...limits, firstByteMs: 50 }, answer, { logger: silentLogger });
     await once(connect(hasty.port, '127.0.0.1').resume(), 'close');
     for (const socket of sockets) socket.destroy();
+  });
+
+  test('first byte there, but the process too busy to read it: answered', async () => {
+    const limits = { host: '127.0.0.1', port: 0, firstByteMs: 100 };
+    const answer = (app: Express) => app.get('/', (_request, response) => void response.send('hello'));
+    await using http = await openHttp(limits, answer, { logger: silentLogger });
+    const accepted = once(http.server, 'connection');
+    const socket = connect(http.port, '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    await accepted;
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    for (const end = performance.now() + 300; performance.now() < end; );
+    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(5000) });
+    expect(String(data)).toContain('200 OK');
   });
 
   test('all connections at work: the next is refused, WebSockets not counted among them', async () => {

@@ -53,6 +53,8 @@ export interface JobContext {
   readonly standings: Map<Address, Standing>;
   /** Workers that cannot do this job, or did it badly, and why; they are not given it again. */
   readonly dismissed: Map<Address, string>;
+  /** Rejected updates of each worker in this job. */
+  readonly strikes: Map<Address, number>;
   readonly gate: GateMemory;
   readonly coordinator: Pick<Coordinator, 'run'>;
   /** Does leases again where no worker can. */
@@ -108,6 +110,7 @@ export async function openJobContext(
     workerPoolWei: workerPoolOf(earnedWei(feeWei, fuel, fuelLimit), commissionBps),
     members: new Map(),
     standings: new Map(),
+    strikes: new Map(),
     gate: await openGateMemory(ledger, jobId),
     reach: openReach(nowMs, mergedBlocks),
     live: {

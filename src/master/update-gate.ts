@@ -79,7 +79,7 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
   const least = leastNorm(facts, gate.accepted, blockWeights(plan.params.model));
   if (norm < least) return `its update is ${figure(norm)} long, and no work is shorter than ${figure(least)}`;
   const use = gain === undefined ? 'useful' : judgeGain(job, round, lease, gain);
-  if (use === 'useless' && !(await hasStalled(job)))
+  if (use === 'useless' && !isKnownHonest(job, lease) && !(await hasStalled(job)))
     return `its updates do not lower the loss on its own data as work does (gain ${gain})`;
   if (use !== 'useful') markDoubtful(job, lease, LITTLE_USE);
 
@@ -88,6 +88,14 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
   gate.accepted.push(facts);
   if (gain !== undefined) acceptGain(job, round, lease, gain);
   return undefined;
+}
+
+/**
+ * True for a worker whose work came out the same when others did it again. Training is deterministic: what
+ * little use its update seems to be may be the fault of the data, and another worker would bring the same.
+ */
+function isKnownHonest({ standings }: JobContext, { worker }: LiveLease): boolean {
+  return standings.get(worker)?.isAudited === true;
 }
 
 /** True while the job itself does not get on, by the losses that this master has measured. */

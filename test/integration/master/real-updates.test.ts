@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { Sha256 } from '../../../src/domain/ids';
 import { sumOfRates } from '../../../src/domain/schedule';
+import { openStanding } from '../../../src/domain/standing';
 import { silentLogger } from '../../../src/lib/logger';
 import { openGateMemory } from '../../../src/master/gate-memory';
 import type { JobContext } from '../../../src/master/job-context';
@@ -129,6 +130,9 @@ function split(file: Buffer): [Buffer, Float32Array] {
   return [file.subarray(0, at), new Float32Array(data.buffer)];
 }
 
+/** A worker that trained before, as the store knows it. */
+const KNOWN = { accepted: 3, isAudited: true, gflops: 50 };
+
 const length = (numbers: Float32Array) => Math.sqrt(numbers.reduce((sum, value) => sum + value * value, 0));
 /** Random numbers of the same length, always the same ones. */
 function noiseLike(numbers: Float32Array): Float32Array {
@@ -161,6 +165,15 @@ test.each<[string, (numbers: Float32Array) => Float32Array, RegExp]>([
   await judge(await trainLease(8, 1));
   const verdict = await judge(await trainLease(8), change);
   expect(verdict).toMatchObject({ accepted: false, isFault: true, reason: expect.stringMatching(reason) });
+});
+
+test('update of no use by a worker that passed an audit: accepted, and marked for one', async () => {
+  await judge(await trainLease(8, 1));
+  const { address } = rig.workers[0]!;
+  job.standings.set(address, openStanding(KNOWN, { flops: 1e6, probe: 8 }));
+  const trained = await trainLease(8);
+  expect(await judge(trained, noiseLike)).toMatchObject({ accepted: true });
+  expect(trained.lease.mustAudit).toBe(true);
 });
 
 test('noise before an honest update: refused, or marked when that comes', async () => {

@@ -154,8 +154,17 @@ test('update has another hash: rejected, lease lost, worker struck', async () =>
   expect(await rig.store.workers.addStrike(lease.worker, 'another')).toBe(2);
 });
 
-test('third strike: the worker is taken off the job', async () => {
+test('first strike here after two in other jobs: the worker stays', async () => {
   for (const reason of ['first', 'second']) await rig.store.workers.addStrike(lease.worker, reason);
+  await commits(UNSOUND);
+  fetches[0]?.resolve();
+  await handleNext();
+  expect([...job.dismissed.keys()]).toEqual([]);
+  expect(job.members.has(lease.worker)).toBe(true);
+});
+
+test('third strike in this job: the worker is taken off it', async () => {
+  job.strikes.set(lease.worker, 2);
   await commits(UNSOUND);
   fetches[0]?.resolve();
   await handleNext();

@@ -48,3 +48,14 @@ describe.each(['docs/where.md', 'docs/glossary.md'])('%s', (page) => {
     expect(missing).toEqual([]);
   });
 });
+
+test('SECURITY.md: every attack names a test that exists', () => {
+  const rows = read('SECURITY.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && line.split('|').length === 8)
+    .slice(1);
+  const tests = rows.map((row) => row.split('|')[5]?.match(/`(test|python)\/[\w./-]+\.(ts|py)`/g) ?? []);
+  expect(rows.length).toBeGreaterThanOrEqual(20);
+  expect(rows.filter((_, i) => tests[i]?.length === 0)).toEqual([]);
+  expect(tests.flat().filter((path) => !existsSync(join(root, path.replaceAll('`', ''))))).toEqual([]);
+});

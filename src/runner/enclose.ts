@@ -13,7 +13,7 @@ import { allowedVariables, gpuDevices, insideVariables, sandboxCommand } from '.
 export interface Walls {
   sandbox: Sandbox;
   limits: ChildLimits;
-  /** A directory no child can write to, best on the disk of what they read. */
+  /** The data directory, which is hidden from children; best on the disk of what they read. */
   dir: string;
   /** Free space on the disk below which a child is stopped. */
   floorBytes?: number | undefined;
@@ -26,6 +26,9 @@ export interface Enclosure extends Disposable {
   /** Hands files to a child that sees only its own. */
   handed?: HandedFiles | undefined;
 }
+
+/** The folder of the data directory in which files are handed to children. */
+export const HANDED = 'handed';
 
 export const noWalls: Pick<Walls, 'sandbox'> = { sandbox: { level: 'off' } };
 
@@ -70,11 +73,12 @@ function shutIn(
   args: readonly string[],
 ) {
   const { workDir } = spec;
-  mkdirSync(dir, { recursive: true });
-  const handed = new HandedFiles(mkdtempSync(join(dir, 'handed-')), workDir);
+  mkdirSync(join(dir, HANDED), { recursive: true });
+  const handed = new HandedFiles(mkdtempSync(join(dir, HANDED, 'to-')), workDir);
   const usesGpu = spec.device !== 'cpu';
   const view = {
     workDir,
+    hidden: dir,
     reads: [handed.dir, ...givenFiles(spec), ...(usesGpu ? GPU_SYS.filter((path) => existsSync(path)) : [])],
     devices: usesGpu ? gpuDevices(readdirSync('/dev')) : [],
   };

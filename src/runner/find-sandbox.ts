@@ -11,7 +11,9 @@ import { pythonPackageDir } from './python';
 import { findRoots } from './python-roots';
 import { outermost, type SandboxMode, type SystemView, sandboxCommand } from './sandbox';
 
-export type SandboxError = { code: 'runner/no-sandbox'; reason: string };
+export type SandboxError =
+  | { code: 'runner/no-sandbox'; reason: string }
+  | { code: 'runner/no-such-sandbox'; value: string };
 
 /**
  * How far children are shut in: by namespaces; or by rlimits and chosen variables only, and why; or not at
@@ -49,10 +51,14 @@ export async function findSandbox(configured: SandboxMode, python: string): Prom
   );
 }
 
-/** Returns the mode that counts: `EMETH_SANDBOX`, else what is configured. */
+/** Returns the mode that counts: `EMETH_SANDBOX`, else the configured one. Throws `runner/no-such-sandbox`. */
 export function sandboxMode(configured: SandboxMode): SandboxMode {
-  const given = process.env.EMETH_SANDBOX;
-  return given === 'require' || given === 'auto' || given === 'off' ? given : configured;
+  const given = process.env.EMETH_SANDBOX || configured;
+  if (given === 'require' || given === 'auto' || given === 'off') return given;
+  throw new AppError<SandboxError>(
+    { code: 'runner/no-such-sandbox', value: given },
+    `EMETH_SANDBOX is ${JSON.stringify(given)}; it must be require, auto or off.`,
+  );
 }
 
 /** Returns the highest level that works here, whatever is asked for. */
@@ -80,7 +86,7 @@ export async function bestSandbox(python: string): Promise<Exclude<Sandbox, { le
 /** Runs the interpreter inside. */
 async function tryOut(system: SystemView, executable: string, workDir: string): Promise<SystemView> {
   const program = [executable, '-c', 'import json, emeth.wire.limits'];
-  const [command = '', ...args] = sandboxCommand(system, { workDir, reads: [], devices: [] }, program);
+  const [command = '', ...args] = sandboxCommand(system, { workDir, reads: [], hidden: workDir, devices: [] }, program);
   const env = { PYTHONPATH: pythonPackageDir };
   await promisify(execFile)(command, args, { timeout: PROBE_MS, env });
   return system;
@@ -102,7 +108,16 @@ function viewSystem(bwrap: string, roots: readonly string[]): SystemView {
 
 /** A search path may name a home or the whole disk by mistake; the secrets there are not for the child. */
 function isHarmless(root: string): boolean {
-  return !isWithin(homedir(), root);
+  return root !== '/' && !isWithin(home(), root);
+}
+
+/** Where the operator's files are; in a container there may be no such place. */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/';
+  }
 }
 
 /** What keeps bubblewrap from working, and what to do, from what it printed. */

@@ -25,6 +25,8 @@ export interface ChildView {
   workDir: string;
   /** Files and directories it can read. */
   reads: readonly string[];
+  /** A directory it must not see, wherever it lies. */
+  hidden: string;
   /** Device files of GPUs. */
   devices: readonly string[];
 }
@@ -36,7 +38,10 @@ const ID = '1000';
 
 /** Returns the command that runs a program inside the walls. */
 export function sandboxCommand(system: SystemView, child: ChildView, program: readonly string[]): string[] {
-  const { workDir, devices } = child;
+  const { workDir, devices, hidden } = child;
+  const reads = outermost(system.reads);
+  // Somebody may keep data beside an interpreter.
+  const isShown = reads.some((path) => isWithin(hidden, path));
   const sized = (bytes: number) => (system.isRecent ? ['--size', String(bytes)] : []);
   return [
     system.bwrap,
@@ -47,11 +52,14 @@ export function sandboxCommand(system: SystemView, child: ChildView, program: re
     ...['--proc', '/proc', '--dev', '/dev'],
     ...[...sized(SHM_BYTES), '--tmpfs', '/dev/shm', ...sized(TMP_BYTES), '--tmpfs', '/tmp'],
     ...system.links.flatMap(([path, target]) => ['--symlink', target, path]),
-    ...outermost([...system.reads, ...child.reads]).flatMap((path) => ['--ro-bind', path, path]),
+    ...reads.flatMap((path) => ['--ro-bind', path, path]),
+    ...(isShown ? ['--tmpfs', hidden] : []),
+    ...child.reads.flatMap((path) => ['--ro-bind', path, path]),
     ...system.replaced.flatMap(([path, source]) => ['--ro-bind', source, path]),
     ...devices.flatMap((path) => ['--dev-bind', path, path]),
     ...['--bind', workDir, workDir],
     // Root outside is the owner of /proc/sys inside as well; what is writable of the others is memory.
+    ...(isShown ? ['--remount-ro', hidden] : []),
     ...['--remount-ro', '/proc', '--remount-ro', '/dev', '--remount-ro', '/', '--chdir', '/'],
     '--',
     ...program,

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import type { Logger } from '../lib/logger';
 import type { TrainerSpec } from '../protocol/trainer';
 import { defaultLimits } from './child-limits';
+import { HANDED } from './enclose';
 import { findSandbox, type Sandbox } from './find-sandbox';
 import { findPython, type Python } from './python';
 import type { SandboxMode } from './sandbox';
 import { openTrainer, type Trainer } from './trainer';
 
 export interface ShutInOptions {
-  /** Where files are handed to children; not in a directory that one of them can write to. */
+  /** The data directory; hidden from children but for their own directory in it. */
   dir: string;
   sandbox?: SandboxMode | undefined;
   limits?: { memoryBytes?: number | undefined; processes?: number | undefined } | undefined;
@@ -42,11 +43,10 @@ export async function shutIn(
 ): Promise<Trainers> {
   const sandbox = await findSandbox(mode, python);
   tell(sandbox, logger);
-  const handed = join(dir, 'handed');
   // Left by a process that was killed.
-  rmSync(handed, { recursive: true, force: true });
+  rmSync(join(dir, HANDED), { recursive: true, force: true });
   const { memoryBytes = defaultLimits.memoryBytes, processes = defaultLimits.processes } = limits;
-  const walls = sandbox.level === 'off' ? undefined : { sandbox, limits: { memoryBytes, processes }, dir: handed };
+  const walls = sandbox.level === 'off' ? undefined : { sandbox, limits: { memoryBytes, processes }, dir };
   return { sandbox, open: (spec) => openTrainer(spec, { python, logger, walls }) };
 }
 

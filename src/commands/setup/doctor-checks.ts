@@ -59,10 +59,12 @@ export async function checkDevice(device: string | undefined, python: Python): P
   });
 }
 
-/** Says how Python children are shut in here; failed when the settings require more. */
+/** Says how Python children are shut in here; failed when the settings require more, or are none. */
 export async function checkSandbox(configured: SandboxMode, python: Python): Promise<Check> {
-  const mode = sandboxMode(configured);
   const check = { name: 'sandbox', needed: 'bubblewrap around Python' };
+  const asked = await attempt(check.name, check.needed, async () => sandboxMode(configured));
+  if (asked.status === 'failed') return asked;
+  const mode = asked.value;
   if (mode === 'off') {
     const remedy = 'Set sandbox to auto, and unset EMETH_SANDBOX: what strangers send is worked on without walls.';
     return { ...check, value: 'switched off', status: 'warning', code: 'doctor/sandbox-off', remedy };

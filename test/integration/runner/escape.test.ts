@@ -134,7 +134,7 @@ async function encloseProgram(workDir: string, dir: string | undefined, uid: num
   // Groups are root's; an ordinary account has rlimits instead.
   const account = jest.spyOn(process, 'getuid' as never).mockReturnValue(uid as never);
   try {
-    return enclose(spec, python, { sandbox, limits, dir: join(dir, 'handed') }, ['-c', script]);
+    return enclose(spec, python, { sandbox, limits, dir }, ['-c', script]);
   } finally {
     account.mockRestore();
   }

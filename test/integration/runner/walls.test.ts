@@ -68,7 +68,7 @@ test('file outside is missing: the command fails with the name it was given', as
 test('disk nearly full: the child is stopped, and its error says why', async () => {
   await using scratch = await openScratch();
   const sandbox = await bestSandbox(realPython);
-  const walls = { sandbox, limits: defaultLimits, dir: scratch.file('handed'), floorBytes: Number.MAX_SAFE_INTEGER };
+  const walls = { sandbox, limits: defaultLimits, dir: scratch.path, floorBytes: Number.MAX_SAFE_INTEGER };
   const trainer = openTrainer(trainSpec(scratch.file('job')), { python: realPython, logger, walls });
   expect(await trainer.ended).toMatchObject({
     detail: { code: 'runner/child-crashed', signal: 'SIGKILL' },

@@ -29,7 +29,7 @@ test('user id without an account: the worker starts, and stops in order', async 
   const role = ['worker', '--config', scratch.file('worker.json'), '--data-dir', scratch.file('data')];
   const [program = '', ...args] = [...asNobody, process.execPath, builtCli(), ...role];
   const child = spawn(program, args, {
-    env: { ...env, EMETH_PYTHON: realPython },
+    env: { ...env, EMETH_PYTHON: realPython, EMETH_SANDBOX: 'require' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit');

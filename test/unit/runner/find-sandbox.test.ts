@@ -56,6 +56,11 @@ describe('findSandbox', () => {
   });
 });
 
+test('EMETH_SANDBOX misspelt: refused with what it may be', async () => {
+  process.env.EMETH_SANDBOX = 'on';
+  await expect(findBeside('off')).rejects.toThrow('EMETH_SANDBOX is "on"; it must be require, auto or off.');
+});
+
 describe('explain', () => {
   test('another failure of bubblewrap: told as it is', () => {
     const said = 'bwrap: Can’t find source path /nowhere: No such file or directory';

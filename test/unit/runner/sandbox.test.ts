@@ -15,7 +15,12 @@ const system: SystemView = {
   links: [['/bin', 'usr/bin']],
   replaced: [['/etc/hosts', '/opt/emeth/hosts']],
 };
-const child: ChildView = { workDir: '/home/ann/data/jobs/1', reads: ['/home/ann/data/handed/1'], devices: [] };
+const child: ChildView = {
+  workDir: '/home/ann/data/jobs/1',
+  reads: ['/home/ann/data/handed/1'],
+  hidden: '/home/ann/data',
+  devices: [],
+};
 
 /** The arguments that follow each occurrence of an option. */
 function valuesOf(command: readonly string[], option: string, count = 1): string[][] {
@@ -41,6 +46,17 @@ describe('sandboxCommand', () => {
   test('its directory in /tmp: is there after the empty /tmp is', () => {
     const command = sandboxCommand(system, { ...child, workDir: '/tmp/job' }, []);
     expect(command.lastIndexOf('/tmp/job')).toBeGreaterThan(command.indexOf('/tmp'));
+  });
+
+  test('data directory beside the interpreter: covered, under what is handed over', () => {
+    const shown = sandboxCommand({ ...system, reads: ['/usr', '/home/ann'] }, child, []);
+    const places = ['/home/ann', '/home/ann/data', '/home/ann/data/handed/1', child.workDir].map((path) =>
+      shown.indexOf(path),
+    );
+    expect(places).toEqual(places.toSorted((a, b) => a - b));
+    expect(valuesOf(shown, '--tmpfs')).toContainEqual(['/home/ann/data']);
+    expect(valuesOf(shown, '--remount-ro')).toContainEqual(['/home/ann/data']);
+    expect(valuesOf(sandboxCommand(system, child, []), '--tmpfs')).not.toContainEqual(['/home/ann/data']);
   });
 
   test('older bubblewrap: no option that it does not know', () => {

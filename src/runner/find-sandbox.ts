@@ -51,7 +51,7 @@ export async function findSandbox(configured: SandboxMode, python: string): Prom
   );
 }
 
-/** Returns the mode that counts: `EMETH_SANDBOX`, else the configured one. Throws `runner/no-such-sandbox`. */
+/** The mode that counts: `EMETH_SANDBOX`, else the configured one. Throws `runner/no-such-sandbox`. */
 export function sandboxMode(configured: SandboxMode): SandboxMode {
   const given = process.env.EMETH_SANDBOX || configured;
   if (given === 'require' || given === 'auto' || given === 'off') return given;

@@ -1,7 +1,7 @@
 /** The admin API as its callers use it: commands, the demo and tests. Its server is `routes.ts`. */
 import { z } from 'zod';
 import { AppError } from '../lib/errors';
-import { type AdminApi, JobDetails, JobView, MasterStatus, WorkerView } from '../protocol/admin';
+import { type AdminApi, JobDetails, JobView, MasterStatus, StorageUse, WorkerView } from '../protocol/admin';
 
 export type AdminClientError =
   | { code: 'rpc/unreachable'; url: string }
@@ -62,6 +62,7 @@ export function openAdminClient(masterUrl: string): AdminClient {
     job: (jobId) => callAs(JobDetails, 'job', { jobId }),
     requeue: (jobId) => callAs(z.literal('queued'), 'requeue', { jobId }),
     status: () => callAs(MasterStatus, 'status'),
+    storage: () => callAs(StorageUse, 'storage'),
   };
 }
 

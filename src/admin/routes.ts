@@ -48,6 +48,7 @@ export function adminRoutes(options: AdminOptions, master: AdminApi, logger: Log
       job: method(Job, ({ jobId }) => master.job(jobId), logger),
       requeue: method(Job, ({ jobId }) => master.requeue(jobId), logger),
       status: method(Nothing, () => master.status(), logger),
+      storage: method(Nothing, () => master.storage(), logger),
     },
     { maxBatchLength: MAX_BATCH },
   );

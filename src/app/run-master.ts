@@ -46,6 +46,7 @@ import { jobRules, threadsOf } from './role-settings';
 import { type ServingOptions, servingOptions } from './serving';
 import type { Signer } from './signer';
 import { noteFetched, openRoleSpace } from './storage-space';
+import { storageAdmin } from './storage-use';
 import { untilAllEnd } from './until-all-end';
 
 type MasterRole = ChainRole<'master'> & Signer;
@@ -85,7 +86,10 @@ export async function runMaster(options: ServingOptions): Promise<void> {
   const admin = {
     ...master.admin,
     measure: async (worker: Address) => measurer.measure(worker),
-    status: async () => ({ ...(await master.admin.status()), checks: await readiness.check() }),
+    ...storageAdmin({ floor, space, evidenceBytes: master.evidenceBytes }, async () => ({
+      ...(await master.admin.status()),
+      checks: await readiness.check(),
+    })),
   };
   const routes = masterRoutes({ config, chain, wallet, blobs, space, store, cursorId, admin, readiness, logger });
   await using http = await openHttp(servingOptions(config, options), (app) => mountAll(app, routes), { logger });

@@ -1,6 +1,7 @@
 /** Free space, and how much of it is too little. */
-import { statfs } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { opendir, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { errorCode } from './errors';
 
 /** Below `least` a role cannot work, below `good` it should not. */
 export const DISK_BYTES = { least: 1e9, good: 5e9 };
@@ -14,4 +15,17 @@ export async function freeBytes(dir: string): Promise<number> {
     if (dirname(dir) === dir) throw error;
     return freeBytes(dirname(dir));
   }
+}
+
+/** Bytes of all files below a directory, as far as they can be looked at: some may go meanwhile. */
+export async function usedBytes(dir: string): Promise<number> {
+  let sum = 0;
+  try {
+    for await (const entry of await opendir(dir, { recursive: true })) {
+      if (entry.isFile()) sum += (await stat(join(entry.parentPath, entry.name))).size;
+    }
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+  return sum;
 }

@@ -80,9 +80,9 @@ export class EvidenceBook {
     const known = this.training.get(jobId);
     const bytes = known === undefined ? await this.measure(jobId) : known + (await this.sizeOf(added));
     this.training.set(jobId, bytes);
-    if (this.total() <= this.options.evidenceBytes) return;
+    if (this.bytes() <= this.options.evidenceBytes) return;
     await this.dropSettled();
-    if (this.total() > this.options.evidenceBytes) await this.thin(jobId);
+    if (this.bytes() > this.options.evidenceBytes) await this.thin(jobId);
   }
 
   /** Returns 8 for a job of which θ of every eighth round is kept; undefined when θ of each round is. */
@@ -116,7 +116,7 @@ export class EvidenceBook {
   /** Removes the evidence of the oldest jobs whose verdict is final, until the rest is within the limit. */
   private async dropSettled(): Promise<void> {
     for (const jobId of [...this.settled.keys()]) {
-      if (this.total() <= this.options.evidenceBytes) return;
+      if (this.bytes() <= this.options.evidenceBytes) return;
       const job = await this.deps.store.jobs.find(jobId);
       // The contract takes no challenge after a verdict, so a final verdict is the end of all doubt.
       if (job && isTerminal(job.chainState)) await this.removeAll(job);
@@ -161,7 +161,8 @@ export class EvidenceBook {
     return found.reduce((sum, stat) => sum + (stat?.bytes ?? 0), 0);
   }
 
-  private total(): number {
+  /** Returns the bytes of all evidence. */
+  bytes(): number {
     const settled = [...this.settled.values()].map(({ bytes }) => bytes);
     return [...settled, ...this.training.values()].reduce((sum, bytes) => sum + bytes, 0);
   }

@@ -24,12 +24,16 @@ export interface Master {
   readonly admin: MasterAdmin;
   /** True while there is a job to work on. */
   isBusy(): boolean;
+  /** Bytes of the evidence of this master's jobs. */
+  evidenceBytes(): number;
   /** Lists the jobs in progress that nothing works on. */
   strayJobs(): Promise<JobId[]>;
 }
 
 /** The admin API without what other parts of a master know. */
-type MasterAdmin = Omit<AdminApi, 'measure' | 'status'> & { status(): Promise<Omit<MasterStatus, 'checks'>> };
+type MasterAdmin = Omit<AdminApi, 'measure' | 'status' | 'storage'> & {
+  status(): Promise<Omit<MasterStatus, 'checks' | 'disk'>>;
+};
 
 interface MasterDeps extends SchedulerDeps {
   store: Store;
@@ -52,6 +56,7 @@ export function openMaster(options: SchedulerOptions, deps: MasterDeps): Master 
   return {
     run: () => scheduler.run(),
     isBusy: () => scheduler.isBusy,
+    evidenceBytes: () => scheduler.evidenceBytes,
     async strayJobs() {
       const held = await store.claims.listHeld(wallet.address);
       return [...held].filter((id) => !scheduler.find(id));

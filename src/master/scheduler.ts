@@ -98,6 +98,10 @@ export class Scheduler implements FleetUser {
     return [...this.runs.values()].some(({ run }) => needsBox(run.state));
   }
 
+  get evidenceBytes(): number {
+    return this.evidence.bytes();
+  }
+
   /** Takes up the jobs of this master, and takes further ones, until the signal. */
   async run(): Promise<void> {
     const { clock, signal } = this.deps;

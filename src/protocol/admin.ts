@@ -76,12 +76,43 @@ export const JobDetails = JobView.extend({
 });
 export type JobDetails = z.infer<typeof JobDetails>;
 
+export const DiskUse = z.object({
+  freeBytes: z.number(),
+  minFreeBytes: z.number().describe('below, uploads are refused and no job is taken'),
+  kinds: z.array(
+    z.object({
+      kind: z
+        .enum(['jobs', 'data', 'result', 'evidence', 'found'])
+        .describe('`jobs`: evidence of this master’s own jobs; the others: what was uploaded, or found without a row'),
+      bytes: z.number().describe('of unfinished uploads, what they announced'),
+      blobs: z.int().optional(),
+      unfinished: z.int().optional(),
+    }),
+  ),
+});
+export type DiskUse = z.infer<typeof DiskUse>;
+
+export const AccountUse = z.object({
+  account: Address.optional().describe('absent for files without a known uploader'),
+  blobs: z.int(),
+  bytes: z.number(),
+  unfinished: z.int(),
+  allowedBytes: z.number().optional().describe('absent where nothing bounds it, or while the chain is away'),
+});
+export type AccountUse = z.infer<typeof AccountUse>;
+
+export const StorageUse = DiskUse.extend({
+  accounts: z.array(AccountUse).describe('those with most bytes'),
+});
+export type StorageUse = z.infer<typeof StorageUse>;
+
 export const MasterStatus = z.object({
   address: Address,
   chainId: z.int(),
   workers: z.int(),
   gflops: z.number(),
   jobs: z.array(JobView).optional().describe('absent while the queue cannot be read'),
+  disk: DiskUse.optional().describe('absent while it cannot be read'),
   checks: z.array(ReadyCheck).describe('whether this master can do its work, as /readyz says too'),
 });
 export type MasterStatus = z.infer<typeof MasterStatus>;
@@ -101,4 +132,6 @@ export interface AdminApi {
   /** Has a job considered again that was skipped, failed or given back, and that is open on chain. */
   requeue(jobId: JobId): Promise<'queued'>;
   status(): Promise<MasterStatus>;
+  /** Tells what lies in this master's storage, and whose it is. */
+  storage(): Promise<StorageUse>;
 }

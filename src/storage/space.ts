@@ -17,6 +17,7 @@ import { AppError } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
 import { inTurn } from '../lib/in-turn';
 import type { Logger } from '../lib/logger';
+import type { AccountUse } from '../protocol/admin';
 import type { StoredBlobIndex } from '../store/stored-blobs';
 import { type NeededDeps, neededNames } from './needed';
 
@@ -96,6 +97,24 @@ export class StorageSpace {
   async noteOwn({ sha256, owner, bytes }: Upload): Promise<void> {
     const { index, place } = this.deps;
     await index.add(place, { ...this.newRow({ sha256, owner, bytes }, 'data'), finishedAtMs: this.deps.clock.now() });
+  }
+
+  /** Sums what is stored here for each purpose. */
+  sums(): ReturnType<StoredBlobIndex['sumsByPurpose']> {
+    return this.deps.index.sumsByPurpose(this.deps.place);
+  }
+
+  /** Lists the accounts that have most bytes here, with what each may have. */
+  async accounts(): Promise<AccountUse[]> {
+    const { index, place, account: accountOf } = this.deps;
+    const rows = await index.sumsByOwner(place, MOST_OWNERS);
+    return Promise.all(
+      rows.map(async ({ owner: account, sum }) => {
+        const found = account && (await accountOf(account).catch(() => undefined));
+        const isBound = found && !found.isOwn;
+        return { account, ...sum, ...(isBound ? { allowedBytes: allowanceOf(found, this.rules) } : {}) };
+      }),
+    );
   }
 
   private find(sha256: Sha256): Promise<StoredBlob | undefined> {

@@ -5,7 +5,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { BlobStore } from '../../src/blobs/blob-store';
+import { BlobStore, type FoundBlob } from '../../src/blobs/blob-store';
 import { RemoteBlobs, type SignUpload } from '../../src/blobs/remote-blobs';
 import type { Sha256 } from '../../src/domain/ids';
 import { sha256 } from '../../src/lib/hash';
@@ -224,6 +224,24 @@ describe('uploads', () => {
     const signature = await storage.stranger.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
     const answer = await put(storage, { authorization: `Emeth ${owner} ${upload.expiresAtMs} ${signature}` });
     expect(answer).toMatchObject({ status: 403, body: { error: { code: 'storage/not-allowed' } } });
+  });
+
+  test('uploads that announce more than the money covers: refused before a byte is kept', async () => {
+    await using storage = await openTestStorage(undefined, { rules: { bytesPerEmt: 50_000 } });
+    const announce = (n: number) => put(storage, { content: Buffer.from(`a ${n}`), bytes: 240_000 });
+    const statuses: number[] = [];
+    for (let n = 0; n < 20; n++) statuses.push((await announce(n)).status);
+    // 10 EMT cover two of them; unfinished ones count whole.
+    expect(statuses).toEqual([202, 202, ...Array.from({ length: 18 }, () => 403)]);
+    expect(await announce(9)).toMatchObject({
+      body: { error: { code: 'storage/over-quota', message: expect.stringContaining('may store 500.0 kB here') } },
+    });
+    const found: FoundBlob[] = [];
+    for await (const one of storage.blobs.list()) found.push(one);
+    expect(found.map(({ bytes, isPart }) => [bytes, isPart])).toEqual([
+      [3, true],
+      [3, true],
+    ]);
   });
 
   test('second sender of a blob, and one that is too slow: refused', async () => {

@@ -97,6 +97,7 @@ async function openJsonRpc(): Promise<FuzzDoor> {
     job: missing,
     requeue: missing,
     status: missing,
+    storage: missing,
   };
   const options = { clientAddress: clientBehind([]), isAllowedIp: () => true, origins: [] };
   const http = await openHttp(
@@ -105,12 +106,14 @@ async function openJsonRpc(): Promise<FuzzDoor> {
     { logger: silentLogger },
   );
   const clients = openClients(http.port);
-  const calls = ['disconnect', 'allow', 'workers', 'jobs', 'job', 'requeue', 'status', 'nothing'].map((method, id) => ({
-    jsonrpc: '2.0',
-    id,
-    method,
-    params: { workerAddress: `0x${'aa'.repeat(20)}` },
-  }));
+  const calls = ['disconnect', 'allow', 'workers', 'jobs', 'job', 'requeue', 'status', 'storage', 'nothing'].map(
+    (method, id) => ({
+      jsonrpc: '2.0',
+      id,
+      method,
+      params: { workerAddress: `0x${'aa'.repeat(20)}` },
+    }),
+  );
   const valid = [...calls, calls];
   return {
     inputs: fc.oneof(

@@ -108,6 +108,7 @@ function adminOf(address: Address): AdminApi {
     jobs: async () => [],
     job: () => Promise.reject(new Error('there are no jobs')),
     requeue: () => Promise.reject(new Error('there are no jobs')),
+    storage: async () => ({ freeBytes: 0, minFreeBytes: 0, kinds: [], accounts: [] }),
     status: async () => ({ address, chainId: CHAIN_ID, workers: 0, gflops: 0, jobs: [], checks: [] }),
   };
 }

@@ -3,11 +3,12 @@
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { availableParallelism, freemem } from 'node:os';
+import { join } from 'node:path';
 import { addressBelow, listenAddress } from '../../config/derived';
 import type { RoleConfig } from '../../config/schema';
 import { fetchJson } from '../../http/fetch-json';
 import { refuseInsecure } from '../../http/public-listening';
-import { DISK_BYTES, freeBytes } from '../../lib/disk';
+import { DISK_BYTES, freeBytes, usedBytes } from '../../lib/disk';
 import { AppError, describeError, errorCode } from '../../lib/errors';
 import { formatBytes } from '../../lib/format-bytes';
 import { ReadyAnswer, type ReadyCheck } from '../../protocol/readiness';
@@ -93,13 +94,20 @@ export function checkMemory(): Check {
   return { ...check, status: 'warning', code: 'doctor/low-memory', remedy };
 }
 
-/** Checks the free space where the role keeps its state. */
-export async function checkDisk(dataDir: string): Promise<Check> {
+/** Folders of a data directory that grow. */
+const GROWING = ['blobs', 'jobs', 'evidence', 'logs'];
+
+/** Checks the free space where the role keeps its state, and tells what takes it already. */
+export async function checkDisk(dataDir: string, minFreeBytes: number = DISK_BYTES.least): Promise<Check> {
   const bytes = await freeBytes(dataDir);
-  const needed = `${formatBytes(DISK_BYTES.good)} free`;
-  const check = { name: 'disk', value: `${formatBytes(bytes)} free for ${dataDir}`, needed };
-  if (bytes >= DISK_BYTES.good) return ok(check);
-  const status = bytes >= DISK_BYTES.least ? 'warning' : 'failed';
+  const used = await Promise.all(GROWING.map(async (name) => ({ name, bytes: await usedBytes(join(dataDir, name)) })));
+  const parts = used.filter(({ bytes }) => bytes > 0).map(({ name, bytes }) => `${name} ${formatBytes(bytes)}`);
+  const taken = parts.length > 0 ? ` (${parts.join(', ')})` : '';
+  const good = Math.max(DISK_BYTES.good, minFreeBytes);
+  const needed = `${formatBytes(good)} free`;
+  const check = { name: 'disk', value: `${formatBytes(bytes)} free for ${dataDir}${taken}`, needed };
+  if (bytes >= good) return ok(check);
+  const status = bytes >= minFreeBytes ? 'warning' : 'failed';
   return { ...check, status, code: 'doctor/low-disk', remedy: 'Free some space, or choose another --data-dir.' };
 }
 

@@ -45,6 +45,7 @@ export async function examine(options: CommonOptions): Promise<void> {
 async function runChecks(options: CommonOptions): Promise<Check[]> {
   const { check: settings, context } = await readSettings(options);
   const compute = context && 'device' in context.config ? context.config : undefined;
+  const { minFreeBytes } = { minFreeBytes: undefined, ...context?.config };
   const { check: python, python: found } = await checkPython(compute?.python);
   return [
     checkNode(),
@@ -54,7 +55,7 @@ async function runChecks(options: CommonOptions): Promise<Check[]> {
       : []),
     checkCores(),
     checkMemory(),
-    await checkDisk(context?.dataDir ?? resolve(options.dataDir ?? 'data')),
+    await checkDisk(context?.dataDir ?? resolve(options.dataDir ?? 'data'), minFreeBytes),
     settings,
     ...(context ? await checkSettings(context) : []),
   ];

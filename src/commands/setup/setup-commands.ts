@@ -54,6 +54,7 @@ export const setupCommands: CommandTable = {
         .addArgument(
           new Argument('<method>', 'method to call').choices([
             'status',
+            'storage',
             'workers',
             'jobs',
             'job',

@@ -7,7 +7,7 @@ import { clientBehind } from '../../../src/http/client-address';
 import { openHttp } from '../../../src/http/server';
 import { AppError } from '../../../src/lib/errors';
 import { silentLogger } from '../../../src/lib/logger';
-import type { AdminApi, JobDetails } from '../../../src/protocol/admin';
+import type { AdminApi, JobDetails, StorageUse } from '../../../src/protocol/admin';
 
 const worker = Address.parse(`0x${'aa'.repeat(20)}`);
 const jobId = JobId.parse(`0x${'0b'.repeat(16)}`);
@@ -31,6 +31,14 @@ const details: JobDetails = {
 const status = { address: worker, chainId: 31337, workers: 1, gflops: 5, jobs: [view], checks: [] };
 const connected = { address: worker, connected: true, ip: '127.0.0.1', gflops: 5, announcedGflops: 9 };
 
+const stored: StorageUse = {
+  ...{ freeBytes: 5e9, minFreeBytes: 1e9 },
+  kinds: [
+    { kind: 'jobs', bytes: 7 },
+    { kind: 'data', blobs: 2, bytes: 100, unfinished: 1 },
+  ],
+  accounts: [{ account: worker, blobs: 2, bytes: 100, unfinished: 1, allowedBytes: 2 ** 28 }],
+};
 const master: AdminApi = {
   disconnect: async (address) => (address === worker ? 'disconnected' : 'not exist'),
   allow: async (address) => (address === worker ? 'allowed' : 'not exist'),
@@ -43,6 +51,7 @@ const master: AdminApi = {
   },
   requeue: async () => 'queued',
   status: async () => status,
+  storage: async () => stored,
 };
 
 /** A client of a real admin API in front of this master. */
@@ -73,6 +82,7 @@ test('every method: the answer of the master', async () => {
   expect(await admin.jobs()).toEqual([view]);
   expect(await admin.job(jobId)).toEqual(details);
   expect(await admin.status()).toEqual(status);
+  expect(await admin.storage()).toEqual(stored);
   expect(await admin.call('job', { jobId })).toEqual(details);
 });
 

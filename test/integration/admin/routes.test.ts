@@ -63,6 +63,10 @@ async function openAdmin(whitelist = ['127.0.0.1'], trustProxy: string[] = []): 
       if (id === jobId) return 'queued';
       throw new AppError({ code: 'job/not-idle', jobId: id, state: 'training' }, `Job ${id} is training.`);
     },
+    async storage() {
+      calls.push('storage');
+      return { freeBytes: 1, minFreeBytes: 2, kinds: [], accounts: [] };
+    },
     async status() {
       calls.push('status');
       return status;

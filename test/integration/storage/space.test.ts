@@ -150,6 +150,18 @@ describeEachDatabase('space of a storage', (database) => {
     expect(await store.storedBlobs.find('test', old.sha256)).toBeUndefined();
   });
 
+  test('accounts: what each has here and may have, as the operator sees it', async () => {
+    const account1 = { moneyWei: EMT };
+    const space = open({ account: (owner) => (owner === account(2) ? { isOwn: true } : account1) });
+    await space.begin(upload(1, account(1), 10));
+    await space.noteOwn(upload(2, account(2), 50));
+    expect(await space.sums()).toEqual([{ purpose: 'data', sum: { blobs: 2, bytes: 60, unfinished: 1 } }]);
+    expect(await space.accounts()).toEqual([
+      { account: account(2), blobs: 1, bytes: 50, unfinished: 0 },
+      { account: account(1), blobs: 1, bytes: 10, unfinished: 1, allowedBytes: 256 * MIB },
+    ]);
+  });
+
   test('restart: what was stored and begun still counts', async () => {
     const space = open();
     await space.begin(upload(1, account(1), 2 * GIB));

@@ -1,8 +1,9 @@
 /** What `emeth doctor` finds on a real machine and chain. */
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { freePort } from '../../../../src/lib/free-port';
 import { runInProcess } from '../../../support/cli';
 import { openClientChain } from '../../../support/client-chain';
@@ -58,6 +59,22 @@ afterEach(() => {
 });
 
 describe('doctor', () => {
+  test('disk: what is free and what takes it, against the floor of the settings', async () => {
+    await using scratch = await openScratch();
+    const path = scratch.file('config.json');
+    const dataDir = scratch.file('data');
+    await mkdir(join(dataDir, 'blobs', 'ab'), { recursive: true });
+    await writeFile(join(dataDir, 'blobs', 'ab', 'one'), Buffer.alloc(2_000_000));
+    const diskAbove = async (minFreeBytes: number) => {
+      const settings = { ...master, my_url: 'http://127.0.0.1:9', python: testPython, minFreeBytes };
+      await writeFile(path, JSON.stringify(settings), { mode: 0o600 });
+      const { out } = await runInProcess('doctor', '--config', path, '--data-dir', dataDir, '--json');
+      return (JSON.parse(out) as Line[]).find(({ name }) => name === 'disk');
+    };
+    expect((await diskAbove(0))?.value).toMatch(/ free for .*data \(blobs 2\.0 MB\)$/);
+    expect(await diskAbove(2 ** 50)).toMatchObject({ status: 'failed', code: 'doctor/low-disk' });
+  });
+
   test('nobody listens: says so', async () => {
     const { checks } = await examine({ master_node_url: `http://127.0.0.1:${await freePort()}` });
     expect(checks.get('master')).toMatchObject({ status: 'failed', code: 'doctor/unreachable' });

@@ -84,6 +84,7 @@ module.exports = {
     ...commandGroups.map((name) => group('commands', name, [])),
     ...Object.entries(chainGroups).map(([name, allowed]) => group('chain', name, [...allowed, 'generated'])),
     only('ethers-in-chain', npm('ethers|@openzeppelin/merkle-tree'), 'chain/'),
+    only('s3-in-bucket', npm('@aws-sdk'), 'blobs/bucket\\.ts$'),
     only('ws-in-link', npm('ws'), 'link/'),
     only('sql-in-store', npm('kysely|better-sqlite3|mysql2'), 'store/'),
     only('processes-in-runner', '^(node:)?child_process$', 'runner/'),

@@ -1,6 +1,7 @@
 /**
- * Makes sure that the tests find the programs they start: MariaDB or MySQL, nginx, and bubblewrap, from the
- * distribution. Installs what is missing where no permission is needed (root on a Debian-like system).
+ * Makes sure that the tests find the programs they start: MariaDB or MySQL, nginx, bubblewrap and an S3
+ * service, from the distribution. Installs what is missing where no permission is needed (root on a
+ * Debian-like system).
  *
  *     npx ts-node scripts/test-servers.ts
  */
@@ -9,12 +10,14 @@ import { existsSync } from 'node:fs';
 import { findServer } from '../test/support/mariadb';
 import { findNginx } from '../test/support/nginx';
 import { findProgram } from '../test/support/server-programs';
+import { findSwift } from '../test/support/swift';
 
 /** Each program with the Debian package that brings it. */
 const servers = [
   { name: 'MariaDB or MySQL', find: findServer, package: 'mariadb-server' },
   { name: 'nginx', find: findNginx, package: 'nginx' },
   { name: 'bubblewrap', find: () => findProgram('bwrap'), package: 'bubblewrap' },
+  { name: 'OpenStack Swift', find: findSwift, package: 'python3-swift' },
 ];
 
 function main(): void {

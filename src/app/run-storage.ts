@@ -1,6 +1,4 @@
 /** The storage daemon: the storage API as a role of its own, for any number of masters and verifiers. */
-import { join } from 'node:path';
-import { BlobStore } from '../blobs/blob-store';
 import { watchChain } from '../chain/reading/poll-loop';
 import { clientBehind } from '../http/client-address';
 import { healthMount, mountAll, readyMount } from '../http/mount';
@@ -13,6 +11,7 @@ import { openChainRole } from './open-role';
 import { Readiness } from './readiness';
 import { storeOptions } from './role-settings';
 import { type ServingOptions, servingOptions } from './serving';
+import { openStorageBlobs } from './storage-blobs';
 import { storageDeps } from './storage-deps';
 import { openRoleSpace } from './storage-space';
 import { openTagMemory } from './tag-memory';
@@ -25,9 +24,10 @@ export async function runStorage(options: ServingOptions): Promise<void> {
   await using store = await openStore(storeOptions(config, dataDir));
   await store.deployment.require(chain);
   const cursorId = `${chain.chainId}:${chain.core}:storage`;
-  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  await using opened = await openStorageBlobs(config, dataDir, logger);
+  const { blobs, bucketPlace } = opened;
   const { maxUploadBytes, trustProxy } = config;
-  const { space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, logger });
+  const { space, keep } = await openRoleSpace({ config, dataDir, blobs, bucketPlace, store, chain, logger });
   const readiness = new Readiness({ dataDir, store, clock, pollMs: config.pollMs, minFreeBytes: config.minFreeBytes });
   const deps = storageDeps({ blobs, chain, space, store, logger, clientAddress: clientBehind(trustProxy) });
   const routes = [

@@ -1,5 +1,5 @@
 /** What a storage needs of chain, account and store. */
-import type { BlobStore } from '../blobs/blob-store';
+import type { StoredBlobs } from '../blobs/stored-blobs';
 import { attestationSigner } from '../chain/acts/attestations';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped } from '../chain/sending/wallet';
@@ -14,7 +14,7 @@ import type { Store } from '../store/open';
 import { JobRecords, type RecordChain } from './job-records';
 
 export interface StorageParts {
-  blobs: BlobStore;
+  blobs: StoredBlobs;
   chain: Pick<Chain, 'chainId' | 'core' | 'isVerifier' | 'isActive'> & RecordChain;
   space: StorageDeps['space'];
   /** The account that has all that is stored here: a master's own. */

@@ -54,6 +54,8 @@ export function openSpace(parts: StorageSpaceParts): { space: StorageSpace; rete
 interface RoleSpaceParts extends Omit<StorageSpaceParts, 'place' | 'rules' | 'floor' | 'clock'> {
   config: Pick<MasterConfig, 'minFreeBytes' | 'space' | 'external_db'>;
   dataDir: string;
+  /** What names the bucket that the blobs lie in; absent where they lie in the data directory. */
+  bucketPlace?: string | undefined;
 }
 
 interface RoleSpace {
@@ -63,12 +65,13 @@ interface RoleSpace {
   keep(signal: AbortSignal): Promise<void>;
 }
 
-/** Opens the space of a role whose blobs lie in its data directory. */
-export async function openRoleSpace({ config, dataDir, ...parts }: RoleSpaceParts): Promise<RoleSpace> {
+/** Opens the space of a role. Its index lies in its data directory, and its blobs there or in a bucket. */
+export async function openRoleSpace(all: RoleSpaceParts): Promise<RoleSpace> {
+  const { config, dataDir, bucketPlace, ...parts } = all;
   const floor = new DiskFloor(dataDir, config.minFreeBytes);
   const clock = systemClock;
-  const place = await placeOf(dataDir);
-  const { space, retention } = openSpace({ ...parts, place, rules: config.space, floor, clock });
+  const where = bucketPlace === undefined ? { place: await placeOf(dataDir), floor } : { place: bucketPlace };
+  const { space, retention } = openSpace({ ...parts, ...where, rules: config.space, clock });
   const database = storeOptions(config, dataDir);
   return {
     floor,

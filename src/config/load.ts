@@ -19,9 +19,17 @@ export interface LoadOptions {
 
 /** Roles that need few settings and take them from any role's file. */
 const READ_ANY_FILE: readonly Role[] = ['client', 'board'];
-const PATH_KEYS = ['privateKeyFile', 'keystore', 'passwordFile', 'caFile', 'certFile', 'keyFile'];
+const PATH_KEYS = [
+  'privateKeyFile',
+  'keystore',
+  'passwordFile',
+  'caFile',
+  'certFile',
+  'keyFile',
+  'secretAccessKeyFile',
+];
 /** Groups of settings with paths in them. */
-const NESTED_PATHS = ['external_db', 'listen'];
+const NESTED_PATHS = ['external_db', 'listen', 's3'];
 
 /**
  * Returns a role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked,

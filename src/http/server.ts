@@ -41,6 +41,8 @@ const FIRST_BYTE_MS = 2000;
 const HEADERS_MS = 5000;
 /** Milliseconds for the whole body of a request, unless its route lifts the limit. */
 const BODY_MS = 30_000;
+/** Headers that describe what is served, and how long it may be kept. */
+const OF_FILES = ['cache-control', 'etag', 'accept-ranges', 'content-range'];
 /** Milliseconds that pending requests have to end when the server closes. */
 const DRAIN_MS = 1000;
 
@@ -119,6 +121,8 @@ function answerError(logger: Logger): ErrorRequestHandler {
     if (response.headersSent) return next(error);
     // The client has disconnected, so there is nobody to answer.
     if (request.socket.destroyed) return;
+    // Set by a route that meant to send a file: nobody may keep the error in its place.
+    for (const name of OF_FILES) response.removeHeader(name);
     const status = statusOf(error);
     if (status >= 500 && !isRefusal(error)) logger.error('Request failed', { path: request.path }, error);
     response.status(status).json({ error: { code: errorCode(error), message: messageOf(error, status) } });

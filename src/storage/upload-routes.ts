@@ -70,7 +70,7 @@ export async function takeUpload(
 async function takePiece(upload: Upload, deps: UploadDeps, request: Request, response: Response): Promise<boolean> {
   const { sha256, bytes } = upload;
   const { space } = deps;
-  const part = await openPart(deps.blobs, sha256);
+  const part = await openPart(deps.blobs, sha256, senderOffset(request));
   try {
     requireOffset(part, request, response);
     allowLongBody(response);
@@ -169,8 +169,12 @@ function authorise(deps: StorageDeps, request: Request, sha256: Sha256, bytes: n
   return address.data;
 }
 
+function senderOffset(request: Request): number {
+  return Number(request.get('upload-offset') ?? 0);
+}
+
 function requireOffset(part: BlobPart, request: Request, response: Response): void {
-  if (Number(request.get('upload-offset') ?? 0) === part.offset) return;
+  if (senderOffset(request) === part.offset) return;
   response.set('upload-offset', String(part.offset));
   throw new AppError<StorageError>(
     { code: 'storage/wrong-offset', status: 409, offset: part.offset },
@@ -178,9 +182,9 @@ function requireOffset(part: BlobPart, request: Request, response: Response): vo
   );
 }
 
-async function openPart(blobs: StoredBlobs, sha256: Sha256): Promise<BlobPart> {
+async function openPart(blobs: StoredBlobs, sha256: Sha256, offset: number): Promise<BlobPart> {
   try {
-    return await blobs.openPart(sha256);
+    return await blobs.openPart(sha256, offset);
   } catch (cause) {
     if (errorCode(cause) !== 'blobs/busy') throw cause;
     throw new AppError<StorageError>(

@@ -14,6 +14,45 @@ import {
 } from '../setting-groups';
 import { httpUrl } from '../setting-types';
 
+/** A bucket of an S3 service. */
+const S3 = z
+  .strictObject({
+    endpoint: httpUrl.optional().meta({
+      description: 'Address of the S3 service. Default: Amazon’s own, of the region.',
+      examples: ['https://s3.example.org'],
+    }),
+    region: z.string().min(1).default('us-east-1').describe('Region of the bucket.'),
+    bucket: z
+      .string()
+      .regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'must be the name of a bucket')
+      .meta({ description: 'Name of the bucket. It must exist.', examples: ['emeth'] }),
+    prefix: z
+      .string()
+      .regex(/^([\w.-]+\/)*$/, 'must be empty, or names that each end with /')
+      .default('')
+      .describe('Beginning of the names of all objects, such as "emeth/", where the bucket also holds other things.'),
+    forcePathStyle: z
+      .boolean()
+      .optional()
+      .describe('Name the bucket in the path of a request, not in its host. Default: true with an `endpoint`.'),
+    accessKeyId: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Identifier of the key. Default: what the AWS_… variables, the files of the AWS tools, or the machine’s role say.',
+      ),
+    secretAccessKeyFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('File with the secret of that key, readable by you alone. Relative to this configuration file.'),
+  })
+  .refine((s3) => (s3.accessKeyId === undefined) === (s3.secretAccessKeyFile === undefined), {
+    path: ['secretAccessKeyFile'],
+    error: 'goes with accessKeyId: set both or neither',
+  });
+
 export const StorageConfig = z
   .strictObject({
     ...ChainKeys,
@@ -42,6 +81,9 @@ export const StorageConfig = z
       .max(64)
       .default([])
       .describe('Accounts that may read every blob here, such as those of storages that copy from this one.'),
+    s3: S3.optional().describe(
+      'Bucket that holds the blobs; several storages may share one. Default: files in the data directory.',
+    ),
     external_db: ExternalDb.optional().describe(
       'MySQL or MariaDB for the index. Several storages over one back end share it. Default: a SQLite file in the data directory.',
     ),

@@ -1,8 +1,9 @@
 /**
  * Measures what the walls around a Python child cost: tokens per second and start, beside those of a bare
- * child. The two take turns, so that both meet the same load; told are medians over the pairs.
+ * child. One child of each kind trains short rounds in turn, and so do starts of children that need no
+ * PyTorch; told are medians over the pairs, which meet the same load.
  *
- *     npx ts-node --swc scripts/bench/sandbox.ts [--pairs 9] [--steps 60]
+ *     npx ts-node --swc scripts/bench/sandbox.ts [--rounds 60] [--starts 40]
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -23,68 +24,85 @@ const params = ResolvedParams.parse({
 const machine = { device: 'cpu', threads: 1 } as const;
 const job = { jobId: 'bench', params };
 
-interface Run {
-  startMs: number;
-  tokensPerSecond: number;
-}
+const STEPS = 12;
 
-async function measure(pairs: number, steps: number): Promise<void> {
+type Kinds = Record<'bare' | 'shut', Trainers>;
+type Pair = Record<keyof Kinds, number>;
+
+async function measure(rounds: number, starts: number): Promise<void> {
   await using scratch = await openScratch();
-  const kinds = {
+  const kinds: Kinds = {
     bare: await shutIn(realPython, { dir: scratch.path, sandbox: 'off' }, logger),
     shut: await shutIn(realPython, { dir: scratch.path, sandbox: 'require' }, logger),
   };
-  const work = await prepare(kinds.shut, scratch.path, steps);
-  const run = (kind: keyof typeof kinds) => runOnce(kinds[kind], scratch.file(kind), work);
-  await run('bare');
-  const runs: Record<'bare' | 'shut', Run>[] = [];
-  for (let pair = 0; pair < pairs; pair += 1) {
-    const isFirst = pair % 2 === 0;
-    const first = await run(isFirst ? 'bare' : 'shut');
-    const second = await run(isFirst ? 'shut' : 'bare');
-    runs.push(isFirst ? { bare: first, shut: second } : { bare: second, shut: first });
-  }
+  const speeds = await pairSpeeds(kinds, scratch.path, rounds);
+  const times = await inTurn(starts, (kind) => timeStart(kinds[kind], scratch.path));
   const report = {
     cores: cpus().length,
-    pairs,
-    tokensPerSecond: {
-      bare: Math.round(median(runs.map(({ bare }) => bare.tokensPerSecond))),
-      shut: Math.round(median(runs.map(({ shut }) => shut.tokensPerSecond))),
-    },
-    speedRatio: round(median(runs.map(({ bare, shut }) => shut.tokensPerSecond / bare.tokensPerSecond)), 4),
-    startMs: {
-      bare: Math.round(median(runs.map(({ bare }) => bare.startMs))),
-      shut: Math.round(median(runs.map(({ shut }) => shut.startMs))),
-    },
-    moreStartMs: round(median(runs.map(({ bare, shut }) => shut.startMs - bare.startMs)), 1),
+    rounds,
+    starts,
+    tokensPerSecond: mediansOf(speeds),
+    speedRatio: round(median(speeds.map(({ bare, shut }) => shut / bare)), 4),
+    startMs: mediansOf(times),
+    moreStartMs: round(median(times.map(({ bare, shut }) => shut - bare)), 1),
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
-/** Writes a shard and weights for every run. */
-async function prepare(trainers: Trainers, dir: string, steps: number) {
+/** Does the work once for each kind, `count` times; the kind that comes first changes. */
+async function inTurn(count: number, work: (kind: keyof Kinds) => Promise<number>): Promise<Pair[]> {
+  const pairs: Pair[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const order = i % 2 === 0 ? (['bare', 'shut'] as const) : (['shut', 'bare'] as const);
+    const pair: Partial<Pair> = {};
+    for (const kind of order) pair[kind] = await work(kind);
+    pairs.push(pair as Pair);
+  }
+  return pairs;
+}
+
+async function pairSpeeds(kinds: Kinds, dir: string, rounds: number): Promise<Pair[]> {
+  const files = await prepare(kinds.shut, dir);
+  const facts = { vocabSize: 256, totalBlocks: STEPS, microBatch: BATCH };
+  const open = (kind: keyof Kinds) =>
+    kinds[kind].open({ kind: 'train', ...machine, ...job, workDir: `${dir}/${kind}`, ...facts });
+  await using bare = open('bare');
+  await using shut = open('shut');
+  const children = { bare, shut };
+  const run = async (kind: keyof Kinds) => {
+    const command = { type: 'round.run', round: 0, start: 0, ...files, out: `${dir}/${kind}/update` } as const;
+    const { tokens, seconds } = await children[kind].run(command, 'round.done');
+    return tokens / seconds;
+  };
+  await inTurn(2, run);
+  return await inTurn(rounds, run);
+}
+
+/** Milliseconds from the start of a child to the answer that it was started for. */
+async function timeStart(trainers: Trainers, dir: string): Promise<number> {
+  const startedMs = performance.now();
+  const data = { params, dataset: `${dir}/data.txt`, maxBytes: 2 ** 30 };
+  await using child = trainers.open({ kind: 'count', ...machine, workDir: `${dir}/count`, ...data });
+  await child.next('counted');
+  return performance.now() - startedMs;
+}
+
+/** Writes a shard and weights for all rounds. */
+async function prepare(trainers: Trainers, dir: string) {
   const workDir = `${dir}/job`;
-  await writeFile(`${dir}/data.txt`, tinyText(Math.ceil((steps * BATCH * 128 * 1.3) / 1024) + 64));
+  await writeFile(`${dir}/data.txt`, tinyText(64));
   await using child = trainers.open({ kind: 'coordinate', ...machine, ...job, workDir });
   await child.run({ type: 'prepare', dataset: `${dir}/data.txt`, maxBytes: 2 ** 30 }, 'prepared');
   const { theta } = await child.run({ type: 'init', out: `${workDir}/theta` }, 'initialised');
-  const { shard } = await child.run({ type: 'cut', start: 0, end: steps, out: `${workDir}/shard` }, 'cut');
-  return { theta: { path: theta.path, sha256: theta.sha256 }, shard: shard.path, steps };
+  const { shard } = await child.run({ type: 'cut', start: 0, end: STEPS, out: `${workDir}/shard` }, 'cut');
+  return { theta: { path: theta.path, sha256: theta.sha256 }, shard: shard.path };
 }
 
-async function runOnce(
-  trainers: Trainers,
-  workDir: string,
-  { steps, ...files }: Awaited<ReturnType<typeof prepare>>,
-): Promise<Run> {
-  const startedMs = performance.now();
-  const facts = { vocabSize: 256, totalBlocks: steps, microBatch: BATCH };
-  await using child = trainers.open({ kind: 'train', ...machine, ...job, workDir, ...facts });
-  await child.ready;
-  const startMs = performance.now() - startedMs;
-  const round = { type: 'round.run', round: 0, start: 0, ...files, out: `${workDir}/update` } as const;
-  const { tokens, seconds } = await child.run(round, 'round.done');
-  return { startMs, tokensPerSecond: tokens / seconds };
+function mediansOf(pairs: readonly Pair[]): Pair {
+  return {
+    bare: Math.round(median(pairs.map(({ bare }) => bare))),
+    shut: Math.round(median(pairs.map(({ shut }) => shut))),
+  };
 }
 
 function median(values: readonly number[]): number {
@@ -97,6 +115,6 @@ function round(value: number, digits: number): number {
 }
 
 const { values } = parseArgs({
-  options: { pairs: { type: 'string', default: '9' }, steps: { type: 'string', default: '60' } },
+  options: { rounds: { type: 'string', default: '60' }, starts: { type: 'string', default: '40' } },
 });
-void measure(Number(values.pairs), Number(values.steps));
+void measure(Number(values.rounds), Number(values.starts));

@@ -100,7 +100,7 @@ function viewSystem(bwrap: string, roots: readonly string[]): SystemView {
     if (link?.isSymbolicLink()) links.push([path, readlinkSync(path)]);
     else if (link) reads.push(path);
   }
-  const replaced = ['hosts', 'passwd', 'group'].map(
+  const replaced = ['hosts', 'passwd', 'group', 'nsswitch.conf'].map(
     (name) => [`/etc/${name}`, join(pythonPackageDir, 'sandbox', name)] as const,
   );
   return { bwrap, isRecent: true, reads: outermost(reads.filter((path) => existsSync(path))), links, replaced };

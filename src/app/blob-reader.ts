@@ -3,18 +3,23 @@ import type { JobReader } from '../blobs/read-pass';
 import { openWallet, type Wallet } from '../chain/sending/wallet';
 import { errorCode } from '../lib/errors';
 import { readTypes, STORAGE_DOMAIN } from '../protocol/storage';
-import type { Reader } from './account';
-import { keyOf } from './keys';
+import { type KeySettings, keyOf } from './keys';
 
 export function blobReaderOf(wallet: Pick<Wallet, 'address' | 'signTyped'>): JobReader {
   return { address: wallet.address, sign: (read) => wallet.signTyped(STORAGE_DOMAIN, readTypes, read) };
 }
 
+interface ReaderParts {
+  config: KeySettings;
+  dataDir: string;
+  chain: { readonly chainId: number };
+}
+
 /**
- * Opens the account of a command that reads; undefined where the configuration names none, which is enough
- * for public jobs. Throws `wallet/…` for a key that cannot be used.
+ * Opens the account of a command or a storage that reads; undefined where the configuration names none,
+ * which is enough for public jobs. Throws `wallet/…` for a key that cannot be used.
  */
-export async function openBlobReader({ config, dataDir, chain }: Reader): Promise<JobReader | undefined> {
+export async function openBlobReader({ config, dataDir, chain }: ReaderParts): Promise<JobReader | undefined> {
   try {
     return blobReaderOf(await openWallet(keyOf(config, dataDir), chain.chainId));
   } catch (error) {

@@ -1,6 +1,8 @@
 /** Carries events of the chain into the queue of jobs, for every role that keeps one. */
+import { indexFinal } from '../board/indexer';
 import type { CoreEvent } from '../chain/contract/events';
 import { moveOf } from '../chain/contract/moves';
+import type { ChainCursor } from '../chain/reading/final-reader';
 import type { ChainMove } from '../domain/chain-move';
 import type { Store } from '../store/open';
 
@@ -11,5 +13,12 @@ import type { Store } from '../store/open';
 export async function applyEvents({ jobs }: Pick<Store, 'jobs'>, events: readonly CoreEvent[]): Promise<ChainMove[]> {
   const moves = events.flatMap((event) => moveOf(event) ?? []);
   await jobs.applyChain(moves);
+  return moves;
+}
+
+/** Writes final events into the queue and into the board's index. */
+export async function recordFinal(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<ChainMove[]> {
+  const moves = await applyEvents(tx, events);
+  await indexFinal(tx, events, cursor);
   return moves;
 }

@@ -7,13 +7,17 @@ import type { MasterConfig } from '../config/roles/master';
 import type { JobId } from '../domain/ids';
 import { clientBehind } from '../http/client-address';
 import { ipGuard } from '../http/ip-guard';
+import { metricsMount } from '../http/metrics';
 import { healthMount, type Mount, readyMount, upgradeMount } from '../http/mount';
+import { openTraffic } from '../http/traffic';
 import type { Logger } from '../lib/logger';
 import type { RefusalCode } from '../link/errors';
 import type { AdminApi } from '../protocol/admin';
 import type { JobWhy } from '../protocol/board';
 import { storageRoutes } from '../storage/routes';
+import type { StorageSpace } from '../storage/space';
 import type { Store } from '../store/open';
+import { masterFigures, readinessFigures, storedFigures } from './figures';
 import type { Readiness } from './readiness';
 import { type StorageParts, storageDeps } from './storage-deps';
 
@@ -22,7 +26,7 @@ interface MasterRoutesDeps {
   chain: StorageParts['chain'];
   wallet: Pick<Wallet, 'address'>;
   blobs: BlobStore;
-  space: StorageParts['space'];
+  space: StorageParts['space'] & Pick<StorageSpace, 'sums'>;
   store: Store;
   cursorId: string;
   admin: AdminApi;
@@ -49,9 +53,18 @@ export function masterRoutes({
 }: MasterRoutesDeps): readonly Mount[] {
   const isAllowedIp = ipGuard(config.jsonrpc_whitelist);
   const origins = [new URL(config.my_url).origin];
-  const { maxUploadBytes } = config;
+  const { maxUploadBytes, readers } = config;
+  const traffic = openTraffic();
+  const figures = [
+    traffic.figures,
+    readinessFigures(() => readiness.check()),
+    masterFigures(() => admin.status()),
+    storedFigures(deps.space),
+  ];
   const clientAddress = clientBehind(config.trustProxy);
   return [
+    traffic.mount,
+    metricsMount(figures, { clientAddress, isAllowedIp: ipGuard(config.metrics_whitelist) }),
     healthMount({ chainId: deps.chain.chainId, address: deps.wallet.address }),
     readyMount(() => readiness.check()),
     upgradeMount(LINK_PATH, NO_UPGRADE),
@@ -59,7 +72,7 @@ export function masterRoutes({
     { path: '/api/v1', router: boardRoutes({ store, cursorId, clientAddress, why: whyIn(store) }) },
     {
       path: '/api/v1',
-      router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger, clientAddress })),
+      router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger, clientAddress, readers })),
     },
   ];
 }

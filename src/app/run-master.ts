@@ -3,20 +3,17 @@ import { join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize } from '../blobs/dataset';
 import type { BlobPlaces } from '../blobs/located-blobs';
-import { indexFinal, indexTentative } from '../board/indexer';
+import { indexTentative } from '../board/indexer';
 import { watchSizes } from '../board/sizes';
 import type { NodeActs, OverdueActs, PayActs } from '../chain/acts/emeth';
 import { payAll } from '../chain/acts/pay';
 import { buildPayouts } from '../chain/acts/payouts';
-import type { CoreEvent } from '../chain/contract/events';
-import type { ChainCursor } from '../chain/reading/final-reader';
 import { watchChain } from '../chain/reading/poll-loop';
 import type { Chain } from '../chain/rpc/client';
 import { recoverTyped } from '../chain/sending/wallet';
 import { ownStorage, storageAddresses } from '../config/derived';
 import type { MasterConfig } from '../config/roles/master';
 import { printBlobReference } from '../domain/blob-reference';
-import type { ChainMove } from '../domain/chain-move';
 import type { Address } from '../domain/ids';
 import { Fleet } from '../fleet/fleet';
 import { clientBehind } from '../http/client-address';
@@ -33,8 +30,7 @@ import type { MasterChain, MasterStorage } from '../master/ports';
 import { Measurer } from '../measure/measurer';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openTrainers } from '../runner/trainers';
-import type { Store } from '../store/open';
-import { applyEvents } from './chain-follower';
+import { recordFinal } from './chain-follower';
 import { fetchJobData, type JobDataDeps } from './job-data';
 import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
@@ -151,13 +147,6 @@ function watchDatasets({ config, store, logger, signal }: MasterRole, blobs: Blo
 function openFleet({ logger, store }: MasterRole): Fleet {
   const { measurements } = store;
   return new Fleet({ logger, measurements, leaseBlobs: (worker, held) => findLeaseBlobs(store, worker, held) });
-}
-
-/** Writes final events into the queue and into the board's index. */
-async function recordFinal(tx: Store, events: readonly CoreEvent[], cursor: ChainCursor): Promise<ChainMove[]> {
-  const moves = await applyEvents(tx, events);
-  await indexFinal(tx, events, cursor);
-  return moves;
 }
 
 /** Tells an operator who forgot to register. Nothing waits for it: the chain may not answer now. */

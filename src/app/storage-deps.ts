@@ -22,6 +22,8 @@ export interface StorageParts {
   store: Pick<Store, 'attestations' | 'evidenceRequests' | 'blobHolders' | 'jobs'>;
   logger: Logger;
   clientAddress: ClientAddress;
+  /** Accounts that may read everything. */
+  readers?: readonly Address[] | undefined;
 }
 
 export function storageDeps(parts: StorageParts): StorageDeps {
@@ -35,6 +37,7 @@ export function storageDeps(parts: StorageParts): StorageDeps {
     space,
     recoverRead: (read, signature) => recoverTyped(chain.chainId, STORAGE_DOMAIN, readTypes, read, signature),
     jobRecord: (jobId) => records.find(jobId),
+    isTrusted: (account) => parts.readers?.includes(account) ?? false,
     isActiveNode: (account) => chain.isActive(account),
     isHolder: async (sha256, account) => account === wallet?.address || store.blobHolders.has(sha256, account),
     addHolder: (sha256, account) => store.blobHolders.add(sha256, account),

@@ -4,11 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { toLocation } from '../domain/blob-reference';
 import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
-import type { BlobStore } from './blob-store';
 import { type HttpsRules, openForeign } from './https-download';
 import type { ReadPass } from './read-pass';
 import {
   type AskStorage,
+  type BlobSink,
   isPassing,
   type RemoteBlobError,
   RemoteBlobs,
@@ -35,7 +35,7 @@ export interface BlobSource {
   /** Returns the size of a blob. Throws `blobs/…`. */
   size(sha256: Sha256, signal?: AbortSignal): Promise<number>;
   /** Downloads a blob into a store, which verifies its hash. Throws `blobs/…`. */
-  download(sha256: Sha256, into: BlobStore, maxBytes: number, options?: RemoteOptions): Promise<{ bytes: number }>;
+  download(sha256: Sha256, into: BlobSink, maxBytes: number, options?: RemoteOptions): Promise<{ bytes: number }>;
 }
 
 interface Place {
@@ -104,7 +104,7 @@ class LocatedBlobs implements BlobSource {
 
   async download(
     sha256: Sha256,
-    into: BlobStore,
+    into: BlobSink,
     maxBytes: number,
     options: RemoteOptions = {},
   ): Promise<{ bytes: number }> {

@@ -25,6 +25,9 @@ export interface RemoteOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** Where a download goes. */
+export type BlobSink = Pick<BlobStore, 'stat' | 'openPartInTurn'>;
+
 /** How a storage is asked, where it is not one that the operator named. */
 export interface RemoteRules {
   /** Failures in a row, without progress between them, after which a transfer fails. */
@@ -121,7 +124,7 @@ export class RemoteBlobs {
   /** Downloads a blob into a store, which verifies its hash. */
   async download(
     sha256: Sha256,
-    into: BlobStore,
+    into: BlobSink,
     maxBytes: number,
     options: RemoteOptions = {},
   ): Promise<{ bytes: number }> {

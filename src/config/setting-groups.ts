@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { MAX_LOCATIONS } from '../domain/blob-reference';
 import { Address } from '../domain/ids';
-import { gasPrice, httpUrl, milliseconds, port, rangeList } from './setting-types';
+import { allowList, gasPrice, httpUrl, milliseconds, port, rangeList } from './setting-types';
 
 const endpoints = z
   .union([httpUrl, z.array(httpUrl).min(1).max(16)])
@@ -22,6 +22,21 @@ export const AllowPrivateStorages = z
   .describe(
     'Fetch also from storages that references name in private networks or on this machine, over plain http. Without it only public https addresses are asked; those of this configuration always are.',
   );
+
+/** Other storages' accounts. */
+export const ReaderAccounts = z
+  .array(Address)
+  .max(64)
+  .default([])
+  .describe(
+    'Accounts that may read the blobs of every job here, as verifiers may: those of storages that copy from this one.',
+  );
+
+/** Who reads the figures. */
+export const MetricsWhitelist = allowList(
+  ['127.0.0.1', '::1'],
+  'Who may read /metrics. Behind a proxy that trustProxy does not name, everybody has the address of the proxy.',
+);
 
 /** What this role's own references name. */
 export const publicStorageApi = (text: string) =>

@@ -11,6 +11,7 @@ import { crashPoint } from '../lib/crash-point';
 import { AppError } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
 import type { ManifestIn } from '../protocol/manifest';
+import { publishedBlobs } from '../replay/published';
 import type { StoredResult } from '../store/jobs';
 import type { JobContext } from './job-context';
 
@@ -28,11 +29,11 @@ export interface ResultOptions {
 
 /** Exports the trained model and writes the manifest. Repeating it gives the same bytes. */
 export async function produceResult(job: JobContext, options: ResultOptions): Promise<StoredResult> {
-  const { store, blobs, wallet, logger } = job.deps;
+  const { store, wallet, logger } = job.deps;
   const rounds = await store.rounds.list(job.jobId);
   const last = rounds.at(-1);
   if (!last?.nextTheta) throw new Error(`Job ${job.jobId} has no folded round`);
-  const theta = blobs.path(last.nextTheta);
+  const theta = job.deps.blobs.path(last.nextTheta);
   const end = await job.coordinator.run({ type: 'evaluate', model: { theta }, maxSequences: 0 }, 'evaluated');
   crashPoint('model.evaluated');
   job.live.validationLoss = end.loss;
@@ -76,13 +77,10 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     payoutRoot,
     payouts: shares.map(({ amountWei, ...share }) => ({ ...share, amountWei: amountWei.toString() })),
   };
-  const written = await blobs.addBytes(Buffer.from(canonicalJson(manifest)));
+  const written = await job.deps.blobs.addBytes(Buffer.from(canonicalJson(manifest)));
   crashPoint('manifest.written');
-  const files = model.map((file) => file.sha256 as Sha256);
-  // Without the updates nobody could repeat the job.
-  const updates = manifest.rounds.flatMap(({ leases }) => leases.map(({ update }) => update as Sha256));
-  const all = [...new Set([...files, ...updates, written.sha256])];
-  return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs: all };
+  const blobs = [...publishedBlobs(manifest), written.sha256];
+  return { manifest: written.sha256, fuelUsed, payoutRoot, shares, blobs };
 }
 
 /** A verifier would reject the result, which costs more than to give the job back. */

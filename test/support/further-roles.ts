@@ -14,8 +14,6 @@ import type { Network } from './network';
 
 const EMT = 10n ** 18n;
 
-export type FurtherMaster = Awaited<ReturnType<typeof startFurtherMaster>>;
-
 /** Waits for something of a whole network, and names it when it does not come. */
 export function untilSo(what: string, check: () => Promise<boolean>): Promise<void> {
   return waitFor(what, check, { limitMs: 500_000, clock, signal: new AbortController().signal });

@@ -1,6 +1,5 @@
 /** What the operator of a storage may set. */
 import { z } from 'zod';
-import { Address } from '../../domain/ids';
 import {
   AllowPrivateStorages,
   atMostOneKey,
@@ -9,6 +8,8 @@ import {
   KeyKeys,
   Listen,
   LogKeys,
+  MetricsWhitelist,
+  ReaderAccounts,
   SpaceKeys,
   TrustProxy,
 } from '../setting-groups';
@@ -76,11 +77,8 @@ export const StorageConfig = z
         'Storages (such as https://storage.example.org/api/v1) from which the data sets of open jobs and the results of submitted ones are copied here.',
       ),
     allowPrivateStorages: AllowPrivateStorages,
-    readers: z
-      .array(Address)
-      .max(64)
-      .default([])
-      .describe('Accounts that may read every blob here, such as those of storages that copy from this one.'),
+    readers: ReaderAccounts,
+    metrics_whitelist: MetricsWhitelist,
     s3: S3.optional().describe(
       'Bucket that holds the blobs; several storages may share one. Default: files in the data directory.',
     ),

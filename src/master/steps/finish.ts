@@ -1,6 +1,8 @@
 /** exporting → submitting: makes model and manifest, and publishes them for requester and verifiers. */
-
+import { parseBlobReference } from '../../domain/blob-reference';
+import type { Sha256 } from '../../domain/ids';
 import { crashPoint } from '../../lib/crash-point';
+import type { JobPlan } from '../plan';
 import type { MasterChain, MasterStorage } from '../ports';
 import { produceResult } from '../result';
 import type { JobRunOptions, StepContext, StepResult } from './step';
@@ -17,7 +19,8 @@ interface FinishContext extends Pick<StepContext, 'signal' | 'openContext'> {
 export async function finishJob(job: FinishContext): Promise<StepResult<'exporting'>> {
   const { row, options, deps, signal } = job;
   const { chain, storage } = deps;
-  const result = await produceResult(await job.openContext(), {
+  const context = await job.openContext();
+  const result = await produceResult(context, {
     chainId: chain.chainId,
     contract: chain.contract,
     feeWei: row.feeWei,
@@ -25,7 +28,14 @@ export async function finishJob(job: FinishContext): Promise<StepResult<'exporti
     commissionBps: options.commissionBps,
     payoutRoot: (shares) => chain.payoutRoot(shares),
   });
-  await storage.publish(result.blobs, signal);
+  await storage.publish([...result.blobs, ...dataIn(context.plan)], signal);
   crashPoint('result.published');
   return { to: 'submitting', facts: { result } };
+}
+
+/**
+ * A verifier may not reach the storage that the requester named, and blames the node for what it cannot get.
+ */
+function dataIn({ dataset }: Pick<JobPlan, 'dataset'>): Sha256[] {
+  return parseBlobReference(dataset.reference) ? [dataset.sha256] : [];
 }

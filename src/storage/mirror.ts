@@ -1,0 +1,202 @@
+/**
+ * Copies what open jobs need from other storages: one that dies then takes nothing along that others need.
+ */
+import type { BlobSource } from '../blobs/located-blobs';
+import type { StoredBlobs } from '../blobs/stored-blobs';
+import type { Address, JobId, Sha256 } from '../domain/ids';
+import type { Clock } from '../lib/clock';
+import { AppError, errorCode } from '../lib/errors';
+import type { Logger } from '../lib/logger';
+import { Manifest } from '../protocol/manifest';
+import { publishedBlobs } from '../replay/published';
+import type { StorageError } from './errors';
+import type { StorageSpace } from './space';
+
+/** What of a job has to be here. */
+export interface WantedJob {
+  readonly jobId: JobId;
+  /** The data set of its request, if that lies in storages; its requester answers for the space. */
+  readonly data?: WantedBlob | undefined;
+  /** The manifest of its submitted result; its node answers for the space. */
+  readonly result?: WantedBlob | undefined;
+}
+
+export interface WantedBlob {
+  readonly sha256: Sha256;
+  readonly owner: Address;
+}
+
+export interface MirrorDeps {
+  /** Lists the jobs that are open or await a verdict. */
+  wanted(): Promise<readonly WantedJob[]>;
+  /** Opens the peers, and the storages that the job's references name. */
+  sourceOf(jobId: JobId): BlobSource;
+  blobs: StoredBlobs;
+  space: Pick<StorageSpace, 'begin' | 'require' | 'noteWritten' | 'noteFinished'>;
+  /** Notes that an account has a blob: it was copied from where the account may read it. */
+  addHolder(sha256: Sha256, account: Address): Promise<void>;
+  clock: Clock;
+  logger: Logger;
+}
+
+export interface MirrorOptions {
+  /** No larger blob is copied. */
+  maxBytes: number;
+  pauseMs?: number | undefined;
+}
+
+/** What a mirror has done since its start. */
+export interface MirrorTotals {
+  blobs: number;
+  bytes: number;
+  failures: number;
+}
+
+const PAUSE_MS = 5_000;
+const AT_ONCE = 4;
+const FIRST_RETRY_MS = 10_000;
+const LAST_RETRY_MS = 10 * 60_000;
+/** Failed blobs that are remembered; of more, some are tried again sooner. */
+const MAX_FAILED = 10_000;
+/** How often a long copy is noted in the index, so that it does not count as stalled. */
+const NOTE_MS = 10_000;
+const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
+
+/** A mirror of the storages that a market's jobs name. */
+export class Mirror {
+  readonly totals: MirrorTotals = { blobs: 0, bytes: 0, failures: 0 };
+  /** Jobs of which everything is here, by what that was. */
+  private readonly complete = new Map<JobId, string>();
+  private readonly failed = new Map<Sha256, { failures: number; retryAtMs: number }>();
+
+  constructor(
+    private readonly options: MirrorOptions,
+    private readonly deps: MirrorDeps,
+  ) {}
+
+  /** Copies until the signal. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.deps;
+    while (!signal.aborted) {
+      await this.pass(signal).catch((error) => {
+        if (!signal.aborted) logger.warn('Blobs of other storages are not copied; trying again', {}, error);
+      });
+      await clock.sleep(this.options.pauseMs ?? PAUSE_MS, signal).catch(() => undefined);
+    }
+  }
+
+  /** Copies what is missing of every job, one after the other: results first, as somebody waits for them. */
+  async pass(signal: AbortSignal): Promise<void> {
+    const jobs = await this.deps.wanted();
+    const wanted = new Set(jobs.map(({ jobId }) => jobId));
+    for (const jobId of this.complete.keys()) if (!wanted.has(jobId)) this.complete.delete(jobId);
+    const order = [...jobs].sort((a, b) => Number(b.result !== undefined) - Number(a.result !== undefined));
+    for (const job of order) {
+      signal.throwIfAborted();
+      const all = `${job.data?.sha256} ${job.result?.sha256}`;
+      if (this.complete.get(job.jobId) === all) continue;
+      if (await this.copyJob(job, signal)) this.complete.set(job.jobId, all);
+    }
+  }
+
+  /** Returns whether everything of the job is here. */
+  private async copyJob({ jobId, data, result }: WantedJob, signal: AbortSignal): Promise<boolean> {
+    const before = { ...this.totals };
+    const source = this.deps.sourceOf(jobId);
+    let isComplete = data === undefined || (await this.copy(data, source, signal));
+    if (result) isComplete = (await this.copyResult(result, source, signal)) && isComplete;
+    const blobs = this.totals.blobs - before.blobs;
+    const bytes = this.totals.bytes - before.bytes;
+    if (blobs > 0)
+      this.deps.logger.info('Blobs of a job copied from other storages', { jobId, blobs, bytes, isComplete });
+    return isComplete;
+  }
+
+  private async copyResult(result: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<boolean> {
+    if (!(await this.copy(result, source, signal))) return false;
+    const waiting = (await this.namesIn(result.sha256)).map((sha256) => ({ ...result, sha256 }));
+    let isComplete = true;
+    const work = async () => {
+      for (let next = waiting.shift(); next && !signal.aborted; next = waiting.shift())
+        if (!(await this.copy(next, source, signal))) isComplete = false;
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    return isComplete;
+  }
+
+  /** Lists what a manifest names; nothing where the result is no manifest. */
+  private async namesIn(manifest: Sha256): Promise<Sha256[]> {
+    const { blobs } = this.deps;
+    if (((await blobs.stat(manifest))?.bytes ?? 0) > MAX_MANIFEST_BYTES) return [];
+    const text = Buffer.concat(await (await blobs.openRead(manifest)).toArray()).toString('utf8');
+    const { data } = Manifest.safeParse(parseJson(text));
+    return data ? publishedBlobs(data) : [];
+  }
+
+  /** Returns whether the blob is here now. One that failed is left for a while. */
+  private async copy(wanted: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<boolean> {
+    const { sha256 } = wanted;
+    const { blobs, clock, logger } = this.deps;
+    if (await blobs.stat(sha256)) return true;
+    const before = this.failed.get(sha256);
+    if (before && clock.now() < before.retryAtMs) return false;
+    try {
+      await this.fetch(wanted, source, signal);
+      this.failed.delete(sha256);
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      this.totals.failures += 1;
+      const failures = (before?.failures ?? 0) + 1;
+      const retryAtMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
+      this.remember(sha256, { failures, retryAtMs });
+      if (failures === 1) logger.debug('A blob cannot be copied yet', { sha256, reason: errorCode(error) });
+      return false;
+    }
+  }
+
+  /** Its owner's quota bounds a copy as it bounds an upload. */
+  private async fetch({ sha256, owner }: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<void> {
+    const { blobs, space, clock } = this.deps;
+    const bytes = await source.size(sha256, signal);
+    if (bytes > this.options.maxBytes) throw tooLarge(bytes, this.options.maxBytes);
+    await space.begin({ sha256, owner, bytes });
+    await space.require(bytes);
+    let notedAtMs = clock.now();
+    const onProgress = (done: number) => {
+      if (clock.now() < notedAtMs + NOTE_MS) return;
+      notedAtMs = clock.now();
+      // Only a copy that takes long is noted; if that fails, it may count as stalled.
+      void space.noteWritten(sha256, done).catch(() => undefined);
+    };
+    const into = { stat: () => blobs.stat(sha256), openPartInTurn: () => blobs.openPart(sha256) };
+    // Another storage may claim another size, which nobody's quota has paid for.
+    await source.download(sha256, into, bytes, { signal, onProgress });
+    await space.noteFinished({ sha256, owner, bytes });
+    await this.deps.addHolder(sha256, owner);
+    this.totals.blobs += 1;
+    this.totals.bytes += bytes;
+  }
+
+  private remember(sha256: Sha256, failure: { failures: number; retryAtMs: number }): void {
+    this.failed.delete(sha256);
+    this.failed.set(sha256, failure);
+    const [oldest] = this.failed.keys();
+    if (oldest !== undefined && this.failed.size > MAX_FAILED) this.failed.delete(oldest);
+  }
+}
+
+function tooLarge(bytes: number, maxBytes: number): AppError<StorageError> {
+  return new AppError(
+    { code: 'storage/too-large', status: 413, bytes, maxBytes },
+    `The blob has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

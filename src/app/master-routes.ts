@@ -3,6 +3,7 @@ import { adminRoutes } from '../admin/routes';
 import type { BlobStore } from '../blobs/blob-store';
 import { boardRoutes } from '../board/routes';
 import type { Wallet } from '../chain/sending/wallet';
+import { ownStorage } from '../config/derived';
 import type { MasterConfig } from '../config/roles/master';
 import type { JobId } from '../domain/ids';
 import { clientBehind } from '../http/client-address';
@@ -72,7 +73,10 @@ export function masterRoutes({
     { path: '/api/v1', router: boardRoutes({ store, cursorId, clientAddress, why: whyIn(store) }) },
     {
       path: '/api/v1',
-      router: storageRoutes({ maxUploadBytes }, storageDeps({ ...deps, store, logger, clientAddress, readers })),
+      router: storageRoutes(
+        { maxUploadBytes, url: ownStorage(config) },
+        storageDeps({ ...deps, store, logger, clientAddress, readers }),
+      ),
     },
   ];
 }

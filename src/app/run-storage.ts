@@ -1,5 +1,6 @@
 /** The storage daemon: the storage API as a role of its own, for any number of masters and verifiers. */
 import { watchChain } from '../chain/reading/poll-loop';
+import { ownStorage } from '../config/derived';
 import { clientBehind } from '../http/client-address';
 import { ipGuard } from '../http/ip-guard';
 import { metricsMount } from '../http/metrics';
@@ -62,7 +63,13 @@ function routesOf({ config, chain }: StorageRole, parts: RouteParts, readiness: 
     metricsMount(figures, { clientAddress, isAllowedIp: ipGuard(config.metrics_whitelist) }),
     healthMount({ chainId: chain.chainId }),
     readyMount(check),
-    { path: '/api/v1', router: storageRoutes({ maxUploadBytes }, storageDeps({ ...parts, clientAddress, readers })) },
+    {
+      path: '/api/v1',
+      router: storageRoutes(
+        { maxUploadBytes, url: ownStorage(config) },
+        storageDeps({ ...parts, clientAddress, readers }),
+      ),
+    },
   ];
 }
 

@@ -22,4 +22,6 @@ export interface StorageDeps extends StatementDeps, ReadDeps {
 
 export interface StorageOptions {
   maxUploadBytes: number;
+  /** Where everybody reaches these routes. */
+  url: string;
 }

@@ -4,6 +4,7 @@ import { AppError } from '../lib/errors';
 
 export type StorageError =
   | { code: 'storage/bad-name'; status: 400; name: string }
+  | { code: 'storage/bad-request'; status: 400; problem: string }
   | { code: 'storage/unknown-blob'; status: 404; sha256: string }
   | { code: 'storage/unauthorised'; status: 401; reason: string }
   | { code: 'storage/not-reader'; status: 403; reader: string }
@@ -25,5 +26,12 @@ export function parseName(param: unknown): Sha256 {
   throw new AppError<StorageError>(
     { code: 'storage/bad-name', status: 400, name },
     'A blob is named by 64 lower-case hex digits.',
+  );
+}
+
+export function tooLargeToStore(bytes: number, maxBytes: number): AppError<StorageError> {
+  return new AppError(
+    { code: 'storage/too-large', status: 413, bytes, maxBytes },
+    `The upload has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
   );
 }

@@ -5,11 +5,12 @@ import type { BlobSource } from '../blobs/located-blobs';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { Clock } from '../lib/clock';
-import { AppError, errorCode } from '../lib/errors';
+import { errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
+import { parseJson } from '../lib/parse-json';
 import { Manifest } from '../protocol/manifest';
 import { publishedBlobs } from '../replay/published';
-import type { StorageError } from './errors';
+import { tooLargeToStore } from './errors';
 import type { StorageSpace } from './space';
 
 /** What of a job has to be here. */
@@ -159,7 +160,7 @@ export class Mirror {
   private async fetch({ sha256, owner }: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<void> {
     const { blobs, space, clock } = this.deps;
     const bytes = await source.size(sha256, signal);
-    if (bytes > this.options.maxBytes) throw tooLarge(bytes, this.options.maxBytes);
+    if (bytes > this.options.maxBytes) throw tooLargeToStore(bytes, this.options.maxBytes);
     await space.begin({ sha256, owner, bytes });
     await space.require(bytes);
     let notedAtMs = clock.now();
@@ -183,20 +184,5 @@ export class Mirror {
     this.failed.set(sha256, failure);
     const [oldest] = this.failed.keys();
     if (oldest !== undefined && this.failed.size > MAX_FAILED) this.failed.delete(oldest);
-  }
-}
-
-function tooLarge(bytes: number, maxBytes: number): AppError<StorageError> {
-  return new AppError(
-    { code: 'storage/too-large', status: 413, bytes, maxBytes },
-    `The blob has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
-  );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

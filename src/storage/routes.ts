@@ -5,6 +5,7 @@ import { MAX_STATEMENT_BYTES } from '../protocol/storage';
 import { sendBlob } from './blob-routes';
 import type { StorageDeps, StorageOptions } from './deps';
 import { Holders } from './holders';
+import { nodeRoutes, takeSignedAddress } from './node-routes';
 import { Permits } from './permits';
 import { Readers } from './readers';
 import { parseJobName, type StatementDeps, takeAttestation, takeEvidenceRequest } from './statements';
@@ -27,12 +28,14 @@ export function storageRoutes(options: StorageOptions, deps: StorageDeps): Route
       isFree: ({ method }, { statusCode }) => method === 'PUT' && [201, 202].includes(statusCode),
     }),
   );
+  router.use(takeSignedAddress);
   router.get('/blobs/:sha256', (request, response) => sendBlob({ ...deps, readers }, request, response));
   router.head('/uploads/:sha256', (request, response) => sendOffset(deps, request, response));
   router.put('/uploads/:sha256', (request, response) =>
     takeUpload(options, { ...deps, permits, holders }, request, response),
   );
   addStatements(router, deps);
+  router.use(nodeRoutes(options, deps));
   return router;
 }
 

@@ -7,7 +7,7 @@ import { allowLongBody } from '../http/deadline';
 import { AppError, errorCode } from '../lib/errors';
 import { MAX_PERMIT_MS } from '../protocol/storage';
 import type { StorageDeps, StorageOptions } from './deps';
-import { parseName, type StorageError } from './errors';
+import { parseName, type StorageError, tooLargeToStore } from './errors';
 import type { Holders } from './holders';
 import type { Permits } from './permits';
 import type { Upload } from './space';
@@ -103,10 +103,7 @@ function admit({ maxUploadBytes: maxBytes }: StorageOptions, deps: UploadDeps, r
   const owner = deps.permits.find(permit) ?? authorise(deps, request, sha256, bytes);
   deps.permits.add(permit, owner);
   if (bytes <= maxBytes) return { sha256, owner, bytes };
-  throw new AppError<StorageError>(
-    { code: 'storage/too-large', status: 413, bytes, maxBytes },
-    `The upload has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
-  );
+  throw tooLargeToStore(bytes, maxBytes);
 }
 
 /** Appends the body of a request to a part. Throws when it is longer than announced, or too slow. */

@@ -5,7 +5,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { openReadPass, type ReadPass } from '../../src/blobs/read-pass';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
-import type { Address } from '../../src/domain/ids';
+import type { Address, JobId } from '../../src/domain/ids';
 import type { StorageRules } from '../../src/domain/storage-quota';
 import { clientBehind } from '../../src/http/client-address';
 import { openHttp } from '../../src/http/server';
@@ -13,6 +13,7 @@ import type { DiskFloor } from '../../src/lib/disk-floor';
 import { silentLogger } from '../../src/lib/logger';
 import { NO_JOB, readTypes, STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import type { StorageDeps } from '../../src/storage/deps';
+import type { JobRecord } from '../../src/storage/named-blobs';
 import { storageRoutes } from '../../src/storage/routes';
 import type { StatementDeps } from '../../src/storage/statements';
 import { openStore } from '../../src/store/open';
@@ -52,6 +53,8 @@ export interface TestStorage extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
   readonly blobs: BlobStore;
+  /** What the chain says of jobs; none at first. */
+  readonly jobs: Map<JobId, JobRecord>;
   /** A directory for files of the test. */
   readonly dir: string;
   readonly wallet: Wallet;
@@ -84,24 +87,26 @@ export async function openTestStorage(
   const account = (owner: Address) => (owner === wallet.address ? {} : { moneyWei: 0n });
   const { space } = openTestSpace({ blobs, store, account, floor, rules });
   let offsetMs = 0;
-  const routes = storageRoutes(
-    { maxUploadBytes },
-    {
-      blobs,
-      clientAddress: clientBehind([]),
-      ...statements,
-      nowMs: () => Date.now() + offsetMs,
-      recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
-      space,
-      ...withoutJobs(CHAIN_ID, new Map()),
-      isHolder: async (_sha256, account) => account === wallet.address,
-    },
-  );
+  const jobs = new Map<JobId, JobRecord>();
+  const options = { maxUploadBytes, url: '' };
+  const routes = storageRoutes(options, {
+    blobs,
+    clientAddress: clientBehind([]),
+    ...statements,
+    nowMs: () => Date.now() + offsetMs,
+    recoverUpload: (upload, signature) => recoverTyped(CHAIN_ID, STORAGE_DOMAIN, uploadTypes, upload, signature),
+    space,
+    ...withoutJobs(CHAIN_ID, new Map()),
+    isHolder: async (_sha256, account) => account === wallet.address,
+    jobRecord: async (jobId) => jobs.get(jobId),
+  });
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => app.use('/api/v1', routes), {
     logger: silentLogger,
   });
+  options.url = `http://127.0.0.1:${http.port}/api/v1`;
   return {
-    url: `http://127.0.0.1:${http.port}/api/v1`,
+    url: options.url,
+    jobs,
     port: http.port,
     blobs,
     dir: join(scratch.path, 'own'),

@@ -62,7 +62,7 @@ async function openPlace(kind: 'own' | 'apart') {
   const shared = { blobs, chain: counted, store, logger: silentLogger };
   const { space } = openSpace({ ...shared, place: 'test', rules: testRules, own: wallet?.address, clock: systemClock });
   const deps = storageDeps({ ...shared, space, wallet, clientAddress: clientBehind([]) });
-  const openRoutes = () => storageRoutes({ maxUploadBytes: 1 << 24 }, deps);
+  const openRoutes = () => storageRoutes({ maxUploadBytes: 1 << 24, url: 'http://127.0.0.1/api/v1' }, deps);
   let routes = openRoutes();
   const place = { host: '127.0.0.1', port: 0 };
   const http = await openHttp(place, (app) => void app.use('/api/v1', (...args) => routes(...args)), {

@@ -47,7 +47,7 @@ beforeAll(async () => {
   blobs = new BlobStore(scratch.file('blobs'));
   store = await openStore({ kind: 'sqlite', path: scratch.file('queue.sqlite') });
   const routes = storageRoutes(
-    { maxUploadBytes: 1_000_000 },
+    { maxUploadBytes: 1_000_000, url: 'http://127.0.0.1/api/v1' },
     {
       ...withoutVerifiers,
       blobs,

@@ -56,6 +56,8 @@ function unknownCommand(argv: readonly string[]): [string] | undefined {
 }
 
 if (require.main === module) {
+  // What a role and its Python children write is for its own account: data, weights, queue, log.
+  process.umask(0o077);
   endWithReader();
   void runCli(process.argv.slice(2)).then((status) => {
     process.exitCode = status;

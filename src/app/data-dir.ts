@@ -1,5 +1,5 @@
 /** The directory with a role's state: made at the first start, and refused where it cannot be written. */
-import { access, constants, mkdir } from 'node:fs/promises';
+import { access, chmod, constants, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { AppError, describeError, errorCode } from '../lib/errors';
 
@@ -14,11 +14,15 @@ const reasons: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
 };
 
-/** Makes the data directory, and `inner` in it. Throws `store/no-data-dir` unless it can be written. */
+/**
+ * Makes the data directory, and `inner` in it, for this account alone; one that an earlier version left open
+ * to others is closed to them. Throws `store/no-data-dir` unless it can be written.
+ */
 export async function makeDataDir(dir: string, inner = ''): Promise<void> {
   try {
-    await mkdir(join(dir, inner), { recursive: true });
+    await mkdir(join(dir, inner), { recursive: true, mode: 0o700 });
     await access(join(dir, inner), constants.W_OK);
+    if ((await openMode(dir)) !== undefined) await chmod(dir, 0o700);
   } catch (cause) {
     const trouble = await accessTrouble(join(dir, inner)).catch(() => cause);
     const reason = reasons[errorCode(trouble)] ?? describeError(trouble);
@@ -28,6 +32,21 @@ export async function makeDataDir(dir: string, inner = ''): Promise<void> {
       { cause },
     );
   }
+}
+
+/** Written by every role; what does not have it may be anybody's directory, which is left as it is. */
+const MARK = 'lock.sqlite';
+
+/**
+ * Returns the mode of a data directory of this account that others can look into, as `0755`; undefined where
+ * they cannot, where it is not a role's, and on Windows, which has no such modes.
+ */
+export async function openMode(dir: string): Promise<string | undefined> {
+  const isOurs = await stat(join(dir, MARK)).catch(() => undefined);
+  if (!isOurs || process.platform === 'win32') return undefined;
+  const { mode, uid } = await stat(dir);
+  if (uid !== process.getuid?.() || (mode & 0o077) === 0) return undefined;
+  return (mode & 0o777).toString(8).padStart(4, '0');
 }
 
 /**

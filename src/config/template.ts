@@ -22,7 +22,7 @@ export function renderConfig(role: Role, values: Readonly<Record<string, unknown
 export function exampleValues(role: Role): Record<string, unknown> {
   const required = listSettings(role).filter((setting) => setting.path.length === 1 && setting.isRequired);
   const shown = required.map((setting) => [setting.path[0], setting.example] as const);
-  return { ...Object.fromEntries(shown), ...initialValues(role), ...keyFileOf(role, `${role}.key`) };
+  return { ...Object.fromEntries(shown), ...initialValues(role), ...keySettings(role, keyFilesOf(role)) };
 }
 
 /** Returns what a new file sets besides: a setting that only a storage has tells its file from others. */
@@ -30,9 +30,17 @@ export function initialValues(role: Role): Record<string, unknown> {
   return role === 'storage' ? { peers: [] } : {};
 }
 
-/** Returns the setting that names a key file, for roles that have an account. */
-export function keyFileOf(role: Role, path: string): { privateKeyFile?: string } {
-  return keysAt(role, []).includes('privateKeyFile') ? { privateKeyFile: path } : {};
+/** The files of an account: its encrypted key and the password, or the key itself. */
+export type KeyFiles = { keystore: string; passwordFile: string } | { privateKeyFile: string };
+
+/** Returns the names of an account's files beside the configuration of this name. */
+export function keyFilesOf(name: string): { keystore: string; passwordFile: string } {
+  return { keystore: `${name}.keystore.json`, passwordFile: `${name}.password` };
+}
+
+/** Returns the settings that name these files; none for a role without an account. */
+export function keySettings(role: Role, files: KeyFiles): Partial<KeyFiles> {
+  return keysAt(role, []).includes('privateKeyFile') ? files : {};
 }
 
 function renderSetting(setting: Setting, all: readonly Setting[], values: Readonly<Record<string, unknown>>): string {

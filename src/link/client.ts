@@ -5,6 +5,7 @@ import type { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import { CHALLENGE_TTL_MS, MasterMessage, type Offer, type WorkerMessageIn } from '../protocol/link';
+import { Beats } from './beats';
 import { dialMaster, type ProvenMaster, refused } from './dial';
 import { cut, hasCode, type LinkError } from './errors';
 import { KeyedLock } from './keyed-lock';
@@ -178,13 +179,14 @@ class MasterDialer implements LinkClient {
     const { handlers, blobs, mayPull, logger } = this.deps;
     const { socket, keys, heartbeatMs } = master;
     const { stallMs = STALL_MS } = this.options;
+    const beats = new Beats(heartbeatMs);
     return new Promise((resolve, reject) => {
       let why: AppError<LinkError> | undefined;
       const stop = () => this.leave(link);
       const link: MasterLink = new Session<MasterMessage, WorkerMessageIn>(
         socket,
         { incoming: keys.toWorker, outgoing: keys.toMaster },
-        { schema: MasterMessage, heartbeatMs, stallMs, blobs, pool: this.pool, writers: this.writers },
+        { schema: MasterMessage, heartbeatMs, beats, stallMs, blobs, pool: this.pool, writers: this.writers },
         {
           logger,
           mayPull,

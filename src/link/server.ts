@@ -8,6 +8,7 @@ import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import { type MasterMessageIn, type Offer, SUBPROTOCOL, WorkerMessage } from '../protocol/link';
 import { acceptWorker, type ProvenWorker } from './accept';
+import { Beats } from './beats';
 import { cut, hasCode, refusal } from './errors';
 import { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, LinkWallet, PullOptions, RecoverTyped } from './ports';
@@ -110,7 +111,8 @@ class WorkerGate implements LinkServer {
     readonly deps: LinkServerDeps,
   ) {
     const { heartbeatMs, stallMs = STALL_MS } = options;
-    const shared = { blobs: deps.blobs, pool: new Window(POOL_BYTES), writers: new KeyedLock() };
+    const beats = new Beats(heartbeatMs);
+    const shared = { beats, blobs: deps.blobs, pool: new Window(POOL_BYTES), writers: new KeyedLock() };
     this.rules = { schema: WorkerMessage, heartbeatMs, stallMs, ...shared };
     options.server.on('upgrade', this.onUpgrade);
   }

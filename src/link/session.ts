@@ -5,6 +5,7 @@ import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
+import type { Beats } from './beats';
 import { cut, refusal } from './errors';
 import type { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, PullOptions } from './ports';
@@ -29,6 +30,7 @@ export interface SessionRules<In> {
   /** Messages the other side may send. */
   schema: z.ZodType<In>;
   heartbeatMs: number;
+  beats: Beats;
   /** Milliseconds that a transfer may stand still. */
   stallMs: number;
   blobs: LinkBlobs;
@@ -61,7 +63,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private used: Transfers | undefined;
   private readonly sealer: Sealer;
   private readonly opener: Opener;
-  private readonly beats: NodeJS.Timeout;
+  private readonly stopBeats: () => void;
   private missed = 0;
   private messages = 0;
   private over = false;
@@ -76,7 +78,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   ) {
     this.sealer = new Sealer(keys.outgoing);
     this.opener = new Opener(keys.incoming);
-    this.beats = setInterval(() => this.onBeat(), rules.heartbeatMs);
+    this.stopBeats = rules.beats.add(this);
     socket.on('message', (data: RawData, isBinary) => this.onFrame({ data: data as Buffer, isBinary }));
     socket.on('close', (code, reason) => this.end(reason.toString() || `closed with ${code}`));
   }
@@ -174,7 +176,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     }
   }
 
-  private onBeat(): void {
+  onBeat(): void {
     this.messages = 0;
     if (++this.missed > MISSED_BEATS) {
       this.socket.terminate();
@@ -210,7 +212,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private end(reason: string): void {
     if (this.over) return;
     this.over = true;
-    clearInterval(this.beats);
+    this.stopBeats();
     for (const told of this.asking ?? []) told(false);
     this.used?.end(cut(reason));
     this.host.onEnd(reason);

@@ -1,4 +1,5 @@
 /** Files that a command is given or creates. */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
@@ -30,13 +31,22 @@ export async function createFiles(files: readonly { path: string; text: string }
     } catch (cause) {
       for (const own of written) await rm(own, { force: true });
       if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-      // Without the cause, which says the same in the operating system's words.
-      throw new AppError<FilesError>(
-        { code: 'files/exists', path },
-        `${path} exists already and is left as it is; move it away or name another file.`,
-      );
+      throw existsAlready(path);
     }
   }
+}
+
+/** Throws `files/exists` when one of these exists: before work that would be in vain. */
+export function requireAbsent(paths: readonly string[]): void {
+  for (const path of paths) if (existsSync(path)) throw existsAlready(path);
+}
+
+/** Without a cause, which would say the same in the operating system's words. */
+function existsAlready(path: string): AppError<FilesError> {
+  return new AppError<FilesError>(
+    { code: 'files/exists', path },
+    `${path} exists already and is left as it is; move it away or name another file.`,
+  );
 }
 
 /** Reads a file that an option names. Throws `usage/unreadable-file`. */

@@ -5,6 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { DemoSummary } from '../../src/demo/summary';
 import { builtCli } from '../support/cli';
+import { listExposed } from '../support/exposed-files';
 import { makeText } from '../support/network';
 import { waitUntilGone } from '../support/processes';
 import { openScratch } from '../support/scratch';
@@ -13,7 +14,7 @@ import { realPython } from '../support/tiny-job';
 
 const run = promisify(execFile);
 
-test('demo on a text: pays to the last wei, leaves a model transformers loads', async () => {
+test('demo on a text: pays to the last wei, private files, a model transformers loads', async () => {
   await using scratch = await openScratch();
   const dataset = scratch.file('text.txt');
   const summaryFile = scratch.file('summary.json');
@@ -46,6 +47,9 @@ test('demo on a text: pays to the last wei, leaves a model transformers loads', 
     'node registry',
     'token contract',
   ]);
+
+  // Data sets, weights, queues, logs: of all roles and their Python children.
+  expect(await listExposed(scratch.path)).toEqual(['text.txt 644']);
 
   const code = [
     'import sys',

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { availableParallelism, freemem } from 'node:os';
 import { join } from 'node:path';
+import { openMode } from '../../app/data-dir';
 import { addressBelow, listenAddress } from '../../config/derived';
 import type { RoleConfig } from '../../config/schema';
 import { fetchJson } from '../../http/fetch-json';
@@ -109,6 +110,15 @@ export async function checkDisk(dataDir: string, minFreeBytes: number = DISK_BYT
   if (bytes >= good) return ok(check);
   const status = bytes >= minFreeBytes ? 'warning' : 'failed';
   return { ...check, status, code: 'doctor/low-disk', remedy: 'Free some space, or choose another --data-dir.' };
+}
+
+/** Checks that other accounts of this machine cannot look into the role's files. */
+export async function checkPrivacy(dataDir: string): Promise<Check[]> {
+  const mode = await openMode(dataDir);
+  if (mode === undefined) return [];
+  const check = { name: 'privacy', value: `${dataDir} has mode ${mode}`, needed: '0700' };
+  const remedy = `Others on this machine can read it until the role starts again; or run: chmod 700 ${dataDir}`;
+  return [{ ...check, status: 'warning', code: 'doctor/open-directory', remedy }];
 }
 
 /**

@@ -24,6 +24,7 @@ import {
   checkMemory,
   checkNode,
   checkPort,
+  checkPrivacy,
   checkPython,
   checkReadiness,
   checkSandbox,
@@ -46,6 +47,7 @@ async function runChecks(options: CommonOptions): Promise<Check[]> {
   const { check: settings, context } = await readSettings(options);
   const compute = context && 'device' in context.config ? context.config : undefined;
   const { minFreeBytes } = { minFreeBytes: undefined, ...context?.config };
+  const dataDir = context?.dataDir ?? resolve(options.dataDir ?? 'data');
   const { check: python, python: found } = await checkPython(compute?.python);
   return [
     checkNode(),
@@ -55,7 +57,8 @@ async function runChecks(options: CommonOptions): Promise<Check[]> {
       : []),
     checkCores(),
     checkMemory(),
-    await checkDisk(context?.dataDir ?? resolve(options.dataDir ?? 'data'), minFreeBytes),
+    await checkDisk(dataDir, minFreeBytes),
+    ...(await checkPrivacy(dataDir)),
     settings,
     ...(context ? await checkSettings(context) : []),
   ];

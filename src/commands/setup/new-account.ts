@@ -16,26 +16,41 @@ interface NewAccountOptions extends CommonOptions {
 }
 
 export async function makeAccount(options: NewAccountOptions): Promise<void> {
-  const { path: passwordPath, password, isNew } = choosePassword(options);
-  talk('Encrypting; this takes some seconds by design.');
-  const { address, keystore = '' } = await newAccount(password);
-  await createFiles([
-    ...(isNew ? [{ path: passwordPath, text: `${password.toString('utf8')}\n` }] : []),
-    { path: options.out, text: `${keystore}\n` },
-  ]);
-  if (options.json) return printJson({ address, keystore: options.out, passwordFile: passwordPath });
-  printLines(`address   ${address}`, `keystore  ${options.out}`, `password  ${passwordPath}`);
+  const { out, passwordFile } = options;
+  const newPasswordFile = `${out.replace(/\.json$/, '')}.password`;
+  const { address, names, files } = await makeKeystore({ keystore: out, newPasswordFile, passwordFile });
+  await createFiles(files);
+  if (options.json) return printJson({ address, ...names });
+  printLines(`address   ${address}`, `keystore  ${names.keystore}`, `password  ${names.passwordFile}`);
   talk('Keep both files safe and apart; without them the account is lost. Name them as keystore and passwordFile.');
 }
 
-function choosePassword({ passwordFile, out }: NewAccountOptions) {
-  if (passwordFile === undefined) {
-    return {
-      path: `${out.replace(/\.json$/, '')}.password`,
-      password: Buffer.from(randomBytes(24).toString('base64url')),
-      isNew: true,
-    };
-  }
+/** Makes an account with an encrypted key, by a password given or new; returns the files to write. */
+export async function makeKeystore(place: {
+  keystore: string;
+  newPasswordFile: string;
+  passwordFile: string | undefined;
+}) {
+  const { keystore: path, newPasswordFile, passwordFile } = place;
+  const password = passwordFile === undefined ? newPassword() : readPassword(passwordFile);
+  talk('Encrypting; this takes some seconds by design.');
+  const { address, keystore = '' } = await newAccount(password);
+  const isNew = passwordFile === undefined;
+  return {
+    address,
+    names: { keystore: path, passwordFile: passwordFile ?? newPasswordFile },
+    files: [
+      ...(isNew ? [{ path: newPasswordFile, text: `${password.toString('utf8')}\n` }] : []),
+      { path, text: `${keystore}\n` },
+    ],
+  };
+}
+
+function newPassword(): Buffer {
+  return Buffer.from(randomBytes(24).toString('base64url'));
+}
+
+function readPassword(passwordFile: string): Buffer {
   if (!existsSync(passwordFile)) {
     throw new AppError({ code: 'usage/no-password', path: passwordFile }, `There is no password file ${passwordFile}.`);
   }
@@ -43,7 +58,7 @@ function choosePassword({ passwordFile, out }: NewAccountOptions) {
   const bytes = readFileSync(passwordFile);
   const password = passwordIn(bytes);
   const problem = password.length > 0 ? findUtf16(bytes) : 'it is empty';
-  if (problem === undefined) return { path: passwordFile, password, isNew: false };
+  if (problem === undefined) return password;
   throw new AppError(
     { code: 'usage/no-password', path: passwordFile },
     `The password file ${passwordFile} cannot be used: ${problem}.`,

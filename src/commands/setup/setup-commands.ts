@@ -87,7 +87,9 @@ export const setupCommands: CommandTable = {
     (program) =>
       program
         .command('init')
-        .description('write a configuration with every setting explained, and a new key beside it (a board needs none)')
+        .description(
+          'write a configuration with every setting explained, and a new account beside it (a board needs none)',
+        )
         .addArgument(
           new Argument('<role>', 'what to configure').choices([
             'master',
@@ -99,6 +101,8 @@ export const setupCommands: CommandTable = {
           ]),
         )
         .option('--set <key=value>', 'give a setting a value (repeatable)', collect)
+        .option('--password-file <file>', 'file with the password of the new key (default: a random one, beside it)')
+        .option('--plain-key', 'write the new key unencrypted, for trying things out')
         .addHelpText('after', example('emeth init master --set my_url=https://master.example.org'))
         .action(lazily(async () => (await import('./init.js')).initRole)),
     (program) =>

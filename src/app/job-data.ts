@@ -1,6 +1,6 @@
 /** Data sets for a master: only for jobs whose requester has the data itself. */
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BlobStore } from '../blobs/blob-store';
 import { type DatasetOptions, fetchDataset } from '../blobs/dataset';
 import { openReadPass } from '../blobs/read-pass';
@@ -34,7 +34,7 @@ export async function fetchJobData(
   const isTheirs = name === undefined || requester === wallet.address || (await holders.has(name, requester));
   if (isTheirs) return fetchInto(blobs);
   const isHere = (await blobs.stat(name)) !== undefined;
-  const fetched = isHere ? await fetchApart(join(blobs.dir, 'apart', id), fetchInto) : await fetchInto(blobs);
+  const fetched = isHere ? await fetchApart(join(dirname(blobs.dir), 'apart', id), fetchInto) : await fetchInto(blobs);
   // This master's own storage then gives it to the job's verifiers too.
   await holders.add(name, requester);
   return fetched;

@@ -259,7 +259,7 @@ export class RemoteBlobs {
     const { statusCode: status, body } = await this.call('GET', path, { signal, headers });
     if (status === (range === undefined ? 200 : 206)) return body;
     const reason = errorOf(await startOf(body));
-    if (status === 404) throw this.notStored(sha256);
+    if (status === 404) throw this.notStored(sha256, reason);
     if (status === 403 && reason !== undefined) throw this.noAccess(sha256, reason);
     if (status === 401 && !pass?.isSigned) throw this.keyNeeded(sha256);
     throw this.refused(status, reason);
@@ -314,9 +314,9 @@ export class RemoteBlobs {
     return `${this.storageApi.replace(/\/$/, '')}/${path}`;
   }
 
-  private notStored(sha256: string): AppError<RemoteBlobError> {
+  private notStored(sha256: string, reason = `There is no blob ${sha256}.`): AppError<RemoteBlobError> {
     const { storageApi } = this;
-    return new AppError({ code: 'blobs/not-stored', sha256, storageApi }, `${storageApi} has no blob ${sha256}.`);
+    return new AppError({ code: 'blobs/not-stored', sha256, storageApi }, `${storageApi} answers: ${reason}`);
   }
 
   private noAccess(sha256: string, reason: string): AppError<RemoteBlobError> {

@@ -181,6 +181,6 @@ function notReader(reader: Address, jobId: JobId): AppError<StorageError> {
 function notOfJob(sha256: Sha256, jobId: JobId): AppError<StorageError> {
   return new AppError(
     { code: 'storage/unknown-blob', status: 404, sha256 },
-    `No blob ${sha256} of the job ${jobId} is stored here by whoever named it.`,
+    `There is no blob ${sha256} of the job ${jobId}: a job opens only what its requester, for data, or its node has uploaded here itself.`,
   );
 }

@@ -1,42 +1,22 @@
 /** Who reads what of a job: real wallets at a real storage over HTTP, with a real chain behind it. */
 import { randomBytes } from 'node:crypto';
 import { blobReaderOf } from '../../../src/app/blob-reader';
-import { storageDeps } from '../../../src/app/storage-deps';
-import { openSpace } from '../../../src/app/storage-space';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { openReadPass } from '../../../src/blobs/read-pass';
-import { RemoteBlobs } from '../../../src/blobs/remote-blobs';
 import type { JobId, Sha256 } from '../../../src/domain/ids';
-import { clientBehind } from '../../../src/http/client-address';
-import { openHttp } from '../../../src/http/server';
-import { systemClock } from '../../../src/lib/clock';
 import { canonicalJson, sha256 } from '../../../src/lib/hash';
-import { silentLogger } from '../../../src/lib/logger';
 import { NO_JOB, readTypes, STORAGE_DOMAIN, uploadTypes } from '../../../src/protocol/storage';
-import { storageRoutes } from '../../../src/storage/routes';
-import { openStore } from '../../../src/store/open';
 import { type ChainAccounts, openChainAccounts } from '../../support/chain-accounts';
-import { type Role as AnvilRole, FEE, FUEL } from '../../support/escrow';
+import { anvilRoles, type ChainStorage, openChainStorage, type ReaderName } from '../../support/chain-storage';
+import { FEE, FUEL } from '../../support/escrow';
 import { honestManifest, testModel } from '../../support/manifest';
-import { openScratch } from '../../support/scratch';
-import { testRules } from '../../support/storage-space';
 
 jest.setTimeout(60_000);
 
 let accounts: ChainAccounts;
 
-/** The accounts that have a key, by what they are here. */
-const anvilRoles = {
-  requester: 'requester',
-  node: 'node',
-  verifier: 'verifier',
-  otherNode: 'challenger',
-  otherRequester: 'admin',
-  stranger: 'verifier2',
-} as const satisfies Record<string, AnvilRole>;
-type Role = keyof typeof anvilRoles;
-const walletOf = (role: Role) => accounts.walletOf(anvilRoles[role]);
-const emethOf = (role: Role) => accounts.emethOf(anvilRoles[role]);
+const walletOf = (role: ReaderName) => accounts.walletOf(anvilRoles[role]);
+const emethOf = (role: ReaderName) => accounts.emethOf(anvilRoles[role]);
 
 beforeAll(async () => {
   accounts = await openChainAccounts();
@@ -44,68 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => accounts[Symbol.asyncDispose]());
 
-/** A storage of this chain; `own`: that of the node's master, in which the node need not upload. */
-async function openPlace(kind: 'own' | 'apart') {
-  const { chain } = accounts;
-  const scratch = await openScratch();
-  // It has not followed the chain: everything must be asked.
-  const store = await openStore({ kind: 'sqlite', path: scratch.file('storage.sqlite') });
-  const blobs = new BlobStore(scratch.file('blobs'));
-  const wallet = kind === 'own' ? await walletOf('node') : undefined;
-  let questions = 0;
-  const counted = new Proxy(chain, {
-    get: (target, name) => {
-      if (name === 'job' || name === 'events') questions += 1;
-      return Reflect.get(target, name);
-    },
-  });
-  const shared = { blobs, chain: counted, store, logger: silentLogger };
-  const { space } = openSpace({ ...shared, place: 'test', rules: testRules, own: wallet?.address, clock: systemClock });
-  const deps = storageDeps({ ...shared, space, wallet, clientAddress: clientBehind([]) });
-  const openRoutes = () => storageRoutes({ maxUploadBytes: 1 << 24, url: 'http://127.0.0.1/api/v1' }, deps);
-  let routes = openRoutes();
-  const place = { host: '127.0.0.1', port: 0 };
-  const http = await openHttp(place, (app) => void app.use('/api/v1', (...args) => routes(...args)), {
-    logger: silentLogger,
-  });
-  const url = `http://127.0.0.1:${http.port}/api/v1`;
-  const remote = new RemoteBlobs(url);
-  const local = new BlobStore(scratch.file('local'));
-
-  return {
-    url,
-    remote,
-    blobs,
-    scratch,
-    questions: () => questions,
-    /** What only lives in memory is gone. */
-    restart() {
-      routes = openRoutes();
-    },
-    async upload(role: Role, bytes: Uint8Array): Promise<Sha256> {
-      const { sha256: name } = await local.addBytes(bytes);
-      const from = await walletOf(role);
-      const sign = (upload: object) => from.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
-      await remote.upload(name, local, from.address, sign);
-      return name;
-    },
-    /** Reads as a role, and returns the status; without one, as anybody. */
-    async read(role: Role | undefined, jobId: JobId, name: string, headers: Record<string, string> = {}) {
-      const pass = openReadPass(jobId, role && blobReaderOf(await walletOf(role)));
-      const response = await fetch(`${url}/blobs/${name}${pass.query}`, {
-        headers: { ...(await pass.headers()), ...headers },
-      });
-      await response.arrayBuffer();
-      return response.status;
-    },
-    async [Symbol.asyncDispose]() {
-      for (const opened of [http, store, scratch]) await opened[Symbol.asyncDispose]();
-    },
-  };
-}
-type Place = Awaited<ReturnType<typeof openPlace>>;
-
-async function request(role: Role, data: string, params: object = {}): Promise<JobId> {
+async function request(role: ReaderName, data: string, params: object = {}): Promise<JobId> {
   const deadlineMs = (await accounts.chain.nowMs()) + 3_600_000;
   const emeth = await emethOf(role);
   const job = { dataset: `sha256:${data}`, params: JSON.stringify(params), feeWei: FEE, fuelLimit: FUEL, deadlineMs };
@@ -113,7 +32,12 @@ async function request(role: Role, data: string, params: object = {}): Promise<J
 }
 
 /** Has a node take the job and submit a manifest that names the model and these updates. */
-async function finish(place: Place, node: Role, jobId: JobId, names: { updates: string[]; model?: string }) {
+async function finish(
+  place: ChainStorage,
+  node: ReaderName,
+  jobId: JobId,
+  names: { updates: string[]; model?: string },
+) {
   const emeth = await emethOf(node);
   await emeth.process(jobId);
   const manifest = { ...honestManifest(), jobId };
@@ -129,13 +53,13 @@ async function finish(place: Place, node: Role, jobId: JobId, names: { updates: 
 }
 
 describe.each(['own', 'apart'] as const)('storage of its node, or of its own: %s', (kind) => {
-  let place: Place;
+  let place: ChainStorage;
   beforeAll(async () => {
-    place = await openPlace(kind);
+    place = await openChainStorage(accounts, kind);
   });
   afterAll(() => place[Symbol.asyncDispose]());
   const text = (label: string) => Buffer.from(`${label} ${randomBytes(8).toString('hex')}`);
-  const readAll = async (roles: readonly (Role | undefined)[], jobId: JobId, name: string) =>
+  const readAll = async (roles: readonly (ReaderName | undefined)[], jobId: JobId, name: string) =>
     Promise.all(roles.map((role) => place.read(role, jobId, name)));
 
   test('open job, then one that a node has: its data set', async () => {
@@ -207,7 +131,7 @@ describe.each(['own', 'apart'] as const)('storage of its node, or of its own: %s
 });
 
 test('blob that is here already: its second uploader proves to have it', async () => {
-  await using place = await openPlace('apart');
+  await using place = await openChainStorage(accounts, 'apart');
   const book = randomBytes(20_000);
   const name = await place.upload('requester', book);
   expect(await place.read('otherRequester', NO_JOB, name)).toBe(403);
@@ -231,10 +155,10 @@ test('blob that is here already: its second uploader proves to have it', async (
 });
 
 test('upload of which a restart forgot the sender: only a proof makes a holder', async () => {
-  await using place = await openPlace('apart');
+  await using place = await openChainStorage(accounts, 'apart');
   const book = randomBytes(5000);
   const name = sha256(book) as Sha256;
-  const put = async (role: Role, offset: number, end: number) => {
+  const put = async (role: ReaderName, offset: number, end: number) => {
     const wallet = await walletOf(role);
     const upload = { owner: wallet.address, blob: `0x${name}`, bytes: book.length, expiresAtMs: Date.now() + 60_000 };
     const signature = await wallet.signTyped(STORAGE_DOMAIN, uploadTypes, upload);
@@ -256,12 +180,12 @@ test('upload of which a restart forgot the sender: only a proof makes a holder',
 });
 
 test('signature of another account, job, chain or time: 401, and the way to sign', async () => {
-  await using place = await openPlace('apart');
+  await using place = await openChainStorage(accounts, 'apart');
   const data = await place.upload('requester', Buffer.from('a book of one chapter'));
   const jobId = await request('requester', data);
   const wallet = await walletOf('requester');
   const { address: reader } = wallet;
-  const ask = async (changes: { jobId?: JobId; spanMs?: number; chainId?: number; signer?: Role }) => {
+  const ask = async (changes: { jobId?: JobId; spanMs?: number; chainId?: number; signer?: ReaderName }) => {
     const expiresAtMs = Date.now() + (changes.spanMs ?? 60_000);
     const read = { reader, jobId: changes.jobId ?? jobId, expiresAtMs };
     const signer = await walletOf(changes.signer ?? 'requester');
@@ -283,7 +207,7 @@ test('signature of another account, job, chain or time: 401, and the way to sign
 });
 
 test('a hundred reads of one job, by ranges too: few questions to the chain', async () => {
-  await using place = await openPlace('own');
+  await using place = await openChainStorage(accounts, 'own');
   const jobId = await request('requester', await place.upload('requester', Buffer.from('a book of hundreds')));
   const update = (await place.blobs.addBytes(randomBytes(1000))).sha256;
   const model = (await place.blobs.addBytes(testModel['config.json']!)).sha256;
@@ -297,10 +221,10 @@ test('a hundred reads of one job, by ranges too: few questions to the chain', as
 });
 
 test('reader without a key, at a job that is not public: told which key, and how', async () => {
-  await using place = await openPlace('apart');
+  await using place = await openChainStorage(accounts, 'apart');
   const data = await place.upload('requester', Buffer.from('a book without a key'));
   const jobId = await request('requester', data);
-  const into = new BlobStore(place.scratch.file('reader'));
+  const into = new BlobStore(place.file('reader'));
   const fetched = place.remote.download(data, into, 1000, { pass: openReadPass(jobId, undefined) });
   await expect(fetched).rejects.toMatchObject({ code: 'blobs/key-needed' });
   await expect(fetched).rejects.toThrow(

@@ -214,7 +214,7 @@ describe('request that nobody would take', () => {
   });
 
   test.each([
-    ['a blob nobody stores', `sha256:${'99'.repeat(32)}`, /cannot be fetched: .* has no blob 9999/],
+    ['a blob nobody stores', `sha256:${'99'.repeat(32)}`, /cannot be fetched: .* There is no blob 9999/],
     ['a server that is not there', 'https://emeth.invalid/book.txt', /cannot be fetched/],
     ['an address of a private network', 'https://127.0.0.1/book.txt', /not a public https address/],
     ['a file that is not here', 'file:/nowhere/book.txt', /cannot be fetched/],
@@ -350,5 +350,28 @@ describe('result', () => {
     await writeFile(blobs.path(sha256('honest bytes') as Sha256), 'forged bytes');
     const failure = await client.runFailing('result', jobId ?? '', '--out', client.file('forged'));
     expect(failure.code).toBe('blobs/hash-mismatch');
+  });
+
+  test('account without a key: a public model, and of another which key it takes', async () => {
+    const storageApi = `http://127.0.0.1:${storage.port}/api/v1`;
+    const keyless = await client.as('0xkeyless', { privateKey: undefined, storageApi });
+    const book = ['request', '--dataset', client.file('book.txt'), '--fee', '20emt'];
+    const open = await client.run(...book, '--params', '{"public":true}');
+    await submit(open['jobId'] as JobId, files);
+    const out = client.file('public');
+    expect(await keyless('result', open['jobId'] ?? '', '--out', out)).toMatchObject({ state: 'SUBMITTED' });
+    expect(await readFile(`${out}/model.safetensors`, 'utf8')).toBe('weights');
+    const closed = await request();
+    await submit(closed.jobId as JobId, files);
+    const failed = keyless('result', closed.jobId ?? '', '--out', client.file('closed'));
+    await expect(failed).rejects.toThrow(/blobs\/key-needed.*requester, its node and verifiers: give the key of one/);
+  });
+
+  test("account of a stranger: another's model is refused", async () => {
+    const { jobId } = await request();
+    await submit(jobId as JobId, files);
+    const stranger = await client.as(devKeys[2], { storageApi: `http://127.0.0.1:${storage.port}/api/v1` });
+    const failed = stranger('result', jobId ?? '', '--out', client.file('stolen'));
+    await expect(failed).rejects.toThrow(/blobs\/no-access.*its node and registered verifiers may read/);
   });
 });

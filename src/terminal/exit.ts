@@ -9,7 +9,7 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 /** The exit status of an error code; the first matching pattern wins. */
 const table: readonly (readonly [RegExp, ExitCode])[] = [
   [
-    /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|registry\/other-owner|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
+    /^(config\/exposed-secret|wallet\/exposed|rpc\/refused|registry\/other-owner|blobs\/(no-access|key-needed)|\w+\/(unauthori[sz]ed|wrong-password|not-allowed))$/,
     exitCodes.auth,
   ],
   [/^(\w+\/not-found|registry\/unknown-node|blobs\/missing|blobs\/not-stored|dataset\/missing)$/, exitCodes.notFound],

@@ -31,13 +31,16 @@ export const jobCommands: CommandTable = {
           example(
             'emeth request --dataset mobydick.txt --fee 20emt --deadline 1h --wait',
             `emeth request --dataset book.txt --fee 20emt --params '{"epochs":2,"model":{"layers":6}}' --dry-run`,
+            `emeth request --dataset open.txt --fee 20emt --params '{"public":true}'`,
           ),
         )
         .action(lazily(async () => (await import('./request.js')).requestJob)),
     (program) =>
       program
         .command('result')
-        .description("fetch a job's trained model and check it against the chain, file by file")
+        .description(
+          "fetch a job's trained model and check it against the chain, file by file; as its requester, unless it is public",
+        )
         .argument('<id>', 'job id')
         .option('--out <dir>', 'where to put the model; must not exist (default: model-<id>)')
         .option('--storage <url>', 'storage API to fetch from (default: storageApi of the configuration)')
@@ -125,7 +128,7 @@ export const jobCommands: CommandTable = {
       program
         .command('replay')
         .description(
-          'repeat a finished job from the chain and storage alone; fails at the first claim that does not hold',
+          'repeat a finished job from the chain and storage alone; fails at the first claim that does not hold. Needs the key of its requester, its node or a verifier, unless it is public',
         )
         .argument('<id>', 'job id')
         .option('--full', 'also do every lease again, and show how far its update is from the merged one')

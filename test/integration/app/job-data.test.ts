@@ -40,7 +40,7 @@ async function take(
   );
 }
 
-test('own storage: whoever uploaded the data gets a model of them, nobody who only names them', async () => {
+test('own storage: data are trained for who uploaded them, not who names them', async () => {
   await using storage = await openChainStorage(accounts, 'own');
   const book = randomBytes(5000);
   const name = await storage.upload('requester', book);

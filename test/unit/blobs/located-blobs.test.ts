@@ -3,8 +3,10 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { type BlobPlaces, openSource } from '../../../src/blobs/located-blobs';
-import type { Sha256 } from '../../../src/domain/ids';
+import { openReadPass } from '../../../src/blobs/read-pass';
+import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
 import { sha256 } from '../../../src/lib/hash';
+import { NO_JOB } from '../../../src/protocol/storage';
 import { openHttpsServer, testCertificate } from '../../support/https-server';
 import { openScratch } from '../../support/scratch';
 
@@ -173,4 +175,26 @@ test.each([
   const fetching = source.download(name, rig.into, MAX);
   if (outcome === 'served') expect(await fetching).toEqual({ bytes: book.length });
   else await expect(fetching).rejects.toMatchObject({ code: 'blobs/storage-unreachable' });
+});
+
+test.each([
+  ['of one job', 'is shown', JobId.parse(`0x${'0a'.repeat(16)}`), true],
+  ['of all that an account has', 'is not shown', NO_JOB, false],
+])('pass %s: %s to a storage that somebody else named', async (_what, _outcome, jobId, isShown) => {
+  await using rig = await open();
+  const shown = { configured: new Set<string | undefined>(), named: new Set<string | undefined>() };
+  const note =
+    (seen: Set<string | undefined>, answer: RequestListener): RequestListener =>
+    (request, response) => {
+      if (request.method === 'GET') seen.add(request.headers.authorization);
+      answer(request, response);
+    };
+  const refuse: RequestListener = ({ method }, response) =>
+    void response.writeHead(method === 'HEAD' ? 200 : 403, { 'content-length': method === 'HEAD' ? MAX : 0 }).end();
+  const configured = await rig.server(note(shown.configured, refuse));
+  const named = await rig.server(note(shown.named, serve(book)));
+  const pass = openReadPass(jobId, { address: Address.parse(`0x${'0b'.repeat(20)}`), sign: async () => '0xsigned' });
+  await openSource(places([configured.url]), [named.url]).download(name, rig.into, MAX, { pass });
+  expect([...shown.configured]).toEqual([expect.stringMatching(/^Emeth-Read 0x0b.* 0xsigned$/)]);
+  expect([...shown.named]).toEqual([isShown ? expect.stringMatching(/0xsigned$/) : undefined]);
 });

@@ -21,6 +21,8 @@ describe('exitCodeOf', () => {
     ['wallet/exposed', 4],
     ['wallet/wrong-password', 4],
     ['registry/other-owner', 4],
+    ['blobs/no-access', 4],
+    ['blobs/key-needed', 4],
     ['chain/unreachable', 5],
     ['chain/reverted', 5],
     ['store/unreachable', 1],

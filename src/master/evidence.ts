@@ -15,7 +15,7 @@ export interface EvidenceOptions {
 interface EvidenceDeps {
   store: {
     jobs: Pick<JobStore['jobs'], 'find'>;
-    rounds: Pick<JobStore['rounds'], 'evidence'>;
+    rounds: Pick<JobStore['rounds'], 'evidence' | 'find'>;
     audits: Pick<JobStore['audits'], 'drawn' | 'list'>;
   };
   blobs: Pick<JobBlobs, 'stat' | 'remove'>;
@@ -31,6 +31,10 @@ interface Settled {
 
 /** Of a job with too much evidence, θ of each so many rounds stays. */
 const THETA_EVERY = 8;
+/** A round may be folded again from the outer state of the one before it, also by a restarted master. */
+const NEWEST_OUTERS = 3;
+/** Of older rounds, so many are looked at after each fold: an earlier process may have left some. */
+const OLDER_OUTERS = 4;
 /** Workers and evaluations may still need θ of the newest rounds. */
 const NEWEST_ROUNDS = 8;
 
@@ -83,6 +87,21 @@ export class EvidenceBook {
     if (this.bytes() <= this.options.evidenceBytes) return;
     await this.dropSettled();
     if (this.bytes() > this.options.evidenceBytes) await this.thin(jobId);
+  }
+
+  /** Removes what no fold begins with any more: two numbers for each parameter and round. */
+  async dropOuters(jobId: JobId, newest: number): Promise<void> {
+    const kept = await this.outers(jobId, newest, NEWEST_OUTERS);
+    const older = await this.outers(jobId, newest - NEWEST_OUTERS, OLDER_OUTERS);
+    const gone = older.filter((name) => !kept.includes(name));
+    if (gone.length > 0) await this.remove(jobId, gone, []);
+  }
+
+  /** Lists the outer states of so many rounds, the newest first. */
+  private async outers(jobId: JobId, newest: number, count: number): Promise<Sha256[]> {
+    const rounds = Array.from({ length: count }, (_, i) => newest - i).filter((round) => round >= 0);
+    const rows = await Promise.all(rounds.map((round) => this.deps.store.rounds.find(jobId, round)));
+    return rows.flatMap((row) => row?.outer ?? []);
   }
 
   /** Returns 8 for a job of which θ of every eighth round is kept; undefined when θ of each round is. */

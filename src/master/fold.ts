@@ -47,6 +47,7 @@ export async function foldRound(job: JobContext, round: RoundState, scale: numbe
   await store.rounds.fold({ jobId: job.jobId, round: round.round, scale, ...files });
   crashPoint('fold.stored');
   await job.deps.evidence.afterFold(job.jobId, [files.nextTheta, ...leases.map(({ update }) => update)]);
+  await job.deps.evidence.dropOuters(job.jobId, round.round);
   job.live.mergedBlocks += ready.reduce((sum, lease) => sum + lease.end - lease.start, 0);
   job.live.lastFoldMs = job.deps.clock.now();
   job.live.loss = weightedLoss(ready);

@@ -73,7 +73,7 @@ export interface JobContext {
     blobs: JobBlobs;
     fleet: JobFleet;
     wallet: JobWallet;
-    evidence: Pick<EvidenceBook, 'afterFold' | 'thetaEvery'>;
+    evidence: Pick<EvidenceBook, 'afterFold' | 'dropOuters' | 'thetaEvery'>;
     clock: Clock;
     logger: Logger;
   };

@@ -30,7 +30,7 @@ export interface JobRunDeps extends Pick<CoordinatorDeps, 'openChild'> {
   storage: MasterStorage;
   /** The disk of the data directory: below its floor no job is taken. */
   disk: Pick<DiskFloor, 'require' | 'roomBytes'>;
-  evidence: Pick<EvidenceBook, 'settle' | 'afterFold' | 'thetaEvery'>;
+  evidence: Pick<EvidenceBook, 'settle' | 'afterFold' | 'dropOuters' | 'thetaEvery'>;
   clock: Clock;
   logger: Logger;
   /** Aborts when the master stops. */

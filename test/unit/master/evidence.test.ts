@@ -26,6 +26,7 @@ interface Played {
   thetas: Sha256[];
   updates: Sha256[];
   shards: Sha256[];
+  outers: Sha256[];
   model: Sha256;
 }
 
@@ -50,7 +51,7 @@ async function openRig(evidenceBytes: number) {
     await writeFile(join(dirOf(id), 'child.log'), 'tokens');
     await store.ledger.initialise(id, rounds);
     const thetas = [await put(THETA_BYTES, `${text} theta 0`)];
-    const played: Played = { id, thetas, updates: [], shards: [], model: await put(10, `${text} model`) };
+    const played: Played = { id, thetas, updates: [], shards: [], outers: [], model: await put(10, `${text} model`) };
     for (let round = 0; round < rounds; round += 1) await trainRound(played, round, text, audited.includes(round));
     return played;
   }
@@ -75,7 +76,9 @@ async function openRig(evidenceBytes: number) {
     job.thetas.push(nextTheta);
     job.updates.push(update);
     job.shards.push(shard);
+    job.outers.push(outer);
     await book.afterFold(id, [nextTheta, update]);
+    await book.dropOuters(id, round);
   }
 
   /** Brings a trained job to its end, with this final state on chain, and settles it. */
@@ -162,6 +165,19 @@ test('lease of an old round still to be audited: its weights stay until then', a
   await rig.store.audits.record(job.id, { ...audit, leaseId: `${job.id} 3`, round: 3, start: 3 });
   await rig.book.afterFold(job.id, []);
   expect(await rig.has(waiting)).toEqual([false, true]);
+});
+
+test('training: outer states go but those of the newest three rounds', async () => {
+  await using rig = await openRig(WHOLE);
+  const job = await rig.train('1');
+  expect(await rig.has(job.outers)).toEqual(job.outers.map((_, round) => round > 6));
+});
+
+test('outer state that another job under way has too: stays', async () => {
+  await using rig = await openRig(WHOLE);
+  const first = await rig.train('1', 3, 'same');
+  await rig.train('2', 10, 'same');
+  expect(await rig.has(first.outers)).toEqual([true, true, true]);
 });
 
 test('two equal jobs: files that both have stay with the second', async () => {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Address } from '../../../src/domain/ids';
 import type { MysqlOptions } from '../../../src/store/mysql';
-import { openStore } from '../../../src/store/open';
+import { openStore, type Store } from '../../../src/store/open';
 import { runSql } from '../../support/each-database';
 import { startMariadb, type TestServer } from '../../support/mariadb';
 
@@ -78,6 +78,18 @@ describe('server with settings of its own', () => {
     expect(row).toEqual({ last_strike: reason });
   });
 
+  test('process halts within a transaction: its locks are free soon, its work is undone', async () => {
+    const options = await server.createDatabase();
+    await using first = await openStore(options);
+    await using second = await openStore(options);
+    await first.workers.addStrike(worker, 'before');
+    const { halted, goOn } = await haltWithin(first, (tx) => tx.workers.addStrike(worker, 'lost'));
+    expect(await second.workers.addStrike(worker, 'meanwhile')).toBe(2);
+    goOn();
+    await expect(halted).rejects.toThrow();
+    expect(await first.workers.addStrike(worker, 'after')).toBe(3);
+  });
+
   test('text longer than its column: refused instead of cut', async () => {
     await using store = await openStore(await server.createDatabase());
     const cursor = store.cursors.save('x'.repeat(1000), { number: 1, hash: '' });
@@ -90,3 +102,21 @@ describe('server with settings of its own', () => {
     await expect(use({ ...options, tls: 'on', caFile: other })).rejects.toMatchObject(refusal);
   });
 });
+
+/** Begins a transaction with this work, which ends no sooner than it is told to go on. */
+async function haltWithin(store: Store, work: (tx: Store) => Promise<unknown>) {
+  let goOn = () => {};
+  const toldToGoOn = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let halted: Promise<void> | undefined;
+  await new Promise<void>((resolve) => {
+    halted = store.transaction(async (tx) => {
+      await work(tx);
+      resolve();
+      await toldToGoOn;
+    });
+    halted.catch(() => undefined);
+  });
+  return { halted, goOn };
+}

@@ -22,7 +22,8 @@ import { clientBehind } from '../../src/http/client-address';
 import { systemClock } from '../../src/lib/clock';
 import { silentLogger } from '../../src/lib/logger';
 import { openLinkClient } from '../../src/link/client';
-import { openLinkServer, type Peer } from '../../src/link/server';
+import type { Peer } from '../../src/link/gate';
+import { openLinkServer } from '../../src/link/server';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { CHUNK_BYTES } from '../../src/protocol/link';
 

@@ -2,7 +2,7 @@
 import type { Address, Sha256 } from '../domain/ids';
 import { cappedGflops, gflopsInForce, type Measurement, medianOf } from '../domain/power';
 import type { Logger } from '../lib/logger';
-import type { LinkServerHandlers, Peer } from '../link/server';
+import type { LinkServerHandlers, Peer } from '../link/gate';
 import type { WorkerView } from '../protocol/admin';
 import type { MasterMessageIn, Offer, WorkerMessage } from '../protocol/link';
 import { type Assignment, closingMessage, mayBeTaken } from './assignment';

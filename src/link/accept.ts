@@ -1,5 +1,4 @@
 /** The master's side of the handshake: from an open socket to a proven worker, or a refusal. */
-import type { WebSocket } from 'ws';
 import type { Address } from '../domain/ids';
 import type { Clock } from '../lib/clock';
 import type { AppError } from '../lib/errors';
@@ -8,7 +7,7 @@ import { refusal } from './errors';
 import { checkHello, type Hello, newChallenge, newNonce, signWelcome } from './handshake';
 import type { LinkWallet, RecoverTyped } from './ports';
 import { ephemeralKey, type SessionKeys } from './seal';
-import { Greeting } from './socket';
+import { Greeting, type LinkSocket } from './socket';
 
 export interface AcceptOptions {
   chainId: number;
@@ -37,7 +36,11 @@ export interface ProvenWorker {
 }
 
 /** Resolves as soon as the welcome is sent. Throws `link/…` when the worker is refused. */
-export async function acceptWorker(socket: WebSocket, options: AcceptOptions, deps: AcceptDeps): Promise<ProvenWorker> {
+export async function acceptWorker(
+  socket: LinkSocket,
+  options: AcceptOptions,
+  deps: AcceptDeps,
+): Promise<ProvenWorker> {
   const { chainId, version, heartbeatMs } = options;
   const { wallet } = deps;
   const deadline = new AbortController();
@@ -58,7 +61,7 @@ export async function acceptWorker(socket: WebSocket, options: AcceptOptions, de
     const keys = agree(() => key.agree(hello.key, { master: challenge.nonce, worker: hello.nonce }));
     const session = newNonce();
     const welcome = await signWelcome(wallet, challenge, hello, { type: 'welcome', session, heartbeatMs });
-    if (deadline.signal.aborted) throw deadline.signal.reason;
+    greeting.throwIfOver();
     if (greeting.end().length > 0) throw refusal('link/out-of-order', 'A message arrived before the welcome was sent.');
     socket.send(JSON.stringify(welcome));
     return { address: hello.worker, offer: hello.offer, session, keys };

@@ -92,6 +92,7 @@ async function greet(
 
   const welcome: Welcome = expect('welcome', await greeting.next(MasterMessage));
   checkWelcome(challenge, unsigned, welcome, recoverTyped);
+  greeting.throwIfOver();
   return {
     socket,
     address: challenge.master,

@@ -1,16 +1,16 @@
 /** A socket after the handshake, the same on both sides: framing, heartbeats, limits, transfers. */
-import type { RawData, WebSocket } from 'ws';
+import type { RawData } from 'ws';
 import type { z } from 'zod';
 import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { BlobRef } from '../protocol/blob-ref';
 import type { TransferMessage, TransferMessageIn } from '../protocol/link';
 import type { Beats } from './beats';
-import { cut, refusal } from './errors';
+import { cut, type LinkError, refusal } from './errors';
 import type { KeyedLock } from './keyed-lock';
 import type { LinkBlobs, PullOptions } from './ports';
 import { Opener, Sealer } from './seal';
-import { type Frame, hangUp } from './socket';
+import { type Frame, hangUp, type LinkSocket } from './socket';
 import { checkSize, parseMessage } from './text';
 import { type Traffic, TrafficMeter } from './traffic';
 import { type TransferDeps, Transfers } from './transfer';
@@ -66,12 +66,13 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private readonly stopBeats: () => void;
   private missed = 0;
   private messages = 0;
-  private over = false;
+  /** Why the session is over. */
+  private over: AppError<LinkError> | undefined;
   /** Asked whether the other side is there; told by its next frame, or by the end. */
   private asking: Set<(isThere: boolean) => void> | undefined;
 
   constructor(
-    private readonly socket: WebSocket,
+    private readonly socket: LinkSocket,
     keys: { incoming: Buffer; outgoing: Buffer },
     private readonly rules: SessionRules<In>,
     private readonly host: SessionHost<In, Out>,
@@ -99,7 +100,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   }
 
   pull(blob: BlobRef, options: PullOptions = {}): Promise<void> {
-    return this.transfers.pull(blob, options);
+    return this.over ? Promise.reject(this.over) : this.transfers.pull(blob, options);
   }
 
   /** Sends a heartbeat; returns whether anything arrives from the other side within the time. */
@@ -201,7 +202,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
 
   private async sendFrame(frame: Buffer): Promise<void> {
     const { socket } = this;
-    if (this.over) throw cut('the session is over');
+    if (this.over) throw this.over;
     const sent = new Promise<void>((resolve, reject) => {
       socket.send(frame, (error) => (error ? reject(cut(describeError(error), error)) : resolve()));
     });
@@ -211,10 +212,10 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
 
   private end(reason: string): void {
     if (this.over) return;
-    this.over = true;
+    this.over = cut(reason);
     this.stopBeats();
     for (const told of this.asking ?? []) told(false);
-    this.used?.end(cut(reason));
+    this.used?.end(this.over);
     this.host.onEnd(reason);
   }
 }

@@ -1,5 +1,5 @@
 /** What both sides do with a bare socket: options, the frames of the handshake, closing. */
-import type { RawData, WebSocket } from 'ws';
+import type { RawData } from 'ws';
 import type { z } from 'zod';
 import { AppError } from '../lib/errors';
 import { CHUNK_BYTES, SUBPROTOCOL } from '../protocol/link';
@@ -16,6 +16,25 @@ export const SOCKET_OPTIONS = {
 /** How long the other side may take to answer a close before the socket is terminated. */
 const CLOSE_MS = 1_000;
 
+/** What the link uses of a socket of `ws`. */
+export interface LinkSocket {
+  readonly OPEN: number;
+  readonly CLOSED: number;
+  readonly readyState: number;
+  /** Bytes that wait to be sent. */
+  readonly bufferedAmount: number;
+  send(data: string | Buffer, sent?: (error?: Error) => void): void;
+  close(code: number, reason: string): void;
+  terminate(): void;
+  on(event: 'message', listener: OnFrame): void;
+  on(event: 'close', listener: OnClosed): void;
+  once(event: 'close', listener: OnClosed): void;
+  off(event: 'message', listener: OnFrame): void;
+  off(event: 'close', listener: OnClosed): void;
+}
+type OnFrame = (data: RawData, isBinary: boolean) => void;
+type OnClosed = (code: number, reason: Buffer) => void;
+
 export interface Frame {
   data: Buffer;
   isBinary: boolean;
@@ -27,7 +46,7 @@ export function offersSubprotocol(header: string | undefined): boolean {
 }
 
 /** Closes the socket, by force if the other side does not answer the close. */
-export function hangUp(socket: WebSocket, code: number, reason: string): void {
+export function hangUp(socket: LinkSocket, code: number, reason: string): void {
   // A close reason holds at most 123 bytes; the full reason was sent as a message before.
   socket.close(
     code,
@@ -40,13 +59,13 @@ export function hangUp(socket: WebSocket, code: number, reason: string): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
-export function whenClosed(socket: WebSocket, go: () => void): void {
+export function whenClosed(socket: LinkSocket, go: () => void): void {
   if (socket.readyState === socket.CLOSED) go();
   else socket.once('close', go);
 }
 
 /** Sends the client the reason of its refusal, then closes. */
-export function sendRefusal(socket: WebSocket, error: unknown): void {
+export function sendRefusal(socket: LinkSocket, error: unknown): void {
   const code = error instanceof AppError ? error.code : 'link/malformed';
   const reason = error instanceof AppError ? error.message.slice(0, 500) : 'The handshake failed.';
   socket.send(JSON.stringify({ type: 'refused', code, reason }), () => {});
@@ -60,7 +79,7 @@ export class Greeting {
   private ended: unknown;
 
   constructor(
-    private readonly socket: WebSocket,
+    private readonly socket: LinkSocket,
     private readonly signal: AbortSignal,
   ) {
     socket.on('message', this.onMessage);
@@ -72,7 +91,7 @@ export class Greeting {
   /** Returns the next frame as a message of the schema. Throws `link/…`, or the signal's reason. */
   async next<T extends z.ZodType>(schema: T): Promise<z.output<T>> {
     while (this.frames.length === 0) {
-      if (this.ended) throw this.ended;
+      this.throwIfOver();
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
@@ -81,6 +100,11 @@ export class Greeting {
     if (frame.isBinary) throw refusal('link/malformed', 'A binary frame arrived during the handshake.');
     checkSize(frame.data.length);
     return parseMessage(schema, frame.data.toString());
+  }
+
+  /** Throws the reason if the socket was closed or the signal aborted while nobody waited for a frame. */
+  throwIfOver(): void {
+    if (this.ended) throw this.ended;
   }
 
   /** Stops listening and returns the frames that arrived after the handshake. */

@@ -5,7 +5,7 @@ import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import type { Share } from '../domain/shares';
 import type { Fleet } from '../fleet/fleet';
-import type { Peer } from '../link/server';
+import type { Peer } from '../link/gate';
 import type { Audits } from '../store/audits';
 import type { Claims } from '../store/claims';
 import type { JobRow, Jobs } from '../store/jobs';

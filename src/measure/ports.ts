@@ -5,7 +5,7 @@ import type { Address } from '../domain/ids';
 import type { Fleet } from '../fleet/fleet';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
-import type { Peer } from '../link/server';
+import type { Peer } from '../link/gate';
 import type { TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
 import type { Workers } from '../store/workers';
 

@@ -11,13 +11,8 @@ import { systemClock } from '../../src/lib/clock';
 import { describeError } from '../../src/lib/errors';
 import { type Logger, silentLogger } from '../../src/lib/logger';
 import { type LinkClient, type LinkClientDeps, type LinkClientOptions, openLinkClient } from '../../src/link/client';
-import {
-  type LinkServer,
-  type LinkServerDeps,
-  type LinkServerOptions,
-  openLinkServer,
-  type Peer,
-} from '../../src/link/server';
+import type { Peer } from '../../src/link/gate';
+import { type LinkServer, type LinkServerDeps, type LinkServerOptions, openLinkServer } from '../../src/link/server';
 import type { MasterMessage, WorkerMessage } from '../../src/protocol/link';
 import { openScratch } from './scratch';
 

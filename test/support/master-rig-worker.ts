@@ -3,7 +3,7 @@ import { Address, type JobId, type Sha256 } from '../../src/domain/ids';
 import { AppError } from '../../src/lib/errors';
 import { sha256 } from '../../src/lib/hash';
 import { cut } from '../../src/link/errors';
-import type { LinkServerHandlers, Peer } from '../../src/link/server';
+import type { LinkServerHandlers, Peer } from '../../src/link/gate';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { MasterMessage, type Offer, type Receipt, WorkerMessage } from '../../src/protocol/link';
 import { BLOCK_TOKENS, playedEndTheta, RUINOUS, SPOILING, UNSOUND } from './master-rig-child';

@@ -3,7 +3,7 @@ import { Address, JobId } from '../../../src/domain/ids';
 import type { Assignment, AssignmentEvents } from '../../../src/fleet/assignment';
 import { Fleet } from '../../../src/fleet/fleet';
 import { silentLogger } from '../../../src/lib/logger';
-import type { Peer } from '../../../src/link/server';
+import type { Peer } from '../../../src/link/gate';
 import type { MasterMessageIn, Offer } from '../../../src/protocol/link';
 import { noTraffic } from '../../support/master-rig-worker';
 

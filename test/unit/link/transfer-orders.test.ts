@@ -1,14 +1,13 @@
 /** Transfers in thousands of orders of frames, cuts and cancellations: what arrives is whole. */
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { Sha256 } from '../../../src/domain/ids';
-import { AppError } from '../../../src/lib/errors';
 import { cut } from '../../../src/link/errors';
 import { KeyedLock } from '../../../src/link/keyed-lock';
-import type { IncomingBlob, LinkBlobs } from '../../../src/link/ports';
+import type { LinkBlobs } from '../../../src/link/ports';
 import { Transfers } from '../../../src/link/transfer';
 import { Window } from '../../../src/link/window';
 import { TRANSFER_WINDOW_BYTES, type TransferMessage } from '../../../src/protocol/link';
+import { MemoryBlobs } from '../../support/memory-blobs';
 import { playOrders } from '../../support/orders';
 import { blobName } from '../../support/worker-messages';
 
@@ -16,51 +15,12 @@ const NAMES = ['a', 'b'];
 const contents = new Map(NAMES.map((name, i) => [blobName(name), Buffer.alloc(350 * (i + 1), name)]));
 const bytesOf = (name: string) => contents.get(blobName(name)) ?? Buffer.alloc(0);
 
-/** Blobs in memory; a part is kept when its writer closes it. */
-class MemoryBlobs implements LinkBlobs {
-  readonly whole = new Map<string, Buffer>();
-  private readonly parts = new Map<string, Buffer>();
-  /** Parts that are open; a second opener would spoil one. */
-  private readonly open = new Set<string>();
-
-  stat = async (name: string) => {
-    const bytes = this.whole.get(name)?.length;
-    return bytes === undefined ? undefined : { bytes };
-  };
-
-  openReader = async (name: string) => ({
-    read: async (into: Uint8Array, offset: number) => this.whole.get(name)?.copy(into, 0, offset) ?? 0,
-    close: async () => undefined,
-  });
-
-  openPart = async (name: string): Promise<IncomingBlob> => {
-    const { parts, open, whole } = this;
-    if (open.has(name)) throw new Error(`${name} has two writers`);
-    open.add(name);
-    return {
-      get offset() {
-        return parts.get(name)?.length ?? 0;
-      },
-      append: async (chunk) => void parts.set(name, Buffer.concat([parts.get(name) ?? Buffer.alloc(0), chunk])),
-      finish: async () => {
-        const bytes = parts.get(name) ?? Buffer.alloc(0);
-        parts.delete(name);
-        if (!contents.get(name as Sha256)?.equals(bytes))
-          throw new AppError({ code: 'blobs/hash-mismatch' }, 'It has another hash.');
-        whole.set(name, bytes);
-      },
-      discard: async () => void parts.delete(name),
-      close: async () => void open.delete(name),
-    };
-  };
-}
-
 type Wire = (Buffer | TransferMessage)[];
 
 /** A sender, a receiver, and what is on its way between them. */
 class Pair {
-  readonly received = new MemoryBlobs();
-  private readonly stored = new MemoryBlobs();
+  readonly received = new MemoryBlobs(contents);
+  private readonly stored = new MemoryBlobs(contents);
   /** Kept over connections, as a process keeps them. */
   private readonly shared = { pool: new Window(TRANSFER_WINDOW_BYTES), writers: new KeyedLock() };
   private wires = { toSender: [] as Wire, toReceiver: [] as Wire };

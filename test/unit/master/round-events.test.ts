@@ -1,7 +1,7 @@
 /** What becomes of an open round when its workers come, commit, fail or leave. */
 import { AppError } from '../../../src/lib/errors';
 import { cut } from '../../../src/link/errors';
-import type { Peer } from '../../../src/link/server';
+import type { Peer } from '../../../src/link/gate';
 import type { JobContext } from '../../../src/master/job-context';
 import type { JobEvent } from '../../../src/master/job-events';
 import { grantRound } from '../../../src/master/leases';

@@ -7,7 +7,7 @@ import { Fleet } from '../../../src/fleet/fleet';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import { silentLogger } from '../../../src/lib/logger';
-import type { Peer } from '../../../src/link/server';
+import type { Peer } from '../../../src/link/gate';
 import { Measurer } from '../../../src/measure/measurer';
 import type { MeasureChild } from '../../../src/measure/ports';
 import type { BlobRef } from '../../../src/protocol/blob-ref';

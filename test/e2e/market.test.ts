@@ -1,19 +1,25 @@
 /** One market: masters that never met, two storages, and a requester and a verifier who need no master. */
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openBlobReader } from '../../src/app/blob-reader';
 import { locationsOf, requireSubmission } from '../../src/app/chain-job';
-import type { JobId } from '../../src/domain/ids';
+import { BlobStore } from '../../src/blobs/blob-store';
+import { openReadPass } from '../../src/blobs/read-pass';
+import { RemoteBlobs } from '../../src/blobs/remote-blobs';
+import type { JobId, Sha256 } from '../../src/domain/ids';
 import { freePort } from '../../src/lib/free-port';
+import { sha256 } from '../../src/lib/hash';
 import type { RoleProcess } from '../../src/runner/cli-process';
-import { reconfigure, startFurtherMaster, startStorage, untilSo } from '../support/further-roles';
+import { type FurtherStorage, reconfigure, startFurtherMaster, startStorage, untilSo } from '../support/further-roles';
 import { makeText, type Network, startNetwork } from '../support/network';
+import { openScratch } from '../support/scratch';
 import { tinyParams } from '../support/tiny-job';
 
 // As small as a job can be: what is shown here is where its bytes are.
 const params = { ...tinyParams, round: { steps: 20 } };
 
 let network: Network;
-let storages: Record<'a' | 'b', { url: string; role: RoleProcess }>;
+let storages: Record<'a' | 'b' | 'mirror', FurtherStorage>;
 
 beforeAll(async () => {
   const ports = { a: await freePort(), b: await freePort() };
@@ -27,9 +33,11 @@ beforeAll(async () => {
   });
   await network.verifier[Symbol.asyncDispose]();
   await reconfigure(network.parties.requester, { storageApi: url('a'), ...local });
+  const mirror = await startStorage(network, 'mirror', await freePort(), { ...local, peers: [url('a')] });
   storages = {
-    a: { url: url('a'), role: await startStorage(network, 'storage-a', ports.a) },
-    b: { url: url('b'), role: await startStorage(network, 'storage-b', ports.b) },
+    mirror,
+    a: await startStorage(network, 'storage-a', ports.a, { readers: [mirror.address] }),
+    b: await startStorage(network, 'storage-b', ports.b),
   };
 });
 afterAll(async () => {
@@ -57,6 +65,35 @@ test.each(['first', 'second'] as const)('the %s master alone takes the job: all 
   const out = join(network.dir, `model-${which}`);
   await network.command(parties.requester, 'result', jobId, '--out', out);
   expect(await readdir(out)).toContain('model.safetensors');
+});
+
+test('storage with the data dies before anybody takes the job: a mirror has them', async () => {
+  const { parties, chain } = network;
+  const text = makeText(9000);
+  const jobId = await network.request(await network.writeText('mirrored.txt', text), params);
+  const sha = sha256(text) as Sha256;
+  const copied = new RemoteBlobs(storages.mirror.url);
+  await untilSo('The data are not copied', () =>
+    copied.size(sha).then(
+      () => true,
+      () => false,
+    ),
+  );
+  await kill(storages.a.role);
+  await using scratch = await openScratch();
+  const { configPath, dataDir } = parties.requester;
+  const privateKeyFile = configPath.replace(/json$/, 'key');
+  const reader = await openBlobReader({ config: { privateKeyFile }, dataDir, chain });
+  const into = new BlobStore(scratch.path);
+  await copied.download(sha, into, text.length, { pass: openReadPass(jobId, reader) });
+  // Nobody else gets them for having a copy of its own to read from.
+  await expect(copied.download(sha, new BlobStore(scratch.file('other')), text.length)).rejects.toMatchObject({
+    code: 'blobs/key-needed',
+  });
+  const log = await readFile(join(network.dir, 'mirror.log'), 'utf8');
+  expect(log).toContain('Blobs of a job copied from other storages');
+  const metrics = await (await fetch(storages.mirror.url.replace('/api/v1', '/metrics'))).text();
+  expect(Number(/emeth_mirrored_blobs_total (\d+)/.exec(metrics)?.[1])).toBeGreaterThanOrEqual(1);
 });
 
 /** Returns the storages that the references on chain name, but for the node's own. */

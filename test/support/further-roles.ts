@@ -58,8 +58,20 @@ export async function startFurtherMaster(network: Network, more: (masterUrl: str
   };
 }
 
+/** A storage with an account of its own. */
+export interface FurtherStorage {
+  readonly url: string;
+  readonly address: string;
+  readonly role: RoleProcess;
+}
+
 /** Starts a storage of the network's chain, and waits until it answers. */
-export async function startStorage(network: Network, name: string, port: number, more: object = {}) {
+export async function startStorage(
+  network: Network,
+  name: string,
+  port: number,
+  more: object = {},
+): Promise<FurtherStorage> {
   const { dir, parties } = network;
   const { endpoint, chainId, emethContractAddress, tokenContractAddress } = await settingsOf(parties.verifier);
   const chain = { endpoint, chainId, emethContractAddress, tokenContractAddress, pollMs: 200 };
@@ -72,7 +84,7 @@ export async function startStorage(network: Network, name: string, port: number,
       () => false,
     ),
   );
-  return role;
+  return { url: `${url}/api/v1`, address: party.address, role };
 }
 
 /** Changes settings of a party, for processes that start later. */

@@ -84,14 +84,12 @@ async function readSettings(options: CommonOptions): Promise<{ check: Check; con
 /** Checks that everything the settings name is there and answers. */
 async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Check[]> {
   const { endpoint, emethContractAddress: core, tokenContractAddress: token, chainId } = config;
-  // A board has no account.
-  const isBoard = 'listen' in config && !('min_fee' in config);
-  const key = isBoard
-    ? undefined
-    : await attempt('key', 'an account only you can read', () => readAccount(config, dataDir));
+  const key = hasAccount(config)
+    ? await attempt('key', 'an account only you can read', () => readAccount(config, dataDir))
+    : undefined;
   const checks = key ? [key] : [];
   if (endpoint && core && token) {
-    const node = 'my_url' in config && key?.status === 'ok' ? Address.parse(key.value) : undefined;
+    const node = 'min_fee' in config && key?.status === 'ok' ? Address.parse(key.value) : undefined;
     checks.push(...(await checkChain({ endpoint, core, token, chainId }, node)));
   }
   if ('master_node_url' in config) {
@@ -99,8 +97,15 @@ async function checkSettings({ config, dataDir }: RoleContext<Role>): Promise<Ch
   }
   const storages = 'storageApi' in config ? (config.storageApi ?? []) : [];
   for (const storage of storages) checks.push(...(await checkUrl('storage', storage)));
+  for (const peer of 'peers' in config ? config.peers : []) checks.push(...(await checkUrl('peer', peer)));
   if ('listen' in config) checks.push(...(await checkServer(config)));
   return checks;
+}
+
+/** A board has no account, and a storage needs one only to read at its peers. */
+function hasAccount(config: RoleConfig<Role>): config is RoleConfig<Exclude<Role, 'board'>> {
+  if ('peers' in config) return config.peers.length > 0;
+  return !('listen' in config) || 'min_fee' in config;
 }
 
 /** Checks what a role with a server needs: its address, and its database. */

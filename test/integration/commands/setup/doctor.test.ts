@@ -59,6 +59,22 @@ afterEach(() => {
 });
 
 describe('doctor', () => {
+  test('storage: its key and its peers are looked at where it has peers', async () => {
+    await using peer = await openStrangeServer(0);
+    const { privateKey, ...rest } = master;
+    // A storage has no Python.
+    const chain = { ...rest, python: undefined };
+    const alone = await examine({ ...chain, my_url: 'http://127.0.0.1:9', peers: [] });
+    expect(alone.checks.get('config')?.value).toContain('(storage)');
+    expect([...alone.checks.keys()]).not.toContain('key');
+    const mirror = await examine({ ...chain, my_url: 'http://127.0.0.1:9', peers: [`${peer.url}/api/v1`] });
+    expect(mirror.checks.get('key')).toMatchObject({ status: 'failed', code: 'config/no-key' });
+    expect(mirror.checks.get('peer')?.status).toBe('ok');
+    const { checks } = await examine({ ...chain, privateKey, my_url: 'http://127.0.0.1:9', peers: [`${peer.url}/api/v1`] });
+    expect(checks.get('key')?.status).toBe('ok');
+    expect([...checks.keys()]).not.toContain('registry');
+  });
+
   test('disk: what is free and what takes it, against the floor of the settings', async () => {
     await using scratch = await openScratch();
     const path = scratch.file('config.json');

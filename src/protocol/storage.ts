@@ -11,6 +11,7 @@ import { Address, JobId } from '../domain/ids';
  *     PUT      {storageApi}/uploads/<sha256>   body, appended at `Upload-Offset`; needs `Authorization`
  *     GET/PUT  {storageApi}/jobs/<id>/attestations        what verifiers signed about the job's result
  *     GET/PUT  {storageApi}/jobs/<id>/evidence-requests   what verifiers miss of it
+ *     GET      {storageApi}/sizeOf, POST {storageApi}/node/…   by their names of 2022, see docs/storage.md
  *
  * An upload may come in any number of pieces, one PUT each, so that the limits of proxies do not matter.
  * Each carries `Upload-Length` (total bytes) and `Authorization: Emeth <address> <expiresAtMs>

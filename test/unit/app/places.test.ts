@@ -15,14 +15,14 @@ test('nothing configured: requireStorages throws config/no-storage', () => {
 });
 
 test.each([
-  ['by default: only what anybody may reach', {}, [open]],
-  ['private ones allowed: all', { allowPrivateStorages: true }, [open, local]],
+  ['nothing said', {}, [open]],
+  ['private ones allowed', { allowPrivateStorages: true }, [open, local]],
   [
     'public addresses configured: those',
     { publicStorageApi: ['https://cdn.example.org/store/'] },
     ['https://cdn.example.org/store'],
   ],
-])('references %s', (_what, more, named) => {
+])('%s: references name what anybody may reach', (_what, more, named) => {
   expect(namedLocations(config(more), [open, `${local}/`])).toEqual(named);
 });
 

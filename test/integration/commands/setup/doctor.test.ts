@@ -70,7 +70,12 @@ describe('doctor', () => {
     const mirror = await examine({ ...chain, my_url: 'http://127.0.0.1:9', peers: [`${peer.url}/api/v1`] });
     expect(mirror.checks.get('key')).toMatchObject({ status: 'failed', code: 'config/no-key' });
     expect(mirror.checks.get('peer')?.status).toBe('ok');
-    const { checks } = await examine({ ...chain, privateKey, my_url: 'http://127.0.0.1:9', peers: [`${peer.url}/api/v1`] });
+    const { checks } = await examine({
+      ...chain,
+      privateKey,
+      my_url: 'http://127.0.0.1:9',
+      peers: [`${peer.url}/api/v1`],
+    });
     expect(checks.get('key')?.status).toBe('ok');
     expect([...checks.keys()]).not.toContain('registry');
   });

@@ -61,8 +61,10 @@ export class StorageSpace {
 
   /** Admits an upload, new or resumed. Throws `storage/…` with figures and remedy. */
   async begin(upload: Upload): Promise<void> {
-    const known = await this.find(upload.sha256);
-    if (!isContinued(known, upload)) await this.oneByOne(() => this.admit(upload));
+    if (isContinued(await this.find(upload.sha256), upload)) return;
+    // The chain may be slow: nobody waits for the answer about another account.
+    const account = await this.deps.account(upload.owner);
+    await this.oneByOne(() => this.admit(upload, account));
   }
 
   /** Throws `storage/not-allowed` for an account that may store nothing here. */
@@ -121,18 +123,18 @@ export class StorageSpace {
     return this.deps.index.find(this.deps.place, sha256);
   }
 
-  private async admit(upload: Upload): Promise<void> {
+  private async admit(upload: Upload, account: StorageAccount): Promise<void> {
     const { index, place, clock } = this.deps;
     const known = await this.find(upload.sha256);
     if (isContinued(known, upload)) return;
-    if (known && known.finishedAtMs === undefined && known.owner !== undefined && known.owner !== upload.owner) {
-      if (!isStalled(known, clock.now())) throw anotherUploads(upload.sha256);
-    }
-    // What another account, or this one with another length, left unfinished; or a blob that is gone.
-    if (known) await this.drop(known);
-    const account = await this.deps.account(upload.owner);
+    const { owner } = known ?? {};
+    const isOthers = known?.finishedAtMs === undefined && owner !== undefined && owner !== upload.owner;
+    if (known && isOthers && !isStalled(known, clock.now())) throw anotherUploads(upload.sha256);
+    // What this account left unfinished with another length, or a blob that is gone.
+    if (known && !isOthers) await this.drop(known);
     if (!account.isOwn) await this.requireRight(upload, account);
     await this.requireRoom(upload.bytes);
+    if (known && isOthers) await this.drop(known);
     await index.add(place, this.newRow(upload, purposeOf(account)));
   }
 

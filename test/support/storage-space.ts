@@ -26,7 +26,7 @@ interface TestSpaceOptions {
   blobs: StoredBlobs;
   store: Pick<Store, 'storedBlobs' | 'storageNeeds'>;
   /** What an account has; by default 10 EMT. */
-  account?: (owner: Address) => Partial<StorageAccount>;
+  account?: (owner: Address) => Partial<StorageAccount> | Promise<Partial<StorageAccount>>;
   rules?: Partial<StorageRules>;
   floor?: SpaceDeps['floor'];
   clock?: Clock;
@@ -42,7 +42,10 @@ export function openTestSpace(options: TestSpaceOptions): { space: StorageSpace;
     blobs,
     index: store.storedBlobs,
     needs: store.storageNeeds,
-    account: async (owner) => ({ moneyWei: 10n * EMT, jobs: 0, isVerifier: false, isOwn: false, ...account(owner) }),
+    account: async (owner) => ({
+      ...{ moneyWei: 10n * EMT, jobs: 0, isVerifier: false, isOwn: false },
+      ...(await account(owner)),
+    }),
     floor,
     clock,
     logger: silentLogger,

@@ -87,12 +87,21 @@ describeEachDatabase('space of a storage', (database) => {
     expect(left).toHaveLength(3);
   });
 
-  test('account without money: its tries cost nobody a place', async () => {
+  test('account without money: its tries cost nobody a place or what was sent', async () => {
     const space = open({ rules: { uploads: 1 }, account: (owner) => (owner === account(9) ? { moneyWei: 0n } : {}) });
     await space.begin(upload(1, account(1), 10));
     time.pass(3_600_000);
-    expect(await outcome(space.begin(upload(2, account(9), 10)))).toBe('storage/not-allowed');
+    for (const n of [1, 2]) expect(await outcome(space.begin(upload(n, account(9), 10)))).toBe('storage/not-allowed');
     expect(await store.storedBlobs.unfinished('test')).toHaveLength(1);
+  });
+
+  test('chain that does not answer about one account: uploads of others begin', async () => {
+    const answers = openTestSpace({
+      ...{ blobs, store, clock: time.clock },
+      account: (owner) => (owner === account(1) ? new Promise(() => undefined) : {}),
+    });
+    void answers.space.begin(upload(1, account(1), 10));
+    expect(await outcome(answers.space.begin(upload(2, account(2), 10)))).toBe('taken');
   });
 
   test('upload begun by another account: waits, then begins anew', async () => {

@@ -23,8 +23,11 @@ const JOB_FAULT =
 const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
 /** The data are not to be had now; other jobs need not wait for them. */
 const DATA_AWAY = /^(dataset\/|https\/|blobs\/(not-stored|storage-|hash-mismatch$))/;
-/** Trouble that may well be this one job's, as other jobs have other data and parameters. */
-const PERHAPS_THE_JOB = /^(runner\/|model\/|train\/|unknown$)/;
+/**
+ * Trouble that may well be this one job's, as other jobs have other data and parameters; or that another
+ * master on the same queue may not have, and only its operator ends.
+ */
+const PERHAPS_ELSEWHERE = /^(runner\/|model\/|train\/|disk\/|unknown$)/;
 /** The contract refuses this node, or its account cannot pay; once more, as the chain may have moved on. */
 const REFUSED = /^chain\/(reverted|failed|no-funds|not-enough-)/;
 const REFUSALS = 2;
@@ -52,7 +55,7 @@ export function decideFailure(state: ActiveState, error: unknown, attempts: numb
   const makesRoom =
     DATA_AWAY.test(code) ||
     (REFUSED.test(code) && attempts >= REFUSALS) ||
-    (PERHAPS_THE_JOB.test(code) && attempts >= PATIENCE);
+    (PERHAPS_ELSEWHERE.test(code) && attempts >= PATIENCE);
   return isFree && makesRoom ? { kind: 'leave', for: 'node' } : { kind: 'wait' };
 }
 

@@ -49,6 +49,7 @@ test.each(['dataset/missing', 'https/failed', 'blobs/storage-unreachable'])(
 test.each([
   ['runner/child-crashed', 5],
   ['unknown', 5],
+  ['disk/low', 5],
   ['chain/reverted', 2],
   ['chain/no-funds', 2],
 ] as const)('%s %i times in a row: makes room only while nothing is at stake', (code, times) => {

@@ -34,7 +34,7 @@ const CHAIN_ID = 31337;
 const HEARTBEAT_MS = 10_000;
 const MOST = 2.5;
 /** Handshakes under way at once. */
-const LANES = 64;
+const LANES = 16;
 /** The part of the sockets after which growth is measured. */
 const WARM_UP = 0.1;
 /** Sockets from one address of this machine, well below the ports that an address has. */
@@ -108,17 +108,9 @@ async function connect(kind: Kind, port: number, workers: number): Promise<void>
   let last = 0;
   const lane = async () => {
     while (next < last) {
-      const i = next++;
-      const localAddress = `127.0.0.${2 + Math.floor(i / PER_ADDRESS)}`;
-      const socket = new WebSocket(`ws://127.0.0.1:${port}/link`, SUBPROTOCOL, {
-        localAddress,
-        perMessageDeflate: false,
-      });
-      if (kind === 'link') await joinMaster(socket);
-      else {
-        socket.on('message', (data) => socket.send(data.toString().replace('ping', 'pong')));
-        await once(socket, 'open');
-      }
+      const localAddress = `127.0.0.${2 + Math.floor(next++ / PER_ADDRESS)}`;
+      // As workers do; on a busy machine this process may be too slow for a handshake.
+      while (!(await dial(kind, port, localAddress))) await delay(100);
     }
   };
   process.on('disconnect', () => process.exit());
@@ -127,6 +119,24 @@ async function connect(kind: Kind, port: number, workers: number): Promise<void>
     await Promise.all(Array.from({ length: LANES }, lane));
     process.send?.('connected');
     await once(process, 'message');
+  }
+}
+
+/** Opens one socket; false when it broke before it was ready. */
+async function dial(kind: Kind, port: number, localAddress: string): Promise<boolean> {
+  const options = { localAddress, perMessageDeflate: false };
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/link`, SUBPROTOCOL, options);
+  try {
+    if (kind === 'link') await joinMaster(socket);
+    else {
+      socket.on('message', (data) => socket.send(data.toString().replace('ping', 'pong')));
+      await once(socket, 'open');
+    }
+    return true;
+  } catch (error) {
+    process.stderr.write(`${kind}: ${String(error)}\n`);
+    socket.on('error', () => undefined).terminate();
+    return false;
   }
 }
 

@@ -4,6 +4,7 @@ import { BlobStore } from '../blobs/blob-store';
 import { openWallet, recoverTyped } from '../chain/sending/wallet';
 import { addressBelow, linkAddress } from '../config/derived';
 import { systemClock as clock } from '../lib/clock';
+import { freeBytes } from '../lib/disk';
 import { version } from '../lib/version';
 import { openLinkClient } from '../link/client';
 import type { TrainerSpec } from '../protocol/trainer';
@@ -57,12 +58,14 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
   const book = { worker: wallet.address, chainId, recoverTyped, logger };
   const receipts = new ReceiptBook(join(dataDir, 'receipts.jsonl'), book);
   const { microBatch, timeout, masterAddress } = config;
+  const memoryBytes = Math.min(...devices.map((one) => one.memoryBytes));
 
   await using worker = await openWorker(
     { dataDir, device, threads, processes, microBatch, timeout },
     {
       pull: (blob, pullOptions) => link.pull(blob, pullOptions),
       send: (message) => link.send(message),
+      room: async () => ({ memoryBytes, diskBytes: await freeBytes(dataDir) }),
       ...{ blobs, receipts, openChild, clock, logger },
     },
   );

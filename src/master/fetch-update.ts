@@ -1,13 +1,11 @@
 /** How an update gets from its worker into the blob store, for the gate and for audits. */
 import type { Address } from '../domain/ids';
+import { mostTensorBytes } from '../domain/lease-bounds';
 import { cut } from '../link/errors';
 import type { TrainedUpdate } from '../protocol/update';
 import type { JobContext } from './job-context';
 
-/**
- * Returns why a commit cannot be one of the lease; undefined when it can. The largest codec is fp32: 4 bytes
- * a parameter, and a header.
- */
+/** Returns why a commit cannot be one of the lease; undefined when it can. */
 export function refuseCommit(
   { plan }: JobContext,
   lease: { start: number; end: number },
@@ -15,7 +13,7 @@ export function refuseCommit(
 ): string | undefined {
   const expected = (lease.end - lease.start) * plan.prepared.blockTokens;
   if (tokens !== expected) return `it claims ${tokens} tokens for a lease of ${expected}`;
-  const maxBytes = 4 * plan.parameters + 1024 * 1024;
+  const maxBytes = mostTensorBytes(plan.parameters);
   if (update.bytes > maxBytes) return `its update has ${update.bytes} bytes, at most ${maxBytes} fit`;
   return undefined;
 }

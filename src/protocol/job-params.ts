@@ -17,10 +17,12 @@ export const ModelShape = z
   })
   .refine((m) => m.width % m.heads === 0, { error: 'width must be a multiple of heads', path: ['heads'] });
 
+export const MAX_VOCABULARY = 262_144;
+
 export const Tokenizer = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('byte') }).describe('one token per UTF-8 byte'),
   z
-    .strictObject({ type: z.literal('bpe'), vocabSize: z.int().min(300).max(262144).default(4096) })
+    .strictObject({ type: z.literal('bpe'), vocabSize: z.int().min(300).max(MAX_VOCABULARY).default(4096) })
     .describe("byte-level BPE trained on the job's own training part"),
 ]);
 

@@ -1,10 +1,11 @@
 /** Messages between master and worker. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
+import { MAX_BLOB_BYTES } from '../domain/lease-bounds';
 import { probeShapes } from '../domain/probe';
 import { BlobRef } from './blob-ref';
 import { DeviceKind } from './device-kind';
-import { ResolvedParams } from './job-params';
+import { MAX_VOCABULARY, ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
 /**
@@ -24,6 +25,9 @@ export const CHUNK_BYTES = 256 * 1024;
 export const CHALLENGE_TTL_MS = 60_000;
 /** Bytes of one transfer that a receiver lets be in flight at once. */
 export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** Blocks of a job. Positions of them are exact numbers in JSON, and in what is computed with them. */
+const MAX_BLOCKS = 2 ** 40;
 
 const ProbeId = z.string().max(64);
 const Signature = z.string().regex(/^0x[0-9a-fA-F]{130}$/);
@@ -108,14 +112,18 @@ const transferMessages = [
     type: z.literal('blob.pull'),
     transfer: z.int().min(1).max(0xffff_ffff),
     sha256: Sha256,
-    bytes: z.int().min(1),
+    bytes: z.int().min(1).max(MAX_BLOB_BYTES),
     /** Size of the receiver's `.part` file: where to start. */
-    offset: z.int().min(0),
+    offset: z.int().min(0).max(MAX_BLOB_BYTES),
     /** Bytes the sender may send before it waits for the window to move on. */
-    window: z.int().min(1),
+    window: z.int().min(1).max(TRANSFER_WINDOW_BYTES),
   }),
   /** Bytes the receiver has written to disk; the sender may send as many again. */
-  z.strictObject({ type: z.literal('blob.window'), transfer: z.int().min(1), bytes: z.int().min(1) }),
+  z.strictObject({
+    type: z.literal('blob.window'),
+    transfer: z.int().min(1),
+    bytes: z.int().min(1).max(TRANSFER_WINDOW_BYTES),
+  }),
   /** From the receiver: stop sending. */
   z.strictObject({ type: z.literal('blob.cancel'), transfer: z.int().min(1), reason: z.string().max(500) }),
   /** From the sender: the blob does not exist here, or cannot be read. */
@@ -145,8 +153,8 @@ export const MasterMessage = z.discriminatedUnion('type', [
     type: z.literal('job.open'),
     jobId: JobId,
     params: ResolvedParams,
-    vocabSize: z.int().min(2),
-    totalBlocks: z.int().min(1),
+    vocabSize: z.int().min(2).max(MAX_VOCABULARY),
+    totalBlocks: z.int().min(1).max(MAX_BLOCKS),
     /** sha256 of the seed that decides which leases are done a second time; the manifest names the seed. */
     auditSeedHash: Sha256.optional(),
   }),
@@ -156,8 +164,8 @@ export const MasterMessage = z.discriminatedUnion('type', [
     leaseId: z.string().max(64),
     round: z.int().min(0),
     /** Job-wide positions [start, end) of the blocks. */
-    start: z.int().min(0),
-    end: z.int().min(1),
+    start: z.int().min(0).max(MAX_BLOCKS),
+    end: z.int().min(1).max(MAX_BLOCKS),
     shard: BlobRef,
     theta: BlobRef,
     /** The step of the previous round, for a worker that still holds θ of `base`. */

@@ -1,5 +1,6 @@
 /** The worker's behaviour as a pure state machine: messages and outcomes in, effects out. */
 import type { JobId } from '../domain/ids';
+import { findOversized } from '../domain/lease-bounds';
 import { never } from '../lib/errors';
 import type { MasterMessage, Offer, WorkerMessage, WorkerMessageIn } from '../protocol/link';
 
@@ -147,6 +148,13 @@ function onGrant(state: WorkerState, lease: OfferedLease): WorkerStep {
   if (!isIn(state, jobId)) {
     const why = { code: 'worker/job-not-open', reason: `job ${jobId} is not open here` };
     return stay(state, [{ type: 'send', message: { type: 'lease.failed', leaseId, ...why } }]);
+  }
+  const large = findOversized(state.openJob.job, lease);
+  if (large) {
+    const reason = `its ${large.what} has ${large.bytes} bytes, and at most ${large.most} fit this job`;
+    return stay(state, [
+      { type: 'send', message: { type: 'lease.failed', leaseId, code: 'worker/oversized', reason } },
+    ]);
   }
   const held = heldLease(state);
   if (held?.leaseId === leaseId) {

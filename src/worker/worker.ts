@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Address, JobId, Sha256 } from '../domain/ids';
+import type { Box } from '../domain/job-fit';
 import type { Clock } from '../lib/clock';
 import { crashPoint } from '../lib/crash-point';
 import { AppError, describeError, errorCode, never } from '../lib/errors';
@@ -12,6 +13,7 @@ import type { BlobRef } from '../protocol/blob-ref';
 import type { MasterMessage, Offer, WorkerMessageIn } from '../protocol/link';
 import type { TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
+import { requireFit } from './fit';
 import { JobChild } from './job-child';
 import { LeaseFiles, runLease, type WorkerBlobs } from './lease';
 import { ProbeRunner } from './probe-runner';
@@ -46,6 +48,8 @@ export interface WorkerDeps {
   pull(blob: BlobRef, options: PullOptions): Promise<void>;
   receipts: Pick<ReceiptBook, 'keep'>;
   openChild(spec: TrainerSpec): Trainer;
+  /** Returns the memory of the smallest device, and the free disk. */
+  room(): Promise<Box>;
   clock: Clock;
   logger: Logger;
 }
@@ -211,6 +215,7 @@ class LeaseWorker implements Worker {
     const { jobId } = job;
     const child = this.openJobChild(job);
     try {
+      requireFit(job, await this.deps.room());
       await this.retryCrash(() => child.open(microBatch));
       child.rest();
       crashPoint('child.ready');

@@ -50,6 +50,7 @@ export async function openSeat(
         return link.send(message);
       },
       pull: (blob, options) => link.pull(blob, options),
+      room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
       receipts: { keep: () => undefined },
       openChild: openCheating(cheat, open),
       clock: systemClock,

@@ -81,6 +81,7 @@ export async function openWorkerRig(
         blobs,
         send: (message) => link.send(message),
         pull: (blob, options) => link.pull(blob, options),
+        room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
         receipts: new ReceiptBook(scratch.file('receipts.jsonl'), {
           worker: wallet.address,
           chainId: CHAIN_ID,

@@ -58,6 +58,7 @@ async function openRig(options: { powerCapacity?: number; wrap?: (child: Trainer
         blobs,
         send: (message) => client.link.send(message),
         pull: (blob, pullOptions) => client.link.pull(blob, pullOptions),
+        room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
         receipts: { keep: () => undefined },
         openChild(spec) {
           const child = wrap(openChild(spec));

@@ -21,6 +21,7 @@ async function openFreeWorker(...fates: Fate[]) {
       blobs: new BlobStore(scratch.file('blobs')),
       send: (message) => sent.push(message) > 0,
       pull: () => Promise.reject(new Error('A probe needs no blob.')),
+      room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
       receipts: { keep: () => undefined },
       openChild(spec) {
         const child = new FakeTrainer(spec, fates);

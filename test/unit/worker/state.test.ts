@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { MasterMessage } from '../../../src/protocol/link';
 import { advance, heldLease, type WorkerEffect, type WorkerInput, type WorkerState } from '../../../src/worker/state';
 import { playOrders } from '../../support/orders';
-import { commit, grant, jobId, openJob } from '../../support/worker-messages';
+import { blobName, commit, grant, jobId, openJob } from '../../support/worker-messages';
 
 const free = { kind: 'free' } as WorkerState;
 const receive = (message: MasterMessage): WorkerInput => ({ type: 'message', message });
@@ -117,6 +117,12 @@ describe('advance', () => {
   test('lease of a job that is not open: it fails', () => {
     play([[receive(grant('a')), 'free', 'send lease.failed']]);
     play([...upToReady, [receive(grant('a', { jobId: jobId('2') })), 'ready', 'send lease.failed']]);
+  });
+
+  test('shard larger than the lease can be: it fails, and what was held stays', () => {
+    const large = grant('b', { shard: { sha256: blobName('a'), bytes: 2 ** 21 } });
+    play([...upToReady, [receive(large), 'ready', 'send lease.failed']]);
+    play([...upToTraining, [receive(large), 'training', 'send lease.failed']]);
   });
 
   test('child cannot be opened: the job fails', () => {

@@ -23,9 +23,11 @@ async function openFakeWorker(
     /** Called for every child when it is started; the first has number 1. */
     onChild?: (child: FakeTrainer, number: number) => void;
     logger?: Logger;
+    room?: { memoryBytes: number; diskBytes: number };
   } = {},
 ) {
   const { fates = [], timeout = {}, isMasterSilent = false, duringPull, onChild, logger = silentLogger } = options;
+  const { room = { memoryBytes: 2 ** 33, diskBytes: 2 ** 33 } } = options;
   const scratch = await openScratch();
   const sent: WorkerMessageIn[] = [];
   const pulls: string[] = [];
@@ -49,6 +51,7 @@ async function openFakeWorker(
         await duringPull?.(children.at(-1), clock);
         if (isMasterSilent) await clock.sleep(3_600_000, signal);
       },
+      room: async () => room,
       receipts: { keep: () => undefined },
       openChild(spec) {
         const child = new FakeTrainer(spec, fates);
@@ -70,7 +73,7 @@ async function openFakeWorker(
   };
   worker.onWelcome({ address: masterAddress, session: '' });
   worker.onMessage(openJob());
-  await received('job.ready');
+  await received(options.room ? 'job.failed' : 'job.ready');
   return {
     worker,
     link,
@@ -97,6 +100,20 @@ describe('openWorker', () => {
     expect(await rig.received('lease.commit')).toMatchObject({ leaseId: 'a', update: { bytes: 9 }, tokens: 256 });
     expect(rig.pulls).toEqual([grant('a').shard.sha256, grant('a').theta.sha256]);
   });
+
+  test.each(['memory', 'disk'] as const)(
+    'job needs more %s than there is: refused before anything begins',
+    async (what) => {
+      const room = { memoryBytes: 2 ** 33, diskBytes: 2 ** 33, [`${what}Bytes`]: 1000 };
+      await using rig = await openFakeWorker({ room });
+      expect(await rig.received('job.failed')).toMatchObject({
+        code: 'worker/too-small',
+        reason: expect.stringContaining(what),
+      });
+      expect(rig.children).toEqual([]);
+      expect(rig.worker.state.kind).toBe('free');
+    },
+  );
 
   test('out of memory twice: the third child gets half the micro-batch', async () => {
     await using rig = await openFakeWorker({ fates: [oom, oom] });

@@ -1,0 +1,57 @@
+/** How large the blobs of a lease can be at most, and what a worker needs for them. */
+import { type Box, countParameters, memoryBytesOf } from './job-fit';
+
+/** No blob is larger: weights that fit a device are far below. */
+export const MAX_BLOB_BYTES = 2 ** 40;
+
+/** What a tensor file has besides its numbers. */
+const HEADER_BYTES = 2 ** 20;
+/** Bytes of a weight, and of an update's number with the largest codec. */
+const NUMBER_BYTES = 4;
+
+interface JobShape {
+  params: { batch: number; model: { layers: number; width: number; context: number } };
+  vocabSize: number;
+}
+
+interface LeaseBlobs {
+  start: number;
+  end: number;
+  shard: { bytes: number };
+  theta: { bytes: number };
+  delta?: { blob: { bytes: number } } | undefined;
+}
+
+/** Returns the most bytes that weights, a step or an update of so many parameters take as a file. */
+export function mostTensorBytes(parameters: number): number {
+  return NUMBER_BYTES * parameters + HEADER_BYTES;
+}
+
+/** Returns which of a lease's blobs is larger than it can be; undefined where all fit the job. */
+export function findOversized(job: JobShape, lease: LeaseBlobs) {
+  const { shard, theta, delta } = lease;
+  const most = mostTensorBytes(parametersOf(job));
+  const blobs = [
+    { what: 'shard', bytes: shard.bytes, most: mostShardBytes(job, lease) },
+    { what: 'weights', bytes: theta.bytes, most },
+    { what: 'step', bytes: delta?.blob.bytes ?? 0, most },
+  ];
+  return blobs.find((blob) => blob.bytes > blob.most);
+}
+
+/** Returns what a worker needs: its device's memory, and the disk for weights, step and update of a lease. */
+export function workerBytesOf(job: JobShape): Box {
+  return {
+    memoryBytes: memoryBytesOf(job.params, job.vocabSize),
+    diskBytes: 3 * NUMBER_BYTES * parametersOf(job),
+  };
+}
+
+function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBlobs): number {
+  const tokenBytes = vocabSize <= 2 ** 8 ? 1 : vocabSize <= 2 ** 16 ? 2 : 4;
+  return (end - start) * params.batch * (params.model.context + 1) * tokenBytes + HEADER_BYTES;
+}
+
+function parametersOf({ params, vocabSize }: JobShape): number {
+  return countParameters(params.model, vocabSize);
+}

@@ -1,0 +1,43 @@
+/** Bounds of a lease's blobs: what the job's shape gives, and a header. */
+import { findOversized, mostTensorBytes, workerBytesOf } from '../../../src/domain/lease-bounds';
+import { tinyParams } from '../../support/tiny-job';
+
+const HEADER = 2 ** 20;
+const job = { params: tinyParams, vocabSize: 256 };
+/** 12 · width² for the one layer, and an embedding of each token and position. */
+const parameters = 12 * 16 ** 2 + (256 + 16) * 16;
+const weights = 4 * parameters + HEADER;
+/** Four blocks of four sequences of 17 tokens. */
+const shard = 4 * 4 * 17 + HEADER;
+const lease = { start: 0, end: 4, shard: { bytes: shard }, theta: { bytes: weights } };
+
+test('blobs as large as the job allows: fit', () => {
+  expect(findOversized(job, { ...lease, delta: { blob: { bytes: weights } } })).toBeUndefined();
+});
+
+test.each([
+  ['shard', { shard: { bytes: shard + 1 } }],
+  ['shard', { end: 3 }],
+  ['weights', { theta: { bytes: weights + 1 } }],
+  ['step', { delta: { blob: { bytes: weights + 1 } } }],
+])('a byte too many: the %s is named', (what, changes) => {
+  expect(findOversized(job, { ...lease, ...changes })?.what).toBe(what);
+});
+
+test.each([
+  [256, 1],
+  [257, 2],
+  [65_536, 2],
+  [65_537, 4],
+])('vocabulary of %i: %i bytes a token', (vocabSize, tokenBytes) => {
+  const bytes = tokenBytes * (shard - HEADER) + HEADER;
+  expect(findOversized({ ...job, vocabSize }, { ...lease, shard: { bytes } })).toBeUndefined();
+  expect(findOversized({ ...job, vocabSize }, { ...lease, shard: { bytes: bytes + 1 } })?.what).toBe('shard');
+});
+
+test('room of a worker: three files of the model beside the memory of training', () => {
+  const { diskBytes, memoryBytes } = workerBytesOf(job);
+  expect(diskBytes).toBe(12 * parameters);
+  expect(memoryBytes).toBeGreaterThan(20 * parameters);
+  expect(mostTensorBytes(parameters)).toBe(weights);
+});

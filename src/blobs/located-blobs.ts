@@ -9,6 +9,7 @@ import type { ReadPass } from './read-pass';
 import {
   type AskStorage,
   type BlobSink,
+  both,
   isPassing,
   type RemoteBlobError,
   RemoteBlobs,
@@ -59,6 +60,9 @@ const AVOID_MS = 60_000;
 const SLOWEST_BYTES_PER_MS = 16;
 /** How often all of them are asked, while one that counts cannot be asked. */
 const PASSES = 5;
+/** Bytes by which a transfer has to get further to be taken up again, and how often it is. */
+const LEAST_PROGRESS = 64 * 1024;
+const MAX_CUTS = 200;
 /** What only says something about the storage that was asked. */
 const ITS_OWN = [
   'blobs/not-stored',
@@ -110,37 +114,55 @@ class LocatedBlobs implements BlobSource {
   ): Promise<{ bytes: number }> {
     const known = await into.stat(sha256);
     if (known) return known;
-    return this.inTurn(sha256, options.signal, ({ blobs, isConfigured }) =>
-      isConfigured
-        ? blobs.download(sha256, into, maxBytes, options)
-        : unlessSlow(blobs.storageApi, 2 * this.quickMs, options, (watched) =>
-            blobs.download(sha256, into, maxBytes, { ...watched, pass: shownToStrangers(watched.pass) }),
-          ),
-    );
+    return this.inTurn(sha256, options.signal, ({ blobs, isConfigured }, noteBytes) => {
+      const noted = { ...options, onProgress: both(noteBytes, options.onProgress) };
+      if (isConfigured) return blobs.download(sha256, into, maxBytes, noted);
+      return unlessSlow(blobs.storageApi, 2 * this.quickMs, noted, (watched) =>
+        blobs.download(sha256, into, maxBytes, { ...watched, pass: shownToStrangers(watched.pass) }),
+      );
+    });
   }
 
   /**
    * Does `work` with the first storage that can. Throws what the storages of the configuration say, if any.
+   * While transfers get further, it goes on however often they are cut.
    */
   private async inTurn<T>(
     sha256: Sha256,
     signal: AbortSignal | undefined,
-    work: (place: Place) => Promise<T>,
+    work: (place: Place, noteBytes: (done: number) => void) => Promise<T>,
   ): Promise<T> {
-    for (let pass = 1; ; pass++) {
-      const failures: Failure[] = [];
-      for (const place of this.inOrder()) {
-        const outcome = await attempt(place, signal, work);
-        if (!('error' in outcome)) {
-          this.last = place;
-          return outcome.done;
-        }
-        failures.push({ place, error: outcome.error });
-      }
-      const error = decisive(failures) ?? nowhere(sha256);
-      if (!isPassing(error) || pass === PASSES) throw error;
+    let furthest = 0;
+    const noteBytes = (done: number) => {
+      furthest = Math.max(furthest, done);
+    };
+    for (let pass = 1, cuts = 0; ; pass++) {
+      const before = furthest;
+      const outcome = await this.onePass(signal, (place) => work(place, noteBytes));
+      if ('done' in outcome) return outcome.done;
+      const error = decisive(outcome.failures) ?? nowhere(sha256);
+      const isFurther = furthest >= before + LEAST_PROGRESS && cuts < MAX_CUTS;
+      if (!isFurther && (!isPassing(error) || pass >= PASSES)) throw error;
+      if (isFurther) [pass, cuts] = [1, cuts + 1];
       await delay((this.quickMs / 50) * 3 ** (pass - 1), undefined, signal ? { signal } : {});
     }
+  }
+
+  /** Asks each storage once, until one of them has done the work. */
+  private async onePass<T>(
+    signal: AbortSignal | undefined,
+    work: (place: Place) => Promise<T>,
+  ): Promise<{ done: T } | { failures: readonly Failure[] }> {
+    const failures: Failure[] = [];
+    for (const place of this.inOrder()) {
+      const outcome = await attempt(place, signal, work);
+      if ('error' in outcome) failures.push({ place, error: outcome.error });
+      else {
+        this.last = place;
+        return outcome;
+      }
+    }
+    return { failures };
   }
 
   /**

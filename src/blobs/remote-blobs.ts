@@ -364,9 +364,13 @@ export function isPassing(error: unknown): boolean {
   return PASSING_STATUS.includes((error as AppError<{ code: string; status: number }>).detail.status);
 }
 
-function both(first: () => void, second: RemoteOptions['onProgress']): NonNullable<RemoteOptions['onProgress']> {
+/** Joins two that follow a transfer. */
+export function both(
+  first: (done: number) => void,
+  second: RemoteOptions['onProgress'],
+): NonNullable<RemoteOptions['onProgress']> {
   return (done, total) => {
-    first();
+    first(done);
     second?.(done, total);
   };
 }

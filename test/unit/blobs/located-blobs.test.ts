@@ -84,6 +84,18 @@ test('transfer cut in the middle: the next storage goes on at the offset', async
   expect(whole.asked[1]).toMatch(/^GET bytes=[1-9]\d*-$/);
 });
 
+test('storage that cuts every transfer after a while: all arrives in the end', async () => {
+  await using rig = await open();
+  const short = await rig.server((request, response) => {
+    const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    response.writeHead(start > 0 ? 206 : 200, { 'content-length': book.length - start });
+    if (request.method === 'HEAD') return void response.end();
+    response.write(book.subarray(start, start + 100_000), () => request.socket.end());
+  });
+  await openSource(places([], impatient), [short.url]).download(name, rig.into, MAX);
+  expect(await rig.into.stat(name)).toEqual({ bytes: book.length });
+});
+
 test('first bytes of one storage are forged: the blob arrives from another one', async () => {
   await using rig = await open();
   const forged = await rig.server((request, response) => {

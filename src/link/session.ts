@@ -18,6 +18,10 @@ import type { Window } from './window';
 
 /** Heartbeats without any frame received after which the other side counts as gone. */
 const MISSED_BEATS = 3;
+/** The close code of a connection that broke off. */
+const BROKEN_OFF = 1006;
+/** Proxies that end silent connections wait for at least this long. */
+const LEAST_TIMEOUT_MS = 900;
 /** Chunks wait while more than this is buffered in the socket. */
 const SEND_BUFFER_BYTES = 1024 * 1024;
 /** A peer that leaves this much unread is disconnected: messages, unlike chunks, cannot wait. */
@@ -64,6 +68,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
   private readonly sealer: Sealer;
   private readonly opener: Opener;
   private readonly stopBeats: () => void;
+  private readonly startedMs = performance.now();
   private missed = 0;
   private messages = 0;
   /** Why the session is over. */
@@ -81,7 +86,7 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     this.opener = new Opener(keys.incoming);
     this.stopBeats = rules.beats.add(this);
     socket.on('message', (data: RawData, isBinary) => this.onFrame({ data: data as Buffer, isBinary }));
-    socket.on('close', (code, reason) => this.end(reason.toString() || `closed with ${code}`));
+    socket.on('close', (code, reason) => this.end(reason.toString() || this.describeClose(code)));
   }
 
   /** Handles frames that arrived while the handshake was being finished. */
@@ -186,6 +191,14 @@ export class Session<In extends { type: string }, Out extends { type: string }> 
     }
     const beat = this.host.beat?.();
     if (beat) this.send(beat);
+  }
+
+  /** Returns what may be behind a close without a reason. */
+  private describeClose(code: number): string {
+    const { heartbeatMs } = this.rules;
+    const lastedMs = performance.now() - this.startedMs;
+    if (code !== BROKEN_OFF || lastedMs < LEAST_TIMEOUT_MS || lastedMs > heartbeatMs) return `closed with ${code}`;
+    return `closed with ${code} before the first heartbeat of ${heartbeatMs} ms; a proxy between may end what is silent for less`;
   }
 
   private sendText(message: Out | TransferMessageIn): boolean {

@@ -3,7 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openAdminClient } from '../../src/admin/client';
+import { Openings } from '../../src/app/openings';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { RemoteBlobs } from '../../src/blobs/remote-blobs';
 import { fetchBoardPage } from '../../src/board/client';
@@ -157,4 +159,34 @@ test('nginx that drops the Upgrade headers: the worker is told so', async () => 
   await until(() => client.logger.codes.includes('link/no-upgrade'));
   const answer = await fetch(`http://127.0.0.1:${plainPort}/link`);
   expect([answer.status, await answer.text()]).toEqual([426, expect.stringContaining('without its Upgrade headers')]);
+});
+
+describe('nginx that ends silent connections', () => {
+  /** A master with this heartbeat, a worker, and nginx between them, which waits for so long. */
+  async function openIdle(heartbeatMs: number, timeout: string) {
+    await using openings = new Openings();
+    const own = openings.add(await openServedMaster({ heartbeatMs }));
+    const port = await freePort();
+    const headers = 'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;';
+    const location = `proxy_pass http://127.0.0.1:${own.port}; proxy_http_version 1.1; ${headers}`;
+    const text = `server { listen 127.0.0.1:${port}; location / { ${location} proxy_read_timeout ${timeout}; } }`;
+    openings.add(await startNginx(text, port));
+    const client = openings.add(await openTestClient(`ws://127.0.0.1:${port}/link`));
+    await until(() => client.link.connected);
+    return { client, ...openings.release() };
+  }
+
+  test('timeout of ten heartbeats: an idle worker stays connected', async () => {
+    await using idle = await openIdle(200, '2s');
+    await delay(3000);
+    expect([idle.client.closes, idle.client.welcomes.length]).toEqual([[], 1]);
+  });
+
+  test('timeout shorter than the heartbeat: the worker returns, and says what may be', async () => {
+    await using idle = await openIdle(60_000, '1s');
+    await until(() => idle.client.welcomes.length === 2);
+    expect(idle.client.closes[0]).toBe(
+      'closed with 1006 before the first heartbeat of 60000 ms; a proxy between may end what is silent for less',
+    );
+  });
 });

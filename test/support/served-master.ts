@@ -73,7 +73,7 @@ export async function openServedMaster(settings: object = {}): Promise<ServedMas
   });
   const http = await openHttp({ host: '127.0.0.1', port: 0 }, (app) => mountAll(app, routes), { logger });
   const link = openLinkServer(
-    { server: http.server, path: LINK_PATH, chainId: CHAIN_ID, version: '0.1.0', heartbeatMs: 1000 },
+    { server: http.server, path: LINK_PATH, chainId: CHAIN_ID, version: '0.1.0', heartbeatMs: config.heartbeatMs },
     {
       wallet,
       recoverTyped,

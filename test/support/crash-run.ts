@@ -9,6 +9,9 @@ import { childrenOf, isHalted, isRunning, waitUntilGone } from './processes';
 /** What is killed: a daemon or all Python children. At its points the verifier stands in for the worker. */
 export type Victim = 'master' | 'worker' | 'child';
 
+/** What a process does at an armed point: it halts until it is told to go on, or something throws there. */
+type Act = 'stop' | 'throw';
+
 const POLL_MS = 10;
 /** Less than the test's own limit, so that a failure says which points are left. */
 const LIMIT_MS = 500_000;
@@ -26,14 +29,14 @@ export class CrashRun {
   }
 
   /** Arms all points that only a job passes; `passing` of the sender's, which every act passes. */
-  arm(passing: number): void {
+  arm(passing: number, act: Act = 'stop'): void {
     rmSync(this.dir, { recursive: true, force: true });
-    for (const point of allPoints) if (!isReaders(point)) this.armOne(point, isSenders(point) ? passing : 1);
+    for (const point of allPoints) if (!isReaders(point)) this.armOne(point, isSenders(point) ? passing : 1, act);
   }
 
   /** Arms the points that the chain's every block passes. */
-  armReaders(): void {
-    for (const point of allPoints) if (isReaders(point)) this.armOne(point, 1);
+  armReaders(act: Act = 'stop'): void {
+    for (const point of allPoints) if (isReaders(point)) this.armOne(point, 1, act);
   }
 
   /** Kills the victim at each armed point that is met, until the check holds. */
@@ -58,10 +61,10 @@ export class CrashRun {
     return allPoints.filter((point) => !met.has(point));
   }
 
-  private armOne(point: CrashPoint, passing: number): void {
+  private armOne(point: CrashPoint, passing: number, act: Act = 'stop'): void {
     mkdirSync(this.dir, { recursive: true });
     rmSync(join(this.dir, `${point}.met`), { force: true });
-    writeFileSync(join(this.dir, point), `stop ${passing}`);
+    writeFileSync(join(this.dir, point), `${act} ${passing}`);
   }
 
   private met(): CrashPoint[] {
@@ -69,9 +72,9 @@ export class CrashRun {
     return allPoints.filter((point) => files.has(`${point}.met`));
   }
 
-  /** Halts the next process that passes the point, and returns how to let it go on. */
-  async halt(point: CrashPoint): Promise<() => void> {
-    this.armOne(point, 1);
+  /** Halts the next process that passes the point, or a later one, and returns how to let it go on. */
+  async halt(point: CrashPoint, passing = 1): Promise<() => void> {
+    this.armOne(point, passing);
     while (!this.met().includes(point)) await delay(POLL_MS);
     const pid = await this.haltedAt(point);
     return () => void process.kill(pid, 'SIGCONT');

@@ -37,8 +37,10 @@ export interface Network extends AsyncDisposable {
   readonly master: RoleProcess;
   readonly workers: RoleProcess[];
   readonly verifier: RoleProcess;
-  /** Starts the process of a party again after a kill; does not wait for it. */
+  /** Starts the process of a party, again after a kill; does not wait for it. */
   restart(party: Party): void;
+  /** The process of a party that was started. */
+  processOf(party: Party): RoleProcess;
   /** Runs a command as a party and returns its JSON answer. */
   command(party: Party, ...args: string[]): Promise<unknown>;
   /** Requests a job on a text file or a dataset reference. */
@@ -140,6 +142,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
         return processOf(parties.verifier);
       },
       restart: start,
+      processOf,
       command: (party, ...args) => runCommand([...args, ...as(party)], signal),
       async request(dataset, params, fee = '20emt') {
         const text = typeof params === 'string' ? params : JSON.stringify(params);

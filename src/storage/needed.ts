@@ -11,9 +11,12 @@ export interface NeededDeps {
 /** A manifest of a year's training has some MB; what is larger is not one. */
 const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
-/** Returns the blobs of all open jobs: data sets, manifests of submitted results, and what these name. */
-export async function neededNames({ needs, blobs }: NeededDeps): Promise<Set<Sha256>> {
-  const { names, manifests } = await needs.openNames();
+/**
+ * Returns the blobs of all open jobs, and of those that have changed since a time: data sets, manifests of
+ * submitted results, and what these name.
+ */
+export async function neededNames({ needs, blobs }: NeededDeps, changedSinceMs?: number): Promise<Set<Sha256>> {
+  const { names, manifests } = await needs.openNames(changedSinceMs);
   const needed = new Set([...names, ...manifests]);
   for (const manifest of manifests) {
     const found = await blobs.stat(manifest);

@@ -41,8 +41,9 @@ export class Retention {
   /** Notes what open jobs need, and removes what has expired. Returns how many blobs went. */
   async sweep(): Promise<number> {
     const { index, place, clock, needs, logger } = this.deps;
-    const needed = await neededNames(this.deps);
     const nowMs = clock.now();
+    // A job may be requested and over between two sweeps.
+    const needed = await neededNames(this.deps, nowMs - 2 * SWEEP_MS);
     await index.noteNeeded(place, [...needed], nowMs);
     const expired: StoredBlob[] = [];
     for await (const blob of this.rows()) if (expiresAtMs(blob, this.rules) <= nowMs) expired.push(blob);

@@ -36,19 +36,19 @@ export class StorageNeeds {
     return { feesWei: requested.reduce((sum, { fee_wei }) => sum + textToWei(fee_wei), 0n), taken: taken.length };
   }
 
-  /** Returns what the jobs name that are not over on chain. */
-  async openNames(): Promise<OpenNames> {
+  /** Returns what the jobs name that are not over on chain, or have changed since a time. */
+  async openNames(changedSinceMs = Number.MAX_SAFE_INTEGER): Promise<OpenNames> {
     const jobs = await this.db
       .selectFrom('jobs')
       .select(['id', 'dataset', 'plan_json', 'result_json'])
-      .where('chain_state', 'in', openStates)
+      .where((eb) => eb.or([eb('chain_state', 'in', openStates), eb('updated_at_ms', '>=', changedSinceMs)]))
       .execute();
     const submitted = await this.db
       .selectFrom('chain_events')
       .innerJoin('jobs', 'jobs.id', 'chain_events.job_id')
       .select('chain_events.facts_json')
       .where('chain_events.type', '=', 'JobSubmitted')
-      .where('jobs.chain_state', 'in', openStates)
+      .where((eb) => eb.or([eb('jobs.chain_state', 'in', openStates), eb('jobs.updated_at_ms', '>=', changedSinceMs)]))
       .execute();
     return {
       names: jobs.flatMap((row) => [

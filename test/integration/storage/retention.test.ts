@@ -27,8 +27,8 @@ describeEachDatabase('retention of a storage', (database) => {
   beforeEach(async () => {
     scratch = await openScratch();
     blobs = new BlobStore(scratch.file('blobs'));
-    store = await database.open();
     time = openStillClock();
+    store = await database.open(time.clock);
     const account = (owner: Address) => (owner === node ? { jobs: 1 } : {});
     opened = openTestSpace({ blobs, store, clock: time.clock, account });
   });
@@ -86,6 +86,22 @@ describeEachDatabase('retention of a storage', (database) => {
     expect(await sweep()).toBe(0);
     time.pass(1);
     expect(await sweep()).toBe(1);
+    expect(await isThere(name)).toBe(false);
+  });
+
+  test('job that was over before anybody looked: its data is kept like that of any other', async () => {
+    const name = await upload('of a short job');
+    time.pass(60_000);
+    const dataset = `sha256:${name}`;
+    await recordJob(store, 1, { type: 'JobRequested', requester, dataset }, { type: 'JobProcessing', node });
+    await recordJob(store, 1, { type: 'JobSubmitted', node, manifest: name }, { type: 'JobVerified' });
+    time.pass(10 * 60_000);
+    await sweep();
+    time.pass(90 * DAY_MS - 1);
+    await sweep();
+    expect(await isThere(name)).toBe(true);
+    time.pass(1);
+    await sweep();
     expect(await isThere(name)).toBe(false);
   });
 

@@ -62,7 +62,10 @@ class MirroredJobs {
     const rows = (await this.store.jobs.list({ chainStates: WANTED })).filter(isStillOpen);
     this.rows = new Map(rows.map((row) => [row.id, row]));
     for (const jobId of this.submissions.keys()) if (!this.rows.has(jobId)) this.submissions.delete(jobId);
-    return Promise.all(rows.map((row) => this.describe(row)));
+    const jobs: WantedJob[] = [];
+    // One after the other: a node of the chain is asked about each submission that is new.
+    for (const row of rows) jobs.push(await this.describe(row));
+    return jobs;
   }
 
   sourceOf(jobId: JobId) {

@@ -53,6 +53,14 @@ export interface MirrorTotals {
   failures: number;
 }
 
+/** One pass over one job: where its blobs come from, and what has come. */
+interface CopyOfJob {
+  readonly source: BlobSource;
+  readonly signal: AbortSignal;
+  blobs: number;
+  bytes: number;
+}
+
 const PAUSE_MS = 5_000;
 const AT_ONCE = 4;
 const FIRST_RETRY_MS = 10_000;
@@ -86,42 +94,38 @@ export class Mirror {
     }
   }
 
-  /** Copies what is missing of every job, one after the other: results first, as somebody waits for them. */
+  /** Copies what is missing of every job, a few at a time: results first, as somebody waits for them. */
   async pass(signal: AbortSignal): Promise<void> {
     const jobs = await this.deps.wanted();
     const wanted = new Set(jobs.map(({ jobId }) => jobId));
     for (const jobId of this.complete.keys()) if (!wanted.has(jobId)) this.complete.delete(jobId);
     const order = [...jobs].sort((a, b) => Number(b.result !== undefined) - Number(a.result !== undefined));
-    for (const job of order) {
-      signal.throwIfAborted();
+    // A job whose references name storages that do not answer holds up no other one.
+    await eachOf(order, signal, async (job) => {
       const all = `${job.data?.sha256} ${job.result?.sha256}`;
-      if (this.complete.get(job.jobId) === all) continue;
+      if (this.complete.get(job.jobId) === all) return;
       if (await this.copyJob(job, signal)) this.complete.set(job.jobId, all);
-    }
+    });
+    signal.throwIfAborted();
   }
 
   /** Returns whether everything of the job is here. */
   private async copyJob({ jobId, data, result }: WantedJob, signal: AbortSignal): Promise<boolean> {
-    const before = { ...this.totals };
-    const source = this.deps.sourceOf(jobId);
-    let isComplete = data === undefined || (await this.copy(data, source, signal));
-    if (result) isComplete = (await this.copyResult(result, source, signal)) && isComplete;
-    const blobs = this.totals.blobs - before.blobs;
-    const bytes = this.totals.bytes - before.bytes;
+    const from: CopyOfJob = { source: this.deps.sourceOf(jobId), signal, blobs: 0, bytes: 0 };
+    let isComplete = data === undefined || (await this.copy(data, from));
+    if (result) isComplete = (await this.copyResult(result, from)) && isComplete;
+    const { blobs, bytes } = from;
     if (blobs > 0)
       this.deps.logger.info('Blobs of a job copied from other storages', { jobId, blobs, bytes, isComplete });
     return isComplete;
   }
 
-  private async copyResult(result: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<boolean> {
-    if (!(await this.copy(result, source, signal))) return false;
-    const waiting = (await this.namesIn(result.sha256)).map((sha256) => ({ ...result, sha256 }));
+  private async copyResult(result: WantedBlob, from: CopyOfJob): Promise<boolean> {
+    if (!(await this.copy(result, from))) return false;
     let isComplete = true;
-    const work = async () => {
-      for (let next = waiting.shift(); next && !signal.aborted; next = waiting.shift())
-        if (!(await this.copy(next, source, signal))) isComplete = false;
-    };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await eachOf(await this.namesIn(result.sha256), from.signal, async (sha256) => {
+      if (!(await this.copy({ ...result, sha256 }, from))) isComplete = false;
+    });
     return isComplete;
   }
 
@@ -135,18 +139,18 @@ export class Mirror {
   }
 
   /** Returns whether the blob is here now. One that failed is left for a while. */
-  private async copy(wanted: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<boolean> {
+  private async copy(wanted: WantedBlob, from: CopyOfJob): Promise<boolean> {
     const { sha256 } = wanted;
     const { blobs, clock, logger } = this.deps;
     if (await blobs.stat(sha256)) return true;
     const before = this.failed.get(sha256);
     if (before && clock.now() < before.retryAtMs) return false;
     try {
-      await this.fetch(wanted, source, signal);
+      await this.fetch(wanted, from);
       this.failed.delete(sha256);
       return true;
     } catch (error) {
-      signal.throwIfAborted();
+      from.signal.throwIfAborted();
       this.totals.failures += 1;
       const failures = (before?.failures ?? 0) + 1;
       const retryAtMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
@@ -157,7 +161,8 @@ export class Mirror {
   }
 
   /** Its owner's quota bounds a copy as it bounds an upload. */
-  private async fetch({ sha256, owner }: WantedBlob, source: BlobSource, signal: AbortSignal): Promise<void> {
+  private async fetch({ sha256, owner }: WantedBlob, from: CopyOfJob): Promise<void> {
+    const { source, signal } = from;
     const { blobs, space, clock } = this.deps;
     const bytes = await source.size(sha256, signal);
     if (bytes > this.options.maxBytes) throw tooLargeToStore(bytes, this.options.maxBytes);
@@ -175,8 +180,10 @@ export class Mirror {
     await source.download(sha256, into, bytes, { signal, onProgress });
     await space.noteFinished({ sha256, owner, bytes });
     await this.deps.addHolder(sha256, owner);
-    this.totals.blobs += 1;
-    this.totals.bytes += bytes;
+    for (const sum of [this.totals, from]) {
+      sum.blobs += 1;
+      sum.bytes += bytes;
+    }
   }
 
   private remember(sha256: Sha256, failure: { failures: number; retryAtMs: number }): void {
@@ -185,4 +192,14 @@ export class Mirror {
     const [oldest] = this.failed.keys();
     if (oldest !== undefined && this.failed.size > MAX_FAILED) this.failed.delete(oldest);
   }
+}
+
+/** Does `work` with each entry in turn, a few at a time, until the signal. */
+async function eachOf<T>(entries: readonly T[], signal: AbortSignal, work: (entry: T) => Promise<void>): Promise<void> {
+  const waiting = [...entries];
+  const next = async () => {
+    for (let entry = waiting.shift(); entry !== undefined && !signal.aborted; entry = waiting.shift())
+      await work(entry);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
 }

@@ -111,13 +111,28 @@ test('first bytes of one storage are forged: the blob arrives from another one',
 test('named storage sends other bytes: passed over, and not asked again', async () => {
   await using rig = await open();
   const liar = await rig.server(serve(Buffer.alloc(book.length)));
-  const honest = await rig.server(serve(book));
+  let answer = serve(book);
+  const honest = await rig.server((request, response) => answer(request, response));
   const source = openSource(places([]), [liar.url, honest.url]);
   await source.download(name, rig.into, MAX);
   await rig.into.remove(name);
   const asked = liar.asked.length;
-  await source.download(name, rig.into, MAX);
+  answer = missing;
+  await expect(source.download(name, rig.into, MAX)).rejects.toMatchObject({ code: 'blobs/not-stored' });
   expect(liar.asked).toHaveLength(asked);
+});
+
+test('storage that could not be asked: comes after all others for a while', async () => {
+  await using rig = await open();
+  const dead = await rig.server((request) => void request.socket.destroy());
+  const has = (own: string) =>
+    rig.server((request, response) => (request.url?.endsWith(own) ? serve(book) : missing)(request, response));
+  const other = 'cd'.repeat(32) as Sha256;
+  const [one, two] = [await has(other), await has(name)];
+  const source = openSource(places([]), [dead.url, one.url, two.url]);
+  expect(await source.size(name)).toBe(book.length);
+  expect(await source.size(other)).toBe(book.length);
+  expect(dead.asked).toHaveLength(1);
 });
 
 test('named storage drips or falls silent: another one goes on', async () => {

@@ -197,6 +197,22 @@ describe('useless work that master and worker agree on', () => {
     expect(audited.leases.find(({ name }) => name === '1:60')).toMatchObject({ isWithin: false, isFailed: true });
   });
 
+  test.each(['nothing', 'the update of another'])(
+    'node credits its own key with %s: found when done again',
+    async (what) => {
+      let others = Buffer.alloc(0);
+      const credit: Forge = (bytes, { start }) => {
+        if (start === 40) others = Buffer.from(bytes);
+        if (start !== 60) return bytes;
+        return what === 'nothing' ? writeFloats(bytes, () => 0) : others;
+      };
+      const manifest = await results.train(credit);
+      expect((await replay(manifest)).difference).toBeUndefined();
+      const { difference } = await replay(manifest, { isRedone: ({ start }) => start === 60 });
+      expect(difference).toMatchObject({ code: 'verdict/lease', round: 1, lease: { start: 60 } });
+    },
+  );
+
   test('honest lease that the node calls other work: found when it is done again', async () => {
     const { difference } = await replay(calledDifferent(honest, 1, 60), { isRedone: ({ start }) => start === 60 });
     expect(difference).toMatchObject({ code: 'verdict/audit', round: 1, lease: { start: 60 } });

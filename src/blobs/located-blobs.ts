@@ -4,18 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { toLocation } from '../domain/blob-reference';
 import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
+import { type AskStorage, sendWithin } from './ask-storage';
 import { type HttpsRules, openForeign } from './https-download';
 import type { ReadPass } from './read-pass';
-import {
-  type AskStorage,
-  type BlobSink,
-  both,
-  isPassing,
-  type RemoteBlobError,
-  RemoteBlobs,
-  type RemoteOptions,
-  sendWithin,
-} from './remote-blobs';
+import { type BlobSink, both, isPassing, type RemoteBlobError, RemoteBlobs, type RemoteOptions } from './remote-blobs';
 
 /** Where blobs may be read from. */
 export interface BlobPlaces {

@@ -1,11 +1,9 @@
 /** The client of the storage API: uploads and downloads that resume. */
-import type { IncomingHttpHeaders } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { request } from 'undici';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { sha256Behind } from '../lib/hash';
-import { proxiedAgent } from '../lib/proxy';
+import { type AskStorage, type StorageAnswer, sendWithin } from './ask-storage';
 import type { BlobPart, BlobStore } from './blob-store';
 import type { ReadPass } from './read-pass';
 import { errorOf, reasonOf, startOf } from './storage-answers';
@@ -35,24 +33,6 @@ export interface RemoteRules {
   send?: AskStorage | undefined;
 }
 
-/** Sends one request. */
-export type AskStorage = (
-  url: string,
-  request: {
-    method: 'HEAD' | 'GET' | 'PUT';
-    headers: Record<string, string>;
-    signal?: AbortSignal | undefined;
-    body?: AsyncIterable<Uint8Array> | undefined;
-  },
-) => Promise<StorageAnswer>;
-
-/** What a storage answered; its body arrives while it is read, and has to be read or dumped. */
-export interface StorageAnswer {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<unknown> };
-}
-
 /** Signs the permission for one upload; see `protocol/storage.ts`. */
 export type SignUpload = (upload: {
   owner: Address;
@@ -68,23 +48,6 @@ const MOST_PIECE_BYTES = 8 * 2 ** 20;
 const LEAST_PIECE_BYTES = 64 * 2 ** 10;
 /** Status codes of a storage that are worth a retry: busy, changed, or overloaded. */
 const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
-/**
- * Returns a way to ask storages; one that sends nothing for so long counts as unreachable, and the transfer
- * is retried at its offset.
- */
-export function sendWithin(idleMs: number, connectMs: number): AskStorage {
-  const agent = proxiedAgent({ headersTimeout: idleMs, bodyTimeout: idleMs, connect: { timeout: connectMs } });
-  return (url, { method, headers, signal, body }) =>
-    request(url, {
-      method,
-      dispatcher: agent,
-      headers,
-      ...(signal ? { signal } : {}),
-      // undici accepts any async iterable as a body; its types list fewer.
-      ...(body ? { body: body as never } : {}),
-    });
-}
-
 const sendPatiently = sendWithin(30_000, 10_000);
 
 /** One request of an upload. */

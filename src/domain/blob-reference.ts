@@ -41,11 +41,10 @@ export function printBlobReference(sha256: string, locations: readonly string[] 
  */
 export function toLocation(address: string): string | undefined {
   if (!URL.canParse(address)) return undefined;
-  const url = new URL(address);
-  if (!['http:', 'https:'].includes(url.protocol) || url.username || url.password || url.search || url.hash)
-    return undefined;
-  const location = url.href.replace(/\/+$/, '');
-  return location.length <= MAX_LOCATION_CHARACTERS && !/[,@]/.test(location) ? location : undefined;
+  const { protocol, href } = new URL(address);
+  const location = href.replace(/\/+$/, '');
+  const isPlain = ['http:', 'https:'].includes(protocol) && !/[,@?#]/.test(location);
+  return isPlain && location.length <= MAX_LOCATION_CHARACTERS ? location : undefined;
 }
 
 /**

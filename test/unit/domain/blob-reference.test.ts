@@ -31,6 +31,8 @@ test.each([
   ['two lists', `sha256:${sha256}@${a}@${b}`],
   ['file', `sha256:${sha256}@file:///etc`],
   ['credentials', `sha256:${sha256}@https://me:secret@a.example/api/v1`],
+  ['empty query', `sha256:${sha256}@${a}?`],
+  ['fragment', `sha256:${sha256}@${a}#x`],
   ['query', `sha256:${sha256}@${a}?x=1`],
   ['trailing slash', `sha256:${sha256}@${a}/`],
   ['white space', `sha256:${sha256}@${a} `],
@@ -41,6 +43,7 @@ test.each([
 });
 
 test('locations as people write them: printed in one form, once, and no more than fit', () => {
+  expect(toLocation('https://me:secret@a.example/api/v1')).toBeUndefined();
   const many = Array.from({ length: 20 }, (_, i) => `https://s${i}.example/${'x'.repeat(180)}`);
   expect(printBlobReference(sha256, [`${a}/`, a, 'HTTPS://B.example:8443/store/api/v1', 'ftp://c.example', 'x'])).toBe(
     `sha256:${sha256}@${a},${b}`,

@@ -1,7 +1,7 @@
 /** Named moments in a job's life at which a test ends, halts or fails this process. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AppError, errorCode } from './errors';
+import { errorCode } from './errors';
 
 /** Every point, by the room that passes it, in the order of a job's life. */
 export const crashPoints = {
@@ -62,7 +62,7 @@ const VARIABLE = 'EMETH_CRASH_POINTS';
 
 /**
  * Passes the point. A file of its name in the directory arms it: `kill` ends this process as `kill -9` does,
- * `stop` halts it until SIGCONT, `throw` makes the point throw `test/crash-point`; `kill 3` means the third
+ * `stop` halts it until SIGCONT, `throw` makes the point throw what nobody expects; `kill 3` means the third
  * passing, by whichever process. Once met, the file is called `<name>.met` and holds the id of the process.
  */
 export function crashPoint(name: CrashPoint): void {
@@ -76,7 +76,7 @@ function pass(file: string, name: CrashPoint): void {
   if (Number(passings) > 1) return writeFileSync(file, `${act} ${Number(passings) - 1}`);
   writeFileSync(file, `${act} ${process.pid}`);
   renameSync(file, `${file}.met`);
-  if (act === 'throw') throw new AppError({ code: 'test/crash-point' }, `The point ${name} fails as a test wished.`);
+  if (act === 'throw') throw new Error(`The point ${name} fails as a test wished.`);
   process.kill(process.pid, act === 'stop' ? 'SIGSTOP' : 'SIGKILL');
 }
 

@@ -1,5 +1,5 @@
 /** Control groups, which hold all processes of a child together to a limit; only root may make them. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChildLimits } from './child-limits';
@@ -20,10 +20,10 @@ let opened = 0;
  * Undefined for other accounts, and where groups cannot be made, as in most containers.
  */
 export function openControlGroup({ memoryBytes, processes }: ChildLimits): ControlGroup | undefined {
-  if (process.getuid?.() !== 0 || !existsSync('/proc/self/cgroup')) return undefined;
+  const parents = findParents();
+  if (parents.length === 0) return undefined;
   const limits = { 'pids.max': processes, 'memory.max': memoryBytes, 'memory.limit_in_bytes': memoryBytes };
   const name = `emeth-${process.pid}-${opened++}`;
-  const parents = groupParents(readFileSync('/proc/self/cgroup', 'utf8'), existsSync(join(ROOT, 'cgroup.controllers')));
   const dirs = parents.map((parent) => join(parent, name)).filter((dir) => make(dir, limits));
   if (dirs.length === 0) return undefined;
   return {
@@ -34,17 +34,43 @@ export function openControlGroup({ memoryBytes, processes }: ChildLimits): Contr
   };
 }
 
+/** Removes the groups of nodes that were killed. */
+export function sweepControlGroups(): void {
+  for (const parent of findParents()) {
+    for (const name of existsSync(parent) ? readdirSync(parent) : []) {
+      const pid = /^emeth-(\d+)-\d+$/.exec(name)?.[1];
+      if (pid !== undefined && !existsSync(`/proc/${pid}`)) void remove(join(parent, name));
+    }
+  }
+}
+
+function findParents(): string[] {
+  if (process.getuid?.() !== 0 || !existsSync('/proc/self/cgroup')) return [];
+  const isVersion2 = existsSync(join(ROOT, 'cgroup.controllers'));
+  return groupParents(readFileSync('/proc/self/cgroup', 'utf8'), { isVersion2, read });
+}
+
 /**
  * Returns the directories in which this process's children may get groups, from its `/proc/self/cgroup`. In
  * version 1 they are its own groups, so that their limits count too. In version 2 a group with processes has
- * no groups with limits inside, so it is the one around.
+ * no groups with limits inside, so it is the one around, unless the own one has limits that would not count
+ * there.
  */
-export function groupParents(own: string, isVersion2: boolean): string[] {
+export function groupParents(
+  own: string,
+  { isVersion2, read }: { isVersion2: boolean; read(path: string): string | undefined },
+): string[] {
+  const isLimited = (dir: string) =>
+    ['memory.max', 'memory.high', 'cpu.max'].some((file) => !(read(join(dir, file)) ?? 'max').startsWith('max'));
   return own.split('\n').flatMap((line) => {
     const [, controller = '', path = ''] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? [];
-    if (isVersion2) return controller === '' && path !== '' ? [join(ROOT, dirname(path))] : [];
-    return controller === 'pids' || controller === 'memory' ? [join(ROOT, controller, path)] : [];
+    if (!isVersion2) return controller === 'pids' || controller === 'memory' ? [join(ROOT, controller, path)] : [];
+    return controller === '' && path !== '' && !isLimited(join(ROOT, path)) ? [join(ROOT, dirname(path))] : [];
   });
+}
+
+function read(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
 
 /** Makes a group with those of the limits that its parent lets it have; false when there are none. */

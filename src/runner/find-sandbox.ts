@@ -33,7 +33,7 @@ const ETC = ['ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'alternatives', 'local
 /** The processors and their memory, by which libraries choose threads and kernels. */
 const SYS = ['/sys/devices/system/cpu', '/sys/devices/system/node'];
 /** Of /sys, what drivers of GPUs read as well. */
-export const GPU_SYS = ['/sys/devices', '/sys/bus/pci', '/sys/module', '/sys/class/drm', '/sys/class/kfd'];
+export const GPU_SYS = ['/sys/devices', '/sys/bus', '/sys/class', '/sys/module'];
 const LINKS = ['/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'];
 
 /**

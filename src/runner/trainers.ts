@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from '../lib/logger';
 import type { TrainerSpec } from '../protocol/trainer';
 import { defaultLimits } from './child-limits';
+import { sweepControlGroups } from './control-group';
 import { HANDED } from './enclose';
 import { findSandbox, type Sandbox } from './find-sandbox';
 import { findPython, type Python } from './python';
@@ -45,6 +46,7 @@ export async function shutIn(
   tell(sandbox, logger);
   // Left by a process that was killed.
   rmSync(join(dir, HANDED), { recursive: true, force: true });
+  if (sandbox.level !== 'off') sweepControlGroups();
   const { memoryBytes = defaultLimits.memoryBytes, processes = defaultLimits.processes } = limits;
   const walls = sandbox.level === 'off' ? undefined : { sandbox, limits: { memoryBytes, processes }, dir };
   return { sandbox, open: (spec) => openTrainer(spec, { python, logger, walls }) };

@@ -1,11 +1,15 @@
 /** Real Python children behind walls do their work as ever, and are stopped where they go too far. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { silentLogger as logger } from '../../../src/lib/logger';
 import { defaultLimits } from '../../../src/runner/child-limits';
 import { bestSandbox } from '../../../src/runner/find-sandbox';
 import { openTrainer } from '../../../src/runner/trainer';
 import { openTrainers } from '../../../src/runner/trainers';
-import { waitUntilGone } from '../../support/processes';
+import { childrenOf, waitUntilGone } from '../../support/processes';
 import { openScratch } from '../../support/scratch';
 import { realPython, tinyParams, tinyText } from '../../support/tiny-job';
 
@@ -65,6 +69,20 @@ test('file outside is missing: the command fails with the name it was given', as
   expect(await readdir(scratch.file('handed'))).toEqual([]);
 });
 
+test('node killed: its child ends, with all processes inside', async () => {
+  await using scratch = await openScratch();
+  const script = join(__dirname, '..', '..', 'fixtures', 'open-trainer.ts');
+  const spec = JSON.stringify(trainSpec(scratch.file('job'), 2));
+  const args = ['-r', 'ts-node/register/transpile-only', script, spec, realPython, scratch.path];
+  // Jest's variables are not those that a process inherits.
+  const node = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'], env: process.env });
+  await once(createInterface({ input: node.stdout }), 'line');
+  const inside = descendantsOf(node.pid ?? 0);
+  node.kill('SIGKILL');
+  expect(inside.length).toBe(6); // bubblewrap twice, the child, torchrun and its two processes
+  for (const pid of inside) await waitUntilGone(pid);
+});
+
 test('disk nearly full: the child is stopped, and its error says why', async () => {
   await using scratch = await openScratch();
   const sandbox = await bestSandbox(realPython);
@@ -97,3 +115,7 @@ test('answer names a file of the owner: refused, and the child is stopped', asyn
   await expect(running).rejects.toMatchObject({ detail: { code: 'runner/foreign-file', path: file.path } });
   expect(await child.ended).toMatchObject({ detail: { signal: 'SIGKILL' } });
 });
+
+function descendantsOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...descendantsOf(child)]);
+}

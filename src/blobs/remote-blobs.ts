@@ -6,7 +6,7 @@ import { sha256Behind } from '../lib/hash';
 import { type AskStorage, type StorageAnswer, sendWithin } from './ask-storage';
 import type { BlobPart, BlobStore } from './blob-store';
 import type { ReadPass } from './read-pass';
-import { errorOf, reasonOf, startOf } from './storage-answers';
+import { errorOf, NOT_SHOWN, reasonOf, startOf } from './storage-answers';
 
 export type RemoteBlobError =
   | { code: 'blobs/not-stored'; sha256: string; storageApi: string }
@@ -224,6 +224,7 @@ export class RemoteBlobs {
     const reason = errorOf(await startOf(body));
     if (status === 404) throw this.notStored(sha256, reason);
     if (status === 403 && reason !== undefined) throw this.noAccess(sha256, reason);
+    if (status === 401 && pass === undefined) throw this.noAccess(sha256, NOT_SHOWN);
     if (status === 401 && !pass?.isSigned) throw this.keyNeeded(sha256);
     throw this.refused(status, reason);
   }

@@ -3,6 +3,10 @@
 /** As much of an answer as a message may have; a storage that a stranger named may send anything. */
 const MAX_CHARACTERS = 8192;
 
+/** Why a storage that somebody else named gives nothing of what an account has uploaded. */
+export const NOT_SHOWN =
+  'the signature that it needs is given only to storages of the configuration; name this one with --storage.';
+
 /** Reads the first part of an answer, whatever becomes of the rest. */
 export async function startOf(body: AsyncIterable<Uint8Array>): Promise<string> {
   let text = '';

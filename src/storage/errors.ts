@@ -10,6 +10,7 @@ export type StorageError =
   | { code: 'storage/not-reader'; status: 403; reader: string }
   | { code: 'storage/wrong-proof'; status: 403; owner: string }
   | { code: 'storage/proof-needed'; status: 428; sha256: string }
+  | { code: 'storage/no-chain'; status: 503 }
   | { code: 'storage/too-large'; status: 413; bytes: number; maxBytes: number }
   | { code: 'storage/bad-length'; status: 400; length: string }
   | { code: 'storage/wrong-offset'; status: 409; offset: number }

@@ -90,7 +90,7 @@ export class Readers {
       const decided = await this.judge(asked, kept, sha256);
       if (decided.decision === 'served') return decided;
     }
-    const record = jobId === NO_JOB ? undefined : await this.deps.jobRecord(jobId);
+    const record = jobId === NO_JOB ? undefined : await ofChain(this.deps.jobRecord(jobId));
     if (!record) return { decision: 'refused', isForAll: false };
     this.keep(jobId, record);
     return this.judge(asked, record, sha256);
@@ -112,11 +112,11 @@ export class Readers {
     // A storage that copies has to see what a verifier sees.
     if (this.deps.isTrusted?.(reader)) return 'verifier';
     if (this.verifiers.find(reader)) return 'verifier';
-    if (await this.deps.isVerifier(reader)) {
+    if (await ofChain(this.deps.isVerifier(reader))) {
       this.verifiers.add(reader, reader);
       return 'verifier';
     }
-    return job.state === 'REQUESTED' && (await this.deps.isActiveNode(reader)) ? 'activeNode' : 'stranger';
+    return job.state === 'REQUESTED' && (await ofChain(this.deps.isActiveNode(reader))) ? 'activeNode' : 'stranger';
   }
 
   /** Throws `storage/unauthorised`. */
@@ -158,6 +158,17 @@ export class Readers {
     const [oldest] = this.records.keys();
     if (oldest !== undefined && this.records.size > MAX_RECORDS) this.records.delete(oldest);
   }
+}
+
+/** Passes on what the chain answers. Throws `storage/no-chain`, which readers take for passing trouble. */
+function ofChain<T>(answer: Promise<T>): Promise<T> {
+  return answer.catch((cause: unknown) => {
+    throw new AppError<StorageError>(
+      { code: 'storage/no-chain', status: 503 },
+      'The chain, which decides who may read this blob, does not answer this storage now; try again later.',
+      { cause },
+    );
+  });
 }
 
 function unauthorised(problem: string): AppError<StorageError> {

@@ -5,13 +5,19 @@ import { AppError } from '../lib/errors';
 export type RoomError = { code: 'blobs/no-memory'; status: 503; maxBytes: number };
 
 const LOOK_MS = 20;
+const MAX_SPARE = 2;
 
 /** Bytes taken are given back by whoever took them. */
 export class Room {
   private held = 0;
+  /**
+   * Of parts that have gone: memory given back to the system and asked for again is more memory for a while.
+   */
+  private readonly spare: Buffer[] = [];
 
   constructor(
     private readonly maxBytes: number,
+    private readonly partBytes: number,
     private readonly waitMs: number,
   ) {}
 
@@ -32,5 +38,14 @@ export class Room {
 
   give(bytes: number): void {
     this.held -= bytes;
+  }
+
+  /** Returns memory for a part. Its bytes are not cleared. */
+  takePart(): Buffer {
+    return this.spare.pop() ?? Buffer.alloc(this.partBytes);
+  }
+
+  givePart(part: Buffer): void {
+    if (this.spare.length < MAX_SPARE) this.spare.push(part);
   }
 }

@@ -140,7 +140,7 @@ export class Arrival {
 
   private async gather(bytes: Uint8Array): Promise<void> {
     await this.room.take(bytes.length);
-    this.tail ??= Buffer.alloc(PART_BYTES);
+    this.tail ??= this.room.takePart();
     this.tail.set(bytes, this.tailBytes);
     this.tailBytes += bytes.length;
   }
@@ -158,7 +158,10 @@ export class Arrival {
     const hashState = this.hash.save();
     this.sending = this.sendPart(tail, hashState)
       .catch((error) => this.fail(error))
-      .finally(() => this.room.give(PART_BYTES));
+      .finally(() => {
+        this.room.give(PART_BYTES);
+        this.room.givePart(tail);
+      });
   }
 
   private async sendPart(bytes: Uint8Array, hashState: Uint8Array): Promise<void> {
@@ -210,6 +213,7 @@ export class Arrival {
 
   private reset(): void {
     this.room.give(this.tailBytes);
+    if (this.tail) this.room.givePart(this.tail);
     this.hash.init();
     this.tags.length = 0;
     this.parts = 0;

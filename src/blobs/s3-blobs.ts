@@ -29,7 +29,7 @@ export class S3Blobs implements StoredBlobs, AsyncDisposable {
   private readonly openArrivals = new Map<Sha256, Arrival | undefined>();
   /** Of closed parts, the oldest first. */
   private readonly idle = new Map<Sha256, Arrival>();
-  private readonly room = new Room(MAX_HELD_BYTES, ROOM_MS);
+  private readonly room = new Room(MAX_HELD_BYTES, PART_BYTES, ROOM_MS);
 
   constructor(
     private readonly bucket: Bucket,

@@ -152,7 +152,8 @@ export class RemoteBlobs {
     options: RemoteOptions,
   ): Promise<number | undefined> {
     const { sha256, offset, bytes, authorization, proof } = piece;
-    // The storage may hold more than the blob: another one's bytes. Told that these are all, it deletes them.
+    // The storage may hold more than the blob: another one's bytes. Told that these are all, it deletes
+    // them.
     const length = Math.max(0, Math.min(this.pieceBytes, bytes - offset));
     const headers = {
       authorization,
@@ -211,7 +212,9 @@ export class RemoteBlobs {
     if (part.offset < bytes) throw this.unreachable(new Error('the transfer was cut'));
   }
 
-  /** Opens a blob or a range of it. Throws `blobs/not-stored`, also for one that is not of the pass's job. */
+  /**
+   * Opens a blob or a range of it. Throws `blobs/not-stored`, also for one that is not of the pass's job.
+   */
   private async get(
     sha256: Sha256,
     range: string | undefined,

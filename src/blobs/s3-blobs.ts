@@ -92,10 +92,12 @@ export class S3Blobs implements StoredBlobs, AsyncDisposable {
       const sha256 = Sha256.safeParse(key.slice(this.key('').length)).data;
       if (sha256) yield { sha256, bytes, isPart: false };
     }
+    const parts = new Set([...this.openArrivals.keys(), ...this.idle.keys()]);
     for await (const { key } of this.bucket.list(this.progressKey(''))) {
       const sha256 = Sha256.safeParse(key.slice(this.progressKey('').length)).data;
-      if (sha256) yield { sha256, bytes: await this.partBytes(sha256), isPart: true };
+      if (sha256) parts.add(sha256);
     }
+    for (const sha256 of parts) yield { sha256, bytes: await this.partBytes(sha256), isPart: true };
   }
 
   /** Drops unfinished uploads, of any storage, that have not gone on since `beforeMs`. */

@@ -12,7 +12,7 @@ import { sha256 } from '../../src/lib/hash';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { openChaosProxy } from '../support/chaos-proxy';
 import { until } from '../support/link-pair';
-import { MAX_UPLOAD_BYTES, openTestStorage, type TestStorage } from '../support/storage';
+import { backEnd, MAX_UPLOAD_BYTES, openTestStorage, type TestStorage } from '../support/storage';
 
 const book = Buffer.from('Call me Ishmael. Some years ago, never mind how long precisely. '.repeat(3000));
 const bookName = sha256(book) as Sha256;
@@ -118,8 +118,8 @@ describe('GET /blobs', () => {
     ].map((path) => [path.slice(0, 40), path]),
   )('path %s: refused for every method', async (_start, path) => {
     await using storage = await openTestStorage();
-    await mkdir(storage.blobs.dir, { recursive: true });
-    await writeFile(join(storage.blobs.dir, '..', 'secret'), 'TREASURE');
+    await mkdir(storage.blobsDir, { recursive: true });
+    await writeFile(join(storage.blobsDir, '..', 'secret'), 'TREASURE');
     for (const [method, kind] of [
       ['GET', 'blobs'],
       ['HEAD', 'uploads'],
@@ -164,7 +164,7 @@ describe('uploads', () => {
     const head = await fetch(`${storage.url}/uploads/${'00'.repeat(32)}`, { method: 'HEAD' });
     expect([head.status, head.headers.get('upload-offset')]).toEqual([200, '0']);
     await expect(storage.blobs.partBytes('00'.repeat(32) as Sha256)).resolves.toBe(0);
-    await expect(writeFile(join(storage.blobs.dir, '00', 'x'), '')).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(writeFile(join(storage.blobsDir, '00', 'x'), '')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
   test('other bytes than named: storage/hash-mismatch, and nothing is kept', async () => {
@@ -207,9 +207,11 @@ describe('uploads', () => {
     expect(await put(storage, { sign: other })).toMatchObject({ status: 401 });
   });
 
-  test('disk full: 507, and the upload works once there is room', async () => {
+  // A bucket has no disk of this machine.
+  const onDisk = backEnd.isBucket ? test.skip : test;
+  onDisk('disk full: 507, and the upload works once there is room', async () => {
     await using storage = await openTestStorage();
-    const partPath = `${storage.blobs.path(bookName)}.part`;
+    const partPath = `${new BlobStore(storage.blobsDir).path(bookName)}.part`;
     await mkdir(dirname(partPath), { recursive: true });
     await symlink('/dev/full', partPath);
     expect(await put(storage)).toMatchObject({ status: 507, body: { error: { code: 'storage/disk-full' } } });

@@ -4,6 +4,7 @@ import { blobReaderOf } from '../../src/app/blob-reader';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { openReadPass, type ReadPass } from '../../src/blobs/read-pass';
 import type { SignUpload } from '../../src/blobs/remote-blobs';
+import type { StoredBlobs } from '../../src/blobs/stored-blobs';
 import { openWallet, recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Address, JobId } from '../../src/domain/ids';
 import type { StorageRules } from '../../src/domain/storage-quota';
@@ -49,10 +50,20 @@ export function withoutJobs(
   };
 }
 
+type TestBlobs = StoredBlobs & Pick<BlobStore, 'addBytes'>;
+
+/** Opens the place of a test storage's blobs; a test file that needs another than files sets it. */
+export const backEnd: { isBucket: boolean; open(dir: string): Promise<TestBlobs & Partial<AsyncDisposable>> } = {
+  isBucket: false,
+  open: async (dir) => new BlobStore(dir),
+};
+
 export interface TestStorage extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
-  readonly blobs: BlobStore;
+  readonly blobs: TestBlobs;
+  /** Where the blobs lie, if in files. */
+  readonly blobsDir: string;
   /** What the chain says of jobs; none at first. */
   readonly jobs: Map<JobId, JobRecord>;
   /** A directory for files of the test. */
@@ -80,7 +91,8 @@ export async function openTestStorage(
   { dir, floor, maxUploadBytes = MAX_UPLOAD_BYTES, rules = {} }: SpaceOptions = {},
 ): Promise<TestStorage> {
   const scratch = await openScratch();
-  const blobs = new BlobStore(join(dir ?? scratch.path, 'blobs'));
+  const blobsDir = join(dir ?? scratch.path, 'blobs');
+  const blobs = await backEnd.open(blobsDir);
   const wallet = await openWallet({ privateKey: `0x${'11'.repeat(32)}` }, CHAIN_ID);
   const stranger = await openWallet({ privateKey: `0x${'22'.repeat(32)}` }, CHAIN_ID);
   const store = await openStore({ kind: 'sqlite', path: join(dir ?? scratch.path, 'index.sqlite') });
@@ -109,6 +121,7 @@ export async function openTestStorage(
     jobs,
     port: http.port,
     blobs,
+    blobsDir,
     dir: join(scratch.path, 'own'),
     wallet,
     stranger,
@@ -119,6 +132,7 @@ export async function openTestStorage(
     },
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
+      await blobs[Symbol.asyncDispose]?.();
       await store[Symbol.asyncDispose]();
       await scratch[Symbol.asyncDispose]();
     },

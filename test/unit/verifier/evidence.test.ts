@@ -60,7 +60,7 @@ describe('absent', () => {
   });
 
   test('other bytes under a name: unknown, absent', async () => {
-    const forge = (storage: TestStorage) => writeFile(storage.blobs.path(WEIGHTS), 'forgery');
+    const forge = (storage: TestStorage) => writeFile(new BlobStore(storage.blobsDir).path(WEIGHTS), 'forgery');
     expect(await judgeStored(forge)).toMatchObject({ kind: 'unknown', missing: `sha256:${WEIGHTS}` });
   });
 

@@ -243,10 +243,12 @@ export class StorageSpace {
 
   /** Lists what an account stored completely and no open job needs, the oldest first. */
   private async idleOf(owner: Address, matches: (blob: StoredBlob) => boolean): Promise<StoredBlob[]> {
+    const stored = (await this.deps.index.finishedOf(this.deps.place, owner)).filter(matches);
+    // Most accounts have none, and what follows reads all jobs.
+    if (stored.length === 0) return [];
     const needed = await neededNames(this.deps);
     const own = await this.deps.needs.ownNames();
-    const stored = await this.deps.index.finishedOf(this.deps.place, owner);
-    return stored.filter((blob) => matches(blob) && !needed.has(blob.sha256) && !own.has(blob.sha256));
+    return stored.filter(({ sha256 }) => !needed.has(sha256) && !own.has(sha256));
   }
 
   private async dropUntil(bytes: number, blobs: readonly StoredBlob[]): Promise<number> {

@@ -16,6 +16,8 @@ export interface ConnectionLimits {
 
 /** Connections per address; many workers may share one address behind a router. */
 const MAX_PER_IP = 256;
+/** Looks at the connections in the time for a first byte: in small steps, as many may be ended in each. */
+const SWEEPS = 40;
 const LOOPBACK = ['127.0.0.0/8', '::1'];
 
 /**
@@ -50,7 +52,7 @@ class Connections {
       const beforeMs = performance.now() - firstByteMs;
       // After what a busy process has not read yet: a client is not silent because this side was slow.
       setImmediate(() => this.dropSilent(beforeMs));
-    }, firstByteMs / 8).unref();
+    }, firstByteMs / SWEEPS).unref();
     server.on('close', () => clearInterval(sweep));
     server.on('connection', (socket: Socket) => this.add(socket));
     const countUpgraded = (_request: unknown, socket: Socket) => this.upgrade(socket);

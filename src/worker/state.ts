@@ -71,8 +71,11 @@ export interface WorkerStep {
 
 /** After this many failed leases in a row, a worker gives up the job and reports it. */
 const MAX_FAILED_LEASES = 3;
-/** Failures of the child or of its input: a new child with the blobs fetched again may succeed. */
-const RESTARTABLE = /^(runner|model|data|worker)\//;
+/**
+ * Failures of the child or of its input, and unexpected ones: a new child with the blobs fetched again may
+ * succeed.
+ */
+const RESTARTABLE = /^((runner|model|data|worker)\/|unknown$)/;
 
 /** Returns what a worker does after an input, and its state afterwards. */
 export function advance(state: WorkerState, input: WorkerInput, microBatch: number): WorkerStep {

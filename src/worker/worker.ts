@@ -5,7 +5,7 @@ import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { Box } from '../domain/job-fit';
 import type { Clock } from '../lib/clock';
 import { crashPoint } from '../lib/crash-point';
-import { AppError, describeError, errorCode, never } from '../lib/errors';
+import { describeError, errorCode, never } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { LinkClientHandlers } from '../link/client';
 import type { PullOptions } from '../link/ports';
@@ -216,9 +216,11 @@ class LeaseWorker implements Worker {
     const child = this.openJobChild(job);
     try {
       requireFit(job, await this.deps.room());
-      await this.retryCrash(() => child.open(microBatch));
-      child.rest();
-      crashPoint('child.ready');
+      await this.tryTwice(async () => {
+        await child.open(microBatch);
+        child.rest();
+        crashPoint('child.ready');
+      });
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
@@ -228,12 +230,15 @@ class LeaseWorker implements Worker {
     }
   }
 
-  /** Starts a crashed child a second time, as another process may have held its memory for a moment. */
-  private async retryCrash(start: () => Promise<void>): Promise<void> {
+  /**
+   * Starts a child a second time that crashed, as another process may have held its memory for a moment, or
+   * that something unexpected came between.
+   */
+  private async tryTwice(start: () => Promise<void>): Promise<void> {
     try {
       await start();
     } catch (error) {
-      if (this.closing || !(error instanceof AppError) || error.code !== 'runner/child-crashed') throw error;
+      if (this.closing || !/^(runner\/child-crashed|unknown)$/.test(errorCode(error))) throw error;
       await start();
     }
   }
@@ -263,9 +268,9 @@ class LeaseWorker implements Worker {
     const { signal } = controller;
     const { leaseId, round } = lease;
     if (signal.aborted) return;
-    crashPoint('lease.taken');
     const child = this.child?.job ?? this.openJobChild(job);
     try {
+      crashPoint('lease.taken');
       if (restart) await child.close();
       await child.open(microBatch);
       const about = { lease, child, files, dir: this.jobDir(job.jobId), waitDataMs: this.options.timeout.wait_data };

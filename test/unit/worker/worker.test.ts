@@ -1,5 +1,7 @@
 /** How the worker performs the effects of its state machine, with fake children and a fake link. */
+import { existsSync, writeFileSync } from 'node:fs';
 import { BlobStore } from '../../../src/blobs/blob-store';
+import { crashPoints } from '../../../src/lib/crash-point';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
 import type { PullOptions } from '../../../src/link/ports';
 import type { WorkerMessageIn } from '../../../src/protocol/link';
@@ -247,5 +249,26 @@ describe('openWorker', () => {
     await using rig = await openFakeWorker();
     rig.worker.onMessage(grant('../../../../tmp/evil'));
     expect(await rig.received('lease.commit')).toMatchObject({ leaseId: '../../../../tmp/evil' });
+  });
+});
+
+describe('something unexpected throws once', () => {
+  afterEach(() => {
+    delete process.env.EMETH_CRASH_POINTS;
+  });
+
+  const passed = crashPoints.worker.filter((point) => point !== 'receipt.kept');
+  test.each(passed)('at %s: the lease is committed, and so is the next', async (point) => {
+    await using scratch = await openScratch();
+    writeFileSync(scratch.file(point), 'throw 1');
+    process.env.EMETH_CRASH_POINTS = scratch.path;
+    await using rig = await openFakeWorker();
+    for (const leaseId of ['a', 'b']) {
+      rig.worker.onMessage(grant(leaseId));
+      await until(() => rig.sent.find((message) => message.type === 'lease.commit' && message.leaseId === leaseId));
+      rig.worker.onMessage({ type: 'update.verdict', leaseId, accepted: true });
+    }
+    await rig.worker[Symbol.asyncDispose]();
+    expect(existsSync(scratch.file(`${point}.met`))).toBe(true);
   });
 });

@@ -1,5 +1,7 @@
 /** The verifier's queue: retries, evidence that stays missing, and one verdict per result. */
+import { existsSync, writeFileSync } from 'node:fs';
 import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
+import { crashPoints } from '../../../src/lib/crash-point';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
 import { silentLogger } from '../../../src/lib/logger';
@@ -10,6 +12,7 @@ import { openVerifier, type VerifierDeps } from '../../../src/verifier/verifier'
 import { autoClock } from '../../support/auto-clock';
 import { openJudging } from '../../support/judging';
 import { honestManifest, submittedJob, testDataset } from '../../support/manifest';
+import { openScratch } from '../../support/scratch';
 
 const job = submittedJob();
 const HOUR_MS = 3600_000;
@@ -271,4 +274,19 @@ test('result settled already: nothing is judged', async () => {
   await verifier.run();
   expect(asked).toEqual([job.jobId]);
   expect(judging.replays).toBe(0);
+});
+
+describe('something unexpected throws once', () => {
+  afterEach(() => {
+    delete process.env.EMETH_CRASH_POINTS;
+  });
+
+  test.each(crashPoints.verifier)('at %s: accepted all the same', async (point) => {
+    await using scratch = await openScratch();
+    writeFileSync(scratch.file(point), 'throw 1');
+    process.env.EMETH_CRASH_POINTS = scratch.path;
+    const { attested, kept } = await verify([job]);
+    expect([attested, kept]).toEqual([['accept'], []]);
+    expect(existsSync(scratch.file(`${point}.met`))).toBe(true);
+  });
 });

@@ -1,9 +1,12 @@
 /** The sender when the node fails, refuses, or has other transactions of the account. */
+import { existsSync, writeFileSync } from 'node:fs';
 import { parseEther } from 'ethers';
 import { coreInterface } from '../../../../src/chain/contract/events';
 import type { JobId } from '../../../../src/domain/ids';
 import { systemClock } from '../../../../src/lib/clock';
+import { crashPoints } from '../../../../src/lib/crash-point';
 import { type ChainAccounts, openChainAccounts } from '../../../support/chain-accounts';
+import { openScratch } from '../../../support/scratch';
 import { until } from '../../../support/until';
 
 let accounts: ChainAccounts;
@@ -67,6 +70,19 @@ describe('sender', () => {
     const { hash } = await sending;
     expect((await provider().getTransactionReceipt(hash))?.status).toBe(1);
     expect(await countOf('node')).toBe((await provider().getTransaction(hash))!.nonce + 1);
+  });
+
+  test.each(crashPoints.sender)('something throws at %s: sent once more, mined once', async (point) => {
+    await using scratch = await openScratch();
+    writeFileSync(scratch.file(point), 'throw 1');
+    process.env.EMETH_CRASH_POINTS = scratch.path;
+    const sender = await accounts.senderOf('node');
+    const before = await countOf('node');
+    const act = transfer(`throws at ${point}`);
+    await sender.send(act).catch(() => sender.send(act));
+    delete process.env.EMETH_CRASH_POINTS;
+    expect(await countOf('node')).toBe(before + 1);
+    expect(existsSync(scratch.file(`${point}.met`))).toBe(true);
   });
 
   test('node unreachable before signing: throws chain/failed; the key works later', async () => {

@@ -44,8 +44,7 @@ export async function runStorage(options: ServingOptions): Promise<void> {
   const place = servingOptions(config, options);
   await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });
   logger.info('Storage ready', { url: config.my_url, host: place.host, port: http.port, chainId: chain.chainId });
-  using heap = keepHeapLean();
-  heap.settle();
+  using _heap = keepHeapLean();
 
   const watching = watch(role, store, readiness);
   const mirroring = config.peers.length > 0 ? [mirror.run(signal)] : [];

@@ -47,6 +47,8 @@ const SILENCE_MS = 60_000;
 const COMPLETE_MS = 600_000;
 const ATTEMPTS = 4;
 const MAX_SOCKETS = 128;
+/** Of a blob that is read, so that S3 goes on while the reader takes what there is. */
+const READ_AHEAD_BYTES = 2 ** 20;
 
 /** Opens a bucket without asking for it; see `check`. */
 export async function openBucket(options: BucketOptions): Promise<Bucket> {
@@ -184,7 +186,7 @@ export class Bucket implements Disposable {
 
 function clientConfig({ endpoint, region, forcePathStyle, credentials, answerMs }: BucketOptions): S3ClientConfig {
   const proxy = proxyFor(endpoint ?? `https://s3.${region}.amazonaws.com`);
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS, readableHighWaterMark: READ_AHEAD_BYTES };
   return {
     region,
     forcePathStyle,

@@ -5,13 +5,10 @@ import { runInNewContext } from 'node:vm';
 type Collect = (options?: { type: 'minor' }) => void;
 
 const LOOK_MS = 50;
+/** By then a role has done what it does once. */
+const SETTLED_MS = 5000;
 /** Memory of buffers that may wait for its collection. */
 const GARBAGE_BYTES = 8 * 2 ** 20;
-
-export interface LeanHeap extends Disposable {
-  /** Collects what the start has left behind. */
-  settle(): void;
-}
 
 /**
  * Keeps V8's young generation as small as it is. To be called before anything large is loaded: one that has
@@ -22,10 +19,10 @@ export function keepYoungHeapSmall(): void {
 }
 
 /**
- * Has V8 collect buffers soon after their use. By itself it lets them pile up: to V8 a buffer is a small
- * object, whatever memory is behind it. Ends when disposed.
+ * Has V8 collect what the start leaves behind, and buffers soon after their use. By itself it lets them pile
+ * up: to V8 a buffer is a small object, whatever memory is behind it. Ends when disposed.
  */
-export function keepHeapLean(): LeanHeap {
+export function keepHeapLean(): Disposable {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as Collect;
   let usedBytes = process.memoryUsage().arrayBuffers;
@@ -36,5 +33,11 @@ export function keepHeapLean(): LeanHeap {
     collect({ type: 'minor' });
     usedBytes = process.memoryUsage().arrayBuffers;
   }, LOOK_MS).unref();
-  return { settle: () => collect(), [Symbol.dispose]: () => clearInterval(timer) };
+  const settled = setTimeout(() => collect(), SETTLED_MS).unref();
+  return {
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      clearTimeout(settled);
+    },
+  };
 }

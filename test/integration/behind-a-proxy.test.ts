@@ -154,6 +154,12 @@ test('page of another origin: may read the board, and nothing else', async () =>
   expect((await read('api/json-rpc', 'POST'))[1]).toBeNull();
 });
 
+test('metrics: for addresses on the list, not for whoever nginx brings', async () => {
+  const direct = await fetch(`http://127.0.0.1:${master.port}/metrics`);
+  expect([direct.status, await direct.text()]).toEqual([200, expect.stringContaining('emeth_workers 0')]);
+  expect((await fetch(`http://127.0.0.1:${plainPort}/metrics`)).status).toBe(403);
+});
+
 test('nginx that drops the Upgrade headers: the worker is told so', async () => {
   await using client = await openTestClient(`ws://127.0.0.1:${plainPort}/link`);
   await until(() => client.logger.codes.includes('link/no-upgrade'));

@@ -3,7 +3,7 @@
  * child. One child of each kind trains short rounds in turn, and so do starts of children that need no
  * PyTorch; told are medians over the pairs, which meet the same load.
  *
- *     npx ts-node --swc scripts/bench/sandbox.ts [--rounds 60] [--starts 40]
+ *     npx ts-node --swc scripts/bench/sandbox.ts [--rounds 120] [--starts 40]
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -24,7 +24,7 @@ const params = ResolvedParams.parse({
 const machine = { device: 'cpu', threads: 1 } as const;
 const job = { jobId: 'bench', params };
 
-const STEPS = 12;
+const STEPS = 4;
 
 type Kinds = Record<'bare' | 'shut', Trainers>;
 type Pair = Record<keyof Kinds, number>;
@@ -42,9 +42,17 @@ async function measure(rounds: number, starts: number): Promise<void> {
     rounds,
     starts,
     tokensPerSecond: mediansOf(speeds),
-    speedRatio: round(median(speeds.map(({ bare, shut }) => shut / bare)), 4),
+    ...spread(
+      'speedRatio',
+      speeds.map(({ bare, shut }) => shut / bare),
+      4,
+    ),
     startMs: mediansOf(times),
-    moreStartMs: round(median(times.map(({ bare, shut }) => shut - bare)), 1),
+    ...spread(
+      'moreStartMs',
+      times.map(({ bare, shut }) => shut - bare),
+      1,
+    ),
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
@@ -105,9 +113,19 @@ function mediansOf(pairs: readonly Pair[]): Pair {
   };
 }
 
+/** The median, and where the middle half of the pairs lies: how much the load disturbed them. */
+function spread(name: string, values: readonly number[], digits: number): Record<string, number | number[]> {
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => round(quantile(values, part), digits));
+  return { [name]: middle ?? 0, [`${name}Half`]: [low ?? 0, high ?? 0] };
+}
+
 function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+function quantile(values: readonly number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? 0;
+  return sorted[Math.floor(part * (sorted.length - 1))] ?? 0;
 }
 
 function round(value: number, digits: number): number {
@@ -115,6 +133,6 @@ function round(value: number, digits: number): number {
 }
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '60' }, starts: { type: 'string', default: '40' } },
+  options: { rounds: { type: 'string', default: '120' }, starts: { type: 'string', default: '40' } },
 });
 void measure(Number(values.rounds), Number(values.starts));

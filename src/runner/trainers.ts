@@ -5,6 +5,7 @@ import type { Logger } from '../lib/logger';
 import type { TrainerSpec } from '../protocol/trainer';
 import { defaultLimits } from './child-limits';
 import { sweepControlGroups } from './control-group';
+import { childFloorBytes } from './disk-watch';
 import { HANDED } from './enclose';
 import { findSandbox, type Sandbox } from './find-sandbox';
 import { findPython, type Python } from './python';
@@ -15,6 +16,8 @@ export interface ShutInOptions {
   /** The data directory; hidden from children but for their own directory in it. */
   dir: string;
   sandbox?: SandboxMode | undefined;
+  /** What the role keeps free of the disk. */
+  minFreeBytes?: number | undefined;
   limits?: { memoryBytes?: number | undefined; processes?: number | undefined } | undefined;
 }
 
@@ -39,7 +42,7 @@ export async function openTrainers(
 /** As `openTrainers` with an interpreter that may lack PyTorch. */
 export async function shutIn(
   python: string,
-  { dir, sandbox: mode = 'auto', limits = {} }: ShutInOptions,
+  { dir, sandbox: mode = 'auto', minFreeBytes, limits = {} }: ShutInOptions,
   logger: Logger,
 ): Promise<Trainers> {
   const sandbox = await findSandbox(mode, python);
@@ -48,7 +51,8 @@ export async function shutIn(
   rmSync(join(dir, HANDED), { recursive: true, force: true });
   if (sandbox.level !== 'off') sweepControlGroups();
   const { memoryBytes = defaultLimits.memoryBytes, processes = defaultLimits.processes } = limits;
-  const walls = sandbox.level === 'off' ? undefined : { sandbox, limits: { memoryBytes, processes }, dir };
+  const floorBytes = childFloorBytes(minFreeBytes);
+  const walls = sandbox.level === 'off' ? undefined : { sandbox, limits: { memoryBytes, processes }, dir, floorBytes };
   return { sandbox, open: (spec) => openTrainer(spec, { python, logger, walls }) };
 }
 

@@ -6,6 +6,7 @@ import { buildPayouts } from '../../src/chain/acts/payouts';
 import { type Address, JobId, type Sha256 } from '../../src/domain/ids';
 import type { Share } from '../../src/domain/shares';
 import { canonicalJson } from '../../src/lib/hash';
+import type { JobRecord } from '../../src/storage/named-blobs';
 import { type ClientChain, openClientChain, sampleDataset } from './client-chain';
 import { honestManifest } from './manifest';
 import { openTestStorage } from './storage';
@@ -52,7 +53,8 @@ export async function openUnclaimedPay(): Promise<UnclaimedPay> {
       await client.run('accept', jobId);
       if (isPaid) await node.emeth.payWorkers(jobId, ref.resultHash, shares);
       verified.set(jobId, { ref, shares });
-      if (!isStored) await storage.blobs.remove(sha256 as Sha256);
+      storage.jobs.set(jobId, submittedBy(storage.wallet.address, sha256));
+      if (!isStored) await storage.blobs.remove(sha256);
       return jobId;
     },
     async credit(jobId, index) {
@@ -73,6 +75,11 @@ export async function openUnclaimedPay(): Promise<UnclaimedPay> {
       await storage[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What the storage knows of a job: its node is the one account there that holds blobs. */
+function submittedBy(node: Address, result: Sha256): JobRecord {
+  return { state: 'VERIFIED', deadlineMs: Date.now(), requester: node, node, dataset: '', params: '{}', result };
 }
 
 interface Verified {

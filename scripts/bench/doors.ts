@@ -31,7 +31,7 @@ const ATTACK = { silent: 4200, workers: 12, pulls: 64, uploads: 200 };
 const REDIAL_MS = 20_000;
 const BLOB_BYTES = 64 * MIB;
 const UPLOAD_BYTES = 16 * MIB;
-const BARS = { p99Ratio: 3, growthMb: 60, leftMb: 20 };
+const BARS = { p99Ratio: 3, growthMb: 60, leftMb: 30 };
 /** The key of the account that may upload; it has one EMT. */
 const REQUESTER = `0x${'11'.repeat(32)}`;
 /** Good clients, each of which makes one request after the other. */

@@ -56,7 +56,7 @@ function showSummary(summary: DemoSummary): void {
     '',
     `job     ${summary.jobId} is ${summary.status}: ${summary.rounds} rounds, ${summary.seconds} s in all`,
     `loss    ${validationLoss.start.toFixed(3)} → ${validationLoss.end.toFixed(3)} nats per token on the held-out part`,
-    `ledger  ${ledger.blocks} blocks in ${ledger.epochs} passes, each merged ${ledger.minMerged} to ${ledger.maxMerged} times`,
+    `ledger  ${ledger.blocks} blocks in ${ledger.epochs} ${ledger.epochs === 1 ? 'pass' : 'passes'}, each merged ${ledger.minMerged} to ${ledger.maxMerged} times`,
     `audits  ${auditLine(summary)}`,
     ...summary.cheats.map(
       ({ kind, notes, mergedTokens, paidTokens }) =>

@@ -1,6 +1,5 @@
 /** The commands about running roles, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
-import { keepYoungHeapSmall } from '../../lib/lean-heap';
 import { example, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -71,7 +70,7 @@ export const roleCommands: CommandTable = {
             'emeth storage --port 8090 --config config/storage.json --data-dir /var/lib/emeth/storage',
           ),
         )
-        .action(lazily(loadStorage)),
+        .action(lazily(async () => (await import('../../app/run-storage.js')).runStorage)),
   ],
   everybody: [
     (program) =>
@@ -101,9 +100,3 @@ export const roleCommands: CommandTable = {
         .action(lazily(async () => (await import('./demo.js')).demo)),
   ],
 };
-
-/** A storage moves many bytes and computes little. */
-async function loadStorage() {
-  keepYoungHeapSmall();
-  return (await import('../../app/run-storage.js')).runStorage;
-}

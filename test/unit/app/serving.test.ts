@@ -35,7 +35,7 @@ test('certificate and key in files: read; a key that others can read is refused'
   expect(() => servingOptions(config, {})).toThrow(/chmod 600/);
 });
 
-test('certificate missing: http/no-certificate with its path; without a key the settings are wrong', async () => {
+test('certificate or key missing: refused with its path', async () => {
   await using scratch = await openScratch();
   const keyFile = scratch.file('key.pem');
   await copyFile(join(fixtures, 'key.pem'), keyFile);

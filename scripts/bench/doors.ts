@@ -12,7 +12,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir, stat } from 'node:fs/promises';
+import { appendFile, readdir, stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ import type { Sha256 } from '../../src/domain/ids';
 import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { CHAIN_ID, newWallet } from '../../test/support/link-pair';
 import { openProvenLink } from '../../test/support/raw-link';
+import { openScratch } from '../../test/support/scratch';
 import { openServedMaster } from '../../test/support/served-master';
 
 const MIB = 2 ** 20;
@@ -46,7 +47,10 @@ interface Master {
 
 async function serve(): Promise<void> {
   const master = await openServedMaster();
-  const blob = await master.blobs.addBytes(randomBytes(BLOB_BYTES));
+  // Piece by piece, so that nothing of it is in memory when that is measured.
+  await using scratch = await openScratch();
+  for (let at = 0; at < BLOB_BYTES; at += MIB) await appendFile(scratch.file('blob'), randomBytes(MIB));
+  const blob = await master.blobs.add(scratch.file('blob'), { move: true });
   let peak = 0;
   setInterval(() => {
     peak = Math.max(peak, process.memoryUsage().rss);
@@ -68,18 +72,19 @@ async function sizeOf(dir: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + (size?.size ?? 0), 0);
 }
 
-/** Does all of it at once, and goes on until the parent goes. */
+/** Begins all of it, and goes on until the parent goes. */
 async function attack(port: number, sha256: Sha256): Promise<void> {
   process.on('disconnect', () => process.exit());
-  // First of all, as they may be too slow later on a busy machine.
+  // One after the other, as all of them together may be too slow on a busy machine; all of them stay.
   await Promise.all(Array.from({ length: ATTACK.workers }, (_, i) => stallPulls(port, sha256, i % 2 === 0)));
-  for (let i = 0; i < ATTACK.silent; i += 1) void beSilent(port, `127.0.${1 + (i % 40)}.1`);
   const statuses: Record<string, number> = {};
   const uploads = Array.from({ length: ATTACK.uploads }, async () => {
     const status = await leaveUpload(port).catch((error) => String(error.code ?? error));
     statuses[status] = (statuses[status] ?? 0) + 1;
   });
-  await Promise.race([Promise.all(uploads), delay(10_000)]);
+  await Promise.all(uploads);
+  for (let i = 0; i < ATTACK.silent; i += 1) void beSilent(port, `127.0.${1 + (i % 40)}.1`);
+  await delay(1000);
   process.send?.(statuses);
 }
 

@@ -22,7 +22,10 @@ describe('building the program', () => {
     const own = modules.filter((path) => path.startsWith('dist/'));
     expect(own).toContain('dist/commands/jobs/job-commands.js');
     const others = own.filter(
-      (path) => !/^dist\/(cli|commands\/\w+\/\w+-commands|terminal\/\w+|lib\/(errors|lean-heap|format-bytes)|domain\/(emt|gas))\.js$/.test(path),
+      (path) =>
+        !/^dist\/(cli|commands\/\w+\/\w+-commands|terminal\/\w+|lib\/(errors|lean-heap|format-bytes)|domain\/(emt|gas))\.js$/.test(
+          path,
+        ),
     );
     expect(others).toEqual([]);
   });

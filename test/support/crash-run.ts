@@ -9,9 +9,6 @@ import { childrenOf, isHalted, isRunning, waitUntilGone } from './processes';
 /** What is killed: a daemon or all Python children. At its points the verifier stands in for the worker. */
 export type Victim = 'master' | 'worker' | 'child';
 
-/** What a process does at an armed point: it halts until it is told to go on, or something throws there. */
-type Act = 'stop' | 'throw';
-
 const POLL_MS = 10;
 /** Less than the test's own limit, so that a failure says which points are left. */
 const LIMIT_MS = 500_000;
@@ -29,14 +26,14 @@ export class CrashRun {
   }
 
   /** Arms all points that only a job passes; `passing` of the sender's, which every act passes. */
-  arm(passing: number, act: Act = 'stop'): void {
+  arm(passing: number): void {
     rmSync(this.dir, { recursive: true, force: true });
-    for (const point of allPoints) if (!isReaders(point)) this.armOne(point, isSenders(point) ? passing : 1, act);
+    for (const point of allPoints) if (!isReaders(point)) this.armOne(point, isSenders(point) ? passing : 1);
   }
 
   /** Arms the points that the chain's every block passes. */
-  armReaders(act: Act = 'stop'): void {
-    for (const point of allPoints) if (isReaders(point)) this.armOne(point, 1, act);
+  armReaders(): void {
+    for (const point of allPoints) if (isReaders(point)) this.armOne(point, 1);
   }
 
   /** Kills the victim at each armed point that is met, until the check holds. */
@@ -61,10 +58,10 @@ export class CrashRun {
     return allPoints.filter((point) => !met.has(point));
   }
 
-  private armOne(point: CrashPoint, passing: number, act: Act = 'stop'): void {
+  private armOne(point: CrashPoint, passing: number): void {
     mkdirSync(this.dir, { recursive: true });
     rmSync(join(this.dir, `${point}.met`), { force: true });
-    writeFileSync(join(this.dir, point), `${act} ${passing}`);
+    writeFileSync(join(this.dir, point), `stop ${passing}`);
   }
 
   private met(): CrashPoint[] {

@@ -3,7 +3,7 @@
  * child. One child of each kind trains short rounds in turn, and so do starts of children that need no
  * PyTorch; told are medians over the pairs, which meet the same load.
  *
- *     npx ts-node --swc scripts/bench/sandbox.ts [--rounds 120] [--starts 40]
+ *     npx ts-node --swc scripts/bench/sandbox.ts [--rounds 60] [--starts 40]
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
@@ -24,7 +24,7 @@ const params = ResolvedParams.parse({
 const machine = { device: 'cpu', threads: 1 } as const;
 const job = { jobId: 'bench', params };
 
-const STEPS = 4;
+const STEPS = 12;
 
 type Kinds = Record<'bare' | 'shut', Trainers>;
 type Pair = Record<keyof Kinds, number>;
@@ -133,6 +133,6 @@ function round(value: number, digits: number): number {
 }
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '120' }, starts: { type: 'string', default: '40' } },
+  options: { rounds: { type: 'string', default: '60' }, starts: { type: 'string', default: '40' } },
 });
 void measure(Number(values.rounds), Number(values.starts));

@@ -88,7 +88,7 @@ test('storage with the data dies before anybody takes the job: a mirror has them
   await copied.download(sha, into, text.length, { pass: openReadPass(jobId, reader) });
   // Nobody else gets them for having a copy of its own to read from.
   await expect(copied.download(sha, new BlobStore(scratch.file('other')), text.length)).rejects.toMatchObject({
-    code: 'blobs/key-needed',
+    code: 'blobs/no-access',
   });
   const log = await readFile(join(network.dir, 'mirror.log'), 'utf8');
   expect(log).toContain('Blobs of a job copied from other storages');

@@ -50,8 +50,11 @@ const round = (number: number, leases: ReturnType<typeof lease>[]) => ({
   leases,
 });
 
-/** Returns the manifest of an honest node: ten blocks in two rounds by two workers. */
-export function honestManifest(): ManifestIn {
+/**
+ * Returns the manifest of an honest node: ten blocks in two rounds by two workers. It depends on the job which
+ * audits are drawn.
+ */
+export function honestManifest(jobId = JOB_ID): ManifestIn {
   const tokens = new Map([
     [ann, 7 * BLOCK_TOKENS],
     [bob, 3 * BLOCK_TOKENS],
@@ -62,13 +65,13 @@ export function honestManifest(): ManifestIn {
   // Nobody had the time for an audit.
   const missed = rounds
     .flatMap(({ round: number, leases }) => leases.map(({ start, ordinal }) => ({ round: number, start, ordinal })))
-    .filter((about) => isDrawn(AUDIT_SEED, { jobId: JOB_ID, ...about }, tinyParams.audit.rate))
+    .filter((about) => isDrawn(AUDIT_SEED, { jobId, ...about }, tinyParams.audit.rate))
     .map(({ round: number, start }) => ({ round: number, start }));
   return {
     format: 'emeth-manifest-2',
     chainId: 31337,
     contract: Address.parse(`0x${'0d'.repeat(20)}`),
-    jobId: JOB_ID,
+    jobId,
     node,
     dataset: { reference: `sha256:${sha256(testDataset)}`, sha256: sha256(testDataset), bytes: testDataset.length },
     params: tinyParams,

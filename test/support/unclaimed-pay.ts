@@ -45,7 +45,7 @@ export async function openUnclaimedPay(): Promise<UnclaimedPay> {
       const jobId = JobId.parse((await client.run(...request)).jobId);
       const shares = payouts.map((payout, index) => ({ ...payout, index, tokens: 1 }));
       const { root: payoutRoot } = buildPayouts(shares);
-      const manifest = { ...honestManifest(), jobId, payoutRoot, payouts: shares.map(toWire) };
+      const manifest = { ...honestManifest(jobId), payoutRoot, payouts: shares.map(toWire) };
       const { sha256 } = await storage.blobs.addBytes(Buffer.from(canonicalJson(manifest)));
       const ref: ResultRef = { jobId, resultHash: `0x${sha256}`, payoutRoot };
       await node.emeth.process(jobId);

@@ -40,7 +40,7 @@ async function finish(
 ) {
   const emeth = await emethOf(node);
   await emeth.process(jobId);
-  const manifest = { ...honestManifest(), jobId };
+  const manifest = honestManifest(jobId);
   manifest.rounds[0]!.leases.forEach((lease, i) => {
     lease.update = names.updates[i] ?? lease.update;
   });

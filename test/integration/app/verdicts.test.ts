@@ -50,7 +50,7 @@ async function submit(): Promise<{ jobId: JobId; manifest: ManifestIn; ref: Retu
     fuelLimit: FUEL,
     deadlineMs,
   });
-  const manifest = { ...honestManifest(), jobId };
+  const manifest = honestManifest(jobId);
   const ref = { ...submittedJob(manifest), jobId };
   const node = await emethOf('node');
   await node.process(jobId);

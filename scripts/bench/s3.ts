@@ -1,5 +1,5 @@
 /**
- * Measures two storages over one S3 bucket against the bare SDK, by a large blob that goes up and down again.
+ * Measures two storages over one S3 bucket against the bare SDK, by a large blob that goes up and back.
  *
  * Ours: the client of the storage API uploads to one storage and downloads from the other. Theirs: the SDK
  * sends the same bytes as a multipart upload, four parts at a time, and writes them to a file again. Both

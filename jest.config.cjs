@@ -34,5 +34,5 @@ module.exports = {
   testTimeout: 60_000,
   testSequencer: join(__dirname, 'scripts', 'long-tests-first.cjs'),
   // Most of them wait for a process or a chain of theirs more than they compute.
-  maxWorkers: 4,
+  maxWorkers: 3,
 };

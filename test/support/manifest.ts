@@ -51,8 +51,8 @@ const round = (number: number, leases: ReturnType<typeof lease>[]) => ({
 });
 
 /**
- * Returns the manifest of an honest node: ten blocks in two rounds by two workers. It depends on the job which
- * audits are drawn.
+ * Returns the manifest of an honest node: ten blocks in two rounds by two workers. Which audits are drawn
+ * depends on the job.
  */
 export function honestManifest(jobId = JOB_ID): ManifestIn {
   const tokens = new Map([

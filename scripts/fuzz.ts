@@ -17,6 +17,9 @@ const MAX_GROWTH_MB = 16;
 
 async function main(): Promise<void> {
   const wanted = values.doors.split(',');
+  const unknown = wanted.filter((door) => !doorNames.some((known) => known === door));
+  if (unknown.length > 0)
+    throw new Error(`No door is called ${unknown.join(', ')}; there are: ${doorNames.join(', ')}.`);
   for (const door of doorNames.filter((name) => wanted.includes(name))) {
     const report = await fuzz(door, Number(values.inputs), Number(values.seed));
     console.log(JSON.stringify(report));

@@ -3,6 +3,7 @@ import { commitmentOf } from '../chain/acts/attestations';
 import type { Chain, ChainJob } from '../chain/rpc/client';
 import { type Address, type JobId, Sha256 } from '../domain/ids';
 import type { ChainState } from '../domain/job';
+import { BoundedMap } from '../lib/bounded-map';
 import type { JobRecord } from '../storage/named-blobs';
 import { findRejection, findRequest, findSubmission, type JobSubmission } from './chain-job';
 
@@ -22,9 +23,9 @@ const JUDGED: readonly ChainState[] = ['SUBMITTED', 'DISPUTED', 'VERIFIED', 'FAI
 
 /** Reads jobs for a storage. What cannot change any more is read once. */
 export class JobRecords {
-  private readonly requests = new Map<JobId, RequestFacts>();
-  private readonly submissions = new Map<JobId, JobSubmission>();
-  private readonly rejections = new Map<JobId, string>();
+  private readonly requests = new BoundedMap<JobId, RequestFacts>(MAX_KEPT);
+  private readonly submissions = new BoundedMap<JobId, JobSubmission>(MAX_KEPT);
+  private readonly rejections = new BoundedMap<JobId, string>(MAX_KEPT);
 
   constructor(
     private readonly chain: RecordChain,
@@ -39,7 +40,7 @@ export class JobRecords {
     const request = this.requests.get(jobId) ?? (await this.known(jobId)) ?? (await findRequest(this.chain, jobId));
     if (!request) return undefined;
     const { requester, dataset, params } = request;
-    keep(this.requests, jobId, { requester, dataset, params });
+    this.requests.set(jobId, { requester, dataset, params });
     const { state, deadlineMs } = job;
     const submission = JUDGED.includes(state) ? await this.submissionOf(jobId, job) : undefined;
     const evidence = state === 'FAILED' ? await this.rejectionOf(jobId) : undefined;
@@ -56,7 +57,7 @@ export class JobRecords {
     const kept = this.submissions.get(jobId);
     if (kept && (commitment === undefined || commitmentOf(kept) === commitment)) return kept;
     const found = await findSubmission(this.chain, jobId);
-    if (found) keep(this.submissions, jobId, found);
+    if (found) this.submissions.set(jobId, found);
     return found;
   }
 
@@ -64,15 +65,7 @@ export class JobRecords {
     const kept = this.rejections.get(jobId);
     if (kept !== undefined) return kept;
     const reason = (await findRejection(this.chain, jobId))?.reasonHash.slice(2);
-    if (reason !== undefined) keep(this.rejections, jobId, reason);
+    if (reason !== undefined) this.rejections.set(jobId, reason);
     return reason;
   }
-}
-
-/** Keeps a value, and drops the oldest of too many. */
-function keep<T>(kept: Map<JobId, T>, jobId: JobId, value: T): void {
-  kept.delete(jobId);
-  kept.set(jobId, value);
-  const [oldest] = kept.keys();
-  if (oldest !== undefined && kept.size > MAX_KEPT) kept.delete(oldest);
 }

@@ -1,5 +1,4 @@
 /** The mirror of a storage, joined with chain, queue and the other storages. */
-
 import type { JobReader } from '../blobs/read-pass';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { Chain } from '../chain/rpc/client';

@@ -10,7 +10,7 @@ import { type JobId, Sha256 } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { Manifest } from '../protocol/manifest';
+import { MAX_MANIFEST_BYTES, type Manifest } from '../protocol/manifest';
 import { type ReplayDeps, type ReplayOptions, type ReplayReport, replayJob } from '../replay/replay';
 import { openTrainers } from '../runner/trainers';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from '../verifier/manifest-checks';
@@ -34,7 +34,6 @@ export interface OpenedReplay extends AsyncDisposable {
 
 type RunOptions = Pick<ReplayOptions, 'isRedone' | 'lastRound' | 'threads' | 'device'> & Pick<ReplayDeps, 'onProgress'>;
 
-const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
 /** As the default of a verifier. */
 const LOSS_TOLERANCE = 0.01;
 

@@ -9,7 +9,7 @@ import type { RemoteBlobs } from '../blobs/remote-blobs';
 import { parseBlobReference } from '../domain/blob-reference';
 import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
-import { Manifest } from '../protocol/manifest';
+import { MAX_MANIFEST_BYTES, Manifest } from '../protocol/manifest';
 import { NO_JOB, STORAGE_DOMAIN, uploadTypes } from '../protocol/storage';
 import { openProgress } from '../terminal/print';
 import type { Account } from './account';
@@ -36,7 +36,6 @@ export interface Storage {
 
 /** As large as a data set may be that is fetched to be checked before its job is requested. */
 const MAX_DATASET_BYTES = 2 ** 40;
-const MAX_MANIFEST_BYTES = 256 * 2 ** 20;
 
 /**
  * Opens the storages of the options or the configuration, and to read from also those that `locations` names.

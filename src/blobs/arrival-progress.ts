@@ -1,5 +1,6 @@
 /** What a bucket keeps of an upload that is not complete: enough for any storage over it to go on. */
 import { z } from 'zod';
+import { parseJson } from '../lib/parse-json';
 
 /**
  * The hash of all bytes so far is kept as its inner state, since nobody can read the parts of an upload
@@ -30,16 +31,8 @@ export function encodeProgress({ uploadId, tags, hashState, tail }: ArrivalProgr
 /** Returns undefined for what another version wrote, or something else. */
 export function decodeProgress(bytes: Buffer): ArrivalProgress | undefined {
   const end = bytes.indexOf('\n');
-  const header = Header.safeParse(parse(bytes.toString('utf8', 0, Math.max(0, end))));
+  const header = Header.safeParse(parseJson(bytes.toString('utf8', 0, Math.max(0, end))));
   if (!header.success) return undefined;
   const { uploadId, tags, hashState } = header.data;
   return { uploadId, tags, hashState: Buffer.from(hashState, 'base64'), tail: bytes.subarray(end + 1) };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

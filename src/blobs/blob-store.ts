@@ -5,6 +5,7 @@ import { type FileHandle, lstat, mkdir, open, opendir, rename, rm, stat } from '
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Sha256 } from '../domain/ids';
+import { BoundedMap } from '../lib/bounded-map';
 import { AppError, errorCode } from '../lib/errors';
 import { sha256, sha256File, sha256Stream } from '../lib/hash';
 import { openRegular, type PathError } from '../lib/paths';
@@ -53,8 +54,8 @@ interface RunningHash {
 export class BlobStore {
   /** A promise of its closing for each open part. */
   private readonly openParts = new Map<Sha256, Promise<void>>();
-  /** Of closed parts, the oldest first: an upload opens its part anew for every piece. */
-  private readonly hashes = new Map<Sha256, RunningHash>();
+  /** Of closed parts: an upload opens its part anew for every piece. */
+  private readonly hashes = new BoundedMap<Sha256, RunningHash>(MAX_HASHES);
 
   constructor(readonly dir: string) {}
 
@@ -167,16 +168,10 @@ export class BlobStore {
     let closed = () => {};
     this.openParts.set(sha, new Promise((resolve) => (closed = resolve)));
     return (hash) => {
-      if (hash) this.keepHash(sha, hash);
+      if (hash) this.hashes.set(sha, hash);
       this.openParts.delete(sha);
       closed();
     };
-  }
-
-  private keepHash(sha: Sha256, hash: RunningHash): void {
-    this.hashes.set(sha, hash);
-    const [oldest] = this.hashes.keys();
-    if (oldest !== undefined && this.hashes.size > MAX_HASHES) this.hashes.delete(oldest);
   }
 
   /** Returns the hash of a part of this size, to be continued, if it is known. */

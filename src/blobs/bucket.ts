@@ -201,9 +201,8 @@ function clientConfig({ endpoint, region, forcePathStyle, credentials, answerMs 
       httpAgent: agent,
       httpsAgent: proxy === undefined ? agent : new HttpsProxyAgent(proxy, agent),
     },
-    // What the SDK adds by default, checksums in trailers, other services than Amazon's often refuse. The
-    // sha256 of each request's bytes is signed anyway, and that of the blob is checked by whoever fetches
-    // it.
+    // By default the SDK adds checksums in trailers, which many services other than Amazon's refuse. The
+    // sha256 of each request's bytes is signed anyway, and whoever fetches a blob checks its hash.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     // Waiting for "100 Continue" takes a connection of its own for each part.

@@ -104,8 +104,6 @@ class LocatedBlobs implements BlobSource {
     maxBytes: number,
     options: RemoteOptions = {},
   ): Promise<{ bytes: number }> {
-    const known = await into.stat(sha256);
-    if (known) return known;
     return this.inTurn(sha256, options.signal, ({ blobs, isConfigured }, noteBytes) => {
       const noted = { ...options, onProgress: both(noteBytes, options.onProgress) };
       if (isConfigured) return blobs.download(sha256, into, maxBytes, noted);

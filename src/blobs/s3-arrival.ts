@@ -25,8 +25,8 @@ export interface ArrivalKeys {
 
 /**
  * The upload of one blob. One part is sent while the next is gathered; its failure shows at the next call.
- * What S3 has is noted in the bucket, so a storage that stops, or another one, loses no more than the last
- * parts.
+ * What S3 has is noted in the bucket, so that this storage after a restart, or another one, has to be sent
+ * the last parts again at most.
  */
 export class Arrival {
   private uploadId: string | undefined;

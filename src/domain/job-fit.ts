@@ -125,14 +125,19 @@ export function nodeBytesOf(
   { tokens, parameters }: WorkEstimate,
   vocabSize: number,
 ): Box {
-  const tokenBytes = vocabSize <= 2 ** 8 ? 1 : vocabSize <= 2 ** 16 ? 2 : 4;
   // Tokens lie in the prepared parts once, and in shards for each epoch.
-  const dataBytes = datasetBytes + tokenBytes * tokens * (1 + 1 / Math.max(1, job.epochs));
+  const dataBytes = datasetBytes + tokenBytes(vocabSize) * tokens * (1 + 1 / Math.max(1, job.epochs));
   const perParameter = FILE_BYTES_PER_PARAMETER + 2 * CODEC_BYTES[job.codec];
   return {
     diskBytes: Math.ceil(dataBytes + perParameter * parameters),
     memoryBytes: HELD_BYTES_PER_PARAMETER * parameters,
   };
+}
+
+/** Bytes of a token in prepared data and shards. */
+export function tokenBytes(vocabSize: number): number {
+  if (vocabSize <= 2 ** 8) return 1;
+  return vocabSize <= 2 ** 16 ? 2 : 4;
 }
 
 /** Returns why the node's own machine cannot do a job; undefined when it can. */

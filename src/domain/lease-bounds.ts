@@ -1,5 +1,5 @@
 /** How large the blobs of a lease can be at most, and what a worker needs for them. */
-import { type Box, countParameters, memoryBytesOf } from './job-fit';
+import { type Box, countParameters, memoryBytesOf, tokenBytes } from './job-fit';
 
 /** No blob is larger: weights that fit a device are far below. */
 export const MAX_BLOB_BYTES = 2 ** 40;
@@ -48,8 +48,7 @@ export function workerBytesOf(job: JobShape): Box {
 }
 
 function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBlobs): number {
-  const tokenBytes = vocabSize <= 2 ** 8 ? 1 : vocabSize <= 2 ** 16 ? 2 : 4;
-  return (end - start) * params.batch * (params.model.context + 1) * tokenBytes + HEADER_BYTES;
+  return (end - start) * params.batch * (params.model.context + 1) * tokenBytes(vocabSize) + HEADER_BYTES;
 }
 
 function parametersOf({ params, vocabSize }: JobShape): number {

@@ -67,7 +67,7 @@ export function wasNeeded({ finishedAtMs, neededAtMs }: StoredBlob): boolean {
 }
 
 /** Returns when a blob goes, unless an open job needs it until then. */
-export function expiresAtMs(blob: StoredBlob, rules: StorageRules): number {
+export function removeAtMs(blob: StoredBlob, rules: StorageRules): number {
   if (blob.finishedAtMs === undefined) return blob.writtenAtMs + rules.unfinishedHours * HOUR_MS;
   const isKept = blob.purpose === 'result' || blob.purpose === 'evidence' || wasNeeded(blob);
   return blob.neededAtMs + (isKept ? rules.keptDays : rules.unusedDays) * DAY_MS;

@@ -79,5 +79,7 @@ export const Manifest = z.strictObject({
   payoutRoot: Bytes32,
   payouts: z.array(z.strictObject({ index: z.int().min(0), worker: Address, amountWei: Wei, tokens: z.int().min(0) })),
 });
+/** A larger result is no manifest: verifiers reject it, and nobody fetches it. */
+export const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 export type Manifest = z.infer<typeof Manifest>;
 export type ManifestIn = z.input<typeof Manifest>;

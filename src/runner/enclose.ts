@@ -43,7 +43,7 @@ export function enclose(
   const program = [python, ...args];
   if (!('dir' in walls)) return { command: program, env: openVariables(spec), [Symbol.dispose]: () => undefined };
   const group = openControlGroup(walls.limits);
-  const inside = walls.sandbox.level === 'bubblewrap' ? shutIn(spec, walls.sandbox, walls.dir, args) : undefined;
+  const inside = walls.sandbox.level === 'bubblewrap' ? inBubblewrap(spec, walls.sandbox, walls.dir, args) : undefined;
   const command = inside?.command ?? program;
   return {
     command: process.platform === 'linux' ? begin(command, group?.enter ?? ':') : command,
@@ -66,7 +66,7 @@ function begin(program: readonly string[], enter: string): string[] {
   ];
 }
 
-function shutIn(
+function inBubblewrap(
   spec: TrainerSpec,
   { system, executable }: Extract<Sandbox, { level: 'bubblewrap' }>,
   dir: string,

@@ -1,4 +1,5 @@
-/** What can be wrong with a request to the storage API, and how a blob is named in one. */
+/** What can be wrong with a request to the storage API, and how its parts are read. */
+import type { z } from 'zod';
 import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 
@@ -34,5 +35,17 @@ export function tooLargeToStore(bytes: number, maxBytes: number): AppError<Stora
   return new AppError(
     { code: 'storage/too-large', status: 413, bytes, maxBytes },
     `The upload has ${bytes} bytes; the limit of this storage is ${maxBytes}.`,
+  );
+}
+
+/** Returns the body of a request. Throws `storage/bad-request`, which names what is wrong. */
+export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
+  const parsed = schema.safeParse(body);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const problem = `${issue?.path.join('.') || 'the body'}: ${issue?.message}`;
+  throw new AppError<StorageError>(
+    { code: 'storage/bad-request', status: 400, problem },
+    `The request cannot be read (${problem}).`,
   );
 }

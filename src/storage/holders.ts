@@ -1,5 +1,6 @@
 /** How an account becomes a blob's holder: by sending all of its bytes, or by proving that it has them. */
 import type { Address, Sha256 } from '../domain/ids';
+import { BoundedMap } from '../lib/bounded-map';
 import { AppError } from '../lib/errors';
 import { sha256Behind } from '../lib/hash';
 import type { StorageDeps } from './deps';
@@ -25,8 +26,7 @@ const MAX_SENDERS = 1000;
  * its bytes shows that an account has it.
  */
 export class Holders {
-  /** The sender noted longest ago first. */
-  private readonly senders = new Map<Sha256, Sender>();
+  private readonly senders = new BoundedMap<Sha256, Sender>(MAX_SENDERS);
   /** Accounts whose proof of a blob is being checked. Each costs reading all of it. */
   private readonly checking = new Set<Address>();
   /** Wrong proofs of the last minute. */
@@ -40,10 +40,8 @@ export class Holders {
   note({ sha256, owner }: Upload, from: number, to: number): void {
     const before = this.senders.get(sha256);
     const hasSentAll = from === 0 || (before?.owner === owner && before.bytes === from);
-    this.senders.delete(sha256);
     if (hasSentAll) this.senders.set(sha256, { owner, bytes: to });
-    const [oldest] = this.senders.keys();
-    if (oldest !== undefined && this.senders.size > MAX_SENDERS) this.senders.delete(oldest);
+    else this.senders.delete(sha256);
   }
 
   /**

@@ -4,14 +4,14 @@
 import type { BlobSource } from '../blobs/located-blobs';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { Address, JobId, Sha256 } from '../domain/ids';
+import { BoundedMap } from '../lib/bounded-map';
 import type { Clock } from '../lib/clock';
 import { errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import { parseJson } from '../lib/parse-json';
-import { Manifest } from '../protocol/manifest';
 import { publishedBlobs } from '../replay/published';
 import { tooLargeToStore } from './errors';
 import type { StorageSpace } from './space';
+import { readStoredManifest } from './stored-manifest';
 
 /** What of a job has to be here. */
 export interface WantedJob {
@@ -69,14 +69,13 @@ const LAST_RETRY_MS = 10 * 60_000;
 const MAX_FAILED = 10_000;
 /** How often a long copy is noted in the index, so that it does not count as stalled. */
 const NOTE_MS = 10_000;
-const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 
 /** A mirror of the storages that a market's jobs name. */
 export class Mirror {
   readonly totals: MirrorTotals = { blobs: 0, bytes: 0, failures: 0 };
   /** Jobs of which everything is here, by what that was. */
   private readonly complete = new Map<JobId, string>();
-  private readonly failed = new Map<Sha256, { failures: number; retryAtMs: number }>();
+  private readonly failed = new BoundedMap<Sha256, { failures: number; retryAtMs: number }>(MAX_FAILED);
 
   constructor(
     private readonly options: MirrorOptions,
@@ -122,20 +121,12 @@ export class Mirror {
 
   private async copyResult(result: WantedBlob, from: CopyOfJob): Promise<boolean> {
     if (!(await this.copy(result, from))) return false;
+    const manifest = await readStoredManifest(this.deps.blobs, result.sha256);
     let isComplete = true;
-    await eachOf(await this.namesIn(result.sha256), from.signal, async (sha256) => {
+    await eachOf(manifest ? publishedBlobs(manifest) : [], from.signal, async (sha256) => {
       if (!(await this.copy({ ...result, sha256 }, from))) isComplete = false;
     });
     return isComplete;
-  }
-
-  /** Lists what a manifest names; nothing where the result is no manifest. */
-  private async namesIn(manifest: Sha256): Promise<Sha256[]> {
-    const { blobs } = this.deps;
-    if (((await blobs.stat(manifest))?.bytes ?? 0) > MAX_MANIFEST_BYTES) return [];
-    const text = Buffer.concat(await (await blobs.openRead(manifest)).toArray()).toString('utf8');
-    const { data } = Manifest.safeParse(parseJson(text));
-    return data ? publishedBlobs(data) : [];
   }
 
   /** Returns whether the blob is here now. One that failed is left for a while. */
@@ -154,7 +145,7 @@ export class Mirror {
       this.totals.failures += 1;
       const failures = (before?.failures ?? 0) + 1;
       const retryAtMs = clock.now() + Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LAST_RETRY_MS);
-      this.remember(sha256, { failures, retryAtMs });
+      this.failed.set(sha256, { failures, retryAtMs });
       if (failures === 1) logger.debug('A blob cannot be copied yet', { sha256, reason: errorCode(error) });
       return false;
     }
@@ -184,13 +175,6 @@ export class Mirror {
       sum.blobs += 1;
       sum.bytes += bytes;
     }
-  }
-
-  private remember(sha256: Sha256, failure: { failures: number; retryAtMs: number }): void {
-    this.failed.delete(sha256);
-    this.failed.set(sha256, failure);
-    const [oldest] = this.failed.keys();
-    if (oldest !== undefined && this.failed.size > MAX_FAILED) this.failed.delete(oldest);
   }
 }
 

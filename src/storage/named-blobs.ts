@@ -1,13 +1,14 @@
 /** Which blobs belong to a job: by its request, its result and its verdict on chain, and by its manifest. */
-import type { Readable } from 'node:stream';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { NamedBlob } from '../domain/blob-access';
 import { parseBlobReference } from '../domain/blob-reference';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { ChainState } from '../domain/job';
 import { inTurn } from '../lib/in-turn';
+import { parseJson } from '../lib/parse-json';
 import { JobParams } from '../protocol/job-params';
-import { Manifest } from '../protocol/manifest';
+import type { Manifest } from '../protocol/manifest';
+import { readStoredManifest } from './stored-manifest';
 
 /** What the chain says of a job, as far as it decides who may read what. */
 export interface JobRecord {
@@ -38,8 +39,6 @@ interface NamesOfResult {
   names: ReadonlySet<string>;
 }
 
-/** As large as a verifier takes; a larger result is no manifest. */
-const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 /** Of all manifests that are remembered together: some 25 MB. */
 const MAX_NAMES = 200_000;
 
@@ -93,10 +92,9 @@ export class NamedBlobs {
   private async read(result: Sha256): Promise<NamesOfResult | undefined> {
     const known = this.known.get(result);
     if (known) return known;
-    const found = await this.deps.blobs.stat(result);
-    if (!found) return undefined;
-    if (found.bytes > MAX_MANIFEST_BYTES) return { names: new Set() };
-    return namesIn(await textOf(await this.deps.blobs.openRead(result)));
+    // An own storage that lacks the result may get it later; one that has something else keeps that.
+    if (!(await this.deps.blobs.stat(result))) return undefined;
+    return namesIn(await readStoredManifest(this.deps.blobs, result));
   }
 
   private forgetSome(): void {
@@ -111,19 +109,12 @@ export class NamedBlobs {
 
 /** Whether a job's requester lets everybody read it. */
 export function isPublicJob({ params }: Pick<JobRecord, 'params'>): boolean {
-  return JobParams.safeParse(parsedJson(params)).data?.public === true;
+  return JobParams.safeParse(parseJson(params)).data?.public === true;
 }
 
-async function textOf(stream: Readable): Promise<string> {
-  const pieces: Buffer[] = [];
-  for await (const piece of stream) pieces.push(piece as Buffer);
-  return Buffer.concat(pieces).toString('utf8');
-}
-
-function namesIn(text: string): NamesOfResult {
-  const { data } = Manifest.safeParse(parsedJson(text));
-  if (!data) return { names: new Set() };
-  const { jobId, dataset, rounds, audits, model } = data;
+function namesIn(manifest: Manifest | undefined): NamesOfResult {
+  if (!manifest) return { names: new Set() };
+  const { jobId, dataset, rounds, audits, model } = manifest;
   const names = new Set<string>([dataset.sha256]);
   for (const { theta, nextTheta, delta, leases } of rounds) {
     for (const name of [theta, nextTheta, delta]) names.add(name);
@@ -132,12 +123,4 @@ function namesIn(text: string): NamesOfResult {
   for (const { update } of audits) names.add(update);
   for (const file of model) names.add(file.sha256);
   return { jobId, names };
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

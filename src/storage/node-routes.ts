@@ -7,11 +7,10 @@ import { z } from 'zod';
 import { parseBlobReference } from '../domain/blob-reference';
 import { Address, JobId, Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
-import { parseJson } from '../lib/parse-json';
-import { Manifest } from '../protocol/manifest';
 import { MAX_STATEMENT_BYTES } from '../protocol/storage';
 import type { StorageDeps, StorageOptions } from './deps';
-import { type StorageError, tooLargeToStore } from './errors';
+import { parseBody, type StorageError, tooLargeToStore } from './errors';
+import { readStoredManifest } from './stored-manifest';
 
 type NodeDeps = Pick<StorageDeps, 'blobs' | 'jobRecord' | 'recoverRead' | 'recoverUpload' | 'nowMs'>;
 
@@ -35,7 +34,6 @@ const CompleteRequest = z.object({
 
 const VALID_MS = 3600_000;
 const PART_BYTES = 10_000_000;
-const MAX_MANIFEST_BYTES = 64 * 2 ** 20;
 const RESULT = /^result\/(0x[0-9a-fA-F]{32})-(0x[0-9a-fA-F]{40})\.\w+$/;
 /** What an address may carry in place of a header, so that whoever has it needs nothing else. */
 const IN_ADDRESS = ['authorization', 'upload-length', 'upload-offset'] as const;
@@ -62,7 +60,7 @@ export function nodeRoutes(options: StorageOptions, deps: NodeDeps): Router {
     signPut(options, deps, request, response),
   );
   router.post('/node/multipartUpload/completeUpload', body, async (request, response) => {
-    const { jobId, address, uploadId, extension } = parse(CompleteRequest, request.body);
+    const { jobId, address, uploadId, extension } = parseBody(CompleteRequest, request.body);
     if (!(await deps.blobs.stat(uploadId))) throw unknown(uploadId);
     response.json({ fileName: `${jobId}-${address}${extension}`, sha256: uploadId });
   });
@@ -83,17 +81,14 @@ async function sizeOf(key: string, deps: NodeDeps): Promise<number> {
 async function modelBytes(jobId: JobId, node: Address, { blobs, jobRecord }: NodeDeps): Promise<number> {
   const job = await jobRecord(jobId);
   const result = job?.node === node ? job.result : undefined;
-  const found = result && (await blobs.stat(result));
-  if (!result || !found || found.bytes > MAX_MANIFEST_BYTES) throw unknown(jobId);
-  const text = Buffer.concat(await (await blobs.openRead(result)).toArray()).toString('utf8');
-  const manifest = Manifest.safeParse(parseJson(text)).data;
+  const manifest = result && (await readStoredManifest(blobs, result));
   if (manifest?.jobId !== jobId) throw unknown(jobId);
   return Math.max(...manifest.model.map(({ bytes }) => bytes));
 }
 
 /** Answers with an address of the job's data set; that address asks whether its bearer may read them. */
 async function signGet(options: StorageOptions, deps: NodeDeps, request: Request, response: Response): Promise<void> {
-  const { sig, jobId, address, signedtime } = parse(Signed, request.body);
+  const { sig, jobId, address, signedtime } = parseBody(Signed, request.body);
   const expiresAtMs = signedtime + VALID_MS;
   if (deps.recoverRead({ reader: address, jobId, expiresAtMs }, sig) !== address) throw unsigned();
   const sha256 = parseBlobReference((await deps.jobRecord(jobId))?.dataset ?? '')?.sha256;
@@ -104,7 +99,7 @@ async function signGet(options: StorageOptions, deps: NodeDeps, request: Request
 
 /** Answers with an address for each part of an upload, to be put in their order. */
 async function signPut(options: StorageOptions, deps: NodeDeps, request: Request, response: Response): Promise<void> {
-  const { sig, jobId, address, signedtime, sha256, bytes, extension } = parse(PutRequest, request.body);
+  const { sig, jobId, address, signedtime, sha256, bytes, extension } = parseBody(PutRequest, request.body);
   const expiresAtMs = signedtime + VALID_MS;
   const upload = { owner: address, blob: `0x${sha256}`, bytes, expiresAtMs };
   if (deps.recoverUpload(upload, sig) !== address) throw unsigned();
@@ -122,17 +117,6 @@ async function signPut(options: StorageOptions, deps: NodeDeps, request: Request
 
 function addressOf({ url }: StorageOptions, path: string, query: Record<string, string>): string {
   return `${url.replace(/\/$/, '')}/${path}?${new URLSearchParams(query)}`;
-}
-
-function parse<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const problem = `${issue?.path.join('.') || 'the body'}: ${issue?.message}`;
-  throw new AppError<StorageError>(
-    { code: 'storage/bad-request', status: 400, problem },
-    `The request cannot be read (${problem}).`,
-  );
 }
 
 function unsigned(): AppError<StorageError> {

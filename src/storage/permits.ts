@@ -3,6 +3,7 @@
  * signature.
  */
 import type { Address } from '../domain/ids';
+import { BoundedMap } from '../lib/bounded-map';
 
 /** For so long an account goes on that is no verifier any more. */
 const KEPT_MS = 60_000;
@@ -10,8 +11,8 @@ const MAX_PERMITS = 1000;
 
 /** Remembers for a minute who signed for what, so that a piece or a blob costs no check of a signature. */
 export class Permits {
-  /** Each with the time of its check, the oldest first. */
-  private readonly known = new Map<string, { owner: Address; atMs: number }>();
+  /** Each with the time of its check. */
+  private readonly known = new BoundedMap<string, { owner: Address; atMs: number }>(MAX_PERMITS);
 
   constructor(private readonly nowMs: () => number) {}
 
@@ -23,9 +24,6 @@ export class Permits {
 
   add(permit: string, owner: Address): void {
     if (this.find(permit)) return;
-    this.known.delete(permit);
     this.known.set(permit, { owner, atMs: this.nowMs() });
-    const [oldest] = this.known.keys();
-    if (oldest !== undefined && this.known.size > MAX_PERMITS) this.known.delete(oldest);
   }
 }

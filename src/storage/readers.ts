@@ -4,6 +4,7 @@
  */
 import { judgeRead, type ReadDecision, type ReaderRole } from '../domain/blob-access';
 import { Address, JobId, type Sha256 } from '../domain/ids';
+import { BoundedMap } from '../lib/bounded-map';
 import { AppError } from '../lib/errors';
 import { MAX_PERMIT_MS, NO_JOB } from '../protocol/storage';
 import type { StorageError } from './errors';
@@ -56,8 +57,7 @@ export class Readers {
   private readonly blobs: NamedBlobs;
   private readonly signed: Permits;
   private readonly verifiers: Permits;
-  /** The record read longest ago first. */
-  private readonly records = new Map<JobId, KeptRecord>();
+  private readonly records = new BoundedMap<JobId, KeptRecord>(MAX_RECORDS);
 
   constructor(private readonly deps: ReadDeps) {
     this.blobs = new NamedBlobs(deps);
@@ -92,7 +92,7 @@ export class Readers {
     }
     const record = jobId === NO_JOB ? undefined : await ofChain(this.deps.jobRecord(jobId));
     if (!record) return { decision: 'refused', isForAll: false };
-    this.keep(jobId, record);
+    this.records.set(jobId, { record, atMs: this.deps.nowMs() });
     return this.judge(asked, record, sha256);
   }
 
@@ -150,13 +150,6 @@ export class Readers {
   private keptRecord(jobId: JobId): JobRecord | undefined {
     const kept = this.records.get(jobId);
     return kept && this.deps.nowMs() < kept.atMs + KEPT_MS ? kept.record : undefined;
-  }
-
-  private keep(jobId: JobId, record: JobRecord): void {
-    this.records.delete(jobId);
-    this.records.set(jobId, { record, atMs: this.deps.nowMs() });
-    const [oldest] = this.records.keys();
-    if (oldest !== undefined && this.records.size > MAX_RECORDS) this.records.delete(oldest);
   }
 }
 

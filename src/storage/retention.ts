@@ -1,7 +1,7 @@
 /** Which blobs of a storage go when, and what makes the index and what is really there agree. */
 import type { FoundBlob } from '../blobs/blob-store';
 import type { Sha256 } from '../domain/ids';
-import { expiresAtMs, type StorageRules, type StoredBlob } from '../domain/storage-quota';
+import { removeAtMs, type StorageRules, type StoredBlob } from '../domain/storage-quota';
 import { Trouble } from '../lib/trouble';
 import { neededNames } from './needed';
 import type { SpaceDeps } from './space';
@@ -46,7 +46,7 @@ export class Retention {
     const needed = await neededNames(this.deps, nowMs - 2 * SWEEP_MS);
     await index.noteNeeded(place, [...needed], nowMs);
     const expired: StoredBlob[] = [];
-    for await (const blob of this.rows()) if (expiresAtMs(blob, this.rules) <= nowMs) expired.push(blob);
+    for await (const blob of this.rows()) if (removeAtMs(blob, this.rules) <= nowMs) expired.push(blob);
     if (expired.length === 0) return 0;
     const own = await needs.ownNames();
     const gone = expired.filter(({ sha256 }) => !needed.has(sha256) && !own.has(sha256));

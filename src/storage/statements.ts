@@ -1,12 +1,11 @@
 /** What a storage takes of verifiers about a job: attestations of its result, and requests for evidence. */
-import type { z } from 'zod';
 import { type Address, JobId } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { EvidenceRequest, SignedAttestation } from '../protocol/storage';
+import { parseBody } from './errors';
 
 export type StatementError =
   | { code: 'storage/bad-job'; status: 400; jobId: string }
-  | { code: 'storage/bad-statement'; status: 400; problem: string }
   | { code: 'storage/unauthorised'; status: 401; reason: string }
   | { code: 'storage/not-verifier'; status: 403; account: Address }
   | { code: 'storage/no-verdict-awaited'; status: 409; jobId: JobId }
@@ -87,17 +86,6 @@ async function requireVerifierOf(deps: StatementDeps, jobId: JobId, account: Add
   throw new AppError<StatementError>(
     { code: 'storage/no-verdict-awaited', status: 409, jobId },
     `No result of the job ${jobId} awaits a verdict.`,
-  );
-}
-
-function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
-  const parsed = schema.safeParse(body);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const problem = `${issue?.path.join('.') || 'the body'}: ${issue?.message}`;
-  throw new AppError<StatementError>(
-    { code: 'storage/bad-statement', status: 400, problem },
-    `The statement cannot be read (${problem}).`,
   );
 }
 

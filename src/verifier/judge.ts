@@ -8,7 +8,7 @@ import type { Share } from '../domain/shares';
 import { crashPoint } from '../lib/crash-point';
 import { describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { Manifest } from '../protocol/manifest';
+import { MAX_MANIFEST_BYTES, type Manifest } from '../protocol/manifest';
 import { failedLeases } from '../replay/audited';
 import type { ReplayOptions, ReplayReport } from '../replay/replay';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from './manifest-checks';
@@ -46,8 +46,6 @@ export interface JudgeOptions {
   /** Largest accepted difference between the claimed and the measured loss, in nats per token. */
   tolerance: number;
 }
-
-const MAX_MANIFEST_BYTES = 64 * 1024 * 1024;
 
 /**
  * Judges a submitted result from scratch: fetches the manifest and everything it names, checks every hash and

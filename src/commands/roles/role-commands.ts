@@ -3,6 +3,12 @@ import { Option } from 'commander';
 import { example, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
+const host = () =>
+  new Option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)');
+const port = () =>
+  new Option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)').argParser(
+    wholeNumber(0),
+  );
 const insecure = () =>
   new Option('--insecure', 'serve plain HTTP although other machines can reach it (default: listen.insecure)');
 
@@ -42,8 +48,8 @@ export const roleCommands: CommandTable = {
       program
         .command('board')
         .description('serve the public list of jobs, read from the chain, at /api/v1/jobs; needs no key')
-        .option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)')
-        .option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)', wholeNumber(0))
+        .addOption(host())
+        .addOption(port())
         .addOption(insecure())
         .addHelpText(
           'after',
@@ -59,8 +65,8 @@ export const roleCommands: CommandTable = {
       program
         .command('storage')
         .description('hold data sets and results for everybody in the market: the storage API, at /api/v1')
-        .option('--host <address>', 'interface to listen on; 0.0.0.0 for everybody (default: listen, my_url)')
-        .option('--port <port>', 'port to listen on; 0 takes a free one (default: listen, my_url)', wholeNumber(0))
+        .addOption(host())
+        .addOption(port())
         .addOption(insecure())
         .addHelpText(
           'after',

@@ -158,14 +158,14 @@ async function ask(url: string): Promise<Response> {
   }
 }
 
-/** Checks that the address a master listens on is free, or that a master already listens there. */
+/** Checks that the address a role listens on is free, or that a role already listens there. */
 export async function checkPort({ host, port }: Place, url?: string): Promise<Check> {
-  return attempt('port', 'free, or a running master', async () => {
+  return attempt('port', 'free, or a running node', async () => {
     if (await isFree(host, port)) return `${host}:${port} is free`;
     const answer = await fetch(ownUrl({ host, port }, 'healthz', url), {
       signal: AbortSignal.timeout(ANSWER_MS),
     }).catch(() => undefined);
-    if (answer?.ok) return `a master is running on ${host}:${port}`;
+    if (answer?.ok) return `an Emeth node is running on ${host}:${port}`;
     throw new AppError(
       { code: 'doctor/port-in-use' },
       `Another program listens on ${host}:${port}; stop it, or set listen.`,

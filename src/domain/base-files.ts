@@ -1,0 +1,84 @@
+/** Which files of a model's directory make a base, and why a directory is none. */
+
+/** Why no base can be made of a directory; the last part of an error's code. */
+export type BaseFlaw = 'adapter' | 'no-config' | 'pickled' | 'other-weights' | 'no-weights' | 'no-tokenizer';
+
+export interface PickedFiles {
+  /** The files of the base, sorted by name. */
+  names: string[];
+  /** The others. */
+  skipped: string[];
+  flaw?: BaseFlaw | undefined;
+}
+
+export const WEIGHTS_FILE = 'model.safetensors';
+export const WEIGHTS_INDEX = 'model.safetensors.index.json';
+const SHARD = /^model-\d{5,6}-of-\d{5,6}\.safetensors$/;
+const PICKLED = /\.(bin|pt|pth|ckpt|pkl|h5|msgpack|ot)$/;
+const OTHER_WEIGHTS = /\.(safetensors|gguf|onnx|npz)$/;
+/** Any one of these, each with the files it goes with, is a tokenizer. */
+const TOKENIZERS = [['tokenizer.json'], ['tokenizer.model'], ['spiece.model'], ['vocab.json', 'merges.txt']];
+const PLAIN = new Set([
+  'config.json',
+  'generation_config.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'README.md',
+  'LICENSE',
+  'LICENSE.md',
+  'LICENSE.txt',
+  'NOTICE',
+  ...TOKENIZERS.flat(),
+]);
+/** So much may a file have that is no weights; those that only people read are left out above it. */
+export const MAX_PLAIN_BYTES = 64 * 2 ** 20;
+const MAX_TEXT_BYTES = 2 ** 20;
+const FOR_PEOPLE = /^(README|LICENSE|NOTICE)/;
+
+/** Whether a base may have a file of this name at all: nothing in it is code, and nothing is pickled. */
+export function isBaseFile(name: string): boolean {
+  return PLAIN.has(name) || isWeights(name) || name === WEIGHTS_INDEX;
+}
+
+/** Whether a file holds tensors; of the others none is large. */
+export function isWeights(name: string): boolean {
+  return name === WEIGHTS_FILE || SHARD.test(name);
+}
+
+/**
+ * Picks the files of a base from a directory's. Where weights lie both in one file and in several, the one
+ * file counts, as it does for transformers.
+ */
+export function pickBaseFiles(files: readonly { name: string; bytes: number }[]): PickedFiles {
+  const all = new Set(files.map(({ name }) => name));
+  const isUsed = ({ name, bytes }: { name: string; bytes: number }) => {
+    if (name !== WEIGHTS_FILE && (isWeights(name) || name === WEIGHTS_INDEX)) return !all.has(WEIGHTS_FILE);
+    return isBaseFile(name) && (bytes <= MAX_TEXT_BYTES || !FOR_PEOPLE.test(name));
+  };
+  const names = files.filter(isUsed).map(({ name }) => name);
+  const used = new Set(names);
+  return {
+    names: names.sort(byName),
+    skipped: files.flatMap(({ name }) => (used.has(name) ? [] : [name])).sort(byName),
+    flaw: findFlaw(used, all),
+  };
+}
+
+function findFlaw(used: ReadonlySet<string>, all: ReadonlySet<string>): BaseFlaw | undefined {
+  const some = (pattern: RegExp) => [...all].some((name) => pattern.test(name));
+  if (!used.has('config.json')) return all.has('adapter_config.json') ? 'adapter' : 'no-config';
+  const isWhole = used.has(WEIGHTS_FILE) || (used.has(WEIGHTS_INDEX) && [...used].some(isWeights));
+  if (!isWhole) {
+    if (all.has('adapter_config.json')) return 'adapter';
+    if (some(PICKLED)) return 'pickled';
+    return some(OTHER_WEIGHTS) ? 'other-weights' : 'no-weights';
+  }
+  const hasTokenizer = TOKENIZERS.some((together) => together.every((name) => used.has(name)));
+  return hasTokenizer ? undefined : 'no-tokenizer';
+}
+
+function byName(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}

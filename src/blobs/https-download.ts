@@ -2,8 +2,8 @@
 import { lookup as lookupName } from 'node:dns';
 import { lookup as lookupAll } from 'node:dns/promises';
 import { once } from 'node:events';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { Agent, request } from 'node:https';
+import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http';
+import { request as requestSecure, Agent as SecureAgent } from 'node:https';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import ipaddr from 'ipaddr.js';
 import { AppError, describeError } from '../lib/errors';
@@ -14,6 +14,8 @@ export type HttpsError = { code: 'https/forbidden-address'; address: string } | 
 export interface HttpsRules {
   /** Decides which addresses may be connected to. Default: public ones. */
   isAllowedAddress?: ((address: string) => boolean) | undefined;
+  /** The origin of a server that this machine's operator named: it may lie anywhere, and speak plain http. */
+  ownOrigin?: string | undefined;
   /** Certificates to trust in addition to the usual ones, in PEM. */
   ca?: string | undefined;
 }
@@ -68,10 +70,9 @@ export async function openForeign(
   url: URL,
   options: HttpsOptions,
 ): Promise<ForeignAnswer & { readonly body: IncomingMessage }> {
-  const { isAllowedAddress = isPublic } = options;
   let target = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    assertAllowed(target, isAllowedAddress);
+    const isAllowedAddress = requireAllowed(target, options);
     if (proxyFor(target)) await assertNotInside(target, isAllowedAddress);
     const { authorization, ...others } = options.headers ?? {};
     const isOwn = authorization !== undefined && target.origin === url.origin;
@@ -106,8 +107,11 @@ async function send(
 ): Promise<IncomingMessage> {
   const { method, headers, ca, isAllowedAddress, signal, idleMs = IDLE_MS } = options;
   const proxy = proxyFor(target);
-  // Neither agent keeps a connection beyond its answer.
-  const agent = proxy === undefined ? new Agent() : new HttpsProxyAgent(proxy);
+  const isPlain = target.protocol === 'http:';
+  const direct = () => (isPlain ? new Agent() : new SecureAgent());
+  // No agent keeps a connection beyond its answer.
+  const agent = proxy === undefined ? direct() : new HttpsProxyAgent(proxy);
+  const request = isPlain ? requestPlain : requestSecure;
   const lookup = checkedLookup(isAllowedAddress);
   const trust = ca ? { ca } : {};
   const sent = request(target, { method, headers, agent, lookup, signal, timeout: idleMs, ...trust });
@@ -126,13 +130,18 @@ async function send(
 }
 
 /**
- * Checks scheme and literal addresses. Names are checked in the lookup, whose result is the address
- * connected to.
+ * Checks scheme and literal addresses, and returns what decides about others. Names are checked in the
+ * lookup, whose result is the address connected to.
  */
-function assertAllowed(target: URL, isAllowedAddress: (address: string) => boolean): void {
+function requireAllowed(
+  target: URL,
+  { ownOrigin, isAllowedAddress = isPublic }: HttpsRules,
+): (address: string) => boolean {
+  if (target.origin === ownOrigin) return () => true;
   if (target.protocol !== 'https:') throw forbidden(target.protocol);
   const literal = target.hostname.replace(/^\[|\]$/g, '');
   if (ipaddr.isValid(literal) && !isAllowedAddress(literal)) throw forbidden(literal);
+  return isAllowedAddress;
 }
 
 /**

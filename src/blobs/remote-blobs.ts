@@ -1,11 +1,11 @@
 /** The client of the storage API: uploads and downloads that resume. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { sha256Behind } from '../lib/hash';
 import { type AskStorage, type StorageAnswer, sendWithin } from './ask-storage';
 import type { BlobPart, BlobStore } from './blob-store';
 import type { ReadPass } from './read-pass';
+import { completePart, persist } from './resumable';
 import { errorOf, NOT_SHOWN, reasonOf, startOf } from './storage-answers';
 
 export type RemoteBlobError =
@@ -41,8 +41,6 @@ export type SignUpload = (upload: {
   expiresAtMs: number;
 }) => Promise<string>;
 
-const ATTEMPTS = 5;
-const FIRST_PAUSE_MS = 100;
 const SIGNATURE_MS = 3600_000;
 const MOST_PIECE_BYTES = 8 * 2 ** 20;
 const LEAST_PIECE_BYTES = 64 * 2 ** 10;
@@ -100,7 +98,8 @@ export class RemoteBlobs {
       const part = await into.openPartInTurn(sha256);
       if (!part) return;
       try {
-        await this.complete(sha256, part, bytes, { ...options, onProgress: both(onProgress, options.onProgress) });
+        const noted = { ...options, onProgress: both(onProgress, options.onProgress) };
+        await completePart(part, bytes, () => this.receive(sha256, part, bytes, noted));
       } finally {
         await part.close();
       }
@@ -186,21 +185,6 @@ export class RemoteBlobs {
     throw this.refused(status, errorOf(text));
   }
 
-  /**
-   * Fetches the rest of a part. If the part turns out to be of another blob, fetches all of it again, once.
-   */
-  private async complete(sha256: Sha256, part: BlobPart, bytes: number, options: RemoteOptions): Promise<void> {
-    const isResumed = part.offset > 0;
-    try {
-      if (part.offset < bytes) await this.receive(sha256, part, bytes, options);
-      await part.finish();
-    } catch (error) {
-      if (!isResumed || errorCode(error) !== 'blobs/hash-mismatch') throw error;
-      await this.receive(sha256, part, bytes, options);
-      await part.finish();
-    }
-  }
-
   private async receive(sha256: Sha256, part: BlobPart, bytes: number, options: RemoteOptions): Promise<void> {
     const { signal, onProgress } = options;
     const body = await this.get(sha256, part.offset > 0 ? `bytes=${part.offset}-` : undefined, options);
@@ -254,27 +238,8 @@ export class RemoteBlobs {
     }
   }
 
-  /**
-   * Retries `work` with growing pauses while the storage cannot be reached. Progress resets the count of
-   * failures.
-   */
-  private async persist(
-    signal: AbortSignal | undefined,
-    work: (onProgress: () => void) => Promise<void>,
-  ): Promise<void> {
-    const { attempts = ATTEMPTS } = this.rules;
-    let failures = 0;
-    for (;;) {
-      try {
-        return await work(() => {
-          failures = 0;
-        });
-      } catch (error) {
-        failures += 1;
-        if (!isPassing(error) || failures >= attempts || signal?.aborted) throw error;
-        await delay(FIRST_PAUSE_MS * 3 ** (failures - 1), undefined, signal ? { signal } : {});
-      }
-    }
+  private persist(signal: AbortSignal | undefined, work: (onProgress: () => void) => Promise<void>): Promise<void> {
+    return persist({ attempts: this.rules.attempts, isPassing, signal }, work);
   }
 
   private url(path: string): string {

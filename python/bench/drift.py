@@ -39,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from emeth.data.data import Corpus, prepare
 from emeth.files.codec import encode_file, read_theta, theta_layout, write_theta
 from emeth.files.tensors import TensorSpec
-from emeth.models.model import initial_tensors, layout
+from emeth.models.gpt2 import initial_tensors, layout
 from emeth.rounds.compare import distance
 from emeth.rounds.team import Solo
 from emeth.rounds.train import Trainer

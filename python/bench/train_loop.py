@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from emeth.files.codec import read_theta, theta_layout, write_theta
 from emeth.files.tensors import TensorSpec, write_tensors
-from emeth.models.model import build, count_parameters, initial_tensors, layout
+from emeth.models.gpt2 import build, count_parameters, initial_tensors, layout
 from emeth.wire.parse import parse
 from emeth.wire.spec import Params
 from tests.child import Child, make_params, train_spec

@@ -18,8 +18,12 @@ def make_params(**changes: object) -> Json:
     """Complete parameters of a tiny job; `model` and the other groups are merged."""
     params: Json = {
         "program": "lm",
-        "model": {"layers": 2, "heads": 2, "width": 32, "context": 16, "dropout": 0},
+        "tune": "none",
+        "model": {"family": "gpt2", "layers": 2, "heads": 2, "width": 32, "context": 16, "dropout": 0},
         "tokenizer": {"type": "byte"},
+        "data": {"format": "auto", "skipBroken": 0, "language": "auto", "loss": "auto"},
+        "gradientCheckpointing": False,
+        "accumulate": 1,
         "seed": 1,
         "epochs": 1,
         "batch": 4,

@@ -11,7 +11,7 @@ from hypothesis import settings
 from emeth.data.data import Corpus, prepare
 from emeth.files.codec import theta_layout
 from emeth.files.tensors import FileRef, TensorSpec
-from emeth.models.model import layout
+from emeth.models.gpt2 import layout
 from emeth.wire.model_shape import Shape
 from emeth.wire.parse import parse
 from emeth.wire.spec import Params
@@ -39,7 +39,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """Prepared data and θ_0."""
     from emeth.files.codec import raw
     from emeth.files.tensors import write_tensors
-    from emeth.models.model import initial_tensors
+    from emeth.models.gpt2 import initial_tensors
 
     work_dir = tmp_path_factory.mktemp("job")
     dataset = work_dir / "data.txt"

@@ -1,6 +1,7 @@
 /** Which job to take: the order of preference, and whether one fits the master's fees, time and workers. */
 import { earnedWei, fuelOf } from './fuel';
 import type { JobId } from './ids';
+import type { ModelSize } from './model-size';
 
 /** What is known of a job before any of its bytes are fetched. */
 export interface JobOffer {
@@ -42,20 +43,23 @@ const EFFICIENCY = 0.5;
 /**
  * How a job turns text into tokens: one for each byte, or byte-pair encoding with a vocabulary of its own.
  */
-type Tokenizing = { type: 'byte' } | { type: 'bpe'; vocabSize: number };
+type Tokenizing = { type: 'byte' | 'base' } | { type: 'bpe'; vocabSize: number };
 
 /** Tokens per byte of text, by tokenizer; byte-pair encoding makes one of about 3.5 bytes of English. */
-const TOKENS_PER_BYTE = { byte: 1, bpe: 1 / 3.5 } as const;
+const TOKENS_PER_BYTE = { byte: 1, bpe: 1 / 3.5, base: 1 / 3.5 } as const;
+
+/** The part that is held out where the requester names none. */
+const HELD_OUT = 0.07;
 
 /**
  * Estimates the tokens a job trains on by the size of its data set in bytes, before anything is tokenised.
  */
 export function estimateTokens(
   bytes: number,
-  job: { epochs: number; validation: number; tokenizer: Tokenizing },
+  job: { epochs: number; validation?: number | undefined; tokenizer: Tokenizing },
 ): number {
   const tokens = bytes * TOKENS_PER_BYTE[job.tokenizer.type];
-  return Math.max(1, Math.round(tokens * (1 - job.validation) * job.epochs));
+  return Math.max(1, Math.round(tokens * (1 - (job.validation ?? HELD_OUT)) * job.epochs));
 }
 
 /**
@@ -69,11 +73,6 @@ export function leastBytes({ batch, model: { context } }: { batch: number; model
 /** Returns how many different tokens there are. */
 export function vocabularyOf(tokenizer: Tokenizing): number {
   return tokenizer.type === 'bpe' ? tokenizer.vocabSize : 256;
-}
-
-/** Counts the parameters of a GPT-2 style model: attention and MLP weights, embeddings, positions. */
-export function countParameters(shape: { layers: number; width: number; context: number }, vocabSize: number): number {
-  return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
 }
 
 /** Passes over the data, and sequences per step, of a job whose requester names none. */
@@ -94,13 +93,9 @@ const VOCABULARY_NUMBERS = 4;
  * peak of PyTorch on a CPU, for seven shapes of 0.8M to 25M parameters, contexts of 128 to 2048 and
  * vocabularies of 256 to 32768, it came to 0.93 to 1.21 of the truth.
  */
-export function memoryBytesOf(
-  params: { model: { layers: number; width: number; context: number } },
-  vocabSize: number,
-): number {
-  const { layers, width, context } = params.model;
+export function memoryBytesOf({ parameters, layers, width, context, vocabSize }: ModelSize): number {
   const kept = context * (LAYER_NUMBERS * layers * width + VOCABULARY_NUMBERS * vocabSize);
-  return BYTES_PER_PARAMETER * countParameters(params.model, vocabSize) + 4 * kept;
+  return BYTES_PER_PARAMETER * parameters + 4 * kept;
 }
 
 /** Of the node's own machine: what may still be written, and the memory it has in all. */

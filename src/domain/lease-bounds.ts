@@ -1,5 +1,6 @@
 /** How large the blobs of a lease can be at most, and what a worker needs for them. */
-import { type Box, countParameters, memoryBytesOf, tokenBytes } from './job-fit';
+import { type Box, memoryBytesOf, tokenBytes } from './job-fit';
+import { type BaseSize, type ModelSize, modelSizeOf } from './model-size';
 
 /** No blob is larger: weights that fit a device are far below. */
 export const MAX_BLOB_BYTES = 2 ** 40;
@@ -10,8 +11,9 @@ const HEADER_BYTES = 2 ** 20;
 const NUMBER_BYTES = 4;
 
 interface JobShape {
-  params: { batch: number; model: { layers: number; width: number; context: number } };
+  params: Parameters<typeof modelSizeOf>[0] & { batch: number };
   vocabSize: number;
+  base?: { size: BaseSize } | undefined;
 }
 
 interface LeaseBlobs {
@@ -30,7 +32,7 @@ export function mostTensorBytes(parameters: number): number {
 /** Returns which of a lease's blobs is larger than it can be; undefined where all fit the job. */
 export function findOversized(job: JobShape, lease: LeaseBlobs) {
   const { shard, theta, delta } = lease;
-  const most = mostTensorBytes(parametersOf(job));
+  const most = mostTensorBytes(sizeOf(job).trainable);
   const blobs = [
     { what: 'shard', bytes: shard.bytes, most: mostShardBytes(job, lease) },
     { what: 'weights', bytes: theta.bytes, most },
@@ -41,16 +43,14 @@ export function findOversized(job: JobShape, lease: LeaseBlobs) {
 
 /** Returns what a worker needs: its device's memory, and the disk for weights, step and update of a lease. */
 export function workerBytesOf(job: JobShape): Box {
-  return {
-    memoryBytes: memoryBytesOf(job.params, job.vocabSize),
-    diskBytes: 3 * NUMBER_BYTES * parametersOf(job),
-  };
+  const size = sizeOf(job);
+  return { memoryBytes: memoryBytesOf(size), diskBytes: size.baseBytes + 3 * NUMBER_BYTES * size.trainable };
 }
 
 function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBlobs): number {
   return (end - start) * params.batch * (params.model.context + 1) * tokenBytes(vocabSize) + HEADER_BYTES;
 }
 
-function parametersOf({ params, vocabSize }: JobShape): number {
-  return countParameters(params.model, vocabSize);
+function sizeOf({ params, vocabSize, base }: JobShape): ModelSize {
+  return modelSizeOf(params, vocabSize, base?.size);
 }

@@ -5,6 +5,7 @@ import { memoryBytesOf } from '../domain/job-fit';
 import { byAddress } from '../domain/order';
 import { isAuditing } from './audit-state';
 import type { JobContext } from './job-context';
+import { sizeOfPlan } from './plan';
 import { readStanding } from './standings';
 
 /**
@@ -13,12 +14,13 @@ import { readStanding } from './standings';
  */
 export async function openMember(job: JobContext, worker: Address): Promise<void> {
   if (!job.standings.has(worker)) job.standings.set(worker, await readStanding(job, worker));
-  const { params, prepared, totalBlocks, auditSeed } = job.plan;
+  const { params, base, prepared, totalBlocks, auditSeed } = job.plan;
   job.members.set(worker, 'opening');
   job.deps.fleet.send(worker, {
     type: 'job.open',
     jobId: job.jobId,
     params,
+    base,
     vocabSize: prepared.vocabSize,
     totalBlocks,
     auditSeedHash: hashSeed(auditSeed),
@@ -28,7 +30,7 @@ export async function openMember(job: JobContext, worker: Address): Promise<void
 /** Returns how many bytes a worker's smallest device lacks for the job; 0 where it fits. */
 export function missingMemory({ deps, plan }: JobContext, worker: Address): number {
   const found = deps.fleet.capacityOf(worker)?.memoryBytes ?? 0;
-  return Math.max(0, memoryBytesOf(plan.params, plan.prepared.vocabSize) - found);
+  return Math.max(0, memoryBytesOf(sizeOfPlan(plan)) - found);
 }
 
 /** Takes a worker off the job, which it is not given again. */

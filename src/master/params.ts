@@ -14,8 +14,9 @@ export function resolveParams(text: string, defaults: { batch: number; epochs: n
     const [issue] = parsed.error.issues;
     throw invalid(`${issue?.path.join('.') || 'the whole'}: ${issue?.message ?? 'not readable'}`);
   }
-  const { epochs, batch, ...rest } = parsed.data;
-  return { ...rest, epochs: epochs ?? defaults.epochs, batch: batch ?? defaults.batch };
+  const { data } = parsed;
+  if (data.tune !== 'none') throw invalid('this master does not start from a base yet');
+  return { ...data, epochs: data.epochs ?? defaults.epochs, batch: data.batch ?? defaults.batch };
 }
 
 function parseJson(text: string): unknown {

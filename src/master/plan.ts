@@ -1,6 +1,8 @@
 /** The plan of a job, as it is kept with its row. */
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
+import { type ModelSize, modelSizeOf } from '../domain/model-size';
+import { BaseRecord } from '../protocol/base';
 import { ResolvedParams } from '../protocol/job-params';
 import { Prepared } from '../protocol/trainer';
 
@@ -11,6 +13,8 @@ import { Prepared } from '../protocol/trainer';
 export const JobPlan = z.strictObject({
   dataset: z.strictObject({ reference: z.string(), sha256: Sha256, bytes: z.int().min(1) }),
   params: ResolvedParams,
+  /** Of a job that starts from one. */
+  base: BaseRecord.optional(),
   prepared: Prepared,
   /** Blocks of the whole job: epochs × the blocks of one epoch. */
   totalBlocks: z.int().min(1),
@@ -28,3 +32,8 @@ export const JobPlan = z.strictObject({
     .default('0'.repeat(64)),
 });
 export type JobPlan = z.infer<typeof JobPlan>;
+
+/** Returns the size of the model that a job trains. */
+export function sizeOfPlan({ params, prepared, base }: Pick<JobPlan, 'params' | 'prepared' | 'base'>): ModelSize {
+  return modelSizeOf(params, prepared.vocabSize, base?.size);
+}

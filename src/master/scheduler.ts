@@ -6,7 +6,6 @@ import {
   byFee,
   capacityFor,
   chooseWorkers,
-  countParameters,
   estimateTokens,
   type FeeRange,
   type JobRefusal,
@@ -19,19 +18,20 @@ import {
   type WorkEstimate,
   withMemory,
 } from '../domain/job-fit';
+import { modelSizeOf } from '../domain/model-size';
 import type { Assignment } from '../fleet/assignment';
 import type { FleetUser } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
 import { Trouble } from '../lib/trouble';
-import type { ResolvedParams } from '../protocol/job-params';
 import { isClaimLost } from '../store/claimant';
 import type { JobRow } from '../store/jobs';
 import { ClaimKeeper } from './claim-keeper';
 import { EvidenceBook, type EvidenceOptions } from './evidence';
 import { JobRun } from './job-run';
 import { resolveParams } from './params';
+import { sizeOfPlan } from './plan';
 import type { QueueFleet, QueueStore } from './ports';
 import { isJobFault } from './step-failure';
 import type { JobRunDeps, JobRunOptions } from './steps/step';
@@ -141,7 +141,7 @@ export class Scheduler implements FleetUser {
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
-      const able = withMemory(fleet.idle(), memoryBytesOf(plan.params, plan.prepared.vocabSize));
+      const able = withMemory(fleet.idle(), memoryBytesOf(sizeOfPlan(plan)));
       const idle = able.filter(({ address }) => !run.dismissed.has(address));
       for (const worker of chooseWorkers(idle, { cooperative, work, leftMs, othersWaiting })) {
         fleet.assign(worker.address, run.assignment);
@@ -229,10 +229,11 @@ export class Scheduler implements FleetUser {
     let left: { reason: string; lookAtMs?: number | undefined };
     try {
       const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
-      const memoryBytes = memoryBytesOf(params, vocabularyOf(params.tokenizer));
-      const work = estimateWork(params, await size);
+      const model = modelSizeOf(params, vocabularyOf(params.tokenizer), undefined);
+      const memoryBytes = memoryBytesOf(model);
+      const work = { tokens: estimateTokens(await size, params), parameters: model.parameters };
       const capacity = capacityFor(this.unclaimed(), memoryBytes);
-      const node = nodeBytesOf(params, await size, work, vocabularyOf(params.tokenizer));
+      const node = nodeBytesOf(params, await size, work, model.vocabSize);
       const refusal = refuseJob(row, work, this.options, capacity, nowMs) ?? refuseByBox(node, await this.roomOfNode());
       if (!refusal) return this.claim(row, { work, memoryBytes, diskBytes: node.diskBytes });
       left = { reason: describeRefusal(refusal), lookAtMs: nextLook(refusal.code, row, nowMs) };
@@ -301,13 +302,6 @@ function describeRefusal(refusal: NonNullable<ReturnType<typeof refuseJob>>): st
     case 'job/not-enough-capacity':
       return `it needs about ${seconds(refusal.neededMs)} s with the idle workers, ${seconds(refusal.leftMs)} s are left`;
   }
-}
-
-function estimateWork(params: ResolvedParams, bytes: number): WorkEstimate {
-  return {
-    tokens: estimateTokens(bytes, params),
-    parameters: countParameters(params.model, vocabularyOf(params.tokenizer)),
-  };
 }
 
 function seconds(ms: number): number {

@@ -14,6 +14,7 @@ import {
   type Standing,
 } from '../domain/standing';
 import type { JobContext } from './job-context';
+import { sizeOfPlan } from './plan';
 import type { LiveLease } from './round-state';
 
 /** A worker's own seconds may differ by this part from the measured ones before it is noted. */
@@ -100,7 +101,7 @@ export async function countLost(job: JobContext, worker: Address): Promise<boole
 async function recordRound(job: JobContext, worker: Address, blocksPerSecond: number): Promise<void> {
   const { plan, deps } = job;
   if (plan.parameters < probeParameters('S')) return;
-  const { layers, width } = plan.params.model;
+  const { layers, width } = sizeOfPlan(plan);
   const gflops = (blocksPerSecond * flopsOf(job)) / 1e9;
   const about = { worker, atMs: deps.clock.now(), source: 'round', shape: `${layers}x${width}` } as const;
   await deps.fleet.recordMeasurement({ ...about, gflops, isOk: true, detail: `job ${job.jobId}` });

@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { isFlat } from '../domain/fold-check';
 import type { Sha256 } from '../domain/ids';
+import type { ModelSize } from '../domain/model-size';
 import { sumOfRates } from '../domain/schedule';
 import { smoothSpeed } from '../domain/standing';
 import { areTwins, judgeUse, leastNorm, looksScaled, marginOf, type UpdateFacts } from '../domain/update-rules';
@@ -13,6 +14,7 @@ import { workName } from './gate-memory';
 import type { JobContext } from './job-context';
 import type { UpdateVerdict } from './job-events';
 import { patiently } from './own-trouble';
+import { sizeOfPlan } from './plan';
 import type { LiveLease, RoundState } from './round-state';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
@@ -76,7 +78,7 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
   const { norm, gain } = seen;
   const rates = sumOfRates(plan.params.inner, lease, plan.totalBlocks);
   const facts: UpdateFacts = { norm, rates, blocks: lease.end - lease.start };
-  const least = leastNorm(facts, gate.accepted, blockWeights(plan.params.model));
+  const least = leastNorm(facts, gate.accepted, blockWeights(sizeOfPlan(plan)));
   if (norm < least) return `its update is ${figure(norm)} long, and no work is shorter than ${figure(least)}`;
   const use = gain === undefined ? 'useful' : judgeGain(job, round, lease, gain);
   if (use === 'useless' && !isKnownHonest(job, lease) && !(await hasStalled(job)))
@@ -177,9 +179,9 @@ function markDoubtful(job: JobContext, lease: LiveLease, reason: string): void {
   job.deps.logger.warn('Update is doubtful', { leaseId: lease.leaseId, worker: lease.worker, reason });
 }
 
-/** Weights of the blocks' matrices, all of which every step moves. */
-function blockWeights({ layers, width }: { layers: number; width: number }): number {
-  return 12 * layers * width ** 2;
+/** Weights that every step moves: the blocks' matrices; of an adapter, whose one half begins at 0, less. */
+function blockWeights({ layers, width, parameters, trainable }: ModelSize): number {
+  return trainable < parameters ? trainable / 4 : 12 * layers * width ** 2;
 }
 
 function figure(value: number): string {

@@ -1,24 +1,33 @@
 /** The parameters of a job: what a requester may ask to be trained. */
 import { z } from 'zod';
 import { MAX_DEVICE_BYTES, memoryBytesOf, vocabularyOf } from '../domain/job-fit';
+import { sizeFromScratch } from '../domain/model-size';
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
 
-/** The model's shape: a GPT-2 style decoder. Parameters ≈ 12 · layers · width² + vocabulary · width. */
+const context = z.int().min(16).max(8192).default(128).describe('tokens a sequence holds');
+const dropout = fraction(0, 0.9)
+  .default(0)
+  .describe('dropout probability while training; above 0 no lease can be checked by doing it again');
+
+/** The shape of a model that is trained from scratch. */
 export const ModelShape = z
   .strictObject({
+    family: z.enum(['gpt2', 'llama']).default('gpt2').describe('architecture'),
     layers: z.int().min(1).max(96).default(4).describe('transformer blocks'),
     heads: z.int().min(1).max(128).default(4).describe('attention heads; must divide width'),
     width: z.int().min(16).max(16384).default(128).describe('embedding width'),
-    context: z.int().min(16).max(8192).default(128).describe('tokens a sequence holds'),
-    dropout: fraction(0, 0.9)
-      .default(0)
-      .describe('dropout probability while training; above 0 no lease can be checked by doing it again'),
+    context,
+    dropout,
   })
   .refine((m) => m.width % m.heads === 0, { error: 'width must be a multiple of heads', path: ['heads'] });
 
+/** Of a base, all else is as its own files have it. */
+const BaseModel = z.strictObject({ context, dropout });
+
 export const MAX_VOCABULARY = 262_144;
 
+/** How a job from scratch turns text into tokens. */
 export const Tokenizer = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('byte') }).describe('one token per UTF-8 byte'),
   z
@@ -28,10 +37,55 @@ export const Tokenizer = z.discriminatedUnion('type', [
 
 export const codecs = ['int8', 'bf16', 'fp32'] as const;
 
-const AnyParams = z.strictObject({
+const BaseTokenizer = z.strictObject({ type: z.literal('base') }).describe("the base's own");
+
+/** A file list in a storage, or a model of a hub. */
+export const BaseReference = z
+  .string()
+  .max(1000)
+  .regex(/^(sha256:[0-9a-f]{64}(@\S+)?|hf:[\w.-]+\/[\w.-]+(@[\w./-]+)?)$/, {
+    error:
+      'must be sha256:<64 hex digits>[@<storage>,…] as `emeth put` prints it, or hf:<organisation>/<name>[@<revision>]',
+  })
+  .describe('the model to start from');
+
+const Data = z.strictObject({
+  format: z
+    .enum(['auto', 'text', 'json', 'jsonl', 'csv', 'tsv', 'parquet'])
+    .default('auto')
+    .describe('kind of file; auto: found by its content'),
+  field: z.string().min(1).max(200).optional().describe('the field or column that holds the text'),
+  template: z.string().min(1).max(2000).optional().describe('chat template where the base has none: chatml, or Jinja'),
+  skipBroken: fraction(0, 0.01).default(0).describe('part of the records that may be broken and are then left out'),
+  language: z.enum(['auto', 'ja', 'other']).default('auto').describe('ja: split at lines; auto: found by the script'),
+  loss: z.enum(['auto', 'all', 'answers']).default('auto').describe('auto: on answers only, where there are any'),
+});
+
+const Lora = z.strictObject({
+  r: z.int().min(1).max(1024).default(8).describe('rank'),
+  alpha: z.number().positive().max(4096).default(16).describe('scale of the adapter is alpha ÷ r'),
+  dropout: fraction(0, 0.9).default(0).describe('above 0 no lease can be checked by doing it again'),
+  targets: z
+    .union([
+      z.literal('auto'),
+      z
+        .array(
+          z
+            .string()
+            .regex(/^[\w.]+$/)
+            .max(100),
+        )
+        .min(1)
+        .max(32),
+    ])
+    .default('auto')
+    .describe("names of the layers that get an adapter; auto: the attention's"),
+  merge: z.boolean().default(false).describe('hand back the merged model too'),
+});
+
+const common = {
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
-  model: ModelShape.prefault({}),
-  tokenizer: Tokenizer.default({ type: 'byte' }),
+  data: Data.prefault({}),
   seed: z
     .int()
     .min(0)
@@ -45,7 +99,11 @@ const AnyParams = z.strictObject({
     .optional()
     .describe('passes over the training part; default: the master’s n_epochs'),
   batch: z.int().min(1).max(4096).optional().describe('sequences per inner step; default: the master’s batchSize'),
-  validation: fraction(0.01, 0.5).default(0.07).describe('last part of the data, held out for validation'),
+  validation: fraction(0.01, 0.5)
+    .optional()
+    .describe('last part of the data, held out for validation; default: 0.07, of Japanese 0.1'),
+  gradientCheckpointing: z.boolean().default(false).describe('compute activations twice, to need less memory'),
+  accumulate: z.int().min(1).max(4096).default(1).describe('least number of parts in which a batch is computed'),
   round: z
     .strictObject({
       steps: z.int().min(1).max(10000).default(50).describe('inner steps (H) of an average worker in a round'),
@@ -88,7 +146,45 @@ const AnyParams = z.strictObject({
     .describe('let everybody read its data set, updates and model, so that anybody can repeat it'),
   codec: z.enum(codecs).default('int8').describe('how updates travel'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
+};
+
+const FromScratch = z.strictObject({
+  tune: z.literal('none'),
+  model: ModelShape.prefault({}),
+  tokenizer: Tokenizer.default({ type: 'byte' }),
+  ...common,
 });
+const withBase = {
+  base: BaseReference,
+  model: BaseModel.prefault({}),
+  tokenizer: BaseTokenizer.default({ type: 'base' }),
+  ...common,
+};
+const FullTune = z.strictObject({ tune: z.literal('full'), ...withBase });
+const LoraTune = z.strictObject({ tune: z.literal('lora'), lora: Lora.prefault({}), ...withBase });
+
+/** As it is written: one that names no base need not say that it is trained from scratch. */
+type Written<P> = P extends { tune: 'none' } ? Omit<P, 'tune'> & { tune?: 'none' } : P;
+
+/** A request that names no base is trained from scratch. */
+function withTune(params: unknown): unknown {
+  const isPlain =
+    typeof params === 'object' &&
+    params !== null &&
+    !Array.isArray(params) &&
+    !('tune' in params) &&
+    !('base' in params);
+  return isPlain ? { tune: 'none', ...params } : params;
+}
+
+const chosen = {
+  error: 'with a base, tune must be "full" (all its weights) or "lora" (an adapter); without one, leave it out',
+};
+const AskedParams = z.discriminatedUnion('tune', [FromScratch, FullTune, LoraTune], chosen);
+const AnyParams = z.preprocess<unknown, typeof AskedParams, Written<z.input<typeof AskedParams>>>(
+  withTune,
+  AskedParams,
+);
 
 /**
  * The JSON text of a request. Everything has a default, so `{}` is a job. An unknown key is an error, because
@@ -97,38 +193,49 @@ const AnyParams = z.strictObject({
 export const JobParams = AnyParams.refine(fitsSomeDevice, {
   path: ['model'],
   error: ({ input }) => {
-    const gib = Math.ceil(neededBytesOf(input as ModelParams) / 2 ** 30);
+    const gib = Math.ceil((leastMemoryOf(input as AnyParams) ?? 0) / 2 ** 30);
     return `needs about ${gib} GiB on a device, and no device has more than ${MAX_DEVICE_BYTES / 2 ** 30}`;
   },
 }).refine((params) => wholeRateOf(params) <= MAX_WHOLE_RATE, {
   path: ['outer'],
   error: ({ input }) => {
-    const rate = Number(wholeRateOf(input as RateParams).toPrecision(3));
+    const rate = Number(wholeRateOf(input as AnyParams).toPrecision(3));
     return `inner.lr × outer.lr ÷ (1 − outer.momentum) is ${rate}, and above ${MAX_WHOLE_RATE} every job diverges`;
   },
 });
 export type JobParams = z.infer<typeof JobParams>;
 
+const numbers = { epochs: true, batch: true } as const;
 /** Parameters with every value set: what is trained, and what the manifest records. */
-export type ResolvedParams = Omit<JobParams, 'epochs' | 'batch'> & { epochs: number; batch: number };
-export const ResolvedParams = AnyParams.required({ epochs: true, batch: true });
+const SetParams = z.discriminatedUnion('tune', [
+  FromScratch.required(numbers),
+  FullTune.required(numbers),
+  LoraTune.required(numbers),
+]);
+export const ResolvedParams = z.preprocess<unknown, typeof SetParams, Written<z.input<typeof SetParams>>>(
+  withTune,
+  SetParams,
+);
+export type ResolvedParams = z.infer<typeof ResolvedParams>;
 
-type ModelParams = Pick<z.infer<typeof AnyParams>, 'model' | 'tokenizer'>;
+type AnyParams = z.infer<typeof AnyParams>;
 
-function neededBytesOf(params: ModelParams): number {
-  return memoryBytesOf(params, vocabularyOf(params.tokenizer));
+/** Undefined with a base, whose size only its files tell. */
+function leastMemoryOf(params: AnyParams): number | undefined {
+  return params.tune === 'none'
+    ? memoryBytesOf(sizeFromScratch(params.model, vocabularyOf(params.tokenizer)))
+    : undefined;
 }
 
-function fitsSomeDevice(params: ModelParams): boolean {
-  return neededBytesOf(params) <= MAX_DEVICE_BYTES;
+function fitsSomeDevice(params: AnyParams): boolean {
+  return (leastMemoryOf(params) ?? 0) <= MAX_DEVICE_BYTES;
 }
 
 /** A hundred times what the defaults come to; each inner step moves a weight by about so much in the end. */
 const MAX_WHOLE_RATE = 0.5;
-type RateParams = Pick<z.infer<typeof AnyParams>, 'inner' | 'outer'>;
 
 /** Returns how far the outer steps together carry what an inner step does. */
-function wholeRateOf({ inner, outer }: RateParams): number {
+function wholeRateOf({ inner, outer }: AnyParams): number {
   return (inner.lr * outer.lr) / (1 - outer.momentum);
 }
 

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
 import { MAX_BLOB_BYTES } from '../domain/lease-bounds';
 import { probeShapes } from '../domain/probe';
+import { BaseRecord } from './base';
 import { BlobRef } from './blob-ref';
 import { DeviceKind } from './device-kind';
-import { MAX_VOCABULARY, ResolvedParams } from './job-params';
+import { ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
 /**
@@ -26,6 +27,8 @@ export const CHALLENGE_TTL_MS = 60_000;
 /** Bytes of one transfer that a receiver lets be in flight at once. */
 export const TRANSFER_WINDOW_BYTES = 4 * 1024 * 1024;
 
+/** More rows than the embedding of any base has. */
+const MAX_BASE_VOCABULARY = 2 ** 21;
 /** Blocks of a job. Positions of them are exact numbers in JSON, and in what is computed with them. */
 const MAX_BLOCKS = 2 ** 40;
 
@@ -153,7 +156,8 @@ export const MasterMessage = z.discriminatedUnion('type', [
     type: z.literal('job.open'),
     jobId: JobId,
     params: ResolvedParams,
-    vocabSize: z.int().min(2).max(MAX_VOCABULARY),
+    base: BaseRecord.optional(),
+    vocabSize: z.int().min(2).max(MAX_BASE_VOCABULARY),
     totalBlocks: z.int().min(1).max(MAX_BLOCKS),
     /** sha256 of the seed that decides which leases are done a second time; the manifest names the seed. */
     auditSeedHash: Sha256.optional(),

@@ -1,6 +1,7 @@
 /** The manifest, the public record of a finished job. */
 import { z } from 'zod';
 import { Address, Bytes32, JobId, Sha256, Wei } from '../domain/ids';
+import { BaseRecord } from './base';
 import { DeviceKind } from './device-kind';
 import { ResolvedParams } from './job-params';
 import { Prepared } from './trainer';
@@ -34,6 +35,7 @@ export const Manifest = z.strictObject({
   node: Address,
   dataset: z.strictObject({ reference: z.string(), sha256: Sha256, bytes: z.int().min(1) }),
   params: ResolvedParams,
+  base: BaseRecord.optional(),
   prepared: Prepared,
   totalBlocks: z.int().min(1),
   rounds: z.array(

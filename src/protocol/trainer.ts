@@ -29,6 +29,9 @@ const SharedSpec = {
   workDir: Path,
 };
 
+/** The directory with the files of the job's base, where it starts from one; the child only reads it. */
+const base = Path.optional();
+
 /** The facts a child needs once, at its start. */
 export const TrainerSpec = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -36,6 +39,7 @@ export const TrainerSpec = z.discriminatedUnion('kind', [
     ...SharedSpec,
     jobId: z.string(),
     params: ResolvedParams,
+    base,
     vocabSize: z.int().min(2),
     /** Blocks of the whole job (all epochs): the denominator of the learning-rate schedule. */
     totalBlocks: z.int().min(1),
@@ -44,13 +48,14 @@ export const TrainerSpec = z.discriminatedUnion('kind', [
     /** Processes on this machine: 1 is a plain loop, more is torchrun + DDP. */
     processes: z.int().min(1).max(64).default(1),
   }),
-  z.strictObject({ kind: z.literal('coordinate'), ...SharedSpec, jobId: z.string(), params: ResolvedParams }),
+  z.strictObject({ kind: z.literal('coordinate'), ...SharedSpec, jobId: z.string(), params: ResolvedParams, base }),
   z.strictObject({ kind: z.literal('bench'), ...SharedSpec }),
   /** Say what `prepare` would find, or why it would refuse the data; a child that needs no PyTorch. */
   z.strictObject({
     kind: z.literal('count'),
     ...SharedSpec,
     params: ResolvedParams,
+    base,
     dataset: Path,
     maxBytes: z.int().min(1),
   }),

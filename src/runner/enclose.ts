@@ -88,9 +88,19 @@ function inBubblewrap(
 
 /** What a spec itself asks to be read; everything else comes with a command. */
 function givenFiles(spec: TrainerSpec): string[] {
-  if (spec.kind === 'count') return [spec.dataset];
-  return spec.kind === 'generate' ? [spec.directory] : [];
+  switch (spec.kind) {
+    case 'count':
+      return [spec.dataset, ...present(spec.base)];
+    case 'generate':
+      return [spec.directory];
+    case 'bench':
+      return [];
+    default:
+      return present(spec.base);
+  }
 }
+
+const present = (path: string | undefined) => (path === undefined ? [] : [path]);
 
 /** All variables but EMETH_ settings, which may hold keys and passwords that the child does not need. */
 function openVariables(spec: TrainerSpec): NodeJS.ProcessEnv {

@@ -23,11 +23,12 @@ export interface CheatPlan {
 
 const one = (cheat: Cheat): CheatPlan => ({ cheats: () => [cheat] });
 const working = (cheat: Cheat): CheatPlan => ({ ...one(cheat), works: true });
+type Changed = Pick<ResolvedParams, 'inner' | 'precision'>;
 /** Trains with other parameters than the job's. */
-const withParams = (change: (params: ResolvedParams) => Partial<ResolvedParams>): Cheat => ({
+const withParams = (change: (params: ResolvedParams) => Partial<Changed>): Cheat => ({
   spec: (spec) => {
     const params = ResolvedParams.parse(spec.params);
-    return { ...spec, params: { ...params, ...change(params) } };
+    return { ...spec, params: { ...params, ...change(params) } as ResolvedParams };
   },
 });
 const withRate = (factor: number) => withParams(({ inner }) => ({ inner: { ...inner, lr: factor * inner.lr } }));

@@ -2,16 +2,18 @@
 import { join } from 'node:path';
 import { type ResolvedParams, ResolvedParams as schema } from '../../src/protocol/job-params';
 
+export type ScratchParams = Extract<ResolvedParams, { tune: 'none' }>;
+
 /** Parameters of a model that trains in milliseconds. */
-export const tinyParams: ResolvedParams = schema.parse({
+export const tinyParams = schema.parse({
   model: { layers: 1, heads: 2, width: 16, context: 16 },
   epochs: 1,
   batch: 4,
   round: { steps: 4 },
-});
+}) as ScratchParams;
 
 /** The same with a model whose steps take some milliseconds, so that a test can interrupt a round. */
-export const slowParams: ResolvedParams = {
+export const slowParams: ScratchParams = {
   ...tinyParams,
   model: { ...tinyParams.model, layers: 6, width: 64 },
 };

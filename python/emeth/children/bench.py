@@ -6,7 +6,7 @@ import time
 import torch
 from torch import nn
 
-from emeth.models.model import Gpt, build, count_parameters, initial_tensors
+from emeth.models.gpt2 import Gpt, build, count_parameters, initial_tensors
 from emeth.rounds.device import device_name
 from emeth.wire.events import Outbox
 from emeth.wire.model_shape import Shape

@@ -6,11 +6,12 @@ from dataclasses import asdict
 import torch
 
 from emeth.data.data import Corpus, prepare, read_shard
-from emeth.files.codec import raw, theta_layout
-from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, write_tensors
-from emeth.models.evaluate import evaluate, load_model, read_shape
+from emeth.files.codec import raw
+from emeth.files.tensors import TensorFileError, TensorReader, write_tensors
+from emeth.models.evaluate import evaluate, read_shape
 from emeth.models.export import export
-from emeth.models.model import Gpt, count_parameters, initial_tensors, layout
+from emeth.models.network import Network
+from emeth.models.program import Program, load_model, open_program
 from emeth.rounds.compare import cosines, distance
 from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.fold import fold
@@ -57,11 +58,12 @@ class Coordinator:
         self._inbox = inbox
         self._outbox = outbox
         self._corpus: Corpus | None = None
+        self._program: Program | None = None
 
     def num_parameters(self) -> int:
         """Numbers in the model; 0 before the data (and so the vocabulary) are known."""
         try:
-            return count_parameters(self._shape())
+            return self._open_program().num_parameters
         except Failure:
             return 0
 
@@ -107,15 +109,15 @@ class Coordinator:
                 return self._export(command)
 
     def _prepare(self, command: Prepare) -> None:
-        self._corpus = None
+        self._corpus = self._program = None
         prepared = prepare(self._params, command.dataset, command.max_bytes, self._spec.work_dir)
         self._outbox.emit("prepared", id=command.id, prepared=prepared.json())
 
     def _init(self, command: Init) -> None:
-        shape = self._shape()
-        tensors = initial_tensors(shape, self._params.seed)
-        theta = write_tensors(command.out, self._layout(), (raw(tensor) for _, tensor in tensors))
-        self._outbox.emit("initialised", id=command.id, theta=theta.json(), parameters=count_parameters(shape))
+        program = self._open_program()
+        tensors = program.initial(self._params.seed)
+        theta = write_tensors(command.out, program.layout, (raw(tensor) for _, tensor in tensors))
+        self._outbox.emit("initialised", id=command.id, theta=theta.json(), parameters=program.num_parameters)
 
     def _cut(self, command: Cut) -> None:
         shard = self._open_corpus().cut(command.start, command.end, command.out)
@@ -123,7 +125,7 @@ class Coordinator:
 
     def _inspect(self, command: Inspect) -> None:
         try:
-            norm = inspect_update(command.update, self._params.codec, self._layout())
+            norm = inspect_update(command.update, self._params.codec, self._open_program().layout)
         except TensorFileError as error:
             self._outbox.emit("inspected", id=command.id, ok=False, reason=str(error), norm=0)
             return
@@ -134,13 +136,13 @@ class Coordinator:
         if command.theta is not None:
             facts["endTheta"] = self._end_theta(command.update, command.theta)
         if command.others:
-            facts["cosines"] = cosines(command.update, command.others, self._params.codec, self._layout())
+            facts["cosines"] = cosines(command.update, command.others, self._params.codec, self._open_program().layout)
         if command.gain is not None:
             facts["gain"] = self._gain(command.update, command.gain)
         self._outbox.emit("inspected", id=command.id, **facts)
 
     def _end_theta(self, update: str, theta: str) -> str:
-        layout = self._layout()
+        layout = self._open_program().layout
         with TensorReader(theta, layout) as file:
 
             def theta_of(name: str) -> torch.Tensor:
@@ -151,23 +153,23 @@ class Coordinator:
             return end_theta_of(theta_of, update, self._params.codec, layout)
 
     def _gain(self, update: str, question: GainQuestion) -> float:
-        params, shape = self._params, self._shape()
-        shard = read_shard(question.shard, params.batch, shape.context, shape.vocab_size)
-        sequences = shard.reshape(-1, shape.context + 1)[: question.sequences]
+        params, program = self._params, self._open_program()
+        shard = read_shard(question.shard, params.batch, program.context, program.vocab_size)
+        sequences = shard.reshape(-1, program.context + 1)[: question.sequences]
         token_bytes = self._open_corpus().tokenizer().token_bytes()
 
-        def loss_of(model: Gpt) -> float:
+        def loss_of(model: Network) -> float:
             return evaluate(model, sequences, token_bytes, self._inbox).loss
 
-        model = load_model(question.theta, shape, self._spec.device)
-        return gain_of(model, update, params.codec, self._layout(), loss_of)
+        model = load_model(program, question.theta, self._spec.device)
+        return gain_of(model, update, params.codec, self._open_program().layout, loss_of)
 
     def _compare(self, command: Compare) -> None:
-        found = distance(command.update, command.expected, self._params.codec, self._layout())
+        found = distance(command.update, command.expected, self._params.codec, self._open_program().layout)
         self._outbox.emit("compared", id=command.id, distance=found)
 
     def _fold(self, command: Fold) -> None:
-        folded = fold(command, self._params.codec, self._layout(), self._params.outer)
+        folded = fold(command, self._params.codec, self._open_program().layout, self._params.outer)
         self._outbox.emit(
             "folded",
             id=command.id,
@@ -182,11 +184,11 @@ class Coordinator:
     def _evaluate(self, command: Evaluate) -> None:
         corpus = self._open_corpus()
         if isinstance(command.model, DirectoryModel):
-            shape, path = read_shape(command.model.directory), f"{command.model.directory}/model.safetensors"
-            self._require_fit(shape)
+            self._require_fit(read_shape(command.model.directory))
+            path = f"{command.model.directory}/model.safetensors"
         else:
-            shape, path = self._shape(), command.model.theta
-        model = load_model(path, shape, self._spec.device)
+            path = command.model.theta
+        model = load_model(self._open_program(), path, self._spec.device)
         sequences = corpus.validation(command.max_sequences)
         result = evaluate(model, sequences, corpus.tokenizer().token_bytes(), self._inbox)
         if not math.isfinite(result.loss):
@@ -197,7 +199,7 @@ class Coordinator:
 
     def _rehearse(self, command: Rehearse) -> None:
         sequences = self._open_corpus().validation(command.sequences)
-        model = load_model(command.theta, self._shape(), self._spec.device)
+        model = load_model(self._open_program(), command.theta, self._spec.device)
         loss = rehearse(model, sequences, self._params.inner, self._params.outer)
         self._outbox.emit("rehearsed", id=command.id, loss=loss)
 
@@ -214,8 +216,10 @@ class Coordinator:
     def _shape(self) -> Shape:
         return self._params.shape(self._open_corpus().prepared.vocab_size)
 
-    def _layout(self) -> dict[str, TensorSpec]:
-        return theta_layout(layout(self._shape()))
+    def _open_program(self) -> Program:
+        if self._program is None:
+            self._program = open_program(self._params, self._open_corpus().prepared.vocab_size, self._spec.base)
+        return self._program
 
     def _require_fit(self, found: Shape) -> None:
         wanted = self._shape()

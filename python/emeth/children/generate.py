@@ -8,8 +8,10 @@ from torch import Tensor
 
 from emeth.data.tokenizer import END_OF_TEXT
 from emeth.files.tensors import TensorFileError
-from emeth.models.evaluate import load_model, read_shape
-from emeth.models.model import Gpt
+from emeth.models.evaluate import read_shape
+from emeth.models.gpt2 import Gpt2Program
+from emeth.models.network import Network
+from emeth.models.program import load_model
 from emeth.wire.events import Failure, Outbox
 from emeth.wire.spec import GenerateSpec
 
@@ -24,7 +26,7 @@ def run(spec: GenerateSpec, outbox: Outbox) -> None:
     tokenizer = Tokenizer.from_file(str(path))
     shape = read_shape(spec.directory)
     try:
-        model = load_model(f"{spec.directory}/model.safetensors", shape, spec.device)
+        model = load_model(Gpt2Program(shape), f"{spec.directory}/model.safetensors", spec.device)
     except TensorFileError as error:
         raise Failure("model/bad-directory", f"model.safetensors of {spec.directory}: {error}") from error
     outbox.emit("ready", device=spec.device, threads=torch.get_num_threads(), parameters=0)
@@ -35,14 +37,14 @@ def run(spec: GenerateSpec, outbox: Outbox) -> None:
     outbox.emit("generated", text=tokenizer.decode(ids if spec.prompt else ids[1:]))
 
 
-def continue_tokens(model: Gpt, start: list[int], spec: GenerateSpec, end: int | None) -> list[int]:
+def continue_tokens(model: Network, start: list[int], spec: GenerateSpec, end: int | None) -> list[int]:
     """Sample tokens one by one, until there are enough or the text ends. The same seed gives the same text."""
     device = next(model.parameters()).device
     dice = np.random.Generator(np.random.Philox(key=spec.seed))
     ids = list(start)
     with torch.inference_mode():
         for _ in range(spec.max_new_tokens):
-            window = torch.tensor([ids[-model.shape.context :]], device=device)
+            window = torch.tensor([ids[-model.context :]], device=device)
             token = _choose(model.logits(window)[0, -1].float().cpu(), spec, float(dice.random()))
             if token == end:
                 break

@@ -27,6 +27,8 @@ from emeth.wire.spec import Params
 _SEPARATORS = (b"<|endoftext|>", b"\n\n\n", b"\n\n", b"\n", b" ")
 # How far beyond the wanted place a cut may lie, as a part of the held-out text.
 _CUT_SLACK = 0.25
+# The part that is held out where the job names none.
+HELD_OUT = 0.07
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +111,7 @@ def count(params: Params, dataset: str, max_bytes: int) -> Prepared:
 
 def _tokenise(params: Params, text: bytes) -> tuple[Tokenizer, Tokens, Tokens]:
     """The job's tokenizer, and its tokens to train on and to hold out."""
-    place = split_place(text, params.validation)
+    place = split_place(text, params.validation or HELD_OUT)
     tokenizer = make_tokenizer(params.tokenizer, text[:place])
     return tokenizer, tokenizer.encode(text[:place]), tokenizer.encode(text[place:])
 
@@ -225,7 +227,7 @@ def _read_part(path: str) -> Tokens:
 
 def _key(params: Params, text: bytes) -> str:
     """What the prepared files depend on."""
-    facts = [params.model.context, params.batch, params.validation, asdict(params.tokenizer)]
+    facts = [params.model.context, params.batch, params.validation, asdict(params.tokenizer), asdict(params.data)]
     return hashlib.sha256(json.dumps(facts).encode() + hashlib.sha256(text).digest()).hexdigest()
 
 

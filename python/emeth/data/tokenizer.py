@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emeth.wire.spec import BpeTokenizer, ByteTokenizer
+from emeth.wire.events import Failure
+from emeth.wire.spec import BaseTokenizer, ByteTokenizer, TokenizerParams
 
 # uint8, uint16 or uint32: the smallest that holds the vocabulary.
 Tokens = NDArray[Any]
@@ -75,10 +76,12 @@ class Bpe:
         self._inner.save(path, pretty=False)
 
 
-def make_tokenizer(params: ByteTokenizer | BpeTokenizer, train_text: bytes) -> Tokenizer:
+def make_tokenizer(params: TokenizerParams, train_text: bytes) -> Tokenizer:
     """The tokenizer a job asks for; a BPE learns from the training part alone."""
     if isinstance(params, ByteTokenizer):
         return Bytes()
+    if isinstance(params, BaseTokenizer):
+        raise Failure("data/no-tokenizer", "The job has no base whose tokenizer it could use.")
     # One thread: the machine's other cores belong to other children, and the merges come out the same every time.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from tokenizers import Tokenizer as Inner
@@ -97,7 +100,7 @@ def make_tokenizer(params: ByteTokenizer | BpeTokenizer, train_text: bytes) -> T
     return Bpe(inner)
 
 
-def load_tokenizer(params: ByteTokenizer | BpeTokenizer, path: str) -> Tokenizer:
+def load_tokenizer(params: TokenizerParams, path: str) -> Tokenizer:
     """Load a tokenizer that `save` wrote."""
     if isinstance(params, ByteTokenizer):
         return Bytes()

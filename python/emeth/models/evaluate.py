@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from emeth.data.data import bytes_of
 from emeth.data.tokenizer import Tokens
-from emeth.files.codec import raw, theta_layout
-from emeth.files.tensors import TensorReader
-from emeth.models.model import Gpt, build, layout
+from emeth.models.network import Network
 from emeth.wire.events import Failure, Inbox
 from emeth.wire.model_shape import Shape
 
@@ -28,17 +26,6 @@ class Evaluation:
     loss: float
     tokens: int
     loss_per_byte: float
-
-
-def load_model(path: str, shape: Shape, device: str) -> Gpt:
-    """A model with the weights of a θ file (or of an export, which is one)."""
-    names = theta_layout(layout(shape))
-    model = build(shape, "cpu")
-    weights = dict(model.named_parameters())
-    with TensorReader(path, names) as file, torch.no_grad():
-        for name in names:
-            file.read_into(name, 0, raw(weights[name].detach()))
-    return model.to(device).eval()
 
 
 def read_shape(directory: str) -> Shape:
@@ -58,12 +45,12 @@ def read_shape(directory: str) -> Shape:
         ) from error
 
 
-def evaluate(model: Gpt, sequences: Tokens, token_bytes: NDArray[np.int64], inbox: Inbox) -> Evaluation:
+def evaluate(model: Network, sequences: Tokens, token_bytes: NDArray[np.int64], inbox: Inbox) -> Evaluation:
     """Loss over whole sequences [n, context + 1]; the sum is in float64 and does not depend on what runs beside it."""
     context = sequences.shape[1] - 1
     device = next(model.parameters()).device
     total, num_bytes = 0.0, 0
-    rows = max(1, min(_BATCH_TOKENS, _BATCH_SCORES // model.shape.vocab_size) // context)
+    rows = max(1, min(_BATCH_TOKENS, _BATCH_SCORES // model.vocab_size) // context)
     with torch.inference_mode():
         for start in range(0, len(sequences), rows):
             inbox.check_open()

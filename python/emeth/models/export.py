@@ -1,13 +1,11 @@
 """The result of a job: a Hugging Face directory that `transformers` loads without any code of this project."""
 
 import json
-import shutil
 from pathlib import Path
 
 from emeth.data.tokenizer import END_OF_TEXT, Bytes, Tokenizer
-from emeth.files.codec import theta_layout
-from emeth.files.tensors import TensorReader, sha256_of
-from emeth.models.model import layout
+from emeth.files.tensors import sha256_of
+from emeth.models.gpt2 import Gpt2Program
 from emeth.wire.events import Failure
 from emeth.wire.model_shape import Shape
 from emeth.wire.spec import Export, Params
@@ -18,14 +16,13 @@ FILES = (*NAMES, "tokenizer_config.json")
 
 def export(command: Export, params: Params, shape: Shape, tokenizer: Tokenizer) -> list[dict[str, str | int]]:
     """Write the directory and list its files; `model.safetensors` is the θ file, byte for byte."""
-    TensorReader(command.theta, theta_layout(layout(shape))).close()
     directory = Path(command.directory)
     directory.mkdir(parents=True, exist_ok=True)
     strangers = [file.name for file in directory.iterdir() if file.name not in FILES]
     if strangers:
         raise Failure("model/directory-in-use", f"{directory} already holds {strangers[0]}; name an empty directory.")
     end = None if isinstance(tokenizer, Bytes) else 0
-    shutil.copyfile(command.theta, directory / "model.safetensors")
+    Gpt2Program(shape).write_weights(command.theta, directory)
     tokenizer.save(str(directory / "tokenizer.json"))
     _write_json(directory / "config.json", _config(shape, end))
     # Without a limit transformers writes 256 tokens, more than a small model's positions.

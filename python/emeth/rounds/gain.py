@@ -7,11 +7,11 @@ import torch
 
 from emeth.files.codec import CHUNK, EncodedReader, chunks
 from emeth.files.tensors import Layout
-from emeth.models.model import Gpt
+from emeth.models.network import Network
 from emeth.rounds.compare import MAX_NUMBER
 
 
-def gain_of(model: Gpt, update: str, codec: str, theta: Layout, loss_of: Callable[[Gpt], float]) -> float:
+def gain_of(model: Network, update: str, codec: str, theta: Layout, loss_of: Callable[[Network], float]) -> float:
     """loss(θ) − loss(θ − Δ); −MAX_NUMBER when that is not finite. The model then holds θ − Δ."""
     before = loss_of(model)
     weights = dict(model.named_parameters())

@@ -3,10 +3,10 @@
 import numpy as np
 
 from emeth.data.data import DTYPES
-from emeth.files.codec import raw, theta_layout
+from emeth.files.codec import raw
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorSpec, write_tensors
-from emeth.models.model import initial_tensors, layout
+from emeth.models.program import open_program
 from emeth.wire.spec import ProbeMake, TrainSpec
 
 _TOKEN_PURPOSE = 3
@@ -19,9 +19,8 @@ def make_probe(spec: TrainSpec, command: ProbeMake) -> tuple[FileRef, FileRef]:
     noise make Adam's first steps sensitive to the last bit of a sum.
     """
     params, seed = spec.params, command.seed
-    shape = params.shape(spec.vocab_size)
-    tensors = initial_tensors(shape, seed)
-    theta = write_tensors(command.theta, theta_layout(layout(shape)), (raw(tensor) for _, tensor in tensors))
+    program = open_program(params, spec.vocab_size, spec.base)
+    theta = write_tensors(command.theta, program.layout, (raw(tensor) for _, tensor in program.initial(seed)))
     dims = (command.blocks, params.batch, params.model.context + 1)
     count = int(np.prod(dims))
     random = words((2 * count + 7) // 8, seed, _TOKEN_PURPOSE, 0).view(np.uint8)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from emeth.data.tokenizer import Tokens
-from emeth.models.model import Gpt
+from emeth.models.network import Network
 from emeth.rounds.train import make_optimiser
 from emeth.wire.events import Failure
 from emeth.wire.spec import InnerParams, OuterParams
@@ -16,12 +16,12 @@ from emeth.wire.spec import InnerParams, OuterParams
 _STEPS = 4
 
 
-def rehearse(model: Gpt, sequences: Tokens, inner: InnerParams, outer: OuterParams) -> float:
+def rehearse(model: Network, sequences: Tokens, inner: InnerParams, outer: OuterParams) -> float:
     """The loss where steps at the job's highest rate lead, carried as far as its outer steps carry them in the end.
 
     Raises `params/diverge` when that is no finite number.
     """
-    weights = dict(model.named_parameters())
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
     device = next(iter(weights.values())).device
     tokens = torch.from_numpy(sequences.astype(np.int64)).to(device)
     before = {name: weight.detach().clone() for name, weight in weights.items()}

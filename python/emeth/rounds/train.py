@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from emeth.data.data import read_shard
 from emeth.data.tokenizer import Tokens
-from emeth.files.codec import EncodedReader, chunks, encode_file, raw, read_theta, theta_layout
+from emeth.files.codec import EncodedReader, chunks, encode_file, raw, read_theta
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
-from emeth.models.model import build, count_parameters, layout
+from emeth.models.program import open_program, trained_tensors
 from emeth.rounds.compare import distance
 from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.probe import make_probe
@@ -71,7 +71,7 @@ def round_warmup(step: int, steps: int) -> float:
 
 def make_optimiser(model: nn.Module, inner: InnerParams) -> torch.optim.AdamW:
     """AdamW that decays matrices and leaves biases and norms alone."""
-    parameters = list(model.parameters())
+    parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": inner.weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
@@ -89,11 +89,11 @@ class Trainer:
         self._outbox = outbox
         self._team = team
         self._device = torch.device(team.device(spec.device))
-        shape = spec.params.shape(spec.vocab_size)
-        self._layout = theta_layout(layout(shape))
-        self._num_parameters = count_parameters(shape)
-        self._model = build(shape, self._device).train()
-        self._weights = dict(self._model.named_parameters())
+        program = open_program(spec.params, spec.vocab_size, spec.base)
+        self._layout = program.layout
+        self._num_parameters = program.num_parameters
+        self._model = program.build(self._device).train()
+        self._weights = trained_tensors(self._model, self._layout)
         self._network = team.wrap(self._model)
         self._theta: dict[str, Tensor] = {}
         self._theta_sha256 = ""

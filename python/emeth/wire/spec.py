@@ -19,9 +19,18 @@ Above0 = 5e-324
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelShape:
+    family: Literal["gpt2", "llama"]
     layers: Annotated[int, Range(1, 96)]
     heads: Annotated[int, Range(1, 128)]
     width: Annotated[int, Range(16, 16384)]
+    context: Annotated[int, Range(16, 8192)]
+    dropout: Annotated[float, Range(0, 0.9)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseModel:
+    """What a job with a base says about its model; all else is in the base's files."""
+
     context: Annotated[int, Range(16, 8192)]
     dropout: Annotated[float, Range(0, 0.9)]
 
@@ -35,6 +44,33 @@ class ByteTokenizer:
 class BpeTokenizer:
     type: Literal["bpe"]
     vocab_size: Annotated[int, Range(300, 262144)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseTokenizer:
+    type: Literal["base"]
+
+
+TokenizerParams = ByteTokenizer | BpeTokenizer | BaseTokenizer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataParams:
+    format: Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"]
+    skip_broken: Annotated[float, Range(0, 0.01)]
+    language: Literal["auto", "ja", "other"]
+    loss: Literal["auto", "all", "answers"]
+    field: str | None = None
+    template: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraParams:
+    r: Annotated[int, Range(1, 1024)]
+    alpha: Annotated[float, Range(Above0, 4096)]
+    dropout: Annotated[float, Range(0, 0.9)]
+    targets: Literal["auto"] | tuple[str, ...]
+    merge: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,12 +105,13 @@ class Params:
     """A job's parameters with nothing left open; the parent applies the defaults."""
 
     program: Literal["lm"]
-    model: ModelShape
-    tokenizer: ByteTokenizer | BpeTokenizer
+    tune: Literal["none", "full", "lora"]
+    model: ModelShape | BaseModel
+    tokenizer: TokenizerParams
+    data: DataParams
     seed: Annotated[int, Range(0, 2**31 - 1)]
     epochs: Annotated[float, Range(Above0, 1000)]
     batch: Annotated[int, Range(1, 4096)]
-    validation: Annotated[float, Range(0.01, 0.5)]
     round: RoundParams
     inner: InnerParams
     outer: OuterParams
@@ -82,12 +119,19 @@ class Params:
     min_gain: Annotated[float, Range(0)]
     codec: Codec
     precision: Literal["auto", "fp32", "bf16"]
+    gradient_checkpointing: bool
+    accumulate: Annotated[int, Range(1, 4096)]
+    base: str | None = None
+    lora: LoraParams | None = None
+    validation: Annotated[float, Range(0.01, 0.5)] | None = None
     partial: bool = False
     public: bool = False
 
     def shape(self, vocab_size: int) -> Shape:
-        """The model these parameters ask for."""
+        """The model these parameters ask for, of a job from scratch."""
         model = self.model
+        if not isinstance(model, ModelShape):
+            raise ParseError("A job with a base takes its shape from the base's files.")
         return Shape(
             layers=model.layers,
             heads=model.heads,
@@ -110,6 +154,7 @@ class TrainSpec:
     total_blocks: Positive
     micro_batch: Positive
     processes: Annotated[int, Range(1, 64)] = 1
+    base: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +165,7 @@ class CoordinateSpec:
     work_dir: Path
     job_id: str
     params: Params
+    base: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +185,7 @@ class CountSpec:
     params: Params
     dataset: Path
     max_bytes: Positive
+    base: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -332,10 +379,19 @@ def parse_spec(line: bytes) -> Spec:
     """The first line of stdin. Raises ParseError."""
     value = parse_json(line)
     spec: Spec = parse(_select(_SPECS, value, "kind"), value, "spec")
-    shape = spec.params.model if isinstance(spec, TrainSpec | CoordinateSpec | CountSpec) else None
-    if shape is not None and shape.width % shape.heads != 0:
-        raise ParseError("spec.params.model.width must be a multiple of heads.")
+    if isinstance(spec, TrainSpec | CoordinateSpec | CountSpec):
+        _check_params(spec.params, spec.base)
     return spec
+
+
+def _check_params(params: Params, base: str | None) -> None:
+    model, is_scratch = params.model, params.tune == "none"
+    if isinstance(model, ModelShape) and model.width % model.heads != 0:
+        raise ParseError("spec.params.model.width must be a multiple of heads.")
+    if isinstance(model, ModelShape) != is_scratch or (params.lora is not None) != (params.tune == "lora"):
+        raise ParseError(f"spec.params do not fit together with tune {params.tune!r}.")
+    if (base is None) != is_scratch:
+        raise ParseError(f"spec.base must be given exactly with a job that starts from one; tune is {params.tune!r}.")
 
 
 def parse_train_command(value: object) -> TrainCommand:

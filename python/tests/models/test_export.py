@@ -10,8 +10,9 @@ from emeth.children.generate import continue_tokens
 from emeth.data.data import prepare
 from emeth.files.codec import raw, theta_layout
 from emeth.files.tensors import sha256_of, write_tensors
-from emeth.models.evaluate import load_model, read_shape
-from emeth.models.model import initial_tensors, layout
+from emeth.models.evaluate import read_shape
+from emeth.models.gpt2 import Gpt2Program, initial_tensors, layout
+from emeth.models.program import load_model
 from emeth.wire.events import Failure
 from emeth.wire.parse import parse
 from emeth.wire.spec import GenerateSpec, Params
@@ -61,7 +62,7 @@ def test_transformers_loads_the_model_and_agrees(exported: tuple[Path, Json]) ->
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     shape = read_shape(directory)
-    ours = load_model(f"{directory}/model.safetensors", shape, "cpu")
+    ours = load_model(Gpt2Program(shape), f"{directory}/model.safetensors", "cpu")
     tokens = torch.randint(shape.vocab_size, (3, 16), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.allclose(ours.logits(tokens), theirs.eval()(tokens).logits, atol=1e-4)
@@ -102,7 +103,7 @@ def test_generate_continues_the_prompt(exported: tuple[Path, Json]) -> None:
 
 def test_generate_depends_on_seed_and_temperature(exported: tuple[Path, Json]) -> None:
     directory = str(exported[0] / "hf")
-    model = load_model(f"{directory}/model.safetensors", read_shape(directory), "cpu")
+    model = load_model(Gpt2Program(read_shape(directory)), f"{directory}/model.safetensors", "cpu")
 
     def sample(**changes: object) -> list[int]:
         spec = parse(GenerateSpec, GENERATE | {"directory": directory} | changes)

@@ -9,8 +9,8 @@ import torch
 
 from emeth.data.data import read_shard
 from emeth.files.codec import encode_file, read_theta
-from emeth.models.evaluate import load_model
-from emeth.models.model import Gpt
+from emeth.models.gpt2 import Gpt, Gpt2Program
+from emeth.models.program import load_model
 from emeth.rounds.compare import MAX_NUMBER
 from emeth.rounds.gain import gain_of
 from tests.conftest import Job
@@ -32,14 +32,14 @@ def test_gain_is_the_fall_of_the_loss(codec: str, job: Job, tmp_path: Path) -> N
         with torch.no_grad():
             return float(model(inputs, targets))
 
-    model = load_model(job.theta0.path, job.shape, "cpu")
+    model = load_model(Gpt2Program(job.shape), job.theta0.path, "cpu")
     model(inputs, targets).backward()
     step = {name: 0.03 * weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
     expected = loss_of(model)
     for sign in (1, -1):
         update = str(tmp_path / "update")
         encode_file(update, codec, job.layout, lambda name, sign=sign: sign * step[name])
-        moved = load_model(job.theta0.path, job.shape, "cpu")
+        moved = load_model(Gpt2Program(job.shape), job.theta0.path, "cpu")
         gain = gain_of(moved, update, codec, job.layout, loss_of)
         assert gain * sign > 0.01
         theta = read_theta(job.theta0.path, job.layout)
@@ -51,5 +51,5 @@ def test_gain_when_the_loss_is_not_finite_is_the_smallest_number(job: Job, tmp_p
     update = str(tmp_path / "update")
     encode_file(update, "fp32", job.layout, lambda name: torch.zeros(job.layout[name].shape))
     losses = iter([5.0, math.nan])
-    model = load_model(job.theta0.path, job.shape, "cpu")
+    model = load_model(Gpt2Program(job.shape), job.theta0.path, "cpu")
     assert gain_of(model, update, "fp32", job.layout, lambda _: next(losses)) == -MAX_NUMBER

@@ -10,7 +10,7 @@ import torch
 
 from emeth.data.data import read_shard
 from emeth.files.codec import read_theta
-from emeth.models.model import build, count_parameters, initial_tensors
+from emeth.models.gpt2 import build, count_parameters, initial_tensors
 from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
 from emeth.wire.parse import parse
 from emeth.wire.spec import InnerParams

@@ -5,7 +5,8 @@ import { recentRequests } from '../../app/chain-job';
 import type { JobRequest } from '../../chain/acts/requests';
 import { formatEmt, formatEth } from '../../domain/emt';
 import type { JobId } from '../../domain/ids';
-import { countParameters, memoryBytesOf, vocabularyOf } from '../../domain/job-fit';
+import { memoryBytesOf, vocabularyOf } from '../../domain/job-fit';
+import { modelSizeOf } from '../../domain/model-size';
 import { AppError } from '../../lib/errors';
 import { formatBytes } from '../../lib/format-bytes';
 import type { ResolvedParams } from '../../protocol/job-params';
@@ -78,16 +79,15 @@ export async function makeQuote(
   price: JobPrice,
   { params, bytes, tokens }: { params: ResolvedParams; bytes: number; tokens: Tokens | undefined },
 ): Promise<Quote> {
-  const vocabSize = vocabularyOf(params.tokenizer);
-  const parameters = countParameters(params.model, vocabSize);
+  const size = modelSizeOf(params, vocabularyOf(params.tokenizer), undefined);
   const recent = await recentRequests(chain, RECENT_JOBS).catch(() => undefined);
   return {
     ...price,
     bytes,
     tokens,
-    parameters,
-    modelBytes: parameters * WEIGHT_BYTES,
-    deviceBytes: memoryBytesOf(params, vocabSize),
+    parameters: size.parameters,
+    modelBytes: size.parameters * WEIGHT_BYTES,
+    deviceBytes: memoryBytesOf(size),
     feePerMTokensWei: perMTokens(job),
     leftMs: job.deadlineMs - (await chain.nowMs()),
     recentJobs: recent?.map((other) => ({

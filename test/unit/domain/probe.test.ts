@@ -1,5 +1,5 @@
 /** How much work a probe is, and which speed its times give. */
-import { countParameters } from '../../../src/domain/job-fit';
+import { countParameters } from '../../../src/domain/model-size';
 import { planProbe, probeModels, probeParameters, probeShapes, probeSpeed, stepGflop } from '../../../src/domain/probe';
 
 const cpu = { hasGpu: false };

@@ -46,7 +46,7 @@ const announced: [string, object, object][] = [
   ['bytes of weights', grant('a'), { theta: { sha256: blobName('a'), bytes: 2 ** 41 } }],
   ['end of a lease', grant('a'), { end: 2 ** 41 }],
   ['blocks of a job', openJob(), { totalBlocks: 2 ** 41 }],
-  ['vocabulary of a job', openJob(), { vocabSize: 262_145 }],
+  ['vocabulary of a job', openJob(), { vocabSize: 2 ** 21 + 1 }],
 ];
 
 test.each(announced)('too large %s: link/invalid for the worker', (_name, message, changes) => {

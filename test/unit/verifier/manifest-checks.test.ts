@@ -138,7 +138,7 @@ test.each<[string, string, (manifest: ManifestIn) => void]>([
   ['verdict/wrong-job', 'reference', (m) => (m.dataset.reference = 'https://example.org/x')],
   ['verdict/wrong-job', 'data', (m) => (m.dataset.sha256 = sha256('x'))],
   ['verdict/wrong-params', 'an asked-for value', (m) => (m.params.batch = 5)],
-  ['verdict/wrong-params', 'a smaller model', (m) => (m.params.model!.width = 32)],
+  ['verdict/wrong-params', 'a smaller model', (m) => (m.params.model = { ...m.params.model, width: 32 })],
   ['verdict/wrong-params', 'a default', (m) => (m.params.seed = 7)],
   ['verdict/wrong-params', 'a nested default', (m) => (m.params.inner!.lr = 0.1)],
   ['verdict/wrong-params', 'the tokeniser', (m) => (m.params.tokenizer = { type: 'bpe', vocabSize: 300 })],

@@ -8,14 +8,19 @@ Names: `transformer.wte.weight` [vocabulary, width], also the output head · `tr
 {`attn.c_attn`, `attn.c_proj`, `mlp.c_fc`, `mlp.c_proj`}`.`{`weight`, `bias`} · `transformer.ln_f.`{`weight`, `bias`}.
 """
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from emeth.files.codec import theta_layout
 from emeth.files.philox import words
+from emeth.files.tensors import Layout, TensorReader
+from emeth.models.network import Network
 from emeth.wire.model_shape import Shape
 
 INIT_STD = 0.02
@@ -103,22 +108,47 @@ class Trunk(nn.Module):
         return y_BTC
 
 
-class Gpt(nn.Module):
+class Gpt(Network):
     """The language model; its head shares the embedding's weight."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.shape = shape
+        self.context = shape.context
+        self.vocab_size = shape.vocab_size
         self.transformer = Trunk(shape)
 
-    def forward(self, tokens_BT: Tensor, targets_BT: Tensor) -> Tensor:
-        """Mean loss in nats per token."""
-        logits_BTV = self.logits(tokens_BT)
-        return F.cross_entropy(logits_BTV.flatten(0, 1).float(), targets_BT.flatten())
+    def forward(self, tokens_BT: Tensor, targets_BT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
+        logits_NV = self.logits(tokens_BT).flatten(0, 1).float()
+        if mask_BT is None:
+            return F.cross_entropy(logits_NV, targets_BT.flatten())
+        losses_N = F.cross_entropy(logits_NV, targets_BT.flatten(), reduction="none")
+        kept_N = mask_BT.flatten()
+        return (losses_N * kept_N).sum() / kept_N.sum().clamp(min=1)
 
     def logits(self, tokens_BT: Tensor) -> Tensor:
-        """Scores of the next token at every place."""
         return F.linear(self.transformer(tokens_BT), self.transformer.wte.weight)
+
+
+class Gpt2Program:
+    """A GPT-2 from scratch; its θ file is the `model.safetensors` of the result, byte for byte."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+        self.context = shape.context
+        self.vocab_size = shape.vocab_size
+        self.layout: Layout = theta_layout(layout(shape))
+        self.num_parameters = count_parameters(shape)
+
+    def initial(self, seed: int) -> Iterator[tuple[str, Tensor]]:
+        return initial_tensors(self._shape, seed)
+
+    def build(self, device: torch.device | str) -> Network:
+        return build(self._shape, device)
+
+    def write_weights(self, theta: str, directory: Path) -> list[str]:
+        TensorReader(theta, self.layout).close()
+        shutil.copyfile(theta, directory / "model.safetensors")
+        return ["model.safetensors"]
 
 
 def build(shape: Shape, device: torch.device | str = "cpu") -> Gpt:

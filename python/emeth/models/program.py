@@ -1,0 +1,64 @@
+"""What kind of model a job trains. Rounds, codecs, folds and audits know only a layout; all else about a model is here.
+
+A program is chosen by the job's parameters, and needs its base's directory where the job starts from one.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from emeth.files.codec import raw
+from emeth.files.tensors import Layout, TensorReader
+from emeth.models.gpt2 import Gpt2Program
+from emeth.models.network import Network
+from emeth.wire.events import Failure
+from emeth.wire.spec import ModelShape, Params
+
+
+class Program(Protocol):
+    """A kind of model with everything settled: which tensors are trained, how they begin, and what becomes of them."""
+
+    context: int
+    vocab_size: int
+    # θ: the trained tensors, sorted by name, as fp32.
+    layout: Layout
+    # All numbers of the model, trained or not.
+    num_parameters: int
+
+    def initial(self, seed: int) -> Iterator[tuple[str, Tensor]]:
+        """θ_0, tensor by tensor in name order, with the same bits on every machine."""
+        ...
+
+    def build(self, device: torch.device | str) -> Network:
+        """The model with its memory allocated; of its parameters, those of the layout are not set yet."""
+        ...
+
+    def write_weights(self, theta: str, directory: Path) -> list[str]:
+        """Write the files with the trained weights that other software loads, and name them."""
+        ...
+
+
+def open_program(params: Params, vocab_size: int, base: str | None) -> Program:
+    """The program that a job's parameters ask for. Raises Failure."""
+    if isinstance(params.model, ModelShape) and params.model.family == "gpt2":
+        return Gpt2Program(params.shape(vocab_size))
+    raise Failure("model/no-program", f"No program here trains {params.tune!r} from {base}.")
+
+
+def trained_tensors(model: Network, layout: Layout) -> dict[str, Tensor]:
+    """The tensors of a model that θ consists of, in the layout's order."""
+    weights = dict(model.named_parameters())
+    return {name: weights[name] for name in layout}
+
+
+def load_model(program: Program, theta: str, device: torch.device | str) -> Network:
+    """A model with the weights of a θ file, ready to be evaluated. Raises TensorFileError."""
+    model = program.build("cpu")
+    weights = trained_tensors(model, program.layout)
+    with TensorReader(theta, program.layout) as file, torch.no_grad():
+        for name, weight in weights.items():
+            file.read_into(name, 0, raw(weight.detach()))
+    return model.to(device).eval()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,15 +45,34 @@ def make_params(**changes: object) -> Json:
         "codec": "int8",
         "precision": "auto",
     }
+    return _changed(params, changes)
+
+
+def _changed(params: Json, changes: Mapping[str, object]) -> Json:
     for name, value in changes.items():
         params[name] = params[name] | value if isinstance(value, dict) and name != "tokenizer" else value
     return params
 
 
-def coordinate_spec(work_dir: Path, **changes: object) -> Json:
-    """Spec of a `coordinate` child."""
+def base_params(**changes: object) -> Json:
+    """Complete parameters of a tiny job that starts from a base, tuned in full unless said otherwise."""
+    params = make_params() | {
+        "tune": "full",
+        "base": f"sha256:{'0' * 64}",
+        "model": {"context": 16, "dropout": 0},
+        "tokenizer": {"type": "base"},
+    }
+    if changes.get("tune") == "lora":
+        params["lora"] = {"r": 8, "alpha": 16, "dropout": 0, "targets": "auto", "merge": False}
+    return _changed(params, changes)
+
+
+def coordinate_spec(work_dir: Path, base: Path | None = None, **changes: object) -> Json:
+    """Spec of a `coordinate` child; a job with a base says where it lies."""
     shared = {"kind": "coordinate", "device": "cpu", "threads": 1, "workDir": str(work_dir), "jobId": "0xab"}
-    return shared | {"params": make_params(**changes)}
+    if base is None:
+        return shared | {"params": make_params(**changes)}
+    return shared | {"params": base_params(**changes), "base": str(base)}
 
 
 def count_spec(work_dir: Path, dataset: str, **changes: object) -> Json:
@@ -62,10 +82,15 @@ def count_spec(work_dir: Path, dataset: str, **changes: object) -> Json:
 
 
 def train_spec(
-    work_dir: Path, total_blocks: int = 64, micro_batch: int = 4, processes: int = 1, **changes: object
+    work_dir: Path,
+    total_blocks: int = 64,
+    micro_batch: int = 4,
+    processes: int = 1,
+    base: Path | None = None,
+    **changes: object,
 ) -> Json:
     """Spec of a `train` child for a byte job."""
-    return coordinate_spec(work_dir, **changes) | {
+    return coordinate_spec(work_dir, base, **changes) | {
         "kind": "train",
         "vocabSize": 256,
         "totalBlocks": total_blocks,

@@ -93,6 +93,9 @@ def fork(connection: socket.socket, listener: socket.socket) -> int:
         fds.frombytes(data)
     with connection.makefile() as lines:
         surroundings = json.loads(lines.readline())
+    # What takes seconds to import and only some children need: once, for the first that asks for it.
+    for name in surroundings["env"].get("EMETH_TEST_PRELOAD", "").split():
+        importlib.import_module(name)
     pid = os.fork()
     if pid:
         for fd in fds:

@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def generator(seed: int, purpose: int, stream: int) -> np.random.Philox:
+    """Philox-4x64-10 under the key (seed, purpose · 2³² + stream)."""
+    return np.random.Philox(key=np.array([seed, (purpose << 32) + stream], dtype=np.uint64))
+
+
 def words(count: int, seed: int, purpose: int, stream: int) -> NDArray[np.uint64]:
-    """`count` 64-bit words of Philox-4x64-10 under the key (seed, purpose · 2³² + stream)."""
-    key = np.array([seed, (purpose << 32) + stream], dtype=np.uint64)
-    raw = np.random.Philox(key=key).random_raw(count)
-    return np.asarray(raw, dtype=np.uint64)
+    """`count` 64-bit words of that generator."""
+    return np.asarray(generator(seed, purpose, stream).random_raw(count), dtype=np.uint64)
 
 
 def permutation(length: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -19,7 +19,13 @@ from typing import Any
 
 from typing_extensions import Self
 
-DTYPE_BYTES = {"F32": 4, "I32": 4, "U32": 4, "BF16": 2, "U16": 2, "I8": 1, "U8": 1}
+# All that a base may hold; what is read as numbers is F32, F16 and BF16 alone.
+DTYPE_BYTES = {
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("BOOL", "I8", "U8", "F8_E4M3", "F8_E5M2"), 1),
+}
 # The metadata that transformers expects of a PyTorch file; in every file, so that θ and its export are the same bytes.
 METADATA = {"format": "pt"}
 _BACKGROUND_BYTES = 128 * 1024

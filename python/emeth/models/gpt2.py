@@ -18,12 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from emeth.files.codec import theta_layout
-from emeth.files.philox import words
 from emeth.files.tensors import Layout, TensorReader
+from emeth.models.bell import INIT_STD, bell
 from emeth.models.network import Network
 from emeth.wire.model_shape import Shape
-
-INIT_STD = 0.02
 
 
 class Linear(nn.Module):
@@ -182,13 +180,4 @@ def initial_tensors(shape: Shape, seed: int) -> Iterator[tuple[str, Tensor]]:
             yield name, torch.ones(dims)
         else:
             std = INIT_STD / (2 * shape.layers) ** 0.5 if name.endswith("c_proj.weight") else INIT_STD
-            yield name, _bell(dims, std, seed, index)
-
-
-def _bell(dims: tuple[int, ...], std: float, seed: int, stream: int) -> Tensor:
-    """Numbers of an almost normal distribution: the sum of four 16-bit numbers, centred and scaled."""
-    num = int(np.prod(dims))
-    quarters = words(num, seed, 1, stream).view(np.uint16).reshape(num, 4).astype(np.int64)
-    centred = quarters.sum(axis=1) * 2 - 4 * 65535
-    scale = std / (2 * (4 * (65536.0**2 - 1) / 12) ** 0.5)
-    return torch.from_numpy((centred * scale).astype(np.float32)).reshape(dims)
+            yield name, bell(dims, std, seed, index)

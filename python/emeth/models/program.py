@@ -12,6 +12,7 @@ from torch import Tensor
 
 from emeth.files.codec import raw
 from emeth.files.tensors import Layout, TensorReader
+from emeth.models.base import read_base
 from emeth.models.gpt2 import Gpt2Program
 from emeth.models.network import Network
 from emeth.wire.events import Failure
@@ -42,10 +43,30 @@ class Program(Protocol):
 
 
 def open_program(params: Params, vocab_size: int, base: str | None) -> Program:
-    """The program that a job's parameters ask for. Raises Failure."""
-    if isinstance(params.model, ModelShape) and params.model.family == "gpt2":
+    """The program that a job's parameters ask for; `vocab_size` is how many ids its tokenizer has. Raises Failure."""
+    program = _choose(params, vocab_size, base)
+    if vocab_size > program.vocab_size:
+        message = f"The tokenizer of the base has {vocab_size} ids; its embedding has {program.vocab_size} rows."
+        raise Failure("base/vocabulary", message)
+    return program
+
+
+def _choose(params: Params, vocab_size: int, base: str | None) -> Program:
+    """transformers is imported only where a program needs it: that takes seconds."""
+    if base is None and isinstance(params.model, ModelShape) and params.model.family == "gpt2":
         return Gpt2Program(params.shape(vocab_size))
-    raise Failure("model/no-program", f"No program here trains {params.tune!r} from {base}.")
+    if base is None:
+        from emeth.models.hf import LlamaProgram
+
+        return LlamaProgram(params, params.shape(vocab_size))
+    found = read_base(base)
+    if params.lora is None:
+        from emeth.models.hf import FullProgram
+
+        return FullProgram(params, found)
+    from emeth.models.lora import LoraProgram
+
+    return LoraProgram(params, params.lora, found)
 
 
 def trained_tensors(model: Network, layout: Layout) -> dict[str, Tensor]:

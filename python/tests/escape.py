@@ -4,6 +4,7 @@ escape.py FACTS  runs every attempt and prints {name: what it gained, or null}; 
 Nothing here does harm where it succeeds: files are read, opened or touched in a scratch directory of the test.
 """
 
+import contextlib
 import ctypes
 import json
 import mmap
@@ -160,6 +161,26 @@ def take_a_handed_file_into_its_directory(facts: Facts) -> bool:
 def remove_a_file_that_was_handed_over(facts: Facts) -> bool:
     copy = Path(facts["handed"]).parent / "removable"
     copy.unlink()
+    return True
+
+
+@attempt
+def change_a_file_of_its_base(facts: Facts) -> bool:
+    file = Path(facts["base"]) / "model.safetensors"
+    with contextlib.suppress(OSError):
+        file.chmod(0o666)
+    return opens_to_write(file)
+
+
+@attempt
+def put_a_file_into_its_base(facts: Facts) -> bool:
+    (Path(facts["base"]) / "adapter_config.json").write_bytes(b"x")
+    return True
+
+
+@attempt
+def exchange_a_file_of_its_base(facts: Facts) -> bool:
+    Path(facts["base"], "config.json").rename(Path(facts["base"], "gone"))
     return True
 
 

@@ -9,6 +9,7 @@ import { awaitsVerdict, type ChainState } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import { Mirror, type WantedJob } from '../storage/mirror';
+import { requestedBase } from '../storage/named-blobs';
 import type { StorageSpace } from '../storage/space';
 import type { JobRow } from '../store/jobs';
 import type { Store } from '../store/open';
@@ -70,16 +71,19 @@ class MirroredJobs {
   sourceOf(jobId: JobId) {
     const submission = this.submissions.get(jobId);
     const locations = submission ? locationsOf(submission) : [];
-    return this.sources({ jobId, dataset: this.rows.get(jobId)?.dataset ?? '', locations });
+    const { dataset = '', params = '' } = this.rows.get(jobId) ?? {};
+    return this.sources({ jobId, dataset, params, locations });
   }
 
   private async describe(row: JobRow): Promise<WantedJob> {
     const data = parseBlobReference(row.dataset)?.sha256;
+    const base = requestedBase(row.params)?.sha256;
     const submission = awaitsVerdict(row.chainState) ? await this.submissionOf(row.id) : undefined;
     const result = Sha256.safeParse(submission?.resultHash.slice(2)).data;
     return {
       jobId: row.id,
       data: data && { sha256: data, owner: row.requester },
+      base: base && { sha256: base, owner: row.requester },
       result: result && submission && { sha256: result, owner: submission.node },
     };
   }

@@ -1,6 +1,7 @@
 /** Opens the replay of a job for a command: from the chain and a storage alone. */
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BaseCache } from '../blobs/base-cache';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
 import { openReadPass } from '../blobs/read-pass';
@@ -8,6 +9,7 @@ import { buildPayouts } from '../chain/acts/payouts';
 import type { Chain } from '../chain/rpc/client';
 import { type JobId, Sha256 } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
+import { freeBytes } from '../lib/disk';
 import { AppError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { MAX_MANIFEST_BYTES, type Manifest } from '../protocol/manifest';
@@ -15,6 +17,7 @@ import { type ReplayDeps, type ReplayOptions, type ReplayReport, replayJob } fro
 import { openTrainers } from '../runner/trainers';
 import { type Flaw, findFlaw, readManifest, type SubmittedJob } from '../verifier/manifest-checks';
 import type { Reader } from './account';
+import { openNamedBase } from './base-opener';
 import { openBlobReader } from './blob-reader';
 import { describeSubmitted, findRequest, requireSubmission } from './chain-job';
 import { jobSources } from './job-sources';
@@ -69,11 +72,13 @@ export async function openReplay(
       const where = { ...places, maxBytes: Number.MAX_SAFE_INTEGER, allowFiles: false };
       const found = await fetchDataset(dataset.reference, blobs, where, { signal, pass });
       if (found.sha256 !== dataset.sha256) throw otherData(jobId, dataset.reference);
-      return replayJob(
+      using base = await openBase();
+      return await replayJob(
         {
           ...asked,
           manifest,
           dataset: blobs.path(dataset.sha256),
+          base: base?.path,
           maxDatasetBytes: Number.MAX_SAFE_INTEGER,
           workDir: join(workDir, 'work'),
           redoAtOnce: true,
@@ -84,6 +89,14 @@ export async function openReplay(
     },
     [Symbol.asyncDispose]: close,
   };
+
+  async function openBase() {
+    if (!manifest.base) return undefined;
+    const root = join(workDir, 'bases');
+    const free = () => freeBytes(workDir);
+    const bases = new BaseCache({ root, maxBytes: Number.MAX_SAFE_INTEGER, blobs, freeBytes: free });
+    return openNamedBase(manifest.base, { bases, blobs, storage, signal });
+  }
 
   async function fetchManifest(): Promise<Manifest> {
     await storage.download(manifestHash, blobs, MAX_MANIFEST_BYTES, { signal });

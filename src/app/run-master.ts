@@ -1,5 +1,7 @@
 /** The master daemon: joins queue, chain, fleet, storage and routes, and runs them until Ctrl-C. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseFileList } from '../blobs/base-dir';
 import { BlobStore } from '../blobs/blob-store';
 import { datasetSize } from '../blobs/dataset';
 import type { BlobPlaces } from '../blobs/located-blobs';
@@ -56,7 +58,7 @@ export async function runMaster(options: ServingOptions): Promise<void> {
   const own = wallet.address;
   const { floor, space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
 
-  const fleet = openFleet(role);
+  const fleet = openFleet(role, blobs);
   const openChild = async (spec: TrainerSpec) => trainers.open(spec);
   const master = openMaster(jobRules(config, dataDir), {
     store,
@@ -144,9 +146,17 @@ function watchDatasets({ config, store, logger, signal }: MasterRole, blobs: Blo
   return watchSizes({ store, sizeOf: (name) => datasetSize(name, blobs, sizing), clock, logger }, signal);
 }
 
-function openFleet({ logger, store }: MasterRole): Fleet {
+function openFleet({ logger, store }: MasterRole, blobs: BlobStore): Fleet {
   const { measurements } = store;
-  return new Fleet({ logger, measurements, leaseBlobs: (worker, held) => findLeaseBlobs(store, worker, held) });
+  return new Fleet({
+    logger,
+    measurements,
+    leaseBlobs: (worker, held) => findLeaseBlobs(store, worker, held),
+    baseFiles: async (list) => {
+      const { files } = parseFileList(list, await readFile(blobs.path(list), 'utf8'));
+      return files.map(({ sha256 }) => sha256);
+    },
+  });
 }
 
 /** Tells an operator who forgot to register. Nothing waits for it: the chain may not answer now. */

@@ -1,6 +1,7 @@
 /** The verifier daemon: watches for submitted results, has them judged, and attests or rejects them. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BaseCache } from '../blobs/base-cache';
 import { BlobStore } from '../blobs/blob-store';
 import { fetchDataset } from '../blobs/dataset';
 import { openReadPass } from '../blobs/read-pass';
@@ -10,6 +11,7 @@ import type { Chain } from '../chain/rpc/client';
 import type { VerifierConfig } from '../config/roles/verifier';
 import { awaitsVerdict } from '../domain/job';
 import { systemClock as clock } from '../lib/clock';
+import { freeBytes } from '../lib/disk';
 import { replayJob } from '../replay/replay';
 import { openTrainers } from '../runner/trainers';
 import { openStatements } from '../storage/client';
@@ -18,6 +20,7 @@ import type { CommonOptions } from '../terminal/options';
 import type { JudgeDeps, JudgedReplay } from '../verifier/judge';
 import type { SubmittedJob } from '../verifier/manifest-checks';
 import { openVerifier } from '../verifier/verifier';
+import { openNamedBase } from './base-opener';
 import { blobReaderOf } from './blob-reader';
 import { applyEvents } from './chain-follower';
 import { describeSubmitted, findSubmission } from './chain-job';
@@ -40,6 +43,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   const { storageApi } = config;
   const trainers = await openTrainers({ ...config, dir: dataDir }, logger);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const bases = openBases(config, dataDir, blobs);
   const places = placesOf(config);
   const rules = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: false };
   const reader = blobReaderOf(wallet);
@@ -52,6 +56,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
       fetch: (sha256, maxBytes, job) => sources(job).download(sha256, blobs, maxBytes, { signal }),
       fetchDataset: (reference, { jobId }) =>
         fetchDataset(reference, blobs, rules, { signal, pass: openReadPass(jobId, reader) }),
+      openBase: (base, job) => openNamedBase(base, { bases, blobs, storage: sources(job), signal }),
       drawSeed: (job) => findDrawSeed(job.submitBlock, { chain, finality, clock, signal }),
       replay: (judged, job) =>
         replayHere(config, judged, { storage: sources(job), blobs, trainers, clock, logger, signal }),
@@ -102,6 +107,10 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   );
   await untilAllEnd([verifier.run(), watching, sender.keep(), lock.keep(signal)], stop);
   logger.info('Verifier stopped');
+}
+
+function openBases({ baseCacheBytes: maxBytes }: VerifierConfig, dataDir: string, blobs: BlobStore): BaseCache {
+  return new BaseCache({ root: join(dataDir, 'bases'), maxBytes, blobs, freeBytes: () => freeBytes(dataDir) });
 }
 
 /** Reads a submitted job from the chain; undefined when it no longer awaits a verdict. */

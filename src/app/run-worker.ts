@@ -1,5 +1,6 @@
 /** The worker daemon: measures the machine, dials the master, and trains until Ctrl-C. */
 import { join } from 'node:path';
+import { BaseCache } from '../blobs/base-cache';
 import { BlobStore } from '../blobs/blob-store';
 import { openWallet, recoverTyped } from '../chain/sending/wallet';
 import { addressBelow, linkAddress } from '../config/derived';
@@ -51,21 +52,24 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
   const { config, dataDir, logger, lock, stop, signal } = role;
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
   using machine = await openMachine(role);
-  const { device, devices, processes, threads } = machine;
+  const { device, devices, processes, threads, lacking } = machine;
   const powerCapacity = disguise.boast * machine.powerCapacity;
   const openChild = disguise.wrap(machine.openChild);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const book = { worker: wallet.address, chainId, recoverTyped, logger };
   const receipts = new ReceiptBook(join(dataDir, 'receipts.jsonl'), book);
   const { microBatch, timeout, masterAddress } = config;
+  const free = () => freeBytes(dataDir);
+  const kept = { root: join(dataDir, 'bases'), maxBytes: config.baseCacheBytes, blobs, freeBytes: free };
   const memoryBytes = Math.min(...devices.map((one) => one.memoryBytes));
 
   await using worker = await openWorker(
-    { dataDir, device, threads, processes, microBatch, timeout },
+    { dataDir, device, threads, processes, microBatch, lacking, timeout },
     {
       pull: (blob, pullOptions) => link.pull(blob, pullOptions),
       send: (message) => link.send(message),
-      room: async () => ({ memoryBytes, diskBytes: await freeBytes(dataDir) }),
+      room: async () => ({ memoryBytes, diskBytes: await free() }),
+      bases: new BaseCache(kept),
       ...{ blobs, receipts, openChild, clock, logger },
     },
   );
@@ -100,7 +104,8 @@ async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
   const measured = { dataDir, device, devices, threads: threads() };
   const powerCapacity = config.powerCapacity ?? (await measureSpeed(measured, { openChild, logger }));
   const end = () => cores[Symbol.dispose]();
-  return { device, devices, processes, threads, powerCapacity, openChild, [Symbol.dispose]: end };
+  const { lacking } = python;
+  return { device, devices, processes, threads, lacking, powerCapacity, openChild, [Symbol.dispose]: end };
 }
 
 const MASTER_RETRY_MS = 2000;

@@ -160,6 +160,17 @@ export const ComputeKeys = {
   limits: Limits.prefault({}).describe('What a Python process may take of this machine, unless sandbox is off.'),
 };
 
+/** What a role keeps of the bases that it has fetched. */
+export const BaseCacheKeys = {
+  baseCacheBytes: z
+    .int()
+    .min(0)
+    .default(64 * 2 ** 30)
+    .describe(
+      'Most bytes of base models that are kept for further jobs; the one used longest ago goes first. A job with a larger base is declined.',
+    ),
+};
+
 export const LogKeys = {
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('How much is logged.'),
 };

@@ -32,6 +32,8 @@ interface FleetDeps {
   measurements?: MeasurementStore | undefined;
   /** Returns the blobs of a lease that an earlier process of this master gave the worker. */
   leaseBlobs?(worker: Address, held: NonNullable<Offer['held']>): Promise<readonly Sha256[]>;
+  /** Returns the files of a base. */
+  baseFiles?(list: Sha256): Promise<readonly Sha256[]>;
 }
 
 interface WorkerRecord {
@@ -43,6 +45,8 @@ interface WorkerRecord {
   assignment?: Assignment | undefined;
   /** What it was told to fetch for the lease that it has. */
   named?: { leaseId: string; blobs: ReadonlySet<Sha256> } | undefined;
+  /** The base of the job that it was told to open, with the files of it once they are looked up. */
+  base?: { list: Sha256; files?: ReadonlySet<Sha256> | undefined } | undefined;
   live?: { step: number; steps: number; loss: number; tokensPerSecond: number } | undefined;
 }
 
@@ -185,12 +189,14 @@ export class Fleet implements LinkServerHandlers {
     worker.peer?.send(message);
   }
 
-  /** Returns whether a blob belongs to the lease that the worker has: only then it may be sent. */
-  mayPull(address: Address, sha256: Sha256): boolean | Promise<boolean> {
+  /**
+   * Returns whether a blob belongs to the lease that the worker has, or to the base of its job: only then it
+   * may be sent.
+   */
+  async mayPull(address: Address, sha256: Sha256): Promise<boolean> {
     const worker = this.workers.get(address);
-    const { named, offer } = worker ?? {};
-    if (named || !offer?.held) return named?.blobs.has(sha256) ?? false;
-    return this.deps.leaseBlobs?.(address, offer.held).then((names) => names.includes(sha256)) ?? false;
+    if (!worker) return false;
+    return (await this.isOfLease(worker, sha256)) || this.isOfBase(worker, sha256);
   }
 
   /**
@@ -216,6 +222,18 @@ export class Fleet implements LinkServerHandlers {
       jobId: worker.assignment?.kind === 'job' ? worker.assignment.jobId : undefined,
       ...worker.live,
     }));
+  }
+
+  private async isOfLease({ address, named, offer }: WorkerRecord, sha256: Sha256): Promise<boolean> {
+    if (named || !offer.held) return named?.blobs.has(sha256) ?? false;
+    return (await this.deps.leaseBlobs?.(address, offer.held))?.includes(sha256) ?? false;
+  }
+
+  private async isOfBase({ base }: WorkerRecord, sha256: Sha256): Promise<boolean> {
+    if (!base) return false;
+    if (base.list === sha256) return true;
+    base.files ??= new Set(await this.deps.baseFiles?.(base.list));
+    return base.files.has(sha256);
   }
 
   private connected(): WorkerRecord[] {
@@ -253,13 +271,16 @@ export class Fleet implements LinkServerHandlers {
     if (message) worker.peer?.send(message);
     worker.assignment = undefined;
     worker.named = undefined;
+    worker.base = undefined;
     worker.live = undefined;
   }
 }
 
-/** A worker has one lease at a time, and needs nothing more for one that is over. */
+/** A worker has one job and one lease at a time, and needs nothing more for one that is over. */
 function noteBlobs(worker: WorkerRecord, message: MasterMessageIn): void {
-  if (message.type === 'lease.grant') {
+  if (message.type === 'job.open') {
+    worker.base = message.base && { list: message.base.list as Sha256 };
+  } else if (message.type === 'lease.grant') {
     const { leaseId, shard, theta, delta } = message;
     const blobs = [shard, theta, ...(delta ? [delta.blob] : [])];
     worker.named = { leaseId, blobs: new Set(blobs.map(({ sha256 }) => sha256 as Sha256)) };

@@ -9,7 +9,7 @@ import { exclude, type RunningAudit } from './audit-state';
 import type { JobContext } from './job-context';
 import { allowedMs } from './lease-time';
 import { countLoss } from './leases';
-import { readyMembers } from './members';
+import { isExpected, readyMembers } from './members';
 
 /** The part of the time that the master's own child may spend on audits while rounds go on. */
 const OWN_PART = 0.1;
@@ -27,7 +27,7 @@ export async function assignAudits(job: JobContext, spare: number): Promise<void
     const able = (worker: Address) => isAble(job, lease, earlier, worker);
     const free = readyMembers(job);
     const candidates = free.filter(able);
-    const hasPeer = [...job.members.keys()].some((worker) => able(worker) && job.deps.fleet.peer(worker));
+    const hasPeer = [...job.members.keys()].some((worker) => able(worker) && isExpected(job, worker));
     if (!hasPeer || isForOwnChild(job, lease.leaseId, earlier)) redoOwn(job, lease, spare > 0);
     else if (candidates.length > 0 && free.length > spare) await grantAudit(job, lease, candidates, audits);
   }

@@ -34,6 +34,8 @@ export class Coordinator implements AsyncDisposable {
     private readonly options: {
       jobId: string;
       params: ResolvedParams;
+      /** The directory of the job's base, if it has one. */
+      base?: string | undefined;
       workDir: string;
       device: string;
       threads: number;

@@ -14,7 +14,7 @@ import { type FoldCheckState, openFoldCheck } from './fold-check-state';
 import { type GateMemory, openGateMemory } from './gate-memory';
 import type { JobEvent } from './job-events';
 import type { OwnChild } from './own-child';
-import { JobPlan } from './plan';
+import { JobPlan, type PlannedModel } from './plan';
 import type { JobBlobs, JobFleet, JobWallet, RoundStore } from './ports';
 import { openReach, type Reach } from './reach-state';
 import type { RoundState } from './round-state';
@@ -49,6 +49,8 @@ export interface JobContext {
   readonly deadlineMs: number;
   readonly mailbox: Mailbox<JobEvent>;
   readonly members: Map<Address, 'opening' | 'ready'>;
+  /** When each member was asked to get ready. */
+  readonly openingSinceMs: Map<Address, number>;
   /** Of every worker that ever joined. */
   readonly standings: Map<Address, Standing>;
   /** Workers that cannot do this job, or did it badly, and why; they are not given it again. */
@@ -80,7 +82,7 @@ export interface JobContext {
 }
 
 interface Given extends Pick<JobContext, 'dir' | 'settings' | 'mailbox' | 'dismissed' | 'goOn' | 'signal' | 'deps'> {
-  openCoordinator(params: JobPlan['params']): JobContext['coordinator'];
+  openCoordinator(plan: PlannedModel): JobContext['coordinator'];
   openOwnChild(jobId: JobId, plan: JobPlan): JobContext['ownChild'];
 }
 type Terms = Pick<JobRow, 'id' | 'feeWei' | 'fuelLimit' | 'deadlineMs' | 'plan'> & { commissionBps: number };
@@ -102,13 +104,14 @@ export async function openJobContext(
     ...given,
     jobId,
     plan,
-    coordinator: openCoordinator(plan.params),
+    coordinator: openCoordinator(plan),
     ownChild: openOwnChild(jobId, plan),
     audits: openAuditState(),
     foldCheck: openFoldCheck(),
     deadlineMs,
     workerPoolWei: workerPoolOf(earnedWei(feeWei, fuel, fuelLimit), commissionBps),
     members: new Map(),
+    openingSinceMs: new Map(),
     standings: new Map(),
     strikes: new Map(),
     gate: await openGateMemory(ledger, jobId),

@@ -1,11 +1,17 @@
 /** The folders in which the jobs of a master work, one each, and which jobs have one. */
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { JobId } from '../domain/ids';
+import { baseDirPath } from '../blobs/base-dir';
+import { JobId, type Sha256 } from '../domain/ids';
 
 /** Where a job's Python child works. */
 export function jobDir(dataDir: string, jobId: JobId): string {
   return join(dataDir, 'jobs', jobId);
+}
+
+/** Where the files of a job's base lie, which other jobs may have too. */
+export function jobBaseDir(dataDir: string, { list }: { list: Sha256 }): string {
+  return baseDirPath(join(dataDir, 'bases'), list);
 }
 
 /** Lists the jobs that have a folder here, the one that has not changed for longest first. */

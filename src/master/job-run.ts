@@ -21,9 +21,9 @@ import { type ChainStanding, endsWork, isTakenBy } from './chain-standing';
 import { Coordinator } from './coordinator';
 import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
-import { jobDir } from './job-files';
+import { jobBaseDir, jobDir } from './job-files';
 import { OwnChild } from './own-child';
-import type { JobPlan } from './plan';
+import type { JobPlan, PlannedModel } from './plan';
 import { cheapUntilMs } from './reach-state';
 import { decideFailure, endedOnChain } from './step-failure';
 import { giveBackJob } from './steps/decline';
@@ -315,21 +315,23 @@ export class JobRun {
       options,
       deps,
       signal,
-      openCoordinator: (params) => this.openCoordinator(params),
+      openCoordinator: (plan) => this.openCoordinator(plan),
       openContext: () => this.openContext(),
     };
   }
 
-  private openCoordinator(params: JobPlan['params']): Coordinator {
-    const { device, threads } = this.options;
-    const options = { jobId: this.jobId, params, workDir: this.dir, device, threads };
+  private openCoordinator({ params, base }: PlannedModel): Coordinator {
+    const { dataDir, device, threads } = this.options;
+    const job = { jobId: this.jobId, params, base: base && jobBaseDir(dataDir, base) };
+    const options = { ...job, workDir: this.dir, device, threads };
     this.coordinator ??= new Coordinator(options, this.deps);
     return this.coordinator;
   }
 
-  private openOwnChild(jobId: JobId, { params, prepared, totalBlocks }: JobPlan): OwnChild {
-    const { device, threads } = this.options;
-    const job = { jobId, params, vocabSize: prepared.vocabSize, totalBlocks };
+  private openOwnChild(jobId: JobId, { params, base, prepared, totalBlocks }: JobPlan): OwnChild {
+    const { dataDir, device, threads } = this.options;
+    const facts = { vocabSize: prepared.vocabSize, totalBlocks };
+    const job = { jobId, params, base: base && jobBaseDir(dataDir, base), ...facts };
     const microBatch = Math.min(params.batch, OWN_MICRO_BATCH);
     this.ownChild ??= new OwnChild(
       { kind: 'train', device, threads, workDir: this.dir, ...job, microBatch },
@@ -341,7 +343,7 @@ export class JobRun {
   private async openContext(): Promise<JobContext> {
     const { dir, mailbox, dismissed, signal, deps } = this;
     const { settings, commissionBps } = this.options;
-    const openCoordinator = (params: JobPlan['params']) => this.openCoordinator(params);
+    const openCoordinator = (plan: PlannedModel) => this.openCoordinator(plan);
     const openOwnChild = (jobId: JobId, plan: JobPlan) => this.openOwnChild(jobId, plan);
     const goOn = () => this.goOn();
     const given = { dir, settings, mailbox, dismissed, openCoordinator, openOwnChild, goOn, signal, deps };

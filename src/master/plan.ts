@@ -33,6 +33,9 @@ export const JobPlan = z.strictObject({
 });
 export type JobPlan = z.infer<typeof JobPlan>;
 
+/** What of a plan says which model is trained. */
+export type PlannedModel = Pick<JobPlan, 'params' | 'base'>;
+
 /** Returns the size of the model that a job trains. */
 export function sizeOfPlan({ params, prepared, base }: Pick<JobPlan, 'params' | 'prepared' | 'base'>): ModelSize {
   return modelSizeOf(params, prepared.vocabSize, base?.size);

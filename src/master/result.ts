@@ -64,6 +64,7 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     node: wallet.address,
     dataset: job.plan.dataset,
     params: job.plan.params,
+    ...(job.plan.base ? { base: job.plan.base } : {}),
     prepared: job.plan.prepared,
     totalBlocks: job.plan.totalBlocks,
     rounds: await roundRecords(job, reportAudits(leases, audits, wallet.address)),

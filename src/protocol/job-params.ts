@@ -40,7 +40,7 @@ export const codecs = ['int8', 'bf16', 'fp32'] as const;
 const BaseTokenizer = z.strictObject({ type: z.literal('base') }).describe("the base's own");
 
 /** A file list in a storage, or a model of a hub. */
-export const BaseReference = z
+const BaseReference = z
   .string()
   .max(1000)
   .regex(/^(sha256:[0-9a-f]{64}(@\S+)?|hf:[\w.-]+\/[\w.-]+(@[\w./-]+)?)$/, {

@@ -6,6 +6,7 @@ import { probeShapes } from '../domain/probe';
 import { BaseRecord } from './base';
 import { BlobRef } from './blob-ref';
 import { DeviceKind } from './device-kind';
+import { MAX_FILE_LIST_BYTES } from './file-list';
 import { ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
@@ -156,7 +157,8 @@ export const MasterMessage = z.discriminatedUnion('type', [
     type: z.literal('job.open'),
     jobId: JobId,
     params: ResolvedParams,
-    base: BaseRecord.optional(),
+    /** The files of the base are pulled one by one, after the list that names them. */
+    base: BaseRecord.extend({ listBytes: z.int().min(1).max(MAX_FILE_LIST_BYTES) }).optional(),
     vocabSize: z.int().min(2).max(MAX_BASE_VOCABULARY),
     totalBlocks: z.int().min(1).max(MAX_BLOCKS),
     /** sha256 of the seed that decides which leases are done a second time; the manifest names the seed. */

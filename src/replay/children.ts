@@ -17,6 +17,8 @@ export interface ReplayMachine {
 interface ChildrenOptions extends ReplayMachine {
   manifest: Pick<Manifest, 'jobId' | 'params' | 'prepared' | 'totalBlocks'>;
   workDir: string;
+  /** The directory of the job's base, if it has one. */
+  base: string | undefined;
 }
 
 export class ReplayChildren implements AsyncDisposable {
@@ -28,9 +30,9 @@ export class ReplayChildren implements AsyncDisposable {
   ) {}
 
   coordinator(): Promise<ReplayChild> {
-    const { manifest, device, threads, workDir } = this.options;
+    const { manifest, device, threads, workDir, base } = this.options;
     const { jobId, params } = manifest;
-    return this.child({ kind: 'coordinate', device, threads, workDir, jobId, params });
+    return this.child({ kind: 'coordinate', device, threads, workDir, jobId, params, base });
   }
 
   /** Where the child works that does leases again. */
@@ -40,10 +42,10 @@ export class ReplayChildren implements AsyncDisposable {
 
   /** The child that does leases again, and what it runs on, in words. */
   async trainer(): Promise<{ trainer: ReplayChild; machine: string }> {
-    const { manifest, device, threads } = this.options;
+    const { manifest, device, threads, base } = this.options;
     const { jobId, params, prepared, totalBlocks } = manifest;
     const { vocabSize } = prepared;
-    const facts = { jobId, params, vocabSize, totalBlocks, microBatch: params.batch };
+    const facts = { jobId, params, base, vocabSize, totalBlocks, microBatch: params.batch };
     const trainer = await this.child({ kind: 'train', device, threads, workDir: this.trainDir, ...facts });
     const ready = await trainer.ready;
     const kernels = ready.kernels === undefined ? '' : `, ${ready.kernels} kernels`;

@@ -27,6 +27,8 @@ export interface ReplayOptions extends ReplayMachine {
   /** Path of the data set's bytes. */
   dataset: string;
   maxDatasetBytes: number;
+  /** The directory of the job's base, if it has one. */
+  base?: string | undefined;
   /** Emptied at the end. */
   workDir: string;
   /** Which leases are re-executed. */
@@ -84,8 +86,8 @@ const HEADER_BYTES = 4 * 1024 * 1024;
 const CARD = 'README.md';
 
 export async function replayJob(options: ReplayOptions, deps: ReplayDeps): Promise<ReplayReport> {
-  const { manifest, device, threads, workDir } = options;
-  await using children = new ReplayChildren({ manifest, device, threads, workDir }, deps.openChild);
+  const { manifest, device, threads, workDir, base } = options;
+  await using children = new ReplayChildren({ manifest, device, threads, workDir, base }, deps.openChild);
   const replay = new Replay(options, deps, children);
   try {
     await mkdir(workDir, { recursive: true });

@@ -17,6 +17,8 @@ export interface Python {
   version: string;
   torch: string;
   cudaDevices: { name: string; memoryBytes: number }[];
+  /** Libraries that only some jobs need, and that it has not. */
+  lacking: string[];
 }
 
 const projectRoot = join(__dirname, '..', '..');
@@ -26,11 +28,12 @@ export const pythonPackageDir = join(projectRoot, 'python');
 /** Loading PyTorch takes seconds, so only a build for CUDA or ROCm is loaded: only those find GPUs. */
 const PROBE = `
 import importlib.util, json, os, runpy, sys
-facts = {"version": "%d.%d.%d" % sys.version_info[:3], "missing": "", "torch": "", "cudaDevices": []}
+facts = {"version": "%d.%d.%d" % sys.version_info[:3], "missing": "", "torch": "", "cudaDevices": [], "lacking": []}
 if sys.version_info < (3, 10):
     print(json.dumps(facts)); sys.exit()
 specs = {name: importlib.util.find_spec(name) for name in ("numpy", "safetensors", "torch")}
 facts["missing"] = next((name for name, spec in specs.items() if spec is None or not spec.origin), "")
+facts["lacking"] = [name for name in ("transformers", "peft") if importlib.util.find_spec(name) is None]
 if not facts["missing"]:
     build = runpy.run_path(os.path.join(os.path.dirname(specs["torch"].origin), "version.py"))
     facts["torch"] = build["__version__"]
@@ -50,6 +53,7 @@ const Facts = z.object({
   missing: z.string(),
   torch: z.string(),
   cudaDevices: z.array(z.object({ name: z.string(), memoryBytes: z.int() })),
+  lacking: z.array(z.string()),
 });
 
 /**
@@ -72,7 +76,8 @@ export async function findPython(configured?: string): Promise<Python> {
       `${path} has no ${facts.missing}; run \`npm run setup\`, or \`${path} -m pip install -r python/requirements.txt\`.`,
     );
   }
-  return { path, version: facts.version, torch: facts.torch, cudaDevices: facts.cudaDevices };
+  const { version, torch, cudaDevices, lacking } = facts;
+  return { path, version, torch, cudaDevices, lacking };
 }
 
 /** Returns the interpreter that `findPython` would check. */

@@ -11,6 +11,7 @@ import type { Logger } from '../lib/logger';
 import { publishedBlobs } from '../replay/published';
 import { tooLargeToStore } from './errors';
 import type { StorageSpace } from './space';
+import { readStoredList } from './stored-list';
 import { readStoredManifest } from './stored-manifest';
 
 /** What of a job has to be here. */
@@ -18,6 +19,8 @@ export interface WantedJob {
   readonly jobId: JobId;
   /** The data set of its request, if that lies in storages; its requester answers for the space. */
   readonly data?: WantedBlob | undefined;
+  /** The file list of the base of its request, likewise. */
+  readonly base?: WantedBlob | undefined;
   /** The manifest of its submitted result; its node answers for the space. */
   readonly result?: WantedBlob | undefined;
 }
@@ -101,7 +104,7 @@ export class Mirror {
     const order = [...jobs].sort((a, b) => Number(b.result !== undefined) - Number(a.result !== undefined));
     // A job whose references name storages that do not answer holds up no other one.
     await eachOf(order, signal, async (job) => {
-      const all = `${job.data?.sha256} ${job.result?.sha256}`;
+      const all = `${job.data?.sha256} ${job.base?.sha256} ${job.result?.sha256}`;
       if (this.complete.get(job.jobId) === all) return;
       if (await this.copyJob(job, signal)) this.complete.set(job.jobId, all);
     });
@@ -109,9 +112,10 @@ export class Mirror {
   }
 
   /** Returns whether everything of the job is here. */
-  private async copyJob({ jobId, data, result }: WantedJob, signal: AbortSignal): Promise<boolean> {
+  private async copyJob({ jobId, data, base, result }: WantedJob, signal: AbortSignal): Promise<boolean> {
     const from: CopyOfJob = { source: this.deps.sourceOf(jobId), signal, blobs: 0, bytes: 0 };
     let isComplete = data === undefined || (await this.copy(data, from));
+    if (base) isComplete = (await this.copyBase(base, from)) && isComplete;
     if (result) isComplete = (await this.copyResult(result, from)) && isComplete;
     const { blobs, bytes } = from;
     if (blobs > 0)
@@ -122,9 +126,21 @@ export class Mirror {
   private async copyResult(result: WantedBlob, from: CopyOfJob): Promise<boolean> {
     if (!(await this.copy(result, from))) return false;
     const manifest = await readStoredManifest(this.deps.blobs, result.sha256);
+    const all = await this.copyAll(manifest ? publishedBlobs(manifest) : [], result, from);
+    // Of a base from a hub, its node has published no more than the list.
+    const list = manifest?.base?.list;
+    return list === undefined ? all : (await this.copy({ ...result, sha256: list }, from)) && all;
+  }
+
+  private async copyBase(list: WantedBlob, from: CopyOfJob): Promise<boolean> {
+    if (!(await this.copy(list, from))) return false;
+    return this.copyAll(await readStoredList(this.deps.blobs, list.sha256), list, from);
+  }
+
+  private async copyAll(names: readonly Sha256[], { owner }: WantedBlob, from: CopyOfJob): Promise<boolean> {
     let isComplete = true;
-    await eachOf(manifest ? publishedBlobs(manifest) : [], from.signal, async (sha256) => {
-      if (!(await this.copy({ ...result, sha256 }, from))) isComplete = false;
+    await eachOf(names, from.signal, async (sha256) => {
+      if (!(await this.copy({ owner, sha256 }, from))) isComplete = false;
     });
     return isComplete;
   }

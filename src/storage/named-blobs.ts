@@ -1,13 +1,15 @@
 /** Which blobs belong to a job: by its request, its result and its verdict on chain, and by its manifest. */
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { NamedBlob } from '../domain/blob-access';
-import { parseBlobReference } from '../domain/blob-reference';
+import { type BlobReference, parseBlobReference } from '../domain/blob-reference';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { ChainState } from '../domain/job';
+import { BoundedMap } from '../lib/bounded-map';
 import { inTurn } from '../lib/in-turn';
 import { parseJson } from '../lib/parse-json';
 import { JobParams } from '../protocol/job-params';
 import type { Manifest } from '../protocol/manifest';
+import { readStoredList } from './stored-list';
 import { readStoredManifest } from './stored-manifest';
 
 /** What the chain says of a job, as far as it decides who may read what. */
@@ -37,10 +39,14 @@ interface NamesOfResult {
   /** Undefined for a result that is no manifest. */
   jobId?: string | undefined;
   names: ReadonlySet<string>;
+  /** The file list of its base. */
+  list?: Sha256 | undefined;
 }
 
 /** Of all manifests that are remembered together: some 25 MB. */
 const MAX_NAMES = 200_000;
+/** File lists that are remembered, each with a few hundred names at most. */
+const MAX_LISTS = 100;
 
 /**
  * Knows the blobs of jobs. Manifests are read from the storage's own blobs, one at a time, and remembered.
@@ -48,6 +54,7 @@ const MAX_NAMES = 200_000;
 export class NamedBlobs {
   /** By the manifest's hash, the one used longest ago first. */
   private readonly known = new Map<Sha256, NamesOfResult>();
+  private readonly lists = new BoundedMap<Sha256, ReadonlySet<string>>(MAX_LISTS);
   private readonly inOrder = inTurn();
 
   constructor(private readonly deps: NamedBlobsDeps) {}
@@ -59,7 +66,26 @@ export class NamedBlobs {
       const isHeld = await this.deps.isHolder(sha256, job.requester);
       if (isHeld) return { role: 'data', isHeld };
     }
-    return (await this.findInResult(jobId, job, sha256)) ?? this.unheldData(job, sha256);
+    return (
+      (await this.findInBase(job, sha256)) ??
+      (await this.findInResult(jobId, job, sha256)) ??
+      this.unheldData(job, sha256)
+    );
+  }
+
+  /** The base that the request names is data as its data set is: its requester has to have list and files. */
+  private async findInBase({ params, requester }: JobRecord, sha256: Sha256): Promise<NamedBlob | undefined> {
+    const list = requestedBase(params)?.sha256;
+    if (list === undefined || !(await this.deps.isHolder(list, requester))) return undefined;
+    const isNamed = sha256 === list || (await this.filesOf(list)).has(sha256);
+    return isNamed && (await this.deps.isHolder(sha256, requester)) ? { role: 'data', isHeld: true } : undefined;
+  }
+
+  /** None of a list that is not here: it may come later. */
+  private async filesOf(list: Sha256): Promise<ReadonlySet<string>> {
+    const files = this.lists.get(list) ?? new Set(await readStoredList(this.deps.blobs, list));
+    if (files.size > 0) this.lists.set(list, files);
+    return files;
   }
 
   private async findInResult(
@@ -71,12 +97,20 @@ export class NamedBlobs {
     if (node === undefined || result === undefined || !(await this.deps.isHolder(result, node))) return undefined;
     const named = await this.namesOf(result);
     if (sha256 === result) return { role: named?.jobId === jobId ? 'record' : 'work', isHeld: true };
-    if (named?.jobId !== jobId || !named.names.has(sha256)) return undefined;
+    if (named?.jobId !== jobId) return undefined;
+    const { names, list } = named;
+    const isNamed = names.has(sha256) || (list !== undefined && (await this.isInList(list, node, sha256)));
+    if (!isNamed) return undefined;
     return { role: 'work', isHeld: await this.deps.isHolder(sha256, node) };
   }
 
-  private unheldData({ dataset }: JobRecord, sha256: Sha256): NamedBlob | undefined {
-    return parseBlobReference(dataset)?.sha256 === sha256 ? { role: 'data', isHeld: false } : undefined;
+  private async isInList(list: Sha256, node: Address, sha256: Sha256): Promise<boolean> {
+    return (await this.deps.isHolder(list, node)) && (await this.filesOf(list)).has(sha256);
+  }
+
+  private unheldData({ dataset, params }: JobRecord, sha256: Sha256): NamedBlob | undefined {
+    const isNamed = parseBlobReference(dataset)?.sha256 === sha256 || requestedBase(params)?.sha256 === sha256;
+    return isNamed ? { role: 'data', isHeld: false } : undefined;
   }
 
   /** Undefined for a result that is not here. */
@@ -112,9 +146,15 @@ export function isPublicJob({ params }: Pick<JobRecord, 'params'>): boolean {
   return JobParams.safeParse(parseJson(params)).data?.public === true;
 }
 
+/** Returns the file list that a request's parameters name as its base; undefined where they name none. */
+export function requestedBase(params: string): BlobReference | undefined {
+  const asked = JobParams.safeParse(parseJson(params)).data;
+  return asked === undefined || asked.tune === 'none' ? undefined : parseBlobReference(asked.base);
+}
+
 function namesIn(manifest: Manifest | undefined): NamesOfResult {
   if (!manifest) return { names: new Set() };
-  const { jobId, dataset, rounds, audits, model } = manifest;
+  const { jobId, dataset, base, rounds, audits, model } = manifest;
   const names = new Set<string>([dataset.sha256]);
   for (const { theta, nextTheta, delta, leases } of rounds) {
     for (const name of [theta, nextTheta, delta]) names.add(name);
@@ -122,5 +162,6 @@ function namesIn(manifest: Manifest | undefined): NamesOfResult {
   }
   for (const { update } of audits) names.add(update);
   for (const file of model) names.add(file.sha256);
-  return { jobId, names };
+  if (base) names.add(base.list);
+  return { jobId, names, list: base?.list };
 }

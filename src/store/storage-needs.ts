@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely';
 import { parseBlobReference } from '../domain/blob-reference';
 import { type Address, Sha256 } from '../domain/ids';
 import { chainStates, isTerminal } from '../domain/job';
+import { parseJson } from '../lib/parse-json';
 import type { BoardTables } from './board-schema';
 import { textToWei } from './columns';
 import type { QueueTables } from './queue-schema';
@@ -12,6 +13,8 @@ type ReadTables = QueueTables & BoardTables;
 /** The blobs that open jobs name themselves. */
 export interface OpenNames {
   names: Sha256[];
+  /** File lists of their bases, which name the files. */
+  lists: Sha256[];
   /** Manifests of submitted results, which name further blobs. */
   manifests: Sha256[];
 }
@@ -40,7 +43,7 @@ export class StorageNeeds {
   async openNames(changedSinceMs = Number.MAX_SAFE_INTEGER): Promise<OpenNames> {
     const jobs = await this.db
       .selectFrom('jobs')
-      .select(['id', 'dataset', 'plan_json', 'result_json'])
+      .select(['id', 'dataset', 'params', 'plan_json', 'result_json'])
       .where((eb) => eb.or([eb('chain_state', 'in', openStates), eb('updated_at_ms', '>=', changedSinceMs)]))
       .execute();
     const submitted = await this.db
@@ -53,9 +56,10 @@ export class StorageNeeds {
     return {
       names: jobs.flatMap((row) => [
         ...hashIn(row.dataset),
-        ...namesIn((row.plan_json && JSON.parse(row.plan_json)?.dataset?.sha256) ?? ''),
+        ...namesIn(planOf(row).dataset?.sha256 ?? ''),
         ...resultNames(row.result_json),
       ]),
+      lists: jobs.flatMap((row) => [...namesIn(planOf(row).base?.list ?? ''), ...baseIn(row.params)]),
       manifests: submitted.flatMap((row) => {
         const { facts } = JSON.parse(row.facts_json) as { facts: { resultHash?: string } };
         return namesIn(facts.resultHash?.slice(2) ?? '');
@@ -79,6 +83,16 @@ export class StorageNeeds {
       ...results.flatMap(({ result_json }) => resultNames(result_json)),
     ]);
   }
+}
+
+function planOf({ plan_json }: { plan_json: string | null }) {
+  return (plan_json ? JSON.parse(plan_json) : {}) as { dataset?: { sha256?: string }; base?: { list?: string } };
+}
+
+/** Anybody may write parameters. */
+function baseIn(params: string): Sha256[] {
+  const { base } = (parseJson(params) ?? {}) as { base?: unknown };
+  return typeof base === 'string' ? hashIn(base) : [];
 }
 
 function hashIn(reference: string): Sha256[] {

@@ -1,6 +1,7 @@
 /** Judges one submitted result: fetches all it names, checks every hash, and repeats the work. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { HeldBase } from '../blobs/base-cache';
 import { leaseKey } from '../domain/audit';
 import type { Sha256 } from '../domain/ids';
 import { drawLeases } from '../domain/lease-draw';
@@ -8,6 +9,7 @@ import type { Share } from '../domain/shares';
 import { crashPoint } from '../lib/crash-point';
 import { describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
+import type { BaseRecord } from '../protocol/base';
 import { MAX_MANIFEST_BYTES, type Manifest } from '../protocol/manifest';
 import { failedLeases } from '../replay/audited';
 import type { ReplayOptions, ReplayReport } from '../replay/replay';
@@ -33,13 +35,18 @@ export interface JudgeDeps {
   fetchDataset(reference: string, job: SubmittedJob): Promise<{ sha256: Sha256; bytes: number }>;
   /** Returns the seed of the draw of leases: known to nobody before the result was submitted. */
   drawSeed(job: SubmittedJob): Promise<string>;
+  /** Returns the base that a manifest names. Throws `base/…`, and `blobs/…` as `fetch` does. */
+  openBase(base: BaseRecord, job: SubmittedJob): Promise<HeldBase>;
   replay(options: JudgedReplay, job: SubmittedJob): Promise<ReplayReport>;
   payoutRoot(shares: readonly Share[]): string;
   logger: Logger;
 }
 
 /** What a judge decides of a replay; the rest is the machine's. */
-export type JudgedReplay = Pick<ReplayOptions, 'manifest' | 'dataset' | 'workDir' | 'isRedone' | 'lossTolerance'>;
+export type JudgedReplay = Pick<
+  ReplayOptions,
+  'manifest' | 'dataset' | 'base' | 'workDir' | 'isRedone' | 'lossTolerance'
+>;
 
 export interface JudgeOptions {
   dataDir: string;
@@ -59,6 +66,9 @@ export async function judge(job: SubmittedJob, options: JudgeOptions, deps: Judg
     return { kind: 'unknown', reason: describeError(error), missing: missingReference(error, job) };
   }
 }
+
+/** What is wrong with a base itself; all else is trouble on the way to it. */
+const BASE_FAULT = /^base\/(bad-list|too-large|other-files)$/;
 
 class FlawFound extends Error {
   constructor(readonly flaw: Flaw) {
@@ -90,7 +100,8 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
   }
   await fetchModel(job, manifest, deps);
   crashPoint('model.fetched');
-  const report = await replay(job, manifest, options, deps);
+  using base = await openBase(job, manifest, deps);
+  const report = await replay(job, { manifest, base: base?.path }, options, deps);
   crashPoint('replay.done');
   if (report.difference) return { kind: 'reject', ...report.difference };
   if (!report.losses) throw new Error('The replay measured no loss');
@@ -98,7 +109,12 @@ async function judgeFrom(job: SubmittedJob, options: JudgeOptions, deps: JudgeDe
 }
 
 /** Repeats the job, and some of its leases, drawn so that nobody knew them while the job ran. */
-async function replay(job: SubmittedJob, manifest: Manifest, options: JudgeOptions, deps: JudgeDeps) {
+async function replay(
+  job: SubmittedJob,
+  { manifest, base }: Pick<JudgedReplay, 'manifest' | 'base'>,
+  options: JudgeOptions,
+  deps: JudgeDeps,
+) {
   const { jobId } = job;
   const leases = manifest.rounds.flatMap(({ round, leases: merged }) => merged.map((lease) => ({ ...lease, round })));
   const paid = leases.filter(({ isRefuted }) => !isRefuted);
@@ -109,6 +125,7 @@ async function replay(job: SubmittedJob, manifest: Manifest, options: JudgeOptio
   const judged = {
     manifest,
     dataset: deps.path(manifest.dataset.sha256),
+    base,
     workDir: join(options.dataDir, 'jobs', jobId),
     isRedone: (lease: { round: number; start: number }) => drawn.has(leaseKey(lease)),
     lossTolerance: options.tolerance,
@@ -122,6 +139,15 @@ async function fetchManifest(job: SubmittedJob, deps: JudgeDeps): Promise<Manife
   const manifest = readManifest(await readFile(deps.path(sha256)), job);
   if ('code' in manifest) throw new FlawFound(manifest);
   return manifest;
+}
+
+/** The node names list and size of the base, so it answers for what is not so. */
+async function openBase(job: SubmittedJob, { base }: Manifest, deps: JudgeDeps): Promise<HeldBase | undefined> {
+  if (!base) return undefined;
+  return deps.openBase(base, job).catch((error: unknown) => {
+    if (!BASE_FAULT.test(errorCode(error))) throw error;
+    return reject('verdict/base', describeError(error));
+  });
 }
 
 /** The requester must be able to get the model; what is in it follows from the replay. */

@@ -9,6 +9,7 @@ import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
 import { auditable } from '../replay/audited';
 import { findAuditProblem } from './audit-checks';
+import { findBaseProblem } from './base-checks';
 
 /** A submitted job as the chain has it; every claim of its manifest is measured against this. */
 export interface SubmittedJob {
@@ -41,6 +42,7 @@ const FLAW = {
   format: 'verdict/manifest-format',
   identity: 'verdict/wrong-job',
   params: 'verdict/wrong-params',
+  base: 'verdict/base',
   ledger: 'verdict/ledger',
   chain: 'verdict/theta-chain',
   audits: 'verdict/audits',
@@ -91,6 +93,7 @@ export function findFlaw(
   return (
     checkIdentity(manifest, job) ??
     checkParams(manifest, job) ??
+    checkBase(manifest) ??
     checkLedger(manifest) ??
     checkThetas(manifest) ??
     checkAudits(manifest) ??
@@ -127,6 +130,11 @@ function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const expected = { ...asked, epochs: asked.epochs ?? epochs, batch: asked.batch ?? batch };
   const path = differs(expected, manifest.params, '');
   return path === undefined ? undefined : flaw('params', `parameter ${path} is not as requested`);
+}
+
+function checkBase(manifest: Manifest): Flaw | undefined {
+  const problem = findBaseProblem(manifest);
+  return problem === undefined ? undefined : flaw('base', problem);
 }
 
 function readParams(text: string): JobParams | undefined {
@@ -233,13 +241,15 @@ function arePaidAlike(workers: readonly Share[]): boolean {
   return workers.every(({ amountWei, tokens }) => (pool * BigInt(tokens)) / total === amountWei);
 }
 
-function checkModelFiles({ model, rounds }: Manifest): Flaw | undefined {
+/** Of a model that is θ itself, its file is compared here; others are made again from θ by a replay. */
+function checkModelFiles({ model, rounds, params }: Manifest): Flaw | undefined {
   if (model.length > MAX_MODEL_FILES)
     return flaw('files', `the model has ${model.length} files, more than ${MAX_MODEL_FILES}`);
   const odd = model.find(({ name }, i) => !HARMLESS.test(name) || model.findIndex((file) => file.name === name) !== i);
   if (odd) return flaw('files', `unexpected or duplicate model file ${odd.name}`);
   if (model.reduce((sum, { bytes }) => sum + bytes, 0) > MAX_MODEL_BYTES)
     return flaw('files', `the model has more than ${MAX_MODEL_BYTES} bytes`);
+  if (params.tune !== 'none' || params.model.family !== 'gpt2') return undefined;
   const weights = model.find(({ name }) => name === 'model.safetensors');
   if (weights?.sha256 === rounds.at(-1)?.nextTheta) return undefined;
   return flaw('chain', 'the model is not what the last round ended with');

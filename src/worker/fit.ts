@@ -5,7 +5,22 @@ import { AppError } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
 import type { OfferedJob } from './state';
 
-export type FitError = { code: 'worker/too-small'; what: 'memory' | 'disk'; neededBytes: number; roomBytes: number };
+export type FitError =
+  | { code: 'worker/too-small'; what: 'memory' | 'disk'; neededBytes: number; roomBytes: number }
+  | { code: 'worker/no-library'; library: string };
+
+/** What Python needs besides, by how a job tunes its base. */
+const LIBRARIES = { none: [], full: ['transformers'], lora: ['transformers', 'peft'] } as const;
+
+/** Throws `worker/no-library` for a job that needs a Python library which is lacking here. */
+export function requireLibraries({ params }: OfferedJob, lacking: readonly string[]): void {
+  const library = LIBRARIES[params.tune].find((name) => lacking.includes(name));
+  if (library === undefined) return;
+  throw new AppError<FitError>(
+    { code: 'worker/no-library', library },
+    `The job needs the Python library ${library}, which this worker lacks; run \`npm run setup\` there.`,
+  );
+}
 
 /** Throws `worker/too-small` for a job that needs more memory or disk than there is. */
 export function requireFit(job: OfferedJob, room: Box): void {

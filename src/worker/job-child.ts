@@ -20,6 +20,8 @@ export interface JobChildOptions {
   job: OfferedJob;
   /** The job's directory. */
   dir: string;
+  /** That of the job's base, if it has one. */
+  base: string | undefined;
   device: string;
   processes: number;
   threads(): number;
@@ -122,7 +124,7 @@ export class JobChild implements AsyncDisposable {
   }
 
   private async start(microBatch: number): Promise<void> {
-    const { job, dir, device, processes, threads } = this.options;
+    const { job, dir, base, device, processes, threads } = this.options;
     const { jobId, params, vocabSize, totalBlocks } = job;
     await mkdir(dir, { recursive: true });
     const trainer = this.deps.openChild({
@@ -136,6 +138,7 @@ export class JobChild implements AsyncDisposable {
       totalBlocks,
       microBatch,
       processes,
+      base,
     });
     const child = { trainer, microBatch };
     this.child = child;

@@ -36,19 +36,7 @@ export class LeaseFiles {
   /** Fetches a blob from the master. Throws `worker/wait-data-stuck` when no byte arrives for `limitMs`. */
   async pull(blob: BlobRef, limitMs: number, signal: AbortSignal): Promise<string> {
     this.names.add(blob.sha256);
-    const stop = new AbortController();
-    await runWatched(
-      limitMs,
-      this.deps.clock,
-      (tick) => this.deps.pull(blob, { signal: AbortSignal.any([signal, stop.signal]), onProgress: tick }),
-      () => {
-        stop.abort();
-        return new AppError<StuckError>(
-          { code: 'worker/wait-data-stuck', limitMs },
-          `No data arrived from the master for ${limitMs} ms (timeout.wait_data).`,
-        );
-      },
-    );
+    await pullWatched(blob, { limitMs, signal }, this.deps);
     return this.deps.blobs.path(blob.sha256);
   }
 
@@ -62,6 +50,30 @@ export class LeaseFiles {
     for (const name of this.names) await this.deps.blobs.remove(name);
     this.names.clear();
   }
+}
+
+/** Fetches a blob from the master. Throws `worker/wait-data-stuck` when no byte arrives for `limitMs`. */
+export async function pullWatched(
+  blob: BlobRef,
+  { limitMs, signal, onProgress }: { limitMs: number; signal: AbortSignal; onProgress?: (bytes: number) => void },
+  { pull, clock }: Pick<LeaseDeps, 'pull' | 'clock'>,
+): Promise<void> {
+  const stop = new AbortController();
+  const work = (tick: () => void) =>
+    pull(blob, {
+      signal: AbortSignal.any([signal, stop.signal]),
+      onProgress(bytes) {
+        tick();
+        onProgress?.(bytes);
+      },
+    });
+  await runWatched(limitMs, clock, work, () => {
+    stop.abort();
+    return new AppError<StuckError>(
+      { code: 'worker/wait-data-stuck', limitMs },
+      `No data arrived from the master for ${limitMs} ms (timeout.wait_data).`,
+    );
+  });
 }
 
 /** Carries out a lease and returns the commit to send. Throws on any failure; nothing is retried here. */

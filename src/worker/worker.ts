@@ -1,6 +1,8 @@
 /** The worker: carries out what its state machine decides, on whatever connection there is. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { HeldBase } from '../blobs/base-cache';
+import type { BlobStore } from '../blobs/blob-store';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { Box } from '../domain/job-fit';
 import type { Clock } from '../lib/clock';
@@ -13,7 +15,8 @@ import type { BlobRef } from '../protocol/blob-ref';
 import type { MasterMessage, Offer, WorkerMessageIn } from '../protocol/link';
 import type { TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
-import { requireFit } from './fit';
+import { type BaseDeps, openBase } from './base';
+import { requireFit, requireLibraries } from './fit';
 import { JobChild } from './job-child';
 import { LeaseFiles, runLease, type WorkerBlobs } from './lease';
 import { ProbeRunner } from './probe-runner';
@@ -37,12 +40,16 @@ export interface WorkerOptions {
   /** CPU threads of each process; called when a child starts. */
   threads(): number;
   microBatch: number;
+  /** Python libraries that only some jobs need, and that are not here. */
+  lacking?: readonly string[] | undefined;
   /** Milliseconds; see the configuration. */
   timeout: { wait_data: number; idle: number; learning: number; checkpoint: number };
 }
 
 export interface WorkerDeps {
-  blobs: WorkerBlobs;
+  blobs: WorkerBlobs & Pick<BlobStore, 'list'>;
+  /** The bases that it keeps for further jobs. */
+  bases: BaseDeps['bases'];
   /** The link to the master: see `LinkClient`. */
   send(message: WorkerMessageIn): boolean;
   pull(blob: BlobRef, options: PullOptions): Promise<void>;
@@ -73,6 +80,13 @@ export async function openWorker(options: WorkerOptions, deps: WorkerDeps): Prom
   return new LeaseWorker(options, deps);
 }
 
+/** The job that this worker has open. */
+interface JobHere {
+  jobId: JobId;
+  job: JobChild;
+  base?: HeldBase | undefined;
+}
+
 /** A lease being worked on. */
 interface OpenLease {
   files: LeaseFiles;
@@ -84,7 +98,9 @@ interface OpenLease {
  */
 class LeaseWorker implements Worker {
   private now: WorkerState = { kind: 'free' };
-  private child: { jobId: JobId; job: JobChild } | undefined;
+  private child: JobHere | undefined;
+  /** Stops the opening of a job that is not to be opened any more: its base may take long to arrive. */
+  private opening: { jobId: JobId; stop: AbortController } | undefined;
   private readonly leases = new Map<string, OpenLease>();
   private master: Address | undefined;
   private answer = new AbortController();
@@ -135,6 +151,7 @@ class LeaseWorker implements Worker {
     this.closing = true;
     this.answer.abort();
     for (const lease of this.leases.values()) lease.controller.abort();
+    this.opening?.stop.abort();
     this.endProbe();
     await this.child?.job.close();
     await this.work;
@@ -174,7 +191,7 @@ class LeaseWorker implements Worker {
       case 'commit':
         return this.commit(effect.commit);
       case 'open':
-        return this.enqueue(() => this.open(effect.job, effect.microBatch));
+        return this.beginOpening(effect);
       case 'train':
         return this.train(effect);
       case 'cancel':
@@ -183,6 +200,7 @@ class LeaseWorker implements Worker {
       case 'forget':
         return this.enqueue(() => this.forget(effect.leaseId));
       case 'close':
+        if (this.opening?.jobId === effect.jobId) this.opening.stop.abort();
         return this.enqueue(() => this.close(effect.jobId));
       default:
         never(effect);
@@ -210,24 +228,41 @@ class LeaseWorker implements Worker {
     );
   }
 
-  private async open(job: OfferedJob, microBatch: number): Promise<void> {
-    if (this.closing) return;
+  private beginOpening({ job, microBatch }: Extract<WorkerEffect, { type: 'open' }>): void {
+    const stop = new AbortController();
+    this.opening = { jobId: job.jobId, stop };
+    this.enqueue(() => this.open(job, microBatch, stop.signal));
+  }
+
+  private async open(job: OfferedJob, microBatch: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const { jobId } = job;
-    const child = this.openJobChild(job);
+    const here = this.openJobChild(job);
     try {
-      requireFit(job, await this.deps.room());
+      await this.makeReady(job, here, signal);
       await this.tryTwice(async () => {
-        await child.open(microBatch);
-        child.rest();
+        await here.job.open(microBatch);
+        here.job.rest();
         crashPoint('child.ready');
       });
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
-      if (this.closing) return;
+      if (signal.aborted) return;
       this.deps.logger.error('This worker cannot run the job', { jobId }, error);
       this.take({ type: 'open-failed', jobId, code: errorCode(error), reason: describeError(error) });
     }
+  }
+
+  /** Asks whether the job fits this machine, then gets its base. */
+  private async makeReady(job: OfferedJob, here: JobHere, signal: AbortSignal): Promise<void> {
+    const { base } = job;
+    requireLibraries(job, this.options.lacking ?? []);
+    const { memoryBytes, diskBytes } = await this.deps.room();
+    const spareBytes = base ? await this.deps.bases.spareBytes() : 0;
+    requireFit(job, { memoryBytes, diskBytes: diskBytes + spareBytes });
+    if (base) here.base = await openBase(base, this.deps, { limitMs: this.options.timeout.wait_data, signal });
+    signal.throwIfAborted();
   }
 
   /**
@@ -243,12 +278,13 @@ class LeaseWorker implements Worker {
     }
   }
 
-  private openJobChild(job: OfferedJob): JobChild {
+  private openJobChild(job: OfferedJob): JobHere {
     const { device, processes, threads, timeout } = this.options;
     const fixed = { device, processes, threads, idleMs: timeout.idle, learningMs: timeout.learning };
-    const child = new JobChild({ job, dir: this.jobDir(job.jobId), ...fixed }, this.deps);
+    const base = job.base && this.deps.bases.path(job.base.list);
+    const child = new JobChild({ job, dir: this.jobDir(job.jobId), base, ...fixed }, this.deps);
     this.child = { jobId: job.jobId, job: child };
-    return child;
+    return this.child;
   }
 
   private train(effect: Extract<WorkerEffect, { type: 'train' }>): void {
@@ -268,7 +304,7 @@ class LeaseWorker implements Worker {
     const { signal } = controller;
     const { leaseId, round } = lease;
     if (signal.aborted) return;
-    const child = this.child?.job ?? this.openJobChild(job);
+    const { job: child } = this.child ?? this.openJobChild(job);
     try {
       crashPoint('lease.taken');
       if (restart) await child.close();
@@ -301,10 +337,18 @@ class LeaseWorker implements Worker {
   private async close(jobId: JobId): Promise<void> {
     if (this.child?.jobId === jobId) {
       await this.child.job.close();
+      this.child.base?.[Symbol.dispose]();
       this.child = undefined;
     }
     await rm(this.jobDir(jobId), { recursive: true, force: true });
+    await this.removeLeft();
     this.deps.logger.info('Job closed', { jobId });
+  }
+
+  /** Removes what no lease needs any more, such as the part of a base that did not arrive whole. */
+  private async removeLeft(): Promise<void> {
+    const { blobs, bases } = this.deps;
+    for await (const { sha256 } of blobs.list()) if (!(await bases.has(sha256))) await blobs.remove(sha256);
   }
 
   private jobDir(jobId: JobId): string {

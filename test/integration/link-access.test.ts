@@ -2,11 +2,11 @@
 import { Fleet } from '../../src/fleet/fleet';
 import { silentLogger } from '../../src/lib/logger';
 import { openTestClient, openTestServer, type TestClient, until } from '../support/link-pair';
-import { blobName, grant, jobId } from '../support/worker-messages';
+import { blobName, grant, jobId, openJob } from '../support/worker-messages';
 
 /** A master with two workers that have a job, and blobs that are none of a worker's business. */
-async function openMaster(leaseBlobs?: ConstructorParameters<typeof Fleet>[0]['leaseBlobs']) {
-  const fleet = new Fleet({ logger: silentLogger, ...(leaseBlobs ? { leaseBlobs } : {}) });
+async function openMaster(deps: Omit<ConstructorParameters<typeof Fleet>[0], 'logger'> = {}) {
+  const fleet = new Fleet({ logger: silentLogger, ...deps });
   const nothing = { onJoin() {}, onMessage() {}, onAway() {}, onExpelled() {} };
   const assignment = { kind: 'job' as const, jobId: jobId('1'), events: nothing };
   fleet.addUser({ onIdle() {}, findAssignment: () => assignment });
@@ -20,6 +20,8 @@ async function openMaster(leaseBlobs?: ConstructorParameters<typeof Fleet>[0]['l
     delta: await store('a step'),
     otherShard: await store('the shard of another'),
     otherUpdate: await store('the update of another'),
+    list: await store('the file list of a base'),
+    weights: await store('the weights of that base'),
   };
   const join = async (client: TestClient) => {
     await until(() => fleet.peer(client.wallet.address));
@@ -105,9 +107,11 @@ test('reconnected with its lease: it still gets what belongs to it', async () =>
 
 test('lease of an earlier process of the master: its blobs are found in the store', async () => {
   const asked: unknown[] = [];
-  const { server, blobs } = await openMaster(async (worker, held) => {
-    asked.push([worker, held.leaseId]);
-    return [blobs.shard.sha256];
+  const { server, blobs } = await openMaster({
+    async leaseBlobs(worker, held) {
+      asked.push([worker, held.leaseId]);
+      return [blobs.shard.sha256];
+    },
   });
   await using _server = server;
   const held = { jobId: jobId('1'), leaseId: 'one' };
@@ -115,6 +119,32 @@ test('lease of an earlier process of the master: its blobs are found in the stor
   await using worker = await openTestClient(server.url, {}, { offer: () => ({ devices, powerCapacity: 1, held }) });
   expect((await pullAll(worker, blobs)).got).toEqual(['shard']);
   expect(asked[0]).toEqual([worker.wallet.address, 'one']);
+});
+
+test('job with a base: its worker gets list and files until it is closed', async () => {
+  const lists: string[] = [];
+  const { fleet, server, blobs, join, give } = await openMaster({
+    async baseFiles(list) {
+      lists.push(list);
+      return [blobs.weights.sha256];
+    },
+  });
+  await using _server = server;
+  await using worker = await openTestClient(server.url);
+  await using other = await openTestClient(server.url);
+  await join(worker);
+  await join(other);
+  const { sha256: list, bytes: listBytes } = blobs.list;
+  const size = { parameters: 1000, trainable: 100, baseBytes: blobs.weights.bytes, layers: 1, width: 16 };
+  fleet.send(worker.wallet.address, { ...openJob('1'), base: { reference: `sha256:${list}`, list, listBytes, size } });
+  fleet.send(other.wallet.address, openJob('1'));
+  expect((await pullAll(worker, blobs)).got).toEqual(['list', 'weights']);
+  expect((await pullAll(other, blobs)).got).toEqual([]);
+  await give(worker, 'one', { shard: blobs.shard, theta: blobs.theta });
+  expect((await pullAll(worker, blobs)).got).toEqual(['theta', 'shard', 'list', 'weights']);
+  expect(new Set(lists)).toEqual(new Set([list]));
+  fleet.dismiss(worker.wallet.address, 'it is not needed');
+  expect((await pullAll(worker, blobs)).got).toEqual([]);
 });
 
 test('worker that serves only its update: the master gets no other file of it', async () => {

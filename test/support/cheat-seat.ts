@@ -11,6 +11,7 @@ import type { TrainerSpec } from '../../src/protocol/trainer';
 import { openTrainer } from '../../src/runner/trainer';
 import { openWorker, type Worker } from '../../src/worker/worker';
 import { CHAIN_ID, newWallet, OFFER } from './link-pair';
+import { openTestBases } from './test-bases';
 
 export interface Seat extends AsyncDisposable {
   address: Address;
@@ -45,6 +46,7 @@ export async function openSeat(
     { dataDir: dir, device: 'cpu', processes: 1, threads: () => 1, microBatch, timeout: patient },
     {
       blobs,
+      bases: openTestBases(dir, blobs),
       send(message) {
         if (message.type === 'lease.commit') answered += 1;
         return link.send(message);

@@ -44,6 +44,7 @@ export async function openJudging(
     },
     fetchDataset: async () => ({ sha256: sha256(testDataset) as Sha256, bytes: testDataset.length }),
     drawSeed: async () => 'a block hash',
+    openBase: () => Promise.reject(new Error('The job has no base.')),
     payoutRoot: (shares) => buildPayouts(shares).root,
     logger: silentLogger,
     ...replaced,

@@ -6,7 +6,7 @@ import { type Address, JobId, type Sha256 } from '../../src/domain/ids';
 import type { Store } from '../../src/store/open';
 
 type JobFact =
-  | { type: 'JobRequested'; requester: Address; dataset: string; feeWei?: bigint }
+  | { type: 'JobRequested'; requester: Address; dataset: string; feeWei?: bigint; params?: string }
   | { type: 'JobProcessing'; node: Address }
   | { type: 'JobSubmitted'; node: Address; manifest: Sha256 }
   | { type: 'JobVerified' | 'JobRejected' | 'JobCanceled' };

@@ -14,6 +14,7 @@ import { type ChaosProxy, openChaosProxy } from './chaos-proxy';
 import type { TestCoordinator } from './coordinator';
 import { CHAIN_ID, newWallet, OFFER, openTestServer, type TestServer, until } from './link-pair';
 import { openScratch } from './scratch';
+import { openTestBases } from './test-bases';
 import { testPython } from './tiny-job';
 import { jobId } from './worker-messages';
 
@@ -79,6 +80,7 @@ export async function openWorkerRig(
       },
       {
         blobs,
+        bases: openTestBases(scratch.path, blobs),
         send: (message) => link.send(message),
         pull: (blob, options) => link.pull(blob, options),
         room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),

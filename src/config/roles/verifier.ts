@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   AllowPrivateStorages,
+  BaseCacheKeys,
   ChainKeys,
   ComputeKeys,
   KeyKeys,
@@ -38,6 +39,7 @@ export const VerifierConfig = z
       .min(1)
       .default(2 ** 30)
       .describe('Largest data set fetched, in bytes.'),
+    ...BaseCacheKeys,
     ...LogKeys,
   })
   .superRefine(oneKey);

@@ -1,7 +1,7 @@
 /** What the owner of a GPU may set. */
 import { z } from 'zod';
 import { Address } from '../../domain/ids';
-import { atMostOneKey, ChainKeys, ComputeKeys, KeyKeys, LogKeys } from '../setting-groups';
+import { atMostOneKey, BaseCacheKeys, ChainKeys, ComputeKeys, KeyKeys, LogKeys } from '../setting-groups';
 import { httpUrl, milliseconds } from '../setting-types';
 
 const Timeout = z.strictObject({
@@ -37,6 +37,7 @@ export const WorkerConfig = z
       .max(4096)
       .default(8)
       .describe('Sequences computed at once. Smaller needs less memory; larger is faster on GPUs.'),
+    ...BaseCacheKeys,
     timeout: Timeout.prefault({}).describe('Milliseconds after which a phase counts as stuck.'),
     ...optionalKeys(ChainKeys),
     ...LogKeys,

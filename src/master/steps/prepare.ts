@@ -47,7 +47,7 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row, signal)) };
   crashPoint('dataset.fetched');
   await mkdir(dir, { recursive: true });
-  const coordinator = job.openCoordinator(params);
+  const coordinator = job.openCoordinator({ params });
   const { prepared } = await coordinator.run(
     { type: 'prepare', dataset: deps.blobs.path(dataset.sha256), maxBytes: options.maxDatasetBytes },
     'prepared',

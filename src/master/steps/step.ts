@@ -7,7 +7,7 @@ import type { JobFacts, JobRow, StoredResult } from '../../store/jobs';
 import type { Coordinator, CoordinatorDeps } from '../coordinator';
 import type { EvidenceBook } from '../evidence';
 import type { JobContext, RoundSettings } from '../job-context';
-import type { JobPlan } from '../plan';
+import type { PlannedModel } from '../plan';
 import type { JobBlobs, JobFleet, JobStore, JobWallet, MasterChain, MasterStorage } from '../ports';
 
 export interface JobRunOptions {
@@ -46,7 +46,7 @@ export interface StepContext {
   /** Aborts when the master stops or the chain ends the job. */
   readonly signal: AbortSignal;
   /** Returns the job's one Python child, which is started when it is first used. */
-  openCoordinator(params: JobPlan['params']): Pick<Coordinator, 'run'>;
+  openCoordinator(plan: PlannedModel): Pick<Coordinator, 'run'>;
   /** Returns the job's training, opened once. */
   openContext(): Promise<JobContext>;
 }

@@ -13,6 +13,7 @@ import { openWorker, type Worker } from '../../../src/worker/worker';
 import { newWallet, OFFER, openTestClient, openTestServer } from '../../support/link-pair';
 import { waitUntilGone } from '../../support/processes';
 import { openScratch } from '../../support/scratch';
+import { openTestBases } from '../../support/test-bases';
 import { testPython, tinyParams } from '../../support/tiny-job';
 import { jobId } from '../../support/worker-messages';
 
@@ -56,6 +57,7 @@ async function openRig(options: { powerCapacity?: number; wrap?: (child: Trainer
       },
       {
         blobs,
+        bases: openTestBases(scratch.path, blobs),
         send: (message) => client.link.send(message),
         pull: (blob, pullOptions) => client.link.pull(blob, pullOptions),
         room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),

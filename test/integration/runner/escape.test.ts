@@ -22,7 +22,7 @@ import { bestSandbox } from '../../../src/runner/find-sandbox';
 import { pythonPackageDir } from '../../../src/runner/python';
 import { makeSetuid, NOBODY, openOutside } from '../../support/outside';
 import { openScratch } from '../../support/scratch';
-import { realPython } from '../../support/tiny-job';
+import { realPython, tinyParams } from '../../support/tiny-job';
 import { until } from '../../support/until';
 
 jest.setTimeout(120_000);
@@ -85,7 +85,8 @@ async function tryAll(uid: number, isShut: boolean): Promise<Tried> {
   const { secret } = outside.facts as { secret: string };
   process.env.LEAKED = secret;
   const workDir = scratch.file('data/jobs/own');
-  using enclosure = await encloseProgram(workDir, isShut ? dir : undefined, uid);
+  const base = makeBase(scratch.file('data/bases/list'), uid);
+  using enclosure = await encloseProgram({ workDir, base }, isShut ? dir : undefined, uid);
   delete process.env.LEAKED;
   // Another account cannot look into the home of this one.
   const packageDir = uid === own ? pythonPackageDir : scratch.file('python');
@@ -100,6 +101,7 @@ async function tryAll(uid: number, isShut: boolean): Promise<Tried> {
     ...outside.facts,
     ...limits,
     workDir,
+    base,
     handed: `${handed}/blob`,
     package: join(packageDir, 'emeth', '__main__.py'),
     setuid: makeSetuid(`${workDir}/id`),
@@ -123,11 +125,24 @@ async function tryAll(uid: number, isShut: boolean): Promise<Tried> {
   return { gained, left: facts.left, [Symbol.asyncDispose]: scratch[Symbol.asyncDispose] };
 }
 
+/** Makes the files of a base as they lie in a data directory: nobody has to write to them. */
+function makeBase(path: string, uid: number): string {
+  mkdirSync(path, { recursive: true });
+  for (const name of ['config.json', 'model.safetensors']) writeFileSync(join(path, name), '{}', { mode: 0o444 });
+  for (const one of [path, join(path, 'config.json'), join(path, 'model.safetensors')]) chownSync(one, uid, uid);
+  return path;
+}
+
 /** Returns how to start the program: with `dir`, as a Python child of that data directory is started. */
-async function encloseProgram(workDir: string, dir: string | undefined, uid: number): Promise<Enclosure> {
+async function encloseProgram(
+  places: { workDir: string; base: string },
+  dir: string | undefined,
+  uid: number,
+): Promise<Enclosure> {
   const script = await readFile(join(pythonPackageDir, 'tests', 'escape.py'), 'utf8');
   const python = uid === own ? realPython : '/usr/bin/python3';
-  const spec = { kind: 'bench', device: 'cpu', threads: 1, workDir } as const;
+  const job = { jobId: 'test', params: tinyParams };
+  const spec = { kind: 'coordinate', device: 'cpu', threads: 1, ...job, ...places } as const;
   if (dir === undefined) return enclose(spec, python, noWalls, ['-c', script]);
   const sandbox = await bestSandbox(python);
   if (sandbox.level !== 'bubblewrap') throw new Error(`There is no sandbox here: ${sandbox.reason}`);

@@ -1,4 +1,5 @@
 /** A storage that copies what open jobs need: what it takes, for whom, and what it leaves. */
+import { printFileList } from '../../../src/blobs/base-dir';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { type BlobSource, openSource } from '../../../src/blobs/located-blobs';
 import { Address, JobId, type Sha256 } from '../../../src/domain/ids';
@@ -101,6 +102,38 @@ test('open job, then its result: all of it is copied, for requester and node', a
   const asked = rig.asked.length;
   await rig.pass();
   expect(rig.asked).toHaveLength(asked);
+});
+
+test('job with a base: its list, then what that names, for the requester', async () => {
+  const files = ['a config', 'some weights', 'a tokenizer'].map((text) => Buffer.from(text));
+  const text = printFileList(
+    files.map((bytes, i) => ({ name: `${i}.json`, sha256: name(bytes), bytes: bytes.length })),
+  );
+  const list = name(Buffer.from(text));
+  let job: WantedJob = { ...openJob(), base: { sha256: list, owner: requester } };
+  await using rig = await open(() => [job]);
+  for (const bytes of [data, ...files.slice(1)]) await rig.peer.blobs.addBytes(bytes);
+  await rig.pass();
+  expect(await rig.has(files[1]!)).toBe(false);
+  await rig.peer.blobs.addBytes(Buffer.from(text));
+  rig.time.pass(10_000);
+  await rig.pass();
+  // As long as one is lacking, the job is looked at again.
+  expect(await Promise.all(files.map(rig.has))).toEqual(files.map((_, i) => i > 0));
+  await rig.peer.blobs.addBytes(files[0]!);
+  rig.time.pass(10_000);
+  await rig.pass();
+  expect(await rig.has(files[0]!)).toBe(true);
+  expect(await rig.store.blobHolders.has(list, requester)).toBe(true);
+
+  const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16 };
+  const other = Buffer.from(printFileList([{ name: 'config.json', sha256: name(data), bytes: data.length }]));
+  const base = { reference: 'hf:org/name', list: name(other), commit: '2a'.repeat(20), size };
+  const manifest = Buffer.from(canonicalJson({ ...JSON.parse(makeResult().manifest.toString()), base }));
+  for (const bytes of [other, manifest]) await rig.peer.blobs.addBytes(bytes);
+  job = { ...job, result: { sha256: name(manifest), owner: node } };
+  await rig.pass();
+  expect([await rig.has(manifest), await rig.has(other)]).toEqual([true, true]);
 });
 
 test('blob that the peer gets later: looked for again after a pause, then copied', async () => {

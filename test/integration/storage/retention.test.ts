@@ -1,9 +1,10 @@
 /** What goes when, and what never goes: parts, unused data, results, and blobs that jobs need. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { printFileList } from '../../../src/blobs/base-dir';
 import { BlobStore } from '../../../src/blobs/blob-store';
-import { Address, Sha256 } from '../../../src/domain/ids';
-import { sha256 } from '../../../src/lib/hash';
+import { Address, JobId, Sha256 } from '../../../src/domain/ids';
+import { canonicalJson, sha256 } from '../../../src/lib/hash';
 import type { Store } from '../../../src/store/open';
 import { describeEachDatabase } from '../../support/each-database';
 import { openScratch } from '../../support/scratch';
@@ -87,6 +88,38 @@ describeEachDatabase('retention of a storage', (database) => {
     time.pass(1);
     expect(await sweep()).toBe(1);
     expect(await isThere(name)).toBe(false);
+  });
+
+  test('base of an open job: list and files stay, then go in their time', async () => {
+    const weights = await upload('the weights');
+    const list = await upload(printFileList([{ name: 'model.safetensors', sha256: weights, bytes: 11 }]));
+    const params = JSON.stringify({ tune: 'lora', base: `sha256:${list}@https://storage.example/api/v1` });
+    await recordJob(store, 1, { type: 'JobRequested', requester, dataset: 'x', params });
+    time.pass(200 * DAY_MS);
+    expect(await sweep()).toBe(0);
+    await recordJob(store, 1, { type: 'JobCanceled' });
+    time.pass(90 * DAY_MS);
+    expect(await sweep()).toBe(2);
+    expect(await Promise.all([list, weights].map(isThere))).toEqual([false, false]);
+  });
+
+  test('base that a master has settled on, or a result names: list and files stay', async () => {
+    const jobs = [];
+    for (const n of [1, 2]) {
+      const weights = await upload(`weights ${n}`, node);
+      const list = await upload(printFileList([{ name: 'model.safetensors', sha256: weights, bytes: 9 }]), node);
+      jobs.push({ list, weights });
+      await recordJob(store, n, { type: 'JobRequested', requester, dataset: 'x' });
+    }
+    const [planned, named] = jobs as [(typeof jobs)[0], (typeof jobs)[0]];
+    const plan = { base: { list: planned.list } };
+    await store.jobs.move(JobId.parse(`0x${'1'.padStart(32, '0')}`), 'queued', 'claimed', { plan });
+    const manifest = await upload(canonicalJson({ base: { list: named.list } }), node);
+    await recordJob(store, 2, { type: 'JobProcessing', node }, { type: 'JobSubmitted', node, manifest });
+    time.pass(90 * DAY_MS);
+    await sweep();
+    const names = jobs.flatMap(({ list, weights }) => [list, weights]);
+    expect(await Promise.all(names.map(isThere))).toEqual([true, true, true, true]);
   });
 
   test('job that was over before anybody looked: its data is kept like that of any other', async () => {
@@ -176,7 +209,7 @@ describeEachDatabase('retention of a storage', (database) => {
     const needs = {
       openNames: async () => {
         if (sweeps === 0) throw new Error('the database is away');
-        return { names: [], manifests: [] };
+        return { names: [], lists: [], manifests: [] };
       },
       ownNames: async () => new Set<Sha256>(),
     };

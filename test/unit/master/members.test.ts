@@ -41,3 +41,14 @@ test('member that is still getting ready: counted as opening', async () => {
   await until(() => countMembers(job).ready === 2);
   expect(countMembers(job)).toEqual({ ready: 2, opening: 1 });
 });
+
+test('member that has been opening for a minute: nobody waits for it', async () => {
+  const { job, workers, clock, until } = rig;
+  workers[2]!.opens = 'silent';
+  for (const worker of workers) rig.connect(worker);
+  await until(() => countMembers(job).ready === 2);
+  const startedMs = clock.now();
+  await until(() => clock.now() - startedMs >= 60_000);
+  expect(countMembers(job)).toEqual({ ready: 2, opening: 0 });
+  expect([...job.dismissed]).toEqual([]);
+});

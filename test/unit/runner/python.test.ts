@@ -6,7 +6,7 @@ import { testPython } from '../../support/tiny-job';
 
 /** A program that answers the probe with these facts. */
 function fakePython(path: string, facts: object, greeting = ''): Promise<string> {
-  const all = { version: '3.12.1', missing: '', torch: '2.9.0', cudaDevices: [], ...facts };
+  const all = { version: '3.12.1', missing: '', torch: '2.9.0', cudaDevices: [], lacking: [], ...facts };
   return program(path, `${greeting}echo '${JSON.stringify(all)}'`);
 }
 
@@ -27,7 +27,7 @@ describe('findPython', () => {
 
   test('configured interpreter: returned with the facts of its probe', async () => {
     const python = await findPython(testPython);
-    expect(python).toMatchObject({ path: testPython, cudaDevices: expect.any(Array) });
+    expect(python).toMatchObject({ path: testPython, cudaDevices: expect.any(Array), lacking: [] });
     expect(python.torch).toMatch(/^\d+\.\d+/);
   });
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
+import { ResolvedParams } from '../../../src/protocol/job-params';
 import type { ManifestIn } from '../../../src/protocol/manifest';
 import type { Difference } from '../../../src/replay/difference';
 import type { ReplayReport } from '../../../src/replay/replay';
@@ -121,4 +122,44 @@ test.each<[string, Partial<JudgeDeps>]>([
   ['seed not final yet', { drawSeed: failing('chain/block-not-final') }],
 ])('%s: unknown, no rejection', async (_name, replaced) => {
   expect(await judgeWith(replaced)).toMatchObject({ kind: 'unknown', missing: undefined });
+});
+
+describe('job with a base', () => {
+  const list = sha256('list') as Sha256;
+  const base = {
+    reference: `sha256:${list}`,
+    list,
+    size: { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16 },
+  };
+  const asked = { tune: 'lora', base: base.reference, model: { context: 16 }, batch: 4, round: { steps: 4 } };
+  const judgeBase = (replaced: Partial<JudgeDeps>) => {
+    const params = ResolvedParams.parse({ ...asked, epochs: 1 });
+    const manifest = { ...honestManifest(), params, base };
+    const job = { ...submittedJob(manifest), params: JSON.stringify(asked) };
+    return judgeWith(replaced, manifest, job);
+  };
+
+  test('default: fetched, handed to the replay, and given back', async () => {
+    const seen: unknown[] = [];
+    const verdict = await judgeBase({
+      openBase: async (wanted) => {
+        seen.push(wanted);
+        return { path: '/bases/list', [Symbol.dispose]: () => void seen.push('given back') };
+      },
+      async replay(options) {
+        seen.push(options.base);
+        return report;
+      },
+    });
+    expect(verdict.kind).toBe('accept');
+    expect(seen).toEqual([base, '/bases/list', 'given back']);
+  });
+
+  test.each(['base/bad-list', 'base/too-large', 'base/other-files'])('%s: rejected', async (code) => {
+    expect(await judgeBase({ openBase: failing(code) })).toMatchObject({ kind: 'reject', code: 'verdict/base' });
+  });
+
+  test.each(['base/no-room', 'base/hub-away', 'base/missing', 'ENOSPC'])('%s: no verdict', async (code) => {
+    expect(await judgeBase({ openBase: failing(code) })).toMatchObject({ kind: 'unknown', missing: undefined });
+  });
 });

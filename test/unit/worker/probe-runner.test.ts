@@ -7,6 +7,7 @@ import { openWorker } from '../../../src/worker/worker';
 import { FakeTrainer, type Fate } from '../../support/fake-trainer';
 import { openScratch } from '../../support/scratch';
 import { SteppedClock, settled } from '../../support/stepped-clock';
+import { openTestBases } from '../../support/test-bases';
 import { jobId, masterAddress, openJob } from '../../support/worker-messages';
 
 /** Opens a worker that has no job. */
@@ -15,10 +16,12 @@ async function openFreeWorker(...fates: Fate[]) {
   const sent: WorkerMessageIn[] = [];
   const children: FakeTrainer[] = [];
   const timeout = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+  const blobs = new BlobStore(scratch.file('blobs'));
   const worker = await openWorker(
     { dataDir: scratch.path, device: 'cpu', processes: 1, threads: () => 1, microBatch: 4, timeout },
     {
-      blobs: new BlobStore(scratch.file('blobs')),
+      blobs,
+      bases: openTestBases(scratch.path, blobs),
       send: (message) => sent.push(message) > 0,
       pull: () => Promise.reject(new Error('A probe needs no blob.')),
       room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),

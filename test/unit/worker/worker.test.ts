@@ -10,6 +10,7 @@ import { FakeTrainer, type Fate } from '../../support/fake-trainer';
 import { until } from '../../support/link-pair';
 import { openScratch } from '../../support/scratch';
 import { SteppedClock, settled } from '../../support/stepped-clock';
+import { openTestBases } from '../../support/test-bases';
 import { grant, masterAddress, openJob } from '../../support/worker-messages';
 
 const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
@@ -36,6 +37,7 @@ async function openFakeWorker(
   const children: FakeTrainer[] = [];
   const link = { isUp: true };
   const clock = new SteppedClock();
+  const blobs = new BlobStore(scratch.file('blobs'));
   const worker = await openWorker(
     {
       dataDir: scratch.path,
@@ -46,7 +48,8 @@ async function openFakeWorker(
       timeout: { ...patient, ...timeout },
     },
     {
-      blobs: new BlobStore(scratch.file('blobs')),
+      blobs,
+      bases: openTestBases(scratch.path, blobs),
       send: (message) => link.isUp && sent.push(message) > 0,
       async pull(blob, { signal }: PullOptions) {
         pulls.push(blob.sha256);

@@ -12,7 +12,8 @@ const PYPI = 'https://pypi.org/simple/pip/';
 const PROBE_MS = 3000;
 /** The packages that each list of requirements provides. */
 const imports = {
-  'requirements.txt': 'torch, numpy, safetensors, tokenizers, transformers',
+  'requirements.txt':
+    'torch, numpy, safetensors, tokenizers, transformers, peft, accelerate, sentencepiece, pyarrow, gguf, zstandard',
   'requirements-dev.txt': 'pytest, hypothesis, mypy',
 };
 

@@ -82,10 +82,12 @@ export const DEFAULT_BATCH = 8;
 /** More memory than any device has; a model is trained on one device, so a larger one is never taken. */
 export const MAX_DEVICE_BYTES = 2 ** 39;
 
-/** A parameter's weight, gradient and two moments of AdamW, and the weight that the round began with. */
-const BYTES_PER_PARAMETER = 20;
-/** Numbers kept for the backward pass: per token, layer and unit of width; per token and vocabulary entry. */
-const LAYER_NUMBERS = 20;
+/** A trained number's weight, gradient and two moments of AdamW, and the weight that the round began with. */
+const BYTES_PER_TRAINED = 20;
+/** Numbers kept for the way back, per token and block: for each unit of its width, and of its MLP's. */
+const WIDTH_NUMBERS = 8;
+const HIDDEN_NUMBERS = 3;
+/** Per token and vocabulary entry. */
 const VOCABULARY_NUMBERS = 4;
 
 /**
@@ -93,9 +95,13 @@ const VOCABULARY_NUMBERS = 4;
  * peak of PyTorch on a CPU, for seven shapes of 0.8M to 25M parameters, contexts of 128 to 2048 and
  * vocabularies of 256 to 32768, it came to 0.93 to 1.21 of the truth.
  */
-export function memoryBytesOf({ parameters, layers, width, context, vocabSize }: ModelSize): number {
-  const kept = context * (LAYER_NUMBERS * layers * width + VOCABULARY_NUMBERS * vocabSize);
-  return BYTES_PER_PARAMETER * parameters + 4 * kept;
+export function memoryBytesOf(size: ModelSize): number {
+  const { trainable, parameters, baseBytes, layers, width, hidden, context, vocabSize, recomputes } = size;
+  const inBlock = WIDTH_NUMBERS * width + HIDDEN_NUMBERS * hidden;
+  const inBlocks = recomputes ? layers * width + inBlock : layers * inBlock;
+  // Of a base that is not trained itself the weights are held as they are stored.
+  const held = trainable < parameters ? baseBytes : 0;
+  return held + BYTES_PER_TRAINED * trainable + 4 * context * (inBlocks + VOCABULARY_NUMBERS * vocabSize);
 }
 
 /** Of the node's own machine: what may still be written, and the memory it has in all. */

@@ -1,6 +1,6 @@
 /** How large the blobs of a lease can be at most, and what a worker needs for them. */
 import { type Box, memoryBytesOf, tokenBytes } from './job-fit';
-import { type BaseSize, type ModelSize, modelSizeOf } from './model-size';
+import { type BaseSize, type ModelSize, modelSizeOf, type SizedParams } from './model-size';
 
 /** No blob is larger: weights that fit a device are far below. */
 export const MAX_BLOB_BYTES = 2 ** 40;
@@ -11,7 +11,7 @@ const HEADER_BYTES = 2 ** 20;
 const NUMBER_BYTES = 4;
 
 interface JobShape {
-  params: Parameters<typeof modelSizeOf>[0] & { batch: number };
+  params: SizedParams & { batch: number };
   vocabSize: number;
   base?: { size: BaseSize } | undefined;
 }
@@ -48,7 +48,10 @@ export function workerBytesOf(job: JobShape): Box {
 }
 
 function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBlobs): number {
-  return (end - start) * params.batch * (params.model.context + 1) * tokenBytes(vocabSize) + HEADER_BYTES;
+  const { context } = params.model;
+  // Beside the tokens there may be a byte for each target: whether it counts.
+  const rowBytes = (context + 1) * tokenBytes(vocabSize) + context;
+  return (end - start) * params.batch * rowBytes + HEADER_BYTES;
 }
 
 function sizeOf({ params, vocabSize, base }: JobShape): ModelSize {

@@ -9,37 +9,74 @@ export interface ModelSize {
   baseBytes: number;
   layers: number;
   width: number;
+  /** Width of the blocks' MLP. */
+  hidden: number;
   context: number;
   /** Rows of the embedding. */
   vocabSize: number;
+  /** Whether the numbers inside the blocks are computed again on the way back, rather than kept. */
+  recomputes: boolean;
 }
 
-/** What the files of a base tell about it. */
-export type BaseSize = Pick<ModelSize, 'parameters' | 'trainable' | 'baseBytes' | 'layers' | 'width'>;
+/** What the files of a base and the job's parameters tell about it. */
+export type BaseSize = Pick<ModelSize, 'parameters' | 'trainable' | 'baseBytes' | 'layers' | 'width' | 'hidden'>;
+
+/** The shape of a model that is trained from scratch. */
+export interface ScratchShape {
+  family: 'gpt2' | 'llama';
+  layers: number;
+  width: number;
+  context: number;
+}
 
 /** What a job's parameters tell about its model; with a base, the rest is in its files. */
-type Asked =
-  | { tune: 'none'; model: { layers: number; width: number; context: number } }
-  | { tune: 'full' | 'lora'; model: { context: number } };
+export type SizedParams = { gradientCheckpointing: boolean } & (
+  | { tune: 'none'; model: ScratchShape }
+  | { tune: 'full' | 'lora'; model: { context: number } }
+);
 
 /** Returns the size of a job's model. A job with a base has its `base`. */
-export function modelSizeOf(params: Asked, vocabSize: number, base: BaseSize | undefined): ModelSize {
-  if (params.tune === 'none') return sizeFromScratch(params.model, vocabSize);
+export function modelSizeOf(params: SizedParams, vocabSize: number, base: BaseSize | undefined): ModelSize {
+  const { gradientCheckpointing: recomputes } = params;
+  if (params.tune === 'none') return { ...sizeFromScratch(params.model, vocabSize), recomputes };
   if (!base) throw new Error('A job with a base needs its size');
-  return { ...base, context: params.model.context, vocabSize };
+  return { ...base, context: params.model.context, vocabSize, recomputes };
 }
 
 /** Returns the size of a model that is trained from scratch. */
-export function sizeFromScratch(
-  model: { layers: number; width: number; context: number },
-  vocabSize: number,
-): ModelSize {
-  const parameters = countParameters(model, vocabSize);
+export function sizeFromScratch(model: ScratchShape, vocabSize: number): ModelSize {
   const { layers, width, context } = model;
-  return { parameters, trainable: parameters, baseBytes: 0, layers, width, context, vocabSize };
+  const parameters = countParameters(model, vocabSize);
+  const hidden = hiddenOf(model);
+  return {
+    parameters,
+    trainable: parameters,
+    baseBytes: 0,
+    layers,
+    width,
+    hidden,
+    context,
+    vocabSize,
+    recomputes: false,
+  };
 }
 
-/** Counts the parameters of a GPT-2 style model: attention and MLP weights, embeddings, positions. */
-export function countParameters(shape: { layers: number; width: number; context: number }, vocabSize: number): number {
-  return 12 * shape.layers * shape.width ** 2 + (vocabSize + shape.context) * shape.width;
+/** Counts the numbers of a model from scratch as the Python child does; its output layer is the embedding. */
+export function countParameters(model: ScratchShape, vocabSize: number): number {
+  const { family, layers, width, context } = model;
+  const attention = 4 * width ** 2;
+  switch (family) {
+    case 'gpt2': {
+      const biases = 9 * width;
+      const norms = 4 * width;
+      return layers * (attention + 8 * width ** 2 + biases + norms) + (vocabSize + context + 2) * width;
+    }
+    case 'llama':
+      return layers * (attention + 3 * width * hiddenOf(model) + 2 * width) + (vocabSize + 1) * width;
+  }
+}
+
+/** A Llama's MLP has three matrices, which together are about as large as a GPT-2's two of 4 × width. */
+function hiddenOf({ family, width }: ScratchShape): number {
+  return family === 'gpt2' ? 4 * width : 32 * Math.ceil((8 * width) / 96);
 }

@@ -9,6 +9,7 @@ const Size = z.strictObject({
   baseBytes: z.int().min(1),
   layers: z.int().min(1),
   width: z.int().min(1),
+  hidden: z.int().min(1),
 });
 
 /** A base with everything settled: the files are those of the list, whatever its reference comes to later. */

@@ -1,11 +1,21 @@
 /** The parameters of a job: what a requester may ask to be trained. */
 import { z } from 'zod';
-import { MAX_DEVICE_BYTES, memoryBytesOf, vocabularyOf } from '../domain/job-fit';
-import { sizeFromScratch } from '../domain/model-size';
+import { parseBaseReference } from '../domain/base-reference';
+import { findBrokenRules } from './params-rules';
+
+/** What is usual for a kind of job: a base is moved less far, and may know already what it is shown. */
+const usual = {
+  none: { context: 128, lr: 2e-3, minGain: 0.01 },
+  full: { context: 512, lr: 5e-5, minGain: 0 },
+  lora: { context: 512, lr: 2e-4, minGain: 0 },
+};
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
 
-const context = z.int().min(16).max(8192).default(128).describe('tokens a sequence holds');
+const contextOf = (usual: { context: number }) =>
+  z.int().min(16).max(8192).default(usual.context).describe('tokens a sequence holds');
+const tuneOf = <K extends string>(kind: K) =>
+  z.literal(kind).describe('with a base: all of its weights, or an adapter beside them; without one it is left out');
 const dropout = fraction(0, 0.9)
   .default(0)
   .describe('dropout probability while training; above 0 no lease can be checked by doing it again');
@@ -17,36 +27,38 @@ export const ModelShape = z
     layers: z.int().min(1).max(96).default(4).describe('transformer blocks'),
     heads: z.int().min(1).max(128).default(4).describe('attention heads; must divide width'),
     width: z.int().min(16).max(16384).default(128).describe('embedding width'),
-    context,
+    context: contextOf(usual.none),
     dropout,
   })
   .refine((m) => m.width % m.heads === 0, { error: 'width must be a multiple of heads', path: ['heads'] });
 
-/** Of a base, all else is as its own files have it. */
-const BaseModel = z.strictObject({ context, dropout });
-
 export const MAX_VOCABULARY = 262_144;
 
+const TOKENIZERS =
+  "byte: a token for each byte of UTF-8; bpe: byte pairs, trained on the job's own training part; base: the base's own";
+
 /** How a job from scratch turns text into tokens. */
-export const Tokenizer = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('byte') }).describe('one token per UTF-8 byte'),
-  z
-    .strictObject({ type: z.literal('bpe'), vocabSize: z.int().min(300).max(MAX_VOCABULARY).default(4096) })
-    .describe("byte-level BPE trained on the job's own training part"),
-]);
+export const Tokenizer = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('byte').describe(TOKENIZERS) }),
+    z.strictObject({
+      type: z.literal('bpe').describe(TOKENIZERS),
+      vocabSize: z.int().min(300).max(MAX_VOCABULARY).default(4096).describe('tokens of a bpe tokenizer'),
+    }),
+  ],
+  { error: 'must be "byte" or "bpe"; "base", the tokenizer of a base, goes with one' },
+);
 
 export const codecs = ['int8', 'bf16', 'fp32'] as const;
 
-const BaseTokenizer = z.strictObject({ type: z.literal('base') }).describe("the base's own");
+const BaseTokenizer = z.strictObject({ type: z.literal('base').describe(TOKENIZERS) });
 
+const FORMS = 'sha256:<64 hex digits>[@<storage>,…] as `emeth put` prints it, or hf:<organisation>/<name>[@<revision>]';
 /** A file list in a storage, or a model of a hub. */
-const BaseReference = z
-  .string()
-  .max(1000)
-  .regex(/^(sha256:[0-9a-f]{64}(@\S+)?|hf:[\w.-]+\/[\w.-]+(@[\w./-]+)?)$/, {
-    error:
-      'must be sha256:<64 hex digits>[@<storage>,…] as `emeth put` prints it, or hf:<organisation>/<name>[@<revision>]',
-  })
+const Base = z
+  .string({ error: `name the model to start from: ${FORMS}` })
+  .refine((text) => parseBaseReference(text) !== undefined, { error: `must be ${FORMS}` })
   .describe('the model to start from');
 
 const Data = z.strictObject({
@@ -83,7 +95,7 @@ const Lora = z.strictObject({
   merge: z.boolean().default(false).describe('hand back the merged model too'),
 });
 
-const common = {
+const commonFor = ({ lr, minGain }: { lr: number; minGain: number }) => ({
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
   data: Data.prefault({}),
   seed: z
@@ -111,19 +123,19 @@ const common = {
     .prefault({}),
   inner: z
     .strictObject({
-      lr: z.number().positive().max(1).default(2e-3).describe('peak AdamW learning rate'),
+      lr: z.number().positive().max(1).default(lr).describe('peak AdamW learning rate'),
       minLrRatio: fraction(0, 1).default(0.1).describe('last learning rate ÷ peak, reached by a cosine'),
       warmup: fraction(0, 0.5).default(0.02).describe('fraction of the job over which the rate rises linearly'),
-      weightDecay: fraction(0, 1).default(0.1),
-      beta1: fraction(0, 0.9999).default(0.9),
-      beta2: fraction(0, 0.99999).default(0.95),
+      weightDecay: fraction(0, 1).default(0.1).describe('AdamW weight decay; biases and norms have none'),
+      beta1: fraction(0, 0.9999).default(0.9).describe('AdamW first moment'),
+      beta2: fraction(0, 0.99999).default(0.95).describe('AdamW second moment'),
       clip: z.number().positive().default(1).describe('gradient norm limit'),
     })
     .prefault({}),
   outer: z
     .strictObject({
       lr: z.number().positive().max(4).default(1).describe('outer learning rate (SGD, Nesterov)'),
-      momentum: fraction(0, 0.999).default(0.5),
+      momentum: fraction(0, 0.999).default(0.5).describe('outer momentum'),
     })
     .prefault({}),
   audit: z
@@ -134,7 +146,7 @@ const common = {
   minGain: z
     .number()
     .min(0)
-    .default(0.01)
+    .default(minGain)
     .describe('nats per token by which the held-out loss must fall for the result to be accepted'),
   partial: z
     .boolean()
@@ -146,22 +158,22 @@ const common = {
     .describe('let everybody read its data set, updates and model, so that anybody can repeat it'),
   codec: z.enum(codecs).default('int8').describe('how updates travel'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
-};
+});
 
 const FromScratch = z.strictObject({
-  tune: z.literal('none'),
+  tune: tuneOf('none'),
   model: ModelShape.prefault({}),
-  tokenizer: Tokenizer.default({ type: 'byte' }),
-  ...common,
+  tokenizer: Tokenizer.default({ type: 'byte' }).describe('how text becomes tokens'),
+  ...commonFor(usual.none),
 });
-const withBase = {
-  base: BaseReference,
-  model: BaseModel.prefault({}),
+const baseFor = (kind: { context: number; lr: number; minGain: number }) => ({
+  base: Base,
+  model: z.strictObject({ context: contextOf(kind), dropout }).prefault({}),
   tokenizer: BaseTokenizer.default({ type: 'base' }),
-  ...common,
-};
-const FullTune = z.strictObject({ tune: z.literal('full'), ...withBase });
-const LoraTune = z.strictObject({ tune: z.literal('lora'), lora: Lora.prefault({}), ...withBase });
+  ...commonFor(kind),
+});
+const FullTune = z.strictObject({ tune: tuneOf('full'), ...baseFor(usual.full) });
+const LoraTune = z.strictObject({ tune: tuneOf('lora'), ...baseFor(usual.lora), lora: Lora.prefault({}) });
 
 /** As it is written: one that names no base need not say that it is trained from scratch. */
 type Written<P> = P extends { tune: 'none' } ? Omit<P, 'tune'> & { tune?: 'none' } : P;
@@ -190,18 +202,8 @@ const AnyParams = z.preprocess<unknown, typeof AskedParams, Written<z.input<type
  * The JSON text of a request. Everything has a default, so `{}` is a job. An unknown key is an error, because
  * a misspelt one would silently train something else.
  */
-export const JobParams = AnyParams.refine(fitsSomeDevice, {
-  path: ['model'],
-  error: ({ input }) => {
-    const gib = Math.ceil((leastMemoryOf(input as AnyParams) ?? 0) / 2 ** 30);
-    return `needs about ${gib} GiB on a device, and no device has more than ${MAX_DEVICE_BYTES / 2 ** 30}`;
-  },
-}).refine((params) => wholeRateOf(params) <= MAX_WHOLE_RATE, {
-  path: ['outer'],
-  error: ({ input }) => {
-    const rate = Number(wholeRateOf(input as AnyParams).toPrecision(3));
-    return `inner.lr × outer.lr ÷ (1 − outer.momentum) is ${rate}, and above ${MAX_WHOLE_RATE} every job diverges`;
-  },
+export const JobParams = AnyParams.check(({ value, issues }) => {
+  for (const rule of findBrokenRules(value)) issues.push({ code: 'custom', input: value, ...rule });
 });
 export type JobParams = z.infer<typeof JobParams>;
 
@@ -217,27 +219,6 @@ export const ResolvedParams = z.preprocess<unknown, typeof SetParams, Written<z.
   SetParams,
 );
 export type ResolvedParams = z.infer<typeof ResolvedParams>;
-
-type AnyParams = z.infer<typeof AnyParams>;
-
-/** Undefined with a base, whose size only its files tell. */
-function leastMemoryOf(params: AnyParams): number | undefined {
-  return params.tune === 'none'
-    ? memoryBytesOf(sizeFromScratch(params.model, vocabularyOf(params.tokenizer)))
-    : undefined;
-}
-
-function fitsSomeDevice(params: AnyParams): boolean {
-  return (leastMemoryOf(params) ?? 0) <= MAX_DEVICE_BYTES;
-}
-
-/** A hundred times what the defaults come to; each inner step moves a weight by about so much in the end. */
-const MAX_WHOLE_RATE = 0.5;
-
-/** Returns how far the outer steps together carry what an inner step does. */
-function wholeRateOf({ inner, outer }: AnyParams): number {
-  return (inner.lr * outer.lr) / (1 - outer.momentum);
-}
 
 /** Longest parameter text a request may carry, in bytes. */
 export const MAX_PARAMS_BYTES = 4096;

@@ -135,7 +135,7 @@ test('job with a base: its worker gets list and files until it is closed', async
   await join(worker);
   await join(other);
   const { sha256: list, bytes: listBytes } = blobs.list;
-  const size = { parameters: 1000, trainable: 100, baseBytes: blobs.weights.bytes, layers: 1, width: 16 };
+  const size = { parameters: 1000, trainable: 100, baseBytes: blobs.weights.bytes, layers: 1, width: 16, hidden: 64 };
   fleet.send(worker.wallet.address, { ...openJob('1'), base: { reference: `sha256:${list}`, list, listBytes, size } });
   fleet.send(other.wallet.address, openJob('1'));
   expect((await pullAll(worker, blobs)).got).toEqual(['list', 'weights']);

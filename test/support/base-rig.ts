@@ -68,7 +68,7 @@ export async function openBaseRig(): Promise<BaseRig> {
   const list = await storeBase(server.blobs, files);
   const listed = listBase(files);
   const baseBytes = listed.files.reduce((sum, file) => sum + file.bytes, 0);
-  const size = { parameters: 1000, trainable: 100, baseBytes, layers: 1, width: 16 };
+  const size = { parameters: 1000, trainable: 100, baseBytes, layers: 1, width: 16, hidden: 64 };
   const reference = `sha256:${list}`;
   const base = { reference, list, listBytes: listed.text.length, size };
   const params = ResolvedParams.parse({ tune: 'lora', base: reference, epochs: 1, batch: 4 });

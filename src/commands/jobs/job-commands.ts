@@ -1,4 +1,6 @@
 /** The commands about jobs, as the help shows them; their work is loaded when they run. */
+import { Option } from 'commander';
+import { presetNames } from '../../protocol/presets';
 import { amount, example, gasCap, numberBetween, wholeCount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -15,7 +17,12 @@ export const jobCommands: CommandTable = {
           'a text file or a pipe (-: stdin) to upload, or sha256:…, https://…, file:…',
         )
         .requiredOption('--fee <amount>', 'what the finished job pays, with its unit: 20emt', amount)
-        .option('--params <json|@file>', 'what to train, as JSON', '{}')
+        .option('--params <json|@file>', 'what to train, as JSON (docs/params.md)', '{}')
+        .addOption(new Option('--preset <name>', 'ready parameters for a kind of job').choices(presetNames))
+        .option('--base <ref>', 'the model to start from: hf:<organisation>/<name>, or sha256:… of `emeth put`')
+        .addOption(
+          new Option('--tune <how>', 'what of the base to train: all of it, or an adapter').choices(['full', 'lora']),
+        )
         .option('--deadline <span|date>', 'when it must be done: 90m, 2h, 3d or a date', '2h')
         .option(
           '--fuel-limit <tokens>',
@@ -32,6 +39,7 @@ export const jobCommands: CommandTable = {
             'emeth request --dataset mobydick.txt --fee 20emt --deadline 1h --wait',
             `emeth request --dataset book.txt --fee 20emt --params '{"epochs":2,"model":{"layers":6}}' --dry-run`,
             `emeth request --dataset open.txt --fee 20emt --params '{"public":true}'`,
+            'emeth request --preset chat-lora --base hf:org/model --dataset tickets.jsonl --fee 20emt --dry-run',
           ),
         )
         .action(lazily(async () => (await import('./request.js')).requestJob)),

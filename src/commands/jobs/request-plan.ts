@@ -4,6 +4,7 @@ import { DEFAULT_BATCH, DEFAULT_EPOCHS, estimateTokens } from '../../domain/job-
 import { AppError } from '../../lib/errors';
 import { JobParams, MAX_PARAMS_BYTES, type ResolvedParams } from '../../protocol/job-params';
 import { describeIssues } from './params-problems';
+import { composeParams, type ParamsOptions } from './request-params';
 
 export type RequestError =
   | { code: 'usage/bad-params'; problems: string[] }
@@ -21,8 +22,8 @@ const MAX_FUEL = 2n ** 40n - 1n;
  * blocks depend on them, and another master has other defaults. All else that is left out is part of the
  * protocol.
  */
-export function parseParams(text: string): { text: string; params: ResolvedParams } {
-  const given = parseObject(text);
+export function parseParams(text: string, options: ParamsOptions = {}): { text: string; params: ResolvedParams } {
+  const given = composeParams(parseObject(text), options);
   const parsed = JobParams.safeParse(given);
   if (!parsed.success) throw badParams(describeIssues(parsed.error.issues));
   const { epochs = DEFAULT_EPOCHS, batch = DEFAULT_BATCH } = parsed.data;

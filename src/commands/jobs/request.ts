@@ -13,10 +13,11 @@ import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { type LocatedDataset, locateDataset } from './dataset';
 import { followJob } from './follow-job';
+import type { ParamsOptions } from './request-params';
 import { parseDeadline, parseParams, planFuel, requireFee } from './request-plan';
 import { describeQuote, makeQuote, priceOf, type Tokens } from './request-quote';
 
-interface RequestOptions extends SendOptions {
+interface RequestOptions extends SendOptions, ParamsOptions {
   dataset: string;
   fee: bigint;
   params: string;
@@ -29,7 +30,7 @@ interface RequestOptions extends SendOptions {
 
 /** Nothing is uploaded and nothing signed before the last check: a fee must not be locked for nothing. */
 export async function requestJob(options: RequestOptions): Promise<void> {
-  const { params, text } = await readParams(options.params);
+  const { params, text } = await readParams(options);
   await using account = await openAccount(options);
   const rules = await account.chain.requestRules();
   requireFee(options.fee, rules);
@@ -69,9 +70,10 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   if (options.json) printJson({ jobId, hash, ...job, ...quote, ...(options.wait ? { state: 'VERIFIED' } : {}) });
 }
 
-async function readParams(given: string): Promise<ReturnType<typeof parseParams>> {
+async function readParams(options: RequestOptions): Promise<ReturnType<typeof parseParams>> {
+  const { params: given } = options;
   const text = given.startsWith('@') ? await readGivenText('--params', given.slice(1)) : given;
-  return parseParams(text);
+  return parseParams(text, options);
 }
 
 /**

@@ -15,6 +15,7 @@ import { formatBytes } from '../../lib/format-bytes';
 import { ReadyAnswer, type ReadyCheck } from '../../protocol/readiness';
 import { bestSandbox, sandboxMode } from '../../runner/find-sandbox';
 import { findPython, type Python } from '../../runner/python';
+import { type FoundPackage, listPackages } from '../../runner/python-packages';
 import type { SandboxMode } from '../../runner/sandbox';
 import { listDevices } from '../../worker/devices';
 
@@ -50,6 +51,28 @@ export async function checkPython(configured: string | undefined): Promise<{ che
     return `${python.path} ${python.version}, torch ${python.torch}`;
   });
   return python ? { check, python } : { check };
+}
+
+/** Looks at the packages of Python children; failed where one does not load, a warning for other versions. */
+export async function checkPackages(python: Python, list = listPackages): Promise<Check> {
+  const name = 'packages';
+  let found: FoundPackage[] = [];
+  const needed = 'those of python/requirements.txt';
+  const check = await attempt(name, needed, async () => {
+    found = await list(python.path);
+    return `${found.length} packages are there, in the versions they are tested in`;
+  });
+  const remedy = `Run \`npm run setup\`, or \`${python.path} -m pip install -r python/requirements.txt\`.`;
+  if (check.status === 'failed') return { ...check, remedy: `${check.remedy} ${remedy}` };
+  const broken = found.filter(({ problem }) => problem !== '');
+  if (broken.length > 0) {
+    const value = broken.map(({ name, problem }) => `${name}: ${problem}`).join('; ');
+    return { name, needed, status: 'failed', value, code: 'doctor/package-broken', remedy };
+  }
+  const others = found.filter(({ isWanted }) => !isWanted);
+  if (others.length === 0) return check;
+  const value = others.map(({ name, version, wanted }) => `${name} ${version}, tested with ${wanted}`).join('; ');
+  return { name, needed, status: 'warning', value, code: 'doctor/other-version', remedy };
 }
 
 /** Lists the devices PyTorch finds; failed when the configured one is not among them. */

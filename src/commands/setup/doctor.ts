@@ -23,6 +23,7 @@ import {
   checkListening,
   checkMemory,
   checkNode,
+  checkPackages,
   checkPort,
   checkPrivacy,
   checkPython,
@@ -53,7 +54,11 @@ async function runChecks(options: CommonOptions): Promise<Check[]> {
     checkNode(),
     python,
     ...(found
-      ? [await checkDevice(compute?.device, found), await checkSandbox(compute?.sandbox ?? 'auto', found)]
+      ? [
+          await checkPackages(found),
+          await checkDevice(compute?.device, found),
+          await checkSandbox(compute?.sandbox ?? 'auto', found),
+        ]
       : []),
     checkCores(),
     checkMemory(),

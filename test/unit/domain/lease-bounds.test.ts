@@ -4,11 +4,11 @@ import { tinyParams } from '../../support/tiny-job';
 
 const HEADER = 2 ** 20;
 const job = { params: tinyParams, vocabSize: 256 };
-/** 12 · width² for the one layer, and an embedding of each token and position. */
-const parameters = 12 * 16 ** 2 + (256 + 16) * 16;
+/** 12 · width² for the one layer, its biases and norms, and an embedding of each token and position. */
+const parameters = 12 * 16 ** 2 + (9 + 4) * 16 + (256 + 16 + 2) * 16;
 const weights = 4 * parameters + HEADER;
-/** Four blocks of four sequences of 17 tokens. */
-const shard = 4 * 4 * 17 + HEADER;
+/** Four blocks of four sequences of 17 tokens, with a byte for each of their 16 targets. */
+const shard = 4 * 4 * (17 + 16) + HEADER;
 const lease = { start: 0, end: 4, shard: { bytes: shard }, theta: { bytes: weights } };
 
 test('blobs as large as the job allows: fit', () => {
@@ -30,7 +30,7 @@ test.each([
   [65_536, 2],
   [65_537, 4],
 ])('vocabulary of %i: %i bytes a token', (vocabSize, tokenBytes) => {
-  const bytes = tokenBytes * (shard - HEADER) + HEADER;
+  const bytes = 4 * 4 * (tokenBytes * 17 + 16) + HEADER;
   expect(findOversized({ ...job, vocabSize }, { ...lease, shard: { bytes } })).toBeUndefined();
   expect(findOversized({ ...job, vocabSize }, { ...lease, shard: { bytes: bytes + 1 } })?.what).toBe('shard');
 });

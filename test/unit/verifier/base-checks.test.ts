@@ -10,7 +10,7 @@ import { honestManifest, submittedJob } from '../../support/manifest';
 
 const [list, other] = ['1a'.repeat(32), '1b'.repeat(32)] as [Sha256, Sha256];
 const [commit, later] = ['2a'.repeat(20), '2b'.repeat(20)];
-const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16 };
+const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16, hidden: 64 };
 const record = (changes: Partial<BaseRecord> = {}): BaseRecord => ({
   reference: `sha256:${list}`,
   list,

@@ -129,7 +129,7 @@ describe('job with a base', () => {
   const base = {
     reference: `sha256:${list}`,
     list,
-    size: { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16 },
+    size: { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16, hidden: 64 },
   };
   const asked = { tune: 'lora', base: base.reference, model: { context: 16 }, batch: 4, round: { steps: 4 } };
   const judgeBase = (replaced: Partial<JudgeDeps>) => {

@@ -1,0 +1,102 @@
+/** Rules about several parameters of a job at once, each with the words that its requester reads. */
+import { MAX_DEVICE_BYTES, memoryBytesOf, vocabularyOf } from '../domain/job-fit';
+import { sizeFromScratch } from '../domain/model-size';
+
+/** What the rules look at. */
+interface Asked {
+  tune: 'none' | 'full' | 'lora';
+  model: { context: number };
+  tokenizer: { type: 'byte' | 'base' } | { type: 'bpe'; vocabSize: number };
+  data: {
+    format: string;
+    field?: string | undefined;
+    template?: string | undefined;
+    loss: string;
+    skipBroken: number;
+  };
+  inner: { lr: number };
+  outer: { lr: number; momentum: number };
+  batch?: number | undefined;
+  accumulate: number;
+  lora?: { targets: 'auto' | readonly string[] } | undefined;
+}
+interface Shape {
+  family: 'gpt2' | 'llama';
+  layers: number;
+  heads: number;
+  width: number;
+  context: number;
+}
+
+/** A rule that parameters break: where, and in which words. */
+export interface BrokenRule {
+  path: string[];
+  message: string;
+}
+
+/** A hundred times what the defaults come to; each inner step moves a weight by about so much in the end. */
+const MAX_WHOLE_RATE = 0.5;
+
+/** Returns the rules that parameters break which are right one by one. */
+export function findBrokenRules(params: Asked): BrokenRule[] {
+  const found = [
+    ...(params.tune === 'none' ? shapeRules(params.model as Shape, params.tokenizer) : []),
+    rateRule(params),
+    accumulateRule(params),
+    ...dataRules(params.data),
+    targetsRule(params.lora),
+  ];
+  return found.filter((rule) => rule !== undefined);
+}
+
+function shapeRules(shape: Shape, tokenizer: Asked['tokenizer']): (BrokenRule | undefined)[] {
+  const { family, width, heads } = shape;
+  const bytes = memoryBytesOf(sizeFromScratch(shape, vocabularyOf(tokenizer)));
+  const gib = Math.ceil(bytes / 2 ** 30);
+  const most = MAX_DEVICE_BYTES / 2 ** 30;
+  return [
+    bytes > MAX_DEVICE_BYTES
+      ? broken('model', `needs about ${gib} GiB on a device, and no device has more than ${most}`)
+      : undefined,
+    family === 'llama' && width % (2 * heads) !== 0
+      ? broken('model.heads', `a llama turns pairs of numbers, so width ÷ heads (${width} ÷ ${heads}) must be even`)
+      : undefined,
+  ];
+}
+
+function rateRule({ inner, outer }: Asked): BrokenRule | undefined {
+  // How far the outer steps together carry what an inner step does.
+  const whole = (inner.lr * outer.lr) / (1 - outer.momentum);
+  if (whole <= MAX_WHOLE_RATE) return undefined;
+  const rate = Number(whole.toPrecision(3));
+  return broken(
+    'outer',
+    `inner.lr × outer.lr ÷ (1 − outer.momentum) is ${rate}, and above ${MAX_WHOLE_RATE} every job diverges`,
+  );
+}
+
+function accumulateRule({ batch, accumulate }: Asked): BrokenRule | undefined {
+  if (accumulate === 1 || (batch !== undefined && batch % accumulate === 0)) return undefined;
+  const beside = batch === undefined ? 'name batch too' : `batch is ${batch}`;
+  return broken('accumulate', `must divide batch into ${accumulate} equal parts; ${beside}`);
+}
+
+/** Plain text has neither fields nor answers. */
+function dataRules({ format, field, template, loss, skipBroken }: Asked['data']): (BrokenRule | undefined)[] {
+  if (format !== 'text') return [];
+  const asked = { field, template, skipBroken: skipBroken || undefined, loss: loss === 'answers' ? loss : undefined };
+  const [name] = Object.entries(asked).find(([, value]) => value !== undefined) ?? [];
+  if (name === undefined) return [];
+  const why = 'is about records, and data.format "text" has none; leave one of them out';
+  return [broken(`data.${name}`, why)];
+}
+
+function targetsRule(lora: Asked['lora']): BrokenRule | undefined {
+  if (!lora || lora.targets === 'auto') return undefined;
+  const twice = lora.targets.find((name, i, all) => all.indexOf(name) !== i);
+  return twice === undefined ? undefined : broken('lora.targets', `names ${twice} twice`);
+}
+
+function broken(path: string, message: string): BrokenRule {
+  return { path: path.split('.'), message };
+}

@@ -1,0 +1,75 @@
+/** The reference page of a job's parameters, written from their schema and the presets. */
+import { type Kind, listParams, type Param, PerKind } from '../protocol/params-list';
+import { presetNames, presets } from '../protocol/presets';
+
+/** Returns the page as Markdown. */
+export function renderParams(): string {
+  const rows = listParams()
+    .filter(({ isGroup }) => !isGroup)
+    .map(renderRow);
+  return [
+    head,
+    '## All of them',
+    '',
+    '| parameter | type | default | meaning | of which jobs, if not of all |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+    presetHead,
+    ...presetNames.flatMap(renderPreset),
+  ].join('\n');
+}
+
+const head = `# Parameters of a job
+
+<!-- Written by \`npm run docs\` from src/protocol/job-params.ts and presets.ts. Do not edit. -->
+
+What a job trains is said in JSON: \`emeth request --params '{"epochs": 2}'\`, or \`--params @job.json\`. Everything has a default, so \`{}\` is a
+job. An unknown key is an error, with the key that was probably meant. Numbers are checked one by one and together: what no master would take is
+refused by \`emeth request\` before anything is uploaded or paid.
+
+## The three jobs people bring
+
+| job | command |
+|---|---|
+| an adapter for a chat model, from tickets in JSONL | \`emeth request --preset chat-lora --base hf:HuggingFaceTB/SmolLM2-135M-Instruct --dataset tickets.jsonl --fee 20emt\` |
+| continue pre-training of a model on text | \`emeth request --preset continue-pretraining --base hf:openai-community/gpt2-medium --dataset book.txt --fee 50emt\` |
+| a small model of your own, from scratch | \`emeth request --preset small-llama --dataset book.txt --fee 20emt\` |
+
+A base is a directory of \`config.json\`, safetensors and a tokenizer: one of the hub (\`hf:<organisation>/<name>[@<revision>]\`), or one of
+yours, which \`emeth put DIR\` uploads and names (\`sha256:…\`). Pickled weights (\`.bin\`, \`.pt\`) and code in the repository are never opened.
+\`--dry-run\` shows what a request comes to, with the first example of chat data as the model will see it.
+`;
+
+const presetHead = `## Presets
+
+\`--preset NAME\` stands for these parameters. What \`--params\`, \`--base\` and \`--tune\` say beside it counts instead.
+`;
+
+function renderPreset(name: (typeof presetNames)[number]): string[] {
+  const { about, needsBase, params } = presets[name];
+  const base = needsBase ? ' Needs `--base`.' : '';
+  return [`### ${name}`, '', `For ${about}.${base}`, '', '```json', JSON.stringify(params, null, 2), '```', ''];
+}
+
+const KINDS: Readonly<Record<Kind, string>> = { none: 'from scratch', full: 'full', lora: 'lora' };
+
+function renderRow(param: Param): string {
+  const { path, type, description, kinds } = param;
+  const ofAll = kinds.length === Object.keys(KINDS).length;
+  const jobs = ofAll ? '' : kinds.map((kind) => KINDS[kind]).join(', ');
+  const cells = [`\`${path}\``, type, showDefault(param), description, jobs];
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function showDefault({ path, isRequired, default: value }: Param): string {
+  if (path === 'tune') return '`"none"`';
+  if (isRequired) return '**required**';
+  if (value === undefined) return '';
+  if (value instanceof PerKind) return value.values.map(([kind, one]) => `${KINDS[kind]}: ${code(one)}`).join(', ');
+  return code(value);
+}
+
+function code(value: unknown): string {
+  return `\`${JSON.stringify(value)}\``;
+}

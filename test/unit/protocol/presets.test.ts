@@ -1,0 +1,14 @@
+/** Presets are parameters that every master takes. */
+import { JobParams } from '../../../src/protocol/job-params';
+import { presetNames, presets } from '../../../src/protocol/presets';
+
+test.each(presetNames)('preset %s: valid as it is written, once its base is named', (name) => {
+  const { needsBase, params } = presets[name];
+  const parsed = JobParams.parse(needsBase ? { ...params, base: 'hf:org/model' } : params);
+  expect(parsed).toMatchObject(params);
+  expect(parsed.tune === 'none').toBe(!needsBase);
+});
+
+test.each(presetNames.filter((name) => presets[name].needsBase))('preset %s without a base: no job', (name) => {
+  expect(JobParams.safeParse(presets[name].params).success).toBe(false);
+});

@@ -122,6 +122,11 @@ class ForkServer:
 fork_server: ForkServer | None = None
 
 
+def _needs_transformers(spec: Json | str) -> bool:
+    params = spec.get("params", {}) if isinstance(spec, dict) else {}
+    return "base" in params or params.get("model", {}).get("family") == "llama"
+
+
 class Child:
     """`python -m emeth` with stdin and descriptor 3 held by the test; a fresh interpreter on demand."""
 
@@ -129,13 +134,14 @@ class Child:
         read_end, write_end = os.pipe()
         script = 'exec 3>&"$0"; exec "$@"'
         command = [sys.executable, "-m", "emeth"] if fresh or env or fork_server is None else fork_server.command
+        preload = {"EMETH_TEST_PRELOAD": "emeth.models.lora"} if _needs_transformers(spec) else {}
         self.process = subprocess.Popen(
             ["bash", "-c", script, str(write_end), *command],
             cwd=PYTHON_DIR,
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[write_end],
-            env=os.environ | (env or {}),
+            env=os.environ | preload | (env or {}),
         )
         os.close(write_end)
         self._events = os.fdopen(read_end, "rb")

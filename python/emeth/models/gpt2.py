@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from emeth.files.codec import theta_layout
 from emeth.files.tensors import Layout, TensorReader
 from emeth.models.bell import INIT_STD, bell
+from emeth.models.loss import mean_loss
 from emeth.models.network import Network
 from emeth.wire.model_shape import Shape
 
@@ -92,6 +94,8 @@ class Trunk(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.dropout = shape.dropout
+        # Whether the blocks' activations are computed again on the way back instead of being kept.
+        self.checkpointing = False
         self.wte = nn.Embedding(shape.vocab_size, shape.width)
         self.wpe = nn.Embedding(shape.context, shape.width)
         self.h = nn.ModuleList(Block(shape) for _ in range(shape.layers))
@@ -101,7 +105,8 @@ class Trunk(nn.Module):
         x_BTC = self.wte(tokens_BT) + self.wpe.weight[: tokens_BT.shape[1]]
         x_BTC = F.dropout(x_BTC, self.dropout, self.training)
         for block in self.h:
-            x_BTC = block(x_BTC)
+            is_light = self.checkpointing and self.training
+            x_BTC = checkpoint(block, x_BTC, use_reentrant=False) if is_light else block(x_BTC)
         y_BTC: Tensor = self.ln_f(x_BTC)
         return y_BTC
 
@@ -116,12 +121,7 @@ class Gpt(Network):
         self.transformer = Trunk(shape)
 
     def forward(self, tokens_BT: Tensor, targets_BT: Tensor, mask_BT: Tensor | None = None) -> Tensor:
-        logits_NV = self.logits(tokens_BT).flatten(0, 1).float()
-        if mask_BT is None:
-            return F.cross_entropy(logits_NV, targets_BT.flatten())
-        losses_N = F.cross_entropy(logits_NV, targets_BT.flatten(), reduction="none")
-        kept_N = mask_BT.flatten()
-        return (losses_N * kept_N).sum() / kept_N.sum().clamp(min=1)
+        return mean_loss(self.transformer(tokens_BT), targets_BT, mask_BT, self.transformer.wte.weight)
 
     def logits(self, tokens_BT: Tensor) -> Tensor:
         return F.linear(self.transformer(tokens_BT), self.transformer.wte.weight)
@@ -130,8 +130,9 @@ class Gpt(Network):
 class Gpt2Program:
     """A GPT-2 from scratch; its θ file is the `model.safetensors` of the result, byte for byte."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, checkpointing: bool = False) -> None:
         self._shape = shape
+        self._checkpointing = checkpointing
         self.context = shape.context
         self.vocab_size = shape.vocab_size
         self.layout: Layout = theta_layout(layout(shape))
@@ -141,7 +142,9 @@ class Gpt2Program:
         return initial_tensors(self._shape, seed)
 
     def build(self, device: torch.device | str) -> Network:
-        return build(self._shape, device)
+        model = build(self._shape, device)
+        model.transformer.checkpointing = self._checkpointing
+        return model
 
     def write_weights(self, theta: str, directory: Path) -> list[str]:
         TensorReader(theta, self.layout).close()

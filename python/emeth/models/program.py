@@ -54,7 +54,7 @@ def open_program(params: Params, vocab_size: int, base: str | None) -> Program:
 def _choose(params: Params, vocab_size: int, base: str | None) -> Program:
     """transformers is imported only where a program needs it: that takes seconds."""
     if base is None and isinstance(params.model, ModelShape) and params.model.family == "gpt2":
-        return Gpt2Program(params.shape(vocab_size))
+        return Gpt2Program(params.shape(vocab_size), params.gradient_checkpointing)
     if base is None:
         from emeth.models.hf import LlamaProgram
 

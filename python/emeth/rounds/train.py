@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from emeth.data.data import read_shard
 from emeth.data.tokenizer import Tokens
-from emeth.files.codec import EncodedReader, chunks, encode_file, raw, read_theta
+from emeth.files.codec import encode_file
 from emeth.files.philox import words
-from emeth.files.tensors import FileRef, TensorFileError, hash_tensors, sha256_of
+from emeth.files.tensors import FileRef, TensorFileError
 from emeth.models.program import open_program, trained_tensors
 from emeth.rounds.compare import distance
 from emeth.rounds.end_theta import end_theta_of
+from emeth.rounds.held_theta import HeldTheta
 from emeth.rounds.probe import make_probe
 from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
@@ -95,8 +96,11 @@ class Trainer:
         self._model = program.build(self._device).train()
         self._weights = trained_tensors(self._model, self._layout)
         self._network = team.wrap(self._model)
-        self._theta: dict[str, Tensor] = {}
-        self._theta_sha256 = ""
+        lora = spec.params.lora
+        self._has_dropout = spec.params.model.dropout > 0 or (lora is not None and lora.dropout > 0)
+        # A job that asks for parts never has more rows at once, whatever the worker has memory for.
+        self._rows = min(spec.micro_batch, -(-spec.params.batch // spec.params.accumulate))
+        self._theta = HeldTheta(self._layout, spec.params.codec, spec.work_dir)
 
     def say_ready(self) -> None:
         """Report to the parent that commands may be sent."""
@@ -206,11 +210,11 @@ class Trainer:
     def _gradients(self, block: NDArray[np.generic], position: int) -> Tensor:
         """Accumulate the gradient of a block, micro-batch by micro-batch; returns this process's part of its loss."""
         batch, team = len(block), self._team
-        if self._params.model.dropout > 0:
+        if self._has_dropout:
             torch.manual_seed(int(words(1, self._params.seed, _DROPOUT_PURPOSE + team.rank, position)[0] >> 1))
         rows, weight = team.rows(batch)
         tokens = torch.from_numpy(block[rows].astype(np.int64)).to(self._device, non_blocking=True)
-        micros = torch.split(tokens, self._spec.micro_batch)
+        micros = torch.split(tokens, self._rows)
         total = torch.zeros((), device=self._device)
         for i, micro in enumerate(micros):
             with team.no_sync(self._network) if i + 1 < len(micros) else nullcontext(), self._autocast():
@@ -229,45 +233,22 @@ class Trainer:
 
     def _load_theta(self, source: WholeTheta | DeltaTheta) -> None:
         """Make θ_r the held one and put it into the model."""
-        if isinstance(source, DeltaTheta) and source.sha256 != self._theta_sha256:
-            self._apply_delta(source)
-        elif isinstance(source, WholeTheta) and source.sha256 != self._theta_sha256:
-            if sha256_of(source.path) != source.sha256:
-                raise Failure("model/wrong-hash", f"The θ file does not hash to {source.sha256}.")
-            self._theta, self._theta_sha256 = read_theta(source.path, self._layout), source.sha256
+        self._theta.take(source)
         with torch.no_grad():
             for name, weight in self._weights.items():
-                weight.copy_(self._theta[name])
-
-    def _apply_delta(self, source: DeltaTheta) -> None:
-        if source.base != self._theta_sha256:
-            held = self._theta_sha256 or "none"
-            raise Failure("model/wrong-base", f"The delta is for θ {source.base}; this child holds {held}.")
-        # A delta that fails half-way must not leave a changed θ under the old hash.
-        self._theta_sha256 = ""
-        with EncodedReader(source.delta, self._params.codec, self._layout) as reader:
-            for name, spec in self._layout.items():
-                flat = self._theta[name].view(-1)
-                for start, end in chunks(spec.count):
-                    decoded = torch.empty(end - start)
-                    reader.read(name, start, decoded)
-                    flat[start:end] += decoded
-        found = hash_tensors(self._layout, (raw(self._theta[name]) for name in self._layout))
-        if found != source.sha256:
-            raise Failure("model/wrong-hash", f"θ after the delta hashes to {found}, not {source.sha256}.")
-        self._theta_sha256 = found
+                weight.copy_(self._theta.read(name))
 
     def _write_update(self, out: str) -> FileRef | None:
         if self._outbox is None:
             return None
 
         def difference(name: str) -> Tensor:
-            return self._theta[name] - self._weights[name].detach().cpu()
+            return self._theta.read(name).sub_(self._weights[name].detach().cpu())
 
         return encode_file(out, self._params.codec, self._layout, difference)
 
     def _end_theta(self, update: FileRef) -> str:
-        return end_theta_of(self._theta.__getitem__, update.path, self._params.codec, self._layout)
+        return end_theta_of(self._theta.read, update.path, self._params.codec, self._layout)
 
     def _stop_if_told(self, command_id: int) -> None:
         """Between two steps: is the parent gone, or has it cancelled this round?"""
@@ -316,7 +297,7 @@ class Trainer:
         known = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
         if not known:
             raise error
-        micro = self._spec.micro_batch
+        micro = self._rows
         message = f"The device ran out of memory with micro-batches of {micro}; a smaller microBatch needs less."
         self._fail(command_id, "train/oom", message)
         if self._team.size > 1:

@@ -1,7 +1,11 @@
-/** Opens the bases of submitted jobs for whoever repeats these. */
+/** Opens the bases of submitted jobs for whoever repeats these: from storages, or from the hub they name. */
 import type { BaseCache, HeldBase } from '../blobs/base-cache';
+import { openFileList } from '../blobs/base-dir';
 import type { BlobStore } from '../blobs/blob-store';
+import type { HubPlace } from '../blobs/hub';
 import type { BlobSource } from '../blobs/located-blobs';
+import { openPinnedBase } from '../blobs/pinned-base';
+import type { Sha256 } from '../domain/ids';
 import type { BaseRecord } from '../protocol/base';
 
 interface BaseParts {
@@ -9,14 +13,23 @@ interface BaseParts {
   blobs: BlobStore;
   /** The storages of the job. */
   storage: Pick<BlobSource, 'download'>;
+  hub: HubPlace;
   signal: AbortSignal;
 }
 
-/** Returns the base that a manifest names, of which every file has the hash in its list. Throws `base/…`. */
-export function openNamedBase(
-  { list, size }: BaseRecord,
-  { bases, blobs, storage, signal }: BaseParts,
-): Promise<HeldBase> {
+type FetchBlob = (sha256: Sha256, maxBytes: number) => Promise<unknown>;
+
+/**
+ * Returns the base that a manifest names, of which every file has the hash in its list. Throws `base/…`: also
+ * `base/other-files` where a hub has other files at that commit than the list says.
+ */
+export async function openNamedBase(base: BaseRecord, parts: BaseParts): Promise<HeldBase> {
+  const { bases, blobs, storage, signal } = parts;
+  const { list, commit, size } = base;
   const wanted = { list, bytes: size.baseBytes };
-  return bases.open(wanted, (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal }));
+  const fromStorage: FetchBlob = (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal });
+  if (commit === undefined) return bases.open(wanted, fromStorage);
+  const { files } = await openFileList(list, { blobs, fetch: fromStorage });
+  const fromHub = await openPinnedBase(base, files, parts.hub, signal);
+  return bases.open(wanted, (sha256) => fromHub(sha256, blobs));
 }

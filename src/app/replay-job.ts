@@ -20,6 +20,7 @@ import type { Reader } from './account';
 import { openNamedBase } from './base-opener';
 import { openBlobReader } from './blob-reader';
 import { describeSubmitted, findRequest, requireSubmission } from './chain-job';
+import { hubOf } from './hub-place';
 import { jobSources } from './job-sources';
 import { placesOf } from './places';
 import { replayDeps } from './replay-deps';
@@ -95,7 +96,7 @@ export async function openReplay(
     const root = join(workDir, 'bases');
     const free = () => freeBytes(workDir);
     const bases = new BaseCache({ root, maxBytes: Number.MAX_SAFE_INTEGER, blobs, freeBytes: free });
-    return openNamedBase(manifest.base, { bases, blobs, storage, signal });
+    return openNamedBase(manifest.base, { bases, blobs, storage, hub: hubOf(config), signal });
   }
 
   async function fetchManifest(): Promise<Manifest> {

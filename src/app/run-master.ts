@@ -15,6 +15,7 @@ import type { Chain } from '../chain/rpc/client';
 import { recoverTyped } from '../chain/sending/wallet';
 import { ownStorage, storageAddresses } from '../config/derived';
 import type { MasterConfig } from '../config/roles/master';
+import { sizeOfBase } from '../domain/base-size';
 import { printBlobReference } from '../domain/blob-reference';
 import type { Address } from '../domain/ids';
 import { Fleet } from '../fleet/fleet';
@@ -32,7 +33,11 @@ import type { MasterChain, MasterStorage } from '../master/ports';
 import { Measurer } from '../measure/measurer';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openTrainers } from '../runner/trainers';
+import type { StorageSpace } from '../storage/space';
+import { BaseKeeper } from './base-keeper';
 import { recordFinal } from './chain-follower';
+import { hubOf } from './hub-place';
+import { fetchJobBase, type JobBaseDeps, openFetchedBase } from './job-base';
 import { fetchJobData, type JobDataDeps } from './job-data';
 import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
@@ -58,6 +63,9 @@ export async function runMaster(options: ServingOptions): Promise<void> {
   const own = wallet.address;
   const { floor, space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
 
+  const root = join(dataDir, 'bases');
+  const held = { blobs, wallet, holders: store.blobHolders };
+  const keeper = new BaseKeeper({ root, blobs, needs: store.storageNeeds, space, floor, own, clock, logger });
   const fleet = openFleet(role, blobs);
   const openChild = async (spec: TrainerSpec) => trainers.open(spec);
   const master = openMaster(jobRules(config, dataDir), {
@@ -69,7 +77,7 @@ export async function runMaster(options: ServingOptions): Promise<void> {
     logger,
     signal,
     chain: masterChain(config, chain, emeth),
-    storage: noteFetched(masterStorage(config, { blobs, wallet, holders: store.blobHolders, logger }), space, own),
+    storage: masterStorage(config, { ...held, root, disk: floor, space, keeper, logger }),
     disk: floor,
     record: recordFinal,
     openChild,
@@ -113,7 +121,7 @@ export async function runMaster(options: ServingOptions): Promise<void> {
   const watching = watchEvents(role, master, readiness);
   const sizes = watchDatasets(role, blobs);
   await untilAllEnd(
-    [master.run(), measurer.run(), watching, sizes, keep(signal), sender.keep(), lock.keep(signal)],
+    [master.run(), measurer.run(), watching, sizes, keep(signal), keeper.run(signal), sender.keep(), lock.keep(signal)],
     stop,
   );
   logger.info('Master stopped');
@@ -195,11 +203,31 @@ function masterPlaces(config: MasterConfig): BlobPlaces {
   return placesOf({ ...config, storageApi: storageAddresses(config) });
 }
 
-function masterStorage(config: MasterConfig, deps: Omit<JobDataDeps, 'options'> & { logger: Logger }): MasterStorage {
-  const options = { ...masterPlaces(config), maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
+interface MasterStorageParts extends Omit<JobDataDeps, 'options'>, Pick<JobBaseDeps, 'root' | 'disk'> {
+  space: StorageSpace;
+  keeper: Pick<BaseKeeper, 'makeRoom'>;
+  logger: Logger;
+}
+
+function masterStorage(config: MasterConfig, { space, keeper, ...deps }: MasterStorageParts): MasterStorage {
+  const places = masterPlaces(config);
+  const data = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
+  const bases = { ...places, maxBytes: config.maxBaseBytes, hub: hubOf(config) };
+  const makeRoom = (bytes: number) => keeper.makeRoom(bytes);
   return {
-    size: (reference) => datasetSize(reference, deps.blobs, options),
-    fetch: (job, signal) => fetchJobData(job, { ...deps, options }, signal),
+    size: (reference) => datasetSize(reference, deps.blobs, data),
+    fetch: async (job, signal) => noteFetched(await fetchJobData(job, { ...deps, options: data }, signal), deps, space),
+    async fetchBase(job, params, signal) {
+      const { facts, blobs, ...base } = await fetchJobBase(
+        job,
+        params.base,
+        { ...deps, options: bases, makeRoom },
+        signal,
+      );
+      for (const blob of blobs) await noteFetched(blob, deps, space);
+      return { reference: params.base, ...base, size: sizeOfBase(facts, params) };
+    },
+    openBase: ({ list }) => openFetchedBase(list, deps),
     async publish(names, signal) {
       if (config.storageApi === undefined) return; // This master's own storage serves its blobs already.
       await publish(names, config.storageApi, deps, signal);

@@ -27,6 +27,7 @@ import { describeSubmitted, findSubmission } from './chain-job';
 import { findDrawSeed } from './draw-seed';
 import { DueJobs } from './due-jobs';
 import { keepEvidence } from './evidence-files';
+import { hubOf } from './hub-place';
 import { jobSources } from './job-sources';
 import { openSigningRole } from './open-role';
 import { placesOf } from './places';
@@ -44,6 +45,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
   const trainers = await openTrainers({ ...config, dir: dataDir }, logger);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const bases = openBases(config, dataDir, blobs);
+  const hub = hubOf(config);
   const places = placesOf(config);
   const rules = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: false };
   const reader = blobReaderOf(wallet);
@@ -56,7 +58,7 @@ export async function runVerifier(options: CommonOptions): Promise<void> {
       fetch: (sha256, maxBytes, job) => sources(job).download(sha256, blobs, maxBytes, { signal }),
       fetchDataset: (reference, { jobId }) =>
         fetchDataset(reference, blobs, rules, { signal, pass: openReadPass(jobId, reader) }),
-      openBase: (base, job) => openNamedBase(base, { bases, blobs, storage: sources(job), signal }),
+      openBase: (base, job) => openNamedBase(base, { bases, blobs, storage: sources(job), hub, signal }),
       drawSeed: (job) => findDrawSeed(job.submitBlock, { chain, finality, clock, signal }),
       replay: (judged, job) =>
         replayHere(config, judged, { storage: sources(job), blobs, trainers, clock, logger, signal }),

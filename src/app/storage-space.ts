@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import type { StoredBlobs } from '../blobs/stored-blobs';
 import type { Chain } from '../chain/rpc/client';
 import type { MasterConfig } from '../config/roles/master';
-import type { Address } from '../domain/ids';
+import type { Address, Sha256 } from '../domain/ids';
 import type { StorageRules } from '../domain/storage-quota';
 import { type Clock, systemClock } from '../lib/clock';
 import { DiskFloor } from '../lib/disk-floor';
 import type { Logger } from '../lib/logger';
-import type { MasterStorage } from '../master/ports';
 import { Retention } from '../storage/retention';
 import { StorageSpace } from '../storage/space';
 import type { Store } from '../store/open';
@@ -84,20 +83,14 @@ export async function openRoleSpace(all: RoleSpaceParts): Promise<RoleSpace> {
   };
 }
 
-/** The same storage, which has the data sets that it fetches go once no job needs them. */
-export function noteFetched<T extends Pick<MasterStorage, 'fetch'>>(
-  storage: T,
+/** Has what a master fetches go once no job needs it. */
+export async function noteFetched<T extends { sha256: Sha256; bytes: number }>(
+  fetched: T,
+  { wallet }: { wallet: { address: Address } },
   space: StorageSpace,
-  owner: Address,
-): T {
-  return {
-    ...storage,
-    async fetch(job, signal) {
-      const fetched = await storage.fetch(job, signal);
-      await space.noteOwn({ ...fetched, owner });
-      return fetched;
-    },
-  };
+): Promise<T> {
+  await space.noteOwn({ ...fetched, owner: wallet.address });
+  return fetched;
 }
 
 /** Returns the name of this directory's files in an index that several storages may share; made once. */

@@ -89,7 +89,10 @@ export function printFileList(files: readonly ListedFile[]): string {
  * Removes the base directories that `isKept` does not want and nobody has opened for a while, and what
  * crashes left of others. Returns their lists.
  */
-export async function removeBaseDirs(root: string, isKept: (list: Sha256) => boolean): Promise<Sha256[]> {
+export async function removeBaseDirs(
+  root: string,
+  isKept: (list: Sha256) => boolean | Promise<boolean>,
+): Promise<Sha256[]> {
   const busy = new Set([...making.keys()].flatMap((path) => [path, unfinished(path)]));
   const removed: Sha256[] = [];
   for (const name of await readdir(root).catch(() => [])) {
@@ -97,7 +100,7 @@ export async function removeBaseDirs(root: string, isKept: (list: Sha256) => boo
     const list = Sha256.safeParse(name).data;
     const openedAtMs = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
     const isRecent = Date.now() - openedAtMs < RECENT_MS;
-    if (busy.has(path) || isRecent || (list !== undefined && isKept(list))) continue;
+    if (busy.has(path) || isRecent || (list !== undefined && (await isKept(list)))) continue;
     await removeDir(path);
     if (list !== undefined) removed.push(list);
   }

@@ -16,6 +16,7 @@ export type BaseErrorCode = `base/${
   | 'private'
   | 'hub-away'
   | 'other-bytes'
+  | 'other-files'
   | 'too-large'}`;
 
 /** `base` is the reference, or the directory, as somebody wrote it. */

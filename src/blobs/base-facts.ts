@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type Architecture, architectures } from '../domain/architectures';
 import { isWeights, MAX_PLAIN_BYTES, WEIGHTS_FILE, WEIGHTS_INDEX } from '../domain/base-files';
+import type { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { parseJson } from '../lib/parse-json';
 import { type BaseErrorCode, baseError } from './base-errors';
@@ -30,11 +31,18 @@ export interface BaseFacts {
   readonly tensors: readonly TensorShape[];
 }
 
+export interface BaseFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** Where it is known before the file is here. */
+  readonly sha256?: Sha256 | undefined;
+}
+
 /** The files of a base, wherever they lie; parts of them can be read. */
 export interface BaseReader {
   /** How its reference, or its directory, was written. */
   readonly base: string;
-  readonly files: readonly { readonly name: string; readonly bytes: number }[];
+  readonly files: readonly BaseFile[];
   /** Returns exactly these bytes of a file, or throws. */
   read(name: string, start: number, length: number): Promise<Buffer>;
 }

@@ -1,6 +1,7 @@
 /** A model hub: which files a repository has at a commit, and these files, each checked against the list. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { MAX_PLAIN_BYTES } from '../domain/base-files';
 import { type HubReference, isCommit } from '../domain/base-reference';
 import { Sha256 } from '../domain/ids';
 import { describeError, errorCode } from '../lib/errors';
@@ -86,7 +87,11 @@ export class Hub {
     options: RemoteOptions = {},
   ): Promise<{ sha256: Sha256; bytes: number }> {
     const { name, bytes } = file;
-    if (file.sha256 === undefined) return into.addBytes(await this.read(from, file, 0, bytes, options.signal));
+    if (file.sha256 === undefined) {
+      // Hubs list all that is larger by its sha256; this is read into memory.
+      if (bytes > MAX_PLAIN_BYTES) throw oddHub(this.asked(from.repo), `it lists no sha256 of ${name}`);
+      return into.addBytes(await this.read(from, file, 0, bytes, options.signal));
+    }
     const large = { name, bytes, sha256: file.sha256 };
     try {
       await this.persist(options.signal, async (onProgress) => {

@@ -31,6 +31,12 @@ export interface BlobSource {
   download(sha256: Sha256, into: BlobSink, maxBytes: number, options?: RemoteOptions): Promise<{ bytes: number }>;
 }
 
+/** A source of which parts can be read as well. */
+export interface BlobParts extends BlobSource {
+  /** Returns exactly these bytes of a blob. Nothing checks them. Throws `blobs/…`. */
+  read(sha256: Sha256, start: number, length: number, options?: RemoteOptions): Promise<Buffer>;
+}
+
 interface Place {
   readonly blobs: RemoteBlobs;
   /** Whether the operator named it; what it says counts before what others say. */
@@ -67,7 +73,7 @@ const ITS_OWN = [
 ];
 
 /** Opens the storages of the configuration, and behind them the locations of a reference. */
-export function openSource(places: BlobPlaces, locations: readonly string[] = []): BlobSource {
+export function openSource(places: BlobPlaces, locations: readonly string[] = []): BlobParts {
   const own = places.storages.map((storage) => toLocation(storage) ?? storage);
   const named = locations.filter((location) => !own.includes(location));
   const [only] = places.storages;
@@ -86,7 +92,7 @@ export function openSource(places: BlobPlaces, locations: readonly string[] = []
  * Asks one storage after the other; a transfer that one of them cuts goes on with the next at its offset.
  * One that cannot be asked, is slow or lies costs seconds, and comes last afterwards.
  */
-class LocatedBlobs implements BlobSource {
+class LocatedBlobs implements BlobParts {
   private last: Place | undefined;
 
   constructor(
@@ -110,6 +116,13 @@ class LocatedBlobs implements BlobSource {
       return unlessSlow(blobs.storageApi, 2 * this.quickMs, noted, (watched) =>
         blobs.download(sha256, into, maxBytes, { ...watched, pass: shownToStrangers(watched.pass) }),
       );
+    });
+  }
+
+  read(sha256: Sha256, start: number, length: number, options: RemoteOptions = {}): Promise<Buffer> {
+    return this.inTurn(sha256, options.signal, ({ blobs, isConfigured }) => {
+      const pass = isConfigured ? options.pass : shownToStrangers(options.pass);
+      return blobs.read(sha256, start, length, { ...options, pass });
     });
   }
 

@@ -27,9 +27,10 @@ const PATH_KEYS = [
   'certFile',
   'keyFile',
   'secretAccessKeyFile',
+  'tokenFile',
 ];
 /** Groups of settings with paths in them. */
-const NESTED_PATHS = ['external_db', 'listen', 's3'];
+const NESTED_PATHS = ['external_db', 'listen', 's3', 'hub'];
 
 /**
  * Returns a role's settings: defaults, then the file (JSON, comments allowed), then the environment; checked,

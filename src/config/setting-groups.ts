@@ -171,6 +171,27 @@ export const BaseCacheKeys = {
     ),
 };
 
+/** Where `hf:` references lead. */
+export const HubKeys = {
+  hub: z
+    .strictObject({
+      endpoint: httpUrl.optional().meta({
+        description:
+          'Address of the model hub that `hf:` references of bases lead to; it may lie in a private network. Default: HF_ENDPOINT, then https://huggingface.co.',
+        examples: ['https://huggingface.co'],
+      }),
+      tokenFile: z
+        .string()
+        .min(1)
+        .optional()
+        .describe(
+          'File with a token of that hub, readable by you alone, for models whose licence an account has to accept. Private models are refused all the same. Default: HF_TOKEN. Relative to this configuration file.',
+        ),
+    })
+    .prefault({})
+    .describe('The model hub.'),
+};
+
 export const LogKeys = {
   logLevel: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('How much is logged.'),
 };

@@ -32,7 +32,7 @@ const PLAIN = new Set([
   'NOTICE',
   ...TOKENIZERS.flat(),
 ]);
-/** So much may a file have that is no weights; those that only people read are left out above it. */
+/** So much may a file have that is no weights, and one that only people read; above it, it is left out. */
 export const MAX_PLAIN_BYTES = 64 * 2 ** 20;
 const MAX_TEXT_BYTES = 2 ** 20;
 const FOR_PEOPLE = /^(README|LICENSE|NOTICE)/;
@@ -55,7 +55,8 @@ export function pickBaseFiles(files: readonly { name: string; bytes: number }[])
   const all = new Set(files.map(({ name }) => name));
   const isUsed = ({ name, bytes }: { name: string; bytes: number }) => {
     if (name !== WEIGHTS_FILE && (isWeights(name) || name === WEIGHTS_INDEX)) return !all.has(WEIGHTS_FILE);
-    return isBaseFile(name) && (bytes <= MAX_TEXT_BYTES || !FOR_PEOPLE.test(name));
+    const most = FOR_PEOPLE.test(name) ? MAX_TEXT_BYTES : MAX_PLAIN_BYTES;
+    return isBaseFile(name) && (isWeights(name) || bytes <= most);
   };
   const names = files.filter(isUsed).map(({ name }) => name);
   const used = new Set(names);

@@ -7,7 +7,7 @@ export interface HubReference {
   readonly revision?: string | undefined;
 }
 
-export type BaseReference = ({ readonly kind: 'list' } & BlobReference) | ({ readonly kind: 'hub' } & HubReference);
+export type NamedBase = ({ readonly kind: 'list' } & BlobReference) | ({ readonly kind: 'hub' } & HubReference);
 
 const SCHEME = 'hf:';
 /** As the hub itself lets names be: no `..` or `--`, neither `.` nor `-` at an end. */
@@ -17,7 +17,7 @@ const REVISION = /^(?!.*\.\.)[A-Za-z0-9_][\w./-]{0,119}$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 
 /** Parses `sha256:<hex>[@<storage>,…]` or `hf:<org>/<name>[@<revision>]`; undefined for anything else. */
-export function parseBaseReference(text: string): BaseReference | undefined {
+export function parseBaseReference(text: string): NamedBase | undefined {
   if (!text.startsWith(SCHEME)) {
     const blob = parseBlobReference(text);
     return blob && { kind: 'list', ...blob };

@@ -23,7 +23,7 @@ import { type JobContext, type LiveJob, openJobContext } from './job-context';
 import { type JobEvent, passEvents } from './job-events';
 import { jobBaseDir, jobDir } from './job-files';
 import { OwnChild } from './own-child';
-import type { JobPlan, PlannedModel } from './plan';
+import { JobPlan, type PlannedModel } from './plan';
 import { cheapUntilMs } from './reach-state';
 import { decideFailure, endedOnChain } from './step-failure';
 import { giveBackJob } from './steps/decline';
@@ -343,11 +343,14 @@ export class JobRun {
   private async openContext(): Promise<JobContext> {
     const { dir, mailbox, dismissed, signal, deps } = this;
     const { settings, commissionBps } = this.options;
+    if (this.context) return this.context;
+    const { base } = JobPlan.parse(this.row.plan);
+    // The directory of a job that waited for long may be gone.
+    if (base) await deps.storage.openBase(base);
     const openCoordinator = (plan: PlannedModel) => this.openCoordinator(plan);
     const openOwnChild = (jobId: JobId, plan: JobPlan) => this.openOwnChild(jobId, plan);
     const goOn = () => this.goOn();
     const given = { dir, settings, mailbox, dismissed, openCoordinator, openOwnChild, goOn, signal, deps };
-    if (this.context) return this.context;
     const context = await openJobContext({ ...this.row, commissionBps }, given);
     this.context = context;
     // Nothing waits for this answer: until it comes, what deployments start with counts.

@@ -15,7 +15,6 @@ export function resolveParams(text: string, defaults: { batch: number; epochs: n
     throw invalid(`${issue?.path.join('.') || 'the whole'}: ${issue?.message ?? 'not readable'}`);
   }
   const { data } = parsed;
-  if (data.tune !== 'none') throw invalid('this master does not start from a base yet');
   return { ...data, epochs: data.epochs ?? defaults.epochs, batch: data.batch ?? defaults.batch };
 }
 

@@ -1,4 +1,5 @@
 /** Everything outside `master/` that its jobs use, narrowed to the methods they call. */
+import type { BaseDirectory } from '../blobs/base-dir';
 import type { BlobStore } from '../blobs/blob-store';
 import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
@@ -6,6 +7,8 @@ import type { ChainState } from '../domain/job';
 import type { Share } from '../domain/shares';
 import type { Fleet } from '../fleet/fleet';
 import type { Peer } from '../link/gate';
+import type { BaseRecord } from '../protocol/base';
+import type { TunedParams } from '../protocol/job-params';
 import type { Audits } from '../store/audits';
 import type { Claims } from '../store/claims';
 import type { JobRow, Jobs } from '../store/jobs';
@@ -45,6 +48,10 @@ export interface MasterStorage {
     job: Pick<JobRow, 'id' | 'requester' | 'dataset'>,
     signal: AbortSignal,
   ): Promise<{ sha256: Sha256; bytes: number }>;
+  /** Brings the base of a job here, whole and checked, if its requester may have it. Throws `base/…`. */
+  fetchBase(job: Pick<JobRow, 'id' | 'requester'>, params: TunedParams, signal: AbortSignal): Promise<BaseRecord>;
+  /** Returns the directory of a base that was fetched. */
+  openBase(base: Pick<BaseRecord, 'list'>): Promise<BaseDirectory>;
   /** Makes blobs reachable for requesters and verifiers. */
   publish(blobs: readonly Sha256[], signal: AbortSignal): Promise<void>;
 }

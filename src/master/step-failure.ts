@@ -16,13 +16,13 @@ export type FailureDecision =
   /** This node's own trouble, which passes: the same step again. */
   | { kind: 'wait' };
 
-/** The requester's data or parameters, which no node can train. */
+/** The requester's data, base or parameters, which no node can train. */
 const JOB_FAULT =
-  /^(params\/|data\/(empty|not-text|too-small|too-large)$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|model\/not-finite$|job\/(diverged|no-gain)$)/;
+  /^(params\/|data\/(empty|not-text|too-small|too-large)$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|model\/not-finite$|job\/(diverged|no-gain)$)/;
 /** The job could be done, but not by this node in the time that is left. */
 const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
-/** The data are not to be had now; other jobs need not wait for them. */
-const DATA_AWAY = /^(dataset\/|https\/|blobs\/(not-stored|storage-|hash-mismatch$))/;
+/** Data or base are not to be had now; other jobs need not wait for them. */
+const DATA_AWAY = /^(dataset\/|base\/|https\/|blobs\/(not-stored|storage-|hash-mismatch$))/;
 /**
  * Trouble that may well be this one job's, as other jobs have other data and parameters; or that another
  * master on the same queue may not have, and only its operator ends.

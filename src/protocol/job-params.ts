@@ -219,6 +219,8 @@ export const ResolvedParams = z.preprocess<unknown, typeof SetParams, Written<z.
   SetParams,
 );
 export type ResolvedParams = z.infer<typeof ResolvedParams>;
+/** Those of a job that starts from a base. */
+export type TunedParams = Exclude<ResolvedParams, { tune: 'none' }>;
 
 /** Longest parameter text a request may carry, in bytes. */
 export const MAX_PARAMS_BYTES = 4096;

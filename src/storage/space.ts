@@ -101,6 +101,11 @@ export class StorageSpace {
     await index.add(place, { ...this.newRow({ sha256, owner, bytes }, 'data'), finishedAtMs: this.deps.clock.now() });
   }
 
+  /** Removes some of what an account stored completely, as far as no job needs it. */
+  async dropIdle(owner: Address, names: ReadonlySet<Sha256>): Promise<void> {
+    for (const blob of await this.idleOf(owner, ({ sha256 }) => names.has(sha256))) await this.drop(blob);
+  }
+
   /** Sums what is stored here for each purpose. */
   sums(): ReturnType<StoredBlobIndex['sumsByPurpose']> {
     return this.deps.index.sumsByPurpose(this.deps.place);

@@ -25,6 +25,7 @@ import { type CheatKind, cheatPlans } from './cheats';
 import { CHAIN_ID, newWallet } from './link-pair';
 import { PlayedChain } from './master-rig-chain';
 import { makeText } from './network';
+import { noBases } from './no-bases';
 import { PlayedDisk } from './played-disk';
 import { fastDir, openScratch } from './scratch';
 import { jobId } from './worker-messages';
@@ -165,6 +166,7 @@ async function openParty(options: CheatJobOptions, dir: string, stack: AsyncDisp
       size: async () => text.length,
       fetch: () => blobs.addBytes(text),
       publish: async () => undefined,
+      ...noBases,
     },
     record: (tx, events) => applyEvents(tx, events),
     openChild: async (spec) => openTrainer(spec, { python: options.python, logger: silentLogger }),

@@ -1,4 +1,5 @@
 /** The simple ports of a master under test: storage, log, store and clock of one process. */
+
 import type { BlobStore } from '../../src/blobs/blob-store';
 import type { Clock } from '../../src/lib/clock';
 import { describeError } from '../../src/lib/errors';
@@ -6,6 +7,7 @@ import type { Logger } from '../../src/lib/logger';
 import type { MasterStorage } from '../../src/master/ports';
 import type { Store } from '../../src/store/open';
 import type { Lifetime } from './master-rig-faults';
+import { noBases } from './no-bases';
 
 const DATA = Buffer.from('Call me Ishmael. '.repeat(40));
 
@@ -13,6 +15,7 @@ const DATA = Buffer.from('Call me Ishmael. '.repeat(40));
 export function playedStorage(blobs: BlobStore, published: string[]): MasterStorage {
   return {
     size: async () => DATA.length,
+    ...noBases,
     async fetch(_reference, signal) {
       signal.throwIfAborted();
       return blobs.addBytes(DATA);

@@ -19,6 +19,7 @@ import type { JobRunOptions } from '../../src/master/steps/step';
 import { openStore, type Store } from '../../src/store/open';
 import { PlayedChild } from './master-rig-child';
 import { type MasterDoor, PlayedWorker } from './master-rig-worker';
+import { noBases } from './no-bases';
 import { PlayedDisk } from './played-disk';
 import { fastDir, openScratch } from './scratch';
 import { SteppedClock, settled } from './stepped-clock';
@@ -113,7 +114,7 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
       store,
       wallet: testWallet,
       disk: new PlayedDisk(),
-      storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')) },
+      storage: { fetch: () => blobs.addBytes(Buffer.from('Call me Ishmael. ')), ...noBases },
     },
   });
   const mailbox = new Mailbox<JobEvent>(clock);

@@ -9,6 +9,7 @@ import { Scheduler, type SchedulerOptions } from '../../src/master/scheduler';
 import { openStore } from '../../src/store/open';
 import { PlayedChild } from './master-rig-child';
 import { PlayedWorker } from './master-rig-worker';
+import { noBases } from './no-bases';
 import { PlayedDisk } from './played-disk';
 import { requestJob } from './request-job';
 import { fastDir, openScratch } from './scratch';
@@ -108,6 +109,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
         ? new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
         : blobs.addBytes(Buffer.from('Call me Ishmael. ')),
     publish: notCalled,
+    ...noBases,
   };
   const rules: SchedulerOptions = {
     ...jobOptions(scratch.path),

@@ -4,6 +4,7 @@ import {
   AllowPrivateStorages,
   atMostOneKey,
   ChainKeys,
+  HubKeys,
   KeyKeys,
   LogKeys,
   publicStorageApi,
@@ -23,6 +24,7 @@ export const ClientConfig = z
       ),
     publicStorageApi: publicStorageApi('the storages of storageApi'),
     allowPrivateStorages: AllowPrivateStorages,
+    ...HubKeys,
     ...LogKeys,
   })
   .superRefine(atMostOneKey);

@@ -6,6 +6,7 @@ import {
   ChainKeys,
   ComputeKeys,
   ExternalDb,
+  HubKeys,
   KeyKeys,
   Listen,
   LogKeys,
@@ -52,6 +53,7 @@ export const MasterConfig = z
       ),
     publicStorageApi: publicStorageApi('the storages of storageApi, and this master’s own'),
     allowPrivateStorages: AllowPrivateStorages,
+    ...HubKeys,
     min_fee: wei('10000000000000000000', 'Jobs that pay less are not taken'),
     max_fee: wei('30000000000000000000', 'Jobs that pay more are not taken'),
     commission: z
@@ -108,6 +110,11 @@ export const MasterConfig = z
       .min(1)
       .default(2 ** 30)
       .describe('Largest data set accepted, in bytes.'),
+    maxBaseBytes: z
+      .int()
+      .min(1)
+      .default(16 * 2 ** 30)
+      .describe('Largest base model that a job may start from, in bytes of all its files.'),
     evidenceBytes: z
       .int()
       .min(0)

@@ -5,6 +5,7 @@ import {
   BaseCacheKeys,
   ChainKeys,
   ComputeKeys,
+  HubKeys,
   KeyKeys,
   LogKeys,
   oneKey,
@@ -22,6 +23,7 @@ export const VerifierConfig = z
       'Storage to fetch data sets and results from, or a list: those that references name are asked as well. Verifiers of one quorum must have one in common.',
     ),
     allowPrivateStorages: AllowPrivateStorages,
+    ...HubKeys,
     ...ComputeKeys,
     tolerance: z
       .number()

@@ -1,10 +1,7 @@
 /** exporting → submitting: makes model and manifest, and publishes them for requester and verifiers. */
-import { readFile } from 'node:fs/promises';
-import { parseFileList } from '../../blobs/base-dir';
 import { parseBlobReference } from '../../domain/blob-reference';
 import type { Sha256 } from '../../domain/ids';
 import { crashPoint } from '../../lib/crash-point';
-import type { JobContext } from '../job-context';
 import type { JobPlan } from '../plan';
 import type { MasterChain, MasterStorage } from '../ports';
 import { produceResult } from '../result';
@@ -15,7 +12,7 @@ interface FinishContext extends Pick<StepContext, 'signal' | 'openContext'> {
   readonly options: Pick<JobRunOptions, 'commissionBps'>;
   readonly deps: {
     chain: Pick<MasterChain, 'chainId' | 'contract' | 'payoutRoot'>;
-    storage: Pick<MasterStorage, 'publish'>;
+    storage: Pick<MasterStorage, 'publish' | 'openBase'>;
   };
 }
 
@@ -31,7 +28,7 @@ export async function finishJob(job: FinishContext): Promise<StepResult<'exporti
     commissionBps: options.commissionBps,
     payoutRoot: (shares) => chain.payoutRoot(shares),
   });
-  const given = [...dataIn(context.plan), ...(await baseIn(context))];
+  const given = [...dataIn(context.plan), ...(await baseIn(context.plan, storage))];
   await storage.publish([...result.blobs, ...given], signal);
   crashPoint('result.published');
   return { to: 'submitting', facts: { result } };
@@ -44,9 +41,9 @@ function dataIn({ dataset }: Pick<JobPlan, 'dataset'>): Sha256[] {
   return parseBlobReference(dataset.reference) ? [dataset.sha256] : [];
 }
 
-/** Likewise. Verifiers get a base of a hub from the hub, which says what its files are. */
-async function baseIn({ plan: { base }, deps: { blobs } }: Pick<JobContext, 'plan' | 'deps'>): Promise<Sha256[]> {
-  if (!base || !parseBlobReference(base.reference)) return [];
-  const { files } = parseFileList(base.list, await readFile(blobs.path(base.list), 'utf8'));
+/** Likewise. The files of a hub's base verifiers get from the hub, which says what these are. */
+async function baseIn({ base }: JobPlan, storage: Pick<MasterStorage, 'openBase'>): Promise<Sha256[]> {
+  if (!base) return [];
+  const files = base.commit === undefined ? (await storage.openBase(base)).files : [];
   return [base.list, ...files.map(({ sha256 }) => sha256)];
 }

@@ -29,7 +29,7 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
   readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes'>;
   readonly deps: {
     blobs: Pick<JobBlobs, 'path' | 'add'>;
-    storage: Pick<MasterStorage, 'fetch'>;
+    storage: Pick<MasterStorage, 'fetch' | 'fetchBase'>;
     disk: Pick<DiskFloor, 'require'>;
     wallet: Pick<JobWallet, 'signTyped'>;
     store: { rounds: Pick<RoundStore['rounds'], 'clear'> };
@@ -37,8 +37,8 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
 }
 
 /**
- * Fetches the data set, has it checked, tokenised and split, and writes the first weights. Deterministic:
- * running it again after a crash gives the same plan.
+ * Fetches data set and base, has the data checked, tokenised and split, and writes the first weights.
+ * Deterministic: running it again after a crash gives the same plan.
  */
 export async function prepareJob(job: PrepareContext): Promise<StepResult<'claimed'>> {
   const { row, options, dir, signal, deps } = job;
@@ -46,8 +46,9 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   await deps.disk.require(0);
   const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row, signal)) };
   crashPoint('dataset.fetched');
+  const base = params.tune === 'none' ? undefined : await deps.storage.fetchBase(row, params, signal);
   await mkdir(dir, { recursive: true });
-  const coordinator = job.openCoordinator({ params });
+  const coordinator = job.openCoordinator({ params, base });
   const { prepared } = await coordinator.run(
     { type: 'prepare', dataset: deps.blobs.path(dataset.sha256), maxBytes: options.maxDatasetBytes },
     'prepared',
@@ -61,6 +62,7 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   const plan: JobPlan = {
     dataset,
     params,
+    ...(base ? { base } : {}),
     prepared,
     totalBlocks: countBlocks(params.epochs, prepared.epochBlocks),
     auditSeed: await drawSeed(row.id, deps.wallet),

@@ -9,6 +9,7 @@ import { EvidenceBook } from '../../../src/master/evidence';
 import { JobRun } from '../../../src/master/job-run';
 import type { MasterChain, MasterStorage } from '../../../src/master/ports';
 import { openStore } from '../../../src/store/open';
+import { noBases } from '../../support/no-bases';
 import { PlayedDisk } from '../../support/played-disk';
 import { requestJob } from '../../support/request-job';
 import { openScratch } from '../../support/scratch';
@@ -67,6 +68,7 @@ async function openRun(
   const storage: MasterStorage = {
     size: notCalled,
     publish: notCalled,
+    ...noBases,
     async fetch(_reference, signal) {
       calls.fetches += 1;
       if (calls.fetches <= faults.times) throw new AppError({ code: faults.code }, 'as the test wishes');

@@ -36,7 +36,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from emeth.data.data import Corpus, prepare
+from emeth.data.data import Corpus, Source, prepare
 from emeth.files.codec import encode_file, read_theta, theta_layout, write_theta
 from emeth.files.tensors import TensorSpec
 from emeth.models.gpt2 import initial_tensors, layout
@@ -203,7 +203,7 @@ class Bench:
         self.spec = train_spec(folder, total, batch, 1, model=shape, batch=batch, codec="fp32", inner={"lr": 2e-3})
         parsed = parsed_spec(self.spec)
         (folder / "text").write_bytes(text)
-        prepare(parsed.params, str(folder / "text"), 10**9, str(folder))
+        prepare(parsed.params, Source(dataset=str(folder / "text"), max_bytes=10**9, work_dir=str(folder)))
         self.corpus = Corpus(parsed.params, str(folder))
         shape_of = parsed.params.shape(parsed.vocab_size)
         self.names: dict[str, TensorSpec] = theta_layout(layout(shape_of))

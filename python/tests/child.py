@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from emeth.data.data import Source
+
 PYTHON_DIR = Path(__file__).parent.parent
 # Starting Python with PyTorch and ending it again may take a busy machine this long.
 PATIENCE_SECONDS = 300
@@ -207,6 +209,11 @@ class Child:
                     stream.close()
                 except BrokenPipeError:
                     continue
+
+
+def source(dataset: Path, work_dir: Path, max_bytes: int = 10**9) -> Source:
+    """A data set as `prepare` is given it."""
+    return Source(dataset=str(dataset), max_bytes=max_bytes, work_dir=str(work_dir))
 
 
 def sample_text(num_bytes: int = 8000) -> bytes:

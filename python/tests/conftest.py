@@ -16,7 +16,7 @@ from emeth.wire.model_shape import Shape
 from emeth.wire.parse import parse
 from emeth.wire.spec import Params
 from tests import child
-from tests.child import make_params, sample_text
+from tests.child import make_params, sample_text, source
 
 torch.set_num_threads(1)
 
@@ -45,7 +45,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
     dataset = work_dir / "data.txt"
     dataset.write_bytes(sample_text())
     params = parse(Params, make_params())
-    prepared = prepare(params, str(dataset), 10**9, str(work_dir))
+    prepared = prepare(params, source(dataset, work_dir))
     shape = params.shape(prepared.vocab_size)
     names = theta_layout(layout(shape))
     theta0 = write_tensors(str(work_dir / "theta0"), names, (raw(t) for _, t in initial_tensors(shape, params.seed)))

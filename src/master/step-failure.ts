@@ -1,4 +1,5 @@
 /** What becomes of a job whose step failed: whose fault it is decides, never how often it failed. */
+import { isDataFault } from '../domain/data-fault';
 import type { ActiveState, ChainState } from '../domain/job';
 import { AppError, errorCode } from '../lib/errors';
 
@@ -18,7 +19,7 @@ export type FailureDecision =
 
 /** The requester's data, base or parameters, which no node can train. */
 const JOB_FAULT =
-  /^(params\/|data\/(empty|not-text|too-small|too-large)$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|model\/not-finite$|job\/(diverged|no-gain)$)/;
+  /^(params\/|data\/too-large$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|model\/not-finite$|job\/(diverged|no-gain)$)/;
 /** The job could be done, but not by this node in the time that is left. */
 const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
 /** Data or base are not to be had now; other jobs need not wait for them. */
@@ -36,7 +37,7 @@ const PATIENCE = 5;
 
 /** True when the requester's data or parameters cannot be trained by any node. */
 export function isJobFault(error: unknown): boolean {
-  return error instanceof AppError && JOB_FAULT.test(error.code);
+  return error instanceof AppError && (isDataFault(error.code) || JOB_FAULT.test(error.code));
 }
 
 /**

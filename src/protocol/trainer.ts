@@ -111,8 +111,8 @@ export type TrainCommand = z.infer<typeof TrainCommand>;
 /** Commands of `kind: 'coordinate'`, used by the master and (prepare, evaluate) by the verifier. */
 export const CoordinateCommand = z.discriminatedUnion('type', [
   /**
-   * Check, tokenise and split a dataset. Writes train.safetensors, validation.safetensors, tokenizer.json to
-   * workDir.
+   * Check, tokenise and split a dataset. Writes the tokens of both parts, which of them count, and
+   * tokenizer.json to workDir.
    */
   z.strictObject({ type: z.literal('prepare'), id: Id, dataset: Path, maxBytes: z.int().min(1) }),
   /** Write θ_0 from the seed. */
@@ -188,6 +188,19 @@ export const Prepared = z.object({
 });
 export type Prepared = z.infer<typeof Prepared>;
 
+/** What a data set comes to before anybody prepares it. */
+export const Counted = z.object({
+  /** Of a data set of which only a share was read, estimates, and a root that means nothing. */
+  prepared: Prepared,
+  /** What its records are. */
+  form: z.enum(['text', 'messages', 'prompt', 'instruction']),
+  texts: z.int().min(1),
+  /** Tokens of the part to train on that are learnt: all but the first of each text, or answers only. */
+  learntTokens: z.int().min(0),
+  share: z.number().positive().max(1),
+});
+export type Counted = z.infer<typeof Counted>;
+
 /**
  * All events of a child. `id` repeats that of the command; events without one concern the child as a whole.
  */
@@ -215,6 +228,16 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     id: Id,
     ...TrainedUpdate.shape,
     update: FileRef,
+  }),
+  /** How far `prepare` or `count` has come, every few seconds. */
+  z.object({
+    type: z.literal('preparing'),
+    step: z.enum(['read', 'tokenise']),
+    texts: z.int().min(0),
+    bytes: z.int().min(0),
+    totalBytes: z.int().min(0),
+    bytesPerSecond: z.number().min(0),
+    secondsLeft: z.number(),
   }),
   z.object({ type: z.literal('probe.made'), id: Id, theta: FileRef, shard: FileRef }),
   z.object({ type: z.literal('prepared'), id: Id, prepared: Prepared }),
@@ -257,7 +280,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   /** `kind: 'bench'`: measured training speed of a reference model, in GFLOP/s, over all devices named. */
   z.object({ type: z.literal('benched'), gflops: z.number().positive(), deviceName: z.string(), memoryBytes: z.int() }),
   /** `kind: 'count'`. */
-  z.object({ type: z.literal('counted'), prepared: Prepared }),
+  z.object({ type: z.literal('counted'), ...Counted.shape }),
   z.object({ type: z.literal('generated'), text: z.string() }),
   /** A command failed; the child goes on. Codes: `data/…`, `train/…`, `update/…`, `model/…`. */
   z.object({ type: z.literal('failed'), id: Id, code: z.string(), message: z.string() }),

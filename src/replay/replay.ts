@@ -2,6 +2,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leaseKey, toleranceOf } from '../domain/audit';
+import { isDataFault } from '../domain/data-fault';
 import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
@@ -78,7 +79,6 @@ export interface ReplayReport {
 
 /** Honest executions lie below the tolerance by more than this factor. */
 const CLEARLY_EQUAL = 4;
-const DATA_FAULT = /^data\/(empty|not-text|too-small)$/;
 /** Updates are at most fp32; the rest is for headers and scales. */
 const BYTES_PER_PARAMETER = 4.1;
 const HEADER_BYTES = 4 * 1024 * 1024;
@@ -157,7 +157,7 @@ class Replay {
     const coordinator = await this.children.coordinator();
     const { prepared } = await coordinator.run({ type: 'prepare', dataset, maxBytes }, 'prepared').catch((error) => {
       // The child's finding about the data is one about the job; every other failure is this machine's own.
-      if (!(error instanceof AppError) || !DATA_FAULT.test(error.code)) throw error;
+      if (!(error instanceof AppError) || !isDataFault(error.code)) throw error;
       return failReplay('dataUnusable', { reason: error.message, expected: 'usable data', got: error.code });
     });
     const [expected, got] = [canonicalJson(prepared), canonicalJson(manifest.prepared)];

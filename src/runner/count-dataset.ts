@@ -5,28 +5,32 @@ import { join, resolve } from 'node:path';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import { silentLogger } from '../lib/logger';
 import type { ResolvedParams } from '../protocol/job-params';
-import type { Prepared } from '../protocol/trainer';
+import type { Counted } from '../protocol/trainer';
 import { pythonPath } from './python';
 import { shutIn } from './trainers';
 
 export type CountError = { code: 'data/refused'; reason: string } | { code: 'data/not-counted'; reason: string };
 
 /**
- * Returns what a master would make of the text at `path`. Throws `data/refused` when it would take no job
- * with it, and `data/not-counted` where there is no Python that can count.
+ * Returns what a master would make of the data set at `path`, which with a base depends on the files in
+ * its directory. Throws `data/refused` when it would take no job with it, and `data/not-counted` where there
+ * is no Python that can count.
  */
-export async function countDataset(path: string, params: ResolvedParams): Promise<Prepared> {
+export async function countDataset(path: string, params: ResolvedParams, base?: string): Promise<Counted> {
   const dir = await mkdtemp(join(tmpdir(), 'emeth-count-'));
   const place = { device: 'cpu', threads: 0, workDir: join(dir, 'work') };
   try {
     // The data are the caller's own, so it need not be warned where there is no sandbox.
     const trainers = await shutIn(pythonPath(), { dir }, silentLogger);
-    const data = { params, dataset: resolve(path), maxBytes: Number.MAX_SAFE_INTEGER };
+    const data = { params, base, dataset: resolve(path), maxBytes: Number.MAX_SAFE_INTEGER };
     await using child = trainers.open({ kind: 'count', ...place, ...data });
-    return (await child.next('counted')).prepared;
+    const { type: _, ...counted } = await child.next('counted');
+    return counted;
   } catch (cause) {
     const isRefused = errorCode(cause) === 'runner/bad-spec';
-    const reason = isRefused ? describeError(cause) : 'no Python with numpy and tokenizers runs here';
+    const reason = isRefused
+      ? describeError(cause)
+      : 'no Python with the packages of python/requirements.txt runs here';
     throw new AppError<CountError>({ code: isRefused ? 'data/refused' : 'data/not-counted', reason }, reason, {
       cause,
     });

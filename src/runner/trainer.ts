@@ -227,6 +227,7 @@ class PythonTrainer implements Trainer {
   }
 
   private onEvent(event: TrainerEvent): void {
+    if (event.type === 'preparing') return this.logPreparing(event);
     if (!('id' in event)) {
       const at = this.typed.findIndex((waiter) => waiter.type === event.type);
       if (at >= 0) this.typed.splice(at, 1)[0]?.resolve(event);
@@ -249,6 +250,10 @@ class PythonTrainer implements Trainer {
     } else if (event.type === waiter.type) waiter.resolve(event);
     else if (event.type === 'failed') waiter.reject(new AppError({ code: event.code }, event.message));
     else waiter.reject(new Error(`The Python child answered ${event.type} instead of ${waiter.type}`));
+  }
+
+  private logPreparing({ type: _, bytesPerSecond, ...facts }: Answer<'preparing'>): void {
+    this.logger.info('Data are being prepared', { ...facts, megabytesPerSecond: round(bytesPerSecond / 1e6) });
   }
 
   private async awaitEnd(read: Promise<unknown>): Promise<AppError | undefined> {
@@ -275,6 +280,8 @@ class PythonTrainer implements Trainer {
     }
   }
 }
+
+const round = (value: number) => Math.round(value * 10) / 10;
 
 interface ChildEnd {
   code: number | null;

@@ -5,7 +5,9 @@ from dataclasses import asdict
 
 import torch
 
-from emeth.data.data import Corpus, prepare, read_shard
+from emeth.data.data import Corpus, Source, prepare
+from emeth.data.progress import Progress
+from emeth.data.sequences import read_shard
 from emeth.files.codec import raw
 from emeth.files.tensors import TensorFileError, TensorReader, write_tensors
 from emeth.models.evaluate import evaluate, read_shape
@@ -110,7 +112,15 @@ class Coordinator:
 
     def _prepare(self, command: Prepare) -> None:
         self._corpus = self._program = None
-        prepared = prepare(self._params, command.dataset, command.max_bytes, self._spec.work_dir)
+        source = Source(
+            dataset=command.dataset,
+            max_bytes=command.max_bytes,
+            work_dir=self._spec.work_dir,
+            base=self._spec.base,
+            processes=torch.get_num_threads(),
+            report=Progress(self._outbox, self._inbox),
+        )
+        prepared = prepare(self._params, source)
         self._outbox.emit("prepared", id=command.id, prepared=prepared.json())
 
     def _init(self, command: Init) -> None:
@@ -155,7 +165,7 @@ class Coordinator:
     def _gain(self, update: str, question: GainQuestion) -> float:
         params, program = self._params, self._open_program()
         shard = read_shard(question.shard, params.batch, program.context, program.vocab_size)
-        sequences = shard.reshape(-1, program.context + 1)[: question.sequences]
+        sequences = shard.flat()[: question.sequences]
         token_bytes = self._open_corpus().tokenizer().token_bytes()
 
         def loss_of(model: Network) -> float:
@@ -210,7 +220,7 @@ class Coordinator:
 
     def _open_corpus(self) -> Corpus:
         if self._corpus is None:
-            self._corpus = Corpus(self._params, self._spec.work_dir)
+            self._corpus = Corpus(self._params, self._spec.work_dir, self._spec.base)
         return self._corpus
 
     def _shape(self) -> Shape:

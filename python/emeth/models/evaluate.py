@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emeth.data.data import bytes_of
-from emeth.data.tokenizer import Tokens
-from emeth.models.network import Network
+from emeth.data.sequences import Sequences
+from emeth.models.network import Network, tensors_of
 from emeth.wire.events import Failure, Inbox
 from emeth.wire.model_shape import Shape
 
@@ -45,18 +44,18 @@ def read_shape(directory: str) -> Shape:
         ) from error
 
 
-def evaluate(model: Network, sequences: Tokens, token_bytes: NDArray[np.int64], inbox: Inbox) -> Evaluation:
-    """Loss over whole sequences [n, context + 1]; the sum is in float64 and does not depend on what runs beside it."""
-    context = sequences.shape[1] - 1
+def evaluate(model: Network, sequences: Sequences, token_bytes: NDArray[np.int64], inbox: Inbox) -> Evaluation:
+    """Loss over the targets that count; the sum is in float64 and does not depend on what runs beside it."""
+    context = sequences.context
     device = next(model.parameters()).device
-    total, num_bytes = 0.0, 0
+    total, num_tokens, num_bytes = 0.0, 0, 0
     rows = max(1, min(_BATCH_TOKENS, _BATCH_SCORES // model.vocab_size) // context)
     with torch.inference_mode():
         for start in range(0, len(sequences), rows):
             inbox.check_open()
-            batch = np.ascontiguousarray(sequences[start : start + rows])
-            tokens = torch.from_numpy(batch.astype(np.int64)).to(device)
-            total += float(model(tokens[:, :-1], tokens[:, 1:])) * len(batch) * context
-            num_bytes += bytes_of(batch[:, 1:], token_bytes)
-    num_tokens = len(sequences) * context
-    return Evaluation(loss=total / num_tokens, tokens=num_tokens, loss_per_byte=total / max(1, num_bytes))
+            part = sequences[start : start + rows]
+            tokens, mask = tensors_of(part, device)
+            total += float(model(tokens[:, :-1], tokens[:, 1:], mask)) * part.num_targets
+            num_tokens += part.num_targets
+            num_bytes += int(token_bytes[part.targets()].sum())
+    return Evaluation(loss=total / max(1, num_tokens), tokens=num_tokens, loss_per_byte=total / max(1, num_bytes))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emeth.data.data import DTYPES
+from emeth.data.sequences import DTYPES
 from emeth.files.codec import raw
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorSpec, write_tensors

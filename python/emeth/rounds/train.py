@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emeth.data.data import read_shard
-from emeth.data.tokenizer import Tokens
+from emeth.data.sequences import Sequences, read_shard
 from emeth.files.codec import encode_file
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorFileError
+from emeth.models.network import tensors_of
 from emeth.models.program import open_program, trained_tensors
 from emeth.rounds.compare import distance
 from emeth.rounds.end_theta import end_theta_of
@@ -179,14 +179,14 @@ class Trainer:
             "round.done",
             id=command.id,
             update=update and update.json(),
-            tokens=shard.shape[0] * params.batch * params.model.context,
+            tokens=len(shard) * params.batch * params.model.context,
             loss=float(losses.mean()),
             lossCurve=[float(part.mean()) for part in np.array_split(losses, min(_CURVE_POINTS, len(losses)))],
             seconds=time.monotonic() - began,
             endTheta=update and self._end_theta(update),
         )
 
-    def _train(self, command: RoundRun, shard: Tokens) -> NDArray[np.float64]:
+    def _train(self, command: RoundRun, shard: Sequences) -> NDArray[np.float64]:
         """The inner loop; returns the loss of every block."""
         inner, steps = self._params.inner, len(shard)
         optimiser = make_optimiser(self._model, inner)
@@ -207,18 +207,20 @@ class Trainer:
                 reported, reported_at = step + 1, time.monotonic()
         return self._team.total(losses).double().cpu().numpy()
 
-    def _gradients(self, block: NDArray[np.generic], position: int) -> Tensor:
+    def _gradients(self, block: Sequences, position: int) -> Tensor:
         """Accumulate the gradient of a block, micro-batch by micro-batch; returns this process's part of its loss."""
         batch, team = len(block), self._team
         if self._has_dropout:
             torch.manual_seed(int(words(1, self._params.seed, _DROPOUT_PURPOSE + team.rank, position)[0] >> 1))
         rows, weight = team.rows(batch)
-        tokens = torch.from_numpy(block[rows].astype(np.int64)).to(self._device, non_blocking=True)
-        micros = torch.split(tokens, self._rows)
+        targets = max(1, block.num_targets)
+        mine, size = block[rows], self._rows
+        micros = [mine[at : at + size] for at in range(0, len(mine), size)]
         total = torch.zeros((), device=self._device)
         for i, micro in enumerate(micros):
+            tokens, mask = tensors_of(micro, self._device)
             with team.no_sync(self._network) if i + 1 < len(micros) else nullcontext(), self._autocast():
-                loss = self._network(micro[:, :-1], micro[:, 1:]) * (weight * len(micro) / batch)
+                loss = self._network(tokens[:, :-1], tokens[:, 1:], mask) * (weight * micro.num_targets / targets)
             # The factor undoes DDP's averaging over processes: the parts of a block are summed.
             (loss * team.size).backward()
             total += loss.detach()

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emeth.data.data import Corpus, merkle_root, prepare, read_shard, read_text, split_place
+from emeth.data.data import Corpus, merkle_root, prepare
+from emeth.data.sequences import read_shard
+from emeth.data.split import split_place
 from emeth.files.philox import permutation
 from emeth.wire.events import Failure
 from emeth.wire.parse import parse
 from emeth.wire.spec import Params
-from tests.child import make_params, sample_text
+from tests.child import make_params, sample_text, source
 from tests.conftest import Job
 
 GOLDEN = [[0, 2, 9, 1, 8, 5, 4, 3, 6, 7], [5, 3, 7, 8, 2, 4, 1, 0, 6, 9], [8, 4, 1, 6, 3, 2, 7, 5, 9, 0]]
@@ -44,7 +46,7 @@ def test_cut_covers_every_block_of_each_epoch_once(job: Job, tmp_path: Path) -> 
     parts = []
     for start, end in itertools.pairwise(ends):
         job.corpus.cut(start, end, str(tmp_path / "shard"))
-        parts.append(read_shard(str(tmp_path / "shard"), 4, 16, 256))
+        parts.append(read_shard(str(tmp_path / "shard"), 4, 16, 256).tokens)
     tokens = np.concatenate(parts)
     first, second = ({block.tobytes() for block in half} for half in (tokens[:blocks], tokens[blocks:]))
     assert len(first) == blocks
@@ -56,7 +58,7 @@ def test_cut_follows_the_permutation(job: Job, tmp_path: Path) -> None:
     text = job.dataset.read_bytes()
     blocks = job.corpus.prepared.epoch_blocks
     job.corpus.cut(0, 2, str(tmp_path / "shard"))
-    tokens = read_shard(str(tmp_path / "shard"), 4, 16, 256)
+    tokens = read_shard(str(tmp_path / "shard"), 4, 16, 256).tokens
     first = permutation(blocks, job.params.seed, 0)[0]
     for row in range(4):
         at = (first + row * blocks) * 16
@@ -67,7 +69,7 @@ def test_split_never_leaks(job: Job) -> None:
     text = job.dataset.read_bytes()
     prepared = job.corpus.prepared
     assert prepared.train_tokens + prepared.validation_tokens == len(text)
-    held_out = job.corpus.validation(0)
+    held_out = job.corpus.validation(0).tokens
     assert held_out.shape == (prepared.validation_sequences, 17)
     assert held_out[0].tobytes() == text[prepared.train_tokens :][:17]
     assert text[prepared.train_tokens - 2 : prepared.train_tokens] == b"\n\n"
@@ -105,7 +107,8 @@ def test_split_place_when_any_text(text: str) -> None:
         (b"", "data/empty"),
         (b" \n\t ", "data/empty"),
         (b"abc\0def" * 1000, "data/not-text"),
-        (b"PK\x03\x04" + b"\xff\xfe\xfd" * 1000, "data/not-text"),
+        (b"PK\x03\x04" + b"\xff\xfe\xfd" * 1000, "data/bad-archive"),
+        (b"\x89PNG" + b"\xff\xfe\xfd" * 1000, "data/not-text"),
         (b"caf\xe9 " * 1000, "data/not-text"),
         (b"too short", "data/too-small"),
         (b"x" * 20_001, "data/too-large"),
@@ -114,20 +117,20 @@ def test_split_place_when_any_text(text: str) -> None:
 def test_prepare_throws(content: bytes, code: str, tmp_path: Path) -> None:
     (tmp_path / "data.txt").write_bytes(content)
     with pytest.raises(Failure) as failure:
-        prepare(parse(Params, make_params()), str(tmp_path / "data.txt"), 20_000, str(tmp_path))
+        prepare(parse(Params, make_params()), source(tmp_path / "data.txt", tmp_path, 20_000))
     assert failure.value.code == code
 
 
 def test_prepare_throws_data_unreadable(tmp_path: Path) -> None:
     with pytest.raises(Failure) as failure:
-        read_text(str(tmp_path / "nothing"), 10)
+        prepare(parse(Params, make_params()), source(tmp_path / "nothing", tmp_path))
     assert failure.value.code == "data/unreadable"
 
 
 def test_prepare_again_gives_the_same(job: Job, tmp_path: Path) -> None:
-    again = prepare(job.params, str(job.dataset), 10**9, str(tmp_path))
+    again = prepare(job.params, source(job.dataset, tmp_path))
     assert again == job.corpus.prepared
-    assert prepare(job.params, str(job.dataset), 10**9, str(tmp_path)) == again
+    assert prepare(job.params, source(job.dataset, tmp_path)) == again
     assert json.loads((tmp_path / "prepared.json").read_text())["prepared"]["data_root"] == again.data_root
 
 
@@ -138,8 +141,8 @@ def test_corpus_throws_when_not_prepared(job: Job, tmp_path: Path) -> None:
 
 
 def test_validation_when_limited(job: Job) -> None:
-    every = job.corpus.validation(0)
-    some = job.corpus.validation(5)
+    every = job.corpus.validation(0).tokens
+    some = job.corpus.validation(5).tokens
     assert len(some) == 5
     assert some[0].tobytes() == every[0].tobytes()
     assert some[4].tobytes() == every[4 * len(every) // 5].tobytes()
@@ -158,7 +161,7 @@ def test_prepare_when_bpe(tmp_path: Path) -> None:
     params = parse(Params, make_params(tokenizer={"type": "bpe", "vocabSize": 320}))
     text = sample_text(20_000) + "naïve 東京\n".encode() * 20
     (tmp_path / "data.txt").write_bytes(text)
-    prepared = prepare(params, str(tmp_path / "data.txt"), 10**9, str(tmp_path))
+    prepared = prepare(params, source(tmp_path / "data.txt", tmp_path))
     corpus = Corpus(params, str(tmp_path))
     assert 257 < prepared.vocab_size <= 320
     tokenizer = corpus.tokenizer()
@@ -168,4 +171,4 @@ def test_prepare_when_bpe(tmp_path: Path) -> None:
     assert tokenizer.token_bytes()[tokens].sum() == len(text)
     other = tmp_path / "other"
     other.mkdir()
-    assert prepare(params, str(tmp_path / "data.txt"), 10**9, str(other)) == prepared, "training a BPE repeats itself"
+    assert prepare(params, source(tmp_path / "data.txt", other)) == prepared, "training a BPE repeats itself"

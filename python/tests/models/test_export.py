@@ -16,7 +16,7 @@ from emeth.models.program import load_model
 from emeth.wire.events import Failure
 from emeth.wire.parse import parse
 from emeth.wire.spec import GenerateSpec, Params
-from tests.child import Child, Json, coordinate_spec, make_params, sample_text
+from tests.child import Child, Json, coordinate_spec, make_params, sample_text, source
 
 TOKENIZERS = {"byte": {"type": "byte"}, "bpe": {"type": "bpe", "vocabSize": 300}}
 
@@ -28,7 +28,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     changes = {"tokenizer": TOKENIZERS[request.param]}
     params = parse(Params, make_params(**changes))
     (folder / "data.txt").write_bytes(sample_text())
-    shape = params.shape(prepare(params, str(folder / "data.txt"), 10**9, str(folder)).vocab_size)
+    shape = params.shape(prepare(params, source(folder / "data.txt", folder)).vocab_size)
     tensors = (raw(5 * tensor) for _, tensor in initial_tensors(shape, 3))
     write_tensors(str(folder / "theta"), theta_layout(layout(shape)), tensors)
     with Child(coordinate_spec(folder, **changes)) as child:

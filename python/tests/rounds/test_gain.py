@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from emeth.data.data import read_shard
+from emeth.data.sequences import read_shard
 from emeth.files.codec import encode_file, read_theta
 from emeth.models.gpt2 import Gpt, Gpt2Program
 from emeth.models.program import load_model
@@ -19,8 +19,8 @@ from tests.conftest import Job
 def loss_on(job: Job, folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and targets of the first four sequences of a lease."""
     shard = job.corpus.cut(0, 2, str(folder / "shard"))
-    tokens = read_shard(shard.path, job.params.batch, job.shape.context, job.shape.vocab_size)
-    rows = torch.from_numpy(tokens.reshape(-1, job.shape.context + 1)[:4].astype(np.int64))
+    sequences = read_shard(shard.path, job.params.batch, job.shape.context, job.shape.vocab_size).flat()
+    rows = torch.from_numpy(sequences.tokens[:4].astype(np.int64))
     return rows[:, :-1], rows[:, 1:]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emeth.data.data import read_shard
+from emeth.data.sequences import read_shard
 from tests.child import Child, Json, train_spec
 
 
@@ -44,7 +44,7 @@ def test_probe_has_something_to_learn(tmp_path: Path) -> None:
         child.event()
         made = make(child, tmp_path, "a", seed=7, blocks=40)
         curve = train(child, tmp_path, made, "update")["lossCurve"]
-    tokens = read_shard(made["shard"]["path"], 4, 16, 256)
+    tokens = read_shard(made["shard"]["path"], 4, 16, 256).tokens
     assert tokens.shape == (40, 4, 17)
     assert np.unpackbits(tokens.reshape(-1)).mean() < 0.27, "three of four bits are zero"
     assert curve[-1] < curve[0] - 0.1

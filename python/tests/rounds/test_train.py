@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from emeth.data.data import read_shard
+from emeth.data.sequences import read_shard
 from emeth.files.codec import read_theta
 from emeth.models.gpt2 import build, count_parameters, initial_tensors
 from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
@@ -84,7 +84,7 @@ def test_round_equals_a_loop_written_out(job: Job, plain: tuple[Path, Json]) -> 
     model.load_state_dict(start)
     optimiser = make_optimiser(model, job.params.inner)
     losses = []
-    for step, block in enumerate(read_shard(str(plain[0].parent / "shard"), 4, 16, 256)):
+    for step, block in enumerate(read_shard(str(plain[0].parent / "shard"), 4, 16, 256).tokens):
         tokens = torch.from_numpy(block.astype(np.int64))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(job.params.inner, step, 64) * round_warmup(step, 8)

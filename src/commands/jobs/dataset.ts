@@ -1,20 +1,22 @@
-/** The data set of a request: a file or pipe to upload, or a reference; its text is here to be checked. */
+/** The data set of a request: a file or pipe to upload, or a reference; its bytes are here to be checked. */
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { AppError, errorCode } from '../../lib/errors';
 import { sha256File } from '../../lib/hash';
+import { requireData } from '../../terminal/data-file';
 import { type HeldFile, holdFile } from '../../terminal/spool';
-import { requireText } from '../../terminal/text-file';
 
 export type DatasetArgumentError = { code: 'usage/bad-dataset'; dataset: string };
 
-/** A data set as named on the command line, checked to be text. */
+/** A data set as named on the command line, which may be one by its bytes. */
 export interface LocatedDataset extends AsyncDisposable {
   /** The reference in the request. */
   readonly reference: string;
-  /** The text, on this machine. */
+  /** The file with its bytes, on this machine. */
   readonly path: string;
   readonly bytes: number;
+  /** Whether it comes to more bytes of text than it has. */
+  readonly isPacked: boolean;
   /** False for a reference that nodes resolve themselves. */
   readonly isUploaded: boolean;
 }
@@ -23,7 +25,7 @@ const REFERENCE = /^(sha256:[0-9a-f]{64}(@\S+)?|https:\/\/\S+|file:\S+)$/;
 
 /**
  * Finds a data set: a local file, a pipe, or a reference, which `fetch` brings here as a node would. Throws
- * `usage/unreadable-file`, and `usage/bad-dataset` for what is neither, cannot be fetched, or is not text.
+ * `usage/unreadable-file`, and `usage/bad-dataset` for what is neither, cannot be fetched, or is no data.
  */
 export async function locateDataset(
   dataset: string,
@@ -37,8 +39,9 @@ export async function locateDataset(
   }
   const held = isReference ? await fetchReference(dataset, fetch) : await holdFile('--dataset', dataset, signal);
   try {
-    await requireText('--dataset', held.path, dataset);
+    const { isPacked } = await requireData('--dataset', held.path, dataset);
     return {
+      isPacked,
       reference: isReference ? dataset : `sha256:${await sha256File(held.path)}`,
       path: held.path,
       bytes: (await stat(held.path)).size,

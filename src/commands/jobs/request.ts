@@ -80,12 +80,15 @@ async function readParams(options: RequestOptions): Promise<ReturnType<typeof pa
  * Counts the tokens as a master will; undefined where no Python can. Throws `usage/bad-dataset` for what no
  * master would take.
  */
-async function countTokens({ path, bytes }: LocatedDataset, params: ResolvedParams): Promise<Tokens | undefined> {
+async function countTokens(
+  { path, bytes, isPacked }: LocatedDataset,
+  params: ResolvedParams,
+): Promise<Tokens | undefined> {
   const least = leastBytes(params);
   const tooFew = `The data set has ${bytes} bytes; one block of ${params.batch} × ${params.model.context} tokens and one held-out sequence need at least ${least}. Give more text, or a smaller batch or context.`;
-  if (bytes < least) throw badDataset(path, tooFew);
+  if (bytes < least && !isPacked) throw badDataset(path, tooFew);
   try {
-    const { trainTokens, validationTokens, epochBlocks, blockTokens } = await countDataset(path, params);
+    const { trainTokens, validationTokens, epochBlocks, blockTokens } = (await countDataset(path, params)).prepared;
     return { trainTokens, validationTokens, epochBlocks, blockTokens };
   } catch (error) {
     if (errorCode(error) === 'data/refused') throw badDataset(path, (error as Error).message);

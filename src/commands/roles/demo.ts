@@ -9,9 +9,9 @@ import { type DemoSummary, findShortfalls } from '../../demo/summary';
 import { formatEmt } from '../../domain/emt';
 import { AppError } from '../../lib/errors';
 import { findPython } from '../../runner/python';
+import { requireData } from '../../terminal/data-file';
 import { openLiveLines } from '../../terminal/live-lines';
 import { printLines, talk } from '../../terminal/print';
-import { requireText } from '../../terminal/text-file';
 
 interface DemoCommandOptions {
   dataset?: string | undefined;
@@ -24,7 +24,7 @@ interface DemoCommandOptions {
 }
 
 export async function demo(options: DemoCommandOptions): Promise<void> {
-  if (options.dataset !== undefined) await requireText('--dataset', options.dataset);
+  if (options.dataset !== undefined) await requireData('--dataset', options.dataset);
   const signal = stopSignal();
   await findPython();
   const home = resolve(options.dataDir ?? '.demo');

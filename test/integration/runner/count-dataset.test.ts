@@ -19,7 +19,7 @@ async function count(text: string) {
   await mkdir(scratch.file('jürgen'));
   const path = scratch.file('jürgen/bücher.txt');
   await writeFile(path, text);
-  return await countDataset(path, params);
+  return (await countDataset(path, params)).prepared;
 }
 
 test('an old locale: a path beyond ASCII is found, and counted', async () => {

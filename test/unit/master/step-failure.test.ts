@@ -21,6 +21,8 @@ test.each(activeStates)('%s, trouble of this node: waited out, however long it l
 
 test.each([
   ['data/not-text', 'requester'],
+  ['data/bad-record', 'requester'],
+  ['data/bad-tokenizer', 'requester'],
   ['params/invalid', 'requester'],
   ['dataset/empty', 'requester'],
   ['model/not-finite', 'requester'],

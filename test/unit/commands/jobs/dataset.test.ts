@@ -47,10 +47,10 @@ describe('locateDataset', () => {
     expect(letGo).toEqual([reference]);
   });
 
-  test('reference to no text: throws usage/bad-dataset, and lets it go', async () => {
+  test('reference to no data: throws usage/bad-dataset, and lets it go', async () => {
     await using scratch = await openScratch();
     const { fetch, letGo } = fetchTo(scratch.file('fetched'));
-    await writeFile(scratch.file('fetched'), Buffer.from([0x1f, 0x8b, 0x08, 0x00]));
+    await writeFile(scratch.file('fetched'), Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0x00]));
     await expect(locateDataset(reference, fetch)).rejects.toMatchObject({
       code: 'usage/bad-dataset',
       message: expect.stringMatching(/^sha256:abab.*\(--dataset\) cannot be trained on/),
@@ -104,11 +104,25 @@ describe('locateDataset', () => {
     expect(error).toMatchObject({ message: expect.stringContaining(`${file} (--dataset)`) });
   });
 
+  test.each([
+    ['gzip', '1f8b0800'],
+    ['zstd', '28b52ffd'],
+    ['zstd that begins with a frame to skip', '502a4d18'],
+    ['zip', '504b0304'],
+    ['parquet', '50415231'],
+    ['tar', `${'00'.repeat(257)}7573746172`],
+  ])('%s: accepted as packed, its reader looks into it', async (_name, bytes) => {
+    await using scratch = await openScratch();
+    const file = scratch.file('data');
+    await writeFile(file, Buffer.from(`${bytes}00`, 'hex'));
+    expect(await locateDataset(file, notAsked)).toMatchObject({ path: file, isPacked: true });
+  });
+
   test('character across two chunks of the stream: accepted', async () => {
     await using scratch = await openScratch();
     const file = scratch.file('book.txt');
     await writeFile(file, `\ufeff${'a'.repeat((1 << 20) - 4)}ü`);
-    expect(await locateDataset(file, notAsked)).toMatchObject({ path: file });
+    expect(await locateDataset(file, notAsked)).toMatchObject({ path: file, isPacked: false });
   });
 
   test('directory: throws usage/unreadable-file', async () => {

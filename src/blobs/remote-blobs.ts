@@ -26,6 +26,12 @@ export interface RemoteOptions {
 /** Where a download goes. */
 export type BlobSink = Pick<BlobStore, 'stat' | 'openPartInTurn'>;
 
+/** Where an upload comes from. */
+export interface UploadSource {
+  stat(sha256: Sha256): Promise<{ bytes: number } | undefined>;
+  openRead(sha256: Sha256, offset?: number, bytes?: number): AsyncIterable<Uint8Array>;
+}
+
 /** How a storage is asked, where it is not one that the operator named. */
 export interface RemoteRules {
   /** Failures in a row, without progress between them, after which a transfer fails. */
@@ -128,7 +134,7 @@ export class RemoteBlobs {
    */
   async upload(
     sha256: Sha256,
-    from: BlobStore,
+    from: UploadSource,
     owner: Address,
     sign: SignUpload,
     options: RemoteOptions = {},
@@ -161,7 +167,7 @@ export class RemoteBlobs {
   /** Sends one piece and returns where the next one begins; undefined when the blob is stored. */
   private async sendPiece(
     piece: Piece,
-    from: BlobStore,
+    from: UploadSource,
     owner: Address,
     options: RemoteOptions,
   ): Promise<number | undefined> {

@@ -36,7 +36,7 @@ export interface ClientChain extends AsyncDisposable {
   /** Runs a command that must fail. */
   runFailing(...argv: string[]): Promise<{ status: number; code: string; message: string }>;
   /** Returns a function that runs commands as another account, with additional settings. */
-  as(key: string, settings?: object): Promise<(...argv: string[]) => Promise<Record<string, unknown>>>;
+  as(key: string, settings?: object): Promise<<T = Record<string, unknown>>(...argv: string[]) => Promise<T>>;
   /** Opens another of the chain's accounts, with EMT of its own, registered as a node. */
   openNode(): Promise<AsyncDisposable & { emeth: Emeth }>;
 }
@@ -83,7 +83,8 @@ export async function openClientChain(options: { storageApi?: string } = {}): Pr
     },
     async as(key, settings = {}) {
       const path = await writeConfig(`${nameOf(key)}.json`, key, settings);
-      return (...argv) => runToJson(...argv, '--config', path, '--data-dir', scratch.file(nameOf(key)), '--json');
+      return <T>(...argv: string[]) =>
+        runToJson<T>(...argv, '--config', path, '--data-dir', scratch.file(nameOf(key)), '--json');
     },
     openNode: () => openNode({ endpoint: anvil.url, core, token }),
     async [Symbol.asyncDispose]() {

@@ -1,4 +1,6 @@
 /** A base model of a few kilobytes, as a directory's files: real shapes and headers, made-up numbers. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { printFileList } from '../../src/blobs/base-dir';
 import type { BlobStore } from '../../src/blobs/blob-store';
 import type { Sha256 } from '../../src/domain/ids';
@@ -72,6 +74,13 @@ export function tinyBase(changes: Record<string, Buffer | string | undefined> = 
   return Object.fromEntries(
     Object.entries(files).flatMap(([name, content]) => (content === undefined ? [] : [[name, Buffer.from(content)]])),
   );
+}
+
+/** Writes the files of a base into a directory. */
+export async function writeBase(dir: string, files: BaseFiles = tinyBase()): Promise<string> {
+  await mkdir(dir, { recursive: true });
+  for (const [name, content] of Object.entries(files)) await writeFile(join(dir, name), content);
+  return dir;
 }
 
 /** Returns the list of these files, with its name. */

@@ -45,6 +45,16 @@ export const jobCommands: CommandTable = {
         .action(lazily(async () => (await import('./request.js')).requestJob)),
     (program) =>
       program
+        .command('put')
+        .description(
+          "upload a base model's directory (config.json, safetensors, tokenizer) or one file, and print its reference; what is there already is not sent again",
+        )
+        .argument('<path>', 'directory as transformers saves it, also of its cache; or a file to train on')
+        .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
+        .addHelpText('after', example('emeth put ./my-model', 'emeth put tickets.jsonl --json'))
+        .action(lazily(async () => (await import('./put.js')).putFiles)),
+    (program) =>
+      program
         .command('result')
         .description(
           "fetch a job's trained model and check it against the chain, file by file; as its requester, unless it is public",

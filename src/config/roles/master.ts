@@ -131,7 +131,7 @@ export const MasterConfig = z
     maxUploadBytes: z
       .int()
       .min(1)
-      .default(2 ** 30)
+      .default(16 * 2 ** 30)
       .describe('Largest upload the storage API accepts, in bytes.'),
     ...SpaceKeys,
     ...LogKeys,

@@ -66,7 +66,7 @@ export const StorageConfig = z
     maxUploadBytes: z
       .int()
       .min(1)
-      .default(2 ** 30)
+      .default(16 * 2 ** 30)
       .describe('Largest upload accepted, in bytes.'),
     ...SpaceKeys,
     peers: z

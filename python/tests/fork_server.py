@@ -37,7 +37,7 @@ def ask(path: str) -> int:
 
 def load() -> None:
     """Import what children need; without effect after the first time."""
-    for name in ("emeth.children.coordinate", "emeth.rounds.train", "torch._dynamo"):
+    for name in ("emeth.children.coordinate", "emeth.rounds.train", "torch._dynamo", "emeth.models.lora"):
         importlib.import_module(name)
 
 

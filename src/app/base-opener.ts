@@ -24,12 +24,12 @@ type FetchBlob = (sha256: Sha256, maxBytes: number) => Promise<unknown>;
  * `base/other-files` where a hub has other files at that commit than the list says.
  */
 export async function openNamedBase(base: BaseRecord, parts: BaseParts): Promise<HeldBase> {
-  const { bases, blobs, storage, signal } = parts;
+  const { bases, blobs, storage, hub, signal } = parts;
   const { list, commit, size } = base;
   const wanted = { list, bytes: size.baseBytes };
   const fromStorage: FetchBlob = (sha256, maxBytes) => storage.download(sha256, blobs, maxBytes, { signal });
   if (commit === undefined) return bases.open(wanted, fromStorage);
   const { files } = await openFileList(list, { blobs, fetch: fromStorage });
-  const fromHub = await openPinnedBase(base, files, parts.hub, signal);
-  return bases.open(wanted, (sha256) => fromHub(sha256, blobs));
+  const fromHub = await openPinnedBase(base, files, { hub, into: blobs, signal });
+  return bases.open(wanted, fromHub);
 }

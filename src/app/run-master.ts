@@ -35,7 +35,6 @@ import type { TrainerSpec } from '../protocol/trainer';
 import { openTrainers } from '../runner/trainers';
 import type { StorageSpace } from '../storage/space';
 import { BaseKeeper } from './base-keeper';
-import { openBaseSizes } from './base-sizes';
 import { recordFinal } from './chain-follower';
 import { hubOf } from './hub-place';
 import { fetchJobBase, type JobBaseDeps, openFetchedBase } from './job-base';
@@ -78,7 +77,7 @@ export async function runMaster(options: ServingOptions): Promise<void> {
     logger,
     signal,
     chain: masterChain(config, chain, emeth),
-    storage: masterStorage(config, { ...held, root, disk: floor, space, keeper, logger, signal }),
+    storage: masterStorage(config, { ...held, root, disk: floor, space, keeper, logger }),
     disk: floor,
     record: recordFinal,
     openChild,
@@ -208,11 +207,9 @@ interface MasterStorageParts extends Omit<JobDataDeps, 'options'>, Pick<JobBaseD
   space: StorageSpace;
   keeper: Pick<BaseKeeper, 'makeRoom'>;
   logger: Logger;
-  /** Aborts when the master stops. */
-  signal: AbortSignal;
 }
 
-function masterStorage(config: MasterConfig, { space, keeper, signal, ...deps }: MasterStorageParts): MasterStorage {
+function masterStorage(config: MasterConfig, { space, keeper, ...deps }: MasterStorageParts): MasterStorage {
   const places = masterPlaces(config);
   const data = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
   const bases = { ...places, maxBytes: config.maxBaseBytes, hub: hubOf(config) };
@@ -220,7 +217,6 @@ function masterStorage(config: MasterConfig, { space, keeper, signal, ...deps }:
   return {
     size: (reference) => datasetSize(reference, deps.blobs, data),
     fetch: async (job, signal) => noteFetched(await fetchJobData(job, { ...deps, options: data }, signal), deps, space),
-    sizeBase: openBaseSizes({ options: bases, dir: join(deps.root, '..', 'apart'), wallet: deps.wallet, signal }),
     async fetchBase(job, params, signal) {
       const { facts, blobs, ...base } = await fetchJobBase(
         job,

@@ -13,15 +13,16 @@ interface PinnedBase {
 }
 
 /**
- * Returns what fetches the files of a hub's base by their hashes. Throws `base/other-files` where the list is
- * not that of the repository at its commit: whoever made it would have had another base trained.
+ * Returns what fetches the files of a hub's base by their hashes into a store. Small files are fetched at
+ * once: the hub lists no sha256 for them, and a base that is here already may have been somebody else's
+ * list. Throws `base/other-files` where the list is not that of the repository at its commit: whoever made
+ * it would have had another base trained.
  */
 export async function openPinnedBase(
   { reference, commit }: PinnedBase,
   listed: readonly ListedFile[],
-  hub: HubPlace,
-  signal?: AbortSignal,
-): Promise<(sha256: Sha256, into: BlobStore) => Promise<unknown>> {
+  { hub, into, signal }: { hub: HubPlace; into: BlobStore; signal?: AbortSignal },
+): Promise<(sha256: Sha256) => Promise<unknown>> {
   const parsed = requireBaseReference(reference);
   if (parsed.kind !== 'hub' || commit === undefined) throw new Error(`${reference} names no commit of a hub`);
   const found = await findAtHub(
@@ -31,17 +32,21 @@ export async function openPinnedBase(
   );
   const names = (files: readonly { name: string }[]) => files.map(({ name }) => name).sort();
   if (names(found.files).join() !== names(listed).join()) throw otherFiles(found.base, 'names other files');
+  const unnamed: Sha256[] = [];
   for (const { name, bytes, sha256 } of listed) {
     const there = found.files.find((file) => file.name === name);
     if (there?.bytes !== bytes || (there.sha256 ?? sha256) !== sha256)
       throw otherFiles(found.base, `names another ${name}`);
+    if (there.sha256 === undefined) unnamed.push(sha256);
   }
-  return async (sha256, into) => {
+  const fetch = async (sha256: Sha256) => {
     const file = listed.find((one) => one.sha256 === sha256);
     if (!file) throw new Error(`The base ${found.base} has no file ${sha256}`);
     const fetched = await found.download(file.name, into, { signal });
     if (fetched.sha256 !== sha256) throw otherFiles(found.base, `names another ${file.name}`);
   };
+  for (const sha256 of unnamed) await fetch(sha256);
+  return fetch;
 }
 
 function otherFiles(base: string, what: string) {

@@ -52,6 +52,8 @@ export const crashPoints = {
     'lease.settled',
     'receipt.kept',
   ],
+  /** Of jobs that start from a base only: for each blob of it that a worker has fetched. */
+  base: ['base.fetched'],
   verifier: ['manifest.held', 'model.fetched', 'replay.done', 'verdict.reached', 'verdict.sending'],
 } as const;
 

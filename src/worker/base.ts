@@ -1,5 +1,6 @@
 /** The base of a job on this worker: fetched from the master unless an earlier job has left it here. */
 import type { BaseCache, HeldBase } from '../blobs/base-cache';
+import { crashPoint } from '../lib/crash-point';
 import { errorCode } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
 import type { Logger } from '../lib/logger';
@@ -36,6 +37,7 @@ export async function openBase(
     const onProgress = (now: number) => note(fetched + now);
     await askAgain(() => pullWatched(blob, { limitMs, signal, onProgress }, deps), deps, signal);
     fetched += blob.bytes;
+    crashPoint('base.fetched');
   });
   const seconds = (clock.now() - startedAtMs) / 1000;
   if (fetched > 0) logger.info('Base fetched', { list, bytes: fetched, seconds });

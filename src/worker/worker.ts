@@ -248,7 +248,8 @@ class LeaseWorker implements Worker {
       this.deps.logger.info('Job opened', { jobId });
       this.take({ type: 'opened', jobId });
     } catch (error) {
-      if (signal.aborted) return;
+      // The link itself goes on after every cut but the last.
+      if (signal.aborted || errorCode(error) === 'link/cut') return;
       this.deps.logger.error('This worker cannot run the job', { jobId }, error);
       this.take({ type: 'open-failed', jobId, code: errorCode(error), reason: describeError(error) });
     }

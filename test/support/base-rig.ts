@@ -5,7 +5,6 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Sha256 } from '../../src/domain/ids';
 import { systemClock as clock } from '../../src/lib/clock';
-import { silentLogger as logger } from '../../src/lib/logger';
 import { type LinkClient, openLinkClient } from '../../src/link/client';
 import { ResolvedParams } from '../../src/protocol/job-params';
 import type { WorkerMessage } from '../../src/protocol/link';
@@ -13,7 +12,7 @@ import type { OfferedJob } from '../../src/worker/state';
 import { openWorker, type Worker } from '../../src/worker/worker';
 import { type ChaosProxy, openChaosProxy } from './chaos-proxy';
 import { FakeTrainer } from './fake-trainer';
-import { CHAIN_ID, newWallet, OFFER, openTestServer, type TestServer, until } from './link-pair';
+import { CHAIN_ID, codeLogger, newWallet, OFFER, openTestServer, type TestServer, until } from './link-pair';
 import { openScratch } from './scratch';
 import { openTestBases } from './test-bases';
 import { listBase, storeBase, tinyBase } from './tiny-base';
@@ -49,6 +48,8 @@ export interface BaseWorker extends AsyncDisposable {
   readonly blobs: BlobStore;
   readonly cache: BaseCache;
   readonly children: FakeTrainer[];
+  /** Codes of what was logged as a warning or an error. */
+  readonly codes: string[];
   send(message: OfferedJob | { type: 'job.close'; jobId: string; reason: string }): Promise<void>;
   /** Waits for the next message of a type about a job. */
   received<T extends 'job.ready' | 'job.failed'>(type: T, digit: string): Promise<Of<T>>;
@@ -93,6 +94,7 @@ async function startWorker(
   const blobs = new BlobStore(file('blobs'));
   const cache = openTestBases(file('.'), blobs, maxBytes);
   const children: FakeTrainer[] = [];
+  const logger = codeLogger();
   const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
   const options = { dataDir: file('.'), device: 'cpu', processes: 1, threads: () => 1, microBatch: 8, lacking };
   const worker: Worker = await openWorker(
@@ -127,7 +129,7 @@ async function startWorker(
   );
   const heard = new Set<unknown>();
   return {
-    ...{ worker, blobs, cache, children },
+    ...{ worker, blobs, cache, children, codes: logger.codes },
     send: async (message) => (await server.peer(wallet.address)).send(message),
     async received<T extends 'job.ready' | 'job.failed'>(type: T, digit: string): Promise<Of<T>> {
       const { jobId } = openJob(digit);

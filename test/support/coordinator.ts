@@ -17,8 +17,13 @@ export interface TestCoordinator extends AsyncDisposable {
   cut(start: number, end: number): Promise<{ path: string; sha256: string; bytes: number }>;
 }
 
-export async function openTestCoordinator(dir: string, params: ResolvedParams): Promise<TestCoordinator> {
-  const spec = { kind: 'coordinate', device: 'cpu', threads: 1, workDir: dir, jobId: 'test', params } as const;
+/** `base` is the directory of the job's base, if it has one. */
+export async function openTestCoordinator(
+  dir: string,
+  params: ResolvedParams,
+  base?: string,
+): Promise<TestCoordinator> {
+  const spec = { kind: 'coordinate', device: 'cpu', threads: 1, workDir: dir, jobId: 'test', params, base } as const;
   const child = openTrainer(spec, { python: testPython, logger: silentLogger });
   const dataset = join(dir, 'data.txt');
   await writeFile(dataset, tinyText(64));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { Sha256 } from '../../src/domain/ids';
 import { silentLogger } from '../../src/lib/logger';
+import type { ResolvedParams } from '../../src/protocol/job-params';
 import { Manifest } from '../../src/protocol/manifest';
 import type { FileRef, TrainerSpec } from '../../src/protocol/trainer';
 import type { ReplayChild } from '../../src/replay/children';
@@ -31,12 +32,14 @@ export interface TinyResults extends AsyncDisposable {
   openChild(spec: TrainerSpec): ReplayChild;
 }
 
+/** Without compression, a test can read and write the numbers of an update. */
+const plainParams: ResolvedParams = { ...tinyParams, codec: 'fp32', minGain: 0.05 };
+
 /** Opens the children with which results are made and repeated; they are shared: each start takes seconds. */
-export async function openTinyResults(): Promise<TinyResults> {
+export async function openTinyResults(params = plainParams, base?: string): Promise<TinyResults> {
   const scratch = await openScratch();
-  // Without compression, a test can read and write the numbers of an update.
-  const coordinator = await openTestCoordinator(scratch.path, { ...tinyParams, codec: 'fp32', minGain: 0.05 });
-  const trainer = openTrainer(trainSpec(coordinator), { python: testPython, logger: silentLogger });
+  const coordinator = await openTestCoordinator(scratch.path, params, base);
+  const trainer = openTrainer({ ...trainSpec(coordinator), base }, { python: testPython, logger: silentLogger });
   const blobs = new BlobStore(scratch.file('blobs'));
   return {
     dir: scratch.path,
@@ -59,10 +62,10 @@ export async function openTinyResults(): Promise<TinyResults> {
   };
 }
 
-function trainSpec({ dir, params, prepared }: TestCoordinator): TrainerSpec {
+function trainSpec({ dir, params, prepared }: TestCoordinator) {
   const { vocabSize } = prepared;
   const job = { jobId: 'test', params, vocabSize, totalBlocks: ROUNDS * LEASES * BLOCKS, microBatch: params.batch };
-  return { kind: 'train', device: 'cpu', threads: 1, workDir: join(dir, 'worker'), ...job };
+  return { kind: 'train' as const, device: 'cpu', threads: 1, workDir: join(dir, 'worker'), ...job };
 }
 
 interface Parts {

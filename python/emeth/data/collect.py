@@ -24,8 +24,6 @@ from emeth.data.work import do
 from emeth.wire.events import Failure
 
 _PIECE = 1 << 20
-# What is looked at to tell what a file holds.
-_HEAD = 1 << 18
 # Of this much text one character in twenty must be Japanese kana for it to be taken for Japanese.
 _LANGUAGE_BYTES = 64 * 1024
 _KANA_SHARE = 0.05
@@ -97,7 +95,6 @@ class Collector:
         self._records = 0
         self._broken = 0
         self._first_broken = ""
-        self._is_cut = False
         self._texts = _Spool(opened.scratch)
 
     def collect(self) -> Texts:
@@ -113,16 +110,15 @@ class Collector:
                 self._take_form("text", stream.label)
                 size = self._check_text(stream, self._texts.file)
                 self._texts.add([size] if size else [], [])
-            read_bytes = self._opened.read_bytes()
             if self._is_enough():
-                return self._done(alone, read_bytes)
-        return self._done(alone, self._opened.size)
+                break
+        return self._done(alone)
 
     def _format_of(self, stream: Stream) -> str:
         if self._reading.format != "auto":
             return self._reading.format
-        head = stream.peek(_HEAD)
-        return find_format(head, len(head) < _HEAD, self._reading.field)
+        head = stream.peek()
+        return find_format(head, len(head) < _PIECE, self._reading.field)
 
     def _check_text(self, stream: Stream, out: BinaryIO | None) -> int:
         """Reads a text, and copies it where asked to. The bytes it holds; 0 when all of it is blank."""
@@ -141,7 +137,6 @@ class Collector:
             self._tell()
             if self._most_bytes is not None and size >= self._most_bytes:
                 size -= len(decoder.getstate()[0])
-                self._is_cut = True
                 break
         else:
             _decode(decoder, b"", stream.label, size)
@@ -169,7 +164,9 @@ class Collector:
             self._take(stream.label, unit, answer)
 
     def _until_enough(self, batches: Iterator[Lines]) -> Iterator[Lines]:
-        while not self._is_enough() and (lines := next(batches, None)) is not None:
+        for lines in batches:
+            if self._is_enough():
+                return
             yield lines
 
     def _request(self, lines: Lines) -> Batch:
@@ -205,12 +202,12 @@ class Collector:
         raise Failure("data/bad-record", f"{self._first_broken.rstrip('.')}.{many}")
 
     def _is_enough(self) -> bool:
-        return self._is_cut or (self._most_bytes is not None and self._texts.bytes >= self._most_bytes)
+        return self._most_bytes is not None and self._texts.bytes >= self._most_bytes
 
     def _tell(self) -> None:
         self._report("read", self._records or 1, self._opened.read_bytes(), self._opened.size)
 
-    def _done(self, alone: int | None, read_bytes: int) -> Texts:
+    def _done(self, alone: int | None) -> Texts:
         if self._broken > self._reading.skip_broken * self._records:
             self._refuse_broken()
         ends, spans = self._texts.done()
@@ -227,7 +224,7 @@ class Collector:
             ends=ends,
             spans=None if self._reading.loss == "all" or self._form == "text" else spans,
             broken=self._broken,
-            read_bytes=read_bytes,
+            read_bytes=self._opened.read_bytes(),
             total_bytes=self._opened.size,
         )
 

@@ -59,11 +59,11 @@ test('connection cut in the middle: the rest alone comes over the next', async (
 
 test('worker ends in the middle: it ends at once, and its next process goes on', async () => {
   slowly();
-  {
-    await using here = await rig.start();
-    await here.send(rig.job('1'));
-    await midFetch(here);
-  }
+  const here = await rig.start();
+  await here.send(rig.job('1'));
+  await midFetch(here);
+  await here[Symbol.asyncDispose]();
+  expect(here.codes).toEqual([]);
   await using again = await rig.start();
   await again.send(rig.job('1'));
   await again.received('job.ready', '1');
@@ -128,10 +128,12 @@ test('list with more bytes than were announced: declined before its files are fe
 
 /** Waits until no blob is left. */
 async function untilEmpty({ blobs }: BaseWorker): Promise<void> {
-  for (;;) {
-    let count = 0;
-    for await (const _ of blobs.list()) count += 1;
-    if (count === 0) return;
+  let left: unknown[] = [];
+  for (const endMs = Date.now() + 20_000; Date.now() < endMs; ) {
+    left = [];
+    for await (const found of blobs.list()) left.push(found);
+    if (left.length === 0) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+  throw new Error(`Blobs are left: ${JSON.stringify(left)}`);
 }

@@ -1,16 +1,16 @@
 /** Bases of submitted jobs: from the hub that a manifest names, and only if its list is the hub's. */
 import { readdir } from 'node:fs/promises';
 import { openNamedBase } from '../../../src/app/base-opener';
-import { BaseCache } from '../../../src/blobs/base-cache';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { openHubServer } from '../../support/hub-server';
 import { openScratch } from '../../support/scratch';
-import { listBase, tinyBase } from '../../support/tiny-base';
+import { openTestBases } from '../../support/test-bases';
+import { listBase, storeBase, tinyBase } from '../../support/tiny-base';
 
 const repo = 'tiny/base';
 
 /** Opens the base of a job whose node has published this list; its record says so many bytes less. */
-async function open(listed: ReturnType<typeof tinyBase>, { lessBytes = 0 } = {}) {
+async function open(listed: ReturnType<typeof tinyBase>, { lessBytes = 0, isKept = false } = {}) {
   await using scratch = await openScratch();
   await using hub = await openHubServer();
   const commit = hub.commit(repo, tinyBase());
@@ -21,16 +21,17 @@ async function open(listed: ReturnType<typeof tinyBase>, { lessBytes = 0 } = {})
   await far.addBytes(Buffer.from(text));
   const baseBytes = files.reduce((sum, { bytes }) => sum + bytes, -lessBytes);
   const size = { parameters: 1, trainable: 1, baseBytes, layers: 1, width: 1, hidden: 1 };
+  const bases = openTestBases(scratch.path, blobs);
+  if (isKept) {
+    await storeBase(far, listed);
+    (await bases.open({ list, bytes: baseBytes }, (name) => blobs.add(far.path(name), { move: false })))[
+      Symbol.dispose
+    ]();
+  }
   using base = await openNamedBase(
     { reference: `hf:${repo}`, commit, list, size },
     {
-      bases: new BaseCache({
-        root: scratch.file('bases'),
-        maxBytes: 1 << 20,
-        blobs,
-        freeBytes: async () => Number.MAX_SAFE_INTEGER,
-      }),
-      blobs,
+      ...{ bases, blobs },
       storage: { download: async (name) => blobs.add(far.path(name), { move: false }) },
       hub: { endpoint: hub.url, attempts: 1 },
       signal: new AbortController().signal,
@@ -49,6 +50,12 @@ test.each([
   ['base/other-files', 'a file left out', { 'tokenizer_config.json': undefined }],
 ])('%s: node whose list has %s', async (code, _what, changes) => {
   await expect(open(tinyBase(changes))).rejects.toMatchObject({ code });
+});
+
+test('list with a small file of its own, kept from another job: found', async () => {
+  const listed = tinyBase({ 'tokenizer_config.json': JSON.stringify({ chat_template: '{{ messagez }}' }) });
+  expect(listed['tokenizer_config.json']).toHaveLength(tinyBase()['tokenizer_config.json']!.length);
+  await expect(open(listed, { isKept: true })).rejects.toMatchObject({ code: 'base/other-files' });
 });
 
 test('base/too-large: node whose record says less than its list', async () => {

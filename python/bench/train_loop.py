@@ -1,109 +1,162 @@
-"""One child against a bare PyTorch loop: same model, batches, precision and threads, in turns in one run.
+"""What training costs beside a loop written by hand, beside Hugging Face's Trainer, and beside tokenizing alone.
 
-    cd python && OMP_NUM_THREADS=1 python bench/train_loop.py [--pairs 5] [--device cpu]
+    npm run bench:train -- [--only child lora trainer data] [--pairs 3] [--steps 16] [--short]
 
-The bare loop is what one would write by hand: no schedule, no cancelling, no progress, the tokens on the device
-already. The child is a real process fed over its pipes; its time is from command to answer, encoding and hashing
-included.
+Both sides of each comparison do the same work in turn, in processes that are kept: the same base with random weights
+and real shapes (GPT-2 of 124M, a Llama of 134M), the same tokens, batch, precision and threads. Loading and a first
+run are left out of both. Times are those of the clock; beside them stands the ratio of processor seconds, which other
+work on the machine disturbs less. `--short` takes small shapes and little data, to see that everything runs.
 """
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from emeth.files.codec import read_theta, theta_layout, write_theta
-from emeth.files.tensors import TensorSpec, write_tensors
-from emeth.models.gpt2 import build, count_parameters, initial_tensors, layout
-from emeth.wire.parse import parse
-from emeth.wire.spec import Params
-from tests.child import Child, make_params, train_spec
+from bench.bases import GPT2_VOCABULARY, LLAMA_VOCABULARY, open_base
+from bench.measures import Measure, show
+from bench.sides import OurChild, Run, Work, adapted_layers, in_turn, peer_of, write_blocks
+from bench.tokenising import measure_tokenising
+from emeth.rounds.fold import fold
+from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
+
+_MIB = 1 << 20
+_VOCABULARIES = {"gpt2": GPT2_VOCABULARY, "llama": LLAMA_VOCABULARY}
 
 
 @dataclass(frozen=True)
-class Case:
-    """A model and batch to measure."""
+class Plan:
+    """How much is measured."""
 
-    name: str
-    model: dict[str, int]
-    batch: int
+    folder: Path
+    pairs: int
     steps: int
+    short: bool
+
+    def work(self, kind: str, tune: str, context: int, batch: int = 1, precision: str = "fp32") -> Work:
+        """A job on one of the bases."""
+        base = open_base(kind, self.short)
+        return Work(tune, base, _VOCABULARIES[kind], context=context, batch=batch, precision=precision)
+
+    def compare(self, work: Work, script: str, steps: int) -> list[tuple[Run, Run]]:
+        """Our child and a peer on the same blocks."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir()
+        path = write_blocks(self.folder / "shard", work, steps)
+        warm_up = write_blocks(self.folder / "warm-up", work, 2)
+        with OurChild(self.folder / "ours", work) as ours, peer_of(script, work) as theirs:
+            return in_turn(ours, theirs, path, warm_up, self.pairs)
 
 
-CASES = [
-    Case("0.84M, 4 × 128, context 128", {"layers": 4, "heads": 4, "width": 128, "context": 128}, 8, 100),
-    Case("10.8M, 6 × 384, context 256", {"layers": 6, "heads": 6, "width": 384, "context": 256}, 4, 10),
-]
+def measure_child(plan: Plan) -> list[Measure]:
+    """Our child ÷ a bare loop, with all weights trained."""
+    found = []
+    for kind in ("gpt2", "llama"):
+        for precision in ("fp32", "bf16"):
+            work = plan.work(kind, "full", 256, precision=precision)
+            runs = plan.compare(work, "peer_bare.py", plan.steps)
+            name = f"child ÷ bare loop, {kind}, full, {precision}"
+            found += [speed(name, runs, 0.97, work.tokens(plan.steps))]
+    return found
 
 
-def bare_seconds(case: Case, device: str, tokens: np.ndarray, theta: Path, steps: int) -> float:
-    """Seconds a loop written by hand needs."""
-    params = parse(Params, make_params(model=case.model, batch=case.batch))
-    shape = params.shape(256)
-    model = build(shape, device).train()
-    model.load_state_dict(read_theta(str(theta), theta_layout(layout(shape))))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), fused=True)
-    blocks = torch.from_numpy(tokens.astype(np.int64)).to(device)
-    began = time.monotonic()
-    for step in range(steps):
-        loss = model(blocks[step, :, :-1], blocks[step, :, 1:])
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return time.monotonic() - began
+def measure_trainer(plan: Plan) -> list[Measure]:
+    """Our child ÷ Hugging Face's Trainer: speed and memory."""
+    found = []
+    for tune in ("full", "lora"):
+        for precision in ("fp32", "bf16"):
+            work = plan.work("gpt2", tune, 256, batch=4, precision=precision)
+            if tune == "lora":
+                work = replace(work, adapted=adapted_layers(work))
+            steps = max(2, plan.steps // 2)
+            runs = plan.compare(work, "peer_trainer.py", steps)
+            name = f"child ÷ Trainer, gpt2, {tune}, {precision}"
+            found += [speed(name, runs, 1.0, work.tokens(steps)), memory(name, runs, 0.8)]
+    return found
 
 
-def compare(case: Case, device: str, pairs: int, folder: Path) -> None:
-    """Print one row: tokens per second of both, and the median of the pairwise ratios."""
-    changes = {"model": case.model, "batch": case.batch, "precision": "fp32"}
-    params = parse(Params, make_params(**changes))
-    shape = params.shape(256)
-    names = theta_layout(layout(shape))
-    theta = write_theta(str(folder / "theta"), names, dict(initial_tensors(shape, 0)))
-    size = (case.steps, case.batch, shape.context + 1)
-    tokens = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-    shard = write_tensors(str(folder / "shard"), {"tokens": TensorSpec("U8", size)}, [tokens])
-    spec = train_spec(folder, total_blocks=1000, micro_batch=case.batch, **changes) | {"device": device}
-    rates, ratios = [], []
-    with Child(spec | {"threads": torch.get_num_threads()}) as child:
-        child.event()
-        for _ in range(pairs + 1):
-            bare = bare_seconds(case, device, tokens, Path(theta.path), case.steps)
-            command = {"round": 0, "start": 0, "shard": shard.path, "out": str(folder / "update")}
-            began = time.monotonic()
-            child.ask("round.run", theta={"path": theta.path, "sha256": theta.sha256}, **command)
-            ours = time.monotonic() - began
-            rates.append((tokens[:, :, 1:].size / bare, tokens[:, :, 1:].size / ours))
-            ratios.append(bare / ours)
-    bare_rate, our_rate = (statistics.median(side) for side in zip(*rates[1:], strict=True))
-    print(
-        f"{case.name:<30} {count_parameters(shape):>10,} {bare_rate:>10,.0f} {our_rate:>10,.0f} "
-        f"{statistics.median(ratios[1:]):>7.3f}   {' '.join(f'{ratio:.3f}' for ratio in ratios[1:])}",
-        flush=True,
-    )
+def measure_lora(plan: Plan) -> list[Measure]:
+    """What a LoRA round sends beside a full one, and what a LoRA worker holds beside its base."""
+    sent = [_round_bytes(plan, plan.work("gpt2", tune, 64)) for tune in ("lora", "full")]
+    work = replace(plan.work("gpt2", "lora", 512), checkpointing=True)
+    least = (work.base / "model.safetensors").stat().st_size * 1.25
+    peaks = []
+    for i in range(plan.pairs):
+        path = write_blocks(plan.folder / "shard", work, 3)
+        with OurChild(plan.folder / f"lora-{i}", work) as ours:
+            peaks.append(ours.run(path).peak_bytes)
+    parts = f"{statistics.median(peaks) / _MIB:.0f} MiB for a base of {least / 1.25 / _MIB:.0f} MiB"
+    return [
+        Measure("LoRA round ÷ full int8 round, bytes", [sent[0] / sent[1]], 0.01, True, f"{sent[0]:,} of {sent[1]:,}"),
+        Measure("LoRA worker ÷ (base + 25 %), memory", [peak / least for peak in peaks], 1.6, True, parts),
+    ]
+
+
+def _round_bytes(plan: Plan, work: Work) -> int:
+    """Bytes of a worker's update and of the outer step that it gets back."""
+    shutil.rmtree(plan.folder, ignore_errors=True)
+    plan.folder.mkdir()
+    with OurChild(plan.folder / "child", work) as ours:
+        ours.run(write_blocks(plan.folder / "shard", work, 1))
+        out = {name: str(plan.folder / name) for name in ("theta_out", "outer_out", "delta_out")}
+        updates = (WeightedUpdate(path=str(ours.update), weight=1.0),)
+        command = Fold(type="fold", id=1, theta=ours.theta.path, updates=updates, scale=1.0, **out)
+        folded = fold(command, "int8", work.program().layout, OuterParams(lr=1.0, momentum=0.5))
+        return ours.update.stat().st_size + folded.delta.bytes
+
+
+def measure_data(plan: Plan) -> list[Measure]:
+    """Preparing conversations ÷ tokenizing alone."""
+    num_bytes = 2_000_000 if plan.short else 100_000_000
+    return measure_tokenising(plan.folder / "data", num_bytes, plan.pairs, plan.short)
+
+
+def speed(name: str, runs: list[tuple[Run, Run]], goal: float, tokens: int) -> Measure:
+    """Tokens per second of ours ÷ theirs."""
+    processor = statistics.median(theirs.cpu_seconds / ours.cpu_seconds for ours, theirs in runs)
+    mine, other = (tokens / statistics.median(run[i].seconds for run in runs) for i in (0, 1))
+    parts = f"{mine:,.0f} and {other:,.0f} tokens/s; by processor seconds {processor:.3f}"
+    return Measure(f"{name}, tokens/s", [theirs.seconds / ours.seconds for ours, theirs in runs], goal, parts=parts)
+
+
+def memory(name: str, runs: list[tuple[Run, Run]], goal: float) -> Measure:
+    """Most memory of ours ÷ theirs."""
+    mine, other = (max(run[i].peak_bytes for run in runs) / _MIB for i in (0, 1))
+    parts = f"{mine:,.0f} and {other:,.0f} MiB"
+    return Measure(f"{name}, memory", [mine / other], goal, at_most=True, parts=parts)
+
+
+MEASURES: dict[str, Callable[[Plan], list[Measure]]] = {
+    "child": measure_child,
+    "lora": measure_lora,
+    "trainer": measure_trainer,
+    "data": measure_data,
+}
 
 
 def main() -> None:
-    """Measure all cases."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pairs", type=int, default=5)
-    parser.add_argument("--device", default="cpu")
+    """Measure what is asked for; the last line is JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument("--pairs", type=int, default=3, help="rounds of each comparison")
+    parser.add_argument("--steps", type=int, default=16, help="steps of a round")
+    parser.add_argument("--short", action="store_true", help="small shapes and little data")
     options = parser.parse_args()
-    print(f"{'model':<30} {'parameters':>10} {'bare tok/s':>10} {'child':>10} {'ratio':>7}   pairs")
+    found: list[Measure] = []
     with tempfile.TemporaryDirectory() as folder:
-        for case in CASES:
-            compare(case, options.device, options.pairs, Path(folder))
+        plan = Plan(Path(folder) / "run", options.pairs, options.steps, options.short)
+        for name in options.only:
+            print(f"measuring: {name}", file=sys.stderr, flush=True)
+            measured = MEASURES[name](plan)
+            print(*(measure.row() for measure in measured), sep="\n", file=sys.stderr, flush=True)
+            found += measured
+    print(show(found, {"pairs": options.pairs, "steps": options.steps, "short": options.short}))
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ class Child:
 
     def answer(self) -> Json:
         """The next event that is not progress."""
-        while (event := self.event())["type"] == "progress":
+        while (event := self.event())["type"] in ("progress", "preparing"):
             pass
         return event
 

@@ -35,6 +35,7 @@ import type { TrainerSpec } from '../protocol/trainer';
 import { openTrainers } from '../runner/trainers';
 import type { StorageSpace } from '../storage/space';
 import { BaseKeeper } from './base-keeper';
+import { openBaseSizes } from './base-sizes';
 import { recordFinal } from './chain-follower';
 import { hubOf } from './hub-place';
 import { fetchJobBase, type JobBaseDeps, openFetchedBase } from './job-base';
@@ -77,7 +78,7 @@ export async function runMaster(options: ServingOptions): Promise<void> {
     logger,
     signal,
     chain: masterChain(config, chain, emeth),
-    storage: masterStorage(config, { ...held, root, disk: floor, space, keeper, logger }),
+    storage: masterStorage(config, { ...held, root, disk: floor, space, keeper, logger, signal }),
     disk: floor,
     record: recordFinal,
     openChild,
@@ -207,9 +208,11 @@ interface MasterStorageParts extends Omit<JobDataDeps, 'options'>, Pick<JobBaseD
   space: StorageSpace;
   keeper: Pick<BaseKeeper, 'makeRoom'>;
   logger: Logger;
+  /** Aborts when the master stops. */
+  signal: AbortSignal;
 }
 
-function masterStorage(config: MasterConfig, { space, keeper, ...deps }: MasterStorageParts): MasterStorage {
+function masterStorage(config: MasterConfig, { space, keeper, signal, ...deps }: MasterStorageParts): MasterStorage {
   const places = masterPlaces(config);
   const data = { ...places, maxBytes: config.maxDatasetBytes, allowFiles: config.allowFiles };
   const bases = { ...places, maxBytes: config.maxBaseBytes, hub: hubOf(config) };
@@ -217,6 +220,7 @@ function masterStorage(config: MasterConfig, { space, keeper, ...deps }: MasterS
   return {
     size: (reference) => datasetSize(reference, deps.blobs, data),
     fetch: async (job, signal) => noteFetched(await fetchJobData(job, { ...deps, options: data }, signal), deps, space),
+    sizeBase: openBaseSizes({ options: bases, dir: join(deps.root, '..', 'apart'), wallet: deps.wallet, signal }),
     async fetchBase(job, params, signal) {
       const { facts, blobs, ...base } = await fetchJobBase(
         job,

@@ -48,6 +48,9 @@ type Tokenizing = { type: 'byte' | 'base' } | { type: 'bpe'; vocabSize: number }
 /** Tokens per byte of text, by tokenizer; byte-pair encoding makes one of about 3.5 bytes of English. */
 const TOKENS_PER_BYTE = { byte: 1, bpe: 1 / 3.5, base: 1 / 3.5 } as const;
 
+/** The most tokens that a byte of a data set may come to: records and archives can be packed tightly. */
+const MOST_TOKENS_PER_BYTE = 50;
+
 /** The part that is held out where the requester names none. */
 const HELD_OUT = 0.07;
 
@@ -63,6 +66,22 @@ export function estimateTokens(
 }
 
 /**
+ * Estimates the tokens of a job of which only the request and the size of its data set are known. The fuel
+ * limit is what the requester's own count came to; it is believed as far as so many bytes can hold so much,
+ * and what it comes to in fact is counted before the job is taken.
+ */
+export function expectTokens(
+  bytes: number,
+  job: Parameters<typeof estimateTokens>[1] & { data: { format: string } },
+  { fuelLimit }: Pick<JobOffer, 'fuelLimit'>,
+): number {
+  const byBytes = estimateTokens(bytes, job);
+  if (job.data.format === 'text' && job.tokenizer.type === 'byte') return byBytes;
+  const most = Math.round(bytes * MOST_TOKENS_PER_BYTE * job.epochs);
+  return Math.max(byBytes, Math.min(Number(fuelLimit), most));
+}
+
+/**
  * Returns the bytes of text below which no tokenizer can fill one block and one held-out sequence: no token
  * stands for less than a byte.
  */
@@ -70,9 +89,18 @@ export function leastBytes({ batch, model: { context } }: { batch: number; model
   return batch * context + 1 + context + 1;
 }
 
-/** Returns how many different tokens there are. */
+/** Returns how many different tokens a tokenizer has that is not a base's. */
 export function vocabularyOf(tokenizer: Tokenizing): number {
   return tokenizer.type === 'bpe' ? tokenizer.vocabSize : 256;
+}
+
+/**
+ * Returns the work of a job, in thirds of a whole pass there and back. Where only an adapter is trained, no
+ * gradients of the base's own weights are computed; where activations are not kept, they are made twice.
+ */
+export function workOf({ parameters, trainable, recomputes }: ModelSize, tokens: number): WorkEstimate {
+  const thirds = (trainable < parameters ? 2 : 3) + (recomputes ? 1 : 0);
+  return { tokens, parameters: Math.round((parameters * thirds) / 3) };
 }
 
 /** Passes over the data, and sequences per step, of a job whose requester names none. */
@@ -111,10 +139,10 @@ export interface Box {
 }
 
 /** Weights before and after a fold, two states of the outer step (two numbers each), and the model. */
-const FILE_BYTES_PER_PARAMETER = 4 + 4 + 2 * 8 + 4;
+const FILE_BYTES_PER_TRAINED = 4 + 4 + 2 * 8 + 4;
 const CODEC_BYTES = { int8: 1, bf16: 2, fp32: 4 } as const;
 /** Weights that an evaluation reads, and those that it writes its own copy of. */
-const HELD_BYTES_PER_PARAMETER = 8;
+const HELD_BYTES_PER_TRAINED = 8;
 
 /**
  * Estimates the bytes that a node needs at least, for the files of two rounds with one worker, and for its
@@ -122,16 +150,16 @@ const HELD_BYTES_PER_PARAMETER = 8;
  */
 export function nodeBytesOf(
   job: { codec: keyof typeof CODEC_BYTES; epochs: number },
-  datasetBytes: number,
-  { tokens, parameters }: WorkEstimate,
-  vocabSize: number,
+  data: { bytes: number; tokens: number },
+  { trainable, parameters, baseBytes, vocabSize }: ModelSize,
 ): Box {
   // Tokens lie in the prepared parts once, and in shards for each epoch.
-  const dataBytes = datasetBytes + tokenBytes(vocabSize) * tokens * (1 + 1 / Math.max(1, job.epochs));
-  const perParameter = FILE_BYTES_PER_PARAMETER + 2 * CODEC_BYTES[job.codec];
+  const dataBytes = data.bytes + tokenBytes(vocabSize) * data.tokens * (1 + 1 / Math.max(1, job.epochs));
+  const perTrained = FILE_BYTES_PER_TRAINED + 2 * CODEC_BYTES[job.codec];
+  const held = trainable < parameters ? baseBytes : 0;
   return {
-    diskBytes: Math.ceil(dataBytes + perParameter * parameters),
-    memoryBytes: HELD_BYTES_PER_PARAMETER * parameters,
+    diskBytes: Math.ceil(dataBytes + baseBytes + perTrained * trainable),
+    memoryBytes: held + HELD_BYTES_PER_TRAINED * trainable,
   };
 }
 

@@ -41,10 +41,13 @@ export function findOversized(job: JobShape, lease: LeaseBlobs) {
   return blobs.find((blob) => blob.bytes > blob.most);
 }
 
-/** Returns what a worker needs: its device's memory, and the disk for weights, step and update of a lease. */
+/** Files of trained numbers: weights, step and update of a lease, and what the child holds of them. */
+const LEASE_COPIES = 5;
+
+/** Returns what a worker needs: its device's memory, and the disk for base and weights of a lease. */
 export function workerBytesOf(job: JobShape): Box {
   const size = sizeOf(job);
-  return { memoryBytes: memoryBytesOf(size), diskBytes: size.baseBytes + 3 * NUMBER_BYTES * size.trainable };
+  return { memoryBytes: memoryBytesOf(size), diskBytes: size.baseBytes + LEASE_COPIES * NUMBER_BYTES * size.trainable };
 }
 
 function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBlobs): number {

@@ -4,6 +4,7 @@ import { mostTensorBytes } from '../domain/lease-bounds';
 import { cut } from '../link/errors';
 import type { TrainedUpdate } from '../protocol/update';
 import type { JobContext } from './job-context';
+import { sizeOfPlan } from './plan';
 
 /** Returns why a commit cannot be one of the lease; undefined when it can. */
 export function refuseCommit(
@@ -13,7 +14,7 @@ export function refuseCommit(
 ): string | undefined {
   const expected = (lease.end - lease.start) * plan.prepared.blockTokens;
   if (tokens !== expected) return `it claims ${tokens} tokens for a lease of ${expected}`;
-  const maxBytes = mostTensorBytes(plan.parameters);
+  const maxBytes = mostTensorBytes(sizeOfPlan(plan).trainable);
   if (update.bytes > maxBytes) return `its update has ${update.bytes} bytes, at most ${maxBytes} fit`;
   return undefined;
 }

@@ -1,6 +1,7 @@
 /** How long a worker gets for a lease. */
 import type { Address } from '../domain/ids';
 import type { JobContext } from './job-context';
+import { sizeOfPlan } from './plan';
 import { announcedOf, standingOf } from './standings';
 
 /**
@@ -13,10 +14,11 @@ export function allowedMs(job: JobContext, worker: Address, blocks: number): num
   return Math.ceil(Math.max(job.settings.leaseMs, 2 * (expectedMs + transferMs(job, worker))));
 }
 
-/** Weights to the worker and an update back, each of at most 4 bytes a parameter. */
+/** Weights to the worker and an update back, each of at most 4 bytes a trained number. */
 function transferMs(job: JobContext, worker: Address): number {
+  const { trainable } = sizeOfPlan(job.plan);
   const traffic = job.deps.fleet.peer(worker)?.traffic;
   const known = [traffic?.sent.bytesPerSecond, traffic?.received.bytesPerSecond].filter((rate) => rate !== undefined);
-  const seconds = known.reduce((sum, rate) => sum + (4 * job.plan.parameters) / rate, 0);
+  const seconds = known.reduce((sum, rate) => sum + (4 * trainable) / rate, 0);
   return 1000 * (known.length === 1 ? 2 * seconds : seconds);
 }

@@ -4,6 +4,7 @@ import type { BlobStore } from '../blobs/blob-store';
 import type { Wallet } from '../chain/sending/wallet';
 import type { Address, JobId, Sha256 } from '../domain/ids';
 import type { ChainState } from '../domain/job';
+import type { BaseSize } from '../domain/model-size';
 import type { Share } from '../domain/shares';
 import type { Fleet } from '../fleet/fleet';
 import type { Peer } from '../link/gate';
@@ -48,6 +49,8 @@ export interface MasterStorage {
     job: Pick<JobRow, 'id' | 'requester' | 'dataset'>,
     signal: AbortSignal,
   ): Promise<{ sha256: Sha256; bytes: number }>;
+  /** Says how large the base of a job is, without fetching it. Throws `base/…`, also after some seconds. */
+  sizeBase(job: Pick<JobRow, 'id' | 'requester'>, params: TunedParams): Promise<BaseSize & { vocabSize: number }>;
   /** Brings the base of a job here, whole and checked, if its requester may have it. Throws `base/…`. */
   fetchBase(job: Pick<JobRow, 'id' | 'requester'>, params: TunedParams, signal: AbortSignal): Promise<BaseRecord>;
   /** Returns the directory of a base that was fetched. */

@@ -6,7 +6,7 @@ import {
   byFee,
   capacityFor,
   chooseWorkers,
-  estimateTokens,
+  expectTokens,
   type FeeRange,
   type JobRefusal,
   memoryBytesOf,
@@ -17,14 +17,16 @@ import {
   vocabularyOf,
   type WorkEstimate,
   withMemory,
+  workOf,
 } from '../domain/job-fit';
-import { modelSizeOf } from '../domain/model-size';
+import { type ModelSize, modelSizeOf } from '../domain/model-size';
 import type { Assignment } from '../fleet/assignment';
 import type { FleetUser } from '../fleet/fleet';
 import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
 import { Trouble } from '../lib/trouble';
+import type { ResolvedParams } from '../protocol/job-params';
 import { isClaimLost } from '../store/claimant';
 import type { JobRow } from '../store/jobs';
 import { ClaimKeeper } from './claim-keeper';
@@ -47,6 +49,13 @@ export interface SchedulerOptions extends JobRunOptions, FeeRange, EvidenceOptio
 export interface SchedulerDeps extends Omit<JobRunDeps, 'evidence'> {
   store: QueueStore;
   fleet: QueueFleet;
+}
+
+/** An open job with what is asked of others before it can be decided on. */
+interface Sized {
+  row: JobRow;
+  size: Promise<number>;
+  model: Promise<{ params: ResolvedParams; model: ModelSize }>;
 }
 
 const TICK_MS = 1000;
@@ -137,11 +146,12 @@ export class Scheduler implements FleetUser {
       if (!plan) continue;
       const taken = fleet.view().filter((worker) => worker.jobId === run.jobId).length;
       if (this.options.cooperative === '1v1' && taken > 0) continue;
-      const work = { parameters: plan.parameters, tokens: plan.totalBlocks * plan.prepared.blockTokens };
+      const model = sizeOfPlan(plan);
+      const work = workOf(model, plan.totalBlocks * plan.prepared.blockTokens);
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
-      const able = withMemory(fleet.idle(), memoryBytesOf(sizeOfPlan(plan)));
+      const able = withMemory(fleet.idle(), memoryBytesOf(model));
       const idle = able.filter(({ address }) => !run.dismissed.has(address));
       for (const worker of chooseWorkers(idle, { cooperative, work, leftMs, othersWaiting })) {
         fleet.assign(worker.address, run.assignment);
@@ -196,10 +206,10 @@ export class Scheduler implements FleetUser {
     const { store, storage } = this.deps;
     const open = (await store.jobs.listOpen(MOST_LOOKS)).sort(byFee);
     // Asked all together, as strangers' servers may take as long as they are let.
-    const offers = open.map((row) => ({ row, size: storage.size(row.dataset) }));
-    await Promise.allSettled(offers.map(({ size }) => size));
-    for (const { row, size } of offers) {
-      if (await this.consider(row, size)) return;
+    const offers = open.map((row) => ({ row, size: storage.size(row.dataset), model: this.sizeModel(row) }));
+    await Promise.allSettled(offers.flatMap(({ size, model }) => [size, model]));
+    for (const offer of offers) {
+      if (await this.consider(offer)) return;
     }
   }
 
@@ -223,17 +233,17 @@ export class Scheduler implements FleetUser {
   }
 
   /** Decides on one open job; true when it was claimed. */
-  private async consider(row: JobRow, size: Promise<number>): Promise<boolean> {
+  private async consider({ row, size, model: sized }: Sized): Promise<boolean> {
     const { clock, logger, store } = this.deps;
     const nowMs = clock.now();
     let left: { reason: string; lookAtMs?: number | undefined };
     try {
-      const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
-      const model = modelSizeOf(params, vocabularyOf(params.tokenizer), undefined);
+      const { params, model } = await sized;
       const memoryBytes = memoryBytesOf(model);
-      const work = { tokens: estimateTokens(await size, params), parameters: model.parameters };
+      const data = { bytes: await size, tokens: expectTokens(await size, params, row) };
+      const work = workOf(model, data.tokens);
       const capacity = capacityFor(this.unclaimed(), memoryBytes);
-      const node = nodeBytesOf(params, await size, work, model.vocabSize);
+      const node = nodeBytesOf(params, data, model);
       const refusal = refuseJob(row, work, this.options, capacity, nowMs) ?? refuseByBox(node, await this.roomOfNode());
       if (!refusal) return this.claim(row, { work, memoryBytes, diskBytes: node.diskBytes });
       left = { reason: describeRefusal(refusal), lookAtMs: nextLook(refusal.code, row, nowMs) };
@@ -245,6 +255,16 @@ export class Scheduler implements FleetUser {
     if (row.state === 'queued') logger.info('Job not taken', { jobId: row.id, ...left });
     await store.jobs.skip(row.id, row.state === 'queued' ? 'queued' : 'skipped', left);
     return false;
+  }
+
+  /** What a job asks for, and how large its model is; of a base, that is asked for. */
+  private async sizeModel(row: JobRow): Promise<Awaited<Sized['model']>> {
+    const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
+    if (params.tune === 'none') {
+      return { params, model: modelSizeOf(params, vocabularyOf(params.tokenizer), undefined) };
+    }
+    const { vocabSize, ...base } = await this.deps.storage.sizeBase(row, params);
+    return { params, model: modelSizeOf(params, vocabSize, base) };
   }
 
   /** What this machine has for another job: those just claimed have not used their part yet. */

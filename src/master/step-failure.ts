@@ -19,7 +19,7 @@ export type FailureDecision =
 
 /** The requester's data, base or parameters, which no node can train. */
 const JOB_FAULT =
-  /^(params\/|data\/too-large$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|model\/not-finite$|job\/(diverged|no-gain)$)/;
+  /^(params\/|data\/too-large$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|model\/not-finite$|job\/(diverged|no-gain|low-pay)$)/;
 /** The job could be done, but not by this node in the time that is left. */
 const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
 /** Data or base are not to be had now; other jobs need not wait for them. */

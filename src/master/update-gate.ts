@@ -161,7 +161,7 @@ async function inspect(
 
 /** Leases of the round whose updates can be read, the last ones where reading all would take long. */
 function chooseOthers(job: JobContext, round: RoundState, lease: LiveLease): LiveLease[] {
-  const most = Math.max(1, Math.floor(COMPARED_NUMBERS / job.plan.parameters));
+  const most = Math.max(1, Math.floor(COMPARED_NUMBERS / sizeOfPlan(job.plan).trainable));
   return [...round.leases.values()].filter((other) => other !== lease && other.sound).slice(-most);
 }
 

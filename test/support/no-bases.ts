@@ -1,7 +1,10 @@
 /** The bases of a master whose jobs have none. */
 import type { MasterStorage } from '../../src/master/ports';
 
-export const noBases: Pick<MasterStorage, 'fetchBase' | 'openBase'> = {
+export const noBases: Pick<MasterStorage, 'sizeBase' | 'fetchBase' | 'openBase'> = {
+  sizeBase: async () => {
+    throw new Error('no job of this test starts from a base');
+  },
   fetchBase: async () => {
     throw new Error('no job of this test starts from a base');
   },

@@ -73,6 +73,7 @@ export function jobOptions(dataDir: string): JobRunOptions {
     epochs: 1,
     maxDatasetBytes: 1 << 20,
     commissionBps: 1000,
+    minFeeWei: 0n,
     settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
   };
 }
@@ -104,8 +105,11 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
     options.met ? options.met(command, answer) : answer(),
   );
   const { facts } = await prepareJob({
-    row: { id, requester: testWallet.address, dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
-    options: { batchSize: 4, epochs: 1, maxDatasetBytes: 1 << 20 },
+    row: {
+      ...{ id, requester: testWallet.address, dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
+      ...{ feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT, deadlineMs: 3_600_000 },
+    },
+    options: { batchSize: 4, epochs: 1, maxDatasetBytes: 1 << 20, minFeeWei: 0n },
     dir,
     signal,
     openCoordinator: () => child,

@@ -4,7 +4,7 @@ import { BlobStore } from '../../src/blobs/blob-store';
 import { Address } from '../../src/domain/ids';
 import { Fleet } from '../../src/fleet/fleet';
 import { AppError } from '../../src/lib/errors';
-import type { MasterChain } from '../../src/master/ports';
+import type { MasterChain, MasterStorage } from '../../src/master/ports';
 import { Scheduler, type SchedulerOptions } from '../../src/master/scheduler';
 import { openStore } from '../../src/store/open';
 import { PlayedChild } from './master-rig-child';
@@ -62,13 +62,15 @@ interface Given extends Partial<SchedulerOptions> {
   workers?: readonly number[];
   /** Data sets never arrive. */
   isStuck?: boolean;
+  /** What is said of every base. */
+  base?: Awaited<ReturnType<MasterStorage['sizeBase']>>;
 }
 
 /**
  * A master with the jobs and workers that the test gives it. Jobs are taken at once, and trained by silent
  * workers.
  */
-export async function openScheduler({ workers: speeds = [50], isStuck = false, ...options }: Given = {}) {
+export async function openScheduler({ workers: speeds = [50], isStuck = false, base, ...options }: Given = {}) {
   const clock = new SteppedClock();
   const scratch = await openScratch(fastDir());
   const store = await openStore({ kind: 'sqlite', path: ':memory:' }, clock);
@@ -110,6 +112,7 @@ export async function openScheduler({ workers: speeds = [50], isStuck = false, .
         : blobs.addBytes(Buffer.from('Call me Ishmael. ')),
     publish: notCalled,
     ...noBases,
+    ...(base ? { sizeBase: async () => base } : {}),
   };
   const rules: SchedulerOptions = {
     ...jobOptions(scratch.path),

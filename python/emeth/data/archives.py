@@ -25,7 +25,6 @@ _FREE_BYTES = 16 * 1024 * 1024
 _MAX_FILES = 100_000
 # Memory that a zstd frame may ask for; `zstd --long=31` asks for two GiB.
 _MAX_WINDOW = 1 << 27
-_HEAD = 1 << 20
 _PIECE = 1 << 20
 
 _GZIP, _ZIP, _EMPTY_ZIP = b"\x1f\x8b", b"PK\x03\x04", b"PK\x05\x06"
@@ -62,7 +61,7 @@ class Stream:
         self._held = b""
         self.label = label
 
-    def peek(self, size: int = _HEAD) -> bytes:
+    def peek(self, size: int) -> bytes:
         """Up to `size` bytes from here on, which are read again later."""
         while len(self._held) < size and (piece := self._read(min(size, _PIECE))):
             self._held += piece

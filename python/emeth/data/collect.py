@@ -24,6 +24,8 @@ from emeth.data.work import do
 from emeth.wire.events import Failure
 
 _PIECE = 1 << 20
+# What is looked at to tell what a file holds.
+_HEAD = 1 << 18
 # Of this much text one character in twenty must be Japanese kana for it to be taken for Japanese.
 _LANGUAGE_BYTES = 64 * 1024
 _KANA_SHARE = 0.05
@@ -95,6 +97,7 @@ class Collector:
         self._records = 0
         self._broken = 0
         self._first_broken = ""
+        self._is_cut = False
         self._texts = _Spool(opened.scratch)
 
     def collect(self) -> Texts:
@@ -110,15 +113,16 @@ class Collector:
                 self._take_form("text", stream.label)
                 size = self._check_text(stream, self._texts.file)
                 self._texts.add([size] if size else [], [])
+            read_bytes = self._opened.read_bytes()
             if self._is_enough():
-                break
-        return self._done(alone)
+                return self._done(alone, read_bytes)
+        return self._done(alone, self._opened.size)
 
     def _format_of(self, stream: Stream) -> str:
         if self._reading.format != "auto":
             return self._reading.format
-        head = stream.peek()
-        return find_format(head, len(head) < _PIECE, self._reading.field)
+        head = stream.peek(_HEAD)
+        return find_format(head, len(head) < _HEAD, self._reading.field)
 
     def _check_text(self, stream: Stream, out: BinaryIO | None) -> int:
         """Reads a text, and copies it where asked to. The bytes it holds; 0 when all of it is blank."""
@@ -137,6 +141,7 @@ class Collector:
             self._tell()
             if self._most_bytes is not None and size >= self._most_bytes:
                 size -= len(decoder.getstate()[0])
+                self._is_cut = True
                 break
         else:
             _decode(decoder, b"", stream.label, size)
@@ -164,9 +169,7 @@ class Collector:
             self._take(stream.label, unit, answer)
 
     def _until_enough(self, batches: Iterator[Lines]) -> Iterator[Lines]:
-        for lines in batches:
-            if self._is_enough():
-                return
+        while not self._is_enough() and (lines := next(batches, None)) is not None:
             yield lines
 
     def _request(self, lines: Lines) -> Batch:
@@ -202,12 +205,12 @@ class Collector:
         raise Failure("data/bad-record", f"{self._first_broken.rstrip('.')}.{many}")
 
     def _is_enough(self) -> bool:
-        return self._most_bytes is not None and self._texts.bytes >= self._most_bytes
+        return self._is_cut or (self._most_bytes is not None and self._texts.bytes >= self._most_bytes)
 
     def _tell(self) -> None:
         self._report("read", self._records or 1, self._opened.read_bytes(), self._opened.size)
 
-    def _done(self, alone: int | None) -> Texts:
+    def _done(self, alone: int | None, read_bytes: int) -> Texts:
         if self._broken > self._reading.skip_broken * self._records:
             self._refuse_broken()
         ends, spans = self._texts.done()
@@ -224,7 +227,7 @@ class Collector:
             ends=ends,
             spans=None if self._reading.loss == "all" or self._form == "text" else spans,
             broken=self._broken,
-            read_bytes=self._opened.read_bytes(),
+            read_bytes=read_bytes,
             total_bytes=self._opened.size,
         )
 

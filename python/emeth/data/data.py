@@ -189,7 +189,7 @@ def _place(params: Params, texts: Texts) -> int:
     separators = LINES + SEPARATORS if is_japanese else SEPARATORS
     with texts.map() as text:
         if texts.is_one_text:
-            return split_place(text, validation, separators, 0, texts.bytes)
+            return split_place(text, validation, separators, texts.bytes)
         return split_texts(text, texts.ends, validation, separators, may_cut=texts.form == "text")
 
 

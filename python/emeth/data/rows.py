@@ -14,7 +14,7 @@ from emeth.wire.events import Failure
 
 _BATCH_BYTES = 256 * 1024
 _BATCH_ROWS = 512
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -132,7 +132,7 @@ class _Array:
 
 
 def _table(stream: Stream, form: str, field: str | None) -> Iterator[tuple[int, bytes]]:
-    head = stream.peek().decode("utf-8-sig", "ignore").splitlines(keepends=True)
+    head = stream.peek(_PIECE).decode("utf-8-sig", "ignore").splitlines(keepends=True)
     found = find_table(head, field) or "," if form == "csv" else "\t"
     delimiter = "," if form == "csv" and found == "\t" else found
     csv.field_size_limit(MAX_RECORD_BYTES)

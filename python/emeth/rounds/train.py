@@ -80,6 +80,12 @@ def make_optimiser(model: nn.Module, inner: InnerParams) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=inner.lr, betas=(inner.beta1, inner.beta2), fused=True)
 
 
+def mean_over_targets(losses: NDArray[np.float64], blocks: Sequences) -> float:
+    """The mean loss of blocks; each weighs as many targets as count in it."""
+    weights = [blocks[i].num_targets for i in range(len(blocks))]
+    return float(losses @ np.array(weights)) / max(1, sum(weights))
+
+
 class Trainer:
     """One job's model on one device, kept across rounds."""
 
@@ -180,8 +186,11 @@ class Trainer:
             id=command.id,
             update=update and update.json(),
             tokens=len(shard) * params.batch * params.model.context,
-            loss=float(losses.mean()),
-            lossCurve=[float(part.mean()) for part in np.array_split(losses, min(_CURVE_POINTS, len(losses)))],
+            loss=mean_over_targets(losses, shard),
+            lossCurve=[
+                mean_over_targets(losses[part], shard[part])
+                for part in np.array_split(np.arange(len(losses)), min(_CURVE_POINTS, len(losses)))
+            ],
             seconds=time.monotonic() - began,
             endTheta=update and self._end_theta(update),
         )
@@ -203,7 +212,8 @@ class Trainer:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
             if time.monotonic() - reported_at >= _PROGRESS_SECONDS:
-                self._report(command.id, losses[reported : step + 1], step + 1, steps, time.monotonic() - reported_at)
+                done = slice(reported, step + 1)
+                self._report(command.id, losses[done], shard[done], (step + 1, steps), time.monotonic() - reported_at)
                 reported, reported_at = step + 1, time.monotonic()
         return self._team.total(losses).double().cpu().numpy()
 
@@ -279,14 +289,15 @@ class Trainer:
                     self._fail(value["id"], "train/canceled", "The round was canceled.")
         return order
 
-    def _report(self, command_id: int, losses: Tensor, step: int, steps: int, seconds: float) -> None:
+    def _report(self, command_id: int, losses: Tensor, blocks: Sequences, at: tuple[int, int], seconds: float) -> None:
         # A process knows only its own rows' losses until the round ends; scaled up, they estimate the whole.
         rows, weight = self._team.rows(self._params.batch)
-        part = weight * len(range(*rows.indices(self._params.batch))) / self._params.batch
-        loss = float(losses.mean()) / max(part, 1e-9)
+        own = weight * sum(blocks[i][rows].num_targets for i in range(len(blocks)))
+        loss = mean_over_targets(losses.double().cpu().numpy(), blocks) * blocks.num_targets / max(1.0, own)
         if not math.isfinite(loss):
             raise Failure("train/diverged", "The loss is not a finite number any more; a lower learning rate may help.")
         tokens = len(losses) * self._params.batch * self._params.model.context
+        step, steps = at
         self._emit(
             "progress", id=command_id, step=step, steps=steps, loss=loss, tokensPerSecond=tokens / max(seconds, 1e-9)
         )

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 
 from emeth.data.data import Corpus, merkle_root, prepare
 from emeth.data.sequences import read_shard
-from emeth.data.split import split_place
+from emeth.data.split import SEPARATORS, split_place, split_texts
 from emeth.files.philox import permutation
 from emeth.wire.events import Failure
 from emeth.wire.parse import parse
 from emeth.wire.spec import Params
 from tests.child import make_params, sample_text, source
 from tests.conftest import Job
+from tests.data.make import prepared
 
 GOLDEN = [[0, 2, 9, 1, 8, 5, 4, 3, 6, 7], [5, 3, 7, 8, 2, 4, 1, 0, 6, 9], [8, 4, 1, 6, 3, 2, 7, 5, 9, 0]]
 
@@ -67,12 +69,12 @@ def test_cut_follows_the_permutation(job: Job, tmp_path: Path) -> None:
 
 def test_split_never_leaks(job: Job) -> None:
     text = job.dataset.read_bytes()
-    prepared = job.corpus.prepared
-    assert prepared.train_tokens + prepared.validation_tokens == len(text)
+    found = job.corpus.prepared
+    assert found.train_tokens + found.validation_tokens == len(text)
     held_out = job.corpus.validation(0).tokens
-    assert held_out.shape == (prepared.validation_sequences, 17)
-    assert held_out[0].tobytes() == text[prepared.train_tokens :][:17]
-    assert text[prepared.train_tokens - 2 : prepared.train_tokens] == b"\n\n"
+    assert held_out.shape == (found.validation_sequences, 17)
+    assert held_out[0].tobytes() == text[found.train_tokens :][:17]
+    assert text[found.train_tokens - 2 : found.train_tokens] == b"\n\n"
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,53 @@ def test_split_never_leaks(job: Job) -> None:
 )
 def test_split_place(text: bytes, place: int) -> None:
     assert split_place(text, 0.1) == place
+
+
+JAPANESE = "これは日本語の文です。\n".encode() * 40
+
+
+def test_japanese_is_cut_at_a_line_and_a_tenth_held_out(tmp_path: Path) -> None:
+    text = JAPANESE[:-1] + b"\n\n" + JAPANESE
+    held_out = {}
+    for name, changes in {"found": {}, "said": {"language": "ja"}, "denied": {"language": "other"}}.items():
+        found = prepared(tmp_path / name, text, validation=None, data=changes)[0]
+        held_out[name] = found.validation_tokens
+        assert found.train_tokens % 34 == 0 or name == "denied" or found.train_tokens % 34 == 1
+    assert held_out["found"] == held_out["said"] == 8 * 34
+    assert held_out["denied"] < 6 * 34
+
+
+def test_seven_hundredths_of_a_text_are_held_out(tmp_path: Path) -> None:
+    found = prepared(tmp_path, b"a line of text\n" * 1000, validation=None)[0]
+    assert found.validation_tokens == 15 * 70
+    chinese = "这是一个中文句子。\n".encode() * 400
+    assert prepared(tmp_path / "b", chinese, validation=None)[0].validation_tokens == 28 * 28
+
+
+@pytest.mark.parametrize(
+    ("lengths", "may_cut", "place"),
+    [
+        ([10] * 10, True, 90),
+        ([10] * 10, False, 90),
+        ([91, 9], True, 91),
+        ([5, 95], True, 90),
+        ([5, 95], False, None),
+        ([60, 40], False, 60),
+        ([95, 5], True, 90),
+        ([95, 5], False, 95),
+        ([30, 30, 40], False, 60),
+        ([100], False, None),
+    ],
+)
+def test_split_texts(lengths: list[int], may_cut: bool, place: int | None, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"x" * 100)
+    ends = np.cumsum(lengths)
+    with (tmp_path / "text").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if place is None:
+            with pytest.raises(Failure, match=f"One record holds {lengths[-1]} % of the data"):
+                split_texts(text, ends, 0.1, SEPARATORS, may_cut)
+        else:
+            assert split_texts(text, ends, 0.1, SEPARATORS, may_cut) == place
 
 
 @given(st.text(min_size=2, max_size=300).filter(lambda text: len(text.encode()) >= 2))
@@ -161,9 +210,9 @@ def test_prepare_when_bpe(tmp_path: Path) -> None:
     params = parse(Params, make_params(tokenizer={"type": "bpe", "vocabSize": 320}))
     text = sample_text(20_000) + "naïve 東京\n".encode() * 20
     (tmp_path / "data.txt").write_bytes(text)
-    prepared = prepare(params, source(tmp_path / "data.txt", tmp_path))
+    found = prepare(params, source(tmp_path / "data.txt", tmp_path))
     corpus = Corpus(params, str(tmp_path))
-    assert 257 < prepared.vocab_size <= 320
+    assert 257 < found.vocab_size <= 320
     tokenizer = corpus.tokenizer()
     tokens = tokenizer.encode(text)
     assert tokens.dtype == np.uint16
@@ -171,4 +220,4 @@ def test_prepare_when_bpe(tmp_path: Path) -> None:
     assert tokenizer.token_bytes()[tokens].sum() == len(text)
     other = tmp_path / "other"
     other.mkdir()
-    assert prepare(params, source(tmp_path / "data.txt", other)) == prepared, "training a BPE repeats itself"
+    assert prepare(params, source(tmp_path / "data.txt", other)) == found, "training a BPE repeats itself"

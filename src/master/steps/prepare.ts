@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
 import { hasGained } from '../../domain/gain';
 import type { JobId } from '../../domain/ids';
+import { expectedPayWei } from '../../domain/job-fit';
 import { crashPoint } from '../../lib/crash-point';
 import type { DiskFloor } from '../../lib/disk-floor';
 import { AppError } from '../../lib/errors';
@@ -22,11 +23,16 @@ const REHEARSAL_FLOPS = 5e11;
 const REHEARSED_PASSES = 5;
 const MOST_SEQUENCES = 4;
 
-export type PrepareError = { code: 'params/min-gain'; start: number };
+export type PrepareError =
+  | { code: 'params/min-gain'; start: number }
+  | { code: 'job/low-pay'; payWei: bigint; minFeeWei: bigint; tokens: number };
 
 interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoordinator'> {
-  readonly row: Pick<StepContext['row'], 'id' | 'requester' | 'dataset' | 'params'>;
-  readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes'>;
+  readonly row: Pick<
+    StepContext['row'],
+    'id' | 'requester' | 'dataset' | 'params' | 'feeWei' | 'fuelLimit' | 'deadlineMs'
+  >;
+  readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes' | 'minFeeWei'>;
   readonly deps: {
     blobs: Pick<JobBlobs, 'path' | 'add'>;
     storage: Pick<MasterStorage, 'fetch' | 'fetchBase'>;
@@ -54,6 +60,8 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
     'prepared',
   );
   crashPoint('data.prepared');
+  const totalBlocks = countBlocks(params.epochs, prepared.epochBlocks);
+  requirePay(row, totalBlocks * prepared.blockTokens, options);
   // A job that was given back once, or lost, has none of its old files any more.
   await deps.store.rounds.clear(row.id);
   const weights = await writeFirstWeights(coordinator, dir, deps.blobs);
@@ -64,11 +72,21 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
     params,
     ...(base ? { base } : {}),
     prepared,
-    totalBlocks: countBlocks(params.epochs, prepared.epochBlocks),
+    totalBlocks,
     auditSeed: await drawSeed(row.id, deps.wallet),
     ...weights,
   };
   return { to: 'preparing', facts: { plan } };
+}
+
+/** Only now are the tokens known; before, the requester's word was taken for how many the data come to. */
+function requirePay(row: PrepareContext['row'], tokens: number, { minFeeWei }: PrepareContext['options']): void {
+  const payWei = expectedPayWei(row, tokens);
+  if (payWei >= minFeeWei) return;
+  throw new AppError<PrepareError>(
+    { code: 'job/low-pay', payWei, minFeeWei, tokens },
+    `Its data come to ${tokens} tokens, for which it would pay ${payWei} wei, less than min_fee ${minFeeWei}; its fuel limit is ${row.fuelLimit}.`,
+  );
 }
 
 /** The hash of a signature: nobody but this node can know it, and it comes out the same after a crash. */

@@ -18,6 +18,8 @@ export interface JobRunOptions {
   epochs: number;
   maxDatasetBytes: number;
   commissionBps: number;
+  /** Jobs that pay less are not taken. */
+  minFeeWei: bigint;
   settings: RoundSettings;
 }
 

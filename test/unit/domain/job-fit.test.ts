@@ -7,12 +7,14 @@ import {
   chooseWorkers,
   estimateTokens,
   expectedPayWei,
+  expectTokens,
   memoryBytesOf,
   nodeBytesOf,
   refuseByBox,
   refuseJob,
   vocabularyOf,
   withMemory,
+  workOf,
 } from '../../../src/domain/job-fit';
 import { sizeFromScratch } from '../../../src/domain/model-size';
 
@@ -96,19 +98,28 @@ describe('memoryBytesOf', () => {
 });
 
 describe('nodeBytesOf', () => {
-  const work = { tokens: 2e6, parameters: 201e6 };
+  const size = { ...sizeFromScratch({ family: 'gpt2', layers: 1, width: 16, context: 16 }, 256), trainable: 201e6 };
+  const model = { ...size, parameters: 201e6 };
 
   test('model of 800 MB: some 6 GB of disk, however small its data', () => {
-    const { diskBytes, memoryBytes } = nodeBytesOf({ codec: 'int8', epochs: 2 }, 1e6, work, 256);
+    const data = { bytes: 1e6, tokens: 2e6 };
+    const { diskBytes, memoryBytes } = nodeBytesOf({ codec: 'int8', epochs: 2 }, data, model);
     expect(diskBytes).toBe(1e6 + 3e6 + 30 * 201e6);
     expect(memoryBytes).toBe(8 * 201e6);
   });
 
   test('wider tokens and codec: more', () => {
     const bytes = (codec: 'int8' | 'fp32', vocabSize: number) =>
-      nodeBytesOf({ codec, epochs: 1 }, 0, work, vocabSize).diskBytes;
+      nodeBytesOf({ codec, epochs: 1 }, { bytes: 0, tokens: 2e6 }, { ...model, vocabSize }).diskBytes;
     expect(bytes('int8', 512) - bytes('int8', 256)).toBe(4e6);
     expect(bytes('fp32', 256) - bytes('int8', 256)).toBe(6 * 201e6);
+  });
+
+  test('adapter: the base once, files for the adapter alone', () => {
+    const lora = { ...model, trainable: 1e6, baseBytes: 402e6 };
+    const { diskBytes, memoryBytes } = nodeBytesOf({ codec: 'int8', epochs: 1 }, { bytes: 0, tokens: 0 }, lora);
+    expect(diskBytes).toBe(402e6 + 30 * 1e6);
+    expect(memoryBytes).toBe(402e6 + 8 * 1e6);
   });
 
   test('refuseByBox: names what is too small', () => {
@@ -135,6 +146,36 @@ describe('byFee', () => {
         expect(ids).toEqual(some.map(({ id }) => id).sort());
       }),
     );
+  });
+});
+
+describe('expectTokens', () => {
+  const job = { epochs: 2, validation: 0.1, tokenizer: { type: 'base' as const }, data: { format: 'auto' } };
+
+  test('packed data: as many as the requester counted, as far as they can be in there', () => {
+    expect(expectTokens(1000, job, { fuelLimit: 20_000n })).toBe(20_000);
+    expect(expectTokens(1000, job, { fuelLimit: 10n ** 12n })).toBe(100_000);
+  });
+  test('low fuel limit: no less work than the bytes come to', () => {
+    expect(expectTokens(3500, job, { fuelLimit: 5n })).toBe(1800);
+  });
+  test('plain text in bytes: one for each, whatever the requester says', () => {
+    const text = { ...job, tokenizer: { type: 'byte' as const }, data: { format: 'text' } };
+    expect(expectTokens(1000, text, { fuelLimit: 20_000n })).toBe(1800);
+  });
+});
+
+describe('workOf', () => {
+  const model = sizeFromScratch({ family: 'gpt2', layers: 2, width: 64, context: 64 }, 256);
+  const part = (changes: object) => workOf({ ...model, parameters: 3000, trainable: 3000, ...changes }, 7);
+
+  test('full: there and back for every weight; recomputing goes there twice', () => {
+    expect(part({})).toEqual({ tokens: 7, parameters: 3000 });
+    expect(part({ recomputes: true }).parameters).toBe(4000);
+  });
+  test('adapter: no gradients of the base’s own weights', () => {
+    expect(part({ trainable: 10 }).parameters).toBe(2000);
+    expect(part({ trainable: 10, recomputes: true }).parameters).toBe(3000);
   });
 });
 

@@ -35,9 +35,9 @@ test.each([
   expect(findOversized({ ...job, vocabSize }, { ...lease, shard: { bytes: bytes + 1 } })?.what).toBe('shard');
 });
 
-test('room of a worker: three files of the model beside the memory of training', () => {
+test('room of a worker: five files of the model beside the memory of training', () => {
   const { diskBytes, memoryBytes } = workerBytesOf(job);
-  expect(diskBytes).toBe(12 * parameters);
-  expect(memoryBytes).toBeGreaterThan(20 * parameters);
+  expect(diskBytes).toBe(20 * parameters);
+  expect(memoryBytes).toBeGreaterThan(16 * parameters);
   expect(mostTensorBytes(parameters)).toBe(weights);
 });

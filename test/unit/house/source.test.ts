@@ -1,6 +1,7 @@
 /** The rules of CONTRIBUTING.md that no linter knows: file heads, comment width, unique names, test names. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { architectures } from '../../../src/domain/architectures';
 import { exportedNames, testNames, typeScriptFiles } from '../../support/house';
 
 const root = join(__dirname, '..', '..', '..');
@@ -50,6 +51,13 @@ test(`every test name: "<situation>: <outcome>", at most ${MAX_TEST_NAME} charac
     .flatMap((path) => testNames(path, read(path)).map((name) => ({ path, name })))
     .filter(({ name }) => name.length > MAX_TEST_NAME || !/^\S.*: \S/.test(name));
   expect(wrong).toEqual([]);
+});
+
+test('architectures of bases: the same in TypeScript and Python', () => {
+  const python = read(join('python', 'emeth', 'models', 'base.py'));
+  const [, list = ''] = /^ARCHITECTURES = \{\n([\s\S]*?)^\}/m.exec(python) ?? [];
+  const found = [...list.matchAll(/"(\w+)": "(\w+)",/g)].map(([, name, type]) => [name, type]);
+  expect(found).toEqual(Object.entries(architectures).map(([name, { type }]) => [name, type]));
 });
 
 function isComment(line: string): boolean {

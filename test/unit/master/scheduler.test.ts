@@ -73,6 +73,43 @@ describe('choice', () => {
   });
 });
 
+test('fuel limit that its packed data never come to: skipped once they are counted', async () => {
+  await using master = await openScheduler();
+  master.sizes.set('sha256:1', 10_000);
+  // Sixteen blocks of 64 tokens: a four-hundredth of the fee, which is below min_fee.
+  await master.request({ id: '1', fuelLimit: 400_000n });
+  master.start();
+  await master.pass(3000);
+  expect(master.stateOf('1')).toBe('skipped');
+  expect(await master.reasonOf('1')).toMatch(/^Its data come to 1024 tokens, .* less than min_fee/);
+});
+
+describe('job with a base', () => {
+  const base = { parameters: 1e6, trainable: 1e4, baseBytes: 2e6, layers: 2, width: 64, hidden: 256, vocabSize: 300 };
+  const params = JSON.stringify({ base: 'hf:org/model', tune: 'lora', model: { context: 16 }, batch: 1, epochs: 1 });
+
+  test.each([
+    ['the devices of all workers', 2 ** 45, /MiB on a device, and no idle worker/],
+    ["the node's disk", 2 ** 31, /of this master's disk/],
+  ])('base larger than %s: not taken, and nothing of it is fetched', async (_what, baseBytes, words) => {
+    await using master = await openScheduler({ base: { ...base, baseBytes, parameters: baseBytes / 2 } });
+    master.disk.room = 2 ** 30;
+    await master.request({ id: '1', params });
+    master.start();
+    await master.pass(3000);
+    expect(master.stateOf('1')).toBe('skipped');
+    expect(await master.reasonOf('1')).toMatch(words);
+  });
+
+  test('base that fits: claimed', async () => {
+    await using master = await openScheduler({ base });
+    await master.request({ id: '1', params });
+    master.start();
+    await master.pass(3000);
+    expect(master.stateOf('1')).toBe('claimed');
+  });
+});
+
 describe('restart', () => {
   test('job of this master: taken up again; that of another master is not', async () => {
     await using master = await openScheduler();

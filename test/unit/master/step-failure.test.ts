@@ -23,6 +23,9 @@ test.each([
   ['data/not-text', 'requester'],
   ['data/bad-record', 'requester'],
   ['data/bad-tokenizer', 'requester'],
+  ['base/pickled', 'requester'],
+  ['base/too-large', 'requester'],
+  ['base/missing-file', 'requester'],
   ['params/invalid', 'requester'],
   ['dataset/empty', 'requester'],
   ['model/not-finite', 'requester'],
@@ -38,15 +41,19 @@ test.each([
   }
 });
 
-test.each(['dataset/missing', 'https/failed', 'blobs/storage-unreachable'])(
-  '%s: makes room for others before the job is taken, waits once it is',
-  (code) => {
-    for (const state of activeStates) {
-      const expected = state === 'claimed' || state === 'preparing' ? { kind: 'leave', for: 'node' } : wait;
-      expect([state, decide(state, code)]).toEqual([state, expected]);
-    }
-  },
-);
+test.each([
+  'dataset/missing',
+  'base/missing',
+  'base/hub-away',
+  'base/other-bytes',
+  'https/failed',
+  'blobs/storage-unreachable',
+])('%s: makes room for others before the job is taken, waits once it is', (code) => {
+  for (const state of activeStates) {
+    const expected = state === 'claimed' || state === 'preparing' ? { kind: 'leave', for: 'node' } : wait;
+    expect([state, decide(state, code)]).toEqual([state, expected]);
+  }
+});
 
 test.each([
   ['runner/child-crashed', 5],

@@ -1,0 +1,113 @@
+"""Rounds of every kind of program: repeatable to the bit, the same in parts, in processes and with checkpointing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from emeth.files.codec import raw, read_theta
+from emeth.files.tensors import FileRef, Layout, TensorSpec, sha256_of, write_tensors
+from emeth.models.program import open_program
+from emeth.wire.parse import parse
+from emeth.wire.spec import Params
+from tests.bases import make_base
+from tests.child import Child, Json, train_spec
+
+BATCH, CONTEXT, BLOCKS, VOCABULARY = 4, 16, 6, 260
+# Kind of base, if any, how it is stored, and what the job asks for.
+PROGRAMS: dict[str, tuple[str | None, str, Json]] = {
+    "gpt2 from scratch": (None, "", {}),
+    "llama from scratch": (None, "", {"model": {"family": "llama"}}),
+    "gpt2 in full": ("gpt2-old", "float16", {}),
+    "llama in full": ("llama", "bfloat16", {}),
+    "gpt2 by an adapter": ("gpt2", "float32", {"tune": "lora"}),
+    "qwen2 by an adapter": ("qwen2", "bfloat16", {"tune": "lora"}),
+}
+
+
+@dataclass(frozen=True)
+class Made:
+    """A job's θ_0 and a lease of it whose targets count in part."""
+
+    folder: Path
+    base: Path | None
+    changes: Json
+    layout: Layout
+    theta: FileRef
+
+    def train(self, name: str, micro_batch: int = BATCH, processes: int = 1, **more: object) -> Json:
+        """One round in a child of its own; the update is in a file of that name."""
+        changes = self.changes | {"codec": "fp32", "batch": BATCH} | more
+        spec = train_spec(self.folder, micro_batch=micro_batch, processes=processes, base=self.base, **changes)
+        theta = {"path": self.theta.path, "sha256": self.theta.sha256}
+        command = {"round": 0, "start": 0, "shard": str(self.folder / "shard"), "theta": theta}
+        with Child(spec | {"vocabSize": VOCABULARY}) as child:
+            child.event()
+            done = child.ask("round.run", **command, out=str(self.folder / name))
+            assert done["type"] == "round.done", done
+            assert child.close() == 0
+        return done
+
+    def distance(self, name: str, expected: str) -> float:
+        found, wanted = (read_theta(str(self.folder / each), self.layout) for each in (name, expected))
+        square = sum(float(((found[each] - wanted[each]) ** 2).sum()) for each in wanted)
+        return (square / sum(float((wanted[each] ** 2).sum()) for each in wanted)) ** 0.5
+
+
+def write_shard(path: Path) -> None:
+    rng = np.random.default_rng(5)
+    tokens = rng.integers(0, VOCABULARY, (BLOCKS, BATCH, CONTEXT + 1), np.uint16)
+    mask = (rng.random((BLOCKS, BATCH, CONTEXT)) < 0.6).astype(np.uint8)
+    # Whole rows may have nothing to learn from, and whole blocks.
+    mask[1, 0] = mask[2] = 0
+    specs = {"tokens": TensorSpec("U16", tokens.shape), "mask": TensorSpec("U8", mask.shape)}
+    write_tensors(str(path), specs, [tokens, mask])
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    kind, dtype, changes = PROGRAMS[request.param]
+    folder = tmp_path_factory.mktemp("round")
+    base = None if kind is None else make_base(kind, folder / "base", dtype)
+    params = parse(Params, train_spec(folder, base=base, **changes)["params"])
+    program = open_program(params, VOCABULARY, None if base is None else str(base))
+    theta = write_tensors(str(folder / "theta"), program.layout, (raw(each) for _, each in program.initial(1)))
+    write_shard(folder / "shard")
+    made = Made(folder, base, changes, program.layout, theta)
+    made.train("first")
+    return made
+
+
+def test_round_has_the_same_bytes_in_another_process(made: Made) -> None:
+    done = made.train("again")
+    assert done["tokens"] == BLOCKS * BATCH * CONTEXT
+    assert done["lossCurve"][2] == 0, "nothing counts in this block"
+    assert done["loss"] > np.mean(done["lossCurve"]) > 1, "and so it does not make the mean smaller"
+    assert done["update"]["sha256"] == sha256_of(str(made.folder / "first"))
+    assert made.distance("again", "first") == 0
+
+
+def test_parts_of_a_batch_weigh_as_many_targets_as_they_have(made: Made) -> None:
+    made.train("rows", micro_batch=1)
+    assert made.distance("rows", "first") < 1e-3
+    made.train("parts", accumulate=BATCH)
+    assert made.distance("parts", "rows") == 0
+
+
+def test_checkpointing_changes_no_bit(made: Made) -> None:
+    made.train("light", gradientCheckpointing=True)
+    assert made.distance("light", "first") == 0
+
+
+# One of each kind: torchrun's processes take seconds to start.
+@pytest.mark.parametrize("made", ["gpt2 from scratch", "qwen2 by an adapter"], indirect=True)
+def test_processes_that_hold_different_numbers_of_targets_equal_one(made: Made) -> None:
+    made.train("team", micro_batch=1, processes=2)
+    assert made.distance("team", "first") < 1e-3
+
+
+def test_bf16_is_near_fp32(made: Made) -> None:
+    plain, rough = made.train("plain"), made.train("rough", precision="bf16")
+    assert rough["loss"] == pytest.approx(plain["loss"], rel=0.02)
+    assert 0 < made.distance("rough", "plain") < 0.5

@@ -101,9 +101,7 @@ def peak_bytes(case: Case) -> int:
             params = base_params(model=model, tune=case.tune, **changes, **more)
             base = str(make_base(case, folder / "base"))
         program = open_program(parse(Params, params), case.vocabulary, base)
-        theta = write_tensors(
-            str(folder / "theta"), program.layout, (raw(tensor) for _, tensor in program.initial(0))
-        )
+        theta = write_tensors(str(folder / "theta"), program.layout, (raw(tensor) for _, tensor in program.initial(0)))
         size = (STEPS, 1, case.context + 1)
         dtype, kind = (np.uint8, "U8") if case.vocabulary <= 256 else (np.uint16, "U16")
         tokens = np.random.default_rng(0).integers(0, case.vocabulary, size, dtype=dtype)

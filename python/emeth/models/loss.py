@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-# Scores held at once (16 MiB in fp32), but never fewer rows than a matrix product needs to be worth its reading.
+# Scores held at once (16 MiB in fp32), but never fewer rows than a matrix product needs to be worth its reading; a head
+# that is trained is read and written once more.
 _CHUNK_SCORES = 2**22
-_CHUNK_ROWS = 128
+_CHUNK_ROWS = 64
 
 
 def mean_loss(  # noqa: PLR0913 - what a head is
@@ -53,7 +54,7 @@ class _MeanLoss(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight_VC) if needs_weight else None
         grad_bias = torch.zeros_like(bias_V) if needs_bias and bias_V is not None else None
         loss = torch.zeros((), dtype=torch.float64, device=hidden_NC.device)
-        rows = max(_CHUNK_ROWS, _CHUNK_SCORES // len(head))
+        rows = max(_CHUNK_ROWS * (2 if needs_weight else 1), _CHUNK_SCORES // len(head))
         with torch.autocast(device, enabled=False):
             for start in range(0, len(targets_N), rows):
                 chunk = slice(start, start + rows)

@@ -113,7 +113,7 @@ def peak_bytes(case: Case) -> int:
             command = {"round": 0, "start": 0, "shard": shard.path, "out": str(folder / "update")}
             answer = child.ask("round.run", theta={"path": theta.path, "sha256": theta.sha256}, **command)
             assert answer["type"] == "round.done", answer
-            status = Path(f"/proc/{child.process.pid}/status").read_text()
+            status = Path(f"/proc/{child.process.pid}/status").read_text(encoding="utf-8")
     return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
 
 

@@ -49,7 +49,7 @@ type Tokenizing = { type: 'byte' | 'base' } | { type: 'bpe'; vocabSize: number }
 const TOKENS_PER_BYTE = { byte: 1, bpe: 1 / 3.5, base: 1 / 3.5 } as const;
 
 /** The most tokens that a byte of a data set may come to: records and archives can be packed tightly. */
-const MOST_TOKENS_PER_BYTE = 50;
+const MOST_TOKENS_PER_BYTE = 200;
 
 /** The part that is held out where the requester names none. */
 const HELD_OUT = 0.07;
@@ -161,6 +161,11 @@ export function nodeBytesOf(
     diskBytes: Math.ceil(dataBytes + baseBytes + perTrained * trainable),
     memoryBytes: held + HELD_BYTES_PER_TRAINED * trainable,
   };
+}
+
+/** Returns the bytes of an update or a step, but for scales and headers: what goes up or down in a round. */
+export function updateBytesOf({ trainable }: Pick<ModelSize, 'trainable'>, codec: keyof typeof CODEC_BYTES): number {
+  return CODEC_BYTES[codec] * trainable;
 }
 
 /** Bytes of a token in prepared data and shards. */

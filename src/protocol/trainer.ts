@@ -198,6 +198,8 @@ export const Counted = z.object({
   /** Tokens of the part to train on that are learnt: all but the first of each text, or answers only. */
   learntTokens: z.int().min(0),
   share: z.number().positive().max(1),
+  /** The first record as the model sees it, in pieces: learnt, or only read. None for text. */
+  example: z.array(z.object({ text: z.string(), isLearnt: z.boolean() })),
 });
 export type Counted = z.infer<typeof Counted>;
 

@@ -42,6 +42,28 @@ const README = '---\nlanguage: en\nlicense: apache-2.0\n---\n# Tiny\n';
 
 const widths: Record<string, number> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I8: 1, U8: 1, BOOL: 1 };
 
+/** A tokenizer of bytes and the end of a text, as `tokenizers` reads it: 257 ids. */
+export function byteTokenizer(): object {
+  const printable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+  const bytes = Array.from({ length: 256 }, (_, byte) => byte);
+  const hidden = bytes.filter((byte) => !printable(byte));
+  // As GPT-2 writes bytes that cannot be shown.
+  const letter = (byte: number) => String.fromCodePoint(printable(byte) ? byte : 256 + hidden.indexOf(byte));
+  const level = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const end = { id: 256, content: '<|endoftext|>', single_word: false, lstrip: false, rstrip: false };
+  return {
+    version: '1.0',
+    added_tokens: [{ ...end, normalized: false, special: true }],
+    pre_tokenizer: level,
+    decoder: level,
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries([...bytes.map((byte) => [letter(byte), byte]), [end.content, 256]]),
+      merges: [],
+    },
+  };
+}
+
 /** Returns a safetensors file with these tensors, all zeros. */
 export function tensorFile(tensors: Tensors, metadata: Record<string, string> = { format: 'pt' }): Buffer {
   let at = 0;

@@ -40,6 +40,8 @@ _COUNTED_BYTES = 64 * 1024 * 1024
 _SAMPLE_BYTES = 16 * 1024 * 1024
 # Below this, starting processes takes longer than they save.
 _SMALL_BYTES = 4 * 1024 * 1024
+# So much is shown of the first record.
+_EXAMPLE_BYTES = 8 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +81,7 @@ class Tokenised:
     template: ChatTemplate | None
     train: Part
     validation: Part
+    example: list[dict[str, str | bool]]
 
 
 def prepare(params: Params, source: Source) -> Prepared:
@@ -112,6 +115,8 @@ class Counted:
     texts: int
     learnt_tokens: int
     share: float
+    # The first record as the model sees it, in pieces: what is learnt of it, and what is only read.
+    example: list[dict[str, str | bool]]
 
     def json(self) -> dict[str, Any]:
         return {camel(name): value for name, value in asdict(self).items()} | {"prepared": self.prepared.json()}
@@ -128,9 +133,13 @@ def count(params: Params, source: Source) -> Counted:
     finally:
         for name in ("train", "train.mask", "validation", "validation.mask"):
             Path(source.work_dir, name).unlink(missing_ok=True)
-    learnt = round(found.train.learnt / share)
     return Counted(
-        prepared=prepared, form=texts.form, texts=round(len(texts.ends) / share), learnt_tokens=learnt, share=share
+        prepared=prepared,
+        form=texts.form,
+        texts=round(len(texts.ends) / share),
+        learnt_tokens=round(found.train.learnt / share),
+        share=share,
+        example=found.example,
     )
 
 
@@ -161,6 +170,7 @@ def _tokenise(params: Params, source: Source, most_bytes: int | None) -> Tokenis
             tokeniser = Tokeniser(texts, tokenizer, pool, source.report)
             train = tokeniser.write(0, place, f"{source.work_dir}/train")
             validation = tokeniser.write(place, texts.bytes, f"{source.work_dir}/validation")
+            example = _example(texts) if is_chat else []
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     _require_learnt(train, validation)
@@ -170,7 +180,21 @@ def _tokenise(params: Params, source: Source, most_bytes: int | None) -> Tokenis
         template=template if is_chat else None,
         train=train,
         validation=validation,
+        example=example,
     )
+
+
+def _example(texts: Texts) -> list[dict[str, str | bool]]:
+    end = min(int(texts.ends[0]), _EXAMPLE_BYTES)
+    spans = [(0, end)] if texts.spans is None else texts.spans[texts.spans[:, 0] < end].tolist()
+    places, at = [], 0
+    for start, stop in spans:
+        places += [(at, start, False), (start, min(stop, end), True)]
+        at = min(stop, end)
+    places.append((at, end, False))
+    with texts.map() as text:
+        pieces = [(text[start:stop].decode("utf-8", "replace"), is_learnt) for start, stop, is_learnt in places]
+    return [{"text": piece, "isLearnt": is_learnt} for piece, is_learnt in pieces if piece]
 
 
 def _template_of(params: Params, base: str | None) -> tuple[ChatTemplate, str]:

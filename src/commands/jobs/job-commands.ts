@@ -14,7 +14,7 @@ export const jobCommands: CommandTable = {
         .description('ask for a model to be trained: uploads the data and locks the fee in the contract')
         .requiredOption(
           '--dataset <file|ref>',
-          'a text file or a pipe (-: stdin) to upload, or sha256:…, https://…, file:…',
+          'a file (text, JSON, CSV, parquet, or an archive) or a pipe (-: stdin) to upload, or sha256:…, https://…, file:…',
         )
         .requiredOption('--fee <amount>', 'what the finished job pays, with its unit: 20emt', amount)
         .option('--params <json|@file>', 'what to train, as JSON (docs/params.md)', '{}')
@@ -26,11 +26,12 @@ export const jobCommands: CommandTable = {
         .option('--deadline <span|date>', 'when it must be done: 90m, 2h, 3d or a date', '2h')
         .option(
           '--fuel-limit <tokens>',
-          'tokens the whole fee pays for (default: estimated from size and parameters)',
+          'tokens the whole fee pays for (default: those of the data, over all epochs)',
           wholeCount,
         )
         .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
         .option('--dry-run', 'only check and show what would be requested')
+        .option('--show-example', 'show the first record as the model will see it, and what of it is learnt')
         .option('--wait', 'follow the job to its end; fails unless it is verified')
         .addOption(gasCap())
         .addHelpText(

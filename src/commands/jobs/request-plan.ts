@@ -1,5 +1,6 @@
 /** What a request says: its parameters, fuel and deadline, checked before anything is sent. */
 import { formatEmt } from '../../domain/emt';
+import { countBlocks } from '../../domain/fuel';
 import { DEFAULT_BATCH, DEFAULT_EPOCHS, estimateTokens } from '../../domain/job-fit';
 import { AppError } from '../../lib/errors';
 import { JobParams, MAX_PARAMS_BYTES, type ResolvedParams } from '../../protocol/job-params';
@@ -10,6 +11,7 @@ export type RequestError =
   | { code: 'usage/bad-params'; problems: string[] }
   | { code: 'usage/bad-deadline'; text: string }
   | { code: 'usage/bad-fuel'; fuelLimit: bigint }
+  | { code: 'usage/not-counted' }
   | { code: 'usage/fee-too-low'; feeWei: bigint; minFeeWei: bigint };
 
 const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -17,28 +19,73 @@ const unitsMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600
 const MAX_WORK_MS = 365 * 86_400_000;
 const MAX_FUEL = 2n ** 40n - 1n;
 
+/** What a request asks for. */
+export interface AskedParams {
+  /** As it was written, with its preset. */
+  given: Record<string, unknown>;
+  /** As it is sent. */
+  text: string;
+  params: ResolvedParams;
+  /** Whether its author chose the context. */
+  namesContext: boolean;
+}
+
+/** What is known of a request's data. */
+interface PlannedData {
+  bytes: number;
+  isPacked: boolean;
+  tokens?: { epochBlocks: number; blockTokens: number } | undefined;
+}
+
 /**
  * Checks the parameters of a request by the schema of the masters, and writes down epochs and batch: fuel and
  * blocks depend on them, and another master has other defaults. All else that is left out is part of the
  * protocol.
  */
-export function parseParams(text: string, options: ParamsOptions = {}): { text: string; params: ResolvedParams } {
-  const given = composeParams(parseObject(text), options);
+export function parseParams(text: string, options: ParamsOptions = {}): AskedParams {
+  const own = parseObject(text);
+  const { context } = (own['model'] ?? {}) as { context?: unknown };
+  return { ...resolve(composeParams(own, options)), namesContext: context !== undefined };
+}
+
+/** Writes down which base a request came to mean, and the longest context of both. */
+export function settleBase(asked: AskedParams, base: string, most: number): AskedParams {
+  const { context } = asked.params.model;
+  const isShortened = !asked.namesContext && most > 0 && context > most;
+  const model = isShortened ? { model: { ...asked.params.model, context: most } } : {};
+  return { ...resolve({ ...asked.given, base, ...model }), namesContext: asked.namesContext };
+}
+
+function resolve(given: Record<string, unknown>): Omit<AskedParams, 'namesContext'> {
   const parsed = JobParams.safeParse(given);
   if (!parsed.success) throw badParams(describeIssues(parsed.error.issues));
   const { epochs = DEFAULT_EPOCHS, batch = DEFAULT_BATCH } = parsed.data;
   const compact = JSON.stringify({ ...given, epochs, batch });
   if (Buffer.byteLength(compact) > MAX_PARAMS_BYTES) throw badParams([`longer than ${MAX_PARAMS_BYTES} bytes`]);
-  return { text: compact, params: { ...parsed.data, epochs, batch } };
+  return { given, text: compact, params: { ...parsed.data, epochs, batch } };
 }
 
-/** Returns the tokens that the whole fee pays for. Throws `usage/bad-fuel` above what the contract stores. */
-export function planFuel(named: bigint | undefined, bytes: number, params: ResolvedParams): bigint {
-  const fuelLimit = named ?? BigInt(estimateTokens(bytes, params));
+/**
+ * Returns the tokens that the whole fee pays for: those that a node will merge. Throws `usage/bad-fuel` above
+ * what the contract stores, and `usage/not-counted` where the bytes of the data tell nothing about it.
+ */
+export function planFuel(named: bigint | undefined, data: PlannedData, params: ResolvedParams): bigint {
+  const fuelLimit = named ?? BigInt(countFuel(data, params));
   if (fuelLimit <= MAX_FUEL) return fuelLimit;
   throw new AppError<RequestError>(
     { code: 'usage/bad-fuel', fuelLimit },
     `${fuelLimit} tokens are more than one job may have (${MAX_FUEL}); ask for fewer epochs or a lower --fuel-limit.`,
+  );
+}
+
+function countFuel({ bytes, isPacked, tokens }: PlannedData, params: ResolvedParams): number {
+  if (tokens) return countBlocks(params.epochs, tokens.epochBlocks) * tokens.blockTokens;
+  const { tokenizer, data } = params;
+  const isText = data.format === 'auto' || data.format === 'text';
+  if (isText && !isPacked && tokenizer.type !== 'base') return estimateTokens(bytes, params);
+  throw new AppError<RequestError>(
+    { code: 'usage/not-counted' },
+    'How many tokens the data come to can only be counted with Python: run `npm run setup`, or name --fuel-limit.',
   );
 }
 

@@ -2,16 +2,16 @@
 
 import type { Account } from '../../app/account';
 import { recentRequests } from '../../app/chain-job';
+import type { BaseFacts } from '../../blobs/base-facts';
 import type { JobRequest } from '../../chain/acts/requests';
 import { formatEmt, formatEth } from '../../domain/emt';
 import type { JobId } from '../../domain/ids';
-import { memoryBytesOf, vocabularyOf } from '../../domain/job-fit';
+import { memoryBytesOf, updateBytesOf, vocabularyOf } from '../../domain/job-fit';
 import { modelSizeOf } from '../../domain/model-size';
 import { AppError } from '../../lib/errors';
-import { formatBytes } from '../../lib/format-bytes';
 import type { ResolvedParams } from '../../protocol/job-params';
-import type { Prepared } from '../../protocol/trainer';
-import { describeSpan } from './request-plan';
+import type { Counted, Prepared } from '../../protocol/trainer';
+import type { RequestedBase } from './request-base';
 
 export type QuoteError =
   | { code: 'usage/not-enough-tokens'; account: string; haveWei: bigint; needWei: bigint }
@@ -29,15 +29,29 @@ export interface JobPrice {
 }
 
 /** The tokens of the data as a master would count them, when a Python child could. */
-export type Tokens = Pick<Prepared, 'trainTokens' | 'validationTokens' | 'epochBlocks' | 'blockTokens'>;
+type Tokens = Pick<Prepared, 'trainTokens' | 'validationTokens' | 'epochBlocks' | 'blockTokens'>;
+
+/** The model that the job starts from. */
+type QuotedBase = Pick<BaseFacts, 'architecture' | 'parameters' | 'licence' | 'hasChatTemplate' | 'tokenizer'> & {
+  reference: string;
+  /** What each worker fetches once. */
+  bytes: number;
+};
 
 /** A request in figures; everything that `--json` prints about it. */
 export interface Quote extends JobPrice {
   bytes: number;
   tokens?: Tokens | undefined;
+  /** What the data are; undefined as `tokens`. */
+  data?: Omit<Counted, 'prepared'> | undefined;
+  base?: QuotedBase | undefined;
   parameters: number;
+  /** Those of them that are trained. */
+  trainable: number;
   modelBytes: number;
   deviceBytes: number;
+  /** What goes from and to each worker in a round, beside the data. */
+  roundBytes: { up: number; down: number };
   feePerMTokensWei: bigint;
   leftMs: number;
   /** The newest jobs on chain; undefined when they could not be read. */
@@ -72,20 +86,32 @@ export async function priceOf({ chain, emeth }: Account, job: JobRequest): Promi
   return { verifierWei, burnWei, totalWei, creditWei, tokenWei, gasWei, coinWei };
 }
 
+/** What a request is about. */
+interface QuotedParts {
+  params: ResolvedParams;
+  bytes: number;
+  counted: Counted | undefined;
+  base: Pick<RequestedBase, 'facts' | 'reference' | 'size'> | undefined;
+}
+
 /** Puts together what is known of a request. */
 export async function makeQuote(
   { chain }: Account,
   job: JobRequest,
   price: JobPrice,
-  { params, bytes, tokens }: { params: ResolvedParams; bytes: number; tokens: Tokens | undefined },
+  { params, bytes, counted, base }: QuotedParts,
 ): Promise<Quote> {
-  const size = modelSizeOf(params, vocabularyOf(params.tokenizer), undefined);
+  const size = modelSizeOf(params, base?.facts.vocabSize ?? vocabularyOf(params.tokenizer), base?.size);
+  const updateBytes = updateBytesOf(size, params.codec);
   const recent = await recentRequests(chain, RECENT_JOBS).catch(() => undefined);
   return {
     ...price,
     bytes,
-    tokens,
+    ...quoteData(counted),
+    base: base && quoteBase(base),
     parameters: size.parameters,
+    trainable: size.trainable,
+    roundBytes: { up: updateBytes, down: updateBytes },
     modelBytes: size.parameters * WEIGHT_BYTES,
     deviceBytes: memoryBytesOf(size),
     feePerMTokensWei: perMTokens(job),
@@ -98,51 +124,18 @@ export async function makeQuote(
   };
 }
 
+function quoteData(counted: Counted | undefined): Pick<Quote, 'tokens' | 'data'> {
+  if (!counted) return {};
+  const { prepared, ...data } = counted;
+  const { trainTokens, validationTokens, epochBlocks, blockTokens } = prepared;
+  return { tokens: { trainTokens, validationTokens, epochBlocks, blockTokens }, data };
+}
+
+function quoteBase({ facts, reference }: NonNullable<QuotedParts['base']>): QuotedBase {
+  const { architecture, parameters, licence, hasChatTemplate, tokenizer, baseBytes: bytes } = facts;
+  return { reference, architecture, parameters, licence, hasChatTemplate, tokenizer, bytes };
+}
+
 function perMTokens({ feeWei, fuelLimit }: { feeWei: bigint; fuelLimit: bigint }): bigint {
   return (feeWei * 1_000_000n) / fuelLimit;
-}
-
-/** Describes a request and its price for people. */
-export function describeQuote(job: JobRequest, quote: Quote): string[] {
-  const { parameters, modelBytes, deviceBytes, leftMs } = quote;
-  return [
-    `dataset    ${job.dataset} (${formatBytes(quote.bytes)})`,
-    `tokens     ${describeTokens(quote)}`,
-    `model      ${grouped(parameters)} parameters, ${formatBytes(modelBytes)}; training needs about ${formatBytes(deviceBytes)} on a device`,
-    `params     ${job.params}`,
-    `deadline   ${new Date(job.deadlineMs).toISOString()}, in ${describeSpan(leftMs)}`,
-    `fuel       ${job.fuelLimit} tokens for the whole fee`,
-    `fee        ${formatEmt(job.feeWei)}, which is ${rounded(quote.feePerMTokensWei)} per million tokens`,
-    `lately     ${describeRecent(quote.recentJobs)}`,
-    `in all     ${formatEmt(quote.totalWei)}: on top of the fee ${formatEmt(quote.verifierWei)} for the verifiers and ${formatEmt(quote.burnWei)} to be burnt`,
-    `account    ${formatEmt(quote.creditWei)} credit, ${formatEmt(quote.tokenWei)} in tokens, ${formatEth(quote.coinWei)}; gas is about ${formatEth(quote.gasWei)}`,
-  ];
-}
-
-function describeTokens({ tokens }: Quote): string {
-  if (!tokens) return 'not counted: no Python with numpy and tokenizers runs here (npm run setup)';
-  const { trainTokens, validationTokens, epochBlocks, blockTokens } = tokens;
-  const blocks = `${grouped(epochBlocks)} blocks of ${grouped(blockTokens)}`;
-  return `${grouped(trainTokens)} to train on (${blocks}), ${grouped(validationTokens)} held out`;
-}
-
-function describeRecent(jobs: Quote['recentJobs']): string {
-  if (!jobs) return 'the jobs on chain could not be read';
-  if (jobs.length === 0) return 'no other job in the last 100,000 chain blocks';
-  const fees = jobs.map(({ feeWei }) => feeWei);
-  const rates = jobs.map(({ feePerMTokensWei }) => feePerMTokensWei);
-  const range = `${rounded(least(fees))} to ${rounded(most(fees))}`;
-  return `the last ${jobs.length} jobs paid ${range}, ${rounded(least(rates))} to ${rounded(most(rates))} per million tokens`;
-}
-
-const least = (amounts: readonly bigint[]) => amounts.reduce((a, b) => (a < b ? a : b));
-const most = (amounts: readonly bigint[]) => amounts.reduce((a, b) => (a > b ? a : b));
-
-/** An amount cut to four digits behind the point, where more would hide its size. */
-function rounded(wei: bigint): string {
-  return formatEmt(wei - (wei % 10n ** 14n));
-}
-
-function grouped(count: number): string {
-  return count.toLocaleString('en-US');
 }

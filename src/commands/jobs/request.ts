@@ -7,15 +7,18 @@ import { parseBlobReference, printBlobReference } from '../../domain/blob-refere
 import { leastBytes } from '../../domain/job-fit';
 import { AppError, errorCode } from '../../lib/errors';
 import type { ResolvedParams } from '../../protocol/job-params';
+import type { Counted } from '../../protocol/trainer';
 import { countDataset } from '../../runner/count-dataset';
 import { readGivenText } from '../../terminal/files';
 import type { SendOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { type LocatedDataset, locateDataset } from './dataset';
+import { describeExample, describeQuote } from './describe-request';
 import { followJob } from './follow-job';
+import { findRequestedBase, type RequestedBase } from './request-base';
 import type { ParamsOptions } from './request-params';
-import { parseDeadline, parseParams, planFuel, requireFee } from './request-plan';
-import { describeQuote, makeQuote, priceOf, type Tokens } from './request-quote';
+import { type AskedParams, parseDeadline, parseParams, planFuel, requireFee, settleBase } from './request-plan';
+import { makeQuote, priceOf, type Quote } from './request-quote';
 
 interface RequestOptions extends SendOptions, ParamsOptions {
   dataset: string;
@@ -25,16 +28,18 @@ interface RequestOptions extends SendOptions, ParamsOptions {
   fuelLimit?: bigint | undefined;
   storage?: string | undefined;
   dryRun?: boolean | undefined;
+  showExample?: boolean | undefined;
   wait?: boolean | undefined;
 }
 
 /** Nothing is uploaded and nothing signed before the last check: a fee must not be locked for nothing. */
 export async function requestJob(options: RequestOptions): Promise<void> {
-  const { params, text } = await readParams(options);
+  const asked = await readParams(options);
   await using account = await openAccount(options);
   const rules = await account.chain.requestRules();
   requireFee(options.fee, rules);
   const deadlineMs = parseDeadline(options.deadline, await account.chain.nowMs(), rules);
+  await using base = await findRequestedBase(asked, account, options);
   await using dataset = await locateDataset(
     options.dataset,
     (reference) => fetchForCheck(reference, account, options, account.signal),
@@ -42,25 +47,21 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   );
   const { storages } = placesOf(account.config, options);
   if (dataset.isUploaded) requireStorages({ storages });
-  const tokens = await countTokens(dataset, params);
-  const fuelLimit = planFuel(options.fuelLimit, dataset.bytes, params);
+  const { params, text } = base ? locateBase(base, storages, account) : asked;
+  const counted = await countTokens(dataset, params, base);
   const job: JobRequest = {
     dataset: located(dataset.reference, storages, account),
     params: text,
     feeWei: options.fee,
-    fuelLimit,
+    fuelLimit: planFuel(options.fuelLimit, { ...dataset, tokens: counted?.prepared }, params),
     deadlineMs,
   };
   // Credit that earlier acts are about to use up must not be counted on.
   if (!options.dryRun) await account.sender.catchUp();
   const price = await priceOf(account, job);
-  const quote = await makeQuote(account, job, price, { params, bytes: dataset.bytes, tokens });
-  if (options.dryRun) {
-    if (options.json) return printJson({ ...job, ...quote, sent: false });
-    printLines(...describeQuote(job, quote));
-    return talk('Nothing was uploaded or sent.');
-  }
-  if (!options.json) talk(describeQuote(job, quote).join('\n'));
+  const quote = await makeQuote(account, job, price, { params, bytes: dataset.bytes, counted, base });
+  if (options.dryRun) return showOnly(job, quote, options);
+  if (!options.json) talk(describe(job, quote, options).join('\n'));
 
   job.dataset = located(dataset.reference, await upload(dataset, account, options), account);
   const { jobId, hash } = await account.emeth.request(job);
@@ -70,10 +71,26 @@ export async function requestJob(options: RequestOptions): Promise<void> {
   if (options.json) printJson({ jobId, hash, ...job, ...quote, ...(options.wait ? { state: 'VERIFIED' } : {}) });
 }
 
-async function readParams(options: RequestOptions): Promise<ReturnType<typeof parseParams>> {
+function showOnly(job: JobRequest, quote: Quote, options: RequestOptions): void {
+  if (options.json) return printJson({ ...job, ...quote, sent: false });
+  printLines(...describe(job, quote, options));
+  talk('Nothing was uploaded or sent.');
+}
+
+/** A dry run is for looking, so it shows an example unasked. */
+function describe(job: JobRequest, quote: Quote, { dryRun, showExample }: RequestOptions): string[] {
+  return [...describeQuote(job, quote), ...(dryRun || showExample ? describeExample(quote) : [])];
+}
+
+async function readParams(options: RequestOptions): Promise<AskedParams> {
   const { params: given } = options;
   const text = given.startsWith('@') ? await readGivenText('--params', given.slice(1)) : given;
   return parseParams(text, options);
+}
+
+/** Says where others find a base of this account's own, as for data sets. */
+function locateBase({ asked, reference }: RequestedBase, storages: readonly string[], account: Account): AskedParams {
+  return settleBase(asked, located(reference, storages, account), asked.params.model.context);
 }
 
 /**
@@ -83,13 +100,13 @@ async function readParams(options: RequestOptions): Promise<ReturnType<typeof pa
 async function countTokens(
   { path, bytes, isPacked }: LocatedDataset,
   params: ResolvedParams,
-): Promise<Tokens | undefined> {
+  base: RequestedBase | undefined,
+): Promise<Counted | undefined> {
   const least = leastBytes(params);
   const tooFew = `The data set has ${bytes} bytes; one block of ${params.batch} × ${params.model.context} tokens and one held-out sequence need at least ${least}. Give more text, or a smaller batch or context.`;
   if (bytes < least && !isPacked) throw badDataset(path, tooFew);
   try {
-    const { trainTokens, validationTokens, epochBlocks, blockTokens } = (await countDataset(path, params)).prepared;
-    return { trainTokens, validationTokens, epochBlocks, blockTokens };
+    return await countDataset(path, params, base?.path);
   } catch (error) {
     if (errorCode(error) === 'data/refused') throw badDataset(path, (error as Error).message);
     if (errorCode(error) === 'data/not-counted') return undefined;

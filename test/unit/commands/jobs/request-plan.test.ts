@@ -40,21 +40,33 @@ describe('parseParams', () => {
 });
 
 describe('planFuel', () => {
-  test('byte tokeniser: every byte of the training part is a token', () => {
-    expect(planFuel(undefined, 1_000_000, parseParams('{"validation":0.1}').params)).toBe(900_000n);
+  const text = (bytes: number) => ({ bytes, isPacked: false });
+  const planned = (data: Parameters<typeof planFuel>[1], params: object) =>
+    planFuel(undefined, data, parseParams(JSON.stringify(params)).params);
+
+  test('counted data: the whole blocks of all epochs, which a node will merge', () => {
+    const tokens = { epochBlocks: 15, blockTokens: 1024 };
+    expect(planned({ ...text(17_000), tokens }, { epochs: 2 })).toBe(30_720n);
+    expect(planned({ ...text(17_000), tokens }, { epochs: 0.5 })).toBe(8n * 1024n);
   });
-  test('several epochs: the fuel grows with them', () => {
-    expect(planFuel(undefined, 1_000_000, parseParams('{"validation":0.1,"epochs":2.5}').params)).toBe(2_250_000n);
+  test('text that nobody counted: by its bytes, its tokenizer and epochs', () => {
+    expect(planned(text(1_000_000), { validation: 0.1 })).toBe(900_000n);
+    expect(planned(text(1_000_000), { validation: 0.1, epochs: 2.5 })).toBe(2_250_000n);
+    expect(planned(text(3_500_000), { validation: 0.1, tokenizer: { type: 'bpe' } })).toBe(900_000n);
   });
-  test('BPE tokeniser: fewer tokens than bytes', () => {
-    const { params } = parseParams('{"validation":0.1,"tokenizer":{"type":"bpe"}}');
-    expect(planFuel(undefined, 3_500_000, params)).toBe(900_000n);
+  test.each([
+    ['an archive', { bytes: 1000, isPacked: true }, {}],
+    ['a table', text(1000), { data: { format: 'csv' } }],
+    ["a base's tokenizer", text(1000), { base: 'hf:org/model', tune: 'full' }],
+  ])('%s that nobody counted: refused, unless the fuel is named', (_what, data, params) => {
+    expect(() => planned(data, params)).toThrow(/run `npm run setup`, or name --fuel-limit/);
+    expect(planFuel(7n, data, parseParams(JSON.stringify(params)).params)).toBe(7n);
   });
   test('fuel named by the requester: taken as it is, up to what the contract stores', () => {
     const { params } = parseParams('{}');
-    expect(planFuel(5n, 1_000_000, params)).toBe(5n);
-    expect(planFuel(2n ** 40n - 1n, 1, params)).toBe(2n ** 40n - 1n);
-    expect(() => planFuel(2n ** 40n, 1, params)).toThrow(/more than one job may have/);
+    expect(planFuel(5n, text(1_000_000), params)).toBe(5n);
+    expect(planFuel(2n ** 40n - 1n, text(1), params)).toBe(2n ** 40n - 1n);
+    expect(() => planFuel(2n ** 40n, text(1), params)).toThrow(/more than one job may have/);
   });
 });
 

@@ -36,6 +36,8 @@ export interface HubFault {
   readonly redirect?: string;
   /** Knows no ranges. */
   readonly whole?: boolean;
+  /** Answers, in its own words, for this commit. */
+  readonly commit?: string;
 }
 
 /** Files from here on are listed with their sha256, as large files are. */
@@ -114,12 +116,13 @@ function answerWell(request: IncomingMessage, response: ServerResponse, question
   const [revision = '', ...names] = what === 'resolve' ? rest.split('/') : [rest];
   const snapshot = find(known.snapshots, decodeURIComponent(revision));
   if (!snapshot) return refuse(response, 404, 'RevisionNotFound');
-  if (what === 'revision') return endJson(response, describe(repo, snapshot, known.isPrivate));
+  const commit = fault?.commit ?? snapshot.commit;
+  if (what === 'revision') return endJson(response, describe(repo, { ...snapshot, commit }, known.isPrivate));
   if (what === 'tree') return endTree(response, snapshot, question);
   const name = decodeURIComponent(names.join('/'));
   const bytes = snapshot.files[name];
   if (!bytes) return refuse(response, 404, 'EntryNotFound');
-  const headers = { 'x-repo-commit': snapshot.commit, etag: `"${sha256(bytes)}"`, 'accept-ranges': 'bytes' };
+  const headers = { 'x-repo-commit': commit, etag: `"${sha256(bytes)}"`, 'accept-ranges': 'bytes' };
   endFile(request, response, state.swapped.get(`${repo} ${name}`) ?? bytes, headers, fault);
 }
 

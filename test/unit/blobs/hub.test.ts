@@ -95,6 +95,15 @@ describe('references', () => {
     await expect(odd.resolve({ repo })).rejects.toThrow(/no model hub/);
   });
 
+  test('hub that answers for another commit than asked: base/missing', async () => {
+    await using place = await openPlace();
+    const file = await place.fileOf('model.safetensors');
+    const commit = 'b2'.repeat(20);
+    place.server.faults.push({ path: 'revision', commit }, { path: 'resolve', commit });
+    await expect(place.hub.resolve({ repo, revision: place.commit })).rejects.toThrow(/answers for commit b2/);
+    await expect(place.fetch(file)).rejects.toThrow(/answers for commit b2/);
+  });
+
   test('private repository: for nobody, also where the token of this machine may read it', async () => {
     await using place = await openPlace({ token: 'mine' }, { token: 'mine' });
     place.server.commit('own/secret', tinyBase(), { isPrivate: true });

@@ -44,3 +44,34 @@ test('no Python: throws data/not-counted', async () => {
   process.env.EMETH_PYTHON = '/nowhere/python';
   await expect(count('a'.repeat(700))).rejects.toMatchObject({ code: 'data/not-counted' });
 });
+
+test('chats for several processes, shut in: counted by all of them, with what is learnt', async () => {
+  process.env.EMETH_SANDBOX = 'require';
+  await using scratch = await openScratch();
+  const chat = (i: number) => ({
+    messages: [
+      { role: 'user', content: `What is ${i}? ${'Say it at length. '.repeat(20)}` },
+      { role: 'assistant', content: `It is ${i}.` },
+    ],
+  });
+  const path = scratch.file('chats.jsonl');
+  // Above the size from which on data are given to processes of their own.
+  await writeFile(path, Array.from({ length: 10_000 }, (_, i) => `${JSON.stringify(chat(i))}\n`).join(''));
+  const counted = await countDataset(path, params);
+  expect(counted).toMatchObject({ form: 'messages', texts: 10_000, share: 1 });
+  expect(counted.learntTokens).toBeLessThan(counted.prepared.trainTokens / 10);
+});
+
+test('base whose tokenizer lacks, shut in: throws data/refused', async () => {
+  process.env.EMETH_SANDBOX = 'require';
+  await using scratch = await openScratch();
+  await mkdir(scratch.file('base'));
+  await writeFile(scratch.file('base/config.json'), JSON.stringify({ vocab_size: 257 }));
+  await writeFile(scratch.file('book.txt'), 'Call me Ishmael. '.repeat(100));
+  const tuned = JobParams.parse({ tune: 'full', base: 'hf:a/b', model: { context: 16 } });
+  const counting = countDataset(scratch.file('book.txt'), { ...tuned, epochs: 1, batch: 4 }, scratch.file('base'));
+  await expect(counting).rejects.toMatchObject({
+    code: 'data/refused',
+    message: expect.stringContaining('The base holds no tokenizer.json, nor a sentencepiece model'),
+  });
+});

@@ -8,7 +8,9 @@ read. A template that later changes what it had written before cannot be learnt 
 import datetime
 import functools
 import json
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +40,8 @@ ALPACA = (
 # Templates a job can name, and the words of each that become single tokens of a BPE trained on its data.
 TEMPLATES = {"chatml": CHATML, "plain": PLAIN, "alpaca": ALPACA}
 SPECIAL_WORDS = {"chatml": ("<|im_start|>", "<|im_end|>")}
+# Seconds of computing that the chats of a batch may take, which take milliseconds.
+_MOST_SECONDS = 60.0
 # Templates that write today's date would make other data of a job each day.
 _TODAY = datetime.datetime(2024, 7, 26, tzinfo=datetime.timezone.utc)
 
@@ -104,6 +108,26 @@ def given_template(text: str, tokens: dict[str, str]) -> ChatTemplate:
         message = f"data.template is {text[:100]!r}: neither {', '.join(TEMPLATES)} nor a template in Jinja."
         raise Failure("data/bad-template", message)
     return ChatTemplate(text, tokens)
+
+
+@contextmanager
+def bounded_time(seconds: float = _MOST_SECONDS) -> Iterator[None]:
+    """Ends templates that would never end. Only the main thread of a process can be bounded. Raises Failure."""
+
+    def stop(*_: object) -> None:
+        message = f"The chat template takes more than {seconds:g} s for a few chats; give one that is simpler."
+        raise Failure("data/bad-template", message)
+
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 class _Raised(Exception):

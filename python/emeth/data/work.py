@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emeth.data.records import Broken, Record, parse_record
-from emeth.data.template import ChatTemplate
+from emeth.data.template import ChatTemplate, bounded_time
 from emeth.data.tokenizer import Tokenizer, open_tokenizer, token_dtype
 from emeth.wire.events import Failure
 
@@ -28,7 +28,10 @@ _TAIL = 4
 
 def do(header: Header, data: bytes) -> tuple[Header, bytes]:
     """The answer to a request. Raises Failure."""
-    return render(header, data) if header["do"] == "render" else encode(header)
+    if header["do"] == "encode":
+        return encode(header)
+    with bounded_time():
+        return render(header, data)
 
 
 def render(header: Header, data: bytes) -> tuple[Header, bytes]:

@@ -16,6 +16,11 @@ from tests.child import make_params
 Named = Sequence[tuple[str, bytes]]
 
 
+def short(value: object) -> str:
+    """A parameter of a test as its name: bytes would be written out."""
+    return value if isinstance(value, str) else type(value).__name__
+
+
 def turns(count: int = 200) -> list[dict[str, Any]]:
     """Chats of one question and one answer."""
     return [

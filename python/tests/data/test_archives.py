@@ -13,7 +13,7 @@ import zstandard
 
 from emeth.data.archives import is_hidden, open_data, shown
 from emeth.wire.events import Failure
-from tests.data.make import Named, lines, prepared, tar, turns, zipped
+from tests.data.make import Named, lines, prepared, short, tar, turns, zipped
 
 CHATS = turns()
 FIRST, SECOND = lines(CHATS[:100]), lines(CHATS[100:])
@@ -43,6 +43,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
         zipped([("a.gz", gzip.compress(FIRST)), ("b", zstd(SECOND))]),
         tar([("wrong.txt", FIRST), ("b.parquet", SECOND)]),
     ],
+    ids=short,
 )
 def test_packed_data_are_the_same(content: bytes, root: str, tmp_path: Path) -> None:
     assert prepared(tmp_path, content)[0].data_root == root
@@ -93,6 +94,7 @@ NOISE = os.urandom(100_000).hex().encode()
         (zipped([("a", NOISE)])[:-20], "cannot be unpacked"),
         (tar([("a", NOISE)])[:5000], "cannot be unpacked"),
     ],
+    ids=short,
 )
 def test_harmful_or_broken_archive_throws_data_bad_archive(content: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=words) as failure:
@@ -109,6 +111,7 @@ def test_harmful_or_broken_archive_throws_data_bad_archive(content: bytes, words
         (zipped([("[Content_Types].xml", b"<x/>")]), "Office"),
         (zipped([("a.pdf", b"%PDF-1.7")]), "a.pdf is a PDF"),
     ],
+    ids=short,
 )
 def test_file_of_another_program_throws_data_bad_format(content: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=words) as failure:

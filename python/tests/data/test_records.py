@@ -12,7 +12,7 @@ from pyarrow import parquet
 from emeth.data.formats import find_format
 from emeth.data.records import Broken, parse_record
 from emeth.wire.events import Failure
-from tests.data.make import lines, prepared, turns
+from tests.data.make import lines, prepared, short, turns
 
 CHATS = turns()
 PAIRS = [(chat["messages"][0]["content"], chat["messages"][1]["content"]) for chat in CHATS]
@@ -63,6 +63,7 @@ MESSAGES = [{"prompt": chat["messages"][:1], "completion": chat["messages"][1:]}
         ),
         parquet_of([{**chat, "text": None} for chat in CHATS]),
     ],
+    ids=short,
 )
 def test_every_form_gives_the_same_data(content: bytes, root: str, tmp_path: Path) -> None:
     assert prepared(tmp_path, content)[0].data_root == root
@@ -73,6 +74,12 @@ def test_input_and_system_of_an_instruction_are_read() -> None:
         json.dumps({"instruction": "Add", "input": "1 2", "output": "3", "system": "Be brief"}).encode(), None
     )
     assert [message["content"] for message in record.messages] == ["Be brief", "Add\n\n1 2", "3"]
+
+
+def test_what_is_null_is_absent() -> None:
+    assert parse_record(b'{"messages": null, "prompt": null, "completion": "b", "text": "a"}', None).text == "a"
+    found = parse_record(b'{"messages": [{"role": "user", "content": "a", "from": null, "tool_calls": null}]}', None)
+    assert found.messages == ({"role": "user", "content": "a"},)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +144,7 @@ def test_line_that_is_no_json_is_broken() -> None:
         (parquet_of([*CHATS, {"messages": []}]), "row 201, has no messages"),
         (b'{"text": "' + b"a" * (17 << 20) + b'"}\n', "longer than the 16777216 bytes"),
     ],
+    ids=short,
 )
 def test_broken_record_throws_with_its_number(content: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=words) as failure:
@@ -163,6 +171,7 @@ def test_broken_records_are_left_out_where_the_job_says_so(root: str, tmp_path: 
         (b"text,text\na,b\nc,d\n", "two columns 'text'"),
         (b'{\n "data": [\n 1\n ]\n}', "one JSON object over many lines"),
     ],
+    ids=short,
 )
 def test_table_without_text_throws_data_bad_format(content: bytes, words: str, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=words) as failure:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from emeth.data.records import Broken, Message
-from emeth.data.template import ALPACA, CHATML, PLAIN, ChatTemplate, given_template
+from emeth.data.template import ALPACA, CHATML, PLAIN, ChatTemplate, bounded_time, given_template
 from emeth.wire.events import Failure
 from tests.data.make import learnt_text, lines, prepared, turns
 
@@ -86,6 +86,14 @@ def test_chat_that_the_template_refuses_is_broken(source: str, words: str) -> No
 def test_template_that_is_none_throws_data_bad_template(given: str, words: str) -> None:
     with pytest.raises(Failure, match=words) as failure:
         given_template(given, {}).document([USER, ANSWER])
+    assert failure.value.code == "data/bad-template"
+
+
+def test_template_that_never_ends_throws_data_bad_template() -> None:
+    loop, end = "{% for i in range(9999) %}", "{% endfor %}"
+    endless = 3 * loop + 3 * end
+    with pytest.raises(Failure, match=r"takes more than 0\.2 s") as failure, bounded_time(0.2):
+        shown(endless, [USER, ANSWER])
     assert failure.value.code == "data/bad-template"
 
 

@@ -1,6 +1,6 @@
 /** What of a base is trained, and how large that is, from the names and shapes of its tensors alone. */
 import { AppError } from '../lib/errors';
-import type { BaseSize } from './model-size';
+import { type BaseSize, keptByMlp } from './model-size';
 
 export type TargetsError = { code: 'base/targets'; target: string };
 
@@ -78,8 +78,10 @@ function countAdapter(base: BaseShape, { r, targets }: { r: number; targets: 'au
   return adaptedLayers(base, targets).reduce((sum, layer) => sum + r * (layer.in + layer.out), 0);
 }
 
-/** The widest numbers that a block makes of a token; in some files two matrices lie in one. */
+/** What the widest layers of a block keep; a matrix with both branches of an MLP is twice as wide as it. */
 function hiddenOf(base: Pick<BaseShape, 'tensors'>): number {
   const blocks = layersOf(base).filter(({ name }) => BLOCK.test(name));
-  return blocks.reduce((most, layer) => Math.max(most, layer.in, layer.out), 1);
+  const widths = blocks.map(({ name, in: from, out }) => Math.max(from, out) / (name.endsWith('gate_up_proj') ? 2 : 1));
+  const isGated = blocks.some(({ name }) => name.includes('gate'));
+  return Math.max(1, keptByMlp(Math.max(0, ...widths), isGated));
 }

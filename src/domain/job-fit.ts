@@ -110,26 +110,32 @@ export const DEFAULT_BATCH = 8;
 /** More memory than any device has; a model is trained on one device, so a larger one is never taken. */
 export const MAX_DEVICE_BYTES = 2 ** 39;
 
-/** A trained number's weight, gradient and two moments of AdamW, and the weight that the round began with. */
-const BYTES_PER_TRAINED = 20;
-/** Numbers kept for the way back, per token and block: for each unit of its width, and of its MLP's. */
-const WIDTH_NUMBERS = 8;
-const HIDDEN_NUMBERS = 3;
-/** Per token and vocabulary entry. */
-const VOCABULARY_NUMBERS = 4;
+/** A trained number's weight, gradient and two moments of AdamW. */
+const BYTES_PER_TRAINED = 16;
+/** Numbers kept for the way back, per token, block and unit of width; and beside an adapter's layers. */
+const WIDTH_NUMBERS = 10;
+const ADAPTER_NUMBERS = 8;
+/** Scores that are held at once, and the fewest rows of them; three numbers of each are. */
+const CHUNK_SCORES = 2 ** 22;
+const CHUNK_ROWS = { adapter: 64, trained: 128 } as const;
+const SCORE_NUMBERS = 3;
 
 /**
- * Estimates the bytes that training needs at least, with micro-batches of one sequence. Against the measured
- * peak of PyTorch on a CPU, for seven shapes of 0.8M to 25M parameters, contexts of 128 to 2048 and
- * vocabularies of 256 to 32768, it came to 0.93 to 1.21 of the truth.
+ * Estimates the bytes that training needs at least, with micro-batches of one sequence in fp32. Against the
+ * measured peak of the Python child on a CPU (python/bench/memory.py), for shapes of 0.8M to 74M parameters,
+ * from scratch, in full and by adapter, with contexts of 128 to 2048, it came to 0.83 to 1.29 of the truth.
  */
 export function memoryBytesOf(size: ModelSize): number {
   const { trainable, parameters, baseBytes, layers, width, hidden, context, vocabSize, recomputes } = size;
-  const inBlock = WIDTH_NUMBERS * width + HIDDEN_NUMBERS * hidden;
+  const isAdapter = trainable < parameters;
+  const inBlock = (WIDTH_NUMBERS + (isAdapter ? ADAPTER_NUMBERS : 0)) * width + hidden;
   const inBlocks = recomputes ? layers * width + inBlock : layers * inBlock;
+  const rows = Math.min(context, Math.max(CHUNK_ROWS[isAdapter ? 'adapter' : 'trained'], CHUNK_SCORES / vocabSize));
+  // The output layer's gradient, or its weights in the precision that is computed in.
+  const head = vocabSize * (SCORE_NUMBERS * rows + width);
   // Of a base that is not trained itself the weights are held as they are stored.
-  const held = trainable < parameters ? baseBytes : 0;
-  return held + BYTES_PER_TRAINED * trainable + 4 * context * (inBlocks + VOCABULARY_NUMBERS * vocabSize);
+  const held = isAdapter ? baseBytes : 0;
+  return Math.round(held + BYTES_PER_TRAINED * trainable + 4 * (context * inBlocks + head));
 }
 
 /** Of the node's own machine: what may still be written, and the memory it has in all. */

@@ -9,7 +9,7 @@ export interface ModelSize {
   baseBytes: number;
   layers: number;
   width: number;
-  /** Width of the blocks' MLP. */
+  /** Numbers that the MLP of a block makes of a token, and keeps for the way back. */
   hidden: number;
   context: number;
   /** Rows of the embedding. */
@@ -45,9 +45,9 @@ export function modelSizeOf(params: SizedParams, vocabSize: number, base: BaseSi
 
 /** Returns the size of a model that is trained from scratch. */
 export function sizeFromScratch(model: ScratchShape, vocabSize: number): ModelSize {
-  const { layers, width, context } = model;
+  const { family, layers, width, context } = model;
   const parameters = countParameters(model, vocabSize);
-  const hidden = hiddenOf(model);
+  const hidden = keptByMlp(mlpWidth(model), family === 'llama');
   return {
     parameters,
     trainable: parameters,
@@ -72,11 +72,19 @@ export function countParameters(model: ScratchShape, vocabSize: number): number 
       return layers * (attention + 8 * width ** 2 + biases + norms) + (vocabSize + context + 2) * width;
     }
     case 'llama':
-      return layers * (attention + 3 * width * hiddenOf(model) + 2 * width) + (vocabSize + 1) * width;
+      return layers * (attention + 3 * width * mlpWidth(model) + 2 * width) + (vocabSize + 1) * width;
   }
 }
 
 /** A Llama's MLP has three matrices, which together are about as large as a GPT-2's two of 4 × width. */
-function hiddenOf({ family, width }: ScratchShape): number {
+function mlpWidth({ family, width }: ScratchShape): number {
   return family === 'gpt2' ? 4 * width : 32 * Math.ceil((8 * width) / 96);
+}
+
+/** How many numbers are kept for each unit of an MLP's width: of two branches and their product, more. */
+const KEPT = { plain: 1.5, gated: 5 } as const;
+
+/** Returns how many numbers an MLP of this width keeps of a token. */
+export function keptByMlp(width: number, isGated: boolean): number {
+  return Math.round(width * (isGated ? KEPT.gated : KEPT.plain));
 }

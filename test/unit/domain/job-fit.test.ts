@@ -1,5 +1,6 @@
 /** Whether a job is taken, in which order, and with which workers. */
 import fc from 'fast-check';
+import { sizeOfBase } from '../../../src/domain/base-size';
 import { JobId } from '../../../src/domain/ids';
 import {
   byFee,
@@ -16,7 +17,7 @@ import {
   withMemory,
   workOf,
 } from '../../../src/domain/job-fit';
-import { sizeFromScratch } from '../../../src/domain/model-size';
+import { modelSizeOf, sizeFromScratch } from '../../../src/domain/model-size';
 
 const EMT = 10n ** 18n;
 const work = { tokens: 1_000_000, parameters: 1_000_000 }; // 6e12 FLOP: 12 s at 1000 GFLOP/s and half efficiency
@@ -81,20 +82,62 @@ describe('chooseWorkers', () => {
 });
 
 describe('memoryBytesOf', () => {
-  // Measured with PyTorch 2 on a CPU: how far a process grew in two steps of one sequence, in bytes.
+  /** A base as `python/bench/memory.py` makes it: a GPT-2, or a Llama with an MLP of three times its width. */
+  function measuredBase(family: string, layers: number, width: number, vocabulary: number, dtype: string) {
+    const [attention, mlp]: [[string, number, number][], [string, number, number][]] =
+      family === 'gpt2'
+        ? [
+            [
+              ['c_attn', width, 3 * width],
+              ['c_proj', width, width],
+            ],
+            [
+              ['c_fc', width, 4 * width],
+              ['c_proj', 4 * width, width],
+            ],
+          ]
+        : [
+            ['q_proj', 'k_proj', 'v_proj', 'o_proj'].map((name) => [name, width, width]),
+            ['gate_proj', 'up_proj', 'down_proj'].map((name) => [name, 3 * width, width]),
+          ];
+    const place = (part: string, all: [string, number, number][]) =>
+      all.map(([name, out, from]) => ({ name: `layers.0.${part}.${name}.weight`, shape: [out, from] }));
+    const one = [...place('attn', attention), ...place('mlp', mlp)];
+    const tensors = Array.from({ length: layers }, (_, i) =>
+      one.map(({ name, shape }) => ({ name: name.replace('.0.', `.${i}.`), shape })),
+    ).flat();
+    const inBlocks = tensors.reduce((sum, { shape: [out = 0, from = 0] }) => sum + out * from, 0);
+    const parameters = inBlocks + (family === 'gpt2' ? 1 : 2) * vocabulary * width;
+    return { parameters, baseBytes: parameters * (dtype === 'bfloat16' ? 2 : 4), layers, width, tensors };
+  }
+
+  // How far the Python child grew in two steps of one sequence, in bytes: `python/bench/memory.py`.
   test.each([
-    { layers: 4, width: 128, context: 128, vocabSize: 256, measured: 24_195_072 },
-    { layers: 6, width: 384, context: 256, vocabSize: 256, measured: 253_399_040 },
-    { layers: 4, width: 512, context: 1024, vocabSize: 4096, measured: 508_829_696 },
-    { layers: 2, width: 256, context: 2048, vocabSize: 4096, measured: 249_712_640 },
-    { layers: 2, width: 256, context: 256, vocabSize: 32768, measured: 284_790_784 },
-    { layers: 8, width: 512, context: 128, vocabSize: 256, measured: 534_818_816 },
-    { layers: 12, width: 256, context: 1024, vocabSize: 256, measured: 430_665_728 },
-  ])('$layers × $width, context $context, $vocabSize tokens: near the truth', ({ vocabSize, measured, ...model }) => {
-    const ratio = memoryBytesOf(sizeFromScratch({ family: 'gpt2', ...model }, vocabSize)) / measured;
-    expect(ratio).toBeGreaterThan(0.9);
-    expect(ratio).toBeLessThan(1.25);
-  });
+    ['none', 'gpt2', 4, 128, 128, 256, false, 'float32', 15_912_960],
+    ['none', 'gpt2', 6, 384, 256, 256, false, 'float32', 203_042_816],
+    ['none', 'gpt2', 4, 512, 1024, 4_096, false, 'float32', 414_842_880],
+    ['none', 'gpt2', 2, 256, 2048, 4_096, false, 'float32', 206_499_840],
+    ['none', 'gpt2', 2, 256, 256, 32_768, false, 'float32', 236_994_560],
+    ['none', 'gpt2', 12, 256, 1024, 256, false, 'float32', 369_004_544],
+    ['none', 'llama', 6, 384, 256, 4_096, false, 'float32', 261_664_768],
+    ['none', 'llama', 8, 256, 1024, 256, false, 'float32', 338_739_200],
+    ['full', 'gpt2', 6, 384, 512, 32_768, false, 'float32', 505_761_792],
+    ['lora', 'gpt2', 12, 384, 512, 32_768, false, 'float32', 420_147_200],
+    ['lora', 'llama', 12, 512, 512, 32_768, false, 'bfloat16', 728_850_432],
+    ['none', 'gpt2', 12, 256, 1024, 256, true, 'float32', 177_557_504],
+    ['full', 'llama', 8, 256, 1024, 32_768, true, 'float32', 385_118_208],
+  ] as const)(
+    '%s %s %i × %i, context %i, %i tokens, recomputing %s, %s: near the truth',
+    (tune, family, layers, width, context, vocabulary, recomputes, dtype, measured) => {
+      const base = measuredBase(family, layers, width, vocabulary, dtype);
+      const lora = { r: 8, targets: 'auto' } as const;
+      const size = tune === 'none' ? undefined : sizeOfBase(base, { tune, lora });
+      const asked = { gradientCheckpointing: recomputes, model: { family, layers, width, context }, tune };
+      const ratio = memoryBytesOf(modelSizeOf(asked, vocabulary, size)) / measured;
+      expect(ratio).toBeGreaterThan(0.8);
+      expect(ratio).toBeLessThan(1.3);
+    },
+  );
 });
 
 describe('nodeBytesOf', () => {

@@ -46,7 +46,8 @@ describe('sizeOfBase', () => {
       baseBytes: 4096,
       layers: 2,
       width: 32,
-      hidden: 128,
+      // One and a half times the MLP's width.
+      hidden: 192,
     });
   });
 

@@ -17,6 +17,8 @@ export type PutBlob = { readonly name: string; readonly sha256: Sha256; readonly
   | { readonly path: string; readonly changedAtMs: number }
 );
 
+const READ_BYTES = 256 * 1024;
+
 /** What came of it. */
 export interface PutResult {
   /** The storages that have all of it. */
@@ -65,7 +67,8 @@ function sourceOf(blob: PutBlob): UploadSource {
     stat: async () => ({ bytes: blob.bytes }),
     openRead(_sha256, offset = 0, bytes = blob.bytes - offset) {
       const end = offset + bytes;
-      if ('path' in blob) return createReadStream(blob.path, { start: offset, end: end - 1 });
+      if ('path' in blob)
+        return createReadStream(blob.path, { start: offset, end: end - 1, highWaterMark: READ_BYTES });
       return Readable.from([Buffer.from(blob.text).subarray(offset, end)]);
     },
   };

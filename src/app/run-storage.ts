@@ -8,7 +8,7 @@ import { healthMount, type Mount, mountAll, readyMount } from '../http/mount';
 import { openHttp } from '../http/server';
 import { openTraffic } from '../http/traffic';
 import { systemClock as clock } from '../lib/clock';
-import { keepHeapLean } from '../lib/lean-heap';
+import { collectAfterStart } from '../lib/lean-heap';
 import type { Mirror } from '../storage/mirror';
 import { storageRoutes } from '../storage/routes';
 import { openStore, type Store } from '../store/open';
@@ -44,7 +44,7 @@ export async function runStorage(options: ServingOptions): Promise<void> {
   const place = servingOptions(config, options);
   await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });
   logger.info('Storage ready', { url: config.my_url, host: place.host, port: http.port, chainId: chain.chainId });
-  using _heap = keepHeapLean();
+  collectAfterStart();
 
   const watching = watch(role, store, readiness);
   const mirroring = config.peers.length > 0 ? [mirror.run(signal)] : [];

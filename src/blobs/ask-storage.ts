@@ -1,5 +1,6 @@
 /** One request to a storage: what it is, and what comes back. */
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
 import { request } from 'undici';
 import { proxiedAgent } from '../lib/proxy';
 
@@ -18,7 +19,7 @@ export type AskStorage = (
 export interface StorageAnswer {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
-  readonly body: AsyncIterable<Uint8Array> & { text(): Promise<string>; dump(): Promise<unknown> };
+  readonly body: Readable & { text(): Promise<string>; dump(): Promise<unknown> };
 }
 
 /**

@@ -74,6 +74,11 @@ export class BlobStore {
     return (await stat(this.partPath(sha)).catch(() => undefined))?.size ?? 0;
   }
 
+  /** Whether a part has so many bytes, as far as that is known without a look at the disk. */
+  expects(sha: Sha256, offset: number): boolean {
+    return offset > 0 && this.hashes.get(sha)?.bytes === offset;
+  }
+
   /** Reads a blob from `offset` to its end, or at most `bytes` of it. */
   openRead(sha: Sha256, offset = 0, bytes = Number.POSITIVE_INFINITY): Readable {
     return createReadStream(this.path(sha), { start: offset, end: offset + bytes - 1, highWaterMark: READ_BYTES });

@@ -1,7 +1,10 @@
 /** A bucket of an S3 service: the few calls that blobs need, and the only place that knows the SDK. */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
 import type { ListMultipartUploadsCommandOutput, S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { HttpsProxyAgent } from 'https-proxy-agent';
+import { freeBuffer } from '../lib/free-buffer';
 import { proxyFor } from '../lib/proxy';
 import { errorName, toS3Error } from './s3-errors';
 
@@ -198,8 +201,8 @@ function clientConfig({ endpoint, region, forcePathStyle, credentials, answerMs 
       requestTimeout: answerMs ?? ANSWER_MS,
       throwOnRequestTimeout: true,
       socketTimeout: SILENCE_MS,
-      httpAgent: agent,
-      httpsAgent: proxy === undefined ? agent : new HttpsProxyAgent(proxy, agent),
+      httpAgent: freeing(new HttpAgent(agent)),
+      httpsAgent: proxy === undefined ? freeing(new HttpsAgent(agent)) : new HttpsProxyAgent(proxy, agent),
     },
     // By default the SDK adds checksums in trailers, which many services other than Amazon's refuse. The
     // sha256 of each request's bytes is signed anyway, and whoever fetches a blob checks its hash.
@@ -208,4 +211,18 @@ function clientConfig({ endpoint, region, forcePathStyle, credentials, answerMs 
     // Waiting for "100 Continue" takes a connection of its own for each part.
     expectContinueHeader: false,
   };
+}
+
+/**
+ * Has an agent's sockets give back the memory of what they read: Node copies the body of an answer out of it.
+ */
+function freeing<T extends HttpAgent>(agent: T): T {
+  const { createConnection } = agent;
+  agent.createConnection = (...options) => {
+    const socket = createConnection.apply(agent, options);
+    // After all that listen have had it.
+    socket?.on('data', (read: Uint8Array) => queueMicrotask(() => freeBuffer(read)));
+    return socket;
+  };
+  return agent;
 }

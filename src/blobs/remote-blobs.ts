@@ -1,9 +1,13 @@
 /** The client of the storage API: uploads and downloads that resume. */
+import type { Readable } from 'node:stream';
 import type { Address, Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
+import { freeBuffer } from '../lib/free-buffer';
 import { sha256Behind } from '../lib/hash';
+import { takePieces } from '../lib/take-pieces';
 import { type AskStorage, type StorageAnswer, sendWithin } from './ask-storage';
 import type { BlobPart, BlobStore } from './blob-store';
+import { PieceSize } from './piece-size';
 import type { ReadPass } from './read-pass';
 import { completePart, persist } from './resumable';
 import { errorOf, NOT_SHOWN, reasonOf, startOf } from './storage-answers';
@@ -26,10 +30,10 @@ export interface RemoteOptions {
 /** Where a download goes. */
 export type BlobSink = Pick<BlobStore, 'stat' | 'openPartInTurn'>;
 
-/** Where an upload comes from. */
+/** Where an upload comes from. Memory of what it reads is given back once it is sent. */
 export interface UploadSource {
   stat(sha256: Sha256): Promise<{ bytes: number } | undefined>;
-  openRead(sha256: Sha256, offset?: number, bytes?: number): AsyncIterable<Uint8Array>;
+  openRead(sha256: Sha256, offset?: number, bytes?: number): Readable;
 }
 
 /** How a storage is asked, where it is not one that the operator named. */
@@ -48,8 +52,8 @@ export type SignUpload = (upload: {
 }) => Promise<string>;
 
 const SIGNATURE_MS = 3600_000;
-const MOST_PIECE_BYTES = 8 * 2 ** 20;
-const LEAST_PIECE_BYTES = 64 * 2 ** 10;
+/** More than a socket lets wait. */
+const LARGE_BYTES = 128 * 2 ** 10;
 /** Status codes of a storage that are worth a retry: busy, changed, or overloaded. */
 const PASSING_STATUS = [409, 423, 429, 502, 503, 504];
 const sendPatiently = sendWithin(30_000, 10_000);
@@ -69,8 +73,7 @@ interface Piece {
 
 /** The blobs of one storage API. Interrupted transfers resume at their offset. */
 export class RemoteBlobs {
-  /** Bytes of one request of an upload: halved for good when a proxy refuses that many. */
-  private pieceBytes = MOST_PIECE_BYTES;
+  private readonly pieceSize = new PieceSize();
 
   constructor(
     readonly storageApi: string,
@@ -174,7 +177,7 @@ export class RemoteBlobs {
     const { sha256, offset, bytes, authorization, proof } = piece;
     // The storage may hold more than the blob: another one's bytes. Told that these are all, it deletes
     // them.
-    const length = Math.max(0, Math.min(this.pieceBytes, bytes - offset));
+    const length = Math.max(0, Math.min(this.pieceSize.bytes, bytes - offset));
     const headers = {
       authorization,
       'upload-length': String(bytes),
@@ -184,6 +187,7 @@ export class RemoteBlobs {
       ...(proof === undefined ? {} : { 'upload-proof': proof }),
     };
     const body = count(length > 0 ? from.openRead(sha256, offset, length) : [], offset, bytes, options.onProgress);
+    const startedMs = performance.now();
     const answer = await this.call('PUT', `uploads/${sha256}`, { signal: options.signal, headers, body });
     const text = await answer.body.text();
     const { statusCode: status } = answer;
@@ -193,12 +197,12 @@ export class RemoteBlobs {
       return this.sendPiece({ ...piece, offset: bytes, proof: given }, from, owner, options);
     }
     const next = Number(answer.headers['upload-offset']);
-    if (status === 202 && next > offset) return next;
-    // A proxy refused the size of the request; the storage itself says why it refuses.
-    if (status === 413 && !errorOf(text) && this.pieceBytes > LEAST_PIECE_BYTES) {
-      this.pieceBytes /= 2;
-      return offset;
+    if (status === 202 && next > offset) {
+      this.pieceSize.noteSent(length, performance.now() - startedMs);
+      return next;
     }
+    // A proxy refused the size of the request; the storage itself says why it refuses.
+    if (status === 413 && !errorOf(text) && this.pieceSize.refuse()) return offset;
     // An earlier upload had left other bytes there; the storage has deleted them now.
     if (status === 422 && piece.hadBytes)
       throw this.unreachable(new Error('it held other bytes than the beginning of this blob'));
@@ -209,11 +213,15 @@ export class RemoteBlobs {
   private async receive(sha256: Sha256, part: BlobPart, bytes: number, options: RemoteOptions): Promise<void> {
     const { signal, onProgress } = options;
     const body = await this.get(sha256, part.offset > 0 ? `bytes=${part.offset}-` : undefined, options);
-    for await (const piece of this.pieces(body, signal)) {
+    const take = async (piece: Uint8Array) => {
       if (part.offset + piece.length > bytes) throw tooLarge(sha256, part.offset + piece.length, bytes);
       await part.append(piece);
+      freeBuffer(piece);
       onProgress?.(part.offset, bytes);
-    }
+    };
+    await takePieces(body, take, (error) => (signal?.aborted ? error : this.unreachable(error))).finally(() =>
+      body.destroy(),
+    );
     if (part.offset < bytes) throw this.unreachable(new Error('the transfer was cut'));
   }
 
@@ -337,10 +345,14 @@ async function* count(
   onProgress: RemoteOptions['onProgress'],
 ): AsyncGenerator<Uint8Array> {
   let done = offset;
+  const sent: Uint8Array[] = [];
   for await (const piece of source) {
     yield piece;
     done += piece.length;
     onProgress?.(done, total);
+    // undici asks for the next piece once a large one has gone to the system; the last is left alone still.
+    if (piece.length >= LARGE_BYTES) sent.push(piece);
+    if (sent.length > 1) sent.splice(0, 1).forEach(freeBuffer);
   }
 }
 

@@ -1,11 +1,12 @@
 /** A bound on the bytes that are held in memory at the same time. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../lib/errors';
+import { freeBuffer } from '../lib/free-buffer';
 
 export type RoomError = { code: 'blobs/no-memory'; status: 503; maxBytes: number };
 
 const LOOK_MS = 20;
-const MAX_SPARE = 2;
+const MAX_SPARE = 3;
 
 /** Bytes taken are given back by whoever took them. */
 export class Room {
@@ -47,5 +48,6 @@ export class Room {
 
   givePart(part: Buffer): void {
     if (this.spare.length < MAX_SPARE) this.spare.push(part);
+    else freeBuffer(part);
   }
 }

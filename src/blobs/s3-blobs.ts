@@ -6,7 +6,7 @@ import { type ArrivalProgress, decodeProgress } from './arrival-progress';
 import type { BlobError, BlobPart, FoundBlob } from './blob-store';
 import type { Bucket } from './bucket';
 import { Room } from './room';
-import { Arrival, PART_BYTES } from './s3-arrival';
+import { Arrival, type ArrivalDeps, PART_BYTES } from './s3-arrival';
 import type { StoredBlobs } from './stored-blobs';
 
 export type S3BlobError = { code: 'blobs/gone'; sha256: string };
@@ -29,12 +29,14 @@ export class S3Blobs implements StoredBlobs, AsyncDisposable {
   private readonly openArrivals = new Map<Sha256, Arrival | undefined>();
   /** Of closed parts, the oldest first. */
   private readonly idle = new Map<Sha256, Arrival>();
-  private readonly room = new Room(MAX_HELD_BYTES, PART_BYTES, ROOM_MS);
+  private readonly arrivals: ArrivalDeps;
 
   constructor(
     private readonly bucket: Bucket,
     private readonly prefix = '',
-  ) {}
+  ) {
+    this.arrivals = { bucket, room: new Room(MAX_HELD_BYTES, PART_BYTES, ROOM_MS) };
+  }
 
   async stat(sha: Sha256): Promise<{ bytes: number } | undefined> {
     const bytes = await this.bucket.size(this.key(sha));
@@ -47,6 +49,11 @@ export class S3Blobs implements StoredBlobs, AsyncDisposable {
     const kept = this.idle.get(sha);
     const keptBytes = kept && !kept.hasFailed ? kept.offset : 0;
     return Math.max(keptBytes, bytesOf(await this.progress(sha)));
+  }
+
+  expects(sha: Sha256, offset: number): boolean {
+    const kept = this.idle.get(sha);
+    return kept !== undefined && !kept.hasFailed && kept.offset === offset;
   }
 
   async openRead(sha: Sha256, offset = 0, bytes = Number.POSITIVE_INFINITY): Promise<Readable> {
@@ -144,7 +151,7 @@ export class S3Blobs implements StoredBlobs, AsyncDisposable {
     if (kept && !kept.hasFailed && kept.offset >= bytesOf(progress)) return kept;
     await kept?.drop();
     const keys = { blob: this.key(sha), progress: this.progressKey(sha) };
-    return Arrival.open(this.bucket, sha, keys, this.room, progress);
+    return Arrival.open(this.arrivals, sha, keys, progress);
   }
 
   private async release(sha: Sha256, arrival: Arrival): Promise<void> {

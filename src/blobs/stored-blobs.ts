@@ -11,7 +11,11 @@ export interface StoredBlobs {
   stat(sha256: Sha256): Promise<{ bytes: number } | undefined>;
   /** Returns the size of a blob's part, without creating or locking it. */
   partBytes(sha256: Sha256): Promise<number>;
-  /** Reads a blob from `offset` to its end, or at most `bytes` of it. */
+  /** Whether there is a part with so many bytes to go on with, as far as is known without asking anybody. */
+  expects(sha256: Sha256, offset: number): boolean;
+  /**
+   * Reads a blob from `offset` to its end, or at most `bytes` of it, into memory that its reader may give back.
+   */
   openRead(sha256: Sha256, offset?: number, bytes?: number): Readable | Promise<Readable>;
   /**
    * Opens a blob's part to append to it. Throws `blobs/busy` while another opener has it. What its sender

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { freeBuffer } from './free-buffer';
+import { takePieces } from './take-pieces';
 
 /** sha256 of bytes or text, 64 lower-case hex digits. */
 export function sha256(data: string | Uint8Array): string {
@@ -25,9 +27,12 @@ export async function sha256Stream(stream: Readable): Promise<string> {
  * sha256 of a name and, behind it, bytes: whoever knows it for a name of its own has had all the bytes. The
  * name is hex, with or without `0x`.
  */
-export async function sha256Behind(name: string, bytes: AsyncIterable<Uint8Array>): Promise<string> {
+export async function sha256Behind(name: string, bytes: Readable): Promise<string> {
   const hash = createHash('sha256').update(Buffer.from(name.replace(/^0x/, ''), 'hex'));
-  for await (const piece of bytes) hash.update(piece);
+  await takePieces(bytes, async (piece) => {
+    hash.update(piece);
+    freeBuffer(piece);
+  });
   return hash.digest('hex');
 }
 

@@ -1,8 +1,9 @@
 /** Blobs out: whole or a range. */
-import type { Readable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Request, Response } from 'express';
 import { AppError } from '../lib/errors';
+import { freeBuffer } from '../lib/free-buffer';
 import type { StorageDeps } from './deps';
 import { parseName, type StorageError } from './errors';
 import type { Readers } from './readers';
@@ -47,11 +48,27 @@ function askedRange(request: Request, bytes: number): { start: number; end: numb
 
 async function sendStream(stream: Readable, response: Response): Promise<void> {
   try {
-    await pipeline(stream, response);
+    await pipeline(stream, bodyOf(response));
   } catch (error) {
     // A client that disconnected needs no answer.
     if (!response.destroyed || !response.headersSent) throw error;
   }
+}
+
+/** Takes the body of a response, and gives the memory of each piece back once it is sent. */
+function bodyOf(response: Response): Writable {
+  const body = new Writable({
+    write(piece: Uint8Array, _encoding, done) {
+      if (response.destroyed) return done(new Error('The reader disconnected'));
+      response.write(piece, (error) => {
+        if (!error) freeBuffer(piece);
+        done(error);
+      });
+    },
+    final: (done) => void response.end(done),
+  });
+  response.once('close', () => body.destroy());
+  return body;
 }
 
 function unknownBlob(sha256: string): AppError<StorageError> {

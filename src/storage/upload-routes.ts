@@ -5,6 +5,8 @@ import type { StoredBlobs } from '../blobs/stored-blobs';
 import { Address, type Sha256 } from '../domain/ids';
 import { allowLongBody } from '../http/deadline';
 import { AppError, errorCode } from '../lib/errors';
+import { freeBuffer } from '../lib/free-buffer';
+import { takePieces } from '../lib/take-pieces';
 import { MAX_PERMIT_MS } from '../protocol/storage';
 import type { StorageDeps, StorageOptions } from './deps';
 import { parseName, type StorageError, tooLargeToStore } from './errors';
@@ -48,7 +50,8 @@ export async function takeUpload(
 ): Promise<void> {
   const upload = admit(options, deps, request);
   const { sha256, bytes } = upload;
-  if (await deps.blobs.stat(sha256)) {
+  const isExpected = deps.blobs.expects(sha256, senderOffset(request));
+  if (!isExpected && (await deps.blobs.stat(sha256))) {
     await deps.holders.require(upload, request.get('upload-proof'));
     return void response.status(200).json({ sha256, bytes });
   }
@@ -116,7 +119,7 @@ async function append(
   const start = { atMs: nowMs(), offset: part.offset };
   let notedAtMs = start.atMs;
   // The stream stays open on errors, so that the sender can read the answer.
-  for await (const piece of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+  await takePieces(request, async (piece) => {
     if (part.offset + piece.length > bytes) {
       throw new AppError<StorageError>(
         { code: 'storage/bad-length', status: 400, length: String(bytes) },
@@ -125,13 +128,14 @@ async function append(
     }
     await space.require(piece.length);
     await part.append(piece);
+    freeBuffer(piece);
     if (nowMs() >= notedAtMs + NOTED_MS) {
       notedAtMs = nowMs();
       await space.noteWritten(sha256, part.offset);
     }
     const ms = nowMs() - start.atMs;
     if (ms > SLOW_AFTER_MS && part.offset - start.offset < ms * SLOWEST_BYTES_PER_MS) throw tooSlow(sha256);
-  }
+  });
 }
 
 function toStorageError(error: unknown, sha256: Sha256): unknown {

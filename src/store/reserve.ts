@@ -48,8 +48,10 @@ export async function fillReserve(databasePath: string, floor: Pick<DiskFloor, '
   if ((await floor.roomBytes()) < lacking) return false;
   const file = await open(path, 'a', 0o600);
   try {
-    // Zeros would take no space on a file system that compresses.
-    await file.appendFile(await promisify(randomBytes)(lacking));
+    for (let left = lacking; left > 0; left -= PIECE_BYTES) {
+      // Zeros would take no space on a file system that compresses.
+      await file.appendFile(await promisify(randomBytes)(Math.min(left, PIECE_BYTES)));
+    }
     await file.sync();
   } finally {
     await file.close();

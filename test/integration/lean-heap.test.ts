@@ -1,27 +1,26 @@
-/** The memory of a process that moves many buffers, in processes of their own. */
+/** The heap of a process that moves many bytes and computes little, in processes of their own. */
 import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { builtCli } from '../support/cli';
 
-/** Drops 160 MiB of buffers, and prints the most memory that buffers had. */
-const churn = `
-  let most = 0, rounds = 0;
-  const timer = setInterval(() => {
-    for (let i = 0; i < 32; i += 1) Buffer.allocUnsafeSlow(65536);
-    most = Math.max(most, process.memoryUsage().arrayBuffers);
-    if ((rounds += 1) < 80) return;
-    clearInterval(timer);
-    console.log(most);
-  }, 10);`;
+/** Makes objects that outlive some collections, and prints the size of the young generation afterwards. */
+const grow = `
+  let kept = [];
+  for (let i = 0; i < 2e6; i += 1) {
+    kept.push({ i });
+    if (kept.length > 50_000) kept = [];
+  }
+  const spaces = require('node:v8').getHeapSpaceStatistics();
+  console.log(spaces.find(({ space_name }) => space_name === 'new_space').space_size);`;
 
-test('lean heap while buffers come and go: few of them wait for their collection', () => {
+test('small heap preferred: objects that come and go do not make it grow', () => {
   const module = join(dirname(builtCli()), 'lib', 'lean-heap.js');
-  const plain = mostMiB(churn);
-  const lean = mostMiB(`require(${JSON.stringify(module)}).keepHeapLean();${churn}`);
-  expect(plain).toBeGreaterThan(25);
-  expect(lean).toBeLessThan(0.7 * plain);
+  const plain = printedMiB(grow);
+  const small = printedMiB(`require(${JSON.stringify(module)}).preferSmallHeap();${grow}`);
+  expect(plain).toBeGreaterThanOrEqual(8);
+  expect(small).toBeLessThan(4);
 });
 
-function mostMiB(script: string): number {
+function printedMiB(script: string): number {
   return Number(execFileSync(process.execPath, ['-e', script], { encoding: 'utf8' })) / 2 ** 20;
 }

@@ -1,5 +1,6 @@
 /** The commands about running roles, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
+import { preferSmallHeap } from '../../lib/lean-heap';
 import { example, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
@@ -76,7 +77,7 @@ export const roleCommands: CommandTable = {
             'emeth storage --port 8090 --config config/storage.json --data-dir /var/lib/emeth/storage',
           ),
         )
-        .action(lazily(async () => (await import('../../app/run-storage.js')).runStorage)),
+        .action(lazily(loadStorage)),
   ],
   everybody: [
     (program) =>
@@ -106,3 +107,9 @@ export const roleCommands: CommandTable = {
         .action(lazily(async () => (await import('./demo.js')).demo)),
   ],
 };
+
+/** A storage moves many bytes and computes little. */
+async function loadStorage() {
+  preferSmallHeap();
+  return (await import('../../app/run-storage.js')).runStorage;
+}

@@ -3,13 +3,17 @@
  * interruptions.
  */
 import { randomBytes } from 'node:crypto';
+import { decodeProgress } from '../../../src/blobs/arrival-progress';
 import type { FoundBlob } from '../../../src/blobs/blob-store';
 import { type Bucket, type BucketOptions, openBucket } from '../../../src/blobs/bucket';
 import { PART_BYTES } from '../../../src/blobs/s3-arrival';
 import { S3Blobs } from '../../../src/blobs/s3-blobs';
 import type { Sha256 } from '../../../src/domain/ids';
+import { freeBuffer } from '../../../src/lib/free-buffer';
 import { sha256 } from '../../../src/lib/hash';
+import { takePieces } from '../../../src/lib/take-pieces';
 import { startSwift, type TestS3 } from '../../support/swift';
+import { until } from '../../support/until';
 
 let service: TestS3;
 beforeAll(async () => {
@@ -191,6 +195,75 @@ test('upload aborted in the bucket behind the storage: starts again and finishes
   await send(pair.first, 0, book);
   await finish(pair.first);
   expect((await readAll(pair.second)).equals(book)).toBe(true);
+});
+
+test('parts that arrive out of order: noted up to the first that lacks', async () => {
+  const options = await service.createBucket();
+  await using second = await openBlobs(options);
+  const bucket = await openBucket(options);
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  const { writePart, write } = bucket;
+  const noted: (number | undefined)[] = [];
+  bucket.write = (key, bytes) => {
+    noted.push(decodeProgress(Buffer.from(bytes))?.tags.length);
+    return write.call(bucket, key, bytes);
+  };
+  let isSecondThere = false;
+  bucket.writePart = async (...part) => {
+    if (part[2] === 1) await held;
+    const tag = await writePart.apply(bucket, part);
+    isSecondThere ||= part[2] === 2;
+    return tag;
+  };
+  await using first = new S3Blobs(bucket, 'emeth/');
+  await send(first, 0, book);
+  await until(async () => isSecondThere);
+  expect(await second.partBytes(bookName)).toBe(0);
+  release();
+  await until(async () => (await second.partBytes(bookName)) === 2 * PART_BYTES);
+  expect(noted).toEqual([2]);
+  await finish(first);
+  expect((await readAll(second)).equals(book)).toBe(true);
+});
+
+test('next piece where its upload is known: expected there, at its offset alone', async () => {
+  await using pair = await openPair();
+  const { first, second } = pair;
+  await send(first, 0, book.subarray(0, 1000));
+  expect([first.expects(bookName, 1000), first.expects(bookName, 0), second.expects(bookName, 1000)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+});
+
+test('upload that another storage finished, continued here: the blob stays whole', async () => {
+  await using pair = await openPair();
+  const { first, second } = pair;
+  await send(first, 0, book.subarray(0, PART_BYTES));
+  await until(async () => (await second.partBytes(bookName)) === PART_BYTES);
+  await send(second, PART_BYTES, book.subarray(PART_BYTES));
+  await finish(second);
+  expect(first.expects(bookName, PART_BYTES)).toBe(true);
+  await send(first, PART_BYTES, book.subarray(PART_BYTES));
+  // Whether the service still takes the parts is its own affair.
+  await finish(first).catch((error) => expect(error).toMatchObject({ code: 's3/upload-lost' }));
+  expect((await readAll(first)).equals(book)).toBe(true);
+  expect(await keysOf(pair.bucket)).toEqual([`emeth/blobs/${bookName}`]);
+});
+
+test('blob read piece by piece: what the sockets read does not pile up', async () => {
+  await using pair = await openPair();
+  await send(pair.first, 0, book);
+  await finish(pair.first);
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  await takePieces(await pair.second.openRead(bookName), async (piece) => {
+    freeBuffer(piece);
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  });
+  expect(most).toBeLessThan(PART_BYTES / 2);
 });
 
 test('old unfinished uploads: dropped; those that go on stay', async () => {

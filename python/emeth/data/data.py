@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emeth.data.archives import open_data
 from emeth.data.base_tokenizer import embedding_rows, open_base, own_template, special_words
+from emeth.data.blocks import Blocks, merkle_root, windows
 from emeth.data.collect import Collector, Reading, Report, Texts
 from emeth.data.pool import Pool
 from emeth.data.sequences import DTYPES, Sequences
@@ -247,7 +247,7 @@ def _measure(params: Params, found: Tokenised) -> Prepared:
             f"block needs {context * batch + 1} and {context + 1}. Give more text, or a smaller batch or context."
         )
         raise Failure("data/too-small", message)
-    blocks = _Blocks(train, batch, context, epoch_blocks)
+    blocks = Blocks(train, batch, context, epoch_blocks)
     return Prepared(
         vocab_size=found.tokenizer.vocab_size,
         epoch_blocks=epoch_blocks,
@@ -273,15 +273,6 @@ def _estimate(params: Params, found: Tokenised, share: float) -> Prepared:
     )
 
 
-def merkle_root(leaves: Iterator[bytes]) -> str:
-    """Root of a binary tree over leaf hashes; a node is sha256(0x01 ‖ left ‖ right), an odd last one moves up."""
-    level = [hashlib.sha256(b"\0" + leaf).digest() for leaf in leaves] or [bytes(32)]
-    while len(level) > 1:
-        odd = level[len(level) - len(level) % 2 :]
-        level = [hashlib.sha256(b"\1" + level[i] + level[i + 1]).digest() for i in range(0, len(level) - 1, 2)] + odd
-    return level[0].hex()
-
-
 class Corpus:
     """The prepared parts of a job, as the workDir holds them."""
 
@@ -304,7 +295,7 @@ class Corpus:
         if end <= start:
             raise Failure("data/bad-range", f"The range [{start}, {end}) is empty.")
         batch, context = self._params.batch, self._params.model.context
-        blocks = _Blocks(self.train, batch, context, self.prepared.epoch_blocks)
+        blocks = Blocks(self.train, batch, context, self.prepared.epoch_blocks)
         dtype = DTYPES[self.train.tokens.dtype.itemsize]
         layout = {"tokens": TensorSpec(dtype, (end - start, batch, context + 1))}
         if blocks.mask is not None:
@@ -328,7 +319,7 @@ class Corpus:
     def validation(self, max_sequences: int) -> Sequences:
         """Held-out sequences: all of them, or at most `max_sequences`, spread evenly."""
         part, total = self.part("validation"), self.prepared.validation_sequences
-        tokens, mask = _windows(part, self._params.model.context)
+        tokens, mask = windows(part, self._params.model.context)
         sequences = Sequences(tokens[:total], None if mask is None else mask[:total])
         if 0 < max_sequences < total:
             return sequences[np.arange(max_sequences) * total // max_sequences]
@@ -344,35 +335,6 @@ class Corpus:
     def part(self, name: str) -> Part:
         """The tokens of the part `train` or `validation`."""
         return open_part(f"{self._work_dir}/{name}", token_dtype(self.prepared.vocab_size), self._is_masked, 0)
-
-
-class _Blocks:
-    """The blocks of an epoch, without copying: sequence i of block b is sequence b + i·epochBlocks."""
-
-    def __init__(self, part: Part, batch: int, context: int, epoch_blocks: int) -> None:
-        def spread(windows: NDArray[Any]) -> NDArray[Any]:
-            shape = (batch, epoch_blocks, windows.shape[-1])
-            view: NDArray[Any] = windows[: batch * epoch_blocks].reshape(shape).transpose(1, 0, 2)
-            return view
-
-        tokens, mask = _windows(part, context)
-        self.tokens = spread(tokens)
-        self.mask = None if mask is None else spread(mask)
-
-    def hash(self, index: int) -> bytes:
-        digest = hashlib.sha256(self.tokens[index].tobytes())
-        if self.mask is not None:
-            digest.update(self.mask[index].tobytes())
-        return digest.digest()
-
-
-def _windows(part: Part, context: int) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
-    """Every sequence of a part, [n, context + 1], and of its mask, which concerns targets, [n, context]."""
-    view = np.lib.stride_tricks.sliding_window_view
-    tokens = view(part.tokens, context + 1)[::context]
-    if part.mask is None:
-        return tokens, None
-    return tokens, view(part.mask[1:], context)[::context]
 
 
 def _size(path: str) -> int:
@@ -400,8 +362,3 @@ def _load_prepared(work_dir: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     return record
-
-
-def bytes_of(tokens: NDArray[Any], token_bytes: NDArray[np.int64]) -> int:
-    """UTF-8 bytes the tokens stand for."""
-    return int(token_bytes[tokens].sum())

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emeth.data.data import Corpus, merkle_root, prepare
+from emeth.data.blocks import merkle_root
+from emeth.data.data import Corpus, prepare
 from emeth.data.sequences import read_shard
 from emeth.data.split import SEPARATORS, split_place, split_texts
 from emeth.files.philox import permutation

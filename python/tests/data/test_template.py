@@ -50,6 +50,7 @@ def test_template_of_hugging_face_is_understood() -> None:
     "source",
     [
         # Qwen 3 forgets earlier thoughts, others close only the last turn.
+        "{% for m in messages %}{{ m.content }}{% if loop.last and m.role == 'assistant' %}!{% endif %}{% endfor %}",
         "{% for m in messages %}{{ m.content }}{% if loop.last %}!{% endif %}{% endfor %}",
         "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}",
         "{% for m in messages %}{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>{% endif %}",

@@ -87,7 +87,9 @@ export async function readBaseFacts(reader: BaseReader): Promise<BaseFacts> {
   const { layers, width } = shapeOf(reader, config);
   const isTied = config.tie_word_embeddings ?? isUsuallyTied;
   requireWeights(reader, tensors, { layers, width, rows: config.vocab_size, isTied });
-  const own = isTied ? tensors.filter(({ name }) => !HEAD.test(name)) : tensors;
+  // A head that is the embedding may be stored under both names, or under either.
+  const isTwice = isTied && tensors.some(({ name }) => EMBEDDING.test(name));
+  const own = isTwice ? tensors.filter(({ name }) => !HEAD.test(name)) : tensors;
   return {
     architecture,
     parameters: own.reduce((sum, { shape }) => sum + product(shape), 0),
@@ -182,12 +184,13 @@ function requireWeights(
     const sentence = `has ${quote(odd.name)} in ${odd.dtype}; weights must be in ${FLOATS.join(', ')}.`;
     throw refuse(reader, odd.dtype === 'F64' ? 'bad-weights' : 'quantised', sentence);
   }
-  const embedding = tensors.find(({ name }) => EMBEDDING.test(name));
+  const heads = tensors.filter(({ name }) => HEAD.test(name));
+  const embedding = tensors.find(({ name }) => EMBEDDING.test(name)) ?? (isTied ? heads[0] : undefined);
   if (embedding?.shape.join() !== `${rows},${width}`) {
     const has = embedding ? `an embedding of ${embedding.shape.join(' × ')}` : 'no embedding';
     throw refuse(reader, 'bad-weights', `has ${has}, and its config.json says ${rows} × ${width}.`);
   }
-  if (!isTied && !tensors.some(({ name }) => HEAD.test(name)))
+  if (!isTied && heads.length === 0)
     throw refuse(
       reader,
       'bad-weights',

@@ -83,6 +83,18 @@ test('output layer of its own: counted', async () => {
   expect((await read(files)).parameters).toBe(TINY_PARAMETERS + 64 * 16);
 });
 
+test('output layer that is the embedding: counted once, under whichever name', async () => {
+  const { 'model.embed_tokens.weight': embedding, ...rest } = tinyTensors;
+  const head = { 'lm_head.weight': embedding as Tensors[string] };
+  for (const tensors of [
+    { ...rest, ...head },
+    { ...tinyTensors, ...head },
+  ]) {
+    const facts = await read(tinyBase({ 'model.safetensors': tensorFile(tensors) }));
+    expect(facts.parameters).toBe(TINY_PARAMETERS);
+  }
+});
+
 test('weights of a gigabyte: only their head is read', async () => {
   const size = 2 ** 28;
   const head = rawTensorFile({ big: { dtype: 'F32', shape: [size], data_offsets: [0, 4 * size] } }, 0);

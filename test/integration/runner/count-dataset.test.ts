@@ -45,7 +45,7 @@ test('no Python: throws data/not-counted', async () => {
   await expect(count('a'.repeat(700))).rejects.toMatchObject({ code: 'data/not-counted' });
 });
 
-test('chats for several processes, shut in: counted by all of them, with what is learnt', async () => {
+test('chats for several processes, shut in: counted by all, with what is learnt', async () => {
   process.env.EMETH_SANDBOX = 'require';
   await using scratch = await openScratch();
   const chat = (i: number) => ({

@@ -82,7 +82,7 @@ describe('chooseWorkers', () => {
 });
 
 describe('memoryBytesOf', () => {
-  /** A base as `python/bench/memory.py` makes it: a GPT-2, or a Llama with an MLP of three times its width. */
+  /** A base as `python/bench/memory.py` makes it: GPT-2, or Llama with an MLP of three times its width. */
   function measuredBase(family: string, layers: number, width: number, vocabulary: number, dtype: string) {
     const [attention, mlp]: [[string, number, number][], [string, number, number][]] =
       family === 'gpt2'

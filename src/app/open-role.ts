@@ -1,4 +1,5 @@
 /** What a daemon opens before its own work: settings and lock, then its chain, then its account. */
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { type Chain, openChain } from '../chain/rpc/client';
 import type { Finality } from '../chain/rpc/finality';
@@ -42,6 +43,8 @@ export async function openRole<R extends Role>(role: R, options: CommonOptions):
   const logger = await openRoleLogger(role, context, options);
   const stop = new AbortController();
   const signal = AbortSignal.any([stopSignal(), stop.signal]);
+  // Each loop of a role waits for it, and a master has more of them than Node takes for a leak.
+  setMaxListeners(0, signal);
   const lock = await lockDataDir(context.dataDir, systemClock);
   return { ...context, logger, lock, stop, signal, [Symbol.asyncDispose]: () => lock[Symbol.asyncDispose]() };
 }

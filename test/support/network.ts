@@ -1,5 +1,5 @@
 /** The whole system for end-to-end tests: chain, master, workers and verifier as real processes. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -112,6 +112,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     stack.push({
       async [Symbol.asyncDispose]() {
         for (const role of [...running.values()].reverse()) await role[Symbol.asyncDispose]();
+        await requireNoWarnings(dir);
       },
     });
     const start = (party: Party) => {
@@ -174,6 +175,14 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** Node warns of what may be a leak; no role of a healthy network gives it a reason. */
+async function requireNoWarnings(dir: string): Promise<void> {
+  for (const name of (await readdir(dir)).filter((file) => file.endsWith('.log'))) {
+    const warning = /^\(node:\d+\) .*Warning.*$/m.exec(await readFile(join(dir, name), 'utf8'));
+    if (warning) throw new Error(`${name}: ${warning[0]}`);
   }
 }
 

@@ -13,7 +13,7 @@ import shutil
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,22 +54,19 @@ class Plan:
             return in_turn(ours, theirs, path, warm_up, self.pairs)
 
 
-def measure_child(plan: Plan) -> list[Measure]:
+def measure_child(plan: Plan) -> Iterator[Measure]:
     """Our child ÷ a bare loop, with all weights trained."""
-    found = []
     for kind in ("gpt2", "llama"):
         for precision in ("fp32", "bf16"):
             work = plan.work(kind, "full", 256, precision=precision)
             runs = plan.compare(work, "peer_bare.py", plan.steps)
             name = f"child ÷ bare loop, {kind}, full, {precision}"
-            found += [speed(name, runs, 0.97, work.tokens(plan.steps))]
-    return found
+            yield speed(name, runs, 0.97, work.tokens(plan.steps))
 
 
-def measure_trainer(plan: Plan) -> list[Measure]:
+def measure_trainer(plan: Plan) -> Iterator[Measure]:
     """Our child ÷ Hugging Face's Trainer: speed and memory."""
-    found = []
-    for tune in ("full", "lora"):
+    for tune in ("lora", "full"):
         for precision in ("fp32", "bf16"):
             work = plan.work("gpt2", tune, 256, batch=4, precision=precision)
             if tune == "lora":
@@ -77,13 +74,14 @@ def measure_trainer(plan: Plan) -> list[Measure]:
             steps = max(2, plan.steps // 2)
             runs = plan.compare(work, "peer_trainer.py", steps)
             name = f"child ÷ Trainer, gpt2, {tune}, {precision}"
-            found += [speed(name, runs, 1.0, work.tokens(steps)), memory(name, runs, 0.8)]
-    return found
+            yield speed(name, runs, 1.0, work.tokens(steps))
+            yield memory(name, runs, 0.8)
 
 
-def measure_lora(plan: Plan) -> list[Measure]:
+def measure_lora(plan: Plan) -> Iterator[Measure]:
     """What a LoRA round sends beside a full one, and what a LoRA worker holds beside its base."""
     sent = [_round_bytes(plan, plan.work("gpt2", tune, 64)) for tune in ("lora", "full")]
+    yield Measure("LoRA round ÷ full int8 round, bytes", [sent[0] / sent[1]], 0.01, True, f"{sent[0]:,} of {sent[1]:,}")
     work = replace(plan.work("gpt2", "lora", 512), checkpointing=True)
     least = (work.base / "model.safetensors").stat().st_size * 1.25
     peaks = []
@@ -92,10 +90,7 @@ def measure_lora(plan: Plan) -> list[Measure]:
         with OurChild(plan.folder / f"lora-{i}", work) as ours:
             peaks.append(ours.run(path).peak_bytes)
     parts = f"{statistics.median(peaks) / _MIB:.0f} MiB for a base of {least / 1.25 / _MIB:.0f} MiB"
-    return [
-        Measure("LoRA round ÷ full int8 round, bytes", [sent[0] / sent[1]], 0.01, True, f"{sent[0]:,} of {sent[1]:,}"),
-        Measure("LoRA worker ÷ (base + 25 %), memory", [peak / least for peak in peaks], 1.6, True, parts),
-    ]
+    yield Measure("LoRA worker ÷ (base + 25 %), memory", [peak / least for peak in peaks], 1.6, True, parts)
 
 
 def _round_bytes(plan: Plan, work: Work) -> int:
@@ -111,10 +106,10 @@ def _round_bytes(plan: Plan, work: Work) -> int:
         return ours.update.stat().st_size + folded.delta.bytes
 
 
-def measure_data(plan: Plan) -> list[Measure]:
+def measure_data(plan: Plan) -> Iterator[Measure]:
     """Preparing conversations ÷ tokenizing alone."""
     num_bytes = 2_000_000 if plan.short else 100_000_000
-    return measure_tokenising(plan.folder / "data", num_bytes, plan.pairs, plan.short)
+    yield from measure_tokenising(plan.folder / "data", num_bytes, plan.pairs, plan.short)
 
 
 def speed(name: str, runs: list[tuple[Run, Run]], goal: float, tokens: int) -> Measure:
@@ -132,7 +127,7 @@ def memory(name: str, runs: list[tuple[Run, Run]], goal: float) -> Measure:
     return Measure(f"{name}, memory", [mine / other], goal, at_most=True, parts=parts)
 
 
-MEASURES: dict[str, Callable[[Plan], list[Measure]]] = {
+MEASURES: dict[str, Callable[[Plan], Iterator[Measure]]] = {
     "child": measure_child,
     "lora": measure_lora,
     "trainer": measure_trainer,
@@ -153,9 +148,9 @@ def main() -> None:
         plan = Plan(Path(folder) / "run", options.pairs, options.steps, options.short)
         for name in options.only:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
-            measured = MEASURES[name](plan)
-            print(*(measure.row() for measure in measured), sep="\n", file=sys.stderr, flush=True)
-            found += measured
+            for measure in MEASURES[name](plan):
+                print(measure.row(), file=sys.stderr, flush=True)
+                found.append(measure)
     print(show(found, {"pairs": options.pairs, "steps": options.steps, "short": options.short}))
 
 

@@ -13,6 +13,7 @@ async function setup({ forTests }) {
   checkNode();
   await installPackages();
   await build();
+  if (forTests) await installLlama();
   await preparePython(forTests ? ['requirements.txt', 'requirements-dev.txt'] : ['requirements.txt']);
 }
 
@@ -34,6 +35,15 @@ async function installPackages() {
       'Some packages compile C++: they need gcc, make and python3 (Debian: apt-get install build-essential python3).';
     await runQuietly('npm packages', npm, args, { remedy });
   });
+}
+
+/** What reads GGUF files in tests; for Linux on x64 alone, elsewhere nothing is installed and those tests are skipped. */
+async function installLlama() {
+  const dir = 'test/llama-cpp';
+  const facts = [process.platform, process.arch];
+  await once('llama.cpp', { files: [`${dir}/package-lock.json`], facts, output: `${dir}/package.json` }, () =>
+    runQuietly('llama.cpp', npm, ['ci', '--prefix', dir, '--ignore-scripts', '--no-audit', '--no-fund']),
+  );
 }
 
 /** Contracts to typed ABIs, then TypeScript to dist/. */

@@ -2,6 +2,7 @@
 /** The command line: puts all commands together, runs one, and ends with its exit status. */
 import { Command } from 'commander';
 import { jobCommands } from './commands/jobs/job-commands';
+import { modelCommands } from './commands/models/model-commands';
 import { moneyCommands } from './commands/money/money-commands';
 import { nodeCommands } from './commands/nodes/node-commands';
 import { roleCommands } from './commands/roles/role-commands';
@@ -27,7 +28,7 @@ export function buildProgram(): Command {
       '\nEvery command has --help with an example. Exit status: 0 done, 1 failed, 2 wrong usage or\nconfiguration, 3 not found, 4 not allowed, 5 chain, 130 stopped.',
     );
   addCommonOptions(program);
-  addCommands(program, [roleCommands, jobCommands, nodeCommands, moneyCommands, setupCommands]);
+  addCommands(program, [roleCommands, jobCommands, modelCommands, nodeCommands, moneyCommands, setupCommands]);
   for (const command of program.commands) addCommonOptions(command);
   return program;
 }

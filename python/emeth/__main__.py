@@ -10,7 +10,17 @@ import traceback
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
 from emeth.wire.limits import apply_limits
 from emeth.wire.parse import ParseError
-from emeth.wire.spec import BenchSpec, CoordinateSpec, CountSpec, GenerateSpec, Spec, TrainSpec, parse_spec
+from emeth.wire.spec import (
+    BenchSpec,
+    CoordinateSpec,
+    CountSpec,
+    GenerateSpec,
+    GgufSpec,
+    MeasureSpec,
+    Spec,
+    TrainSpec,
+    parse_spec,
+)
 
 EXIT_BAD_SPEC = 64
 EXIT_TRY_LATER = 75
@@ -38,7 +48,7 @@ def main() -> int:
     return 0
 
 
-def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
+def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:  # noqa: PLR0911 - one return per kind
     """Hand over to the module that does this kind of work; PyTorch is imported only then."""
     if isinstance(spec, CountSpec):  # needs no PyTorch
         from emeth.children import count
@@ -67,7 +77,15 @@ def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:
         case GenerateSpec():
             from emeth.children import generate
 
-            return generate.run(spec, outbox)
+            return generate.run(spec, inbox, outbox)
+        case GgufSpec():
+            from emeth.children import gguf
+
+            return gguf.run(spec, outbox)
+        case MeasureSpec():
+            from emeth.children import measure
+
+            return measure.run(spec, inbox, outbox)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import type { TrainerEvent, TrainerSpec } from '../protocol/trainer';
-import type { Progress, Trainer } from '../runner/trainer';
+import type { Interim, Trainer } from '../runner/trainer';
 import { HeldWeights } from './held-weights';
 import { emptyUpdate, fillWithNoise, readTensors, type Tensor, writeTensors } from './tensor-files';
 
@@ -109,9 +109,9 @@ class CheatingTrainer implements Trainer {
   async run<T extends TrainerEvent['type']>(
     command: Parameters<Trainer['run']>[0],
     type: T,
-    onProgress?: (event: Progress) => void,
+    onInterim?: (event: Interim<T>) => void,
   ): Promise<Extract<TrainerEvent, { type: T }>> {
-    if (command.type !== 'round.run') return this.child.run(command, type, onProgress);
+    if (command.type !== 'round.run') return this.child.run(command, type, onInterim);
     const running = new AbortController();
     this.running = running;
     const first = await this.keepFirst(command);
@@ -123,7 +123,8 @@ class CheatingTrainer implements Trainer {
       first,
       shapes: this.weights.shapes,
       canceled: running.signal,
-      train: (given) => this.child.run(given, 'round.done', onProgress),
+      train: (given) =>
+        this.child.run(given, 'round.done', onInterim as ((event: Interim<'round.done'>) => void) | undefined),
     });
     // A careful cheat reports the true hash of its forged update: a false one would be refused at once.
     const endTheta = Sha256.parse(await this.weights.endTheta(answer.update.path));

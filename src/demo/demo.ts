@@ -175,7 +175,7 @@ async function requestJob(options: DemoOptions, datasetPath: string, parties: Pa
 async function tryResult({ modelDir }: DemoOptions, jobId: JobId, { requester }: Parties, signal: AbortSignal) {
   await rm(modelDir, { recursive: true, force: true });
   const result = Result.parse(await runCommand(['result', jobId, ...as(requester), '--out', modelDir], signal));
-  const args = ['--prompt', 'The whale', '--tokens', String(SAMPLE_TOKENS), '--temperature', '0.8', '--seed', '1'];
+  const args = ['--prompt', 'The whale', '--max-tokens', String(SAMPLE_TOKENS), '--temperature', '0.8', '--seed', '1'];
   const written = await runCommand(['generate', modelDir, ...args], signal);
   return { result, sample: z.object({ text: z.string() }).parse(written).text };
 }

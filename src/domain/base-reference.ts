@@ -36,6 +36,19 @@ export function pinHubReference({ repo }: HubReference, commit: string): string 
   return `${SCHEME}${repo}@${commit}`;
 }
 
+/** A base as other software is told to find it: a repository at a commit, or a list of some storage. */
+export interface BaseName {
+  name: string;
+  revision?: string | undefined;
+}
+
+/** Returns the name of a base whose reference has come to a list, and of a hub to a commit. */
+export function nameBase(base: { reference: string; list: string; commit?: string | undefined }): BaseName {
+  const parsed = parseBaseReference(base.reference);
+  if (parsed?.kind !== 'hub') return { name: `sha256:${base.list}` };
+  return { name: parsed.repo, revision: base.commit ?? parsed.revision };
+}
+
 /** Whether a revision can never mean other files. */
 export function isCommit(revision: string | undefined): revision is string {
   return revision !== undefined && COMMIT.test(revision);

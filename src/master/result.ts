@@ -1,10 +1,13 @@
 /** The result of a trained job: the exported model, the manifest and the split of the pay. */
-import { mkdir } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AuditReport, countTokens, hashSeed, leaseKey, missedAudits, reportAudits } from '../domain/audit';
+import { nameBase } from '../domain/base-reference';
 import { earnedWei, fuelOf } from '../domain/fuel';
 import { hasGained } from '../domain/gain';
 import type { Address, Sha256 } from '../domain/ids';
+import { lossCurve } from '../domain/loss-curve';
+import { type CardFacts, describeModel } from '../domain/model-card';
 import { inFoldOrder } from '../domain/order';
 import { type Share, shareOut } from '../domain/shares';
 import { crashPoint } from '../lib/crash-point';
@@ -53,7 +56,14 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     tokens,
   });
   const payoutRoot = options.payoutRoot(shares);
-  const model = await exportModel(job, theta, { validationLoss: end.loss, tokens: merged, rounds: rounds.length });
+  const records = {
+    ...(job.plan.base && { base: job.plan.base }),
+    rounds: await roundRecords(job, reportAudits(leases, audits, wallet.address)),
+    audits: audits.map(({ leaseId: _, ...audit }) => audit),
+    missedAudits: missedAudits(await store.audits.drawn(job.jobId), audits),
+    validationLoss: { start: job.plan.startLoss, end: end.loss },
+  };
+  const model = await exportModel(job, theta, records);
   crashPoint('model.exported');
   const thetaEvery = await job.deps.evidence.thetaEvery(job.jobId);
   const manifest: ManifestIn = {
@@ -67,12 +77,9 @@ export async function produceResult(job: JobContext, options: ResultOptions): Pr
     ...(job.plan.base ? { base: job.plan.base } : {}),
     prepared: job.plan.prepared,
     totalBlocks: job.plan.totalBlocks,
-    rounds: await roundRecords(job, reportAudits(leases, audits, wallet.address)),
+    ...records,
     auditSeed: { hash: hashSeed(job.plan.auditSeed) as Sha256, seed: job.plan.auditSeed },
-    audits: audits.map(({ leaseId: _, ...audit }) => audit),
-    missedAudits: missedAudits(await store.audits.drawn(job.jobId), audits),
     ...(thetaEvery === undefined ? {} : { evidence: { thetaEvery } }),
-    validationLoss: { start: job.plan.startLoss, end: end.loss },
     fuelUsed: Number(fuelUsed),
     model,
     payoutRoot,
@@ -96,13 +103,17 @@ function requireGain({ plan: { startLoss: start, params } }: JobContext, end: nu
 async function exportModel(
   job: JobContext,
   theta: string,
-  facts: Record<string, number>,
+  records: Omit<CardFacts, 'jobId' | 'dataset'>,
 ): Promise<ManifestIn['model']> {
-  const directory = join(job.dir, 'model');
-  await mkdir(directory, { recursive: true });
-  const card = { jobId: job.jobId, dataset: job.plan.dataset.sha256, startLoss: job.plan.startLoss, ...facts };
-  const { files } = await job.coordinator.run({ type: 'export', theta, directory, card }, 'exported');
-  for (const file of files) await job.deps.blobs.add(join(directory, file.name), { move: false, within: job.dir });
+  const { plan, jobId, dir } = job;
+  const directory = join(dir, 'model');
+  // Of an attempt that came to no end.
+  await rm(directory, { recursive: true, force: true });
+  const card = describeModel({ ...records, jobId, dataset: plan.dataset });
+  const base = plan.base && nameBase(plan.base);
+  const command = { type: 'export' as const, theta, directory, card, curve: lossCurve(records), base };
+  const { files } = await job.coordinator.run(command, 'exported');
+  for (const file of files) await job.deps.blobs.add(join(directory, file.name), { move: false, within: dir });
   return files;
 }
 

@@ -61,11 +61,12 @@ const Base = z
   .refine((text) => parseBaseReference(text) !== undefined, { error: `must be ${FORMS}` })
   .describe('the model to start from');
 
+export const dataFormats = ['auto', 'text', 'json', 'jsonl', 'csv', 'tsv', 'parquet'] as const;
+export const DataFormat = z.enum(dataFormats);
+export type DataFormat = z.infer<typeof DataFormat>;
+
 const Data = z.strictObject({
-  format: z
-    .enum(['auto', 'text', 'json', 'jsonl', 'csv', 'tsv', 'parquet'])
-    .default('auto')
-    .describe('kind of file; auto: found by its content'),
+  format: DataFormat.default('auto').describe('kind of file; auto: found by its content'),
   field: z.string().min(1).max(200).optional().describe('the field or column that holds the text'),
   template: z.string().min(1).max(2000).optional().describe('chat template where the base has none: chatml, or Jinja'),
   skipBroken: fraction(0, 0.01).default(0).describe('part of the records that may be broken and are then left out'),

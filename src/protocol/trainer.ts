@@ -1,7 +1,7 @@
 /** The specs, commands and events between this program and its Python child. */
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
-import { ResolvedParams } from './job-params';
+import { DataFormat, ResolvedParams } from './job-params';
 import { TrainedUpdate } from './update';
 
 /**
@@ -59,15 +59,29 @@ export const TrainerSpec = z.discriminatedUnion('kind', [
     dataset: Path,
     maxBytes: z.int().min(1),
   }),
+  /** A finished model in memory, which answers `GenerateCommand`s; an adapter's `base` is named too. */
+  z.strictObject({ kind: z.literal('generate'), ...SharedSpec, directory: Path, base }),
+  /** Write a finished model as a file for llama.cpp. */
   z.strictObject({
-    kind: z.literal('generate'),
+    kind: z.literal('gguf'),
     ...SharedSpec,
     directory: Path,
-    prompt: z.string(),
-    maxNewTokens: z.int().min(1).max(100_000),
-    temperature: z.number().min(0).max(10),
-    topK: z.int().min(0),
-    seed: z.int().min(0),
+    base,
+    quant: z.enum(['q8_0', 'f16', 'f32']),
+    /** In `workDir`. */
+    out: Path,
+  }),
+  /** Measure how well a finished model predicts a data set. */
+  z.strictObject({
+    kind: z.literal('measure'),
+    ...SharedSpec,
+    directory: Path,
+    base,
+    dataset: Path,
+    format: DataFormat,
+    field: z.string().min(1).optional(),
+    /** Tokens of a sequence; absent: what the model reads, at most 1024. */
+    context: z.int().min(2).optional(),
   }),
 ]);
 export type TrainerSpec = z.input<typeof TrainerSpec>;
@@ -152,8 +166,7 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('evaluate'),
     id: Id,
-    /** A θ file, or an exported Hugging Face directory. */
-    model: z.union([z.strictObject({ theta: Path }), z.strictObject({ directory: Path })]),
+    model: z.strictObject({ theta: Path }),
     /** The greatest number of held-out sequences to use, spread evenly; 0 means all. */
     maxSequences: z.int().min(0),
   }),
@@ -163,12 +176,35 @@ export const CoordinateCommand = z.discriminatedUnion('type', [
     type: z.literal('export'),
     id: Id,
     theta: Path,
+    /** Empty or not there yet. */
     directory: Path,
-    /** Facts for the model card. */
-    card: z.record(z.string(), z.union([z.string(), z.number()])),
+    /** Rows of the model card. */
+    card: z.record(z.string(), z.string()),
+    /** Points of its picture; none: no picture. */
+    curve: z.array(z.strictObject({ tokens: z.int().min(0), loss: z.number() })),
+    /** How other software finds the base. */
+    base: z.strictObject({ name: z.string().min(1), revision: z.string().optional() }).optional(),
   }),
 ]);
 export type CoordinateCommand = z.infer<typeof CoordinateCommand>;
+
+/** Commands of `kind: 'generate'`. */
+export const GenerateCommand = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('write'),
+    id: Id,
+    /** Text to continue, or a conversation to answer by the model's chat template. */
+    prompt: z.string().optional(),
+    messages: z
+      .array(z.strictObject({ role: z.enum(['system', 'user', 'assistant']), content: z.string() }))
+      .optional(),
+    maxNewTokens: z.int().min(1),
+    temperature: z.number().min(0).max(10),
+    topK: z.int().min(0),
+    seed: z.int().min(0),
+  }),
+]);
+export type GenerateCommand = z.infer<typeof GenerateCommand>;
 
 /**
  * The facts of a prepared data set; part of the manifest. `dataRoot` binds blocks and their order to the job.
@@ -283,7 +319,27 @@ export const TrainerEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('benched'), gflops: z.number().positive(), deviceName: z.string(), memoryBytes: z.int() }),
   /** `kind: 'count'`. */
   z.object({ type: z.literal('counted'), ...Counted.shape }),
-  z.object({ type: z.literal('generated'), text: z.string() }),
+  /** Whole characters of an answer, as they are written. */
+  z.object({ type: z.literal('piece'), id: Id, text: z.string() }),
+  /** All pieces together; `end` says whether the text ended, or the limit came first. */
+  z.object({
+    type: z.literal('written'),
+    id: Id,
+    text: z.string(),
+    tokens: z.int().min(0),
+    end: z.enum(['text', 'limit']),
+  }),
+  /** `kind: 'gguf'`. */
+  z.object({ type: z.literal('converted'), file: FileRef, architecture: z.string() }),
+  /** `kind: 'measure'`: mean nats per token that counts, and per byte of these tokens. */
+  z.object({
+    type: z.literal('measured'),
+    loss: z.number(),
+    lossPerByte: z.number(),
+    tokens: z.int().min(1),
+    texts: z.int().min(1),
+    onAnswers: z.boolean(),
+  }),
   /** A command failed; the child goes on. Codes: `data/…`, `train/…`, `update/…`, `model/…`. */
   z.object({ type: z.literal('failed'), id: Id, code: z.string(), message: z.string() }),
 ]);

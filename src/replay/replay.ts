@@ -2,8 +2,10 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { leaseKey, toleranceOf } from '../domain/audit';
+import { nameBase } from '../domain/base-reference';
 import { isDataFault } from '../domain/data-fault';
 import type { Sha256 } from '../domain/ids';
+import { lossCurve } from '../domain/loss-curve';
 import { AppError, errorCode } from '../lib/errors';
 import { canonicalJson } from '../lib/hash';
 import type { Manifest } from '../protocol/manifest';
@@ -264,7 +266,10 @@ class Replay {
     const { manifest, workDir } = this.options;
     const coordinator = await this.children.coordinator();
     const directory = join(workDir, 'exported');
-    const { files } = await coordinator.run({ type: 'export', theta: theta.path, directory, card: {} }, 'exported');
+    const base = manifest.base && nameBase(manifest.base);
+    const curve = lossCurve(manifest);
+    const command = { type: 'export' as const, theta: theta.path, directory, card: {}, curve, base };
+    const { files } = await coordinator.run(command, 'exported');
     await rm(directory, { recursive: true });
     const list = (all: readonly { name: string; sha256: string }[]) =>
       canonicalJson(

@@ -1,5 +1,5 @@
 /** Puts the walls of a machine around one Python child: its command, variables, and the files it may read. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TrainerSpec } from '../protocol/trainer';
 import { type ChildLimits, limitVariables } from './child-limits';
@@ -92,12 +92,22 @@ function givenFiles(spec: TrainerSpec): string[] {
     case 'count':
       return [spec.dataset, ...present(spec.base)];
     case 'generate':
-      return [spec.directory];
+    case 'gguf':
+      return [spec.directory, ...present(spec.base)].flatMap(withTargets);
+    case 'measure':
+      return [spec.dataset, ...[spec.directory, ...present(spec.base)].flatMap(withTargets)];
     case 'bench':
       return [];
     default:
       return present(spec.base);
   }
+}
+
+/** A directory, and what links in it lead to: the hub's cache keeps files elsewhere, under their hashes. */
+function withTargets(dir: string): string[] {
+  const entries = existsSync(dir) ? readdirSync(dir, { withFileTypes: true }) : [];
+  const links = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => join(dir, name));
+  return [dir, ...links.filter((path) => existsSync(path)).map((path) => realpathSync(path))];
 }
 
 const present = (path: string | undefined) => (path === undefined ? [] : [path]);

@@ -10,7 +10,13 @@ import { AppError } from '../lib/errors';
 import { readJsonLines } from '../lib/json-lines';
 import { readLines } from '../lib/lines';
 import type { Logger } from '../lib/logger';
-import { type CoordinateCommand, type TrainCommand, TrainerEvent, type TrainerSpec } from '../protocol/trainer';
+import {
+  type CoordinateCommand,
+  type GenerateCommand,
+  type TrainCommand,
+  TrainerEvent,
+  type TrainerSpec,
+} from '../protocol/trainer';
 import { openChildLog } from './child-log';
 import { watchDisk } from './disk-watch';
 import { type Enclosure, enclose, noWalls, type Walls } from './enclose';
@@ -23,10 +29,12 @@ export type TrainerError =
   /** The child names another file than it was asked to write. */
   | { code: 'runner/foreign-file'; path: string };
 
-type Command = z.input<typeof TrainCommand> | z.input<typeof CoordinateCommand>;
+type Command = z.input<typeof TrainCommand | typeof CoordinateCommand | typeof GenerateCommand>;
 type WithoutId<C> = C extends { id: number } ? Omit<C, 'id'> : never;
 type Answer<T extends TrainerEvent['type']> = Extract<TrainerEvent, { type: T }>;
 export type Progress = Answer<'progress'>;
+/** What a child tells before its answer: a text comes in pieces, other work reports its progress. */
+export type Interim<T> = T extends 'written' ? Answer<'piece'> : Progress;
 
 /** A running Python child. */
 export interface Trainer extends AsyncDisposable {
@@ -42,7 +50,7 @@ export interface Trainer extends AsyncDisposable {
   run<T extends TrainerEvent['type']>(
     command: WithoutId<Command>,
     answer: T,
-    onProgress?: (event: Progress) => void,
+    onInterim?: (event: Interim<T>) => void,
   ): Promise<Answer<T>>;
   /** Cancels the running round; its `run` then throws `train/canceled`. */
   cancel(): void;
@@ -58,7 +66,7 @@ interface Waiter {
   files?: readonly string[] | undefined;
   resolve(event: TrainerEvent): void;
   reject(error: unknown): void;
-  onProgress?: ((event: Progress) => void) | undefined;
+  onInterim?: ((event: Progress | Answer<'piece'>) => void) | undefined;
 }
 
 /**
@@ -140,15 +148,17 @@ class PythonTrainer implements Trainer {
   async run<T extends TrainerEvent['type']>(
     command: WithoutId<Command>,
     answer: T,
-    onProgress?: (event: Progress) => void,
+    onInterim?: (event: Interim<T>) => void,
   ): Promise<Answer<T>> {
     await this.ready;
     if (this.end) throw this.end;
     const id = this.nextId++;
     const round = { id, isSent: false, isCanceled: false };
     if (command.type === 'round.run') this.running = round;
-    const ask = (named: typeof command) => this.ask({ ...named, id }, { type: answer, onProgress }, round);
-    const { handed } = this.enclosure;
+    const ask = (named: typeof command) =>
+      this.ask({ ...named, id }, { type: answer, onInterim: onInterim as Waiter['onInterim'] }, round);
+    // What people write is no path, whatever it begins with.
+    const handed = command.type === 'write' ? undefined : this.enclosure.handed;
     const event = await (handed ? handed.during(command, ask) : ask(command));
     return event as Answer<T>;
   }
@@ -188,7 +198,7 @@ class PythonTrainer implements Trainer {
 
   private ask(
     command: { id: number },
-    waiter: Pick<Waiter, 'type' | 'onProgress'>,
+    waiter: Pick<Waiter, 'type' | 'onInterim'>,
     round: NonNullable<PythonTrainer['running']>,
   ): Promise<TrainerEvent> {
     return new Promise((resolve, reject) => {
@@ -235,8 +245,8 @@ class PythonTrainer implements Trainer {
     }
     const waiter = this.waiters.get(event.id);
     if (!waiter) return;
-    if (event.type === 'progress') {
-      waiter.onProgress?.(event);
+    if (event.type === 'progress' || event.type === 'piece') {
+      waiter.onInterim?.(event);
       return;
     }
     this.waiters.delete(event.id);

@@ -13,6 +13,11 @@ export function printLines(...lines: string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
+/** Prints data as they come, without ending a line. */
+export function printText(text: string): void {
+  process.stdout.write(text);
+}
+
 /** Prints a message for the person at the terminal. */
 export function talk(line: string): void {
   process.stderr.write(`${line}\n`);

@@ -51,8 +51,8 @@ const FLAW = {
   files: 'verdict/model-files',
 } as const;
 
-/** File names a model may have: data and text, nothing that a loader would run. */
-const HARMLESS = /^[\w-][\w.-]*\.(json|safetensors|txt|md)$/;
+/** File names a model may have: data, text, and a picture that a replay draws again; no code. */
+const HARMLESS = /^([\w-][\w.-]*\.(json|safetensors|txt|md|jinja|svg|model)|LICENSE|NOTICE)$/;
 const MAX_MODEL_FILES = 100;
 const MAX_MODEL_BYTES = 64 * 1024 ** 3;
 

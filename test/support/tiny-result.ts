@@ -1,8 +1,10 @@
 /** A finished job of real Python, made on the spot: what its master and workers would have left. */
+
 import { copyFile, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BlobStore } from '../../src/blobs/blob-store';
 import type { Sha256 } from '../../src/domain/ids';
+import { lossCurve } from '../../src/domain/loss-curve';
 import { silentLogger } from '../../src/lib/logger';
 import type { ResolvedParams } from '../../src/protocol/job-params';
 import { Manifest } from '../../src/protocol/manifest';
@@ -152,7 +154,9 @@ async function describe(
 ): Promise<Manifest> {
   const directory = join(dir, 'model');
   const card = { made: 'by a test' };
-  const { files } = await child.run({ type: 'export', theta: theta.path, directory, card }, 'exported');
+  const curve = lossCurve({ rounds, validationLoss });
+  const command = { type: 'export' as const, theta: theta.path, directory, card, curve };
+  const { files } = await child.run(command, 'exported');
   await rm(directory, { recursive: true });
   const totalBlocks = ROUNDS * LEASES * BLOCKS;
   return Manifest.parse({

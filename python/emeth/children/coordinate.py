@@ -1,7 +1,6 @@
 """The `coordinate` child: prepares data, cuts shards, inspects and folds updates, evaluates and exports."""
 
 import math
-from dataclasses import asdict
 
 import torch
 
@@ -10,8 +9,8 @@ from emeth.data.progress import Progress
 from emeth.data.sequences import read_shard
 from emeth.files.codec import raw
 from emeth.files.tensors import TensorFileError, TensorReader, write_tensors
-from emeth.models.evaluate import evaluate, read_shape
-from emeth.models.export import export
+from emeth.models.evaluate import evaluate
+from emeth.models.export import Trained, export
 from emeth.models.network import Network
 from emeth.models.program import Program, load_model, open_program
 from emeth.rounds.compare import cosines, distance
@@ -28,7 +27,6 @@ from emeth.wire.spec import (
     CoordinateCommand,
     CoordinateSpec,
     Cut,
-    DirectoryModel,
     Evaluate,
     Export,
     Fold,
@@ -193,12 +191,7 @@ class Coordinator:
 
     def _evaluate(self, command: Evaluate) -> None:
         corpus = self._open_corpus()
-        if isinstance(command.model, DirectoryModel):
-            self._require_fit(read_shape(command.model.directory))
-            path = f"{command.model.directory}/model.safetensors"
-        else:
-            path = command.model.theta
-        model = load_model(self._open_program(), path, self._spec.device)
+        model = load_model(self._open_program(), command.model.theta, self._spec.device)
         sequences = corpus.validation(command.max_sequences)
         result = evaluate(model, sequences, corpus.tokenizer().token_bytes(), self._inbox)
         if not math.isfinite(result.loss):
@@ -215,7 +208,14 @@ class Coordinator:
 
     def _export(self, command: Export) -> None:
         corpus = self._open_corpus()
-        files = export(command, self._params, self._shape(), corpus.tokenizer())
+        trained = Trained(
+            params=self._params,
+            program=self._open_program(),
+            tokenizer=corpus.tokenizer(),
+            template=None if corpus.template is None else corpus.template.source,
+            base=self._spec.base,
+        )
+        files = export(command, trained)
         self._outbox.emit("exported", id=command.id, files=files)
 
     def _open_corpus(self) -> Corpus:
@@ -230,9 +230,3 @@ class Coordinator:
         if self._program is None:
             self._program = open_program(self._params, self._open_corpus().prepared.vocab_size, self._spec.base)
         return self._program
-
-    def _require_fit(self, found: Shape) -> None:
-        wanted = self._shape()
-        if (found.vocab_size, found.context) != (wanted.vocab_size, wanted.context):
-            message = f"The directory holds {asdict(found)}, the job asks for {asdict(wanted)}."
-            raise Failure("model/other-shape", message)

@@ -1,62 +1,63 @@
-"""Text from an exported directory, to try a model at once."""
+"""Text from a finished model, to try it at once: what follows a prompt, or the answers of a conversation."""
 
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from emeth.data.tokenizer import END_OF_TEXT
-from emeth.files.tensors import TensorFileError
-from emeth.models.evaluate import read_shape
-from emeth.models.gpt2 import Gpt2Program
-from emeth.models.network import Network
-from emeth.models.program import load_model
-from emeth.wire.events import Failure, Outbox
-from emeth.wire.spec import GenerateSpec
+from emeth.data.records import Message
+from emeth.models.result import find_result, load_result
+from emeth.models.text import Text
+from emeth.models.writing import Choice, Stops, Unfolding, write_tokens
+from emeth.wire.events import Failure, Inbox, Outbox
+from emeth.wire.spec import GenerateSpec, Write, parse_generate_command, parse_json
 
 
-def run(spec: GenerateSpec, outbox: Outbox) -> None:
-    """Continue the prompt; the reported text includes it."""
-    from tokenizers import Tokenizer
-
-    path = Path(spec.directory, "tokenizer.json")
-    if not path.is_file():
-        raise Failure("model/bad-directory", f"{spec.directory} holds no tokenizer.json.")
-    tokenizer = Tokenizer.from_file(str(path))
-    shape = read_shape(spec.directory)
-    try:
-        model = load_model(Gpt2Program(shape), f"{spec.directory}/model.safetensors", spec.device)
-    except TensorFileError as error:
-        raise Failure("model/bad-directory", f"model.safetensors of {spec.directory}: {error}") from error
-    outbox.emit("ready", device=spec.device, threads=torch.get_num_threads(), parameters=0)
-    # A model must start from something: the end of the text before, or a new line.
-    end = tokenizer.token_to_id(END_OF_TEXT)
-    start = tokenizer.encode(spec.prompt).ids or [ord("\n") if end is None else end]
-    ids = continue_tokens(model, start, spec, end)
-    outbox.emit("generated", text=tokenizer.decode(ids if spec.prompt else ids[1:]))
+def run(spec: GenerateSpec, inbox: Inbox, outbox: Outbox) -> None:
+    """Answer commands until stdin ends."""
+    result = find_result(spec.directory, spec.base)
+    text = Text(result)
+    model = load_result(result, spec.device)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    outbox.emit("ready", device=spec.device, threads=torch.get_num_threads(), parameters=parameters)
+    while True:
+        command = parse_generate_command(parse_json(inbox.next_line()))
+        try:
+            _Writer(command, text, outbox).write(model, inbox)
+        except Failure as error:
+            outbox.emit("failed", id=command.id, code=error.code, message=str(error))
 
 
-def continue_tokens(model: Network, start: list[int], spec: GenerateSpec, end: int | None) -> list[int]:
-    """Sample tokens one by one, until there are enough or the text ends. The same seed gives the same text."""
-    device = next(model.parameters()).device
-    dice = np.random.Generator(np.random.Philox(key=spec.seed))
-    ids = list(start)
-    with torch.inference_mode():
-        for _ in range(spec.max_new_tokens):
-            window = torch.tensor([ids[-model.context :]], device=device)
-            token = _choose(model.logits(window)[0, -1].float().cpu(), spec, float(dice.random()))
-            if token == end:
+class _Writer:
+    """Writes one text, and tells it piece by piece."""
+
+    def __init__(self, command: Write, text: Text, outbox: Outbox) -> None:
+        self._command, self._outbox = command, outbox
+        messages: list[Message] = [{"role": part.role, "content": part.content} for part in command.messages]
+        ids, words = text.answer_ends() if messages else (set(), [])
+        self._start = text.turn(messages) if messages else text.start_of(command.prompt)
+        self._ends, self._stops = ids | text.ends(), Stops(words)
+        self._unfolding = Unfolding(text.tokenizer.decode, self._start)
+        self._told = ""
+
+    def write(self, model: Any, inbox: Inbox) -> None:  # noqa: ANN401 - of transformers
+        """Until the text ends, there are enough tokens, or the parent is gone."""
+        command, count, end = self._command, 0, "limit"
+        choice = Choice(temperature=command.temperature, top_k=command.top_k, seed=command.seed)
+        for token in write_tokens(model, self._start, choice):
+            inbox.check_open()
+            if token in self._ends:
+                end = "text"
                 break
-            ids.append(token)
-    return ids
+            count += 1
+            self._tell(self._stops.add(self._unfolding.add(token)))
+            if self._stops.found or count == command.max_new_tokens:
+                break
+        if not self._stops.found:
+            self._tell(self._stops.add(self._unfolding.end()) + self._stops.end())
+        end = "text" if self._stops.found else end
+        self._outbox.emit("written", id=command.id, text=self._told, tokens=count, end=end)
 
-
-def _choose(logits_V: Tensor, spec: GenerateSpec, draw: float) -> int:
-    if spec.temperature == 0:
-        return int(logits_V.argmax())
-    if 0 < spec.top_k < len(logits_V):
-        kept = logits_V.topk(spec.top_k)
-        logits_V = torch.full_like(logits_V, -torch.inf).scatter(0, kept.indices, kept.values)
-    chances = torch.softmax(logits_V.double() / spec.temperature, dim=0).cumsum(0)
-    return min(int(torch.searchsorted(chances, draw * chances[-1])), len(logits_V) - 1)
+    def _tell(self, piece: str) -> None:
+        self._told += piece
+        if piece:
+            self._outbox.emit("piece", id=self._command.id, text=piece)

@@ -148,6 +148,10 @@ class SentencePiece:
                 lengths[i] = token_length(self._inner.id_to_piece(i), is_byte_level=False)
         return lengths
 
+    def decode(self, ids: list[int]) -> str:
+        text: str = self._inner.decode([token for token in ids if token not in self._ids.values()])
+        return text
+
     def save(self, path: str) -> None:
         """A base's files are copied as they are."""
 

@@ -79,6 +79,10 @@ class ChatTemplate:
             at = sum(map(len, parts))
         return b"".join(parts), spans
 
+    def text(self, messages: Sequence[Message], answering: bool) -> str:
+        """A chat as a model reads it; with `answering` up to where its next answer begins. Raises Broken."""
+        return self._render(_compile(self.source), messages, answering)
+
     def _render(self, render: Callable[..., str], messages: Sequence[Message], add_generation_prompt: bool) -> str:
         try:
             return render(messages=messages, add_generation_prompt=add_generation_prompt, **self.tokens)

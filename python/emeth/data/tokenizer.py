@@ -52,6 +52,10 @@ class Tokenizer(Protocol):
         """UTF-8 bytes each token stands for."""
         ...
 
+    def decode(self, ids: list[int]) -> str:
+        """The text of ids, without special tokens; what is no whole character is U+FFFD."""
+        ...
+
     def save(self, path: str) -> None:
         """Write `tokenizer.json`."""
         ...
@@ -80,6 +84,9 @@ class Bytes:
 
     def token_bytes(self) -> NDArray[np.int64]:
         return np.ones(256, np.int64)
+
+    def decode(self, ids: list[int]) -> str:
+        return bytes(token for token in ids if token != self.end).decode("utf-8", "replace")
 
     def save(self, path: str) -> None:
         Path(path).write_text(json.dumps(_byte_level_json(), ensure_ascii=False), encoding="utf-8")
@@ -135,6 +142,10 @@ class Bpe:
             if token.special:
                 lengths[identity] = 0
         return lengths
+
+    def decode(self, ids: list[int]) -> str:
+        text: str = self._inner.decode(ids, skip_special_tokens=True)
+        return text
 
     def save(self, path: str) -> None:
         self._inner.save(path, pretty=False)
@@ -221,7 +232,13 @@ def _is_byte_level(inner: Any) -> bool:  # noqa: ANN401
 
 
 def _byte_level_json() -> dict[str, object]:
-    """A BPE without merges over the 256 byte characters, in the order of the bytes."""
+    """A BPE without merges over the 256 byte characters, in the order of the bytes.
+
+    Texts hold no NUL: its id ends a text, and fills up the shorter ones of a batch.
+    """
+    vocab = {character: byte for byte, character in enumerate(byte_characters()) if byte > 0}
+    end = {"id": 0, "content": END_OF_TEXT, "special": True, "normalized": False}
+    end |= {"single_word": False, "lstrip": False, "rstrip": False}
     level: dict[str, object] = {
         "type": "ByteLevel",
         "add_prefix_space": False,
@@ -232,7 +249,7 @@ def _byte_level_json() -> dict[str, object]:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [],
+        "added_tokens": [end],
         "normalizer": None,
         "pre_tokenizer": level,
         "post_processor": None,
@@ -246,7 +263,7 @@ def _byte_level_json() -> dict[str, object]:
             "fuse_unk": False,
             "byte_fallback": False,
             "ignore_merges": False,
-            "vocab": {character: byte for byte, character in enumerate(byte_characters())},
+            "vocab": {END_OF_TEXT: 0} | vocab,
             "merges": [],
         },
     }

@@ -1,8 +1,6 @@
 """Loss of a model on held-out sequences."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,8 +8,7 @@ from numpy.typing import NDArray
 
 from emeth.data.sequences import Sequences
 from emeth.models.network import Network, tensors_of
-from emeth.wire.events import Failure, Inbox
-from emeth.wire.model_shape import Shape
+from emeth.wire.events import Inbox
 
 # Tokens computed at once: enough to fill a core; and scores held at once (64 MiB), for large vocabularies.
 _BATCH_TOKENS = 8192
@@ -25,23 +22,6 @@ class Evaluation:
     loss: float
     tokens: int
     loss_per_byte: float
-
-
-def read_shape(directory: str) -> Shape:
-    """The shape in an exported directory's config.json."""
-    try:
-        config = json.loads(Path(directory, "config.json").read_text(encoding="utf-8-sig"))
-        return Shape(
-            layers=config["n_layer"],
-            heads=config["n_head"],
-            width=config["n_embd"],
-            context=config["n_positions"],
-            vocab_size=config["vocab_size"],
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Failure(
-            "model/bad-directory", f"{directory} holds no config.json of a GPT-2 model: {error!r}."
-        ) from error
 
 
 def evaluate(model: Network, sequences: Sequences, token_bytes: NDArray[np.int64], inbox: Inbox) -> Evaluation:

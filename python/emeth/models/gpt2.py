@@ -11,6 +11,7 @@ Names: `transformer.wte.weight` [vocabulary, width], also the output head · `tr
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from emeth.models.bell import INIT_STD, bell
 from emeth.models.loss import mean_loss
 from emeth.models.network import Network
 from emeth.wire.model_shape import Shape
+from emeth.wire.spec import NamedBase
 
 
 class Linear(nn.Module):
@@ -150,6 +152,30 @@ class Gpt2Program:
         TensorReader(theta, self.layout).close()
         shutil.copyfile(theta, directory / "model.safetensors")
         return ["model.safetensors"]
+
+    def configs(self, base: NamedBase | None) -> dict[str, dict[str, Any]]:
+        shape = self._shape
+        config = {
+            "architectures": ["GPT2LMHeadModel"],
+            "model_type": "gpt2",
+            "activation_function": "gelu_new",
+            "vocab_size": shape.vocab_size,
+            "n_positions": shape.context,
+            "n_ctx": shape.context,
+            "n_embd": shape.width,
+            "n_layer": shape.layers,
+            "n_head": shape.heads,
+            "n_inner": None,
+            "layer_norm_epsilon": 1e-5,
+            "initializer_range": INIT_STD,
+            "attn_pdrop": shape.dropout,
+            "embd_pdrop": shape.dropout,
+            "resid_pdrop": shape.dropout,
+            "tie_word_embeddings": True,
+            "dtype": "float32",
+            "use_cache": True,
+        }
+        return {"config.json": config}
 
 
 def build(shape: Shape, device: torch.device | str = "cpu") -> Gpt:

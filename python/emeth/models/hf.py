@@ -23,7 +23,7 @@ from emeth.models.loss import mean_loss
 from emeth.models.network import Network
 from emeth.wire.events import Failure
 from emeth.wire.model_shape import Shape
-from emeth.wire.spec import Params
+from emeth.wire.spec import NamedBase, Params
 
 
 class Causal(Network):
@@ -99,13 +99,25 @@ class LlamaProgram(Transformers):
             std = INIT_STD / (2 * self._config.num_hidden_layers) ** 0.5 if into_residual else INIT_STD
             yield name, torch.ones(spec.shape) if len(spec.shape) == 1 else bell(spec.shape, std, seed, index)
 
+    def configs(self, base: NamedBase | None) -> dict[str, dict[str, Any]]:
+        """All that differs from the library's own settings, whatever its version."""
+        settings: dict[str, Any] = self._config.to_diff_dict()
+        for name in ("transformers_version", "bos_token_id", "eos_token_id", "pad_token_id"):
+            settings.pop(name, None)
+        return {"config.json": {"architectures": ["LlamaForCausalLM"], **settings, "dtype": "float32"}}
+
 
 class FullProgram(Transformers):
     """A base, all of whose weights are trained."""
 
     def __init__(self, params: Params, base: Base) -> None:
         super().__init__(params, base_config(params, base))
+        self._base = base
         self._tensors = BaseTensors(base, empty_model(self._config))
+
+    def configs(self, base: NamedBase | None) -> dict[str, dict[str, Any]]:
+        """As the base has it; θ is in fp32."""
+        return {"config.json": whole_config(self._base) | {"dtype": "float32"}}
 
     def initial(self, seed: int) -> Iterator[tuple[str, Tensor]]:
         """The base in fp32."""
@@ -128,6 +140,14 @@ def _llama_config(shape: Shape) -> Any:  # noqa: ANN401
         tie_word_embeddings=True,
         pad_token_id=None,
     )
+
+
+def whole_config(base: Base) -> dict[str, Any]:
+    """The config.json of a base's own files, with its class."""
+    config = {name: value for name, value in base.config.items() if name != "torch_dtype"}
+    if "torch_dtype" in base.config:
+        config.setdefault("dtype", base.config["torch_dtype"])
+    return config | {"architectures": [base.architecture]}
 
 
 def base_config(params: Params, base: Base) -> Any:  # noqa: ANN401

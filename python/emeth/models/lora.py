@@ -5,6 +5,7 @@ The layers are peft's. As the names agree, a θ file is the `adapter_model.safet
 
 import shutil
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from emeth.models.base import Base
 from emeth.models.base_tensors import BaseTensors
 from emeth.models.bell import bell
 from emeth.models.frozen import freeze
-from emeth.models.hf import Causal, Transformers, base_config, empty_model, fill
+from emeth.models.hf import Causal, Transformers, base_config, empty_model, fill, whole_config
 from emeth.models.network import Network
 from emeth.wire.events import Failure
-from emeth.wire.spec import LoraParams, Params
+from emeth.wire.spec import LoraParams, NamedBase, Params
 
 _PREFIX = "base_model.model."
 
@@ -41,6 +42,7 @@ class LoraProgram(Transformers):
     def __init__(self, params: Params, lora: LoraParams, base: Base) -> None:
         super().__init__(params, base_config(params, base))
         model = empty_model(self._config)
+        self._base = base
         self._lora, self._targets = lora, _targets(model, lora)
         self._tensors = BaseTensors(base, model)
         self._transposed = any(isinstance(module, Conv1D) for module in model.modules())
@@ -79,10 +81,14 @@ class LoraProgram(Transformers):
         self._merge(theta, str(directory / "model.safetensors"))
         return ["adapter_model.safetensors", "model.safetensors"]
 
-    def adapter_config(self, base_name: str) -> dict[str, Any]:
-        """What peft reads from `adapter_config.json`."""
-        config: dict[str, Any] = self._peft_config().to_dict()
-        return config | {"base_model_name_or_path": base_name, "target_modules": self._targets, "inference_mode": True}
+    def configs(self, base: NamedBase | None) -> dict[str, dict[str, Any]]:
+        """What peft reads; with `merge` also what the merged model is."""
+        config = {name: _plain(value) for name, value in self._peft_config().to_dict().items()}
+        config |= {"target_modules": self._targets, "inference_mode": True}
+        if base is not None:
+            config |= {"base_model_name_or_path": base.name, "revision": base.revision}
+        whole = {"config.json": whole_config(self._base)} if self._lora.merge else {}
+        return {"adapter_config.json": config, **whole}
 
     def _merge(self, theta_path: str, path: str) -> None:
         """Write the base with the adapter added, in the base's own dtypes; the same bits on every machine."""
@@ -115,6 +121,13 @@ class LoraProgram(Transformers):
             target_modules=self._targets,
             fan_in_fan_out=self._transposed,
         )
+
+
+def _plain(value: object) -> object:
+    """As JSON has it, in one order."""
+    if isinstance(value, set):
+        return sorted(value)
+    return value.value if isinstance(value, Enum) else value
 
 
 def _file_name(name: str) -> str:

@@ -5,7 +5,7 @@ A program is chosen by the job's parameters, and needs its base's directory wher
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from emeth.models.base import read_base
 from emeth.models.gpt2 import Gpt2Program
 from emeth.models.network import Network
 from emeth.wire.events import Failure
-from emeth.wire.spec import ModelShape, Params
+from emeth.wire.spec import ModelShape, NamedBase, Params
 
 
 class Program(Protocol):
@@ -39,6 +39,10 @@ class Program(Protocol):
 
     def write_weights(self, theta: str, directory: Path) -> list[str]:
         """Write the files with the trained weights that other software loads, and name them."""
+        ...
+
+    def configs(self, base: NamedBase | None) -> dict[str, dict[str, Any]]:
+        """The JSON files, by name, that tell other software what these weights are."""
         ...
 
 

@@ -54,9 +54,12 @@ class BaseTokenizer:
 TokenizerParams = ByteTokenizer | BpeTokenizer | BaseTokenizer
 
 
+DataFormat = Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataParams:
-    format: Literal["auto", "text", "json", "jsonl", "csv", "tsv", "parquet"]
+    format: DataFormat
     skip_broken: Annotated[float, Range(0, 0.01)]
     language: Literal["auto", "ja", "other"]
     loss: Literal["auto", "all", "answers"]
@@ -195,14 +198,36 @@ class GenerateSpec:
     threads: Count
     work_dir: Path
     directory: Path
-    prompt: str
-    max_new_tokens: Annotated[int, Range(1, 100_000)]
-    temperature: Annotated[float, Range(0, 10)]
-    top_k: Count
-    seed: Count
+    base: Path | None = None
 
 
-Spec = TrainSpec | CoordinateSpec | BenchSpec | CountSpec | GenerateSpec
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GgufSpec:
+    kind: Literal["gguf"]
+    device: Device
+    threads: Count
+    work_dir: Path
+    directory: Path
+    quant: Literal["q8_0", "f16", "f32"]
+    out: Path
+    base: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasureSpec:
+    kind: Literal["measure"]
+    device: Device
+    threads: Count
+    work_dir: Path
+    directory: Path
+    dataset: Path
+    format: DataFormat
+    field: str | None = None
+    base: Path | None = None
+    context: Annotated[int, Range(2)] | None = None
+
+
+Spec = TrainSpec | CoordinateSpec | BenchSpec | CountSpec | GenerateSpec | GgufSpec | MeasureSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,15 +348,10 @@ class ThetaModel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DirectoryModel:
-    directory: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
     type: Literal["evaluate"]
     id: Id
-    model: ThetaModel | DirectoryModel
+    model: ThetaModel
     max_sequences: Count
 
 
@@ -344,12 +364,48 @@ class Rehearse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """Held-out loss after so many trained tokens."""
+
+    tokens: Count
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedBase:
+    """A base as other software is told to find it: a repository of the hub at a commit, or a file list."""
+
+    name: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
     type: Literal["export"]
     id: Id
     theta: Path
     directory: Path
-    card: dict[str, str | float]
+    card: dict[str, str]
+    curve: tuple[CurvePoint, ...]
+    base: NamedBase | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatMessage:
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    type: Literal["write"]
+    id: Id
+    max_new_tokens: Positive
+    temperature: Annotated[float, Range(0, 10)]
+    top_k: Count
+    seed: Count
+    prompt: str = ""
+    messages: tuple[ChatMessage, ...] = ()
 
 
 CoordinateCommand = Prepare | Init | Cut | Inspect | Compare | Fold | Evaluate | Rehearse | Export
@@ -360,6 +416,8 @@ _SPECS = {
     "bench": BenchSpec,
     "count": CountSpec,
     "generate": GenerateSpec,
+    "gguf": GgufSpec,
+    "measure": MeasureSpec,
 }
 _TRAIN = {"round.run": RoundRun, "round.cancel": RoundCancel, "probe.make": ProbeMake, "compare": Compare}
 _COORDINATE = {
@@ -409,6 +467,11 @@ def parse_coordinate_command(value: object) -> CoordinateCommand:
         message = f"command.weights holds {len(command.weights)} numbers for {len(command.updates)} updates."
         raise ParseError(message)
     return command
+
+
+def parse_generate_command(value: object) -> Write:
+    """A command of a `generate` child. Raises ParseError."""
+    return parse(Write, value, "command")
 
 
 def parse_json(line: bytes) -> object:

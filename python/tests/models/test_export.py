@@ -1,127 +1,153 @@
-"""The exported directory, loaded by `transformers` and by the `generate` child."""
+"""Exported directories: their files, and what transformers and peft make of them without any code of this project."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from emeth.children.generate import continue_tokens
-from emeth.data.data import prepare
-from emeth.files.codec import raw, theta_layout
-from emeth.files.tensors import sha256_of, write_tensors
-from emeth.models.evaluate import read_shape
-from emeth.models.gpt2 import Gpt2Program, initial_tensors, layout
+from emeth.files.tensors import sha256_of
 from emeth.models.program import load_model
-from emeth.wire.events import Failure
-from emeth.wire.parse import parse
-from emeth.wire.spec import GenerateSpec, Params
-from tests.child import Child, Json, coordinate_spec, make_params, sample_text, source
+from tests.child import Json
+from tests.models.results import KINDS, Exported, export_kind
 
-TOKENIZERS = {"byte": {"type": "byte"}, "bpe": {"type": "bpe", "vocabSize": 300}}
+PLAIN = {"README.md", "curve.svg", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+# What users run: nothing of this project can be imported, and nothing is fetched.
+LOAD = """
+import json, sys
+import torch
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
+def facts_of(directory, is_adapter, words):
+    tokenizer = AutoTokenizer.from_pretrained(words)
+    model = (AutoPeftModelForCausalLM if is_adapter else AutoModelForCausalLM).from_pretrained(directory).eval()
+    texts = ["the", "the captain of the ship"]
+    few = {"do_sample": False, "max_new_tokens": 5}
+    together = model.generate(**tokenizer(texts, return_tensors="pt", padding=True), **few)
+    alone = [model.generate(**tokenizer(text, return_tensors="pt"), **few) for text in texts]
+    text = "The whale, 東京 and\\n\\n naïve\\tcafé 🐳 "
+    piped = "the"
+    if not is_adapter:
+        pipe = pipeline("text-generation", model=directory, tokenizer=words)
+        piped = pipe("the", do_sample=False)[0]["generated_text"]
+    return {
+        "inputs": tokenizer(texts, padding=True)["input_ids"],
+        "logits": model(torch.tensor([[84, 104, 101, 32, 119]])).logits[0].tolist(),
+        "together": [tokenizer.decode(ids, skip_special_tokens=True) for ids in together],
+        "alone": [tokenizer.decode(ids[0], skip_special_tokens=True) for ids in alone],
+        "back": tokenizer.decode(tokenizer(text)["input_ids"]) == text,
+        "template": tokenizer.chat_template,
+        "piped": piped,
+    }
 
-@pytest.fixture(scope="module", params=TOKENIZERS)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Json]:
-    """A directory exported by a real child, and its answer."""
-    folder = tmp_path_factory.mktemp("export")
-    changes = {"tokenizer": TOKENIZERS[request.param]}
-    params = parse(Params, make_params(**changes))
-    (folder / "data.txt").write_bytes(sample_text())
-    shape = params.shape(prepare(params, source(folder / "data.txt", folder)).vocab_size)
-    tensors = (raw(5 * tensor) for _, tensor in initial_tensors(shape, 3))
-    write_tensors(str(folder / "theta"), theta_layout(layout(shape)), tensors)
-    with Child(coordinate_spec(folder, **changes)) as child:
-        child.event()
-        card = {"dataset": "a | b", "validation loss": 1.25}
-        answer = child.ask("export", theta=str(folder / "theta"), directory=str(folder / "hf"), card=card)
-        assert answer["type"] == "exported", answer
-        losses = [
-            child.ask("evaluate", model=model, maxSequences=0)
-            for model in ({"theta": str(folder / "theta")}, {"directory": str(folder / "hf")})
-        ]
-        assert losses[0]["loss"] == losses[1]["loss"]
-        assert (losses[0]["lossPerByte"] < losses[0]["loss"]) == (request.param == "bpe")
-    return folder, answer
-
-
-def test_files_are_named_with_their_hashes(exported: tuple[Path, Json]) -> None:
-    folder, answer = exported
-    assert {file["name"] for file in answer["files"]} == {file.name for file in (folder / "hf").iterdir()}
-    for file in answer["files"]:
-        assert file["sha256"] == sha256_of(str(folder / "hf" / file["name"]))
-    assert sha256_of(str(folder / "hf" / "model.safetensors")) == sha256_of(str(folder / "theta"))
-    assert "| dataset | a \\| b |" in (folder / "hf" / "README.md").read_text()
+json.dump([facts_of(**asked) for asked in json.loads(sys.argv[1])], open(sys.argv[2], "w"))
+"""
 
 
-def test_transformers_loads_the_model_and_agrees(exported: tuple[Path, Json]) -> None:
-    from transformers import AutoModelForCausalLM
+@pytest.fixture(scope="module")
+def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """A directory of each kind, and one that was trained on chats."""
+    made = {kind: export_kind(kind, tmp_path_factory.mktemp("export")) for kind in KINDS}
+    return made | {"chats": export_kind("gpt2 of bpe", tmp_path_factory.mktemp("export"), chats=True)}
 
-    directory = str(exported[0] / "hf")
-    theirs, report = AutoModelForCausalLM.from_pretrained(directory, output_loading_info=True)
-    assert not report["missing_keys"]
-    assert not report["unexpected_keys"]
-    shape = read_shape(directory)
-    ours = load_model(Gpt2Program(shape), f"{directory}/model.safetensors", "cpu")
-    tokens = torch.randint(shape.vocab_size, (3, 16), generator=torch.Generator().manual_seed(0))
+
+@pytest.fixture(scope="module")
+def facts(all_kinds: dict[str, Exported], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What LOAD finds in a process of its own; of an adapter, peft loads the base too."""
+    asked = {kind: _as_users_have_it(exported) for kind, exported in all_kinds.items()}
+    merged = all_kinds["merged"].directory
+    asked["merged's adapter"] = {"directory": f"{merged}/adapter", "is_adapter": True, "words": str(merged)}
+    folder = tmp_path_factory.mktemp("load")
+    command = [sys.executable, "-c", LOAD, json.dumps(list(asked.values())), "facts"]
+    done = subprocess.run(command, cwd=folder, env={"HF_HUB_OFFLINE": "1"}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return dict(zip(asked, json.loads((folder / "facts").read_text()), strict=True))
+
+
+def _as_users_have_it(exported: Exported) -> Json:
+    """As `emeth result` puts it: an adapter beside a merged model would be added to it a second time."""
+    directory = exported.directory
+    if {"config.json", "adapter_config.json"} <= exported.names:
+        (directory / "adapter").mkdir()
+        for name in ("adapter_config.json", "adapter_model.safetensors"):
+            (directory / name).rename(directory / "adapter" / name)
+    is_adapter = "config.json" not in exported.names
+    return {"directory": str(directory), "is_adapter": is_adapter, "words": str(directory)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_are_named_with_their_hashes(all_kinds: dict[str, Exported], kind: str) -> None:
+    exported = all_kinds[kind]
+    expected = PLAIN if kind == "adapter" else PLAIN | {"config.json", "model.safetensors"}
+    adapter = {"adapter_config.json", "adapter_model.safetensors"} if kind in ("adapter", "merged") else set()
+    assert exported.names == expected | adapter
+    places = {file.name: file for file in exported.directory.rglob("*") if file.is_file()}
+    assert {file["name"]: file["sha256"] for file in exported.answer["files"]} == {
+        name: sha256_of(str(file)) for name, file in places.items()
+    }
+    theta = "adapter_model.safetensors" if adapter else "model.safetensors"
+    assert places[theta].read_bytes() == (exported.folder / "theta").read_bytes()
+
+
+def test_card_and_curve_say_how_it_was_trained(all_kinds: dict[str, Exported]) -> None:
+    directory = all_kinds["adapter"].directory
+    card = (directory / "README.md").read_text()
+    assert "| data set | a \\| b |" in card
+    assert "![Held-out loss over the tokens trained on](curve.svg)" in card
+    assert "license: apache-2.0" in card
+    assert "AutoPeftModelForCausalLM" in card
+    picture = (directory / "curve.svg").read_text()
+    assert all(text in picture for text in ("tokens trained on", "nats per token", "<polyline", ">20k<", ">5<"))
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "merged's adapter"])
+def test_other_software_loads_it_and_agrees(all_kinds: dict[str, Exported], facts: dict[str, Any], kind: str) -> None:
+    found, exported = facts[kind], all_kinds[kind.removesuffix("'s adapter")]
+    network = load_model(exported.program, str(exported.folder / "theta"), "cpu")
     with torch.inference_mode():
-        assert torch.allclose(ours.logits(tokens), theirs.eval()(tokens).logits, atol=1e-4)
+        ours: Tensor = network.logits(torch.tensor([[84, 104, 101, 32, 119]]))[0]
+    assert torch.allclose(ours, torch.tensor(found["logits"]), atol=1e-3)
+    assert found["back"]
+    # The shorter text is filled up on its left, which changes nothing of what is written.
+    assert found["inputs"][0][0] == 0
+    assert found["together"] == found["alone"]
+    assert found["piped"].startswith("the")
 
 
-def test_transformers_loads_the_tokenizer_and_agrees(exported: tuple[Path, Json]) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(str(exported[0] / "hf"))
-    text = "The whale, 東京 and\n\n naïve\tcafé 🐳 "
-    ids = tokenizer(text)["input_ids"]
-    assert tokenizer.decode(ids) == text
-    if len(tokenizer) == 256:
-        assert bytes(ids) == text.encode()
+def test_chat_template_is_that_of_the_data(all_kinds: dict[str, Exported], facts: dict[str, Any]) -> None:
+    assert "<|im_start|>" in facts["chats"]["template"]
+    assert facts["gpt2 of bpe"]["template"] is None
+    directory = all_kinds["chats"].directory
+    ends = json.loads((directory / "generation_config.json").read_text())["eos_token_id"]
+    words = json.loads((directory / "tokenizer.json").read_text())["added_tokens"]
+    assert {word["content"] for word in words if word["id"] in ends} == {"<|endoftext|>", "<|im_end|>"}
 
 
-GENERATE = {
-    "kind": "generate",
-    "device": "cpu",
-    "threads": 1,
-    "workDir": "/tmp",
-    "prompt": "the whale",
-    "maxNewTokens": 40,
-    "temperature": 0.8,
-    "topK": 20,
-    "seed": 4,
-}
+def test_base_of_its_own_special_tokens_keeps_them(tmp_path: Path) -> None:
+    from emeth.models.tokenizer_files import copy_base
 
-
-def test_generate_continues_the_prompt(exported: tuple[Path, Json]) -> None:
-    with Child(GENERATE | {"directory": str(exported[0] / "hf")}) as child:
-        assert child.event()["type"] == "ready"
-        text = child.event()["text"]
-        assert child.end() == 0
-    assert text.startswith("the whale")
-    assert len(text) > len("the whale")
-
-
-def test_generate_depends_on_seed_and_temperature(exported: tuple[Path, Json]) -> None:
-    directory = str(exported[0] / "hf")
-    model = load_model(Gpt2Program(read_shape(directory)), f"{directory}/model.safetensors", "cpu")
-
-    def sample(**changes: object) -> list[int]:
-        spec = parse(GenerateSpec, GENERATE | {"directory": directory} | changes)
-        return continue_tokens(model, [3], spec, end=None)
-
-    assert len(sample()) == 41
-    assert sample() == sample()
-    assert sample(seed=5) != sample()
-    assert sample(temperature=0) == sample(temperature=0, seed=9) == sample(topK=1)
-    assert len(sample(topK=0, temperature=10)) == 41
-
-
-def test_generate_throws_when_no_model_is_there(tmp_path: Path) -> None:
-    with Child(GENERATE | {"directory": str(tmp_path)}) as child:
-        assert child.end() == 64
-
-
-def test_read_shape_throws(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"n_layer": 1}))
-    with pytest.raises(Failure):
-        read_shape(str(tmp_path))
+    base, out = tmp_path / "base", tmp_path / "out"
+    base.mkdir()
+    out.mkdir()
+    added = [{"id": i, "content": f"<{word}>", "special": True} for i, word in enumerate(("s", "/s", "pad"))]
+    (base / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {}}, "added_tokens": added}))
+    (base / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer", "bos_token": "<s>"}))
+    (base / "config.json").write_text(json.dumps({"eos_token_id": 1}))
+    (base / "LICENSE").write_text("as it was")
+    special = copy_base(str(base), None, 64, out)
+    assert (special.bos, special.ends, special.pad) == (0, [1], 1)
+    assert (out / "LICENSE").read_text() == "as it was"
+    assert json.loads((out / "tokenizer_config.json").read_text()) == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "</s>",
+        "model_max_length": 64,
+        "padding_side": "left",
+        "model_input_names": ["input_ids", "attention_mask"],
+    }

@@ -16,7 +16,7 @@ from emeth.files.tensors import sha256_of, write_tensors
 from emeth.models.program import Program, load_model, open_program
 from emeth.wire.events import Failure
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
+from emeth.wire.spec import NamedBase, Params
 from tests.bases import KINDS, VOCABULARY, change_config, make_base
 from tests.child import base_params, make_params
 
@@ -104,7 +104,9 @@ def test_adapter_is_what_peft_makes_of_it(kind: str, bases: Any, tmp_path: Path)
     shutil.move(tmp_path / WEIGHTS, merged)
     shutil.copy(base / "config.json", merged)
     require_same(trained, library_model(merged))
-    (tmp_path / "adapter_config.json").write_text(json.dumps(program.adapter_config(str(base))))
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps(program.configs(NamedBase(name=str(base)))["adapter_config.json"])
+    )
     require_same(trained, PeftModel.from_pretrained(library_model(base), tmp_path).eval())
 
 

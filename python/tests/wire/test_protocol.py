@@ -104,7 +104,9 @@ def test_an_old_locale_changes_no_file(tmp_path: Path) -> None:
         assert prepared["type"] == "prepared", prepared
         child.ask("init", out=str(tmp_path / "theta0"))
         card = {"requester": "Jürgen Ω"}
-        exported = child.ask("export", theta=str(tmp_path / "theta0"), directory=str(tmp_path / "model"), card=card)
+        exported = child.ask(
+            "export", theta=str(tmp_path / "theta0"), directory=str(tmp_path / "model"), card=card, curve=[]
+        )
         assert exported["type"] == "exported", exported
         assert child.close() == 0
     assert "Jürgen Ω" in (tmp_path / "model" / "README.md").read_bytes().decode()

@@ -1,7 +1,7 @@
 /** The commands about jobs, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
 import { presetNames } from '../../protocol/presets';
-import { amount, example, gasCap, numberBetween, wholeCount, wholeNumber } from '../../terminal/options';
+import { amount, example, gasCap, wholeCount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 const JOB = '0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9';
@@ -63,22 +63,10 @@ export const jobCommands: CommandTable = {
         .argument('<id>', 'job id')
         .option('--out <dir>', 'where to put the model; must not exist (default: model-<id>)')
         .option('--storage <url>', 'storage API to fetch from (default: storageApi of the configuration)')
+        .option('--base <dir>', 'of an adapter: your copy of its base, which is then not fetched (default: beside it)')
         .option('--wait', 'follow the job until it is verified, then fetch')
         .addHelpText('after', example(`emeth result ${JOB} --wait --out mymodel`))
         .action(lazily(async () => (await import('./result.js')).fetchResult)),
-    (program) =>
-      program
-        .command('generate')
-        .description('write text with a trained model')
-        .argument('<dir>', 'directory of the model, as `emeth result` writes it')
-        .option('--prompt <text>', 'text to continue', '\n')
-        .option('--tokens <n>', 'maximum number of tokens to write', wholeNumber(1), 200)
-        .option('--temperature <t>', '0 always takes the likeliest token; higher is bolder', numberBetween(0, 10), 0.8)
-        .option('--top-k <k>', 'choose among the k likeliest tokens; 0: among all', wholeNumber(0), 0)
-        .option('--seed <n>', 'the same seed writes the same text', wholeNumber(0), 0)
-        .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
-        .addHelpText('after', example('emeth generate .demo/model --prompt "The whale" --tokens 300'))
-        .action(lazily(async () => (await import('./generate.js')).generateText)),
     (program) =>
       program
         .command('accept')

@@ -23,6 +23,7 @@ interface ResultOptions extends CommonOptions {
   out?: string | undefined;
   storage?: string | undefined;
   wait?: boolean | undefined;
+  base?: string | undefined;
 }
 
 export async function fetchResult(id: string, options: ResultOptions): Promise<void> {
@@ -38,7 +39,7 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
   const manifest = await storage.manifest(manifestHash);
   assertBound(manifest, reader, jobId);
   const directory = options.out ?? `model-${jobId.slice(2, 10)}`;
-  await fetchModel(manifest, directory, storage);
+  await fetchModel(manifest, directory, storage, options.base);
 
   const { state } = await reader.chain.job(jobId);
   const bytes = manifest.model.reduce((sum, file) => sum + file.bytes, 0);
@@ -60,7 +61,9 @@ export async function fetchResult(id: string, options: ResultOptions): Promise<v
     `loss   ${validationLoss.start.toFixed(4)} before, ${validationLoss.end.toFixed(4)} after (nats per token, held-out part)`,
     `state  ${state}`,
   );
-  talk(`Try it: emeth generate ${directory}, or AutoModelForCausalLM.from_pretrained("${directory}") in Python.`);
+  const isAdapter = manifest.params.tune === 'lora' && !manifest.params.lora.merge;
+  const loader = isAdapter ? 'AutoPeftModelForCausalLM' : 'AutoModelForCausalLM';
+  talk(`Try it: emeth generate ${directory}, or ${loader}.from_pretrained("${directory}") in Python.`);
 }
 
 /**

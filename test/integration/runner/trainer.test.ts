@@ -86,7 +86,7 @@ describe('openTrainer', () => {
     await using scratch = await openScratch();
     const trainer = openTrainer(trainSpec(scratch.path), deps);
     await trainer.ready;
-    const waiting = trainer.next('generated');
+    const waiting = trainer.next('benched');
     trainer.kill();
     await expect(waiting).rejects.toMatchObject({ detail: { code: 'runner/child-crashed', signal: 'SIGKILL' } });
     expect(await trainer.ended).toMatchObject({ detail: { code: 'runner/child-crashed' } });

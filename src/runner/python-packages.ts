@@ -20,7 +20,10 @@ const Found = z.object({
 });
 export type FoundPackage = z.infer<typeof Found>;
 
-/** A package with machine code may be installed and yet not load, so these are imported. */
+/**
+ * A package with machine code may be installed and yet not load, so these are imported; but for PyTorch, which
+ * takes seconds, and whose builds for GPUs are loaded where devices are looked for.
+ */
 const PROBE = `
 import importlib.metadata, importlib.util, json, sys
 from packaging.requirements import Requirement
@@ -38,7 +41,7 @@ for line in open(sys.argv[1], encoding="utf-8"):
         facts["isWanted"] = wanted.specifier.contains(package.version)
         if importlib.util.find_spec(wanted.name) is None:
             facts["problem"] = "it is installed, and its module is not there"
-        elif "Root-Is-Purelib: true" not in (package.read_text("WHEEL") or ""):
+        elif wanted.name != "torch" and "Root-Is-Purelib: true" not in (package.read_text("WHEEL") or ""):
             importlib.import_module(wanted.name)
     except Exception as error:
         facts["problem"] = str(error) or repr(error)

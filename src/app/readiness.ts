@@ -18,6 +18,8 @@ interface ReadinessDeps {
   minFreeBytes?: number | undefined;
   /** Lists the jobs in progress that nothing works on; without it there is no such check. */
   strayJobs?: (() => Promise<readonly JobId[]>) | undefined;
+  /** Throws unless the bucket of the blobs answers; without it there is no such check. */
+  checkBucket?: (() => Promise<void>) | undefined;
 }
 
 type Finding = Omit<ReadyCheck, 'name'>;
@@ -43,12 +45,13 @@ export class Readiness {
   check(): Promise<ReadyCheck[]> {
     const nowMs = this.deps.clock.now();
     if (this.latest && Math.abs(nowMs - this.latest.atMs) < KEPT_MS) return this.latest.checks;
-    const { strayJobs } = this.deps;
+    const { strayJobs, checkBucket } = this.deps;
     const checks = Promise.all([
       find('store', () => this.checkStore()),
       find('chain', async () => this.checkChain(nowMs)),
       find('disk', () => this.checkDisk()),
       ...(strayJobs ? [find('jobs', async () => describeStray(await strayJobs()))] : []),
+      ...(checkBucket ? [find('bucket', () => askBucket(checkBucket))] : []),
     ]);
     this.latest = { atMs: nowMs, checks };
     return checks;
@@ -77,6 +80,11 @@ export class Readiness {
 function describeStray(jobs: readonly JobId[]): Finding {
   if (jobs.length === 0) return { ok: true, detail: 'each one in progress is worked on' };
   return { ok: false, detail: `in progress, and nothing works on it: ${jobs.join(', ')}` };
+}
+
+async function askBucket(check: () => Promise<void>): Promise<Finding> {
+  await check();
+  return { ok: true, detail: 'can be listed' };
 }
 
 async function find(name: ReadyCheck['name'], ask: () => Promise<Finding>): Promise<ReadyCheck> {

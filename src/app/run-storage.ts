@@ -35,11 +35,11 @@ export async function runStorage(options: ServingOptions): Promise<void> {
   await using store = await openStore(storeOptions(config, dataDir));
   await store.deployment.require(chain);
   await using opened = await openStorageBlobs(config, dataDir, logger);
-  const { blobs, bucketPlace } = opened;
+  const { blobs, bucketPlace, checkBucket } = opened;
   const { space, keep } = await openRoleSpace({ config, dataDir, blobs, bucketPlace, store, chain, logger });
   const mirror = openMirror({ config, blobs, space, store, chain, reader: await openBlobReader(role), logger });
   const { pollMs, minFreeBytes } = config;
-  const readiness = new Readiness({ dataDir, store, clock, pollMs, minFreeBytes });
+  const readiness = new Readiness({ dataDir, store, clock, pollMs, minFreeBytes, checkBucket });
   const routes = routesOf(role, { blobs, chain, space, store, logger }, readiness, mirror);
   const place = servingOptions(config, options);
   await using http = await openHttp(place, (app) => mountAll(app, routes), { logger });

@@ -18,6 +18,8 @@ export interface StorageBlobs extends AsyncDisposable {
   readonly blobs: StoredBlobs;
   /** What names the bucket in an index that several storages may share; undefined for files. */
   readonly bucketPlace?: string;
+  /** Throws `s3/…` unless the bucket answers; undefined for files. */
+  readonly checkBucket?: () => Promise<void>;
 }
 
 const HOUR_MS = 3600_000;
@@ -60,6 +62,7 @@ async function openInBucket(s3: S3Settings, unfinishedMs: number, logger: Logger
   return {
     blobs,
     bucketPlace: sha256([endpoint ?? region, name, prefix].join(' ')),
+    checkBucket: () => bucket.check(),
     async [Symbol.asyncDispose]() {
       clearInterval(sweeping);
       await blobs[Symbol.asyncDispose]();

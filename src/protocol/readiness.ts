@@ -2,7 +2,7 @@
 import { z } from 'zod';
 
 export const ReadyCheck = z.object({
-  name: z.enum(['store', 'chain', 'disk', 'jobs']),
+  name: z.enum(['store', 'chain', 'disk', 'jobs', 'bucket']),
   ok: z.boolean(),
   detail: z.string().describe('what was found, in words that anybody may read'),
 });

@@ -7,6 +7,7 @@ import { openBucket } from '../../src/blobs/bucket';
 import { PART_BYTES } from '../../src/blobs/s3-arrival';
 import type { Sha256 } from '../../src/domain/ids';
 import { sha256 } from '../../src/lib/hash';
+import { ReadyAnswer } from '../../src/protocol/readiness';
 import { type BucketStorages, startBucketStorages } from '../support/bucket-storages';
 import { OWNER } from '../support/swift';
 import { until } from '../support/until';
@@ -53,6 +54,12 @@ test('storage killed in an upload: the other goes on where the bucket stands', a
   await second.remote.download(name, there, book.length, { pass: all.pass });
   expect((await readFile(there.path(name))).equals(book)).toBe(true);
   expect(await bucket.size(`emeth/incoming/${name}`)).toBeUndefined();
+});
+
+test('storage over a bucket that answers: ready', async () => {
+  const { origin } = new URL(all.storages[1].url);
+  const { checks } = ReadyAnswer.parse(await (await fetch(`${origin}/readyz`)).json());
+  expect(checks).toContainEqual({ name: 'bucket', ok: true, detail: 'can be listed' });
 });
 
 test('logs of both storages: no secret in them', async () => {

@@ -212,6 +212,7 @@ const remedies: Record<ReadyCheck['name'], string> = {
   chain: 'See that the node at `endpoint` answers; its log says more.',
   disk: 'Free some space.',
   jobs: 'Restart it, and report this.',
+  bucket: 'See that the service at `s3.endpoint` answers; its log says more.',
 };
 
 /** Checks that others reach the server by TLS only, or that somebody took care of that elsewhere. */

@@ -1,9 +1,11 @@
 /** Readiness over a real database and real HTTP: each check by itself, and what strangers read of it. */
 import type express from 'express';
 import { Readiness } from '../../../src/app/readiness';
+import { openBucket } from '../../../src/blobs/bucket';
 import type { JobId } from '../../../src/domain/ids';
 import { readyMount } from '../../../src/http/mount';
 import { openHttp } from '../../../src/http/server';
+import { freePort } from '../../../src/lib/free-port';
 import { silentLogger } from '../../../src/lib/logger';
 import { ReadyAnswer } from '../../../src/protocol/readiness';
 import { openStore, type StoreOptions } from '../../../src/store/open';
@@ -13,14 +15,14 @@ import { SteppedClock } from '../../support/stepped-clock';
 import { jobId } from '../../support/worker-messages';
 
 /** A daemon with nothing but its readiness; `later` lets so much time pass. */
-async function openDaemon() {
+async function openDaemon(checkBucket?: () => Promise<void>) {
   const scratch = await openScratch();
   const options: StoreOptions = { kind: 'sqlite', path: scratch.file('queue.sqlite') };
   const store = await openStore(options);
   const clock = new SteppedClock();
   const stray: JobId[] = [];
   const strayJobs = async () => stray;
-  const readiness = new Readiness({ dataDir: scratch.path, store, clock, pollMs: 4000, strayJobs });
+  const readiness = new Readiness({ dataDir: scratch.path, store, clock, pollMs: 4000, strayJobs, checkBucket });
   const { path, router } = readyMount(() => readiness.check());
   const place = { host: '127.0.0.1', port: 0 };
   const http = await openHttp(place, (app: express.Express) => app.use(path, router), { logger: silentLogger });
@@ -50,6 +52,18 @@ test('everything well: ready, also a minute later if the chain was read meanwhil
   daemon.readiness.noteChainRead();
   daemon.later(55_000);
   expect(await daemon.ask()).toEqual(ready);
+});
+
+test('bucket behind a service that is away: 503 that says so, without its address', async () => {
+  const endpoint = `http://127.0.0.1:${await freePort()}`;
+  using bucket = await openBucket({
+    ...{ endpoint, region: 'us-east-1', bucket: 'market', forcePathStyle: true },
+    credentials: { accessKeyId: 'test', secretAccessKey: 'only-for-tests' },
+  });
+  await using daemon = await openDaemon(() => bucket.check());
+  daemon.readiness.noteChainRead();
+  const away = [{ name: 'bucket', ok: false, detail: 'failed (s3/unreachable)' }];
+  expect(await daemon.ask()).toEqual({ http: 503, status: 'not ready', bad: away });
 });
 
 test('chain never read, or not for a minute: 503 that says so', async () => {

@@ -123,6 +123,7 @@ describe('memoryBytesOf', () => {
     ['none', 'llama', 8, 256, 1024, 256, false, 'float32', 338_739_200],
     ['full', 'gpt2', 6, 384, 512, 32_768, false, 'float32', 505_761_792],
     ['lora', 'gpt2', 12, 384, 512, 32_768, false, 'float32', 420_147_200],
+    ['lora', 'gpt2', 12, 384, 512, 32_768, true, 'float32', 213_618_688],
     ['lora', 'llama', 12, 512, 512, 32_768, false, 'bfloat16', 728_850_432],
     ['none', 'gpt2', 12, 256, 1024, 256, true, 'float32', 177_557_504],
     ['full', 'llama', 8, 256, 1024, 32_768, true, 'float32', 385_118_208],

@@ -1,5 +1,6 @@
 /** How a round's blocks get to its workers, come back, and survive a restart. */
 import { grantRound, loseLease, resumeRound, returnLease } from '../../../src/master/leases';
+import { sizeOfPlan } from '../../../src/master/plan';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
 import { openTestJob, setMeasured, type TestJob } from '../../support/test-job';
 import { blobName } from '../../support/worker-messages';
@@ -70,7 +71,7 @@ describe('grantRound', () => {
     const first = await grantRound(job);
     expect(first!.deadlineMs - job.deps.clock.now()).toBe(job.settings.leaseMs);
     await returnAll(job, first!);
-    const slow = { bytes: 0, bytesPerSecond: job.plan.parameters / 10 };
+    const slow = { bytes: 0, bytesPerSecond: sizeOfPlan(job.plan).trainable / 10 };
     Object.assign(job.deps.fleet.peer(workers[0]!.address)!, { traffic: { sent: slow, received: slow } });
     // 40 s for the weights to the worker, as many for its update; the training itself takes 4 ms.
     expect((await grantRound(job))!.deadlineMs - job.deps.clock.now()).toBe(160_008);

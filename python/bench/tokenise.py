@@ -208,7 +208,8 @@ def since(began: tuple[float, float]) -> tuple[float, float]:
 
 
 def ours(folder: Path, threads: int) -> tuple[tuple[float, float], int]:
-    """Prepare the file as a master does."""
+    """Prepare the file as a master does: processes beside each other, each with one thread."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from emeth.data.data import Source, prepare
     from emeth.wire.parse import parse
     from emeth.wire.spec import Params

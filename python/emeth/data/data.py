@@ -90,6 +90,8 @@ def prepare(params: Params, source: Source) -> Prepared:
     done = _load_prepared(source.work_dir)
     if done is not None and done["key"] == key:
         return Prepared(**done["prepared"])
+    # The files of an earlier preparation are about to be written over.
+    Path(source.work_dir, "prepared.json").unlink(missing_ok=True)
     found = _tokenise(params, source, None)
     prepared = _measure(params, found)
     found.tokenizer.save(f"{source.work_dir}/tokenizer.json")

@@ -63,6 +63,14 @@ def test_process_that_is_killed_is_a_want_of_memory() -> None:
             pass
 
 
+def test_preparation_that_fails_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    corpus = prepared(tmp_path, lines(turns()))[1]
+    with pytest.raises(Failure, match="The dataset gives"):
+        prepared(tmp_path, b"too short")
+    assert not (tmp_path / "prepared.json").exists()
+    assert prepared(tmp_path, lines(turns()))[0] == corpus.prepared
+
+
 def test_scratch_is_gone_at_the_end(tmp_path: Path) -> None:
     prepared(tmp_path, lines(turns()))
     kept = ["dataset", "prepared.json", "tokenizer.json", "train", "train.mask", "validation", "validation.mask"]

@@ -141,11 +141,12 @@ class Replay {
       isKept: (round) => this.kept.some((other) => other.round === round),
     });
     if (start !== undefined) {
-      await this.checkModel(end);
       this.deps.onProgress?.({ step: 'losses' });
       this.report.losses = { start, end: await this.evaluate(end) };
       const difference = checkLosses({ ...manifest, params }, this.report.losses, this.options.lossTolerance);
       if (difference) throw new DifferenceFound(difference);
+      // Last, as its picture shows the losses.
+      await this.checkModel(end);
     }
     for (const replayed of this.kept) {
       await this.redoRound(replayed);

@@ -21,8 +21,8 @@ const Found = z.object({
 export type FoundPackage = z.infer<typeof Found>;
 
 /**
- * A package with machine code may be installed and yet not load, so these are imported; but for PyTorch, which
- * takes seconds, and whose builds for GPUs are loaded where devices are looked for.
+ * A package with machine code may be installed and yet not load, so these are imported. PyTorch takes
+ * seconds for that; its builds for GPUs are loaded where devices are looked for.
  */
 const PROBE = `
 import importlib.metadata, importlib.util, json, sys

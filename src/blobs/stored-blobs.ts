@@ -14,7 +14,8 @@ export interface StoredBlobs {
   /** Whether there is a part with so many bytes to go on with, as far as is known without asking anybody. */
   expects(sha256: Sha256, offset: number): boolean;
   /**
-   * Reads a blob from `offset` to its end, or at most `bytes` of it, into memory that its reader may give back.
+   * Reads a blob from `offset` to its end, or at most `bytes` of it, into memory that its reader may give
+   * back.
    */
   openRead(sha256: Sha256, offset?: number, bytes?: number): Readable | Promise<Readable>;
   /**

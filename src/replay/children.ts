@@ -37,7 +37,7 @@ export class ReplayChildren implements AsyncDisposable {
 
   /** Where the child works that does leases again. */
   get trainDir(): string {
-    return join(this.options.workDir, 'train');
+    return join(this.options.workDir, 'leases');
   }
 
   /** The child that does leases again, and what it runs on, in words. */

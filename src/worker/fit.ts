@@ -9,12 +9,18 @@ export type FitError =
   | { code: 'worker/too-small'; what: 'memory' | 'disk'; neededBytes: number; roomBytes: number }
   | { code: 'worker/no-library'; library: string };
 
-/** What Python needs besides, by how a job tunes its base. */
-const LIBRARIES = { none: [], full: ['transformers'], lora: ['transformers', 'peft'] } as const;
+/** What Python needs besides, by the program of a job. */
+const LIBRARIES = {
+  gpt2: [],
+  llama: ['transformers'],
+  full: ['transformers'],
+  lora: ['transformers', 'peft'],
+} as const;
 
 /** Throws `worker/no-library` for a job that needs a Python library which is lacking here. */
 export function requireLibraries({ params }: OfferedJob, lacking: readonly string[]): void {
-  const library = LIBRARIES[params.tune].find((name) => lacking.includes(name));
+  const program = params.tune === 'none' ? params.model.family : params.tune;
+  const library = LIBRARIES[program].find((name) => lacking.includes(name));
   if (library === undefined) return;
   throw new AppError<FitError>(
     { code: 'worker/no-library', library },

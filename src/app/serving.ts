@@ -25,14 +25,19 @@ export function servingOptions(
   const { trustProxy, listen } = config;
   const { certFile, keyFile } = listen;
   const place = listenAddress(config);
-  if (keyFile) assertPrivate(keyFile, 'The key of the certificate');
+  const read = certFile && keyFile ? () => readCertificate(certFile, keyFile) : undefined;
   return {
     host: options.host ?? place.host,
     port: options.port ?? place.port,
     trustProxy,
     insecure: options.insecure ?? listen.insecure,
-    tls: certFile && keyFile ? { cert: readPem(certFile), key: readPem(keyFile) } : undefined,
+    tls: read && { ...read(), renew: read },
   };
+}
+
+function readCertificate(certFile: string, keyFile: string): { cert: string; key: string } {
+  assertPrivate(keyFile, 'The key of the certificate');
+  return { cert: readPem(certFile), key: readPem(keyFile) };
 }
 
 function readPem(path: string): string {

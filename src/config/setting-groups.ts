@@ -276,7 +276,7 @@ export const Listen = z
       .min(1)
       .optional()
       .describe(
-        'PEM file with the server’s certificate and those above it: the server then speaks TLS itself. Read at start. Relative to this configuration file.',
+        'PEM file with the server’s certificate and those above it: the server then speaks TLS itself. A renewed one is taken up within a minute. Relative to this configuration file.',
       ),
     keyFile: z.string().min(1).optional().describe('PEM file with the certificate’s key, readable by you alone.'),
     insecure: z

@@ -4,11 +4,19 @@ import { ipGuard } from './ip-guard';
 
 export type ListeningError = { code: 'http/insecure'; host: string };
 
+/** PEM texts, and how to read them anew. */
+export interface Certificate {
+  cert: string;
+  key: string;
+  /** Throws what is wrong with them by now. */
+  renew?: (() => { cert: string; key: string }) | undefined;
+}
+
 /** Where a server listens, and what protects those who reach it there. */
 export interface Listening {
   host: string;
-  /** PEM texts: the server speaks TLS. */
-  tls?: { cert: string; key: string } | undefined;
+  /** The server speaks TLS. */
+  tls?: Certificate | undefined;
   trustProxy?: readonly string[];
   /** The operator wants plain HTTP there. */
   insecure?: boolean | undefined;

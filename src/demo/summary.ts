@@ -39,6 +39,8 @@ export interface DemoSummary {
   /** Every party and contract. The balances after add up to those before and what was minted. */
   balances: Balance[];
   modelDir: string;
+  /** What loads the model, for a reader. */
+  loadedBy: string;
   sample: string;
 }
 

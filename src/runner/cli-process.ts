@@ -54,11 +54,14 @@ export function startRole(
 }
 
 /**
- * Runs `emeth <args> --json` and returns what it printed. Throws `runner/command-failed` with its last
- * output.
+ * Runs `emeth <args> --json`, with `input` on its stdin, and returns what it printed. Throws
+ * `runner/command-failed` with its last output.
  */
-export async function runCommand(args: readonly string[], signal: AbortSignal): Promise<unknown> {
-  const child = spawn(process.execPath, [cliPath, ...args, '--json'], { stdio: ['ignore', 'pipe', 'pipe'], signal });
+export async function runCommand(args: readonly string[], signal: AbortSignal, input = ''): Promise<unknown> {
+  const child = spawn(process.execPath, [cliPath, ...args, '--json'], { stdio: ['pipe', 'pipe', 'pipe'], signal });
+  // A command that reads nothing may end first.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(input);
   const ended = once(child, 'close').then(([code]) => code as number | null);
   const [out, errors, exitCode] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
   if (exitCode !== 0) throw failed(args, exitCode, errors.trim().split('\n').slice(-5).join('\n'));

@@ -5,6 +5,7 @@ import { openAdminClient } from '../../admin/client';
 import { stopSignal } from '../../app/context';
 import type { DemoCheat } from '../../demo/cheat';
 import { runDemo } from '../../demo/demo';
+import type { DemoJobName } from '../../demo/jobs';
 import { type DemoSummary, findShortfalls } from '../../demo/summary';
 import { formatEmt } from '../../domain/emt';
 import { AppError } from '../../lib/errors';
@@ -14,6 +15,7 @@ import { openLiveLines } from '../../terminal/live-lines';
 import { printLines, talk } from '../../terminal/print';
 
 interface DemoCommandOptions {
+  job: DemoJobName;
   dataset?: string | undefined;
   workers: number;
   rounds?: number | undefined;
@@ -23,15 +25,21 @@ interface DemoCommandOptions {
   dataDir?: string | undefined;
 }
 
+/** Beside what set-up keeps there. */
+const CACHE = resolve(__dirname, '..', '..', '..', '.cache');
+
 export async function demo(options: DemoCommandOptions): Promise<void> {
-  if (options.dataset !== undefined) await requireData('--dataset', options.dataset);
+  if (options.dataset !== undefined) {
+    if (options.job !== 'text') throw datasetUnused(options.job);
+    await requireData('--dataset', options.dataset);
+  }
   const signal = stopSignal();
   await findPython();
   const home = resolve(options.dataDir ?? '.demo');
-  const { workers, rounds, dataset, cheat } = options;
-  const paths = { dir: resolve(home, 'run'), modelDir: resolve(home, 'model') };
+  const { job, workers, rounds, dataset, cheat } = options;
+  const paths = { dir: resolve(home, 'run'), modelDir: resolve(home, 'model'), cacheDir: CACHE };
   await runDemo(
-    { ...paths, workers, rounds, cheat, dataset: dataset === undefined ? undefined : resolve(dataset) },
+    { ...paths, job, workers, rounds, cheat, dataset: dataset === undefined ? undefined : resolve(dataset) },
     {
       report: (line) => talk(`• ${line}`),
       view: openLiveLines(),
@@ -48,6 +56,11 @@ export async function demo(options: DemoCommandOptions): Promise<void> {
       },
     },
   );
+}
+
+function datasetUnused(job: DemoJobName): AppError {
+  const detail = { code: 'usage/dataset-unused' as const, job };
+  return new AppError(detail, `The job ${job} brings its own data; leave out --dataset, or --job.`);
 }
 
 function showSummary(summary: DemoSummary): void {
@@ -74,7 +87,7 @@ function showSummary(summary: DemoSummary): void {
     '',
     ...summary.sample.split('\n').map((line) => `  ${line}`),
     '',
-    `model   ${summary.modelDir} (loads with AutoModelForCausalLM.from_pretrained)`,
+    `model   ${summary.modelDir} (${summary.loadedBy})`,
   );
 }
 

@@ -86,11 +86,16 @@ export const roleCommands: CommandTable = {
         .description(
           'run the whole system on this machine: chain, master, workers, verifier, one job from request to pay',
         )
-        .option('--dataset <file>', 'text file to train on (default: Moby-Dick)')
+        .addOption(
+          new Option('--job <job>', 'text: a model from scratch; chat: a LoRA adapter that answers questions')
+            .choices(['text', 'chat'])
+            .default('text'),
+        )
+        .option('--dataset <file>', 'of --job text: text file to train on (default: Moby-Dick)')
         .option('--workers <n>', 'worker processes', wholeNumber(1), 2)
         .option(
           '--rounds <n>',
-          'train as many steps as <n> full rounds have (default: two passes over the text)',
+          'train as many steps as <n> full rounds have (default: two passes over a text, 200 over conversations)',
           wholeNumber(1),
         )
         .addOption(
@@ -103,7 +108,14 @@ export const roleCommands: CommandTable = {
         .option('--keep', 'keep everything running at the end, until Ctrl-C')
         .option('--json <file>', 'write the summary there as JSON')
         .option('--data-dir <dir>', 'where everything is written (default: .demo)')
-        .addHelpText('after', example('npm run demo', 'npm run demo -- --rounds 6 --workers 3 --json summary.json'))
+        .addHelpText(
+          'after',
+          example(
+            'npm run demo',
+            'npm run demo -- --job chat',
+            'npm run demo -- --rounds 6 --workers 3 --json summary.json',
+          ),
+        )
         .action(lazily(async () => (await import('./demo.js')).demo)),
   ],
 };

@@ -21,6 +21,7 @@ const good: DemoSummary = {
     balance('verifier', '0', '1'),
   ],
   modelDir: 'x',
+  loadedBy: 'y',
   sample: 'text',
 };
 

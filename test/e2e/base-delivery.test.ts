@@ -1,4 +1,4 @@
-/** Jobs that start from a base over the whole road: put, requested, trained by workers, verified, repeated. */
+/** Jobs that start from a base, end to end: put, requested, fetched by workers, verified, repeated. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -62,7 +62,7 @@ async function requireEqual(jobId: JobId, { rounds }: Manifest): Promise<void> {
 
 const basesOf = ({ dataDir }: Party) => (existsSync(join(dataDir, 'bases')) ? readdirSync(join(dataDir, 'bases')) : []);
 
-test('adapter on a Llama for a chat, by two workers: verified, paid, and equal when repeated', async () => {
+test('adapter on a Llama for a chat, by two workers: equal when repeated', async () => {
   const { workers, verifier, node } = network.parties;
   const data = await network.writeText('chat.jsonl', makeChat(400));
   const { jobId, list } = await request('llama', data, { tune: 'lora', lora: { r: 4 } });
@@ -74,7 +74,7 @@ test('adapter on a Llama for a chat, by two workers: verified, paid, and equal w
   await requireEqual(jobId, manifest);
 });
 
-test('worker, then master killed while the base arrives, another declines: done all the same', async () => {
+test('worker and master killed while the base arrives, another declines: done', async () => {
   const [able, full] = network.parties.workers as [Party, Party];
   await network.processOf(full)[Symbol.asyncDispose]();
   await reconfigure(full, { baseCacheBytes: 1 });

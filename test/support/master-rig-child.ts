@@ -1,5 +1,5 @@
 /** The master's Python child in a few lines: every answer is a function of files, as the real one's are. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { Sha256 } from '../../src/domain/ids';
@@ -180,6 +180,7 @@ async function trainRound({ shard, theta, out }: Of<'round.run'>): Promise<objec
 }
 
 async function exportModel({ theta, directory }: Of<'export'>): Promise<object> {
+  await mkdir(directory, { recursive: true });
   // As with the real child, the exported weights are θ itself.
   const model = await writeTensor(join(directory, 'model.safetensors'), await readFile(theta, 'utf8'));
   const config = await writeTensor(join(directory, 'config.json'), '{}');

@@ -1,6 +1,6 @@
 /** A conversation with a trained model: lines of stdin are its questions, at a terminal or from a pipe. */
-import { createInterface } from 'node:readline';
-import { printText, talk } from '../../terminal/print';
+import { printText } from '../../terminal/print';
+import { readTyped } from '../../terminal/typed-lines';
 
 export interface ChatMessage {
   role: 'system' | 'user' | 'assistant';
@@ -23,7 +23,7 @@ export async function converse(
   signal: AbortSignal,
 ): Promise<void> {
   const messages: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
-  for await (const line of readMessages(signal)) {
+  for await (const line of readTyped('Type a message and press Enter; Ctrl-D ends the conversation.', signal)) {
     messages.push({ role: 'user', content: line });
     const content = await ask({ messages }, isJson ? undefined : printText);
     const answer: ChatMessage = { role: 'assistant', content };
@@ -31,21 +31,4 @@ export async function converse(
     printText(isJson ? `${JSON.stringify(answer)}\n` : '\n');
   }
   signal.throwIfAborted();
-}
-
-/** The lines of stdin that are not blank; a person at a terminal is prompted for each. */
-async function* readMessages(signal: AbortSignal): AsyncGenerator<string> {
-  const isTerminal = process.stdin.isTTY === true && process.stderr.isTTY === true;
-  const terminal = isTerminal ? { output: process.stderr, prompt: '> ' } : {};
-  const lines = createInterface({ input: process.stdin, ...terminal, signal });
-  // On a terminal the reader of lines takes Ctrl-C for itself.
-  lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-  if (isTerminal) {
-    talk('Type a message and press Enter; Ctrl-D ends the conversation.');
-    lines.prompt();
-  }
-  for await (const line of lines) {
-    if (line.trim() !== '') yield line;
-    if (isTerminal) lines.prompt();
-  }
 }

@@ -16,7 +16,7 @@ const facts = {
   validationLoss: { start: 5.5582, end: 2 },
 };
 
-test('rounds of which one was not measured: the curve leaves it out and ends with the whole part', () => {
+test('round that was not measured: left out of the curve, the whole part ends it', () => {
   expect(lossCurve(facts)).toEqual([
     { tokens: 0, loss: 5.5582 },
     { tokens: 1_000_000, loss: 3 },

@@ -11,7 +11,7 @@ const [requester, node] = ['0a', '0b'].map((byte) => Address.parse(`0x${byte.rep
 const jobId = JobId.parse(honestManifest().jobId);
 const { list, files } = listBase();
 const weights = files.find(({ name }) => name === 'model.safetensors')!.sha256;
-const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16 };
+const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16, hidden: 64 };
 
 let scratch: Awaited<ReturnType<typeof openScratch>>;
 let blobs: BlobStore;

@@ -1,6 +1,7 @@
 /** The parameters of a job: what a requester may ask to be trained. */
 import { z } from 'zod';
 import { parseBaseReference } from '../domain/base-reference';
+import { dataFormats } from '../domain/data-formats';
 import { findBrokenRules } from './params-rules';
 
 /** What is usual for a kind of job: a base is moved less far, and may know already what it is shown. */
@@ -61,7 +62,6 @@ const Base = z
   .refine((text) => parseBaseReference(text) !== undefined, { error: `must be ${FORMS}` })
   .describe('the model to start from');
 
-export const dataFormats = ['auto', 'text', 'json', 'jsonl', 'csv', 'tsv', 'parquet'] as const;
 export const DataFormat = z.enum(dataFormats);
 export type DataFormat = z.infer<typeof DataFormat>;
 

@@ -1,6 +1,7 @@
 /** The reference page of a job's parameters, written from their schema and the presets. */
+
+import { presetNames, presets } from '../domain/presets';
 import { type Kind, listParams, type Param, PerKind } from '../protocol/params-list';
-import { presetNames, presets } from '../protocol/presets';
 
 /** Returns the page as Markdown. */
 export function renderParams(): string {

@@ -23,7 +23,7 @@ describe('building the program', () => {
     expect(own).toContain('dist/commands/jobs/job-commands.js');
     const others = own.filter(
       (path) =>
-        !/^dist\/(cli|commands\/\w+\/\w+-commands|terminal\/\w+|lib\/(errors|lean-heap|format-bytes)|domain\/(emt|gas))\.js$/.test(
+        !/^dist\/(cli|commands\/\w+\/\w+-commands|terminal\/\w+|lib\/(errors|lean-heap|format-bytes)|domain\/(emt|gas|presets|data-formats))\.js$/.test(
           path,
         ),
     );

@@ -1,6 +1,6 @@
 /** The commands about jobs, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
-import { presetNames } from '../../protocol/presets';
+import { presetNames } from '../../domain/presets';
 import { amount, example, gasCap, wholeCount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 

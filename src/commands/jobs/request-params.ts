@@ -1,6 +1,7 @@
 /** The parameters of a request, put together from a preset, `--params`, `--base` and `--tune`. */
+
+import { type PresetName, presetNames, presets } from '../../domain/presets';
 import { AppError } from '../../lib/errors';
-import { type PresetName, presetNames, presets } from '../../protocol/presets';
 
 export interface ParamsOptions {
   preset?: PresetName | undefined;

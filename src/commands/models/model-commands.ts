@@ -1,6 +1,6 @@
 /** The commands that use a trained model, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
-import { dataFormats } from '../../protocol/job-params';
+import { dataFormats } from '../../domain/data-formats';
 import { example, numberBetween, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 

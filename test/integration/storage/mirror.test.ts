@@ -126,7 +126,7 @@ test('job with a base: its list, then what that names, for the requester', async
   expect(await rig.has(files[0]!)).toBe(true);
   expect(await rig.store.blobHolders.has(list, requester)).toBe(true);
 
-  const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16 };
+  const size = { parameters: 1000, trainable: 100, baseBytes: 5000, layers: 1, width: 16, hidden: 64 };
   const other = Buffer.from(printFileList([{ name: 'config.json', sha256: name(data), bytes: data.length }]));
   const base = { reference: 'hf:org/name', list: name(other), commit: '2a'.repeat(20), size };
   const manifest = Buffer.from(canonicalJson({ ...JSON.parse(makeResult().manifest.toString()), base }));

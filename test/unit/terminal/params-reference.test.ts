@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { composeParams } from '../../../src/commands/jobs/request-params';
+import type { PresetName } from '../../../src/domain/presets';
 import { JobParams } from '../../../src/protocol/job-params';
 import { listParams } from '../../../src/protocol/params-list';
-import type { PresetName } from '../../../src/protocol/presets';
 import { renderParams } from '../../../src/terminal/params-reference';
 
 const page = readFileSync(join(__dirname, '..', '..', '..', 'docs', 'params.md'), 'utf8');

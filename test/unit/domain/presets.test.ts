@@ -1,6 +1,7 @@
 /** Presets are parameters that every master takes. */
+
+import { presetNames, presets } from '../../../src/domain/presets';
 import { JobParams } from '../../../src/protocol/job-params';
-import { presetNames, presets } from '../../../src/protocol/presets';
 
 test.each(presetNames)('preset %s: valid as it is written, once its base is named', (name) => {
   const { needsBase, params } = presets[name];

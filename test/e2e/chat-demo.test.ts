@@ -1,9 +1,9 @@
 /** The demo's chat job as processes: its base made and put, an adapter trained on it, questions answered. */
-import { openAdminClient } from '../../../src/admin/client';
-import { runDemo } from '../../../src/demo/demo';
-import { type DemoSummary, findShortfalls } from '../../../src/demo/summary';
-import { builtCli } from '../../support/cli';
-import { openScratch } from '../../support/scratch';
+import { openAdminClient } from '../../src/admin/client';
+import { runDemo } from '../../src/demo/demo';
+import { type DemoSummary, findShortfalls } from '../../src/demo/summary';
+import { builtCli } from '../support/cli';
+import { openScratch } from '../support/scratch';
 
 test('demo of a chat job: verified, every part paid, questions answered', async () => {
   builtCli();

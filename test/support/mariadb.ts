@@ -41,7 +41,7 @@ export async function startMariadb(options: readonly string[] = []): Promise<Tes
   const temporaryDir = join(dir, 'tmp');
   await mkdir(temporaryDir);
   const asUser = userInfo().username === 'root' ? ['--user=root'] : [];
-  initialise(program, dataDir, asUser);
+  initialise(program, dataDir, temporaryDir, asUser);
   const port = await freePort();
   const args = [
     '--no-defaults',
@@ -81,7 +81,9 @@ export async function startMariadb(options: readonly string[] = []): Promise<Tes
   };
 }
 
-function initialise(program: string, dataDir: string, asUser: string[]): void {
+function initialise(program: string, dataDir: string, temporaryDir: string, asUser: string[]): void {
+  // What it starts deletes temporary tables too; its errors belong to the message of a failure.
+  const options = { env: { ...process.env, TMPDIR: temporaryDir }, stdio: 'pipe' } as const;
   const installer = findProgram('mariadb-install-db') ?? findProgram('mysql_install_db');
   if (installer && program.includes('mariadbd')) {
     const args = [
@@ -91,11 +93,10 @@ function initialise(program: string, dataDir: string, asUser: string[]): void {
       '--auth-root-authentication-method=normal',
       '--skip-test-db',
     ];
-    execFileSync(installer, args, { stdio: 'ignore' });
+    execFileSync(installer, args, options);
   } else {
-    execFileSync(program, ['--no-defaults', '--initialize-insecure', `--datadir=${dataDir}`, ...asUser], {
-      stdio: 'ignore',
-    });
+    const args = ['--no-defaults', '--initialize-insecure', `--datadir=${dataDir}`, ...asUser];
+    execFileSync(program, args, options);
   }
 }
 

@@ -51,6 +51,8 @@ export function decideFailure(state: ActiveState, error: unknown, attempts: numb
   if (code === 'job/ended-on-chain') return { kind: 'end' };
   const isFree = state === 'claimed' || state === 'preparing';
   if (!isFree && state !== 'training' && state !== 'exporting') return { kind: 'wait' };
+  // A base was found good before the job was taken: what is wrong with it afterwards is this node's disk.
+  if (!isFree && code.startsWith('base/')) return { kind: 'wait' };
   if (isJobFault(error)) return { kind: 'leave', for: 'requester' };
   if (OUT_OF_REACH.test(code)) return { kind: 'leave', for: 'node' };
   const makesRoom =

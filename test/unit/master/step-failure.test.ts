@@ -23,9 +23,6 @@ test.each([
   ['data/not-text', 'requester'],
   ['data/bad-record', 'requester'],
   ['data/bad-tokenizer', 'requester'],
-  ['base/pickled', 'requester'],
-  ['base/too-large', 'requester'],
-  ['base/missing-file', 'requester'],
   ['params/invalid', 'requester'],
   ['dataset/empty', 'requester'],
   ['model/not-finite', 'requester'],
@@ -40,6 +37,16 @@ test.each([
     expect([state, decide(state, code)]).toEqual([state, expected]);
   }
 });
+
+test.each(['base/pickled', 'base/no-config', 'base/bad-weights', 'base/too-large'])(
+  '%s: the requester’s fault while the base is looked at, this disk’s afterwards',
+  (code) => {
+    for (const state of activeStates) {
+      const isFree = state === 'claimed' || state === 'preparing';
+      expect([state, decide(state, code)]).toEqual([state, isFree ? { kind: 'leave', for: 'requester' } : wait]);
+    }
+  },
+);
 
 test.each([
   'dataset/missing',

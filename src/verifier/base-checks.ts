@@ -9,6 +9,7 @@ export function findBaseProblem({ params, base }: Pick<Manifest, 'params' | 'bas
   if (base.reference !== params.base) return 'the base is not the one requested';
   const asked = parseBaseReference(params.base);
   if (asked?.kind === 'list') {
+    if (base.commit !== undefined) return 'a commit is named, and the base is of no hub';
     return asked.sha256 === base.list ? undefined : 'the files of the base are not those requested';
   }
   if (!isCommit(base.commit)) return 'the base is not pinned to a commit of the hub';

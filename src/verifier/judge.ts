@@ -68,7 +68,7 @@ export async function judge(job: SubmittedJob, options: JudgeOptions, deps: Judg
 }
 
 /** What is wrong with a base itself; all else is trouble on the way to it. */
-const BASE_FAULT = /^base\/(bad-list|too-large|other-files)$/;
+const BASE_FAULT = /^base\/(bad-list|other-files)$/;
 
 class FlawFound extends Error {
   constructor(readonly flaw: Flaw) {

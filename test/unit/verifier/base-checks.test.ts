@@ -40,6 +40,7 @@ test.each<[string, string | undefined, BaseRecord | undefined, string]>([
   ['no base where one was', `sha256:${list}`, undefined, 'not named'],
   ['another reference', `sha256:${list}`, record({ reference: `sha256:${other}` }), 'not the one requested'],
   ['other files', `sha256:${list}`, record({ list: other }), 'not those requested'],
+  ['a list at a commit', `sha256:${list}`, record({ commit }), 'no hub'],
   ['hub without a commit', 'hf:org/name', record({ reference: 'hf:org/name' }), 'not pinned'],
   ['hub pinned to a branch', 'hf:org/name', record({ reference: 'hf:org/name', commit: 'main' }), 'not pinned'],
   [

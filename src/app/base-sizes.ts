@@ -23,7 +23,8 @@ export interface BaseSizesDeps {
 }
 
 const PATIENCE_MS = 15_000;
-const KNOWN_BASES = 256;
+/** Some MB each at most, as the shapes of all tensors are among what is known. */
+const KNOWN_BASES = 32;
 
 /** Returns what sizes bases; the facts of each are read once, and what is trained of it differs by job. */
 export function openBaseSizes(deps: BaseSizesDeps): MasterStorage['sizeBase'] {

@@ -6,7 +6,7 @@ import type { Sha256 } from '../domain/ids';
 import { AppError } from '../lib/errors';
 import { parseJson } from '../lib/parse-json';
 import { type BaseErrorCode, baseError } from './base-errors';
-import { readTensorShapes, type TensorShape } from './safetensors';
+import { MAX_TENSORS, readTensorShapes, type TensorShape } from './safetensors';
 
 /** A base as it is described to people, and as memory, files and time of a job are estimated by it. */
 export interface BaseFacts {
@@ -146,8 +146,9 @@ async function readTensors(reader: BaseReader): Promise<TensorShape[]> {
   if (reader.files.some(({ name }) => name === WEIGHTS_FILE)) return readHead(reader, WEIGHTS_FILE);
   const text = await readText(reader, WEIGHTS_INDEX, MAX_PLAIN_BYTES);
   const places = Index.safeParse(parseJson(text)).data?.weight_map;
-  if (!places || Object.keys(places).length === 0)
-    throw refuse(reader, 'bad-weights', `has no weight_map in ${WEIGHTS_INDEX}.`);
+  const named = Object.keys(places ?? {}).length;
+  if (!places || named === 0) throw refuse(reader, 'bad-weights', `has no weight_map in ${WEIGHTS_INDEX}.`);
+  if (named > MAX_TENSORS) throw refuse(reader, 'bad-weights', `names ${named} tensors in ${WEIGHTS_INDEX}.`);
   const all: TensorShape[] = [];
   for (const file of [...new Set(Object.values(places))].sort()) {
     if (!isWeights(file)) throw refuse(reader, 'bad-weights', `names ${quote(file)} in ${WEIGHTS_INDEX}.`);

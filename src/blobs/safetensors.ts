@@ -17,7 +17,9 @@ export interface TensorSource {
 
 /** The format's own limit is 100 MB; the headers of the largest public models have a tenth of this. */
 const MAX_HEADER_BYTES = 16 * 2 ** 20;
-const MAX_TENSORS = 100_000;
+/** The largest models that can be trained have some 3000. */
+export const MAX_TENSORS = 10_000;
+const MAX_NAME_CHARACTERS = 200;
 const LENGTH_BYTES = 8;
 /** Most headers are shorter, so one read is enough. */
 const FIRST_BYTES = 64 * 1024;
@@ -67,6 +69,8 @@ function parseHeader(text: Buffer, dataBytes: number): TensorShape[] {
   const { __metadata__: _, ...tensors } = header as Record<string, unknown>;
   const names = Object.keys(tensors);
   if (names.length > MAX_TENSORS) throw new Error(`it has ${names.length} tensors`);
+  const long = names.find(({ length }) => length > MAX_NAME_CHARACTERS);
+  if (long !== undefined) throw new Error(`it has a tensor with a name of ${long.length} characters`);
   const entries = names.map((name) => ({ name, ...parseEntry(name, tensors[name]) }));
   let at = 0;
   for (const { name, begin, end } of [...entries].sort((a, b) => a.begin - b.begin || a.end - b.end)) {

@@ -30,6 +30,10 @@ async function read(files: BaseFiles): Promise<BaseFacts & { readBytes: number }
 }
 
 const config = (changes: object) => JSON.stringify({ ...tinyConfig, ...changes });
+const manyTensors = (count: number) =>
+  Object.fromEntries(
+    Array.from({ length: count }, (_, i) => [`${i}`, { dtype: 'F32', shape: [0], data_offsets: [0, 0] }]),
+  );
 const gpt2: Tensors = {
   'transformer.wte.weight': ['F16', 64, 16],
   'transformer.wpe.weight': ['F16', 32, 16],
@@ -128,6 +132,13 @@ describe('weights in parts', () => {
       [second]: part(rest),
     });
 
+  test('index of more tensors than any model has: refused before a part is read', async () => {
+    const index = Object.fromEntries(
+      Array.from({ length: 10_001 }, (_, i) => [`${i}`, 'model-00003-of-00003.safetensors']),
+    );
+    await expect(read(inParts(index))).rejects.toThrow(/10001 tensors/);
+  });
+
   test('index that fits: the same facts as in one file', async () => {
     expect(await read(inParts(places))).toMatchObject({ parameters: TINY_PARAMETERS, layers: 2 });
   });
@@ -193,6 +204,8 @@ describe('bases that cannot be trained', () => {
     [/begins at 0/, 'two in one place', rawTensorFile({ a: tensor, b: tensor }, 8)],
     [/have 8 bytes, and the file has room for 9/, 'bytes behind', rawTensorFile({ a: tensor }, 9)],
     [/have 8 bytes, and the file has room for 7/, 'a file that was cut', rawTensorFile({ a: tensor }, 7)],
+    [/has 10001 tensors/, 'more tensors than any model has', rawTensorFile(manyTensors(10_001), 0)],
+    [/name of 201 characters/, 'a name that is no name', rawTensorFile({ ['a'.repeat(201)]: tensor }, 8)],
   ])('broken head, %s: %s', async (why, _what, file) => {
     const reading = read(tinyBase({ 'model.safetensors': file }));
     await expect(reading).rejects.toMatchObject({ code: 'base/bad-weights' });

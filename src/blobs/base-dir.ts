@@ -74,8 +74,8 @@ export function parseFileList(list: string, text: string): { files: readonly Lis
     throw badList(list, `${issue?.path.join('.') || 'the whole'}: ${issue?.message ?? 'not readable'}`);
   }
   if (canonicalJson(data) !== text) throw badList(list, 'it is not canonical JSON (sorted keys, no spaces)');
-  const stray = data.files.find(({ name }) => !isBaseFile(name));
-  if (stray) throw badList(list, `a base has no file ${stray.name}`);
+  const stray = data.files.find((file) => !isBaseFile(file));
+  if (stray) throw badList(list, `a base has no file ${stray.name} of ${stray.bytes} bytes`);
   return { files: data.files, bytes: sumBytes(data.files) };
 }
 

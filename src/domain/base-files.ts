@@ -32,14 +32,19 @@ const PLAIN = new Set([
   'NOTICE',
   ...TOKENIZERS.flat(),
 ]);
-/** So much may a file have that is no weights, and one that only people read; above it, it is left out. */
+/** So much may a file have that is no weights, and one that only people read; a larger one is of no base. */
 export const MAX_PLAIN_BYTES = 64 * 2 ** 20;
 const MAX_TEXT_BYTES = 2 ** 20;
 const FOR_PEOPLE = /^(README|LICENSE|NOTICE)/;
 
-/** Whether a base may have a file of this name at all: nothing in it is code, and nothing is pickled. */
-export function isBaseFile(name: string): boolean {
-  return PLAIN.has(name) || isWeights(name) || name === WEIGHTS_INDEX;
+/**
+ * Whether a base may have such a file at all: nothing in it is code, nothing is pickled, and only weights are
+ * too large for memory.
+ */
+export function isBaseFile({ name, bytes }: { name: string; bytes: number }): boolean {
+  if (isWeights(name)) return true;
+  const most = FOR_PEOPLE.test(name) ? MAX_TEXT_BYTES : MAX_PLAIN_BYTES;
+  return (PLAIN.has(name) || name === WEIGHTS_INDEX) && bytes <= most;
 }
 
 /** Whether a file holds tensors; of the others none is large. */
@@ -53,11 +58,9 @@ export function isWeights(name: string): boolean {
  */
 export function pickBaseFiles(files: readonly { name: string; bytes: number }[]): PickedFiles {
   const all = new Set(files.map(({ name }) => name));
-  const isUsed = ({ name, bytes }: { name: string; bytes: number }) => {
-    if (name !== WEIGHTS_FILE && (isWeights(name) || name === WEIGHTS_INDEX)) return !all.has(WEIGHTS_FILE);
-    const most = FOR_PEOPLE.test(name) ? MAX_TEXT_BYTES : MAX_PLAIN_BYTES;
-    return isBaseFile(name) && (isWeights(name) || bytes <= most);
-  };
+  const isPart = (name: string) => name !== WEIGHTS_FILE && (isWeights(name) || name === WEIGHTS_INDEX);
+  const isUsed = (file: { name: string; bytes: number }) =>
+    isBaseFile(file) && !(isPart(file.name) && all.has(WEIGHTS_FILE));
   const names = files.filter(isUsed).map(({ name }) => name);
   const used = new Set(names);
   return {

@@ -84,7 +84,7 @@ describe('bad lists', () => {
     format: string;
     files: { name: string; sha256: string; bytes: number }[];
   };
-  const named = (name: string) => canonicalJson({ ...good, files: [{ ...good.files[0], name }] });
+  const named = (name: string, bytes = 1) => canonicalJson({ ...good, files: [{ ...good.files[0], name, bytes }] });
   test.each([
     ['no JSON', 'hello'],
     ['spaces', JSON.stringify(good, null, 1)],
@@ -100,6 +100,8 @@ describe('bad lists', () => {
     ['code', named('modeling_gpt2.py')],
     ['pickled weights', named('pytorch_model.bin')],
     ['an adapter', named('adapter_config.json')],
+    ['a tokenizer of gigabytes', named('tokenizer.json', 2 ** 32)],
+    ['a README of megabytes', named('README.md', 2 ** 22)],
   ])('%s: base/bad-list', async (_what, text) => {
     await using place = await openPlace();
     const { sha256: list } = await place.far.addBytes(Buffer.from(text));

@@ -17,9 +17,11 @@ export type FailureDecision =
   /** This node's own trouble, which passes: the same step again. */
   | { kind: 'wait' };
 
-/** The requester's data, base or parameters, which no node can train. */
-const JOB_FAULT =
-  /^(params\/|data\/too-large$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|model\/not-finite$|job\/(diverged|no-gain|low-pay)$)/;
+/** What the requester gave, which no node can train. All of it is looked at before a job is taken. */
+const GIVEN_FAULT =
+  /^(params\/|data\/too-large$|dataset\/(bad-reference|empty|too-large|hash-mismatch|forbidden-address)$|base\/(?!missing$|hub-away$|no-access$|other-bytes$)|job\/low-pay$)/;
+/** What training makes of it, which no node would do better. */
+const TRAINING_FAULT = /^(model\/not-finite$|job\/(diverged|no-gain)$)/;
 /** The job could be done, but not by this node in the time that is left. */
 const OUT_OF_REACH = /^job\/(deadline-near|out-of-reach|no-worker)$/;
 /** Data or base are not to be had now; other jobs need not wait for them. */
@@ -35,9 +37,9 @@ const REFUSALS = 2;
 /** After so many failures in a row a job that is not taken yet makes room for others. */
 const PATIENCE = 5;
 
-/** True when the requester's data or parameters cannot be trained by any node. */
+/** True when the requester's data, base or parameters cannot be trained by any node. */
 export function isJobFault(error: unknown): boolean {
-  return error instanceof AppError && (isDataFault(error.code) || JOB_FAULT.test(error.code));
+  return error instanceof AppError && (isDataFault(error.code) || GIVEN_FAULT.test(error.code));
 }
 
 /**
@@ -51,9 +53,9 @@ export function decideFailure(state: ActiveState, error: unknown, attempts: numb
   if (code === 'job/ended-on-chain') return { kind: 'end' };
   const isFree = state === 'claimed' || state === 'preparing';
   if (!isFree && state !== 'training' && state !== 'exporting') return { kind: 'wait' };
-  // A base was found good before the job was taken: what is wrong with it afterwards is this node's disk.
-  if (!isFree && code.startsWith('base/')) return { kind: 'wait' };
-  if (isJobFault(error)) return { kind: 'leave', for: 'requester' };
+  // Data and base were found good when the job was taken: what is wrong with them later is this machine's.
+  const isTheirs = TRAINING_FAULT.test(code) || (isFree && isJobFault(error));
+  if (isTheirs) return { kind: 'leave', for: 'requester' };
   if (OUT_OF_REACH.test(code)) return { kind: 'leave', for: 'node' };
   const makesRoom =
     DATA_AWAY.test(code) ||

@@ -81,12 +81,13 @@ class _Fast(Bpe):
     def __init__(self, folder: Path, rows: int) -> None:
         from tokenizers import Tokenizer as Inner
 
+        text = (folder / "tokenizer.json").read_bytes()
         try:
-            inner = Inner.from_file(str(folder / "tokenizer.json"))
+            inner = Inner.from_buffer(text)
         except Exception as error:
             raise bad_tokenizer(f"has a tokenizer.json that cannot be read: {str(error)[:200]}") from error
         self._folder, self._rows = folder, rows
-        _require_ids_of_file(inner, json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
+        _require_ids_of_file(inner, json.loads(text))
         _require_rows(max(inner.get_vocab(with_added_tokens=True).values(), default=0), rows)
         super().__init__(inner, rows=rows)
         self.vocab_size = rows
@@ -110,8 +111,9 @@ class SentencePiece:
     def __init__(self, folder: Path, model: str, rows: int) -> None:
         from sentencepiece import SentencePieceProcessor
 
+        proto = (folder / model).read_bytes()
         try:
-            self._inner = SentencePieceProcessor(model_file=str(folder / model))
+            self._inner = SentencePieceProcessor(model_proto=proto)
         except Exception as error:
             raise bad_tokenizer(f"has a {model} that sentencepiece cannot read: {str(error)[:200]}") from error
         self._folder, self._rows = folder, rows
@@ -231,6 +233,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise bad_tokenizer(f"has a {path.name} that cannot be read: {error}") from error
     return value if isinstance(value, dict) else {}

@@ -189,6 +189,9 @@ def _parquet(opened: Opened, stream: Stream, field: str | None) -> Iterator[byte
                 for row in batch.to_pylist():
                     yield json.dumps(row).encode()
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        # Broken files are OSErrors too, but without the number that every fault of the machine has.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         message = (
             f"{stream.label} is a parquet file that cannot be read: {str(error)[:200].rstrip('.')}. Write it again."
         )

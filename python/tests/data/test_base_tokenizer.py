@@ -156,6 +156,16 @@ def test_base_without_a_fitting_tokenizer_throws_data_bad_tokenizer(
     assert failure.value.code == "data/bad-tokenizer"
 
 
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "config.json"])
+def test_disk_that_fails_is_no_fault_of_a_tokenizer(name: str, tmp_path: Path) -> None:
+    ours = {"tokenizer.json": byte_level().to_str()} if "config" in name else {}
+    base = write_base(tmp_path / "base", 300, ours)
+    (base / name).unlink(missing_ok=True)
+    (base / name).symlink_to("/proc/self/mem")  # each read at its beginning is an I/O error
+    with pytest.raises(OSError, match="Input/output error"):
+        open_base(str(base), embedding_rows(str(base)))
+
+
 def test_added_token_with_another_id_than_its_file_says_throws(tmp_path: Path) -> None:
     inner = byte_level(size=280)
     add_words(inner, ["<end>"])

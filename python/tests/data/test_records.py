@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from emeth.data.archives import open_data
 from emeth.data.formats import find_format
 from emeth.data.records import Broken, parse_record
+from emeth.data.rows import read_rows
 from emeth.wire.events import Failure
 from tests.data.make import lines, prepared, short, turns
 
@@ -222,3 +224,13 @@ def test_format_that_is_given_is_believed(tmp_path: Path) -> None:
 )
 def test_find_format(head: bytes, form: str) -> None:
     assert find_format(head, True, None) == form
+
+
+def test_disk_that_fails_under_a_parquet_file_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "chats.parquet"
+    path.write_bytes(parquet_of(CHATS))
+    opened = open_data(str(path), 1 << 20, tmp_path)
+    with pytest.raises(FileNotFoundError):
+        for stream in opened.files():
+            path.unlink()
+            list(read_rows(opened, stream, "parquet", None)[1])

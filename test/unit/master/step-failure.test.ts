@@ -20,11 +20,24 @@ test.each(activeStates)('%s, trouble of this node: waited out, however long it l
 });
 
 test.each([
-  ['data/not-text', 'requester'],
-  ['data/bad-record', 'requester'],
-  ['data/bad-tokenizer', 'requester'],
-  ['params/invalid', 'requester'],
-  ['dataset/empty', 'requester'],
+  'data/not-text',
+  'data/bad-record',
+  'data/bad-tokenizer',
+  'base/pickled',
+  'base/too-large',
+  'base/bad-config',
+  'base/bad-weights',
+  'params/invalid',
+  'dataset/empty',
+])('%s: left for its requester before the job is taken, waits once it is', (code) => {
+  for (const state of activeStates) {
+    const isFree = state === 'claimed' || state === 'preparing';
+    const expected = isFree ? { kind: 'leave', for: 'requester' } : wait;
+    expect([state, decide(state, code)]).toEqual([state, expected]);
+  }
+});
+
+test.each([
   ['model/not-finite', 'requester'],
   ['job/diverged', 'requester'],
   ['job/no-gain', 'requester'],
@@ -37,16 +50,6 @@ test.each([
     expect([state, decide(state, code)]).toEqual([state, expected]);
   }
 });
-
-test.each(['base/pickled', 'base/no-config', 'base/bad-weights', 'base/too-large'])(
-  '%s: the requester’s fault while the base is looked at, this disk’s afterwards',
-  (code) => {
-    for (const state of activeStates) {
-      const isFree = state === 'claimed' || state === 'preparing';
-      expect([state, decide(state, code)]).toEqual([state, isFree ? { kind: 'leave', for: 'requester' } : wait]);
-    }
-  },
-);
 
 test.each([
   'dataset/missing',

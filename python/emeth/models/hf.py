@@ -175,14 +175,18 @@ def base_config(params: Params, base: Base) -> Any:  # noqa: ANN401
     return config
 
 
+def attention_of(config: Any) -> str:  # noqa: ANN401
+    """The library's way of attention that computes what a config asks for, and of those the fastest."""
+    # Only this one bounds scores as Gemma 2 wants it (findings/gemma2-loses-attention-softcap.sh).
+    return "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
+
+
 def empty_model(config: Any) -> Any:  # noqa: ANN401
     """The library's model with its buffers computed and its weights not there yet."""
-    # Only this way of attention bounds scores as Gemma 2 wants it (findings/gemma2-loses-attention-softcap.sh).
-    attention = "eager" if getattr(config, "attn_logit_softcapping", None) else "sdpa"
     try:
         with init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                config, attn_implementation=attention, dtype=torch.float32, trust_remote_code=False
+                config, attn_implementation=attention_of(config), dtype=torch.float32, trust_remote_code=False
             )
     except Exception as error:  # whatever a config makes the library raise
         raise Failure("base/bad-config", f"transformers makes no model of this config.json: {error}") from error

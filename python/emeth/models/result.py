@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from emeth.files.tensors import TensorReader
 from emeth.models.base import Base, read_base
 from emeth.wire.events import Failure
 
@@ -46,20 +47,24 @@ def find_result(directory: str, base: str | None) -> Result:
 
 def load_result(result: Result, device: str) -> Any:  # noqa: ANN401 - a class of transformers
     """The model, ready to compute; an adapter lies on its base. Nothing is unpickled, no code of a directory is run."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging
+
+    from emeth.models.hf import attention_of
 
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = torch.float32 if device == "cpu" else "auto"
+    place, local = result.whole.directory, {"local_files_only": True, "trust_remote_code": False}
+    config = AutoConfig.from_pretrained(place, **local)
     model: Any = AutoModelForCausalLM.from_pretrained(
-        result.whole.directory, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
+        place, config=config, attn_implementation=attention_of(config), dtype=dtype, use_safetensors=True, **local
     )
     return (_merged(model, result) if result.is_adapter else model).to(device).eval()
 
 
 def _merged(model: Any, result: Result) -> Any:  # noqa: ANN401
-    from peft import PeftConfig, PeftModel
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     config = PeftConfig.from_pretrained(result.directory)
     if config.peft_type != "LORA":
@@ -67,7 +72,17 @@ def _merged(model: Any, result: Result) -> Any:  # noqa: ANN401
             "model/bad-directory", f"{result.directory} holds an adapter of type {config.peft_type}, not LORA."
         )
     try:
-        return PeftModel.from_pretrained(model, result.directory, config=config).merge_and_unload()
+        adapted = PeftModel.from_pretrained(model, result.directory, config=config)
     except (ValueError, RuntimeError) as error:
         message = f"The adapter in {result.directory} does not fit this base: {str(error)[:300]}"
         raise Failure("model/other-base", message) from error
+    # peft drops what a base has no place for (findings/peft-drops-what-the-base-lacks.sh).
+    with TensorReader(f"{result.directory}/{ADAPTER_WEIGHTS}") as file:
+        lacking = sorted(
+            {name for name in file.layout if ".lora_" in name}
+            - get_peft_model_state_dict(adapted, save_embedding_layers=False).keys()
+        )
+    if lacking:
+        message = f"The adapter in {result.directory} holds {lacking[0]}, which this base has no place for."
+        raise Failure("model/other-base", message)
+    return adapted.merge_and_unload()

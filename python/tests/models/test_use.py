@@ -2,17 +2,25 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
+from emeth.files.codec import raw
+from emeth.files.tensors import write_tensors
+from emeth.models.program import Program, load_model, open_program
 from emeth.models.result import find_result, load_result
 from emeth.models.text import Text
 from emeth.models.writing import Choice, Stops, Unfolding, write_tokens
 from emeth.wire.events import Failure
-from tests.child import Child, Json, sample_text
+from emeth.wire.parse import parse
+from emeth.wire.spec import Params
+from tests.bases import VOCABULARY, change_config, make_base
+from tests.child import Child, Json, base_params, sample_text
 from tests.models.results import CHATS, Exported, export_kind
 
 SPEC: Json = {"device": "cpu", "threads": 1}
@@ -153,9 +161,38 @@ def test_directories_that_hold_no_model_are_refused(tmp_path: Path, names: list[
 
 
 def test_adapter_on_another_base_is_refused(tmp_path: Path) -> None:
-    from tests.bases import make_base
-
     exported = export_kind("adapter", tmp_path)
     other = make_base("gpt2", tmp_path / "other")
     with pytest.raises(Failure, match="does not fit this base"):
         load_result(find_result(str(exported.directory), str(other)), "cpu")
+
+
+def initial_model(base: Path, folder: Path) -> tuple[Program, str]:
+    """The program that tunes a base, and its θ_0."""
+    program = open_program(parse(Params, base_params(tune="full")), VOCABULARY, str(base))
+    theta = write_tensors(str(folder / "theta"), program.layout, (raw(tensor) for _, tensor in program.initial(1)))
+    return program, theta.path
+
+
+def test_gemma_2_computes_with_its_bounded_attention(tmp_path: Path) -> None:
+    base = make_base("gemma2", tmp_path / "base")
+    change_config(base, attn_logit_softcapping=0.5)
+    tokens = torch.randint(VOCABULARY, (2, 16), generator=torch.Generator().manual_seed(0))
+    network = load_model(*initial_model(base, tmp_path), "cpu")
+    with torch.inference_mode():
+        used = load_result(find_result(str(base), None), "cpu")(tokens).logits
+        assert torch.allclose(used, network.logits(tokens), atol=2e-5)
+
+
+def test_adapter_for_more_layers_than_the_base_has_is_refused(tmp_path: Path) -> None:
+    made = export_kind("adapter", tmp_path)
+    assert made.base is not None
+    theirs = AutoModelForCausalLM.from_pretrained(made.base)
+    theirs.model.layers = theirs.model.layers[:1]
+    theirs.config.layer_types = theirs.config.layer_types[:1]
+    theirs.config.num_hidden_layers = 1
+    theirs.save_pretrained(tmp_path / "shallow")
+    shutil.copy(made.base / "tokenizer.json", tmp_path / "shallow")
+    with pytest.raises(Failure, match="has no place for") as failure:
+        load_result(find_result(str(made.directory), str(tmp_path / "shallow")), "cpu")
+    assert failure.value.code == "model/other-base"

@@ -20,7 +20,6 @@ from emeth.rounds.gain import gain_of
 from emeth.rounds.rehearsal import rehearse
 from emeth.rounds.update_norms import inspect_update
 from emeth.wire.events import Failure, Inbox, Outbox
-from emeth.wire.model_shape import Shape
 from emeth.wire.parse import ParseError
 from emeth.wire.spec import (
     Compare,
@@ -222,9 +221,6 @@ class Coordinator:
         if self._corpus is None:
             self._corpus = Corpus(self._params, self._spec.work_dir, self._spec.base)
         return self._corpus
-
-    def _shape(self) -> Shape:
-        return self._params.shape(self._open_corpus().prepared.vocab_size)
 
     def _open_program(self) -> Program:
         if self._program is None:

@@ -1,4 +1,4 @@
-"""The shape of a model, apart from `model.py` so that reading a spec does not import PyTorch."""
+"""The shape of a model, apart from `models/gpt2.py` so that reading a spec does not import PyTorch."""
 
 from dataclasses import dataclass
 

@@ -2,10 +2,14 @@
 
 import ctypes as c
 import functools
+import platform
+import sys
 from pathlib import Path
 from typing import Any, Self
 
 BINARIES = Path(__file__).parents[2] / "test/llama-cpp/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64"
+# Whether this is the kind of machine that `scripts/setup.cjs` installs it on.
+IS_SHIPPED = sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 class _Settings(c.Structure):
@@ -20,6 +24,7 @@ class _Batch(c.Structure):
 
 @functools.cache
 def _library() -> Any:  # noqa: ANN401 - functions of C have no types
+    assert BINARIES.is_dir(), f"no llama.cpp in {BINARIES}; `npm run check` installs it"
     for name in ("libggml-base.so", "libggml.v0.5.0.so"):
         ggml = c.CDLL(str(BINARIES / name), mode=c.RTLD_GLOBAL)
     lib = c.CDLL(str(BINARIES / "libllama.v0.5.0.so"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from gguf import GGUFWriter
 
+from emeth.data.base_tokenizer import base_template
 from emeth.models.tokenizer_files import TURN_ENDS
 from emeth.wire.events import Failure
 
@@ -39,7 +40,7 @@ def write_special(
             add(found)
     writer.add_add_bos_token(bool(around) and around[0] == ids.get("bos"))
     writer.add_add_eos_token(len(around) > 1 and around[-1] == ids.get("eos"))
-    template = _template(directory, config)
+    template = base_template(directory)
     if template is None:
         return
     writer.add_chat_template(template)
@@ -47,14 +48,6 @@ def write_special(
     end = next((found for found in ends if found is not None), None)
     if end is not None:
         writer.add_eot_token_id(end)
-
-
-def _template(directory: str, config: Json) -> str | None:
-    file = Path(directory, "chat_template.jinja")
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    found = config.get("chat_template")
-    return found if isinstance(found, str) else None
 
 
 def _text(token: str | Json) -> str:

@@ -11,7 +11,7 @@ from gguf import GGUFWriter, get_tensor_name_map, quants
 from gguf.constants import MODEL_ARCH
 from numpy.typing import NDArray
 
-from emeth.wire.events import Failure
+from emeth.models.gguf_special import not_covered
 
 Quant = Literal["q8_0", "f16", "f32"]
 Config = dict[str, Any]
@@ -52,13 +52,13 @@ def architecture_of(config: Config) -> MODEL_ARCH:
     model_type = config.get("model_type")
     found = ARCHITECTURES.get(str(model_type))
     if found is None:
-        raise _not_covered(f"models of type {model_type!r}; it covers {', '.join(ARCHITECTURES)}")
+        raise not_covered(f"models of type {model_type!r}; it covers {', '.join(ARCHITECTURES)}")
     scaling = _rope(config).get("rope_type", "default")
     if scaling != "default":
-        raise _not_covered(f"rotary positions scaled by {scaling!r}")
+        raise not_covered(f"rotary positions scaled by {scaling!r}")
     window = config.get("sliding_window")
     if config.get("use_sliding_window", model_type == "mistral") and window and window < _context(config):
-        raise _not_covered(f"attention through a sliding window of {window} tokens")
+        raise not_covered(f"attention through a sliding window of {window} tokens")
     return found
 
 
@@ -132,7 +132,7 @@ def plan_tensors(weights: Weights, config: Config, quant: Quant) -> list[Plan]:
             f"transformer.{source}", (".weight", ".bias")
         )
         if name is None:
-            raise _not_covered(f"the tensor {source}")
+            raise not_covered(f"the tensor {source}")
         shape = weights.shape(source)
         shape = shape[::-1] if _is_transposed(source, config) else shape
         plans.append(Plan(source, name, shape, _kind(name, shape, quant)))
@@ -195,9 +195,3 @@ def _rope(config: Config) -> Config:
 
 def _context(config: Config) -> int:
     return int(config["n_positions" if config["model_type"] == "gpt2" else "max_position_embeddings"])
-
-
-def _not_covered(what: str) -> Failure:
-    return Failure(
-        "gguf/not-covered", f"No GGUF file is written for {what}. The directory itself can be used as it is."
-    )

@@ -45,6 +45,7 @@ def write_tokenizer(writer: GGUFWriter, directory: str, rows: int) -> None:
     tokens, types = _tokens(parts, rows)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
+    tokenizer.no_padding()  # which a tokenizer.json may ask for
     around = tokenizer.encode("").ids
     return write_special(writer, directory, tokenizer.token_to_id, around)
 

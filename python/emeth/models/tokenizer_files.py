@@ -15,6 +15,8 @@ _TEMPLATE = "chat_template.jinja"
 # Of a base's files, those that are its tokenizer; what it was licensed by goes along.
 _BASE_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "special_tokens_map.json", "added_tokens.json")
 _LICENCES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
+# All that a result's tokenizer can consist of.
+TOKENIZER_FILES = (*_BASE_FILES, _CONFIG, _TEMPLATE)
 # A class that takes tokenizer.json as it is; others build parts of it anew, and cut other tokens (findings).
 _AS_IT_IS = "PreTrainedTokenizerFast"
 

@@ -11,11 +11,14 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from emeth.children.gguf import write
 from emeth.data.tokenizer import Bytes
 from emeth.models.gguf_tensors import architecture_of
+from emeth.models.result import find_result, load_result
 from emeth.wire.events import Failure
-from tests.child import sample_text
-from tests.llama import BINARIES, Llama
+from tests.child import Child, sample_text
+from tests.llama import IS_SHIPPED, Llama
+from tests.models.results import export_kind
 
-pytestmark = pytest.mark.skipif(not BINARIES.is_dir(), reason=f"no llama.cpp in {BINARIES}")
+# Elsewhere `npm run setup` installs no llama.cpp; here one that is missing fails every test.
+pytestmark = pytest.mark.skipif(not IS_SHIPPED, reason="llama.cpp is installed for tests on Linux x64 alone")
 
 TEXTS = [
     "Hello, world!",
@@ -135,6 +138,39 @@ def test_llama_cpp_reads_a_model_of_bytes(tmp_path: Path) -> None:
         for text in TEXTS:
             assert llama.tokenize(text) == list(text.replace("<|endoftext|>", "\0").encode())
         assert llama.ends(0)
+
+
+def test_adapter_beside_its_base_becomes_one_file(tmp_path: Path) -> None:
+    """As `emeth result` writes it: the base in a folder of its own, with what downloads leave in one."""
+    made = export_kind("adapter", tmp_path, chats=True)
+    assert made.base is not None
+    base = made.base.rename(made.directory / "base")
+    (base / ".cache").mkdir()
+    out, place = str(tmp_path / "out.gguf"), {"directory": str(made.directory), "base": str(base)}
+    spec = {"kind": "gguf", "device": "cpu", "threads": 1, "workDir": str(tmp_path / "gguf"), "quant": "f32"}
+    Path(spec["workDir"]).mkdir()
+    with Child(spec | place | {"out": out}) as child:
+        assert child.event()["type"] == "ready"
+        assert child.event()["type"] == "converted"
+    model = load_result(find_result(place["directory"], place["base"]), "cpu")
+    prompt = list(b"Where is")
+    ours = model.generate(torch.tensor([prompt]), max_new_tokens=6, min_new_tokens=6, do_sample=False)[0].tolist()
+    with Llama(Path(out)) as llama:
+        assert llama.greedy(prompt, 6) == ours[len(prompt) :]
+        assert llama.template == Path(made.directory, "chat_template.jinja").read_text(encoding="utf-8")
+
+
+def test_padding_that_a_tokenizer_asks_for_begins_no_text(tmp_path: Path) -> None:
+    tokenizer = train_bpe("gpt-2")
+    tokenizer.enable_padding(length=8)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    words = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(words))
+    make_model(tmp_path, "gpt2", MODELS["gpt2"][1], tokenizer.get_vocab_size())
+    write(str(tmp_path), str(tmp_path / "out.gguf"), "f32")
+    tokenizer.no_padding()
+    with Llama(tmp_path / "out.gguf") as llama:
+        assert llama.tokenize("the ship") == tokenizer.encode("the ship").ids
 
 
 # How sentencepiece is trained, and whether llama.cpp reads such a model as sentencepiece does.

@@ -51,7 +51,7 @@ const FLAWS: Readonly<Record<BaseFlaw, string>> = {
     'has no model.safetensors; weights in other forms (GGUF, ONNX, another name) cannot be trained: take the original model in safetensors.',
   'no-weights': 'has no weights: neither model.safetensors nor model.safetensors.index.json with its parts.',
   'no-tokenizer':
-    'has no tokenizer: save one beside the weights, as tokenizer.json, tokenizer.model, spiece.model, or vocab.json with merges.txt.',
+    'has no tokenizer: save one beside the weights, as tokenizer.json (AutoTokenizer(…).save_pretrained writes it), tokenizer.model or spiece.model.',
 };
 
 /** Makes the error of a directory that is no base. */

@@ -26,7 +26,7 @@ export interface BaseFacts {
   /** As its README's front matter names it. */
   readonly licence?: string | undefined;
   readonly hasChatTemplate: boolean;
-  readonly tokenizer: 'tokenizer.json' | 'sentencepiece' | 'bpe';
+  readonly tokenizer: 'tokenizer.json' | 'sentencepiece';
   /** The weights, without the mask buffers that old files carry. */
   readonly tensors: readonly TensorShape[];
 }
@@ -220,9 +220,7 @@ async function hasChatTemplate(reader: BaseReader): Promise<boolean> {
 }
 
 function tokenizerOf({ files }: BaseReader): BaseFacts['tokenizer'] {
-  const names = new Set(files.map(({ name }) => name));
-  if (names.has('tokenizer.json')) return 'tokenizer.json';
-  return names.has('tokenizer.model') || names.has('spiece.model') ? 'sentencepiece' : 'bpe';
+  return files.some(({ name }) => name === 'tokenizer.json') ? 'tokenizer.json' : 'sentencepiece';
 }
 
 /** Throws `base/bad-config` for a file that is missing or too long. */

@@ -16,8 +16,8 @@ export const WEIGHTS_INDEX = 'model.safetensors.index.json';
 const SHARD = /^model-\d{5,6}-of-\d{5,6}\.safetensors$/;
 const PICKLED = /\.(bin|pt|pth|ckpt|pkl|h5|msgpack|ot)$/;
 const OTHER_WEIGHTS = /\.(safetensors|gguf|onnx|npz)$/;
-/** Any one of these, each with the files it goes with, is a tokenizer. */
-const TOKENIZERS = [['tokenizer.json'], ['tokenizer.model'], ['spiece.model'], ['vocab.json', 'merges.txt']];
+/** Any one of these is a tokenizer; `vocab.json` with `merges.txt` does not say how to cut text. */
+const TOKENIZERS = ['tokenizer.json', 'tokenizer.model', 'spiece.model'];
 const PLAIN = new Set([
   'config.json',
   'generation_config.json',
@@ -30,7 +30,7 @@ const PLAIN = new Set([
   'LICENSE.md',
   'LICENSE.txt',
   'NOTICE',
-  ...TOKENIZERS.flat(),
+  ...TOKENIZERS,
 ]);
 /** So much may a file have that is no weights, and one that only people read; a larger one is of no base. */
 export const MAX_PLAIN_BYTES = 64 * 2 ** 20;
@@ -79,8 +79,7 @@ function findFlaw(used: ReadonlySet<string>, all: ReadonlySet<string>): BaseFlaw
     if (some(PICKLED)) return 'pickled';
     return some(OTHER_WEIGHTS) ? 'other-weights' : 'no-weights';
   }
-  const hasTokenizer = TOKENIZERS.some((together) => together.every((name) => used.has(name)));
-  return hasTokenizer ? undefined : 'no-tokenizer';
+  return TOKENIZERS.some((name) => used.has(name)) ? undefined : 'no-tokenizer';
 }
 
 function byName(a: string, b: string): number {

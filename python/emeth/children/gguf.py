@@ -20,7 +20,7 @@ from emeth.models.gguf_tensors import (
 )
 from emeth.models.gguf_tokenizer import write_tokenizer
 from emeth.models.result import Result, find_result, load_result
-from emeth.models.tokenizer_files import TOKENIZER_FILES
+from emeth.models.tokenizer_files import RESULT_FILES
 from emeth.wire.events import Outbox
 from emeth.wire.spec import GgufSpec
 
@@ -62,7 +62,7 @@ def _merged(result: Result, work_dir: str) -> str:
     directory = Path(work_dir, "merged")
     load_result(result, "cpu").save_pretrained(directory)
     for place in (result.whole.directory, result.directory):
-        for name in TOKENIZER_FILES:
+        for name in RESULT_FILES:
             if Path(place, name).is_file():
                 shutil.copyfile(Path(place, name), directory / name)
     return str(directory)

@@ -19,7 +19,9 @@ from emeth.wire.events import Failure
 
 _MAX_BYTES = 256 * 1024 * 1024
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
-_MODELS = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+# Names that a sentencepiece model has, and all that a tokenizer can be read from.
+SENTENCEPIECE_FILES = ("tokenizer.model", "spiece.model")
+TOKENIZER_FILES = ("tokenizer.json", *SENTENCEPIECE_FILES)
 
 
 def open_base(directory: str, rows: int) -> Tokenizer:
@@ -27,7 +29,7 @@ def open_base(directory: str, rows: int) -> Tokenizer:
     folder = Path(directory)
     if (folder / "tokenizer.json").is_file():
         return _Fast(folder, rows)
-    model = next((name for name in _MODELS if (folder / name).is_file()), None)
+    model = next((name for name in SENTENCEPIECE_FILES if (folder / name).is_file()), None)
     if model is None:
         names = "tokenizer.json, nor a sentencepiece model (tokenizer.model, spiece.model)"
         raise bad_tokenizer(f"holds no {names}. Save one with AutoTokenizer(…).save_pretrained, and put it again")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emeth.data.base_tokenizer import TOKENIZER_FILES
 from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec
 from emeth.wire.events import Failure
 
@@ -28,7 +29,6 @@ ARCHITECTURES = {
     "Phi3ForCausalLM": "phi3",
 }
 FLOATS = ("F32", "F16", "BF16")
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -62,8 +62,8 @@ def read_base(directory: str) -> Base:
         raise Failure("base/no-config", "The base holds no config.json; give a directory that transformers can load.")
     config = _read_json(directory, "config.json")
     architecture = _check_config(config)
-    if not any(name in names for name in _TOKENIZERS):
-        wanted = ", ".join(_TOKENIZERS)
+    if not any(name in names for name in TOKENIZER_FILES):
+        wanted = ", ".join(TOKENIZER_FILES)
         raise Failure("base/no-tokenizer", f"The base holds no tokenizer; one of these must lie in it: {wanted}.")
     return Base(directory=directory, architecture=architecture, config=config, tensors=_read_heads(directory, names))
 

@@ -5,18 +5,17 @@ from typing import Any
 
 from gguf import GGUFWriter, TokenType
 
+from emeth.data.base_tokenizer import SENTENCEPIECE_FILES
 from emeth.models.gguf_special import NEVER, not_covered, read_json, require_rows, write_special
 from emeth.models.sentencepiece_model import Nature, nature_of
 from emeth.wire.events import Failure
-
-_MODELS = ("tokenizer.model", "spiece.model")
 
 
 def write_sentencepiece(writer: GGUFWriter, directory: str, rows: int) -> None:
     """A directory whose only tokenizer is a sentencepiece model."""
     from sentencepiece import SentencePieceProcessor
 
-    path = next((path for name in _MODELS if (path := Path(directory, name)).is_file()), None)
+    path = next((path for name in SENTENCEPIECE_FILES if (path := Path(directory, name)).is_file()), None)
     if path is None:
         raise Failure("gguf/no-tokenizer", f"{directory} holds neither tokenizer.json nor a sentencepiece model.")
     inner = SentencePieceProcessor(model_file=str(path))

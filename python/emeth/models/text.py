@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emeth.data.base_tokenizer import base_template, open_base, own_template
+from emeth.data.base_tokenizer import TOKENIZER_FILES, base_template, open_base, own_template
 from emeth.data.records import Broken, Message
 from emeth.models.result import Result
 from emeth.wire.events import Failure
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model")
 # Stands for an answer in a conversation that is written only to see what comes behind one.
 _ANSWER = "\N{SUBSTITUTE}"
 
@@ -20,7 +19,7 @@ class Text:
 
     def __init__(self, result: Result) -> None:
         self._result = result
-        self.tokenizer = open_base(result.place_of(*_TOKENIZERS), int(result.whole.config["vocab_size"]))
+        self.tokenizer = open_base(result.place_of(*TOKENIZER_FILES), int(result.whole.config["vocab_size"]))
         places = (result.directory, result.whole.directory)
         self.template = next((own_template(place) for place in places if base_template(place) is not None), None)
 

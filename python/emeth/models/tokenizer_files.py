@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emeth.data.base_tokenizer import TOKENIZER_FILES
 from emeth.data.tokenizer import END_OF_TEXT, Tokenizer
 
 Json = dict[str, Any]
@@ -13,10 +14,10 @@ Json = dict[str, Any]
 _CONFIG = "tokenizer_config.json"
 _TEMPLATE = "chat_template.jinja"
 # Of a base's files, those that are its tokenizer; what it was licensed by goes along.
-_BASE_FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "special_tokens_map.json", "added_tokens.json")
+_BASE_FILES = (*TOKENIZER_FILES, "special_tokens_map.json", "added_tokens.json")
 _LICENCES = ("LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE")
 # All that a result's tokenizer can consist of.
-TOKENIZER_FILES = (*_BASE_FILES, _CONFIG, _TEMPLATE)
+RESULT_FILES = (*_BASE_FILES, _CONFIG, _TEMPLATE)
 # A class that takes tokenizer.json as it is; others build parts of it anew, and cut other tokens (findings).
 _AS_IT_IS = "PreTrainedTokenizerFast"
 

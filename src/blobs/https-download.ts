@@ -6,7 +6,7 @@ import { Agent, type IncomingHttpHeaders, type IncomingMessage, request as reque
 import { request as requestSecure, Agent as SecureAgent } from 'node:https';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import ipaddr from 'ipaddr.js';
-import { AppError, describeError } from '../lib/errors';
+import { AppError, describeError, errorCode } from '../lib/errors';
 import { proxyFor } from '../lib/proxy';
 
 export type HttpsError = { code: 'https/forbidden-address'; address: string } | { code: 'https/failed' };
@@ -27,18 +27,27 @@ export interface HttpsOptions extends HttpsRules {
   /** The longest that nothing may arrive. */
   idleMs?: number | undefined;
   signal?: AbortSignal | undefined;
+  /** Keeps connections for further requests under the same rules; without it none outlives its answer. */
+  kept?: SecureAgent | undefined;
 }
 
 const MAX_REDIRECTS = 5;
 /** The longest a transfer may take, however slowly its bytes arrive. */
 const MAX_MS = 2 * 3600_000;
 const IDLE_MS = 30_000;
+/** So long a connection waits for a further request. */
+const KEPT_MS = 4000;
 
 /** What a server answered; its body arrives while it is read. */
 export interface ForeignAnswer {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** Returns what keeps connections to servers of strangers; proxies are dialled anew each time. */
+export function keepConnections(): SecureAgent {
+  return new SecureAgent({ keepAlive: true, timeout: KEPT_MS });
 }
 
 /** As `openForeign`, for `use`: whatever of the body that leaves is dropped. */
@@ -105,11 +114,10 @@ async function send(
   target: URL,
   options: HttpsOptions & { isAllowedAddress: (address: string) => boolean },
 ): Promise<IncomingMessage> {
-  const { method, headers, ca, isAllowedAddress, signal, idleMs = IDLE_MS } = options;
+  const { method, headers, ca, isAllowedAddress, signal, idleMs = IDLE_MS, kept } = options;
   const proxy = proxyFor(target);
   const isPlain = target.protocol === 'http:';
-  const direct = () => (isPlain ? new Agent() : new SecureAgent());
-  // No agent keeps a connection beyond its answer.
+  const direct = () => (isPlain ? new Agent() : (kept ?? new SecureAgent()));
   const agent = proxy === undefined ? direct() : new HttpsProxyAgent(proxy);
   const request = isPlain ? requestPlain : requestSecure;
   const lookup = checkedLookup(isAllowedAddress);
@@ -125,6 +133,8 @@ async function send(
     return answer;
   } catch (error) {
     signal?.throwIfAborted();
+    // The server had given up a connection that was kept; to ask twice changes nothing there.
+    if (sent.reusedSocket && errorCode(error) === 'ECONNRESET') return send(target, options);
     throw error instanceof AppError ? error : failed(error as Error);
   }
 }

@@ -5,7 +5,7 @@ import { toLocation } from '../domain/blob-reference';
 import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import { type AskStorage, sendWithin } from './ask-storage';
-import { type HttpsRules, openForeign } from './https-download';
+import { type HttpsRules, keepConnections, openForeign } from './https-download';
 import type { ReadPass } from './read-pass';
 import { type BlobSink, both, isPassing, type RemoteBlobError, RemoteBlobs, type RemoteOptions } from './remote-blobs';
 
@@ -249,11 +249,13 @@ async function unlessSlow<T>(
 
 /** Asks under the guards of downloads from strangers. */
 function askGuarded(rules: HttpsRules | undefined, idleMs: number): AskStorage {
+  const kept = keepConnections();
   return async (url, { method, headers, signal }) => {
     if (method === 'PUT') throw new Error('Nothing is uploaded to a storage that a stranger named');
-    const answer = await openForeign(new URL(url), { ...rules, method, headers, signal, idleMs });
+    const answer = await openForeign(new URL(url), { ...rules, method, headers, signal, idleMs, kept });
     const { body } = answer;
-    const dump = async () => void body.destroy();
+    // What has no body leaves its connection for the next request.
+    const dump = async () => void (method === 'HEAD' ? body.resume() : body.destroy());
     return { ...answer, body: Object.assign(body, { dump, text: () => text(body) }) };
   };
 }

@@ -204,6 +204,35 @@ test.each([
   else await expect(fetching).rejects.toMatchObject({ code: 'blobs/storage-unreachable' });
 });
 
+test('blobs of one named storage: asked for over one connection', async () => {
+  await using rig = await open();
+  const connections = new Set<unknown>();
+  await using server = await openHttpsServer((request, response) => {
+    connections.add(request.socket);
+    serve(book)(request, response);
+  });
+  const named = `https://localhost:${server.port}/api/v1`;
+  const source = openSource(places([], { allowPrivate: false, https }), [named]);
+  expect(await source.size(name)).toBe(book.length);
+  expect(await source.download(name, rig.into, MAX)).toEqual({ bytes: book.length });
+  expect(await source.read(name, 0, MAX)).toEqual(book);
+  expect(connections.size).toBe(1);
+});
+
+test('named storage that ends each connection after an answer: served over others', async () => {
+  await using rig = await open();
+  const used = new Set<unknown>();
+  await using server = await openHttpsServer((request, response) => {
+    if (used.has(request.socket)) return void request.socket.destroy();
+    used.add(request.socket);
+    serve(book)(request, response);
+  });
+  const named = `https://localhost:${server.port}/api/v1`;
+  const source = openSource(places([], { allowPrivate: false, https }), [named]);
+  expect(await source.download(name, rig.into, MAX)).toEqual({ bytes: book.length });
+  expect(used.size).toBe(2);
+});
+
 test.each([
   ['of one job', 'is shown', JobId.parse(`0x${'0a'.repeat(16)}`), true],
   ['of all that an account has', 'is not shown', NO_JOB, false],

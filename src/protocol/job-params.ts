@@ -68,7 +68,12 @@ export type DataFormat = z.infer<typeof DataFormat>;
 const Data = z.strictObject({
   format: DataFormat.default('auto').describe('kind of file; auto: found by its content'),
   field: z.string().min(1).max(200).optional().describe('the field or column that holds the text'),
-  template: z.string().min(1).max(2000).optional().describe('chat template where the base has none: chatml, or Jinja'),
+  template: z
+    .string()
+    .min(1)
+    .max(2000)
+    .optional()
+    .describe('chatml, alpaca, plain or Jinja; default: the chat template of the base, or chatml'),
   skipBroken: fraction(0, 0.01).default(0).describe('part of the records that may be broken and are then left out'),
   language: z.enum(['auto', 'ja', 'other']).default('auto').describe('ja: split at lines; auto: found by the script'),
   loss: z.enum(['auto', 'all', 'answers']).default('auto').describe('auto: on answers only, where there are any'),

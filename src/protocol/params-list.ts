@@ -73,7 +73,7 @@ function defaultsOf(having: readonly { kind: Kind; param: Param }[]): unknown {
   const [first] = having;
   const isOne = having.every(({ param }) => JSON.stringify(param.default) === JSON.stringify(first?.param.default));
   if (isOne) return first?.param.default;
-  return new PerKind(having.map(({ kind, param }) => [kind, param.default] as const));
+  return new PerKind([...new Map(having.map(({ kind, param }) => [kind, param.default]))]);
 }
 
 /** Different defaults by kind of job. */
@@ -81,21 +81,23 @@ export class PerKind {
   constructor(readonly values: readonly (readonly [Kind, unknown])[]) {}
 }
 
-function walk(schema: JsonSchema, prefix: string): Param[] {
+/** What a group is by default, its members are. */
+function walk(schema: JsonSchema, prefix: string, whole = schema.default): Param[] {
   const own = Object.entries(schema.properties ?? {}).flatMap(([key, member]) => {
     const path = `${prefix}${key}`;
+    const usual = member.default ?? (whole as Record<string, unknown> | undefined)?.[key];
     const param: Param = {
       path,
       description: member.description ?? '',
       type: typeName(member),
-      default: member.default,
-      isRequired: schema.required?.includes(key) ?? false,
+      default: usual,
+      isRequired: usual === undefined && (schema.required?.includes(key) ?? false),
       isGroup: typeName(member).includes('group'),
       kinds: [],
     };
     return [param, ...walk(member, `${path}.`)];
   });
-  return [...own, ...(schema.oneOf ?? []).flatMap((branch) => walk(branch, prefix))];
+  return [...own, ...(schema.oneOf ?? []).flatMap((branch) => walk(branch, prefix, whole))];
 }
 
 function typeName(schema: JsonSchema): string {

@@ -18,6 +18,11 @@ test('every parameter: explained', () => {
   expect(listParams().length).toBeGreaterThan(40);
 });
 
+test('job without parameters: only a base has no default', () => {
+  expect([...page.matchAll(/^\| `(\S+)` .*\*\*required\*\*/gm)].map(([, path]) => path)).toEqual(['base']);
+  expect(page).toContain('from scratch: `"byte"`, full: `"base"`, lora: `"base"`');
+});
+
 test('commands of the page: their presets and bases make a job', () => {
   const commands = [...page.matchAll(/`emeth request --preset (\S+)(?: --base (\S+))? --dataset [^`]+`/g)];
   expect(commands).toHaveLength(3);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# transformers 5.18.0, peft 0.21.0
+# transformers 5.18.0, peft 0.21.0, torch 2.13.0
 #
 # A directory can hold a merged model (config.json, model.safetensors) and beside it the adapter that was merged
 # (adapter_config.json, adapter_model.safetensors): people save both into one folder, so that nothing is lost.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# transformers 5.18.0, sentencepiece 0.2.2, protobuf 7.36.2
+# transformers 5.18.0, tokenizers 0.23.2, sentencepiece 0.2.2, protobuf 7.36.2
 #
 # A sentencepiece model holds its rules for text beside its pieces: a space put before the text or not, case,
 # width and ligatures, runs of spaces. LlamaTokenizer takes the pieces from tokenizer.model and none of these
@@ -10,7 +10,7 @@
 #
 # Seen for BPE models with byte fallback, pieces of sentencepiece and of LlamaTokenizer:
 #   defaults, 'the  worker'                 [▁the ▁worker]      [▁the ▁ ▁worker]
-#   defaults, line end between              [▁the ▁worker]      [▁the <0x0A> ...]
+#   defaults, line end between              [▁the ▁worker]      [▁the <0x0A> w or ker]
 #   add_dummy_prefix=False, 'the worker'    [the ▁worker]       [▁the ▁worker]
 #   nmt_nfkc_cf, 'THE worker'               [▁the ▁worker]      [▁ <0x54> <0x48> <0x45> ▁worker]
 # The script fails when that changes.
@@ -62,10 +62,10 @@ seen = [
 both = ["▁the", "▁worker"]
 expected = [
     [both, ["▁the", "▁", "▁worker"]],
-    [both, ["▁the", "<0x0A>", "worker"]],
+    [both, ["▁the", "<0x0A>", "w", "or", "ker"]],
     [["the", "▁worker"], both],
     [both, ["▁", "<0x54>", "<0x48>", "<0x45>", "▁worker"]],
 ]
-raise SystemExit(0 if [s[0] for s in seen] == [e[0] for e in expected] and all(a != b for a, b in seen) else 1)
+raise SystemExit(0 if seen == expected else 1)
 PY
 venv/bin/python look.py && echo "as described" || { echo "it behaves otherwise now"; exit 1; }

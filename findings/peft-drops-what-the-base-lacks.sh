@@ -1,5 +1,5 @@
 #!/bin/sh
-# peft 0.21.0, transformers 5.18.0
+# peft 0.21.0, transformers 5.18.0, torch 2.13.0
 #
 # PeftModel.from_pretrained warns when the base has layers that the adapter lacks, but not the other way round:
 # tensors of the adapter that find no place in the base are dropped without a word. An adapter trained on a deeper

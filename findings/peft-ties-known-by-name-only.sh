@@ -1,5 +1,5 @@
 #!/bin/sh
-# peft 0.21.0, transformers 5.18.0
+# peft 0.21.0, transformers 5.18.0, torch 2.13.0
 #
 # LoRA on the embedding of a model whose output head is tied to it: while it trains, the head keeps the old
 # weights; merging adds the change to the one tensor that both share, so that the merged model is another one than

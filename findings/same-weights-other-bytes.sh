@@ -1,5 +1,5 @@
 #!/bin/sh
-# safetensors 0.8.0, peft 0.21.0
+# safetensors 0.8.0, peft 0.21.0, transformers 5.18.0, torch 2.13.0
 #
 # Two files that come out with other bytes each time they are written from equal content, so that a hash of them
 # is of no use to anybody who makes them again (a verifier, a cache keyed by content, a reproducible build):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# transformers 5.18.0 (Trainer, with accelerate 1.15.0)
+# transformers 5.18.0 (Trainer, with accelerate 1.15.0 and torch 2.13.0)
 #
 # Trainer divides a batch's loss by the number of labels that are not -100, but a causal model shifts the labels
 # by one: the first label of each row is no target. The sum over batch × (length - 1) targets is divided by batch

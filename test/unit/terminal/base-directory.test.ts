@@ -57,10 +57,10 @@ test('link within the directory: followed', async () => {
 
 test('empty file, or something that is none: usage/…', async () => {
   await using base = await openBase();
-  await writeFile(join(base.dir, 'merges.txt'), '');
+  await writeFile(join(base.dir, 'chat_template.jinja'), '');
   await expect(readBaseDirectory(base.dir)).rejects.toMatchObject({ code: 'usage/empty-file' });
-  await rm(join(base.dir, 'merges.txt'));
-  const socket = createServer().listen(join(base.dir, 'merges.txt'));
+  await rm(join(base.dir, 'chat_template.jinja'));
+  const socket = createServer().listen(join(base.dir, 'chat_template.jinja'));
   await once(socket, 'listening');
   await expect(readBaseDirectory(base.dir)).rejects.toMatchObject({ code: 'usage/not-a-file' });
   socket.close();

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from emeth.files.codec import CHUNK, chunks, decode_chunk, encode_chunk, encode_file, write_theta
 from emeth.files.tensors import TensorSpec
 from emeth.rounds.fold import fold
-from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
+from emeth.wire.commands import Fold, WeightedUpdate
+from emeth.wire.params import OuterParams
 
 
 def seconds_of(work: Callable[[], object], repeats: int = 3) -> float:

@@ -24,8 +24,8 @@ from emeth.data.tokenizer import Bytes
 from emeth.files.codec import raw
 from emeth.files.tensors import TensorSpec, write_tensors
 from emeth.models.program import open_program
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.child import Child, base_params, make_params
 
 STEPS = 2

@@ -21,8 +21,8 @@ import numpy as np
 from emeth.files.codec import raw
 from emeth.files.tensors import FileRef, TensorSpec, write_tensors
 from emeth.models.program import Program, open_program
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.child import Child, Json, coordinate_spec, make_params
 
 _TICKS = os.sysconf("SC_CLK_TCK")

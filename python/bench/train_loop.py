@@ -24,7 +24,8 @@ from bench.measures import Measure, show
 from bench.sides import OurChild, Run, Work, adapted_layers, in_turn, peer_of, write_blocks
 from bench.tokenising import measure_tokenising
 from emeth.rounds.fold import fold
-from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
+from emeth.wire.commands import Fold, WeightedUpdate
+from emeth.wire.params import OuterParams
 
 _MIB = 1 << 20
 _VOCABULARIES = {"gpt2": GPT2_VOCABULARY, "llama": LLAMA_VOCABULARY}

@@ -13,8 +13,8 @@ from emeth.files.codec import theta_layout
 from emeth.files.tensors import FileRef, TensorSpec
 from emeth.models.gpt2 import layout
 from emeth.wire.model_shape import Shape
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests import child
 from tests.child import make_params, sample_text, source
 

@@ -19,12 +19,9 @@ from emeth.rounds.fold import fold
 from emeth.rounds.gain import gain_of
 from emeth.rounds.rehearsal import rehearse
 from emeth.rounds.update_norms import inspect_update
-from emeth.wire.events import Failure, Inbox, Outbox
-from emeth.wire.parse import ParseError
-from emeth.wire.spec import (
+from emeth.wire.commands import (
     Compare,
     CoordinateCommand,
-    CoordinateSpec,
     Cut,
     Evaluate,
     Export,
@@ -35,8 +32,10 @@ from emeth.wire.spec import (
     Prepare,
     Rehearse,
     parse_coordinate_command,
-    parse_json,
 )
+from emeth.wire.events import Failure, Inbox, Outbox
+from emeth.wire.parse import ParseError, parse_json
+from emeth.wire.spec import CoordinateSpec
 
 
 def run(spec: CoordinateSpec, inbox: Inbox, outbox: Outbox) -> None:

@@ -8,8 +8,10 @@ from emeth.data.records import Message
 from emeth.models.result import find_result, load_result
 from emeth.models.text import Text
 from emeth.models.writing import Choice, Stops, Unfolding, write_tokens
+from emeth.wire.commands import Write, parse_generate_command
 from emeth.wire.events import Failure, Inbox, Outbox
-from emeth.wire.spec import GenerateSpec, Write, parse_generate_command, parse_json
+from emeth.wire.parse import parse_json
+from emeth.wire.spec import GenerateSpec
 
 
 def run(spec: GenerateSpec, inbox: Inbox, outbox: Outbox) -> None:

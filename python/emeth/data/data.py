@@ -30,8 +30,8 @@ from emeth.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, make_to
 from emeth.files.philox import permutation
 from emeth.files.tensors import FileRef, TensorSpec, TensorWriter
 from emeth.wire.events import Failure
+from emeth.wire.params import BaseTokenizer, BpeTokenizer, Params
 from emeth.wire.parse import camel
-from emeth.wire.spec import BaseTokenizer, BpeTokenizer, Params
 
 # The part that is held out where the job names none.
 HELD_OUT, HELD_OUT_JAPANESE = 0.07, 0.10

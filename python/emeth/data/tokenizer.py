@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emeth.wire.spec import BpeTokenizer, ByteTokenizer, TokenizerParams
+from emeth.wire.params import BpeTokenizer, ByteTokenizer, TokenizerParams
 
 # uint8, uint16 or uint32: the smallest that holds the vocabulary.
 Tokens = NDArray[Any]

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from emeth.models.program import Program
-from emeth.wire.spec import Export, ModelShape, Params
+from emeth.wire.commands import Export
+from emeth.wire.params import ModelShape, Params
 
 _USE_WHOLE = """```python
 from transformers import AutoModelForCausalLM, AutoTokenizer

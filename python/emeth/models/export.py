@@ -12,8 +12,9 @@ from emeth.models.card import write_card
 from emeth.models.curve import draw_curve
 from emeth.models.program import Program
 from emeth.models.tokenizer_files import Special, copy_base, write_json, write_own
+from emeth.wire.commands import Export
 from emeth.wire.events import Failure
-from emeth.wire.spec import Export, Params
+from emeth.wire.params import Params
 
 # Without a limit transformers writes 20 tokens, or for ever more than a small model has places for.
 _MAX_NEW_TOKENS = 256

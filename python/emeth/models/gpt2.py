@@ -24,8 +24,8 @@ from emeth.files.tensors import Layout, TensorReader
 from emeth.models.bell import INIT_STD, bell
 from emeth.models.loss import mean_loss
 from emeth.models.network import Network
+from emeth.wire.commands import NamedBase
 from emeth.wire.model_shape import Shape
-from emeth.wire.spec import NamedBase
 
 
 class Linear(nn.Module):

@@ -21,9 +21,10 @@ from emeth.models.base_tensors import BaseTensors
 from emeth.models.bell import INIT_STD, bell
 from emeth.models.loss import mean_loss
 from emeth.models.network import Network
+from emeth.wire.commands import NamedBase
 from emeth.wire.events import Failure
 from emeth.wire.model_shape import Shape
-from emeth.wire.spec import NamedBase, Params
+from emeth.wire.params import Params
 
 
 class Causal(Network):

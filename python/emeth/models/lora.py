@@ -22,8 +22,9 @@ from emeth.models.bell import bell
 from emeth.models.frozen import freeze
 from emeth.models.hf import Causal, Transformers, base_config, empty_model, fill, whole_config
 from emeth.models.network import Network
+from emeth.wire.commands import NamedBase
 from emeth.wire.events import Failure
-from emeth.wire.spec import LoraParams, NamedBase, Params
+from emeth.wire.params import LoraParams, Params
 
 _PREFIX = "base_model.model."
 

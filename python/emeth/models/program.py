@@ -15,8 +15,9 @@ from emeth.files.tensors import Layout, TensorReader
 from emeth.models.base import read_base
 from emeth.models.gpt2 import Gpt2Program
 from emeth.models.network import Network
+from emeth.wire.commands import NamedBase
 from emeth.wire.events import Failure
-from emeth.wire.spec import ModelShape, NamedBase, Params
+from emeth.wire.params import ModelShape, Params
 
 
 class Program(Protocol):

@@ -18,7 +18,8 @@ from torch import Tensor
 from emeth.files.codec import CHUNK, EncodedReader, EncodedWriter, chunks, encoded_layout, raw
 from emeth.files.tensors import FileRef, Layout, TensorReader, TensorSpec, TensorWriter
 from emeth.rounds.update_norms import inner_products, robust_weights
-from emeth.wire.spec import Fold, OuterParams
+from emeth.wire.commands import Fold
+from emeth.wire.params import OuterParams
 
 # The norms of this many earlier updates join the median.
 NORM_MEMORY = 32

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from emeth.files.codec import CHUNK, EncodedReader, chunks, raw
 from emeth.files.tensors import FileRef, Layout, TensorFileError, TensorReader, TensorWriter, sha256_of
+from emeth.wire.commands import DeltaTheta, WholeTheta
 from emeth.wire.events import Failure
-from emeth.wire.spec import DeltaTheta, WholeTheta
 
 
 class HeldTheta:

@@ -7,7 +7,8 @@ from emeth.files.codec import raw
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorSpec, write_tensors
 from emeth.models.program import open_program
-from emeth.wire.spec import ProbeMake, TrainSpec
+from emeth.wire.commands import ProbeMake
+from emeth.wire.spec import TrainSpec
 
 _TOKEN_PURPOSE = 3
 

@@ -9,7 +9,7 @@ from emeth.data.sequences import Sequences
 from emeth.models.network import Network, tensors_of
 from emeth.rounds.train import make_optimiser
 from emeth.wire.events import Failure
-from emeth.wire.spec import InnerParams, OuterParams
+from emeth.wire.params import InnerParams, OuterParams
 
 # AdamW's moments need a few steps to show what they do with a rate.
 _STEPS = 4

@@ -25,21 +25,20 @@ from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.held_theta import HeldTheta
 from emeth.rounds.probe import make_probe
 from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
-from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
-from emeth.wire.parse import ParseError
-from emeth.wire.spec import (
+from emeth.wire.commands import (
     Compare,
     DeltaTheta,
-    InnerParams,
     ProbeMake,
     RoundCancel,
     RoundRun,
     TrainCommand,
-    TrainSpec,
     WholeTheta,
-    parse_json,
     parse_train_command,
 )
+from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
+from emeth.wire.params import InnerParams
+from emeth.wire.parse import ParseError, parse_json
+from emeth.wire.spec import TrainSpec
 
 # Steps over which the rate rises from nothing at the start of each round, while AdamW's moments are still guesses.
 ROUND_WARMUP_STEPS = 10

@@ -4,6 +4,7 @@ A field `work_dir` is the key `workDir`.
 """
 
 import dataclasses
+import json
 import re
 import types
 import typing
@@ -31,6 +32,12 @@ class Pattern:
     """A regular expression the whole text must match."""
 
     regex: str
+
+
+# Kinds of fields that several messages have.
+Count = Annotated[int, Range(0)]
+Positive = Annotated[int, Range(1)]
+Path = Annotated[str, Pattern(r".+")]
 
 
 def camel(name: str) -> str:
@@ -128,3 +135,20 @@ def _could_be(kind: Any, value: Mapping[Any, object]) -> bool:  # noqa: ANN401
     if tags:
         return all(value.get(name) in literals[name] for name in tags)
     return set(value) == {camel(field.name) for field in dataclasses.fields(kind)}
+
+
+def parse_json(line: bytes) -> object:
+    """The JSON value of a line. Raises ParseError."""
+    try:
+        value: object = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ParseError(f"The line is not JSON: {error}.") from error
+    return value
+
+
+def select(kinds: dict[str, type], value: object, tag: str) -> type:
+    """The dataclass that a value names by its tag. Raises ParseError."""
+    found = kinds.get(str(value.get(tag))) if isinstance(value, dict) else None
+    if found is None:
+        raise ParseError(f"{tag!r} must be one of {', '.join(kinds)}.")
+    return found

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from emeth.data.data import Corpus, Prepared, Source, prepare
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.child import make_params
 
 Named = Sequence[tuple[str, bytes]]

@@ -16,8 +16,8 @@ from emeth.data.sequences import read_shard
 from emeth.data.split import SEPARATORS, split_place, split_texts
 from emeth.files.philox import permutation
 from emeth.wire.events import Failure
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.child import make_params, sample_text, source
 from tests.conftest import Job
 from tests.data.make import prepared

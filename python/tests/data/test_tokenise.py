@@ -12,8 +12,8 @@ from emeth.data.pool import Pool
 from emeth.data.progress import Progress
 from emeth.data.tokenise import pieces_of
 from emeth.wire.events import Failure
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.child import make_params, sample_text, source
 from tests.data.bases import byte_level, write_base
 from tests.data.make import lines, prepared, turns

@@ -9,8 +9,8 @@ import torch
 from emeth.files.codec import raw
 from emeth.files.tensors import write_tensors
 from emeth.models.program import Program, open_program
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.bases import make_base
 from tests.child import Child, Json, base_params, coordinate_spec, make_params, sample_text
 

@@ -14,9 +14,10 @@ from torch import Tensor
 from emeth.files.codec import raw
 from emeth.files.tensors import sha256_of, write_tensors
 from emeth.models.program import Program, load_model, open_program
+from emeth.wire.commands import NamedBase
 from emeth.wire.events import Failure
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import NamedBase, Params
 from tests.bases import KINDS, VOCABULARY, change_config, make_base
 from tests.child import base_params, make_params
 

@@ -17,8 +17,8 @@ from emeth.models.result import find_result, load_result
 from emeth.models.text import Text
 from emeth.models.writing import Choice, Stops, Unfolding, write_tokens
 from emeth.wire.events import Failure
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.bases import VOCABULARY, change_config, make_base
 from tests.child import Child, Json, base_params, sample_text
 from tests.models.results import CHATS, Exported, export_kind

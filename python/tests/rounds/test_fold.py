@@ -13,7 +13,8 @@ from emeth.files.codec import CHUNK, EncodedReader, encode_file, read_theta, wri
 from emeth.files.tensors import TensorFileError, TensorReader, TensorSpec, sha256_of
 from emeth.rounds.fold import Folded, fold
 from emeth.rounds.update_norms import robust_weights
-from emeth.wire.spec import Fold, OuterParams, WeightedUpdate
+from emeth.wire.commands import Fold, WeightedUpdate
+from emeth.wire.params import OuterParams
 from tests.child import PATIENCE_SECONDS, PYTHON_DIR
 
 LAYOUT = {

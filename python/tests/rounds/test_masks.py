@@ -11,8 +11,8 @@ from emeth.files.codec import read_theta, theta_layout
 from emeth.models.gpt2 import build, layout
 from emeth.models.network import tensors_of
 from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.child import Child, Json, coordinate_spec, make_params, train_spec
 from tests.data.make import lines, turns
 

@@ -12,8 +12,8 @@ from emeth.data.sequences import read_shard
 from emeth.files.codec import read_theta
 from emeth.models.gpt2 import build, count_parameters, initial_tensors
 from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
+from emeth.wire.params import InnerParams
 from emeth.wire.parse import parse
-from emeth.wire.spec import InnerParams
 from tests.child import PYTHON_DIR, Child, Json, make_params, train_spec
 from tests.conftest import Job
 

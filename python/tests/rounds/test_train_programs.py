@@ -9,8 +9,8 @@ import pytest
 from emeth.files.codec import raw, read_theta
 from emeth.files.tensors import FileRef, Layout, TensorSpec, sha256_of, write_tensors
 from emeth.models.program import open_program
+from emeth.wire.params import Params
 from emeth.wire.parse import parse
-from emeth.wire.spec import Params
 from tests.bases import make_base
 from tests.child import Child, Json, train_spec
 

@@ -1,6 +1,6 @@
 /** Base models for a master: only for jobs whose requester may have them trained, and kept as directories. */
 import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type BaseDirectory, openBaseDir } from '../blobs/base-dir';
 import { baseError } from '../blobs/base-errors';
 import { type BaseFacts, type BaseFile, readBaseFacts } from '../blobs/base-facts';
@@ -13,7 +13,7 @@ import type { DiskFloor } from '../lib/disk-floor';
 import type { ListedFile } from '../protocol/file-list';
 import type { JobRow } from '../store/jobs';
 import { blobReaderOf } from './blob-reader';
-import type { JobDataDeps } from './job-data';
+import { apartDir, type JobDataDeps } from './job-data';
 
 export interface JobBaseDeps extends Pick<JobDataDeps, 'blobs' | 'holders' | 'wallet'> {
   options: BaseOptions;
@@ -49,8 +49,8 @@ export async function fetchJobBase(
   deps: JobBaseDeps,
   signal: AbortSignal,
 ): Promise<FetchedBase> {
-  const apartDir = join(dirname(deps.blobs.dir), 'apart', `${job.id}-base`);
-  const apart = new BlobStore(apartDir);
+  const dir = join(apartDir(deps.blobs), `${job.id}-base`);
+  const apart = new BlobStore(dir);
   const pass = openReadPass(job.id, blobReaderOf(deps.wallet));
   try {
     const found = await findBase(reference, deps.options, { signal, pass, lists: apart });
@@ -59,7 +59,7 @@ export async function fetchJobBase(
     const files = await fetchFiles(found, { job, apart, deps, signal });
     return await makeBase(found, files, job, deps);
   } finally {
-    await rm(apartDir, { recursive: true, force: true });
+    await rm(dir, { recursive: true, force: true });
   }
 }
 

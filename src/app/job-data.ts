@@ -34,10 +34,15 @@ export async function fetchJobData(
   const isTheirs = name === undefined || requester === wallet.address || (await holders.has(name, requester));
   if (isTheirs) return fetchInto(blobs);
   const isHere = (await blobs.stat(name)) !== undefined;
-  const fetched = isHere ? await fetchApart(join(dirname(blobs.dir), 'apart', id), fetchInto) : await fetchInto(blobs);
+  const fetched = isHere ? await fetchApart(join(apartDir(blobs), id), fetchInto) : await fetchInto(blobs);
   // This master's own storage then gives it to the job's verifiers too.
   await holders.add(name, requester);
   return fetched;
+}
+
+/** Where what a master fetches although it is here passes through. */
+export function apartDir({ dir }: Pick<BlobStore, 'dir'>): string {
+  return join(dirname(dir), 'apart');
 }
 
 async function fetchApart<T>(dir: string, fetchInto: (store: BlobStore) => Promise<T>): Promise<T> {

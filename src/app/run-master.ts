@@ -1,5 +1,5 @@
 /** The master daemon: joins queue, chain, fleet, storage and routes, and runs them until Ctrl-C. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseFileList } from '../blobs/base-dir';
 import { BlobStore } from '../blobs/blob-store';
@@ -39,7 +39,7 @@ import { openBaseSizes } from './base-sizes';
 import { recordFinal } from './chain-follower';
 import { hubOf } from './hub-place';
 import { fetchJobBase, type JobBaseDeps, openFetchedBase } from './job-base';
-import { fetchJobData, type JobDataDeps } from './job-data';
+import { apartDir, fetchJobData, type JobDataDeps } from './job-data';
 import { LINK_PATH, masterRoutes } from './master-routes';
 import { takeOpenJobs } from './open-jobs';
 import { type ChainRole, openSigningRole } from './open-role';
@@ -60,7 +60,7 @@ export async function runMaster(options: ServingOptions): Promise<void> {
   await using role = await openSigningRole('master', options);
   const { config, dataDir, logger, lock, stop, signal, chain, wallet, store, sender, emeth } = role;
   const trainers = await openTrainers({ ...config, dir: dataDir }, logger);
-  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  const blobs = await openBlobs(dataDir);
   const own = wallet.address;
   const { floor, space, keep } = await openRoleSpace({ config, dataDir, blobs, store, chain, own, logger });
 
@@ -126,6 +126,13 @@ export async function runMaster(options: ServingOptions): Promise<void> {
     stop,
   );
   logger.info('Master stopped');
+}
+
+/** Opens the blobs, and removes what a killed process was fetching beside them. */
+async function openBlobs(dataDir: string): Promise<BlobStore> {
+  const blobs = new BlobStore(join(dataDir, 'blobs'));
+  await rm(apartDir(blobs), { recursive: true, force: true });
+  return blobs;
 }
 
 /** Follows the chain: what is not final yet only shows on the board. */
@@ -220,7 +227,7 @@ function masterStorage(config: MasterConfig, { space, keeper, signal, ...deps }:
   return {
     size: (reference) => datasetSize(reference, deps.blobs, data),
     fetch: async (job, signal) => noteFetched(await fetchJobData(job, { ...deps, options: data }, signal), deps, space),
-    sizeBase: openBaseSizes({ options: bases, dir: join(deps.root, '..', 'apart'), wallet: deps.wallet, signal }),
+    sizeBase: openBaseSizes({ options: bases, dir: apartDir(deps.blobs), wallet: deps.wallet, signal }),
     async fetchBase(job, params, signal) {
       const { facts, blobs, ...base } = await fetchJobBase(
         job,

@@ -1,5 +1,6 @@
 /** A real master that starts while its chain is away, or answers only half of what it is asked. */
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openAdminClient } from '../../../src/admin/client';
 import { makeParties } from '../../../src/demo/parties';
@@ -27,6 +28,8 @@ test('chain away, then with a call unanswered: the master waits, works and says 
   const parties = await makeParties({ dir: scratch.path, endpoint, masterPort, workers: 0, threads: 1, settings });
   const place = ['--config', parties.node.configPath, '--data-dir', parties.node.dataDir];
   const log = join(scratch.path, 'master.log');
+  const left = join(parties.node.dataDir, 'apart', 'a-killed-job');
+  await mkdir(left, { recursive: true });
   proxy.refuse(true);
   proxy.cut();
   await using master = startRole('master', ['master', ...place], log);
@@ -43,6 +46,7 @@ test('chain away, then with a call unanswered: the master waits, works and says 
 
   const { checks } = await openAdminClient(parties.masterUrl).status();
   expect(checks.map(({ name }) => name)).toEqual(['store', 'chain', 'disk', 'jobs']);
+  expect(existsSync(left)).toBe(false);
   const doctor = JSON.parse((await runInProcess('doctor', '--json', ...place)).out) as object[];
   expect(doctor).toContainEqual(expect.objectContaining({ name: 'its store', status: 'ok', value: 'can be written' }));
   expect(master.isRunning()).toBe(true);

@@ -50,7 +50,7 @@ export const jobCommands: CommandTable = {
         .description(
           "upload a base model's directory (config.json, safetensors, tokenizer) or one file, and print its reference; what is there already is not sent again",
         )
-        .argument('<path>', 'directory as transformers saves it, also of its cache; or a file to train on')
+        .argument('<path>', 'directory as transformers saves it, or a snapshot in its cache; or a file to train on')
         .option('--storage <url>', 'storage API to use (default: storageApi of the configuration)')
         .addHelpText('after', example('emeth put ./my-model', 'emeth put tickets.jsonl --json'))
         .action(lazily(async () => (await import('./put.js')).putFiles)),

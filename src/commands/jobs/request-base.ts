@@ -65,7 +65,7 @@ function requireContext({ facts }: LookedAtBase, { model: { context } }: TunedPa
   if (most === 0 || context <= most) return;
   throw new AppError<BaseArgumentError>(
     { code: 'usage/context-too-long', context, most },
-    `model.context is ${context}, and the base reads at most ${most} tokens; ask for so many or fewer.`,
+    `model.context is ${context}, and the base reads at most ${most} tokens; ask for that many or fewer.`,
   );
 }
 

@@ -4,7 +4,7 @@ import { dataFormats } from '../../domain/data-formats';
 import { example, numberBetween, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
-const BASE = 'of an adapter: the directory of its base (default: where the adapter says, or `base` inside it)';
+const BASE = 'of an adapter: the directory of its base (default: `base` inside it, else where the adapter says)';
 
 export const modelCommands: CommandTable = {
   requesters: [

@@ -7,7 +7,9 @@ import { JobParams } from '../../../src/protocol/job-params';
 import { listParams } from '../../../src/protocol/params-list';
 import { renderParams } from '../../../src/terminal/params-reference';
 
-const page = readFileSync(join(__dirname, '..', '..', '..', 'docs', 'params.md'), 'utf8');
+const root = join(__dirname, '..', '..', '..');
+const page = readFileSync(join(root, 'docs', 'params.md'), 'utf8');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
 
 test('docs/params.md: equals what npm run docs writes', () => {
   expect(page).toBe(renderParams());
@@ -23,8 +25,8 @@ test('job without parameters: only a base has no default', () => {
   expect(page).toContain('from scratch: `"byte"`, full: `"base"`, lora: `"base"`');
 });
 
-test('commands of the page: their presets and bases make a job', () => {
-  const commands = [...page.matchAll(/`emeth request --preset (\S+)(?: --base (\S+))? --dataset [^`]+`/g)];
+test.each(Object.entries({ page, readme }))('commands of the %s: their presets and bases make a job', (_of, text) => {
+  const commands = [...text.matchAll(/emeth request --preset (\S+)(?: --base (\S+))? --dataset \S+ --fee \d+emt/g)];
   expect(commands).toHaveLength(3);
   for (const [, preset, base] of commands) {
     expect(JobParams.safeParse(composeParams({}, { preset: preset as PresetName, base })).success).toBe(true);

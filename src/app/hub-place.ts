@@ -8,11 +8,14 @@ interface HubSettings {
   readonly hub: { readonly endpoint?: string | undefined; readonly tokenFile?: string | undefined };
 }
 
+/** `variable` is that of the environment, or the setting. */
 export type HubSettingError = { code: 'config/bad-hub'; variable: string };
 
 const PUBLIC_HUB = 'https://huggingface.co';
 
-/** Throws `config/bad-hub` for a variable that is no address, `config/…` for a token that others can read. */
+/**
+ * Throws `config/bad-hub` for what is no address or no token, `config/…` for a token that others can read.
+ */
 export function hubOf({ hub }: HubSettings, env: NodeJS.ProcessEnv = process.env): HubPlace {
   const endpoint = hub.endpoint ?? (env.HF_ENDPOINT?.trim() || PUBLIC_HUB);
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
@@ -27,5 +30,10 @@ export function hubOf({ hub }: HubSettings, env: NodeJS.ProcessEnv = process.env
 function tokenOf(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
   assertPrivate(path, 'The token of the hub');
-  return readFileSync(path, 'utf8').trim();
+  const token = readFileSync(path, 'utf8').trim();
+  if (token !== '') return token;
+  throw new AppError<HubSettingError>(
+    { code: 'config/bad-hub', variable: 'hub.tokenFile' },
+    `${path} (hub.tokenFile) is empty; write a token of the hub into it, or leave the setting out.`,
+  );
 }

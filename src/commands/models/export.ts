@@ -1,41 +1,26 @@
 /** `emeth export`: a trained model as a file for other programs. */
-import { existsSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { stopSignal } from '../../app/context';
-import { AppError } from '../../lib/errors';
 import { formatBytes } from '../../lib/format-bytes';
+import { requireAbsent } from '../../terminal/files';
 import type { CommonOptions } from '../../terminal/options';
 import { printJson, printLines, talk } from '../../terminal/print';
 import { findModel } from './find-model';
 import { openModelChild, unlessStopped } from './model-child';
 
-export type ExportError = { code: 'usage/no-format' } | { code: 'files/exists'; path: string };
-
 export type Quant = 'q8_0' | 'f16' | 'f32';
 
 interface ExportOptions extends CommonOptions {
-  gguf?: boolean | undefined;
   quant: Quant;
   base?: string | undefined;
   out: string;
 }
 
 export async function exportModel(model: string, options: ExportOptions): Promise<void> {
-  if (!options.gguf) {
-    throw new AppError<ExportError>(
-      { code: 'usage/no-format' },
-      'Name the format to write: --gguf, which is the one there is.',
-    );
-  }
   const place = await findModel(model, options.base);
   const out = resolve(options.out);
-  if (existsSync(out)) {
-    throw new AppError<ExportError>(
-      { code: 'files/exists', path: options.out },
-      `${options.out} exists already and is left as it is; name another file with --out.`,
-    );
-  }
+  requireAbsent([out]);
   const signal = stopSignal();
   const { quant } = options;
   await mkdir(dirname(out), { recursive: true });

@@ -11,9 +11,11 @@ export function sha256(data: string | Uint8Array): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-/** sha256 of a file, read as a stream. */
-export async function sha256File(path: string): Promise<string> {
-  return sha256Stream(createReadStream(path, { highWaterMark: 1 << 20 }));
+/** sha256 of a file, read as a stream; `onProgress` is told how many of its bytes have been read. */
+export async function sha256File(path: string, onProgress?: (bytes: number) => void): Promise<string> {
+  const stream = createReadStream(path, { highWaterMark: 1 << 20 });
+  if (onProgress) stream.on('data', () => onProgress(stream.bytesRead));
+  return sha256Stream(stream);
 }
 
 /** sha256 of all that a stream has. */

@@ -37,6 +37,14 @@ export function gasCap(): Option {
   return new Option('--max-fee-per-gas <price>', text).argParser(gasPrice);
 }
 
+/** Where a command's Python child computes. */
+export function device(): Option {
+  return new Option('--device <device>', 'cpu, cuda or cuda:n').default('cpu').argParser((text) => {
+    if (/^(cpu|cuda|cuda:\d+)$/.test(text)) return text;
+    throw new InvalidArgumentError('It must be cpu, cuda or cuda:n.');
+  });
+}
+
 /** Returns the end of a command's `--help`: commands to copy. */
 export function example(...lines: string[]): string {
   return `\nExample:\n${lines.map((line) => `  $ ${line}`).join('\n')}\n`;

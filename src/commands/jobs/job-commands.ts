@@ -1,7 +1,7 @@
 /** The commands about jobs, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
 import { presetNames } from '../../domain/presets';
-import { amount, example, gasCap, wholeCount, wholeNumber } from '../../terminal/options';
+import { amount, device, example, gasCap, wholeCount, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 const JOB = '0x1f0c6f3fd2f8f0a1b2c3d4e5f6a7b8c9';
@@ -142,7 +142,7 @@ export const jobCommands: CommandTable = {
         .option('--lease <round:block>', 'only repeat up to this lease, and do it again')
         .option('--evidence <file>', "repeat what a verifier's evidence claims")
         .option('--storage <url>', 'storage API to fetch from (default: storageApi of the configuration)')
-        .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
+        .addOption(device())
         .option('--threads <n>', 'CPU threads of the Python children; 0: PyTorch decides', wholeNumber(0), 0)
         .addHelpText(
           'after',

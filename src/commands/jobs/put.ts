@@ -67,9 +67,9 @@ async function packFile(path: string): Promise<Parcel> {
 
 async function hashed(file: GivenFile): Promise<PutBlob & GivenFile> {
   const progress = openProgress(`hash ${file.name}`);
-  progress.update(0, file.bytes);
   try {
-    return { ...file, sha256: (await sha256File(file.path)) as Sha256 };
+    const sha256 = await sha256File(file.path, (done) => progress.update(done, file.bytes));
+    return { ...file, sha256: sha256 as Sha256 };
   } finally {
     progress.end();
   }

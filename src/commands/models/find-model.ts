@@ -18,6 +18,7 @@ export interface ModelPlace {
   base?: string | undefined;
 }
 
+const CONFIG = 'adapter_config.json';
 const AdapterConfig = z.looseObject({
   base_model_name_or_path: z.string().nullish(),
   revision: z.string().nullish(),
@@ -30,13 +31,10 @@ const AdapterConfig = z.looseObject({
  */
 export async function findModel(dir: string, namedBase?: string): Promise<ModelPlace> {
   const directory = resolve(dir);
-  if (!(await isDirectory(directory))) {
-    throw new AppError<ModelError>(
-      { code: 'usage/no-model', dir },
-      `There is no directory ${dir}; name the one that \`emeth result --out\` wrote.`,
-    );
-  }
-  const adapter = (await readText(join(directory, 'config.json'))) === undefined && (await readAdapter(directory));
+  if (!(await isDirectory(directory))) throw noModel(dir, `There is no directory ${dir}`);
+  const isWhole = (await readText(join(directory, 'config.json'))) !== undefined;
+  const adapter = isWhole ? undefined : await readAdapter(directory);
+  if (!isWhole && !adapter) throw noModel(dir, `${dir} holds no model: neither config.json nor ${CONFIG}`);
   if (!adapter) {
     if (namedBase === undefined) return { directory };
     const detail = { code: 'usage/needless-base' as const, dir };
@@ -50,6 +48,10 @@ export async function findModel(dir: string, namedBase?: string): Promise<ModelP
     { code: 'usage/no-base', dir, base },
     `${dir} holds an adapter, and its base (${base}) is not on this machine; name its directory with --base, or fetch it: ${howToFetch(base, revision)}.`,
   );
+}
+
+function noModel(dir: string, what: string): AppError<ModelError> {
+  return new AppError({ code: 'usage/no-model', dir }, `${what}; name the one that \`emeth result --out\` wrote.`);
 }
 
 function howToFetch(base: string, revision: string | null | undefined): string {
@@ -67,7 +69,7 @@ function cachedPlaces(recorded: string, revision: string | null | undefined): st
 }
 
 async function readAdapter(directory: string): Promise<z.infer<typeof AdapterConfig> | undefined> {
-  const text = await readText(join(directory, 'adapter_config.json'));
+  const text = await readText(join(directory, CONFIG));
   return text === undefined ? undefined : AdapterConfig.safeParse(parseJson(text)).data;
 }
 

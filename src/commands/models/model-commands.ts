@@ -1,7 +1,7 @@
 /** The commands that use a trained model, as the help shows them; their work is loaded when they run. */
 import { Option } from 'commander';
 import { dataFormats } from '../../domain/data-formats';
-import { example, numberBetween, wholeNumber } from '../../terminal/options';
+import { device, example, numberBetween, wholeNumber } from '../../terminal/options';
 import { type CommandTable, lazily } from '../../terminal/registration';
 
 const BASE = 'of an adapter: the directory of its base (default: `base` inside it, else where the adapter says)';
@@ -22,7 +22,7 @@ export const modelCommands: CommandTable = {
         .option('--temperature <t>', '0 always takes the likeliest token; higher is bolder', numberBetween(0, 10), 0.8)
         .option('--top-k <k>', 'choose among the k likeliest tokens; 0: among all', wholeNumber(0), 0)
         .option('--seed <n>', 'the same seed writes the same text', wholeNumber(0), 0)
-        .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
+        .addOption(device())
         .addHelpText(
           'after',
           example(
@@ -62,7 +62,7 @@ export const modelCommands: CommandTable = {
         .option('--lm-eval <task>', 'instead of --data: run this task of lm-eval, where that is installed')
         .option('--base <dir>', BASE)
         .option('--context <n>', 'tokens of a sequence (default: what the model reads, at most 1024)', wholeNumber(2))
-        .option('--device <device>', 'cpu, cuda or cuda:n', 'cpu')
+        .addOption(device())
         .addHelpText(
           'after',
           example('emeth eval mymodel --data tickets.jsonl --json', 'emeth eval mymodel --lm-eval hellaswag'),

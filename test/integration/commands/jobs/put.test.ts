@@ -60,7 +60,7 @@ test.each([
   ['base/adapter', { 'config.json': undefined, 'adapter_config.json': '{}' }],
   ['base/bad-weights', { 'model.safetensors': 'x'.repeat(100) }],
   ['base/no-tokenizer', { 'tokenizer.json': undefined }],
-  ['usage/empty-file', { 'merges.txt': '' }],
+  ['usage/empty-file', { 'special_tokens_map.json': '' }],
 ])('%s: nothing is uploaded', async (code, changes) => {
   const files = tinyBase({ 'README.md': code, ...changes });
   const dir = await writeBase(chain.file(code.replace('/', '-')), files);

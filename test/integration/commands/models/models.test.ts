@@ -67,18 +67,17 @@ describe('generate', () => {
     expect(await once(child, 'exit')).toEqual([130, null]);
   });
 
-  test('directory without a model: throws runner/bad-spec', async () => {
+  test('directory without a model: usage error', async () => {
     const { status, talk } = await runInProcess('generate', scratch.path, '--prompt', 'x', '--json');
-    expect(status).toBe(1);
-    expect(JSON.parse(talk).error).toMatchObject({
-      code: 'runner/bad-spec',
-      message: expect.stringContaining('config.json'),
-    });
+    expect(status).toBe(2);
+    expect(JSON.parse(talk).error).toMatchObject({ code: 'usage/no-model' });
   });
 
-  test('temperature that is not a number, prompt with --chat: usage errors', async () => {
+  test('odd temperature or device, prompt with --chat: usage errors', async () => {
     const hot = await runInProcess('generate', '.', '--temperature', 'hot');
     expect(hot).toMatchObject({ status: 2, talk: expect.stringContaining('0 to 10') });
+    const nowhere = await runInProcess('eval', '.', '--device', 'gpu');
+    expect(nowhere).toMatchObject({ status: 2, talk: expect.stringContaining('cpu, cuda or cuda:n') });
     const both = await runInProcess('generate', '.', '--chat', '--prompt', 'x');
     expect(both).toMatchObject({ status: 2, talk: expect.stringContaining('--prompt') });
   });

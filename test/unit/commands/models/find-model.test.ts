@@ -40,6 +40,13 @@ describe('findModel', () => {
     }
   });
 
+  test('directory that holds no model, or a broken adapter: says which to name', async () => {
+    await using scratch = await openScratch();
+    await expect(findModel(scratch.path)).rejects.toMatchObject({ detail: { code: 'usage/no-model' } });
+    await writeFile(scratch.file('adapter_config.json'), '[');
+    await expect(findModel(scratch.path)).rejects.toThrow('name the one that `emeth result --out` wrote');
+  });
+
   test('base that is nowhere: says how to fetch it', async () => {
     await using scratch = await openScratch();
     const directory = scratch.file('adapter');

@@ -143,8 +143,9 @@ class Coordinator:
             facts["endTheta"] = self._end_theta(command.update, command.theta)
         if command.others:
             facts["cosines"] = cosines(command.update, command.others, self._params.codec, self._open_program().layout)
-        if command.gain is not None:
-            facts["gain"] = self._gain(command.update, command.gain)
+        gain = None if command.gain is None else self._gain(command.update, command.gain)
+        if gain is not None:
+            facts["gain"] = gain
         self._outbox.emit("inspected", id=command.id, **facts)
 
     def _end_theta(self, update: str, theta: str) -> str:
@@ -158,10 +159,13 @@ class Coordinator:
 
             return end_theta_of(theta_of, update, self._params.codec, layout)
 
-    def _gain(self, update: str, question: GainQuestion) -> float:
+    def _gain(self, update: str, question: GainQuestion) -> float | None:
+        """On the first sequences of a shard that have something to learn; None where none has."""
         params, program = self._params, self._open_program()
-        shard = read_shard(question.shard, params.batch, program.context, program.vocab_size)
-        sequences = shard.flat()[: question.sequences]
+        shard = read_shard(question.shard, params.batch, program.context, program.vocab_size).flat()
+        sequences = shard[shard.learnt()[: question.sequences]]
+        if len(sequences) == 0:
+            return None
         token_bytes = self._open_corpus().tokenizer().token_bytes()
 
         def loss_of(model: Network) -> float:

@@ -319,13 +319,15 @@ class Corpus:
             yield from (int(index) for index in order[first:last])
 
     def validation(self, max_sequences: int) -> Sequences:
-        """Held-out sequences: all of them, or at most `max_sequences`, spread evenly."""
+        """Held-out sequences: all of them, or at most `max_sequences` that say something, spread evenly."""
         part, total = self.part("validation"), self.prepared.validation_sequences
         tokens, mask = windows(part, self._params.model.context)
         sequences = Sequences(tokens[:total], None if mask is None else mask[:total])
-        if 0 < max_sequences < total:
-            return sequences[np.arange(max_sequences) * total // max_sequences]
-        return sequences
+        learnt = sequences.learnt()
+        if not 0 < max_sequences < total or len(learnt) == 0:
+            return sequences
+        count = min(max_sequences, len(learnt))
+        return sequences[learnt[np.arange(count) * len(learnt) // count]]
 
     def tokenizer(self) -> Tokenizer:
         """The job's tokenizer."""

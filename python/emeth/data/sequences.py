@@ -41,6 +41,11 @@ class Sequences:
     def __getitem__(self, at: "int | slice | NDArray[np.int64]") -> "Sequences":
         return Sequences(self.tokens[at], None if self.mask is None else self.mask[at])
 
+    def learnt(self) -> NDArray[np.int64]:
+        """Which of the sequences have a target that counts."""
+        every = np.arange(len(self))
+        return every if self.mask is None else every[self.mask.any(axis=-1)]
+
     def flat(self) -> "Sequences":
         """The sequences of all blocks, one after the other."""
         mask = None if self.mask is None else self.mask.reshape(-1, self.context)

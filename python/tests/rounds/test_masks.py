@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from emeth.data.data import Corpus
 from emeth.data.sequences import Sequences, read_shard
 from emeth.files.codec import read_theta, theta_layout
+from emeth.files.tensors import TensorSpec, write_tensors
 from emeth.models.gpt2 import build, layout
 from emeth.models.network import tensors_of
 from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
@@ -99,3 +101,26 @@ def test_answers_alone_are_measured(chats: tuple[Path, Json]) -> None:
     assert said["evaluated"]["loss"] == pytest.approx(np.log(256), rel=0.03)
     assert said["rehearsed"]["type"] == "rehearsed"
     assert said["inspected"]["gain"] > 0
+
+
+def test_gain_is_measured_where_something_is_learnt(chats: tuple[Path, Json]) -> None:
+    folder, _ = chats
+    shard = read_shard(str(folder / "shard"), 4, 16, 256)
+    assert shard.mask is not None
+    mask = shard.mask.copy()
+    mask[0] = 0
+    layout = {"tokens": TensorSpec("U8", shard.tokens.shape), "mask": TensorSpec("U8", mask.shape)}
+    write_tensors(str(folder / "late"), layout, [shard.tokens, mask])
+    gain = {"theta": str(folder / "theta"), "shard": str(folder / "late"), "sequences": 4}
+    with Child(coordinate_spec(folder, codec="fp32")) as child:
+        child.event()
+        assert child.ask("inspect", update=str(folder / "update"), gain=gain)["gain"] > 0
+        mask[:] = 0
+        write_tensors(str(folder / "late"), layout, [shard.tokens, mask])
+        inspected = child.ask("inspect", update=str(folder / "update"), gain=gain)
+        assert inspected["ok"] and "gain" not in inspected, "where nothing is learnt there is nothing to gain"
+    held_out = Corpus(parse(Params, make_params(codec="fp32")), str(folder)).validation(0)
+    few = Corpus(parse(Params, make_params(codec="fp32")), str(folder)).validation(5)
+    assert min(held_out[i : i + 1].num_targets for i in range(len(held_out))) == 0
+    assert len(few) == 5
+    assert min(few[i : i + 1].num_targets for i in range(5)) > 0

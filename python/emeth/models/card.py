@@ -37,7 +37,7 @@ def write_card(command: Export, params: Params, program: Program, base: str | No
     picture = "![Held-out loss over the tokens trained on](curve.svg)\n\n" if command.curve else ""
     rows = "\n".join(f"| {_cell(name)} | {_cell(value)} |" for name, value in command.card.items())
     return f"""{_front(command, is_adapter, base)}
-# {_title(command, params)}
+# {_title(command, is_adapter)}
 
 {_describe(command, params, program)}
 Trained on its requester's data by workers that averaged their steps; the facts below are bound to the job on chain by
@@ -77,11 +77,11 @@ def _licence(readme: Path) -> str | None:
     return found[1] if found else None
 
 
-def _title(command: Export, params: Params) -> str:
+def _title(command: Export, is_adapter: bool) -> str:
     if command.base is None:
         return "A language model trained by Emeth"
     base = command.base.name if not command.base.name.startswith("sha256:") else "a model of its requester"
-    return f"{'An adapter for' if params.tune == 'lora' else 'A fine-tune of'} {base}"
+    return f"{'An adapter for' if is_adapter else 'A fine-tune of'} {base}"
 
 
 def _describe(command: Export, params: Params, program: Program) -> str:

@@ -101,6 +101,9 @@ def test_card_and_curve_say_how_it_was_trained(all_kinds: dict[str, Exported]) -
     assert "![Held-out loss over the tokens trained on](curve.svg)" in card
     assert "license: apache-2.0" in card
     assert "AutoPeftModelForCausalLM" in card
+    assert "# An adapter for" in card
+    merged = (all_kinds["merged"].directory / "README.md").read_text()
+    assert "# A fine-tune of" in merged and "AutoPeftModelForCausalLM" not in merged
     picture = (directory / "curve.svg").read_text()
     assert all(text in picture for text in ("tokens trained on", "nats per token", "<polyline", ">20k<", ">5<"))
 

@@ -53,7 +53,7 @@ export const presets = {
     },
   },
   'small-llama': {
-    about: 'a Llama of some 14 million parameters from scratch',
+    about: 'a Llama of some 12 million parameters from scratch',
     needsBase: false,
     params: {
       model: { family: 'llama', layers: 6, heads: 6, width: 384, context: 256 },

@@ -1,5 +1,5 @@
 /** Presets are parameters that every master takes. */
-
+import { countParameters } from '../../../src/domain/model-size';
 import { presetNames, presets } from '../../../src/domain/presets';
 import { JobParams } from '../../../src/protocol/job-params';
 
@@ -12,4 +12,10 @@ test.each(presetNames)('preset %s: valid as it is written, once its base is name
 
 test.each(presetNames.filter((name) => presets[name].needsBase))('preset %s without a base: no job', (name) => {
   expect(JobParams.safeParse(presets[name].params).success).toBe(false);
+});
+
+test.each(['small-gpt2', 'small-llama'] as const)('preset %s: as large as it says', (name) => {
+  const { about, params } = presets[name];
+  const millions = countParameters(params.model, params.tokenizer.vocabSize) / 1e6;
+  expect(about).toContain(`some ${Math.round(millions)} million parameters`);
 });

@@ -48,5 +48,7 @@ function messageOf(error: unknown): string {
 }
 
 function usageMessage(error: CommanderError): string {
-  return `${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}; add --help to see the usage.`;
+  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
+  const isSentence = /[.?]$/.test(message);
+  return `${message}${isSentence ? ' Add' : '; add'} --help to see the usage.`;
 }

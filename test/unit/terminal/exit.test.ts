@@ -53,3 +53,9 @@ describe('reportError', () => {
     });
   });
 });
+
+test('misuse that Commander finds: told as sentences, with where to look', () => {
+  const misuse = (message: string) => reportError(new CommanderError(1, 'commander.misuse', message), false);
+  expect(misuse('error: missing argument')).toBe('emeth: missing argument; add --help to see the usage.');
+  expect(misuse('error: It is wrong.')).toBe('emeth: It is wrong. Add --help to see the usage.');
+});

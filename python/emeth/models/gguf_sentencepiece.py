@@ -6,8 +6,9 @@ from typing import Any
 from gguf import GGUFWriter, TokenType
 
 from emeth.data.base_tokenizer import SENTENCEPIECE_FILES
-from emeth.models.gguf_special import NEVER, not_covered, read_json, require_rows, write_special
+from emeth.models.gguf_special import NEVER, not_covered, require_rows, write_special
 from emeth.models.sentencepiece_model import Nature, nature_of
+from emeth.models.tokenizer_files import read_json
 from emeth.wire.events import Failure
 
 

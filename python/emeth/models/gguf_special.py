@@ -1,6 +1,5 @@
 """What all tokenizers of GGUF files have: tokens that begin and end texts, a chat template, and refusals."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from gguf import GGUFWriter
 
 from emeth.data.base_tokenizer import base_template
-from emeth.models.tokenizer_files import TURN_ENDS
+from emeth.models.tokenizer_files import TURN_ENDS, read_json
 from emeth.wire.events import Failure
 
 Json = dict[str, Any]
@@ -52,11 +51,6 @@ def write_special(
 
 def _text(token: str | Json) -> str:
     return token if isinstance(token, str) else str(token["content"])
-
-
-def read_json(path: Path) -> Json:
-    found: Json = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
 
 
 def require_rows(highest: int, rows: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from emeth.data.base_tokenizer import TOKENIZER_FILES, base_template, open_base, own_template
+from emeth.data.base_tokenizer import TOKENIZER_FILES, base_template, embedding_rows, open_base, own_template
 from emeth.data.records import Broken, Message
 from emeth.models.result import Result
 from emeth.wire.events import Failure
@@ -19,7 +19,7 @@ class Text:
 
     def __init__(self, result: Result) -> None:
         self._result = result
-        self.tokenizer = open_base(result.place_of(*TOKENIZER_FILES), int(result.whole.config["vocab_size"]))
+        self.tokenizer = open_base(result.place_of(*TOKENIZER_FILES), embedding_rows(result.whole.directory))
         places = (result.directory, result.whole.directory)
         self.template = next((own_template(place) for place in places if base_template(place) is not None), None)
 

@@ -42,7 +42,7 @@ def write_own(tokenizer: Tokenizer, template: str | None, context: int, director
         "eos_token": END_OF_TEXT,
         "pad_token": END_OF_TEXT,
     }
-    ids = _read(directory / "tokenizer.json")
+    ids = read_json(directory / "tokenizer.json")
     return _finish(config, ids, template, directory)
 
 
@@ -51,15 +51,15 @@ def copy_base(base: str, template: str | None, context: int, directory: Path) ->
     for name in (*_BASE_FILES, *_LICENCES):
         if Path(base, name).is_file():
             shutil.copyfile(Path(base, name), directory / name)
-    config = _read(Path(base, _CONFIG))
-    named = _read(Path(base, "special_tokens_map.json"))
+    config = read_json(Path(base, _CONFIG))
+    named = read_json(Path(base, "special_tokens_map.json"))
     for kind in ("bos_token", "eos_token", "unk_token", "pad_token"):
         if config.get(kind) is None and named.get(kind) is not None:
             config[kind] = named[kind]
-    parts = _read(directory / "tokenizer.json")
+    parts = read_json(directory / "tokenizer.json")
     if parts:
         config["tokenizer_class"] = _AS_IT_IS
-        _name_by_id(config, parts, _read(Path(base, "config.json")))
+        _name_by_id(config, parts, read_json(Path(base, "config.json")))
     config.setdefault("model_max_length", context)
     if config.get("pad_token") is None:
         filler = config.get("eos_token") or config.get("unk_token")
@@ -112,7 +112,8 @@ def _word(token: object) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _read(path: Path) -> Json:
+def read_json(path: Path) -> Json:
+    """The object in a JSON file; empty where there is none."""
     found = json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
     return found if isinstance(found, dict) else {}
 

@@ -13,7 +13,7 @@ const PROBE_MS = 3000;
 /** The packages that each list of requirements provides. */
 const imports = {
   'requirements.txt':
-    'torch, numpy, safetensors, tokenizers, transformers, peft, accelerate, sentencepiece, pyarrow, gguf, zstandard',
+    'torch, numpy, safetensors, tokenizers, transformers, peft, accelerate, sentencepiece, pyarrow, gguf, zstandard, jinja2',
   'requirements-dev.txt': 'pytest, hypothesis, mypy',
 };
 

@@ -1,4 +1,4 @@
-/** A TCP proxy that delays, cuts, corrupts or swallows traffic, for tests of whatever uses a socket. */
+/** A TCP proxy that delays, cuts, corrupts or swallows traffic, for tests and benchmarks of what uses a socket. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,8 +7,9 @@ type Direction = 'toServer' | 'toClient';
 
 /** The faults of one direction. */
 export interface Chaos {
-  /** Delay of each piece. */
+  /** How long each piece is on its way; further ones set out meanwhile, as on a real line. */
   latencyMs?: number;
+  /** How fast pieces set out, one after the other. */
   bytesPerSecond?: number;
   /** Both sockets are reset after this many bytes of a connection. */
   cutAfter?: number;
@@ -66,8 +67,8 @@ export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
     const upstream = connect(target, '127.0.0.1');
     track(client);
     track(upstream);
-    void pump(client, upstream, (piece, seen) => treat(piece, seen, chaos.toServer), count('toServer'));
-    void pump(upstream, client, (piece, seen) => treat(piece, seen, chaos.toClient), count('toClient'));
+    void pump(client, upstream, () => chaos.toServer, count('toServer'));
+    void pump(upstream, client, () => chaos.toClient, count('toClient'));
   });
 
   server.listen(0, '127.0.0.1');
@@ -99,38 +100,53 @@ export async function openChaosProxy(firstTarget: number): Promise<ChaosProxy> {
   };
 }
 
+/** Bytes of a direction that may be on their way at once; more wait in the sender's socket. */
+const MOST_ON_THE_WAY = 16 * 1024 * 1024;
+
 /** Returns what is left of a piece that begins at byte `seen` of its connection; a shorter one is a cut. */
-async function treat(piece: Buffer, seen: number, chaos: Chaos): Promise<Buffer | 'lost'> {
-  const { latencyMs, bytesPerSecond, cutAfter, flipBitAt, isSilent } = chaos;
-  if (isSilent) return 'lost';
-  if (latencyMs) await delay(latencyMs);
-  if (bytesPerSecond) await delay((piece.length / bytesPerSecond) * 1000);
+function treat(piece: Buffer, seen: number, { cutAfter, flipBitAt }: Chaos): Buffer {
   const at = (flipBitAt ?? -1) - seen;
   if (at >= 0 && at < piece.length) piece[at] = (piece[at] ?? 0) ^ 1;
   return cutAfter === undefined ? piece : piece.subarray(0, Math.max(0, cutAfter - seen));
 }
 
-async function pump(
-  from: Socket,
-  to: Socket,
-  treatPiece: (piece: Buffer, seen: number) => Promise<Buffer | 'lost'>,
-  onPassed: (bytes: number) => void,
-): Promise<void> {
+async function pump(from: Socket, to: Socket, chaos: () => Chaos, onPassed: (bytes: number) => void): Promise<void> {
   let seen = 0;
+  let freeAtMs = 0;
+  let onTheWay = 0;
+  let arrived = Promise.resolve();
+  const arrive = async (piece: Buffer, whole: number, atMs: number) => {
+    await until(atMs);
+    onTheWay -= whole;
+    if (to.destroyed) return;
+    onPassed(piece.length);
+    if (!to.write(piece)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+    if (piece.length === whole) return;
+    from.resetAndDestroy();
+    to.resetAndDestroy();
+  };
   try {
     for await (const piece of from as AsyncIterable<Buffer>) {
-      const left = await treatPiece(piece, seen);
+      const { latencyMs = 0, bytesPerSecond = Number.POSITIVE_INFINITY, isSilent, ...rest } = chaos();
+      const left = treat(piece, seen, rest);
       seen += piece.length;
-      if (left === 'lost') continue;
-      onPassed(left.length);
-      if (!to.write(left)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
-      if (left.length < piece.length) {
-        from.resetAndDestroy();
-        to.resetAndDestroy();
-      }
+      if (isSilent) continue;
+      freeAtMs = Math.max(freeAtMs, performance.now()) + (1000 * piece.length) / bytesPerSecond;
+      await until(freeAtMs);
+      onTheWay += piece.length;
+      const atMs = freeAtMs + latencyMs;
+      arrived = arrived.then(() => arrive(left, piece.length, atMs));
+      arrived.catch(() => undefined); // thrown where it is awaited
+      if (onTheWay > MOST_ON_THE_WAY || !latencyMs) await arrived;
     }
+    await arrived;
     to.end();
   } catch {
     to.destroy();
   }
+}
+
+async function until(atMs: number): Promise<void> {
+  const leftMs = atMs - performance.now();
+  if (leftMs > 0) await delay(leftMs);
 }

@@ -1,4 +1,4 @@
-/** A TCP proxy that delays, cuts, corrupts or swallows traffic, for tests and benchmarks of what uses a socket. */
+/** A TCP proxy that delays, cuts, corrupts or swallows traffic, for tests and benchmarks. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -13,7 +13,7 @@ export interface FoldedRound {
 /** What a job knows of its checks. After a restart it measures the weights before the fold once more. */
 export interface FoldCheckState {
   /** The last fold, until it is final; `answer` once its loss was measured. */
-  pending?: { folded: FoldedRound; answer?: { loss: number | undefined } | undefined } | undefined;
+  pending?: { folded: FoldedRound; isBegun: boolean; answer?: { loss: number | undefined } | undefined } | undefined;
   /** Losses of earlier folds on the same sequences, oldest first. */
   losses: number[];
   sequences: number;

@@ -22,9 +22,20 @@ const MAX_BAD_FOLDS = 3;
 
 export type DivergedError = { code: 'job/diverged'; round: number; loss: number };
 
-/** Begins to measure the loss after a fold; the answer comes as an event. */
-export function startCheck(job: JobContext, folded: FoldedRound): void {
-  job.foldCheck.pending = { folded };
+/** Notes that the loss after a fold is to be measured, before the next fold. */
+export function openCheck(job: JobContext, folded: FoldedRound): void {
+  job.foldCheck.pending = { folded, isBegun: false };
+}
+
+/**
+ * Begins to measure what is to be measured; the answer comes as an event. To be called where nothing but
+ * workers is waited for, since the child does one thing at a time: the next leases are cut first.
+ */
+export function beginCheck(job: JobContext): void {
+  const { pending } = job.foldCheck;
+  if (!pending || pending.isBegun) return;
+  pending.isBegun = true;
+  const { folded } = pending;
   void measureFold(job, folded).then(
     (loss) => job.mailbox.push({ type: 'checked', round: folded.round, loss }),
     (error: unknown) => {
@@ -40,7 +51,7 @@ export async function resumeCheck(job: JobContext): Promise<void> {
   if (job.foldCheck.pending) return;
   const rounds = await job.deps.store.rounds.list(job.jobId);
   const last = rounds.findLast(({ state }) => state === 'folded');
-  if (last?.nextTheta && !last.isConfirmed) startCheck(job, { round: last.round, theta: last.nextTheta });
+  if (last?.nextTheta && !last.isConfirmed) openCheck(job, { round: last.round, theta: last.nextTheta });
 }
 
 export function onChecked(job: JobContext, { round, loss }: Extract<JobEvent, { type: 'checked' }>): void {

@@ -4,7 +4,7 @@ import { crashPoint } from '../lib/crash-point';
 import { dismissDiscredited } from './audit-answers';
 import { assignAudits, expireAudits, findOpenAudits, nextExpiryMs } from './audits';
 import { abandonRound, foldRound } from './fold';
-import { resumeCheck, settleCheck, startCheck } from './fold-check';
+import { beginCheck, openCheck, resumeCheck, settleCheck } from './fold-check';
 import type { JobContext } from './job-context';
 import { grantRound, resumeRound } from './leases';
 import { countMembers } from './members';
@@ -46,7 +46,7 @@ export async function runRounds(job: JobContext): Promise<void> {
     const round = job.openRound ?? (await nextRound(job));
     const decision = await collectRound(job, round);
     if (decision.kind === 'close') {
-      startCheck(job, await foldRound(job, round, decision.scale));
+      openCheck(job, await foldRound(job, round, decision.scale));
       noteMilestone(job);
       job.goOn();
     }
@@ -111,6 +111,7 @@ async function collectRound(
 
 /** Handles one event, or none within `waitMs`. Throws when the job is to be given up. */
 async function step(job: JobContext, round: RoundState | undefined, waitMs: number): Promise<void> {
+  beginCheck(job);
   const event = await job.mailbox.next(Math.min(waitMs, requireReach(job), nextExpiryMs(job)), job.signal);
   if (event) await keepEvent(job, event, () => handleEvent(job, round, event));
   await expireAudits(job);

@@ -40,6 +40,21 @@ test('every round: its fold checked before the next one is folded', async () => 
   expect(losses).toEqual([4, 4, 4, 4]);
 });
 
+test('after a fold: the next leases are cut before its loss is measured', async () => {
+  const commands: string[] = [];
+  rig = await openTestJob({
+    workers: [50, 50],
+    met(command, answer) {
+      commands.push(command);
+      return answer();
+    },
+  });
+  for (const worker of rig.workers) rig.connect(worker);
+  await finish(rig, rig.job);
+  const first = commands.slice(commands.indexOf('fold') + 1, commands.indexOf('fold') + 4);
+  expect(first).toEqual(['cut', 'cut', 'evaluate']);
+});
+
 test('one worker ready, another opening: the round waits for it', async () => {
   rig = await openTestJob({ workers: [50, 50] });
   for (const worker of rig.workers) rig.connect(worker);

@@ -1,54 +1,83 @@
-"""Ratios with their goals, medians and spread, as a table and as JSON."""
+"""Ratios of ours to theirs with their bars, in the form that all benchmarks print: see scripts/bench/report.ts."""
 
 import json
+import os
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One ratio, measured several times; `goal` is the most or the least that its median may be."""
+    """Ours beside theirs; the bar is the most or the least that the median of their ratios may be."""
 
     name: str
-    values: Sequence[float]
-    goal: float
+    ours: float
+    theirs: float
+    unit: str
+    # None where the ratio is only told.
+    bar: float | None = None
     at_most: bool = False
-    # What the ratio was made of, as medians, for a reader who wants to know the sizes.
-    parts: str = ""
+    # The ratios of pairs of runs, where there were pairs; their median counts then.
+    ratios: Sequence[float] = field(default=())
+    # What else a reader may want to know.
+    note: str = ""
 
     @property
-    def median(self) -> float:
-        """The middle of the values."""
-        return statistics.median(self.values)
+    def ratio(self) -> float:
+        """Ours ÷ theirs."""
+        return statistics.median(self.ratios) if self.ratios else self.ours / self.theirs
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
-        return self.median <= self.goal if self.at_most else self.median >= self.goal
+        """Whether the bar is reached."""
+        return self.bar is None or (self.ratio <= self.bar if self.at_most else self.ratio >= self.bar)
 
     def json(self) -> dict[str, object]:
         """The measure as data."""
+        more: dict[str, object] = {"ratios": [_rounded(one) for one in self.ratios]} if self.ratios else {}
         return {
             "name": self.name,
-            "median": round(self.median, 5),
-            "least": round(min(self.values), 5),
-            "most": round(max(self.values), 5),
-            "values": [round(value, 5) for value in self.values],
-            "goal": f"{'≤' if self.at_most else '≥'} {self.goal:g}",
-            "met": self.met,
-            "parts": self.parts,
+            "bar": self._bar(),
+            "ratio": _rounded(self.ratio),
+            "ours": _rounded(self.ours),
+            "theirs": _rounded(self.theirs),
+            "unit": self.unit,
+            **more,
+            **({"note": self.note} if self.note else {}),
         }
 
     def row(self) -> str:
         """The measure as a line of the table."""
-        spread = f"{min(self.values):.4g} to {max(self.values):.4g}"
-        sign, verdict = "≤" if self.at_most else "≥", "" if self.met else "  not met"
-        return f"{self.name:<58} {self.median:>8.4g}  {spread:<18} {sign} {self.goal:<6.4g}{verdict}  {self.parts}"
+        spread = f"{min(self.ratios):.4g} to {max(self.ratios):.4g}" if self.ratios else ""
+        verdict = "" if self.met else "  not met"
+        parts = f"{self.ours:,.4g} and {self.theirs:,.4g} {self.unit}{self.note and '; '}{self.note}"
+        return f"{self.name:<58} {self.ratio:>8.4g}  {spread:<18} {self._bar():<8}{verdict}  {parts}"
+
+    def _bar(self) -> str:
+        return "" if self.bar is None else f"{'≤' if self.at_most else '≥'} {self.bar:g}"
 
 
-def show(measures: Sequence[Measure], facts: dict[str, object]) -> str:
-    """The table, and after it everything as one line of JSON."""
-    head = f"{'measure':<58} {'median':>8}  {'least to most':<18} goal"
-    data = json.dumps({**facts, "measures": [measure.json() for measure in measures]}, ensure_ascii=False)
-    return "\n".join([head, *(measure.row() for measure in measures), data])
+def report(measures: Sequence[Measure], facts: Mapping[str, object]) -> None:
+    """Print everything as one line of JSON; the rows have been shown on stderr."""
+    head = {"machine": _machine(), "date": time.strftime("%Y-%m-%d", time.gmtime())}
+    print(json.dumps({**head, **facts, "rows": [measure.json() for measure in measures]}, ensure_ascii=False))
+
+
+def show(measure: Measure) -> Measure:
+    """Print a row as soon as it is known."""
+    print(measure.row(), file=sys.stderr, flush=True)
+    return measure
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} × {names[0] if names else 'unknown'}, Python {sys.version.split()[0]}"

@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.bases import GPT2_VOCABULARY, LLAMA_VOCABULARY, open_base
-from bench.measures import Measure, show
+from bench.measures import Measure, report, show
 from bench.sides import OurChild, Run, Work, adapted_layers, in_turn, peer_of, write_blocks
 from bench.tokenising import measure_tokenising
 from emeth.rounds.fold import fold
@@ -82,7 +82,7 @@ def measure_trainer(plan: Plan) -> Iterator[Measure]:
 def measure_lora(plan: Plan) -> Iterator[Measure]:
     """What a LoRA round sends beside a full one, and what a LoRA worker holds beside its base."""
     sent = [_round_bytes(plan, plan.work("gpt2", tune, 64)) for tune in ("lora", "full")]
-    yield Measure("LoRA round ÷ full int8 round, bytes", [sent[0] / sent[1]], 0.01, True, f"{sent[0]:,} of {sent[1]:,}")
+    yield Measure("LoRA round ÷ full int8 round", *sent, "bytes up and down", 0.01, at_most=True)
     work = replace(plan.work("gpt2", "lora", 512), checkpointing=True)
     least = (work.base / "model.safetensors").stat().st_size * 1.25
     peaks = []
@@ -90,8 +90,8 @@ def measure_lora(plan: Plan) -> Iterator[Measure]:
         path = write_blocks(plan.folder / "shard", work, 3)
         with OurChild(plan.folder / f"lora-{i}", work) as ours:
             peaks.append(ours.run(path).peak_bytes)
-    parts = f"{statistics.median(peaks) / _MIB:.0f} MiB for a base of {least / 1.25 / _MIB:.0f} MiB"
-    yield Measure("LoRA worker ÷ (base + 25 %), memory", [peak / least for peak in peaks], 1.6, True, parts)
+    held, ratios = statistics.median(peaks) / _MIB, [peak / least for peak in peaks]
+    yield Measure("LoRA worker ÷ (base + 25 %)", held, least / _MIB, "MiB at most", 1.6, at_most=True, ratios=ratios)
 
 
 def _round_bytes(plan: Plan, work: Work) -> int:
@@ -113,19 +113,19 @@ def measure_data(plan: Plan) -> Iterator[Measure]:
     yield from measure_tokenising(plan.folder / "data", num_bytes, plan.pairs, plan.short)
 
 
-def speed(name: str, runs: list[tuple[Run, Run]], goal: float, tokens: int) -> Measure:
+def speed(name: str, runs: list[tuple[Run, Run]], bar: float, tokens: int) -> Measure:
     """Tokens per second of ours ÷ theirs."""
     processor = statistics.median(theirs.cpu_seconds / ours.cpu_seconds for ours, theirs in runs)
     mine, other = (tokens / statistics.median(run[i].seconds for run in runs) for i in (0, 1))
-    parts = f"{mine:,.0f} and {other:,.0f} tokens/s; by processor seconds {processor:.3f}"
-    return Measure(f"{name}, tokens/s", [theirs.seconds / ours.seconds for ours, theirs in runs], goal, parts=parts)
+    ratios = [theirs.seconds / ours.seconds for ours, theirs in runs]
+    note = f"by processor seconds {processor:.3f}"
+    return Measure(name, mine, other, "tokens/s", bar, ratios=ratios, note=note)
 
 
-def memory(name: str, runs: list[tuple[Run, Run]], goal: float) -> Measure:
+def memory(name: str, runs: list[tuple[Run, Run]], bar: float) -> Measure:
     """Most memory of ours ÷ theirs."""
     mine, other = (max(run[i].peak_bytes for run in runs) / _MIB for i in (0, 1))
-    parts = f"{mine:,.0f} and {other:,.0f} MiB"
-    return Measure(f"{name}, memory", [mine / other], goal, at_most=True, parts=parts)
+    return Measure(name, mine, other, "MiB at most", bar, at_most=True)
 
 
 MEASURES: dict[str, Callable[[Plan], Iterator[Measure]]] = {
@@ -137,7 +137,7 @@ MEASURES: dict[str, Callable[[Plan], Iterator[Measure]]] = {
 
 
 def main() -> None:
-    """Measure what is asked for; the last line is JSON."""
+    """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--pairs", type=int, default=3, help="rounds of each comparison")
@@ -149,10 +149,8 @@ def main() -> None:
         plan = Plan(Path(folder) / "run", options.pairs, options.steps, options.short)
         for name in options.only:
             print(f"measuring: {name}", file=sys.stderr, flush=True)
-            for measure in MEASURES[name](plan):
-                print(measure.row(), file=sys.stderr, flush=True)
-                found.append(measure)
-    print(show(found, {"pairs": options.pairs, "steps": options.steps, "short": options.short}))
+            found += map(show, MEASURES[name](plan))
+    report(found, {"pairs": options.pairs, "steps": options.steps, "short": options.short})
 
 
 if __name__ == "__main__":

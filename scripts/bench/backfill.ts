@@ -4,16 +4,14 @@
  * `watchChain` is the real poll loop: it chooses its ranges, reads each twice, and also checks blocks and
  * receipts. The bare fetch, which parses JSON and decodes nothing, is the upper bound.
  *
- *     npx ts-node scripts/bench/backfill.ts [--events 50000] [--only watchChain] [--json]
+ *     npm run bench:backfill -- [--events 50000] [--only watchChain]
  *
  * `--only` leaves out rows whose names do not contain it, e.g. for a profiler (`node --cpu-prof -r
  * ts-node/register`).
  */
 import { readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import { Contract, concat, JsonRpcProvider, Network, toBeHex } from 'ethers';
 import { applyEvents } from '../../src/app/chain-follower';
 import { indexFinal } from '../../src/board/indexer';
@@ -28,6 +26,7 @@ import { silentLogger } from '../../src/lib/logger';
 import { startAnvil } from '../../src/runner/anvil';
 import { openStore, type Store } from '../../src/store/open';
 import { openScratch } from '../../test/support/scratch';
+import { type BenchRow, median, printReport, rowOf } from './report';
 
 const CHAIN_ID = 31337;
 const RUNS = 3;
@@ -223,7 +222,6 @@ async function measure(read: ReadAll, events: number): Promise<number> {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      json: { type: 'boolean' },
       events: { type: 'string', default: '50000' },
       only: { type: 'string', default: '' },
     },
@@ -250,41 +248,20 @@ async function main(): Promise<void> {
     }
   }
   provider.destroy();
-  print(
-    events,
-    [...speeds].map(([name, all]) => ({ name, eventsPerSecond: median(all), best: Math.max(...all) })),
-    values.json ?? false,
+  printReport(rowsOf(speeds), { events, blocks: BLOCKS, windowBlocks: WINDOW_BLOCKS });
+}
+
+/** Our ways of reading everything beside each of the two that others have. */
+function rowsOf(speeds: ReadonlyMap<string, readonly number[]>): BenchRow[] {
+  const speedOf = (name: string) => median(speeds.get(name) ?? []);
+  const own = [...speeds.keys()].filter((name) => name.startsWith('watchChain'));
+  return own.flatMap((name) =>
+    [ETHERS, BARE]
+      .filter((other) => speeds.has(other))
+      .map((other) =>
+        rowOf({ name: `${name} ÷ ${other}`, bar: '', ours: speedOf(name), theirs: speedOf(other), unit: 'events/s' }),
+      ),
   );
-}
-
-interface Row {
-  name: string;
-  eventsPerSecond: number;
-  best: number;
-}
-
-function print(events: number, rows: readonly Row[], isJson: boolean): void {
-  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: process.version };
-  if (isJson) {
-    console.log(JSON.stringify({ ...machine, events, blocks: BLOCKS, windowBlocks: WINDOW_BLOCKS, rows }, null, 2));
-    return;
-  }
-  const speedOf = (wanted: string) => rows.find(({ name }) => name === wanted)?.eventsPerSecond ?? Number.NaN;
-  const table = new Table({
-    head: ['', 'events/s', 'best', 'of ethers', 'of bare fetch'],
-    colAligns: ['left', 'right', 'right', 'right', 'right'],
-    style: { head: [], border: [] },
-  });
-  for (const { name, eventsPerSecond, best } of rows) {
-    const ratios = [ETHERS, BARE].map((other) => (eventsPerSecond / speedOf(other)).toFixed(2));
-    table.push([name, eventsPerSecond.toFixed(0), best.toFixed(0), ...ratios]);
-  }
-  console.log(table.toString());
-  console.log(`${events} events in ${BLOCKS} blocks; ${machine.cores} × ${machine.cpu}, Node ${machine.node}`);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
 void main();

@@ -29,10 +29,11 @@ import { ephemeralKey, Opener, Sealer } from '../../src/link/seal';
 import { openLinkServer } from '../../src/link/server';
 import { SOCKET_OPTIONS } from '../../src/link/socket';
 import { MasterMessage, SUBPROTOCOL } from '../../src/protocol/link';
+import { isMet, printReport, rowOf } from './report';
 
 const CHAIN_ID = 31337;
 const HEARTBEAT_MS = 10_000;
-const MOST = 2.5;
+const MOST = '≤ 2.5';
 /** Handshakes under way at once. */
 const LANES = 16;
 /** The part of the sockets after which growth is measured. */
@@ -205,13 +206,15 @@ async function measure(kind: Kind, workers: number, seconds: number) {
 async function main(workers: number, seconds: number): Promise<void> {
   const bare = await measure('bare', workers, seconds);
   const link = await measure('link', workers, seconds);
-  const memoryRatio = round(link.rssKib / bare.rssKib);
-  const heapRatio = round(link.heapKib / bare.heapKib);
-  const cpuRatio = round(link.cpuMsPerSecond / bare.cpuMsPerSecond);
-  console.log(
-    JSON.stringify({ workers, heartbeatMs: HEARTBEAT_MS, bare, link, memoryRatio, heapRatio, cpuRatio }, null, 2),
-  );
-  if (Math.max(memoryRatio, heapRatio, cpuRatio) > MOST) process.exitCode = 1;
+  const beside = (what: string, of: keyof typeof link, unit: string) =>
+    rowOf({ name: `idle worker ÷ bare WebSocket, ${what}`, bar: MOST, ours: link[of], theirs: bare[of], unit });
+  const rows = [
+    beside('memory of the process', 'rssKib', 'KiB'),
+    beside('memory of the heap', 'heapKib', 'KiB'),
+    beside('processor', 'cpuMsPerSecond', 'ms/s for all'),
+  ];
+  printReport(rows, { workers, heartbeatMs: HEARTBEAT_MS });
+  if (!rows.every(isMet)) process.exitCode = 1;
 }
 
 function round(value: number): number {

@@ -3,7 +3,7 @@
  * Everything runs in this one process on loopback, so both ends share its thread. Reports medians of three
  * interleaved runs.
  *
- *     npx ts-node --swc scripts/bench/link.ts [--mib 256] [--json]
+ *     npm run bench:link -- [--mib 256]
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,10 +11,9 @@ import { createReadStream } from 'node:fs';
 import { mkdtemp, open, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
 import { WebSocket, WebSocketServer } from 'ws';
 import { BlobStore } from '../../src/blobs/blob-store';
 import { openWallet, recoverTyped } from '../../src/chain/sending/wallet';
@@ -26,6 +25,7 @@ import type { Peer } from '../../src/link/gate';
 import { openLinkServer } from '../../src/link/server';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { CHUNK_BYTES } from '../../src/protocol/link';
+import { median, printReport, rowOf } from './report';
 
 const MIB = 1024 * 1024;
 const CHAIN_ID = 31337;
@@ -129,8 +129,12 @@ async function copyAndHash(path: string, target: string): Promise<void> {
   await rm(target);
 }
 
+const LINK = { down: 'link, master to worker', up: 'link, worker to master' };
+const BARE = { down: 'bare WebSocket, server to client', up: 'bare WebSocket, client to server' };
+const COPY = 'local copy with sha256 and fsync';
+
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { json: { type: 'boolean' }, mib: { type: 'string', default: '256' } } });
+  const { values } = parseArgs({ options: { mib: { type: 'string', default: '256' } } });
   const bytes = Number(values.mib) * MIB;
   const dir = await mkdtemp(join(tmpdir(), 'emeth-bench-'));
   try {
@@ -138,49 +142,42 @@ async function main(): Promise<void> {
     const data = randomBytes(bytes);
     const blob = await ends.master.addBytes(data);
     const measures: Record<string, () => Promise<void>> = {
-      'link, master to worker': () => ends.toWorker(blob),
-      'link, worker to master': () => ends.toMaster(blob),
-      'bare WebSocket, server to client': () => streamBare(bytes, 'server'),
-      'bare WebSocket, client to server': () => streamBare(bytes, 'client'),
-      'local copy with sha256 and fsync': () => copyAndHash(ends.worker.path(blob.sha256), join(dir, 'copy')),
+      [LINK.down]: () => ends.toWorker(blob),
+      [LINK.up]: () => ends.toMaster(blob),
+      [BARE.down]: () => streamBare(bytes, 'server'),
+      [BARE.up]: () => streamBare(bytes, 'client'),
+      [COPY]: () => copyAndHash(ends.worker.path(blob.sha256), join(dir, 'copy')),
     };
     const speeds = new Map<string, number[]>(Object.keys(measures).map((name) => [name, []]));
     for (let run = 0; run < RUNS; run++) {
       for (const [name, measure] of Object.entries(measures)) {
-        if (name === 'link, master to worker') await ends.worker.remove(blob.sha256);
-        if (name === 'link, worker to master') await ends.master.remove(blob.sha256);
+        if (name === LINK.down) await ends.worker.remove(blob.sha256);
+        if (name === LINK.up) await ends.master.remove(blob.sha256);
         speeds.get(name)?.push(await megabytesPerSecond(bytes, measure));
       }
     }
-    print(
-      [...speeds].map(([name, all]) => ({ name, mbPerSecond: median(all) })),
-      values.json ?? false,
-    );
+    print(Number(values.mib), (name) => median(speeds.get(name) ?? []));
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-function print(rows: { name: string; mbPerSecond: number }[], isJson: boolean): void {
-  if (isJson) {
-    console.log(JSON.stringify({ cpu: cpus()[0]?.model, cores: cpus().length, node: process.version, rows }, null, 2));
-    return;
-  }
-  const copy = rows.at(-1)?.mbPerSecond ?? 1;
-  const table = new Table({ head: ['', 'MB/s', 'of the local copy'], colAligns: ['left', 'right', 'right'] });
-  for (const { name, mbPerSecond } of rows) table.push([name, mbPerSecond.toFixed(0), (mbPerSecond / copy).toFixed(2)]);
-  console.log(table.toString());
-  console.log(`${cpus().length} × ${cpus()[0]?.model}, Node ${process.version}`);
+function print(mib: number, speedOf: (name: string) => number): void {
+  const beside = (ours: string, theirs: string, bar: string) =>
+    rowOf({ name: `${ours} ÷ ${theirs}`, bar, ours: speedOf(ours), theirs: speedOf(theirs), unit: 'MB/s' });
+  const rows = [
+    beside(LINK.down, COPY, '≥ 0.9'),
+    beside(LINK.up, COPY, '≥ 0.9'),
+    beside(LINK.down, BARE.down, ''),
+    beside(LINK.up, BARE.up, ''),
+  ];
+  printReport(rows, { mib });
 }
 
 async function megabytesPerSecond(bytes: number, work: () => Promise<void>): Promise<number> {
   const start = performance.now();
   await work();
   return bytes / 1e6 / ((performance.now() - start) / 1000);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
 function newWallet() {

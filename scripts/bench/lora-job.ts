@@ -3,7 +3,7 @@
  * a verifier as processes, conversations as data. Told are the bytes that a round sends, the most memory of
  * each process and of its Python children, what audits found, and whether a full replay comes out equal.
  *
- *     npm run bench:job -- [--rounds 3] [--steps 2] [--context 128] [--batch 2] [--short]
+ *     npm run bench:lora -- [--rounds 3] [--steps 2] [--context 128] [--batch 2] [--short]
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -17,6 +17,7 @@ import { Manifest } from '../../src/protocol/manifest';
 import { type Network, startNetwork } from '../../test/support/network';
 import { childrenOf } from '../../test/support/processes';
 import { realPython as python } from '../../test/support/tiny-job';
+import { printReport, rowOf } from './report';
 
 const root = join(__dirname, '..', '..');
 const CHATS = join(root, 'examples', 'emeth-chat.jsonl');
@@ -56,20 +57,22 @@ async function measure(options: Options): Promise<void> {
   const replayed = Replay.parse(await network.command(network.parties.requester, 'replay', jobId, '--full'));
   const manifest = Manifest.parse(JSON.parse(readFileSync(blobOf(network, replayed.manifest), 'utf8')));
   const bytes = bytesPerRound(network, manifest);
-  const report = {
+  const isEqual = replayed.difference === undefined;
+  const fullRound = (2 * INT8_BYTES * baseBytes) / 4;
+  const sent = { bar: '≤ 1/100', ours: bytes.up + bytes.down, theirs: fullRound, unit: 'bytes up and down' };
+  printReport([rowOf({ name: 'round of a whole LoRA job ÷ full int8 round', ...sent })], {
     ...options,
     baseBytes,
     seconds,
     rounds: manifest.rounds.length,
     ...bytes,
-    ofFullInt8Round: Number(((bytes.up + bytes.down) / ((2 * INT8_BYTES * baseBytes) / 4)).toFixed(5)),
     peakMiB,
     audits: countAudits(manifest),
     missedAudits: manifest.missedAudits.length,
     validationLoss: manifest.validationLoss,
-    replay: { rounds: replayed.rounds, leases: replayed.leases, isEqual: replayed.difference === undefined },
-  };
-  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    replay: { rounds: replayed.rounds, leases: replayed.leases, isEqual },
+  });
+  if (!isEqual) process.exitCode = 1;
 }
 
 /** A base as `bench:train` has it; kept in `.cache`. */

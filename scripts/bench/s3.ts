@@ -6,12 +6,11 @@
  * by turns, in the same run, against the same service; reports medians, and the most memory that each
  * storage used.
  *
- *     npx ts-node --swc scripts/bench/s3.ts [--mib 512] [--runs 5]
+ *     npm run bench:s3 -- [--mib 512] [--runs 5]
  */
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { open, readFile, rm, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -29,9 +28,12 @@ import type { BucketOptions } from '../../src/blobs/bucket';
 import type { Sha256 } from '../../src/domain/ids';
 import { type BucketStorages, startBucketStorages } from '../../test/support/bucket-storages';
 import { OWNER } from '../../test/support/swift';
+import { median, printReport, rowOf } from './report';
 
 const PART_BYTES = 8 * 2 ** 20;
 const PARALLEL = 4;
+/** What a storage may hold, however large a blob is. */
+const MOST_MB = 150;
 
 interface Seconds {
   up: number;
@@ -64,26 +66,16 @@ async function main(mib: number, runs: number): Promise<void> {
   }
   client.destroy();
   const mostRssMb = await Promise.all(all.storages.map(({ role }) => mostMemory(role.pid)));
-  const total = ({ up, down }: Seconds) => up + down;
-  const rate = (of: Seconds[], pick: (seconds: Seconds) => number, times = 1) =>
-    Math.round((times * mib * 2 ** 20) / 1e6 / median(of.map(pick)));
-  const ratio = (pick: (seconds: Seconds) => number) => round(median(theirs.map(pick)) / median(ours.map(pick)));
-  const report = {
-    mib,
-    runs,
-    cores: cpus().length,
-    megabytesPerSecond: {
-      ours: { up: rate(ours, (one) => one.up), down: rate(ours, (one) => one.down), both: rate(ours, total, 2) },
-      theirs: {
-        up: rate(theirs, (one) => one.up),
-        down: rate(theirs, (one) => one.down),
-        both: rate(theirs, total, 2),
-      },
-    },
-    ratio: { up: ratio((one) => one.up), down: ratio((one) => one.down), both: ratio(total) },
-    mostRssMb,
-  };
-  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  const rate = (of: Seconds[], way: keyof Seconds) => (mib * 2 ** 20) / 1e6 / median(of.map((one) => one[way]));
+  const beside = (name: string, bar: string, way: keyof Seconds) =>
+    rowOf({ name: `${name} ÷ bare SDK`, bar, ours: rate(ours, way), theirs: rate(theirs, way), unit: 'MB/s' });
+  const most = { ours: Math.max(...mostRssMb), theirs: MOST_MB, unit: 'MB' };
+  const rows = [
+    beside('upload to a storage over a bucket', '≥ 0.8', 'up'),
+    beside('download from a storage over a bucket', '≥ 0.8', 'down'),
+    rowOf({ name: `memory of a storage over a bucket ÷ ${MOST_MB} MB`, bar: '≤ 1', ...most }),
+  ];
+  printReport(rows, { mib, runs, mostRssMb });
 }
 
 async function viaStorages({ storages, wallet, sign, pass, dir }: BucketStorages, here: BlobStore, file: SentFile) {
@@ -155,9 +147,6 @@ async function mostMemory(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Math.round((Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024) / 1e6);
 }
-
-const median = (values: number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
-const round = (value: number) => Math.round(value * 1000) / 1000;
 
 const { values } = parseArgs({
   options: { mib: { type: 'string', default: '512' }, runs: { type: 'string', default: '5' } },

@@ -3,16 +3,16 @@
  * child. One child of each kind trains short rounds in turn, and so do starts of children that need no
  * PyTorch; told are medians over the pairs, which meet the same load.
  *
- *     npx ts-node --swc scripts/bench/sandbox.ts [--rounds 60] [--starts 40]
+ *     npm run bench:sandbox -- [--rounds 60] [--starts 40]
  */
 import { writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { silentLogger as logger } from '../../src/lib/logger';
 import { ResolvedParams } from '../../src/protocol/job-params';
 import { shutIn, type Trainers } from '../../src/runner/trainers';
 import { openScratch } from '../../test/support/scratch';
 import { realPython, tinyText } from '../../test/support/tiny-job';
+import { median, printReport, rowOf } from './report';
 
 const BATCH = 8;
 const params = ResolvedParams.parse({
@@ -37,24 +37,19 @@ async function measure(rounds: number, starts: number): Promise<void> {
   };
   const speeds = await pairSpeeds(kinds, scratch.path, rounds);
   const times = await inTurn(starts, (kind) => timeStart(kinds[kind], scratch.path));
-  const report = {
-    cores: cpus().length,
-    rounds,
-    starts,
-    tokensPerSecond: mediansOf(speeds),
-    ...spread(
-      'speedRatio',
-      speeds.map(({ bare, shut }) => shut / bare),
-      4,
-    ),
-    startMs: mediansOf(times),
-    ...spread(
-      'moreStartMs',
-      times.map(({ bare, shut }) => shut - bare),
-      1,
-    ),
-  };
-  process.stdout.write(`${JSON.stringify(report)}\n`);
+  const rows = [
+    beside('tokens of a child behind walls ÷ bare', speeds, 'tokens/s'),
+    beside('start of a child behind walls ÷ bare', times, 'ms'),
+  ];
+  printReport(rows, { rounds, starts });
+}
+
+/** The median ratio of the pairs, and where their middle half lies: how much the load disturbed them. */
+function beside(name: string, pairs: readonly Pair[], unit: string) {
+  const ratios = pairs.map(({ bare, shut }) => shut / bare).toSorted((a, b) => a - b);
+  const middleHalf = [0.25, 0.75].map((part) => round(ratios[Math.floor(part * (ratios.length - 1))] ?? 0, 4));
+  const [ours, theirs] = [median(pairs.map(({ shut }) => shut)), median(pairs.map(({ bare }) => bare))];
+  return rowOf({ name, bar: '', ratio: median(ratios), ours, theirs, unit }, { middleHalf });
 }
 
 /** Does the work once for each kind, `count` times; the kind that comes first changes. */
@@ -104,28 +99,6 @@ async function prepare(trainers: Trainers, dir: string) {
   const { theta } = await child.run({ type: 'init', out: `${workDir}/theta` }, 'initialised');
   const { shard } = await child.run({ type: 'cut', start: 0, end: STEPS, out: `${workDir}/shard` }, 'cut');
   return { theta: { path: theta.path, sha256: theta.sha256 }, shard: shard.path };
-}
-
-function mediansOf(pairs: readonly Pair[]): Pair {
-  return {
-    bare: Math.round(median(pairs.map(({ bare }) => bare))),
-    shut: Math.round(median(pairs.map(({ shut }) => shut))),
-  };
-}
-
-/** The median, and where the middle half of the pairs lies: how much the load disturbed them. */
-function spread(name: string, values: readonly number[], digits: number): Record<string, number | number[]> {
-  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => round(quantile(values, part), digits));
-  return { [name]: middle ?? 0, [`${name}Half`]: [low ?? 0, high ?? 0] };
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
-}
-
-function quantile(values: readonly number[], part: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(part * (sorted.length - 1))] ?? 0;
 }
 
 function round(value: number, digits: number): number {

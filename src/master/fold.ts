@@ -75,7 +75,8 @@ export async function foldUpdates(job: JobContext, { round, theta, scale, leases
     'folded',
   );
   crashPoint('fold.computed');
-  for (const file of [folded.theta, folded.outer, folded.delta]) await blobs.add(file.path, { move: true });
+  // At once: each is hashed by this process and then waits for the disk.
+  await Promise.all([folded.theta, folded.outer, folded.delta].map(({ path }) => blobs.add(path, { move: true })));
   return {
     nextTheta: folded.theta.sha256,
     outer: folded.outer.sha256,

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import type { Address } from '../domain/ids';
 import { planRound } from '../domain/lease-plan';
 import { crashPoint } from '../lib/crash-point';
+import type { MasterMessageIn } from '../protocol/link';
 import type { JobContext } from './job-context';
 import { allowedMs } from './lease-time';
 import { dismissMember, readyMembers } from './members';
 import { type LiveLease, markAway, RoundState } from './round-state';
 import { candidateOf, countLost } from './standings';
+
+type GrantMessage = Extract<MasterMessageIn, { type: 'lease.grant' }>;
 
 /** How long workers have to reconnect with what they hold after this master was restarted. */
 const RESTART_GRACE_MS = 20_000;
@@ -32,7 +35,9 @@ export async function grantRound(job: JobContext): Promise<RoundState | undefine
   const leaseMs = Math.max(...[...plan].map(([worker, blocks]) => allowedMs(job, worker, blocks)));
   const round = new RoundState(number, theta, clock.now() + leaseMs);
   job.openRound = round;
-  for (const [worker, blocks] of plan) await grantLease(job, round, worker, blocks);
+  const granted: StoredLease[] = [];
+  for (const [worker, blocks] of plan) granted.push(...(await storeLease(job, round, worker, blocks)));
+  await handOut(job, round, granted);
   job.live.round = number;
   logger.info('Round opened', { round: number, leases: round.leases.size, blocks: sumBlocks(round) });
   return round.leases.size > 0 ? round : undefined;
@@ -115,8 +120,11 @@ export async function returnLease(job: JobContext, lease: LiveLease, reason: str
   job.deps.logger.info('Lease returned', { leaseId: lease.leaseId, worker: lease.worker, reason });
 }
 
-async function grantLease(job: JobContext, round: RoundState, worker: Address, blocks: number): Promise<void> {
-  const { store, blobs, fleet, clock } = job.deps;
+type StoredLease = Pick<LiveLease, 'leaseId' | 'worker' | 'start' | 'end'>;
+
+/** Takes blocks from the ledger; none when none are left. */
+async function storeLease(job: JobContext, round: RoundState, worker: Address, blocks: number): Promise<StoredLease[]> {
+  const { store, fleet } = job.deps;
   const leaseId = `${round.round}-${randomBytes(8).toString('hex')}`;
   const range = await store.ledger.grant({
     leaseId,
@@ -127,43 +135,54 @@ async function grantLease(job: JobContext, round: RoundState, worker: Address, b
     blocks,
     expiresAtMs: round.deadlineMs,
   });
-  if (!range) return;
+  if (!range) return [];
   crashPoint('lease.stored');
-  const { shard } = await job.coordinator.run(
-    { type: 'cut', ...range, out: join(job.dir, `shard-${leaseId}.safetensors`) },
-    'cut',
-  );
+  return [{ leaseId, worker, ...range }];
+}
+
+/**
+ * Cuts the shards of a round's leases and sends each off as soon as it is there: while one waits for the disk,
+ * the next is cut. Throws what went wrong first, when all others are out.
+ */
+async function handOut(job: JobContext, round: RoundState, granted: readonly StoredLease[]): Promise<void> {
+  const theta = { sha256: round.theta, bytes: (await job.deps.blobs.stat(round.theta))?.bytes ?? 0 };
+  const weights = { theta, ...(await deltaOf(job, round.round)) };
+  const sent = await Promise.allSettled(granted.map((lease) => sendLease(job, round, lease, weights)));
+  for (const outcome of sent) if (outcome.status === 'fulfilled') round.add(outcome.value);
+  for (const _ of round.leases) crashPoint('lease.granted');
+  for (const outcome of sent) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+async function sendLease(
+  job: JobContext,
+  round: RoundState,
+  stored: StoredLease,
+  weights: Pick<GrantMessage, 'theta' | 'delta'>,
+): Promise<LiveLease> {
+  const { store, blobs, fleet, clock } = job.deps;
+  const { leaseId, worker, start, end } = stored;
+  const out = join(job.dir, `shard-${leaseId}.safetensors`);
+  const { shard } = await job.coordinator.run({ type: 'cut', start, end, out }, 'cut');
   await blobs.add(shard.path, { move: true });
   crashPoint('shard.cut');
   await store.ledger.setShard(leaseId, shard.sha256);
-  const theta = await blobs.stat(round.theta);
-  const delta = await deltaOf(job, round.round);
 
   const grantedAtMs = clock.now();
   const sentBefore = fleet.peer(worker)?.traffic.sent.bytes;
-  const lease: LiveLease = {
-    leaseId,
-    worker,
-    ...range,
-    grantedAtMs,
-    sentBefore,
-    shard: shard.sha256,
-    state: 'running',
-  };
-  round.add(lease);
+  const lease: LiveLease = { ...stored, grantedAtMs, sentBefore, shard: shard.sha256, state: 'running' };
   if (!fleet.peer(worker)) markAway(lease, grantedAtMs);
   fleet.send(worker, {
     type: 'lease.grant',
     jobId: job.jobId,
     leaseId,
     round: round.round,
-    ...range,
+    start,
+    end,
     shard: { sha256: shard.sha256, bytes: shard.bytes },
-    theta: { sha256: round.theta, bytes: theta?.bytes ?? 0 },
-    ...delta,
+    ...weights,
     deadlineMs: Math.max(1, round.deadlineMs - grantedAtMs),
   });
-  crashPoint('lease.granted');
+  return lease;
 }
 
 /** Returns the step from the round before, for workers that still hold its weights. */

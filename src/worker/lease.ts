@@ -83,11 +83,10 @@ export async function runLease(
 ): Promise<Commit> {
   const { lease, child, files, dir, waitDataMs } = about;
   const { leaseId, round, start } = lease;
-  const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, hooks.signal);
-  const shard = await pull(lease.shard);
-  crashPoint('shard.received');
-  const theta = await locateTheta(lease, child.theta, pull);
-  crashPoint('theta.located');
+  const [shard, theta] = await fetchTogether(hooks.signal, (signal) => {
+    const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, signal);
+    return [fetchShard(lease, pull), fetchTheta(lease, child.theta, pull)];
+  });
   hooks.signal.throwIfAborted();
   const command = { type: 'round.run', round, start, shard, theta, out: join(dir, 'update.safetensors') } as const;
   const { update, tokens, loss, lossCurve, seconds, endTheta } = await child.runRound(command, hooks);
@@ -95,6 +94,37 @@ export async function runLease(
   const { sha256, bytes } = await files.add(update.path);
   crashPoint('update.stored');
   return { type: 'lease.commit', leaseId, update: { sha256, bytes }, tokens, loss, lossCurve, seconds, endTheta };
+}
+
+/**
+ * Fetches two things at once: on a long line that takes one journey instead of two. When one fails, the other
+ * is stopped and waited for, so that nothing arrives after the lease is over.
+ */
+async function fetchTogether<A, B>(
+  outer: AbortSignal,
+  begin: (signal: AbortSignal) => [Promise<A>, Promise<B>],
+): Promise<[A, B]> {
+  const stop = new AbortController();
+  const fetches = begin(AbortSignal.any([outer, stop.signal]));
+  try {
+    return await Promise.all(fetches);
+  } catch (error) {
+    stop.abort(error);
+    await Promise.allSettled(fetches);
+    throw error;
+  }
+}
+
+async function fetchShard({ shard }: OfferedLease, pull: (blob: BlobRef) => Promise<string>): Promise<string> {
+  const path = await pull(shard);
+  crashPoint('shard.received');
+  return path;
+}
+
+async function fetchTheta(...about: Parameters<typeof locateTheta>): Promise<ThetaSource> {
+  const source = await locateTheta(...about);
+  crashPoint('theta.located');
+  return source;
 }
 
 /**

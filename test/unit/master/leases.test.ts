@@ -1,4 +1,5 @@
 /** How a round's blocks get to its workers, come back, and survive a restart. */
+import { readFile } from 'node:fs/promises';
 import { grantRound, loseLease, resumeRound, returnLease } from '../../../src/master/leases';
 import { sizeOfPlan } from '../../../src/master/plan';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
@@ -43,6 +44,44 @@ describe('grantRound', () => {
     expect(grant!.theta.sha256).toBe(job.plan.theta0);
     expect(grant).not.toHaveProperty('delta');
     expect(await blobs.stat(grant!.shard.sha256)).toEqual({ bytes: grant!.shard.bytes });
+  });
+
+  test('one shard waits for the disk: the next is cut and sent meanwhile', async () => {
+    const { job, workers, blobs } = await openReady([50, 50]);
+    let isSecondSent = () => {};
+    const secondSent = new Promise<void>((resolve) => (isSecondSent = resolve));
+    const slowFirst = Object.assign(Object.create(blobs) as typeof blobs, {
+      async add(path: string, options: { move: boolean }) {
+        const isFirst = (await readFile(path, 'utf8')).endsWith(' 0-4');
+        if (isFirst) await secondSent;
+        return blobs.add(path, options);
+      },
+    });
+    const send: typeof job.deps.fleet.send = (worker, message) => {
+      if (worker === workers[1]!.address) isSecondSent();
+      job.deps.fleet.send(worker, message);
+    };
+    const fleet = Object.assign(Object.create(job.deps.fleet) as typeof job.deps.fleet, { send });
+    const round = await grantRound({ ...job, deps: { ...job.deps, blobs: slowFirst, fleet } });
+    expect(ranges(round)).toEqual([
+      [0, 4],
+      [4, 8],
+    ]);
+  });
+
+  test('one shard cannot be stored: the other lease goes on, its blocks are returned', async () => {
+    const { job, workers, blobs } = await openReady([50, 50]);
+    const broken = Object.assign(Object.create(blobs) as typeof blobs, {
+      async add(path: string, options: { move: boolean }) {
+        if ((await readFile(path, 'utf8')).endsWith(' 0-4')) throw new Error('as the test wishes');
+        return blobs.add(path, options);
+      },
+    });
+    const faulty = { ...job, deps: { ...job.deps, blobs: broken } };
+    await expect(grantRound(faulty)).rejects.toThrow('as the test wishes');
+    expect(workers.map((worker) => worker.heardOf('lease.grant').length)).toEqual([0, 1]);
+    expect(ranges(await resumeRound(faulty))).toEqual([[4, 8]]);
+    expect(await job.deps.store.ledger.available(job.jobId)).toBe(12);
   });
 
   test('slow worker: a probe, and twice the time that it should take', async () => {

@@ -2,6 +2,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { crashPoints } from '../../../src/lib/crash-point';
+import { AppError } from '../../../src/lib/errors';
 import { type Logger, silentLogger } from '../../../src/lib/logger';
 import type { PullOptions } from '../../../src/link/ports';
 import type { WorkerMessageIn } from '../../../src/protocol/link';
@@ -21,6 +22,8 @@ async function openFakeWorker(
     fates?: Fate[];
     timeout?: Partial<WorkerOptions['timeout']>;
     isMasterSilent?: boolean;
+    /** Blobs that the master does not have. */
+    missing?: readonly string[];
     /** Runs while a blob is being fetched. */
     duringPull?: (child: FakeTrainer | undefined, clock: SteppedClock) => Promise<void>;
     /** Called for every child when it is started; the first has number 1. */
@@ -54,6 +57,7 @@ async function openFakeWorker(
       async pull(blob, { signal }: PullOptions) {
         pulls.push(blob.sha256);
         await duringPull?.(children.at(-1), clock);
+        if (options.missing?.includes(blob.sha256)) throw new AppError({ code: 'link/unavailable' }, 'It is not here.');
         if (isMasterSilent) await clock.sleep(3_600_000, signal);
       },
       room: async () => room,
@@ -149,6 +153,13 @@ describe('openWorker', () => {
     });
   });
 
+  test('shard cannot be had: the lease fails without waiting for the weights', async () => {
+    await using rig = await openFakeWorker({ isMasterSilent: true, missing: [grant('a').shard.sha256] });
+    rig.worker.onMessage(grant('a'));
+    expect(await rig.elapse(rig.find('lease.failed'))).toBe(0);
+    expect(await rig.received('lease.failed')).toMatchObject({ code: 'link/unavailable' });
+  });
+
   test('fetch takes longer than timeout.idle: the waiting child is not idle', async () => {
     const waiting: (FakeTrainer | undefined)[] = [];
     const duringPull = async (child: FakeTrainer | undefined, clock: SteppedClock) => {
@@ -157,7 +168,8 @@ describe('openWorker', () => {
     };
     await using rig = await openFakeWorker({ duringPull, timeout: { idle: 20 } });
     rig.worker.onMessage(grant('a'));
-    expect(await rig.elapse(() => rig.find('lease.commit')() ?? rig.find('lease.failed')())).toBe(2 * 100);
+    // Shard and weights are fetched at once.
+    expect(await rig.elapse(() => rig.find('lease.commit')() ?? rig.find('lease.failed')())).toBe(100);
     expect(rig.sent.at(-1)).toMatchObject({ type: 'lease.commit' });
     expect(rig.children).toHaveLength(1);
     expect(waiting).toEqual([rig.children[0], rig.children[0]]);

@@ -141,8 +141,8 @@ async function storeLease(job: JobContext, round: RoundState, worker: Address, b
 }
 
 /**
- * Cuts the shards of a round's leases and sends each off as soon as it is there: while one waits for the disk,
- * the next is cut. Throws what went wrong first, when all others are out.
+ * Cuts the shards of a round's leases and sends each off as soon as it is there: while one waits for the
+ * disk, the next is cut. Throws what went wrong first, when all others are out.
  */
 async function handOut(job: JobContext, round: RoundState, granted: readonly StoredLease[]): Promise<void> {
   const theta = { sha256: round.theta, bytes: (await job.deps.blobs.stat(round.theta))?.bytes ?? 0 };

@@ -63,6 +63,8 @@ export interface NetworkOptions {
   env?: NodeJS.ProcessEnv;
   /** The master reaches the chain through it. */
   chainProxy?: ChaosProxy;
+  /** Workers reach the master through it. */
+  workerProxy?: ChaosProxy;
   /** The master's data directory; default: one beside the others'. */
   masterDir?: string;
 }
@@ -83,10 +85,13 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     stack.push(anvil);
     options.chainProxy?.target(anvil.port);
     const endpoint = options.chainProxy && `http://127.0.0.1:${options.chainProxy.port}`;
+    const masterPort = await freePort();
+    options.workerProxy?.target(masterPort);
+    const masterUrl = options.workerProxy && `http://127.0.0.1:${options.workerProxy.port}`;
     const parties = await makeParties({
       dir,
       endpoint: anvil.url,
-      masterPort: await freePort(),
+      masterPort,
       workers: options.workers,
       threads: 1,
       settings: {
@@ -99,7 +104,11 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
           ...options.master,
         },
         // Measuring the speed takes seconds, and tests do not need the real one.
-        worker: { python, powerCapacity: 50, ...options.worker },
+        worker: {
+          ...{ python, powerCapacity: 50 },
+          ...(masterUrl ? { master_node_url: masterUrl } : {}),
+          ...options.worker,
+        },
         verifier: { python, ...options.verifier },
       },
     });

@@ -32,12 +32,13 @@ const FLAT_LEASES = 8;
  * Returns the norm below which an update is no work. From three accepted updates on it is a thousandth of
  * their median. Before that it is a tenth of what one step makes at the lease's mean rate: AdamW divides
  * each gradient by its own size, so a step at rate η moves each of n weights by about η, and all of them
- * by η · √n; the further steps of a lease go elsewhere or the same way, and so together farther. `weights`
- * counts the matrices of the layers alone, as a vocabulary's rows move only where they occur. A lease
- * whose schedule has come down to nothing owes nothing.
+ * by η · √n; the further steps of a lease go elsewhere or the same way, and so together farther.
+ * `stepSquare` is that n, or what another optimiser has in its place; of the matrices of the layers alone,
+ * as a vocabulary's rows move only where they occur. A lease whose schedule has come down to nothing owes
+ * nothing.
  */
-export function leastNorm(lease: UpdateFacts, accepted: readonly UpdateFacts[], weights: number): number {
-  const oneStep = LEAST_STEP * (lease.rates / lease.blocks) * Math.sqrt(weights);
+export function leastNorm(lease: UpdateFacts, accepted: readonly UpdateFacts[], stepSquare: number): number {
+  const oneStep = LEAST_STEP * (lease.rates / lease.blocks) * Math.sqrt(stepSquare);
   if (accepted.length < ENOUGH) return oneStep;
   return Math.min(oneStep, LEAST_NORM * median(accepted.map(({ norm }) => norm)));
 }

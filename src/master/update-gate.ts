@@ -76,9 +76,11 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
 
   const { gate, plan } = job;
   const { norm, gain } = seen;
-  const rates = sumOfRates(plan.params.inner, lease, plan.totalBlocks);
+  const { inner } = plan.params;
+  const isMuon = inner.optimiser === 'muon';
+  const rates = sumOfRates(isMuon ? { ...inner, lr: inner.muonLr } : inner, lease, plan.totalBlocks);
   const facts: UpdateFacts = { norm, rates, blocks: lease.end - lease.start };
-  const least = leastNorm(facts, gate.accepted, blockWeights(sizeOfPlan(plan)));
+  const least = leastNorm(facts, gate.accepted, stepSquare(sizeOfPlan(plan), isMuon));
   if (norm < least) return `its update is ${figure(norm)} long, and no work is shorter than ${figure(least)}`;
   const use = gain === undefined ? 'useful' : judgeGain(job, round, lease, gain);
   if (use === 'useless' && !isKnownHonest(job, lease) && !(await hasStalled(job)))
@@ -179,9 +181,14 @@ function markDoubtful(job: JobContext, lease: LiveLease, reason: string): void {
   job.deps.logger.warn('Update is doubtful', { leaseId: lease.leaseId, worker: lease.worker, reason });
 }
 
-/** Weights that every step moves: the blocks' matrices; of an adapter, whose one half begins at 0, less. */
-function blockWeights({ layers, width, parameters, trainable }: ModelSize): number {
-  return trainable < parameters ? trainable / 4 : 12 * layers * width ** 2;
+/**
+ * Returns the squared length of what a step at rate 1 does to the blocks' matrices. AdamW moves each weight
+ * by about 1; of an adapter, whose one half begins at 0, fewer. Muon moves a matrix by 1 in as many
+ * directions as its shorter side has units, and by twice as much where it makes four numbers of one.
+ */
+function stepSquare({ layers, width, parameters, trainable }: ModelSize, isMuon: boolean): number {
+  if (trainable < parameters) return trainable / 4;
+  return layers * (isMuon ? 9 * width : 12 * width ** 2);
 }
 
 function figure(value: number): string {

@@ -6,9 +6,9 @@ import { findBrokenRules } from './params-rules';
 
 /** What is usual for a kind of job: a base is moved less far, and may know already what it is shown. */
 const usual = {
-  none: { context: 128, lr: 2e-3, minGain: 0.01 },
-  full: { context: 512, lr: 5e-5, minGain: 0 },
-  lora: { context: 512, lr: 2e-4, minGain: 0 },
+  none: { context: 128, lr: 2e-3, muonLr: 0.02, minGain: 0.01 },
+  full: { context: 512, lr: 5e-5, muonLr: 5e-4, minGain: 0 },
+  lora: { context: 512, lr: 2e-4, muonLr: 2e-3, minGain: 0 },
 };
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
@@ -101,7 +101,26 @@ const Lora = z.strictObject({
   merge: z.boolean().default(false).describe('hand back the merged model too'),
 });
 
-const commonFor = ({ lr, minGain }: { lr: number; minGain: number }) => ({
+const innerFor = ({ lr, muonLr }: { lr: number; muonLr: number }) =>
+  z
+    .strictObject({
+      optimiser: z
+        .enum(['adamw', 'muon'])
+        .default('adamw')
+        .describe('muon: Muon for the matrices inside the blocks, AdamW for all else; not with lora'),
+      lr: z.number().positive().max(1).default(lr).describe('peak AdamW learning rate'),
+      muonLr: z.number().positive().max(1).default(muonLr).describe('peak Muon learning rate'),
+      muonMomentum: fraction(0, 0.9999).default(0.95).describe('Muon momentum (Nesterov)'),
+      minLrRatio: fraction(0, 1).default(0.1).describe('last learning rate ÷ peak, reached by a cosine'),
+      warmup: fraction(0, 0.5).default(0.02).describe('fraction of the job over which the rate rises linearly'),
+      weightDecay: fraction(0, 1).default(0.1).describe('weight decay, times the rate; biases and norms have none'),
+      beta1: fraction(0, 0.9999).default(0.9).describe('AdamW first moment'),
+      beta2: fraction(0, 0.99999).default(0.95).describe('AdamW second moment'),
+      clip: z.number().positive().default(1).describe('gradient norm limit'),
+    })
+    .prefault({});
+
+const commonFor = ({ lr, muonLr, minGain }: { lr: number; muonLr: number; minGain: number }) => ({
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
   data: Data.prefault({}),
   seed: z
@@ -127,17 +146,7 @@ const commonFor = ({ lr, minGain }: { lr: number; minGain: number }) => ({
       steps: z.int().min(1).max(10000).default(50).describe('inner steps (H) of an average worker in a round'),
     })
     .prefault({}),
-  inner: z
-    .strictObject({
-      lr: z.number().positive().max(1).default(lr).describe('peak AdamW learning rate'),
-      minLrRatio: fraction(0, 1).default(0.1).describe('last learning rate ÷ peak, reached by a cosine'),
-      warmup: fraction(0, 0.5).default(0.02).describe('fraction of the job over which the rate rises linearly'),
-      weightDecay: fraction(0, 1).default(0.1).describe('AdamW weight decay; biases and norms have none'),
-      beta1: fraction(0, 0.9999).default(0.9).describe('AdamW first moment'),
-      beta2: fraction(0, 0.99999).default(0.95).describe('AdamW second moment'),
-      clip: z.number().positive().default(1).describe('gradient norm limit'),
-    })
-    .prefault({}),
+  inner: innerFor({ lr, muonLr }),
   outer: z
     .strictObject({
       lr: z.number().positive().max(4).default(1).describe('outer learning rate (SGD, Nesterov)'),
@@ -172,7 +181,7 @@ const FromScratch = z.strictObject({
   tokenizer: Tokenizer.default({ type: 'byte' }).describe('how text becomes tokens'),
   ...commonFor(usual.none),
 });
-const baseFor = (kind: { context: number; lr: number; minGain: number }) => ({
+const baseFor = (kind: typeof usual.full) => ({
   base: Base,
   model: z.strictObject({ context: contextOf(kind), dropout }).prefault({}),
   tokenizer: BaseTokenizer.default({ type: 'base' }),

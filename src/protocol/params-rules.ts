@@ -14,7 +14,7 @@ interface Asked {
     loss: string;
     skipBroken: number;
   };
-  inner: { lr: number };
+  inner: { optimiser: 'adamw' | 'muon'; lr: number; muonLr: number };
   outer: { lr: number; momentum: number };
   batch?: number | undefined;
   accumulate: number;
@@ -34,14 +34,19 @@ export interface BrokenRule {
   message: string;
 }
 
-/** A hundred times what the defaults come to; each inner step moves a weight by about so much in the end. */
-const MAX_WHOLE_RATE = 0.5;
+/**
+ * A hundred times what the defaults come to. Each inner step of AdamW moves a weight by about so much in the
+ * end; of Muon, a whole matrix in each of its directions.
+ */
+const MAX_WHOLE_RATES = { lr: 0.5, muonLr: 4 } as const;
 
 /** Returns the rules that parameters break which are right one by one. */
 export function findBrokenRules(params: Asked): BrokenRule[] {
   const found = [
     ...(params.tune === 'none' ? shapeRules(params.model as Shape, params.tokenizer) : []),
-    rateRule(params),
+    rateRule(params, 'lr'),
+    params.inner.optimiser === 'muon' ? rateRule(params, 'muonLr') : undefined,
+    optimiserRule(params),
     accumulateRule(params),
     ...dataRules(params.data),
     targetsRule(params.lora),
@@ -64,15 +69,21 @@ function shapeRules(shape: Shape, tokenizer: Asked['tokenizer']): (BrokenRule | 
   ];
 }
 
-function rateRule({ inner, outer }: Asked): BrokenRule | undefined {
+function rateRule({ inner, outer }: Asked, name: 'lr' | 'muonLr'): BrokenRule | undefined {
   // How far the outer steps together carry what an inner step does.
-  const whole = (inner.lr * outer.lr) / (1 - outer.momentum);
-  if (whole <= MAX_WHOLE_RATE) return undefined;
+  const whole = (inner[name] * outer.lr) / (1 - outer.momentum);
+  const most = MAX_WHOLE_RATES[name];
+  if (whole <= most) return undefined;
   const rate = Number(whole.toPrecision(3));
   return broken(
     'outer',
-    `inner.lr × outer.lr ÷ (1 − outer.momentum) is ${rate}, and above ${MAX_WHOLE_RATE} every job diverges`,
+    `inner.${name} × outer.lr ÷ (1 − outer.momentum) is ${rate}, and above ${most} every job diverges`,
   );
+}
+
+function optimiserRule({ tune, inner }: Asked): BrokenRule | undefined {
+  if (tune !== 'lora' || inner.optimiser !== 'muon') return undefined;
+  return broken('inner.optimiser', 'muon moves whole matrices, and an adapter is two thin ones; leave it at adamw');
 }
 
 function accumulateRule({ batch, accumulate }: Asked): BrokenRule | undefined {

@@ -8,11 +8,12 @@ const SCHEDULE_STEPS = 10_000;
 
 /**
  * Returns the parameters of a probe. Between two GPUs it is trained as jobs are; otherwise one side is a CPU,
- * and only fp32 is comparable.
+ * and only fp32 is comparable. Whatever optimiser jobs use, it is AdamW, so that all speeds mean the same.
  */
 export function probeParams(shape: ProbeShape, batch = PROBE_BATCH): ResolvedParams {
   const precision = shape === 'L' ? 'auto' : 'fp32';
-  return ResolvedParams.parse({ model: probeModels[shape], epochs: 1, batch, codec: 'int8', precision });
+  const inner = { optimiser: 'adamw' } as const;
+  return ResolvedParams.parse({ model: probeModels[shape], inner, epochs: 1, batch, codec: 'int8', precision });
 }
 
 /** Returns the spec of a child that does a probe's runs. */

@@ -7,11 +7,11 @@ from torch import nn
 
 from emeth.data.sequences import Sequences
 from emeth.models.network import Network, tensors_of
-from emeth.rounds.train import make_optimiser
+from emeth.rounds.optimiser import make_optimiser
 from emeth.wire.events import Failure
 from emeth.wire.params import InnerParams, OuterParams
 
-# AdamW's moments need a few steps to show what they do with a rate.
+# An optimiser's moments need a few steps to show what they do with a rate.
 _STEPS = 4
 
 
@@ -29,7 +29,7 @@ def rehearse(model: Network, sequences: Sequences, inner: InnerParams, outer: Ou
         model(tokens[:, :-1], tokens[:, 1:], mask).backward()
         nn.utils.clip_grad_norm_(model.parameters(), inner.clip)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
     with torch.no_grad():
         for name, weight in weights.items():
             weight.add_(weight - before[name], alpha=outer.lr / (1 - outer.momentum) - 1)

@@ -23,6 +23,7 @@ from emeth.models.program import open_program, trained_tensors
 from emeth.rounds.compare import distance
 from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.held_theta import HeldTheta
+from emeth.rounds.optimiser import make_optimiser
 from emeth.rounds.probe import make_probe
 from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
 from emeth.wire.commands import (
@@ -67,16 +68,6 @@ def learning_rate(inner: InnerParams, position: int, total: int) -> float:
 def round_warmup(step: int, steps: int) -> float:
     """The factor on the rate at a step of a round; never more than a fifth of the round is spent on it."""
     return min(1.0, (step + 1) / max(1, min(ROUND_WARMUP_STEPS, steps // 5)))
-
-
-def make_optimiser(model: nn.Module, inner: InnerParams) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves biases and norms alone."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": inner.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=inner.lr, betas=(inner.beta1, inner.beta2), fused=True)
 
 
 def mean_over_targets(losses: NDArray[np.float64], blocks: Sequences) -> float:
@@ -204,12 +195,11 @@ class Trainer:
             self._stop_if_told(command.id)
             position = command.start + step
             rate = learning_rate(inner, position, self._spec.total_blocks) * round_warmup(step, steps)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            optimiser.set_rate(rate)
             losses[step] = self._gradients(shard[step], position)
             nn.utils.clip_grad_norm_(self._model.parameters(), inner.clip)
             optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+            self._model.zero_grad(set_to_none=True)
             if time.monotonic() - reported_at >= _PROGRESS_SECONDS:
                 done = slice(reported, step + 1)
                 self._report(command.id, losses[done], shard[done], (step + 1, steps), time.monotonic() - reported_at)

@@ -107,5 +107,7 @@ def _check_params(params: Params, base: str | None) -> None:
         raise ParseError("spec.params.model.width must be a multiple of heads.")
     if isinstance(model, ModelShape) != is_scratch or (params.lora is not None) != (params.tune == "lora"):
         raise ParseError(f"spec.params do not fit together with tune {params.tune!r}.")
+    if params.lora is not None and params.inner.optimiser == "muon":
+        raise ParseError("spec.params.inner.optimiser must be 'adamw' with an adapter.")
     if (base is None) != is_scratch:
         raise ParseError(f"spec.base must be given exactly with a job that starts from one; tune is {params.tune!r}.")

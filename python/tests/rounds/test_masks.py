@@ -12,7 +12,8 @@ from emeth.files.codec import read_theta, theta_layout
 from emeth.files.tensors import TensorSpec, write_tensors
 from emeth.models.gpt2 import build, layout
 from emeth.models.network import tensors_of
-from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
+from emeth.rounds.optimiser import make_optimiser
+from emeth.rounds.train import learning_rate, round_warmup
 from emeth.wire.params import Params
 from emeth.wire.parse import parse
 from tests.child import Child, Json, coordinate_spec, make_params, train_spec
@@ -58,9 +59,8 @@ def by_hand(folder: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
     model.load_state_dict(read_theta(str(folder / "theta"), names))
     optimiser, losses = make_optimiser(model, params.inner), []
     for step, block in enumerate(shard_of(folder)):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(params.inner, step, 64) * round_warmup(step, BLOCKS)
-        optimiser.zero_grad()
+        optimiser.set_rate(learning_rate(params.inner, step, 64) * round_warmup(step, BLOCKS))
+        model.zero_grad()
         tokens, mask = tensors_of(block, "cpu")
         assert mask is not None
         scores = model.logits(tokens[:, :-1])[mask.bool()]

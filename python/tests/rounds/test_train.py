@@ -11,7 +11,8 @@ import torch
 from emeth.data.sequences import read_shard
 from emeth.files.codec import read_theta
 from emeth.models.gpt2 import build, count_parameters, initial_tensors
-from emeth.rounds.train import learning_rate, make_optimiser, round_warmup
+from emeth.rounds.optimiser import make_optimiser
+from emeth.rounds.train import learning_rate, round_warmup
 from emeth.wire.params import InnerParams
 from emeth.wire.parse import parse
 from tests.child import PYTHON_DIR, Child, Json, make_params, train_spec
@@ -86,9 +87,8 @@ def test_round_equals_a_loop_written_out(job: Job, plain: tuple[Path, Json]) -> 
     losses = []
     for step, block in enumerate(read_shard(str(plain[0].parent / "shard"), 4, 16, 256).tokens):
         tokens = torch.from_numpy(block.astype(np.int64))
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(job.params.inner, step, 64) * round_warmup(step, 8)
-        optimiser.zero_grad()
+        optimiser.set_rate(learning_rate(job.params.inner, step, 64) * round_warmup(step, 8))
+        model.zero_grad()
         loss = model(tokens[:, :-1], tokens[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), job.params.inner.clip)

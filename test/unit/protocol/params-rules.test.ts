@@ -16,6 +16,11 @@ test.each([
   [{ model: { family: 'llama', width: 36, heads: 12 } }, 'model.heads: a llama turns pairs of numbers, so width ÷'],
   [{ model: { layers: 96, heads: 128, width: 16_384 } }, 'GiB on a device, and no device has more than 512'],
   [{ inner: { lr: 1 } }, 'outer: inner.lr × outer.lr ÷ (1 − outer.momentum) is 2, and above 0.5'],
+  [
+    { inner: { optimiser: 'muon', muonLr: 1 }, outer: { lr: 3 } },
+    'inner.muonLr × outer.lr ÷ (1 − outer.momentum) is 6',
+  ],
+  [{ base, tune: 'lora', inner: { optimiser: 'muon' } }, 'inner.optimiser: muon moves whole matrices, and an adapter'],
   [{ data: { format: 'text', field: 'body' } }, 'data.field: is about records, and data.format "text" has none'],
   [{ data: { format: 'text', loss: 'answers' } }, 'data.loss: is about records'],
   [{ base, tune: 'lora', lora: { targets: ['q', 'v', 'q'] } }, 'lora.targets: names q twice'],
@@ -43,6 +48,7 @@ test('numbers that divide, layers named once: no problem', () => {
   const lora = { r: 4, targets: ['q_proj', 'v_proj'] };
   expect(problemsOf({ base, tune: 'lora', lora, batch: 8, accumulate: 4 })).toEqual([]);
   expect(problemsOf({ model: { family: 'llama', heads: 6, width: 384 } })).toEqual([]);
+  expect(problemsOf({ inner: { muonLr: 1 }, outer: { lr: 3 } })).toEqual([]);
 });
 
 test.each([

@@ -17,6 +17,7 @@ from emeth.wire.spec import (
     GenerateSpec,
     GgufSpec,
     MeasureSpec,
+    MemberSpec,
     Spec,
     TrainSpec,
     parse_spec,
@@ -57,7 +58,7 @@ def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:  # noqa: PLR0911 - on
     from emeth.rounds.device import set_up
 
     set_up(spec)
-    if isinstance(spec, TrainSpec) and spec.processes > 1:
+    if isinstance(spec, MemberSpec) or (isinstance(spec, TrainSpec) and (spec.team or spec.processes > 1)):
         from emeth.rounds import parallel
 
         return parallel.run(spec, inbox)

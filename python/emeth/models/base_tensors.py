@@ -37,10 +37,14 @@ class BaseTensors:
         """The dtype and shape in which a tensor is stored."""
         return self._places[name].spec
 
+    def empty(self, name: str, device: torch.device | str = "cpu") -> Tensor:
+        """A tensor of the dtype and shape in which one is stored."""
+        spec = self.spec(name)
+        return torch.empty(spec.shape, dtype=_DTYPES[spec.dtype], device=device)
+
     def stored(self, name: str) -> Tensor:
         """A tensor as it is stored."""
-        spec = self.spec(name)
-        tensor = torch.empty(spec.shape, dtype=_DTYPES[spec.dtype])
+        tensor = self.empty(name)
         self.read(name, tensor)
         return tensor
 

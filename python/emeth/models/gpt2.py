@@ -148,6 +148,9 @@ class Gpt2Program:
         model.transformer.checkpointing = self._checkpointing
         return model
 
+    def frozen(self) -> Iterator[tuple[str, Tensor]]:
+        return iter(())
+
     def write_weights(self, theta: str, directory: Path) -> list[str]:
         TensorReader(theta, self.layout).close()
         shutil.copyfile(theta, directory / "model.safetensors")

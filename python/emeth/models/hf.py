@@ -72,7 +72,10 @@ class Transformers:
         """The model with its memory allocated, not yet initialised."""
         model = empty_model(self._config)
         fill(model, lambda _, empty: torch.empty(empty.shape, device=device))
-        return Causal(self._finish(model), self.context).to(device)
+        return settle(Causal(self._finish(model), self.context), device)
+
+    def frozen(self) -> Iterator[tuple[str, Tensor]]:
+        return iter(())
 
     def write_weights(self, theta: str, directory: Path) -> list[str]:
         """θ is the file that transformers reads."""
@@ -193,6 +196,11 @@ def empty_model(config: Any) -> Any:  # noqa: ANN401
         raise Failure("base/bad-config", f"transformers makes no model of this config.json: {error}") from error
     model.tie_weights()  # emptying has parted them
     return model
+
+
+def settle(model: Network, device: torch.device | str) -> Network:
+    """Bring the buffers of a model to where its weights are; of one without memory they stay on the CPU."""
+    return model if torch.device(device).type == "meta" else model.to(device)
 
 
 def fill(model: nn.Module, weights: Callable[[str, Tensor], Tensor]) -> None:

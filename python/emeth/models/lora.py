@@ -20,7 +20,7 @@ from emeth.models.base import Base
 from emeth.models.base_tensors import BaseTensors
 from emeth.models.bell import bell
 from emeth.models.frozen import freeze
-from emeth.models.hf import Causal, Transformers, base_config, empty_model, fill, whole_config
+from emeth.models.hf import Causal, Transformers, base_config, empty_model, fill, settle, whole_config
 from emeth.models.network import Network
 from emeth.wire.commands import NamedBase
 from emeth.wire.events import Failure
@@ -64,14 +64,20 @@ class LoraProgram(Transformers):
         def weights(name: str, empty: Tensor) -> Tensor:
             if empty.requires_grad:
                 return torch.empty(empty.shape, device=device)
-            # Biases and norms are small, and their layers want them in the dtype of what passes through.
-            stored = self._tensors.stored(name.replace(".base_layer.", "."))
-            return (stored if stored.dim() > 1 else stored.float()).to(device)
+            if torch.device(device).type == "meta":
+                return _as_held(self._tensors.empty(_base_name(name), device))
+            return self._held(name).to(device)
 
         model = self._empty()
         fill(model, weights)
         freeze(model)
-        return Adapted(self._finish(model), self.context).to(device)
+        return settle(Adapted(self._finish(model), self.context), device)
+
+    def frozen(self) -> Iterator[tuple[str, Tensor]]:
+        """The base as it is stored."""
+        for name, weight in self._empty().named_parameters():
+            if not weight.requires_grad:
+                yield name, self._held(name)
 
     def write_weights(self, theta: str, directory: Path) -> list[str]:
         """θ is the file that peft reads; with `merge` the merged model lies beside it."""
@@ -110,6 +116,9 @@ class LoraProgram(Transformers):
         delta.mul_(self._lora.alpha / self._lora.r)
         return (weights.float() + (delta.t() if self._transposed else delta)).to(weights.dtype)
 
+    def _held(self, name: str) -> Tensor:
+        return _as_held(self._tensors.stored(_base_name(name)))
+
     def _empty(self) -> Any:  # noqa: ANN401
         return inject_adapter_in_model(self._peft_config(), empty_model(self._config), low_cpu_mem_usage=True)
 
@@ -122,6 +131,16 @@ class LoraProgram(Transformers):
             target_modules=self._targets,
             fan_in_fan_out=self._transposed,
         )
+
+
+def _base_name(name: str) -> str:
+    """What a parameter is called without an adapter beside it."""
+    return name.replace(".base_layer.", ".")
+
+
+def _as_held(stored: Tensor) -> Tensor:
+    """Biases and norms are small, and their layers want them in the dtype of what passes through."""
+    return stored if stored.dim() > 1 else stored.float()
 
 
 def _plain(value: object) -> object:

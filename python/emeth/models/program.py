@@ -35,7 +35,14 @@ class Program(Protocol):
         ...
 
     def build(self, device: torch.device | str) -> Network:
-        """The model with its memory allocated; of its parameters, those of the layout are not set yet."""
+        """The model with its memory allocated; of its parameters, those of the layout are not set yet.
+
+        On `meta`, no parameter has memory, and buffers are on the CPU.
+        """
+        ...
+
+    def frozen(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters that are not trained, by their names in the model, one after the other on the CPU."""
         ...
 
     def write_weights(self, theta: str, directory: Path) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 import torch
 
 from emeth.wire.parse import ParseError
-from emeth.wire.spec import Spec, TrainSpec
+from emeth.wire.spec import MemberSpec, Spec, TrainSpec
 
 _M_MMAP_THRESHOLD = -3
 _MMAP_BYTES = 256 * 1024
@@ -20,7 +20,7 @@ def set_up(spec: Spec) -> None:
         _keep_memory_small()
     if spec.device != "cpu" and not torch.cuda.is_available():
         raise ParseError(f"spec.device is {spec.device!r}, but PyTorch finds no CUDA device here.")
-    if isinstance(spec, TrainSpec) and spec.device != "cpu" and spec.processes > torch.cuda.device_count():
+    if isinstance(spec, TrainSpec | MemberSpec) and spec.device != "cpu" and spec.processes > torch.cuda.device_count():
         raise ParseError(f"spec.processes is {spec.processes}, but only {torch.cuda.device_count()} devices are here.")
     if ":" in spec.device and int(spec.device.split(":")[1]) >= torch.cuda.device_count():
         raise ParseError(f"spec.device is {spec.device!r}, but only {torch.cuda.device_count()} devices are here.")

@@ -1,11 +1,12 @@
-"""Several processes for one model: torchrun with DDP, NCCL between GPUs and gloo between CPU processes.
+"""Several processes for one model: torchrun with NCCL between GPUs and gloo between CPU processes, in one box or more.
 
-The child the node started stays the parent: it starts torchrun and passes lines both ways between its own stdin and
-events and the first process, over a Unix socket, because a descriptor does not survive torchrun's way of starting
-processes.
-The first process reads commands and tells the others over a gloo group; nothing is ever pickled.
+The child the node started stays the parent: it starts torchrun and, where the box is the first, passes lines both ways
+between its own stdin and events and the first process, over a Unix socket, because a descriptor does not survive
+torchrun's way of starting processes. The first process reads commands and tells the others over a gloo group. Nothing
+is ever unpickled: torchrun's c10d rendezvous would do that with what arrives at its port, the static one does not.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -15,49 +16,71 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import asdict
-from typing import cast
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
+from emeth.rounds.base_share import bring_base
+from emeth.rounds.processes import Orders, Processes, Shards
 from emeth.wire.events import EVENTS_FD, Inbox, InboxClosed, Outbox
 from emeth.wire.parse import camel
-from emeth.wire.spec import TrainSpec, parse_spec
+from emeth.wire.spec import MemberSpec, TeamPlace, TrainSpec, parse_spec
 
 _SOCKET = "EMETH_RELAY_SOCKET"
 _SPEC = "EMETH_RELAY_SPEC"
+# A file beside the socket by which a process says that it had not enough memory.
+_NO_MEMORY = "no-memory"
 # How long processes that were asked to end may take before they are killed.
 _STOP_SECONDS = 3.0
+_PR_SET_PDEATHSIG = 1
 
 
-def run(spec: TrainSpec, inbox: Inbox) -> None:
+def run(spec: TrainSpec | MemberSpec, inbox: Inbox) -> None:
     """Start the processes and pass lines on until either side ends."""
-    with tempfile.TemporaryDirectory(prefix="emeth-") as folder:
-        server = socket.socket(socket.AF_UNIX)
+    with tempfile.TemporaryDirectory(prefix="emeth-") as folder, socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/relay")
         server.listen(1)
         team = _start(spec, f"{folder}/relay")
         try:
-            _relay(server, inbox, team)
+            if isinstance(spec, TrainSpec):
+                _relay(server, inbox, team)
+            else:
+                _wait(inbox, team)
         finally:
             _stop(team)
-            server.close()
+        if Path(folder, _NO_MEMORY).exists():
+            raise MemoryError("a process of the team had not enough of it; a smaller microBatch needs less.")
     if team.returncode not in (0, -signal.SIGTERM):
         raise RuntimeError(f"torchrun ended with status {team.returncode}.")
 
 
-def _start(spec: TrainSpec, path: str) -> subprocess.Popen[bytes]:
+def _start(spec: TrainSpec | MemberSpec, path: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {_SOCKET: path, _SPEC: json.dumps(_to_json(asdict(spec)))}
     if spec.threads > 0:
         environment["OMP_NUM_THREADS"] = str(spec.threads)
-    # Without it, torchrun 2.13 has the processes meet at the machine's name, which not every box can resolve.
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    place = spec.team or TeamPlace(boxes=1, rank=0, address="127.0.0.1", port=_free_port())
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(place.boxes)]
+    command += ["--node-rank", str(place.rank), "--master-addr", place.address, "--master-port", str(place.port)]
+    command += ["--rdzv-conf", f"timeout={max(1, spec.team_ms // 1000)}"]
+    # Without it, torchrun 2.13 looks up the machine's name, which not every box can resolve.
+    command += ["--local-addr", place.address if place.rank == 0 else "127.0.0.1"]
     command += ["--nproc-per-node", str(spec.processes), "-m", "emeth.rounds.parallel"]
     return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait(inbox: Inbox, team: subprocess.Popen[bytes]) -> None:
+    """Until the processes end; raises InboxClosed when the node wants no more of them."""
+    while team.poll() is None:
+        inbox.next_line_within(0.1)
 
 
 def _relay(server: socket.socket, inbox: Inbox, team: subprocess.Popen[bytes]) -> None:
@@ -120,73 +143,48 @@ def _to_json(value: object) -> object:
     return value
 
 
-class Processes:
-    """The team as one of its torchrun processes sees it."""
-
-    def __init__(self, device: str) -> None:
-        self._cuda = device != "cpu"
-        if self._cuda:
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if self._cuda else "gloo")
-        self.rank = dist.get_rank()
-        self.size = dist.get_world_size()
-        # Orders travel apart from gradients, on the CPU, so that they never wait for a GPU.
-        self._orders = dist.new_group(backend="gloo")
-
-    def device(self, wanted: str) -> str:
-        return f"cuda:{os.environ['LOCAL_RANK']}" if self._cuda else wanted
-
-    def wrap(self, model: nn.Module) -> nn.Module:
-        return DistributedDataParallel(model, gradient_as_bucket_view=True)
-
-    def no_sync(self, network: nn.Module) -> AbstractContextManager[object]:
-        return cast(DistributedDataParallel, network).no_sync()
-
-    def rows(self, batch: int) -> tuple[slice, float]:
-        start, end = batch * self.rank // self.size, batch * (self.rank + 1) // self.size
-        if start == end:  # fewer rows than processes: take part with one that does not count
-            return slice(0, 1), 0.0
-        return slice(start, end), 1.0
-
-    def share(self, line: bytes | None) -> bytes:
-        length = torch.tensor([len(line or b"")])
-        dist.broadcast(length, 0, group=self._orders)
-        data = torch.zeros(int(length), dtype=torch.uint8)
-        if line:
-            data.copy_(torch.frombuffer(bytearray(line), dtype=torch.uint8))
-        if len(data):
-            dist.broadcast(data, 0, group=self._orders)
-        return data.numpy().tobytes()
-
-    def agree(self, order: int) -> int:
-        shared = torch.tensor([order])
-        dist.broadcast(shared, 0, group=self._orders)
-        return int(shared)
-
-    def total(self, values: Tensor) -> Tensor:
-        dist.all_reduce(values)
-        return values
-
-
 def main() -> None:
     """One process of the team."""
+    _end_with_agent()
+    spec = parse_spec(os.environ[_SPEC].encode())
+    assert isinstance(spec, TrainSpec | MemberSpec)  # noqa: S101 - the parent wrote it
+    try:
+        _take_part(spec)
+    except InboxClosed:
+        dist.destroy_process_group()
+    except (MemoryError, torch.OutOfMemoryError):
+        Path(os.environ[_SOCKET]).with_name(_NO_MEMORY).touch()
+        raise
+
+
+def _take_part(own: TrainSpec | MemberSpec) -> None:
     from emeth.rounds.device import set_up
     from emeth.rounds.train import run as train
 
-    spec = parse_spec(os.environ[_SPEC].encode())
-    assert isinstance(spec, TrainSpec)  # noqa: S101 - the parent wrote it
+    orders = Orders(own.device, own.team_ms)
+    spec = _spec_here(orders, own)
     set_up(spec)
-    team = Processes(spec.device)
-    inbox = outbox = None
-    if team.rank == 0:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(os.environ[_SOCKET])
-        outbox = Outbox(connection.fileno())
-        inbox = Inbox(connection.makefile("rb"))
-    try:
+    team = (Shards if spec.sharded else Processes)(orders, spec.device)
+    with socket.socket(socket.AF_UNIX) as connection:
+        inbox = outbox = None
+        if team.rank == 0:
+            connection.connect(os.environ[_SOCKET])
+            inbox, outbox = Inbox(connection.makefile("rb")), Outbox(connection.fileno())
         train(spec, inbox, outbox, team)
-    except InboxClosed:
-        dist.destroy_process_group()
+
+
+def _spec_here(orders: Orders, own: TrainSpec | MemberSpec) -> TrainSpec:
+    """The first process's spec, with the device, threads and directories of this box."""
+    spec = parse_spec(orders.share(os.environ[_SPEC].encode() if orders.rank == 0 else None))
+    assert isinstance(spec, TrainSpec)  # noqa: S101 - the first box is given one
+    base = spec.base and bring_base(orders, spec.base, own.work_dir)
+    return replace(spec, device=own.device, threads=own.threads, work_dir=own.work_dir, base=base)
+
+
+def _end_with_agent() -> None:
+    """Have the kernel kill this process with torchrun, which puts it into a session of its own."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

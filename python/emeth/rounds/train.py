@@ -8,6 +8,7 @@ more loss than keeping its state, and 0.2 % with the short warm-up below.
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,15 +26,13 @@ from emeth.rounds.end_theta import end_theta_of
 from emeth.rounds.held_theta import HeldTheta
 from emeth.rounds.optimiser import make_optimiser
 from emeth.rounds.probe import make_probe
-from emeth.rounds.team import CANCEL, CLOSE, GO, Solo, Team
+from emeth.rounds.team import CANCEL, CLOSE, DIVERGED, GO, Solo, Team
 from emeth.wire.commands import (
     Compare,
-    DeltaTheta,
     ProbeMake,
     RoundCancel,
     RoundRun,
     TrainCommand,
-    WholeTheta,
     parse_train_command,
 )
 from emeth.wire.events import Failure, Inbox, InboxClosed, Outbox
@@ -46,6 +45,8 @@ ROUND_WARMUP_STEPS = 10
 _PROGRESS_SECONDS = 1.0
 _CURVE_POINTS = 16
 _DROPOUT_PURPOSE = 2
+# Says that the first process is still there, and has nothing to do yet.
+_BEAT = b"\n"
 
 
 def run(spec: TrainSpec, inbox: Inbox | None, outbox: Outbox | None, team: Team | None = None) -> None:
@@ -76,6 +77,10 @@ def mean_over_targets(losses: NDArray[np.float64], blocks: Sequences) -> float:
     return float(losses @ np.array(weights)) / max(1, sum(weights))
 
 
+def _diverged() -> Failure:
+    return Failure("train/diverged", "The loss is not a finite number any more; a lower learning rate may help.")
+
+
 class Trainer:
     """One job's model on one device, kept across rounds."""
 
@@ -89,7 +94,7 @@ class Trainer:
         program = open_program(spec.params, spec.vocab_size, spec.base)
         self._layout = program.layout
         self._num_parameters = program.num_parameters
-        self._model = program.build(self._device).train()
+        self._model = team.build(program, self._device).train()
         self._weights = trained_tensors(self._model, self._layout)
         self._network = team.wrap(self._model)
         lora = spec.params.lora
@@ -97,6 +102,7 @@ class Trainer:
         # A job that asks for parts never has more rows at once, whatever the worker has memory for.
         self._rows = min(spec.micro_batch, -(-spec.params.batch // spec.params.accumulate))
         self._theta = HeldTheta(self._layout, spec.params.codec, spec.work_dir)
+        self._has_diverged = False
 
     def say_ready(self) -> None:
         """Report to the parent that commands may be sent."""
@@ -110,16 +116,20 @@ class Trainer:
 
     def next_line(self) -> bytes:
         """The next command, the same for every process of the team."""
-        line = None
-        if self._inbox is not None:
-            try:
-                line = self._inbox.next_line()
-            except InboxClosed:
-                line = b""
-        line = self._team.share(line)
+        while (line := self._team.share(self._own_line())) == _BEAT:
+            continue
         if not line:
             raise InboxClosed
         return line
+
+    def _own_line(self) -> bytes | None:
+        """The next command, or a sign of life; empty at the end. Nothing on other processes than the first."""
+        if self._inbox is None:
+            return None
+        try:
+            return self._inbox.next_line_within(self._team.beat_seconds) or _BEAT
+        except InboxClosed:
+            return b""
 
     def answer(self, line: bytes) -> None:
         """Run one command; a failure becomes its answer."""
@@ -165,11 +175,11 @@ class Trainer:
     def _run_round(self, command: RoundRun) -> None:
         began = time.monotonic()
         params = self._params
-        shard = read_shard(command.shard, params.batch, params.model.context, self._spec.vocab_size)
-        self._load_theta(command.theta)
+        shard = self._team.blocks(self._team.first(lambda: self._read(command)))
+        self._load_theta()
         losses = self._train(command, shard)
         if not np.isfinite(losses).all():
-            raise Failure("train/diverged", "The loss is not a finite number any more; a lower learning rate may help.")
+            raise _diverged()
         update = self._write_update(command.out)
         self._emit(
             "round.done",
@@ -188,6 +198,7 @@ class Trainer:
     def _train(self, command: RoundRun, shard: Sequences) -> NDArray[np.float64]:
         """The inner loop; returns the loss of every block."""
         inner, steps = self._params.inner, len(shard)
+        self._has_diverged = False
         optimiser = make_optimiser(self._model, inner)
         losses = torch.zeros(steps, device=self._device)
         reported, reported_at = 0, time.monotonic()
@@ -211,14 +222,13 @@ class Trainer:
         batch, team = len(block), self._team
         if self._has_dropout:
             torch.manual_seed(int(words(1, self._params.seed, _DROPOUT_PURPOSE + team.rank, position)[0] >> 1))
-        rows, weight = team.rows(batch)
         targets = max(1, block.num_targets)
-        mine, size = block[rows], self._rows
-        micros = [mine[at : at + size] for at in range(0, len(mine), size)]
+        parts = team.parts(batch, self._rows)
         total = torch.zeros((), device=self._device)
-        for i, micro in enumerate(micros):
+        for i, (rows, weight) in enumerate(parts):
+            micro = block[rows]
             tokens, mask = tensors_of(micro, self._device)
-            with team.no_sync(self._network) if i + 1 < len(micros) else nullcontext(), self._autocast():
+            with team.no_sync(self._network) if i + 1 < len(parts) else nullcontext(), self._autocast():
                 loss = self._network(tokens[:, :-1], tokens[:, 1:], mask) * (weight * micro.num_targets / targets)
             # The factor undoes DDP's averaging over processes: the parts of a block are summed.
             (loss * team.size).backward()
@@ -232,21 +242,32 @@ class Trainer:
             return torch.autocast(self._device.type, torch.bfloat16)
         return nullcontext()
 
-    def _load_theta(self, source: WholeTheta | DeltaTheta) -> None:
-        """Make θ_r the held one and put it into the model."""
-        self._theta.take(source)
+    def _read(self, command: RoundRun) -> Sequences:
+        """The blocks of a command; its θ becomes the held one."""
+        params = self._params
+        shard = read_shard(command.shard, params.batch, params.model.context, self._spec.vocab_size)
+        self._theta.take(command.theta)
+        return shard
+
+    def _load_theta(self) -> None:
+        """Put the held θ into the model."""
         with torch.no_grad():
             for name, weight in self._weights.items():
-                weight.copy_(self._theta.read(name))
+                self._team.put(weight, partial(self._theta.read, name))
 
     def _write_update(self, out: str) -> FileRef | None:
-        if self._outbox is None:
-            return None
+        """The update, written by the first process; the others help to gather each weight, also when that fails."""
+        left = list(self._layout)
 
         def difference(name: str) -> Tensor:
-            return self._theta.read(name).sub_(self._weights[name].detach().cpu())
+            left.remove(name)
+            return self._theta.read(name).sub_(self._team.whole(self._weights[name]).detach().cpu())
 
-        return encode_file(out, self._params.codec, self._layout, difference)
+        try:
+            return encode_file(out, self._params.codec, self._layout, difference) if self._outbox else None
+        finally:
+            for name in left:
+                self._team.whole(self._weights[name])
 
     def _end_theta(self, update: FileRef) -> str:
         return end_theta_of(self._theta.read, update.path, self._params.codec, self._layout)
@@ -261,13 +282,15 @@ class Trainer:
             raise InboxClosed
         if order == CANCEL:
             raise Failure("train/canceled", "The round was canceled.")
+        if order == DIVERGED:
+            raise _diverged()
 
     def _order(self, inbox: Inbox, command_id: int) -> int:
         try:
             waiting = list(inbox.waiting_lines())
         except InboxClosed:
             return CLOSE
-        order = GO
+        order = DIVERGED if self._has_diverged else GO
         for line in waiting:
             value = parse_json(line)
             if isinstance(value, dict) and value.get("type") == "round.cancel":
@@ -279,12 +302,16 @@ class Trainer:
         return order
 
     def _report(self, command_id: int, losses: Tensor, blocks: Sequences, at: tuple[int, int], seconds: float) -> None:
+        if self._outbox is None:
+            return
         # A process knows only its own rows' losses until the round ends; scaled up, they estimate the whole.
-        rows, weight = self._team.rows(self._params.batch)
-        own = weight * sum(blocks[i][rows].num_targets for i in range(len(blocks)))
+        parts = self._team.parts(self._params.batch, self._rows)
+        own = sum(weight * blocks[i][rows].num_targets for i in range(len(blocks)) for rows, weight in parts)
         loss = mean_over_targets(losses.double().cpu().numpy(), blocks) * blocks.num_targets / max(1.0, own)
         if not math.isfinite(loss):
-            raise Failure("train/diverged", "The loss is not a finite number any more; a lower learning rate may help.")
+            # All processes end the round together, before their next step.
+            self._has_diverged = True
+            return
         tokens = len(losses) * self._params.batch * self._params.model.context
         step, steps = at
         self._emit(

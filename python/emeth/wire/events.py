@@ -64,6 +64,8 @@ class Inbox:
     def next_line_within(self, seconds: float) -> bytes | None:
         """The next command, if one comes in time. Raises InboxClosed at the end of stdin."""
         self.check_open()
+        if self._peeked:
+            return self._peeked.pop(0)
         try:
             line = self._lines.get(timeout=seconds)
         except queue.Empty:

@@ -19,15 +19,40 @@ class _Child:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainSpec(_Child):
+class TeamPlace:
+    """A box's place among those that train together; `address` and `port` are where they meet, on the first."""
+
+    boxes: Annotated[int, Range(2, 64)]
+    rank: Annotated[int, Range(0, 63)]
+    address: Annotated[str, Pattern(r"[0-9a-f.:]+")]
+    port: Annotated[int, Range(1, 65535)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Processes(_Child):
+    """What several processes for one model are told."""
+
+    processes: Annotated[int, Range(1, 64)] = 1
+    team: TeamPlace | None = None
+    # How long its processes wait for each other.
+    team_ms: Annotated[int, Range(1000)] = 600_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSpec(_Processes):
     kind: Literal["train"]
     job_id: str
     params: Params
     vocab_size: Annotated[int, Range(2)]
     total_blocks: Positive
     micro_batch: Positive
-    processes: Annotated[int, Range(1, 64)] = 1
+    sharded: bool = False
     base: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemberSpec(_Processes):
+    kind: Literal["member"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,10 +104,11 @@ class MeasureSpec(_Child):
     context: Annotated[int, Range(2)] | None = None
 
 
-Spec = TrainSpec | CoordinateSpec | BenchSpec | CountSpec | GenerateSpec | GgufSpec | MeasureSpec
+Spec = TrainSpec | MemberSpec | CoordinateSpec | BenchSpec | CountSpec | GenerateSpec | GgufSpec | MeasureSpec
 
 _SPECS = {
     "train": TrainSpec,
+    "member": MemberSpec,
     "coordinate": CoordinateSpec,
     "bench": BenchSpec,
     "count": CountSpec,

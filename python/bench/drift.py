@@ -38,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from emeth.data.data import Corpus, Source, prepare
 from emeth.files.codec import encode_file, read_theta, theta_layout, write_theta
+from emeth.files.codecs.names import CODECS
 from emeth.files.tensors import TensorSpec
 from emeth.models.gpt2 import initial_tensors, layout
 from emeth.rounds.compare import distance
@@ -47,15 +48,14 @@ from emeth.wire.spec import TrainSpec, parse_spec
 from tests.child import train_spec
 
 ROOT = Path(__file__).parent.parent.parent
-CODECS = ("fp32", "bf16", "int8")
 MODELS = {
     "small": ({"layers": 2, "heads": 2, "width": 64, "context": 64}, 4),
     "default": ({"layers": 4, "heads": 4, "width": 128, "context": 128}, 8),
 }
 # As src/domain/audit.ts has it: by precision, then codec.
 TOLERANCES = {
-    "fp32": {"fp32": 3e-3, "bf16": 5e-3, "int8": 5e-3},
-    "bf16": {"fp32": 2e-1, "bf16": 2e-1, "int8": 2e-1},
+    "fp32": {"fp32": 3e-3, "bf16": 5e-3, "int8": 5e-3, "int4": 5e-3, "int2": 5e-3, "sparse": 5e-3},
+    "bf16": dict.fromkeys(CODECS, 2e-1),
 }
 CHEATS = (
     "rate 1 % off",

@@ -19,7 +19,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from emeth.files.codec import CHUNK, chunks, decode_chunk, encode_chunk, encode_file, write_theta
+from emeth.files.codec import CHUNK, chunks, encode_file, write_theta
+from emeth.files.codecs.names import CODECS
+from emeth.files.codecs.protocol import Codec
 from emeth.files.tensors import TensorSpec
 from emeth.rounds.fold import fold
 from emeth.wire.commands import Fold, WeightedUpdate
@@ -42,16 +44,16 @@ def bench_codec(count: int) -> None:
     values, out = torch.randn(count), torch.empty(count)
     copy = seconds_of(lambda: out.copy_(values))
     print(f"{'copy':<14} {4e-9 * count / copy:>8.2f} GB/s {1:>8.2f}")
-    for codec in ("int8", "bf16"):
-        parts = [encode_chunk(codec, values[a:b]) for a, b in chunks(count)]
+    for codec, both in CODECS.items():
+        parts = [both.encode(values[a:b]) for a, b in chunks(count)]
 
-        def encode(codec: str = codec) -> None:
+        def encode(both: Codec = both) -> None:
             for a, b in chunks(count):
-                encode_chunk(codec, values[a:b])
+                both.encode(values[a:b])
 
-        def decode(codec: str = codec, parts: list[tuple[torch.Tensor, torch.Tensor]] = parts) -> None:
-            for payload, scales in parts:
-                decode_chunk(codec, payload, scales, scratch[: payload.numel()])
+        def decode(both: Codec = both, parts: list[tuple[torch.Tensor, ...]] = parts) -> None:
+            for a, b in chunks(count):
+                both.decode(parts[a // CHUNK], scratch[: b - a])
 
         for name, work in (("encode", encode), ("decode", decode)):
             seconds = seconds_of(work)

@@ -27,7 +27,7 @@ def test_layer_imports_only_the_layers_before_it(layer: str) -> None:
     allowed = set(LAYERS[: LAYERS.index(layer) + 1])
     upward = {
         path.name: sorted(imported_packages(path.read_text()) - allowed)
-        for path in (PACKAGE / layer).glob("*.py")
+        for path in (PACKAGE / layer).rglob("*.py")
         if imported_packages(path.read_text()) - allowed
     }
     assert upward == {}

@@ -1,11 +1,10 @@
-"""How updates and deltas travel: fp32, bf16, or int8 with one fp32 scale per block of 256 numbers.
+"""Encoded files, read and written a chunk at a time: how updates and deltas travel.
 
-An encoded file holds, per tensor of the model and in the model's order, `<name>` (fp32, bf16) or `<name>.q` and
-`<name>.scale` (int8). Decoding is one conversion and one multiplication per number, each rounded on its own, so every
-machine decodes the same bits. Everything works in chunks that stay in the cache.
+An encoded file holds, per tensor of the model and in the model's order, the parts that its codec makes of one
+(`files/codecs`). Everything works in chunks that stay in the cache.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,61 +12,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from emeth.files.tensors import FileRef, Layout, TensorFileError, TensorReader, TensorSpec, TensorWriter, write_tensors
+from emeth.files.codecs.names import CODECS
+from emeth.files.tensors import FileRef, Layout, TensorReader, TensorSpec, TensorWriter, write_tensors
+from emeth.wire.params import CodecName
 
-BLOCK = 256
-# 1 MiB of fp32; measured to be within 5 % of the best from 64 Ki to 512 Ki numbers.
+# 1 MiB of fp32; measured to be within 5 % of the best from 64 Ki to 512 Ki numbers. A multiple of GROUP.
 CHUNK = 256 * 1024
-# Below this a scale would be subnormal and its reciprocal infinite: such a block counts as zero.
-_MIN_SCALE = 2.0**-126
 
 
-def encoded_layout(codec: str, theta: Layout) -> dict[str, TensorSpec]:
+def encoded_layout(codec: CodecName, theta: Layout) -> dict[str, TensorSpec]:
     """The tensors of an encoded file for a model of this layout."""
-    if codec == "int8":
-        result = {}
-        for name, spec in theta.items():
-            result[f"{name}.q"] = TensorSpec("I8", spec.shape)
-            result[f"{name}.scale"] = TensorSpec("F32", (-(-spec.count // BLOCK),))
-        return result
-    dtype = {"bf16": "BF16", "fp32": "F32"}[codec]
-    return {name: TensorSpec(dtype, spec.shape) for name, spec in theta.items()}
-
-
-def encode_chunk(codec: str, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Payload and scales of consecutive numbers that begin at a block boundary; scales are empty except for int8."""
-    if codec == "int8":
-        return _quantise(values)
-    payload = values.to(torch.bfloat16 if codec == "bf16" else torch.float32)
-    return payload, torch.empty(0)
-
-
-def decode_chunk(codec: str, payload: Tensor, scales: Tensor, out: Tensor) -> None:
-    """Decode what `encode_chunk` made, into `out`."""
-    if codec != "int8":
-        out.copy_(payload)
-        return
-    full = payload.numel() // BLOCK * BLOCK
-    torch.mul(payload[:full].view(-1, BLOCK), scales[: full // BLOCK, None], out=out[:full].view(-1, BLOCK))
-    if full < payload.numel():
-        torch.mul(payload[full:], scales[-1], out=out[full:])
-
-
-def _quantise(values: Tensor) -> tuple[Tensor, Tensor]:
-    num = values.numel()
-    if num % BLOCK:
-        values = torch.cat([values, values.new_zeros(-num % BLOCK)])
-    blocks = values.view(-1, BLOCK)
-    scales = blocks.abs().amax(dim=1) / 127
-    scales = torch.where(scales < _MIN_SCALE, 0.0, scales)
-    # The division may round to just above 127 when the scale itself was rounded down.
-    divisors = torch.where(scales == 0, torch.inf, scales)
-    payload = (blocks / divisors[:, None]).round_().clamp_(-127, 127).to(torch.int8)
-    return payload.view(-1)[:num], scales
+    return {
+        f"{name}{part.suffix}": TensorSpec(part.dtype, spec.shape if part.shaped else (part.length(spec.count),))
+        for name, spec in theta.items()
+        for part in CODECS[codec].parts
+    }
 
 
 def chunks(count: int) -> Iterator[tuple[int, int]]:
-    """[start, end) pairs that cover a tensor; every start is a block boundary."""
+    """[start, end) pairs that cover a tensor; every start is a multiple of GROUP."""
     for start in range(0, count, CHUNK):
         yield start, min(start + CHUNK, count)
 
@@ -80,39 +43,21 @@ def raw(tensor: Tensor) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def empty_payload(codec: str, count: int) -> Tensor:
-    """A buffer for the payload of `count` numbers."""
-    dtypes = {"int8": torch.int8, "bf16": torch.bfloat16, "fp32": torch.float32}
-    return torch.empty(count, dtype=dtypes[codec])
-
-
 class EncodedReader:
     """An encoded file whose header has been checked, decoded chunk by chunk."""
 
-    def __init__(self, path: str, codec: str, theta: Layout) -> None:
-        self._codec = codec
+    def __init__(self, path: str, codec: CodecName, theta: Layout) -> None:
+        self._codec = CODECS[codec]
         self._file = TensorReader(path, encoded_layout(codec, theta))
-        self._payload = empty_payload(codec, CHUNK)
-        self._scales = torch.empty(CHUNK // BLOCK)
+        self._buffers = [part.buffer(CHUNK) for part in self._codec.parts]
 
-    def read(self, name: str, start: int, out: Tensor) -> None:
-        """Decode the numbers of a tensor from `start` on into `out`, at most a chunk of them."""
-        self.read_scaled(name, start, 1.0, out)
-
-    def read_scaled(self, name: str, start: int, factor: float, out: Tensor) -> None:
-        """The same, each number times a factor; of int8 it is the scale that is multiplied, once for a block."""
-        payload = self._payload[: out.numel()]
-        scales = self._scales[: -(-out.numel() // BLOCK)]
-        if self._codec == "int8":
-            self._file.read_into(f"{name}.q", start, raw(payload))
-            self._file.read_into(f"{name}.scale", start // BLOCK, raw(scales))
-            if bool((scales < 0).any()):
-                raise TensorFileError(f"{name} has a negative scale.")
-        else:
-            self._file.read_into(name, start, raw(payload))
-        decode_chunk(self._codec, payload, scales.mul_(factor), out)
-        if self._codec != "int8" and factor != 1:
-            out.mul_(factor)
+    def read(self, name: str, start: int, out: Tensor, factor: float = 1.0) -> None:
+        """Decode the numbers of a tensor from `start` on into `out`, at most a chunk of them, times a factor."""
+        parts = []
+        for part, buffer in zip(self._codec.parts, self._buffers, strict=True):
+            parts.append(buffer[: part.length(out.numel())])
+            self._file.read_into(f"{name}{part.suffix}", part.length(start), raw(parts[-1]))
+        self._codec.decode(parts, out, factor)
 
     def close(self) -> None:
         self._file.close()
@@ -125,37 +70,36 @@ class EncodedReader:
 
 
 class EncodedWriter:
-    """Writes an encoded file from consecutive chunks, tensor after tensor."""
+    """Writes an encoded file from the parts of consecutive chunks, tensor after tensor."""
 
-    def __init__(self, writer: TensorWriter, codec: str) -> None:
+    def __init__(self, writer: TensorWriter) -> None:
         self._writer = writer
-        self._codec = codec
-        self._scales: list[Tensor] = []
+        self._later: list[tuple[Tensor, ...]] = []
 
-    def write(self, values: Tensor, decoded: Tensor) -> None:
-        """Append numbers, and put into `decoded` what a reader will make of them."""
-        payload, scales = encode_chunk(self._codec, values)
-        self._writer.write(raw(payload))
-        self._scales.append(scales)
-        decode_chunk(self._codec, payload, scales, decoded)
+    def write(self, parts: Sequence[Tensor]) -> None:
+        """Append what a codec made of a chunk; every part but the first waits for the tensor's end."""
+        first, *later = parts
+        self._writer.write(raw(first))
+        self._later.append(tuple(later))
 
     def end_tensor(self) -> None:
-        """The scales of a tensor follow its payload."""
-        for scales in self._scales:
-            self._writer.write(raw(scales))
-        self._scales.clear()
+        """Write what was left, part after part."""
+        for same in zip(*self._later, strict=True):
+            for piece in same:
+                self._writer.write(raw(piece))
+        self._later.clear()
 
 
-def encode_file(path: str, codec: str, theta: Layout, tensor: Callable[[str], Tensor]) -> FileRef:
-    """Encode whole tensors into a file."""
-    scratch = torch.empty(CHUNK)
+def encode_file(path: str, codec: CodecName, theta: Layout, tensor: Callable[[str], Tensor]) -> FileRef:
+    """Encode whole tensors into a file, on the device where they lie."""
     with TensorWriter(path, encoded_layout(codec, theta)) as file:
-        encoder = EncodedWriter(file, codec)
+        encoded = EncodedWriter(file)
         for name in theta:
             flat = tensor(name).detach().reshape(-1)
             for start, end in chunks(flat.numel()):
-                encoder.write(flat[start:end].to("cpu", torch.float32), scratch[: end - start])
-            encoder.end_tensor()
+                parts = CODECS[codec].encode(flat[start:end].to(torch.float32))
+                encoded.write([part.cpu() for part in parts])
+            encoded.end_tensor()
     return file.done()
 
 

@@ -8,12 +8,13 @@ import torch
 
 from emeth.files.codec import CHUNK, EncodedReader, chunks
 from emeth.files.tensors import Layout
+from emeth.wire.params import CodecName
 
 # Stands for whatever has no finite value, as JSON has neither ∞ nor NaN.
 MAX_NUMBER = 1e308
 
 
-def cosines(path: str, others: Sequence[str], codec: str, theta: Layout) -> list[float]:
+def cosines(path: str, others: Sequence[str], codec: CodecName, theta: Layout) -> list[float]:
     """The cosine of an update with each of some others; 0 with an update of zeros."""
     with ExitStack() as stack:
         readers = [stack.enter_context(EncodedReader(each, codec, theta)) for each in (path, *others)]
@@ -34,7 +35,7 @@ def cosines(path: str, others: Sequence[str], codec: str, theta: Layout) -> list
     ]
 
 
-def distance(path: str, expected: str, codec: str, theta: Layout) -> float:
+def distance(path: str, expected: str, codec: CodecName, theta: Layout) -> float:
     """‖update − expected‖ ÷ ‖expected‖ of the decoded numbers; MAX_NUMBER when that is not finite."""
     with EncodedReader(path, codec, theta) as reader, EncodedReader(expected, codec, theta) as other:
         found, wanted = torch.empty(2, CHUNK)

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from emeth.files.codec import EncodedReader, chunks, raw
 from emeth.files.tensors import Layout, hash_tensors
+from emeth.wire.params import CodecName
 
 
-def end_theta_of(theta_of: Callable[[str], Tensor], update: str, codec: str, theta: Layout) -> str:
+def end_theta_of(theta_of: Callable[[str], Tensor], update: str, codec: CodecName, theta: Layout) -> str:
     """The sha256 of θ − Δ as a θ file, with Δ as the file says it. Exact: one subtraction per number."""
     with EncodedReader(update, codec, theta) as reader:
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emeth.files.codec import CHUNK, EncodedReader, EncodedWriter, chunks, encoded_layout, raw
+from emeth.files.codecs.names import CODECS
+from emeth.files.codecs.protocol import Codec
 from emeth.files.tensors import FileRef, Layout, TensorReader, TensorSpec, TensorWriter
 from emeth.rounds.update_norms import inner_products, robust_weights
 from emeth.wire.commands import Fold
-from emeth.wire.params import OuterParams
+from emeth.wire.params import CodecName, OuterParams
 
 # The norms of this many earlier updates join the median.
 NORM_MEMORY = 32
@@ -37,7 +39,7 @@ class Folded:
     weights: list[float]
 
 
-def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folded:
+def fold(command: Fold, codec: CodecName, theta: Layout, params: OuterParams) -> Folded:
     """Average the updates, take the outer step, and write θ_{r+1}, the outer state and the delta."""
     with ExitStack() as stack:
         readers = [stack.enter_context(EncodedReader(update.path, codec, theta)) for update in command.updates]
@@ -59,8 +61,8 @@ def fold(command: Fold, codec: str, theta: Layout, params: OuterParams) -> Folde
             TensorWriter(command.delta_out, encoded_layout(codec, theta)) as delta_file,
         ):
             used = weights if command.weights is None else np.array(command.weights)
-            step = _Step(readers, used, old_theta, old_outer, params, command.scale)
-            delta = EncodedWriter(delta_file, codec)
+            step = _Step(CODECS[codec], readers, used, old_theta, old_outer, params, command.scale)
+            delta = EncodedWriter(delta_file)
             for name, spec in theta.items():
                 step.run(name, spec.count, theta_file, outer_file, delta)
                 delta.end_tensor()
@@ -82,8 +84,9 @@ class _Step:
     so the same weights give the same bits with any number of threads and any vector instructions.
     """
 
-    def __init__(  # noqa: PLR0913 - six things, each used by every chunk
+    def __init__(  # noqa: PLR0913 - seven things, each used by every chunk
         self,
+        codec: Codec,
         readers: Sequence[EncodedReader],
         weights: NDArray[np.float64],
         old_theta: TensorReader,
@@ -91,6 +94,7 @@ class _Step:
         params: OuterParams,
         scale: float,
     ) -> None:
+        self._codec = codec
         self._readers = readers
         self._weights = weights
         self._old_theta = old_theta
@@ -110,7 +114,9 @@ class _Step:
             momentum.mul_(self._momentum).add_(mean)
             mean.add_(torch.mul(momentum, self._momentum, out=decoded)).mul_(self._rate)
             self._read_outer(f"{name}.error", start, update)
-            delta.write(update.sub_(mean), decoded)
+            parts = self._codec.encode(update.sub_(mean))
+            delta.write(parts)
+            self._codec.decode(parts, decoded)
             outer.write(raw(update.sub_(decoded)))
             self._old_theta.read_into(name, start, raw(before))
             theta.write(raw(before.add_(decoded)))
@@ -119,7 +125,7 @@ class _Step:
     def _average(self, name: str, start: int, mean: Tensor, scratch: Tensor) -> None:
         mean.zero_()
         for reader, weight in zip(self._readers, self._weights, strict=True):
-            reader.read_scaled(name, start, float(weight), scratch)
+            reader.read(name, start, scratch, float(weight))
             mean.add_(scratch)
 
     def _read_outer(self, name: str, start: int, out: Tensor) -> None:

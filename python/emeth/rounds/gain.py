@@ -9,9 +9,10 @@ from emeth.files.codec import CHUNK, EncodedReader, chunks
 from emeth.files.tensors import Layout
 from emeth.models.network import Network
 from emeth.rounds.compare import MAX_NUMBER
+from emeth.wire.params import CodecName
 
 
-def gain_of(model: Network, update: str, codec: str, theta: Layout, loss_of: Callable[[Network], float]) -> float:
+def gain_of(model: Network, update: str, codec: CodecName, theta: Layout, loss_of: Callable[[Network], float]) -> float:
     """loss(θ) − loss(θ − Δ); −MAX_NUMBER when that is not finite. The model then holds θ − Δ."""
     before = loss_of(model)
     weights = dict(model.named_parameters())

@@ -10,12 +10,13 @@ from emeth.files.codec import CHUNK, EncodedReader, chunks, raw
 from emeth.files.tensors import FileRef, Layout, TensorFileError, TensorReader, TensorWriter, sha256_of
 from emeth.wire.commands import DeltaTheta, WholeTheta
 from emeth.wire.events import Failure
+from emeth.wire.params import CodecName
 
 
 class HeldTheta:
     """θ_r, named by its hash; the next one is taken whole, or made from it by a delta."""
 
-    def __init__(self, layout: Layout, codec: str, directory: str) -> None:
+    def __init__(self, layout: Layout, codec: CodecName, directory: str) -> None:
         self._layout = layout
         self._codec = codec
         # Of this process alone; the name is gone as soon as the file is open.

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from emeth.files.codec import CHUNK, EncodedReader
+from emeth.files.codecs.protocol import GROUP
 from emeth.files.tensors import Layout
+from emeth.wire.params import CodecName
 
 # An update longer than this many times the median is scaled down to it.
 NORM_LIMIT = 3.0
@@ -25,7 +27,7 @@ _CENTRE_STEPS = 5
 _COLUMNS = 1024
 
 
-def inspect_update(path: str, codec: str, theta: Layout) -> float:
+def inspect_update(path: str, codec: CodecName, theta: Layout) -> float:
     """The Euclidean norm of an update. Raises TensorFileError when the file is malformed; not finite gives NaN or ∞."""
     with EncodedReader(path, codec, theta) as reader:
         return math.sqrt(inner_products([reader], theta)[0, 0])
@@ -96,10 +98,10 @@ def _add_squares(values: Tensor, scratch: NDArray[np.float32], columns: NDArray[
 
 
 def _row_length(num: int) -> int:
-    """Numbers of each update held at once: at most 16 MiB for all of them, in whole codec blocks."""
+    """Numbers of each update held at once: at most 16 MiB for all of them, in whole groups."""
     if num < CENTRED_FROM:
         return CHUNK
-    return max(4096, min(CHUNK, 4 * 1024 * 1024 // num) // 256 * 256)
+    return max(GROUP, min(CHUNK, 4 * 1024 * 1024 // num) // GROUP * GROUP)
 
 
 def _ranges(count: int, length: int) -> list[tuple[int, int]]:

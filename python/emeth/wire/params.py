@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from emeth.wire.model_shape import Shape
 from emeth.wire.parse import ParseError, Range
 
-Codec = Literal["int8", "bf16", "fp32"]
+CodecName = Literal["fp32", "bf16", "int8", "int4", "int2", "sparse"]
 Above0 = 5e-324
 
 
@@ -116,7 +116,7 @@ class Params:
     outer: OuterParams
     audit: AuditParams
     min_gain: Annotated[float, Range(0)]
-    codec: Codec
+    codec: CodecName
     precision: Literal["auto", "fp32", "bf16"]
     gradient_checkpointing: bool
     accumulate: Annotated[int, Range(1, 4096)]

@@ -1,0 +1,1 @@
+"""How the numbers of an update become bytes: one codec a file, all behind one protocol."""

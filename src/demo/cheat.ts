@@ -6,7 +6,8 @@ import { AppError } from '../lib/errors';
 import type { TrainerEvent, TrainerSpec } from '../protocol/trainer';
 import type { Interim, Trainer } from '../runner/trainer';
 import { HeldWeights } from './held-weights';
-import { emptyUpdate, fillWithNoise, readTensors, type Tensor, writeTensors } from './tensor-files';
+import { fillWithNoise, readTensors, type Tensor, writeTensors } from './tensor-files';
+import { emptyUpdate } from './update-codecs';
 
 type TrainSpec = Extract<TrainerSpec, { kind: 'train' }>;
 type RoundCommand = Extract<Parameters<Trainer['run']>[0], { type: 'round.run' }>;
@@ -87,14 +88,16 @@ export function openCheating(cheat: Cheat, open: OpenChild): OpenChild {
 
 class CheatingTrainer implements Trainer {
   private count = 0;
-  private readonly weights = new HeldWeights();
+  private readonly weights: HeldWeights;
   private running = new AbortController();
 
   constructor(
     private readonly child: Trainer,
     private readonly spec: TrainSpec,
     private readonly round: NonNullable<Cheat['round']>,
-  ) {}
+  ) {
+    this.weights = new HeldWeights(spec.params.codec ?? 'int8');
+  }
 
   get pid() {
     return this.child.pid;

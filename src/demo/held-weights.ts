@@ -1,7 +1,9 @@
 /** The weights a worker's child holds, so that a forged update can be said to lead where it does lead. */
+import type { Codec } from '../domain/codec';
 import { sha256 } from '../lib/hash';
 import type { Trainer } from '../runner/trainer';
-import { BLOCK, readTensors, type Tensor, tensorFile } from './tensor-files';
+import { readTensors, type Tensor, tensorFile } from './tensor-files';
+import { codecParts, decodeNumbers, floatsOf } from './update-codecs';
 
 type ThetaSource = Extract<Parameters<Trainer['run']>[0], { type: 'round.run' }>['theta'];
 type Weights = ReadonlyMap<string, { shape: readonly number[]; values: Float32Array }>;
@@ -11,12 +13,14 @@ export class HeldWeights {
   private weights: Weights = new Map();
   private held = '';
 
+  constructor(private readonly codec: Codec) {}
+
   /** Makes θ the held one; one that is held already names no file. */
   async follow(theta: ThetaSource): Promise<void> {
     if (theta.sha256 === this.held) return;
     if ('path' in theta) {
       const tensors = await readTensors(theta.path);
-      this.weights = new Map(tensors.map(({ name, shape, bytes }) => [name, { shape, values: floats(bytes) }]));
+      this.weights = new Map(tensors.map(({ name, shape, bytes }) => [name, { shape, values: floatsOf(bytes) }]));
     } else this.weights = await this.plus(theta.delta, 1);
     this.held = theta.sha256;
     if (hashOf(this.weights) !== this.held) throw new Error(`θ ${this.held} was not reached`);
@@ -33,31 +37,16 @@ export class HeldWeights {
   }
 
   private async plus(path: string, sign: 1 | -1): Promise<Weights> {
-    const encoded = new Map((await readTensors(path)).map((tensor) => [tensor.name, tensor]));
+    const encoded = new Map((await readTensors(path)).map(({ name, bytes }) => [name, bytes]));
     return new Map(
       [...this.weights].map(([name, { shape, values }]) => {
-        const decode = decoderOf(encoded, name);
-        return [name, { shape, values: values.map((value, i) => value + sign * decode(i)) }];
+        const parts = codecParts[this.codec].map(({ suffix }) => [suffix, encoded.get(name + suffix)] as const);
+        const bytes = Object.fromEntries(parts.flatMap(([suffix, bytes]) => (bytes ? [[suffix, bytes]] : [])));
+        const step = decodeNumbers(this.codec, bytes, values.length);
+        return [name, { shape, values: values.map((value, i) => value + sign * (step[i] ?? 0)) }];
       }),
     );
   }
-}
-
-/** Decodes single numbers of an int8 or fp32 update. */
-function decoderOf(encoded: ReadonlyMap<string, Tensor>, name: string): (i: number) => number {
-  const plain = encoded.get(name);
-  if (plain) {
-    const values = floats(plain.bytes);
-    return (i) => values[i] ?? 0;
-  }
-  const payload = encoded.get(`${name}.q`)?.bytes ?? Buffer.alloc(0);
-  const scales = floats(encoded.get(`${name}.scale`)?.bytes ?? Buffer.alloc(0));
-  return (i) => Math.fround(payload.readInt8(i) * (scales[Math.floor(i / BLOCK)] ?? 0));
-}
-
-function floats(bytes: Buffer): Float32Array {
-  // A copy, as a view would have to begin at a multiple of four.
-  return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
 function hashOf(weights: Weights): string {

@@ -4,7 +4,6 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { Sha256 } from '../domain/ids';
 import { sha256 } from '../lib/hash';
-import type { ResolvedParams } from '../protocol/job-params';
 import type { FileRef } from '../protocol/trainer';
 
 /** One tensor; its bytes are changed in place. */
@@ -17,8 +16,6 @@ export interface Tensor {
 
 /** Bytes of a number. */
 const SIZES = { F32: 4, BF16: 2, I8: 1, U8: 1, U16: 2, U32: 4 } as const;
-/** So many numbers of an int8 update share a scale. */
-export const BLOCK = 256;
 
 const Entry = z.object({
   dtype: z.enum(['F32', 'BF16', 'I8', 'U8', 'U16', 'U32']),
@@ -60,19 +57,6 @@ export function tensorFile(tensors: readonly Tensor[]): Buffer {
   return Buffer.concat([length, Buffer.from(padded), ...tensors.map(({ bytes }) => bytes)]);
 }
 
-/** An update of zeros for a model. */
-export function emptyUpdate(
-  theta: readonly Pick<Tensor, 'name' | 'shape'>[],
-  codec: ResolvedParams['codec'],
-): Tensor[] {
-  if (codec !== 'int8')
-    return theta.map(({ name, shape }) => emptyTensor(name, codec === 'bf16' ? 'BF16' : 'F32', shape));
-  return theta.flatMap(({ name, shape }) => [
-    emptyTensor(`${name}.q`, 'I8', shape),
-    emptyTensor(`${name}.scale`, 'F32', [Math.ceil(countOf(shape) / BLOCK)]),
-  ]);
-}
-
 /** Fills a tensor with numbers far from anything that training would make. */
 export function fillWithNoise({ dtype, bytes }: Tensor): void {
   const random = randomBytes(bytes.length);
@@ -80,7 +64,8 @@ export function fillWithNoise({ dtype, bytes }: Tensor): void {
   for (let at = 0; at < bytes.length; at += 4) bytes.writeFloatLE(random.readUInt32LE(at) / 2 ** 36, at);
 }
 
-function emptyTensor(name: string, dtype: Tensor['dtype'], shape: readonly number[]): Tensor {
+/** A tensor of zeros. */
+export function emptyTensor(name: string, dtype: Tensor['dtype'], shape: readonly number[]): Tensor {
   return { name, dtype, shape, bytes: Buffer.alloc(countOf(shape) * SIZES[dtype]) };
 }
 

@@ -1,5 +1,6 @@
 /** Audits, leases done a second time: which are drawn, what the outcomes mean, and what is not paid. */
 import { createHash } from 'node:crypto';
+import type { Codec } from './codec';
 import type { Address } from './ids';
 import { byAddress } from './order';
 
@@ -240,7 +241,7 @@ export function isComparable(params: { model: { dropout: number } }): boolean {
 export function toleranceOf(
   params: {
     precision: 'auto' | 'fp32' | 'bf16';
-    codec: 'int8' | 'bf16' | 'fp32';
+    codec: Codec;
     model: { dropout: number };
   },
   devices: readonly ('cpu' | 'cuda' | undefined)[],

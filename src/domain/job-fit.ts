@@ -1,4 +1,5 @@
 /** Which job to take: the order of preference, and whether one fits the master's fees, time and workers. */
+import { CODEC_BYTES, type Codec } from './codec';
 import { earnedWei, fuelOf } from './fuel';
 import type { JobId } from './ids';
 import type { ModelSize } from './model-size';
@@ -146,7 +147,6 @@ export interface Box {
 
 /** Weights before and after a fold, two states of the outer step (two numbers each), and the model. */
 const FILE_BYTES_PER_TRAINED = 4 + 4 + 2 * 8 + 4;
-const CODEC_BYTES = { int8: 1, bf16: 2, fp32: 4 } as const;
 /** Weights that an evaluation reads, and those that it writes its own copy of. */
 const HELD_BYTES_PER_TRAINED = 8;
 
@@ -155,7 +155,7 @@ const HELD_BYTES_PER_TRAINED = 8;
  * Python child. Rounds leave more, as evidence has a limit of its own.
  */
 export function nodeBytesOf(
-  job: { codec: keyof typeof CODEC_BYTES; epochs: number },
+  job: { codec: Codec; epochs: number },
   data: { bytes: number; tokens: number },
   { trainable, parameters, baseBytes, vocabSize }: ModelSize,
 ): Box {
@@ -169,9 +169,9 @@ export function nodeBytesOf(
   };
 }
 
-/** Returns the bytes of an update or a step, but for scales and headers: what goes up or down in a round. */
-export function updateBytesOf({ trainable }: Pick<ModelSize, 'trainable'>, codec: keyof typeof CODEC_BYTES): number {
-  return CODEC_BYTES[codec] * trainable;
+/** Returns the bytes of an update or a step, but for headers: what goes up or down in a round. */
+export function updateBytesOf({ trainable }: Pick<ModelSize, 'trainable'>, codec: Codec): number {
+  return Math.ceil(CODEC_BYTES[codec] * trainable);
 }
 
 /** Bytes of a token in prepared data and shards. */

@@ -1,6 +1,7 @@
 /** The parameters of a job: what a requester may ask to be trained. */
 import { z } from 'zod';
 import { parseBaseReference } from '../domain/base-reference';
+import { codecs } from '../domain/codec';
 import { dataFormats } from '../domain/data-formats';
 import { findBrokenRules } from './params-rules';
 
@@ -50,8 +51,6 @@ export const Tokenizer = z.discriminatedUnion(
   ],
   { error: 'must be "byte" or "bpe"; "base", the tokenizer of a base, goes with one' },
 );
-
-export const codecs = ['int8', 'bf16', 'fp32'] as const;
 
 const BaseTokenizer = z.strictObject({ type: z.literal('base').describe(TOKENIZERS) });
 

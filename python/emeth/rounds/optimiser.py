@@ -8,12 +8,16 @@ a lease done again comes out as near as with AdamW, and matrices of equal shape 
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from emeth.models.hidden import HiddenMatrix, hidden_matrices
 from emeth.wire.params import InnerParams
+
+if TYPE_CHECKING:
+    from emeth.rounds.shared_muon import SharedMuon
 
 # The odd polynomial a·x + b·x³ + c·x⁵, which brings singular values near 1, from far below it in few iterations.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -32,7 +36,7 @@ class Optimiser:
 
     def __init__(self, model: nn.Module, inner: InnerParams) -> None:
         hidden = hidden_matrices(model) if inner.optimiser == "muon" else []
-        self._muon = Muon(hidden, inner.muon_momentum, inner.weight_decay)
+        self._muon = _make_muon(hidden, inner)
         self._adamw = _make_adamw(model, {matrix.weight for matrix in hidden}, inner)
         self._ratio = inner.muon_lr / inner.lr
         self.set_rate(inner.lr)
@@ -47,6 +51,15 @@ class Optimiser:
         """Move the weights along their gradients."""
         self._adamw.step()
         self._muon.step()
+
+
+def _make_muon(hidden: list[HiddenMatrix], inner: InnerParams) -> "Muon | SharedMuon":
+    # Only a weight that processes share says how. What it takes to share takes long to import.
+    if hidden and hasattr(hidden[0].weight, "placements"):
+        from emeth.rounds.shared_muon import SharedMuon
+
+        return SharedMuon(hidden, inner.muon_momentum, inner.weight_decay)
+    return Muon(hidden, inner.muon_momentum, inner.weight_decay)
 
 
 def _make_adamw(model: nn.Module, others: set[nn.Parameter], inner: InnerParams) -> torch.optim.AdamW:

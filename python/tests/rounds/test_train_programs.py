@@ -23,6 +23,7 @@ PROGRAMS: dict[str, tuple[str | None, str, Json]] = {
     "gpt2 in full": ("gpt2-old", "float16", {}),
     "llama in full": ("llama", "bfloat16", {}),
     "gpt2 by an adapter": ("gpt2", "float32", {"tune": "lora"}),
+    "phi3 in full": ("phi3", "bfloat16", {}),
     "qwen2 by an adapter": ("qwen2", "bfloat16", {"tune": "lora"}),
 }
 
@@ -51,10 +52,11 @@ class Made:
             assert child.close() == 0
         return done
 
-    def train_as_team(self, name: str, **more: object) -> Json:
+    def train_as_team(self, name: str, sharded: bool, **more: object) -> Json:
         """The same round in two processes with a row at a time."""
-        changes = self.changes | {"codec": "fp32", "batch": BATCH}
-        spec = train_spec(self.folder, micro_batch=1, base=self.base, **changes) | {"vocabSize": VOCABULARY} | more
+        changes = self.changes | {"codec": "fp32", "batch": BATCH} | more
+        spec = train_spec(self.folder, micro_batch=1, base=self.base, **changes)
+        spec |= {"vocabSize": VOCABULARY, "sharded": sharded}
         theta = {"path": self.theta.path, "sha256": self.theta.sha256}
         command = {"type": "round.run", "round": 0, "start": 0, "shard": str(self.folder / "shard"), "theta": theta}
         (done,) = answers(spec, [command | {"out": str(self.folder / name)}])
@@ -117,6 +119,15 @@ def test_processes_that_hold_different_numbers_of_targets_equal_one(made: Made, 
     done = made.train_as_team("team", sharded=sharded)
     assert done["loss"] == pytest.approx(made.losses["first"], rel=1e-4)
     assert made.distance("team", "first") < 1e-3
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("made", ["gpt2 from scratch", "phi3 in full"], indirect=True)
+def test_muon_in_processes_equals_one(made: Made, sharded: bool) -> None:
+    muon = {"inner": {"optimiser": "muon"}}
+    made.train("muon", **muon)
+    made.train_as_team("team", sharded=sharded, **muon)
+    assert made.distance("team", "muon") < 1e-3
 
 
 def test_bf16_is_near_fp32(made: Made) -> None:

@@ -7,13 +7,14 @@ import { AppError, errorCode } from '../lib/errors';
 import type { LeaseRow } from '../store/ledger';
 import type { RoundRow } from '../store/rounds';
 import { type FoldFiles, foldUpdates } from './fold';
-import { type FoldedRound, LEAST_SEQUENCES } from './fold-check-state';
+import { type FoldedRound, LEAST_SEQUENCES, type PendingCheck } from './fold-check-state';
 import type { JobContext } from './job-context';
 import type { JobEvent } from './job-events';
 import { returnLease } from './leases';
 import { confirmFold } from './receipts';
 import type { RoundState } from './round-state';
 import { strike } from './strikes';
+import { lookLater } from './update-use';
 
 /** Held-out sequences that a check looks at, at most; a job's first and last evaluation take them all. */
 const MOST_SEQUENCES = 64;
@@ -23,8 +24,8 @@ const MAX_BAD_FOLDS = 3;
 export type DivergedError = { code: 'job/diverged'; round: number; loss: number };
 
 /** Notes that the loss after a fold is to be measured, before the next fold. */
-export function openCheck(job: JobContext, folded: FoldedRound): void {
-  job.foldCheck.pending = { folded, isBegun: false };
+export function openCheck(job: JobContext, folded: FoldedRound, merged?: RoundState): void {
+  job.foldCheck.pending = { folded, merged, isBegun: false, doubtful: [] };
 }
 
 /**
@@ -36,7 +37,7 @@ export function beginCheck(job: JobContext): void {
   if (!pending || pending.isBegun) return;
   pending.isBegun = true;
   const { folded } = pending;
-  void measureFold(job, folded).then(
+  void measure(job, pending).then(
     (loss) => job.mailbox.push({ type: 'checked', round: folded.round, loss }),
     (error: unknown) => {
       if (job.signal.aborted) return;
@@ -44,6 +45,17 @@ export function beginCheck(job: JobContext): void {
       job.mailbox.push({ type: 'checked', round: folded.round, loss: undefined });
     },
   );
+}
+
+/** First what its updates are good for, since that decides which are done again once the fold is final. */
+async function measure(job: JobContext, pending: PendingCheck): Promise<number> {
+  const { folded, merged } = pending;
+  try {
+    if (merged) pending.doubtful = await lookLater(job, merged);
+  } catch (error) {
+    if (!job.signal.aborted) job.deps.logger.warn('Use was not measured', { round: folded.round }, error);
+  }
+  return measureFold(job, folded);
 }
 
 /** Takes up the check of a fold that was not final when this master last ended, or was in trouble. */
@@ -96,7 +108,8 @@ async function accept(
   loss: number | undefined,
   resetsOuter: boolean,
 ): Promise<void> {
-  await confirmFold(job, { round, validationLoss: loss, resetsOuter });
+  const { doubtful = [] } = job.foldCheck.pending ?? {};
+  await confirmFold(job, { round, validationLoss: loss, resetsOuter, doubtful });
   job.foldCheck.pending = undefined;
   if (loss === undefined) return;
   job.live.validationLoss = loss;

@@ -12,8 +12,9 @@ export interface GateMemory {
   readonly acceptedGains: number[];
   /** By how much each worker's updates were of more use than they must be. */
   readonly margins: Map<Address, number[]>;
-  /** Milliseconds that a whole inspection takes. */
+  /** Milliseconds that a whole inspection takes, and one of its use alone. */
   inspectMs: number;
+  gainMs: number;
   /** Updates are judged one by one, so that the later of two knows the other. */
   readonly inTurn: ReturnType<typeof inTurn>;
 }
@@ -32,5 +33,5 @@ export async function openGateMemory(ledger: RoundStore['ledger'], jobId: JobId)
   for (const lease of await ledger.listLeases(jobId)) {
     if (lease.work) seen.set(lease.work.update.sha256, workName(lease, lease.round));
   }
-  return { seen, accepted: [], acceptedGains: [], margins: new Map(), inspectMs: 0, inTurn: inTurn() };
+  return { seen, accepted: [], acceptedGains: [], margins: new Map(), inspectMs: 0, gainMs: 0, inTurn: inTurn() };
 }

@@ -12,14 +12,16 @@ interface CheckedFold {
   round: number;
   validationLoss: number | undefined;
   resetsOuter: boolean;
+  /** Leases that were found doubtful, and must be done again. */
+  doubtful: readonly string[];
 }
 
 type Drawn = AuditableLease & { leaseId: string; isDrawn: boolean };
 
 /** Records all of it in one transaction, then sends the receipts. */
-export async function confirmFold(job: JobContext, fold: CheckedFold): Promise<void> {
+export async function confirmFold(job: JobContext, { doubtful, ...fold }: CheckedFold): Promise<void> {
   const { store, fleet, logger } = job.deps;
-  const leases = await drawLeases(job, fold.round);
+  const leases = await drawLeases(job, fold.round, doubtful);
   const receipts = await signReceipts(job, fold.round, leases);
   crashPoint('fold.checked');
   await store.rounds.confirm({ jobId: job.jobId, ...fold, leases, receipts });
@@ -35,7 +37,7 @@ export async function confirmFold(job: JobContext, fold: CheckedFold): Promise<v
 }
 
 /** Numbers the leases of a round within their workers' lives, and draws those that are to be done again. */
-async function drawLeases(job: JobContext, round: number): Promise<Drawn[]> {
+async function drawLeases(job: JobContext, round: number, doubtful: readonly string[]): Promise<Drawn[]> {
   const { store } = job.deps;
   const { auditSeed: seed, params } = job.plan;
   const rows = (await store.ledger.listLeases(job.jobId, round)).filter(({ state }) => state === 'merged');
@@ -44,7 +46,8 @@ async function drawLeases(job: JobContext, round: number): Promise<Drawn[]> {
   for (const { leaseId, worker, start, work, isDrawn: isFlagged } of rows.sort(inFoldOrder)) {
     const ordinal = (last.get(worker) ?? (await store.audits.lastOrdinal(worker))) + 1;
     last.set(worker, ordinal);
-    const isChosen = isFlagged || isDrawn(seed, { jobId: job.jobId, round, start, ordinal }, params.audit.rate);
+    const must = isFlagged || doubtful.includes(leaseId);
+    const isChosen = must || isDrawn(seed, { jobId: job.jobId, round, start, ordinal }, params.audit.rate);
     const isToDo = isChosen && isComparable(params);
     drawn.push({ leaseId, worker, round, start, tokens: work?.tokens ?? 0, ordinal, isDrawn: isToDo });
   }

@@ -33,6 +33,8 @@ export interface LiveLease {
   sound?: Sha256 | undefined;
   /** By how much its update lowers the loss on its own data, in nats per token. */
   gain?: number | undefined;
+  /** Its gain is measured once the round is folded. */
+  isForLater?: boolean | undefined;
   /** The gate was not sure of its update: it is audited in any case. */
   mustAudit?: boolean | undefined;
   /** Set when `ready`. */

@@ -46,7 +46,7 @@ export async function runRounds(job: JobContext): Promise<void> {
     const round = job.openRound ?? (await nextRound(job));
     const decision = await collectRound(job, round);
     if (decision.kind === 'close') {
-      openCheck(job, await foldRound(job, round, decision.scale));
+      openCheck(job, await foldRound(job, round, decision.scale), round);
       noteMilestone(job);
       job.goOn();
     }

@@ -1,11 +1,10 @@
 /** The gate: the checks that an update passes before it can be merged. */
-import { randomInt } from 'node:crypto';
 import { isFlat } from '../domain/fold-check';
 import type { Sha256 } from '../domain/ids';
 import type { ModelSize } from '../domain/model-size';
 import { sumOfRates } from '../domain/schedule';
 import { smoothSpeed } from '../domain/standing';
-import { areTwins, judgeUse, leastNorm, looksScaled, marginOf, type UpdateFacts } from '../domain/update-rules';
+import { areTwins, leastNorm, looksScaled, type UpdateFacts } from '../domain/update-rules';
 import { crashPoint } from '../lib/crash-point';
 import type { WorkerMessage } from '../protocol/link';
 import type { TrainerEvent } from '../protocol/trainer';
@@ -16,18 +15,14 @@ import type { UpdateVerdict } from './job-events';
 import { patiently } from './own-trouble';
 import { sizeOfPlan } from './plan';
 import type { LiveLease, RoundState } from './round-state';
+import { acceptGain, askGain, doubtUse, hasTimeToLook, isKnownHonest, judgeGain, markDoubtful } from './update-use';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
-const LITTLE_USE = 'its update does not lower the loss on its own data as others do';
 const REPEATED = 'the same update came before, for other work';
 const INCONSISTENT = 'its update does not lead from the weights of its round to those it names';
 
 type Inspected = Extract<TrainerEvent, { type: 'inspected' }>;
 
-/** Sequences of its own lease on which an update must lower the loss. */
-const GAIN_SEQUENCES = 4;
-/** This master's time for one update: where a whole inspection takes longer, updates are drawn for it. */
-const INSPECT_MS = 2000;
 /** Numbers of other updates that are read to compare one with them. */
 const COMPARED_NUMBERS = 1e9;
 
@@ -85,7 +80,7 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
   const use = gain === undefined ? 'useful' : judgeGain(job, round, lease, gain);
   if (use === 'useless' && !isKnownHonest(job, lease) && !(await hasStalled(job)))
     return `its updates do not lower the loss on its own data as work does (gain ${gain})`;
-  if (use !== 'useful') markDoubtful(job, lease, LITTLE_USE);
+  if (use !== 'useful') doubtUse(job, lease);
 
   if (looksScaled(facts, gate.accepted)) markDoubtful(job, lease, 'its update is much longer or shorter than others');
   markTwins(job, lease, others, seen.cosines ?? []);
@@ -94,42 +89,16 @@ async function findFlaw(job: JobContext, round: RoundState, lease: LiveLease, co
   return undefined;
 }
 
-/**
- * True for a worker whose work came out the same when others did it again. Training is deterministic: what
- * little use its update seems to be may be the fault of the data, and another worker would bring the same.
- */
-function isKnownHonest({ standings }: JobContext, { worker }: LiveLease): boolean {
-  return standings.get(worker)?.isAudited === true;
-}
-
 /** True while the job itself does not get on, by the losses that this master has measured. */
 async function hasStalled({ deps, jobId }: JobContext): Promise<boolean> {
   const rounds = await deps.store.rounds.list(jobId);
   return isFlat(rounds.flatMap(({ isConfirmed, validationLoss }) => (isConfirmed ? (validationLoss ?? []) : [])));
 }
 
-function judgeGain({ gate }: JobContext, round: RoundState, lease: LiveLease, gain: number) {
-  const margin = marginOf(gain, othersGains(round, lease));
-  const margins = [...(gate.margins.get(lease.worker) ?? []), margin];
-  gate.margins.set(lease.worker, margins);
-  return judgeUse(margins, gate.acceptedGains);
-}
-
-/** An update that came first is measured against those that come after it. */
-function acceptGain(job: JobContext, round: RoundState, lease: LiveLease, gain: number): void {
-  job.gate.acceptedGains.push(gain);
-  lease.gain = gain;
-  for (const other of round.leases.values()) {
-    if (other.gain === undefined || other.mustAudit) continue;
-    if (marginOf(other.gain, othersGains(round, other)) <= 0) markDoubtful(job, other, LITTLE_USE);
-  }
-}
-
-function othersGains(round: RoundState, lease: LiveLease): number[] {
-  return [...round.leases.values()].flatMap((other) => (other === lease ? [] : (other.gain ?? [])));
-}
-
-/** Looks at the update alone, or, as often as this master's time allows, at all that can be known of it. */
+/**
+ * Looks at the update alone, or, as often as this master's time allows, at all that can be known of it. The
+ * gain of a worker known to be honest is left for later: it could not be a reason to refuse the update.
+ */
 async function inspect(
   job: JobContext,
   round: RoundState,
@@ -141,19 +110,17 @@ async function inspect(
   const { gate, coordinator } = job;
   const update = blobs.path(hash);
   const isNew = !gate.margins.has(lease.worker);
-  if (!isNew && randomInt(1e6) >= (1e6 * INSPECT_MS) / Math.max(INSPECT_MS, gate.inspectMs)) {
-    return coordinator.run({ type: 'inspect', update }, 'inspected');
-  }
-  const theta = blobs.path(round.theta);
-  const shard = lease.shard && (await blobs.stat(lease.shard)) ? blobs.path(lease.shard) : undefined;
+  lease.isForLater = isKnownHonest(job, lease);
+  if (!isNew && !hasTimeToLook(gate.inspectMs)) return coordinator.run({ type: 'inspect', update }, 'inspected');
+  const gain = lease.isForLater ? undefined : await askGain(job, round, lease);
   const startedMs = clock.now();
   const seen = await coordinator.run(
     {
       type: 'inspect',
       update,
-      theta,
+      theta: blobs.path(round.theta),
       others: others.flatMap(({ sound }) => (sound ? [blobs.path(sound)] : [])),
-      ...(shard ? { gain: { theta, shard, sequences: GAIN_SEQUENCES } } : {}),
+      ...(gain ? { gain } : {}),
     },
     'inspected',
   );
@@ -173,12 +140,6 @@ function markTwins(job: JobContext, lease: LiveLease, others: readonly LiveLease
     markDoubtful(job, lease, `its update has the direction of lease ${other.leaseId}'s`);
     markDoubtful(job, other, `its update has the direction of lease ${lease.leaseId}'s`);
   }
-}
-
-/** An update that passes, but has to be done again by somebody else. */
-function markDoubtful(job: JobContext, lease: LiveLease, reason: string): void {
-  lease.mustAudit = true;
-  job.deps.logger.warn('Update is doubtful', { leaseId: lease.leaseId, worker: lease.worker, reason });
 }
 
 /**

@@ -32,6 +32,9 @@ const PREPARED_FILE = 'train.safetensors';
 
 export const childCrash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended (SIGKILL).');
 
+/** By the hash of their shards: a later child knows what an earlier one has cut. */
+const cutRanges = new Map<string, { start: number; end: number }>();
+
 /** A child that takes no time. Killed, it crashes whatever it was asked. */
 export class PlayedChild implements CoordinatorChild {
   isOpen = true;
@@ -70,6 +73,7 @@ export class PlayedChild implements CoordinatorChild {
       case 'cut': {
         const data = await this.readPrepared();
         const shard = await writeTensor(command.out, `${data} ${command.start}-${command.end}`);
+        cutRanges.set(shard.sha256, command);
         return { type: 'cut', shard, blocks: command.end - command.start };
       }
       case 'inspect':
@@ -110,7 +114,7 @@ export class PlayedChild implements CoordinatorChild {
     return {
       type: 'inspected',
       ok: true,
-      norm: factor * (gain ? await this.normOf(gain.shard) : 1),
+      norm: factor * this.normOf(text),
       cosines,
       ...(theta ? { endTheta: playedEndTheta(await readHash(theta), text) } : {}),
       ...(gain ? { gain: text.startsWith('useless') ? -0.2 : 0.5 } : {}),
@@ -118,10 +122,10 @@ export class PlayedChild implements CoordinatorChild {
   }
 
   /** Updates of a lease are as long as its learning rates make them. */
-  private async normOf(shard: string): Promise<number> {
-    const [, start, end] = /(\d+)-(\d+)$/.exec(await readFile(shard, 'utf8')) ?? [];
+  private normOf(update: string): number {
+    const range = cutRanges.get(update.slice(update.lastIndexOf(' ') + 1));
     const { inner } = ResolvedParams.parse('params' in this.spec ? this.spec.params : {});
-    return 1000 * sumOfRates(inner, { start: Number(start), end: Number(end) }, this.epochBlocks);
+    return range ? 1000 * sumOfRates(inner, range, this.epochBlocks) : 1;
   }
 
   private async prepare({ dataset }: Of<'prepare'>): Promise<object> {

@@ -1,7 +1,8 @@
 /** The loop over a job's rounds: when the next one opens, and when the job is given up. */
 import type { JobContext } from '../../../src/master/job-context';
 import { runRounds } from '../../../src/master/training';
-import { letPass, openTestJob, type TestJob } from '../../support/test-job';
+import type { LeaseFate } from '../../support/master-rig-worker';
+import { letPass, openTestJob, setMeasured, type TestJob } from '../../support/test-job';
 
 let rig: TestJob | undefined;
 afterEach(() => rig?.[Symbol.asyncDispose]());
@@ -53,6 +54,53 @@ test('after a fold: the next leases are cut before its loss is measured', async 
   await finish(rig, rig.job);
   const first = commands.slice(commands.indexOf('fold') + 1, commands.indexOf('fold') + 4);
   expect(first).toEqual(['cut', 'cut', 'evaluate']);
+});
+
+describe('workers known to be honest', () => {
+  /** The first meets its leases with `fates`; one command, as named, fails after the first fold. */
+  async function train(options: { workers: number; fates?: readonly LeaseFate[]; failing?: string }) {
+    const { workers, fates = [], failing } = options;
+    const commands: string[] = [];
+    const opened = await openTestJob({
+      workers: Array.from({ length: workers }, () => 50),
+      blocks: 64 * workers,
+      met(command, answer) {
+        commands.push(command);
+        if (command === failing && commands.includes('fold') && !commands.includes('failed')) {
+          commands.push('failed');
+          throw new Error('as the test wishes');
+        }
+        return answer();
+      },
+    });
+    rig = opened;
+    setMeasured(opened.job, opened.workers, ...opened.workers.map(() => 1));
+    const [first] = opened.workers;
+    first!.fates.push(...fates);
+    for (const worker of opened.workers) opened.connect(worker);
+    await finish(opened, opened.job);
+    const leases = await opened.store.ledger.listLeases(opened.job.jobId);
+    return { commands, leases: leases.filter(({ worker }) => worker === first!.address), log: opened.log };
+  }
+
+  test('after a fold: the use of its updates is looked at before its loss', async () => {
+    const { commands } = await train({ workers: 1 });
+    const fold = commands.indexOf('fold');
+    expect(commands.slice(fold - 1, fold + 4)).toEqual(['inspect', 'fold', 'cut', 'inspect', 'evaluate']);
+  });
+
+  const sevenGood = Array.from({ length: 7 }, () => 'trains' as const);
+  test('eighth update is useless: merged, and its lease done again', async () => {
+    const { leases, log } = await train({ workers: 2, fates: [...sevenGood, 'sends something useless'] });
+    expect(leases[7]).toMatchObject({ state: 'merged', isDrawn: true });
+    expect(log.filter((line) => line === 'Update is doubtful')).toHaveLength(1);
+  });
+
+  test('its use cannot be looked at: the loss of the fold is measured all the same', async () => {
+    const { commands, log } = await train({ workers: 1, failing: 'inspect' });
+    expect(commands.slice(commands.indexOf('failed'), commands.indexOf('failed') + 2)).toEqual(['failed', 'evaluate']);
+    expect(log).toContain('Use was not measured');
+  });
 });
 
 test('one worker ready, another opening: the round waits for it', async () => {

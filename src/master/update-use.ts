@@ -1,4 +1,4 @@
-/** What updates are good for: by how much each lowers the loss on its own data, beside others of its round. */
+/** What updates are good for: by how much each lowers the loss on its own data, beside others. */
 import { randomInt } from 'node:crypto';
 import { smoothSpeed } from '../domain/standing';
 import { judgeUse, marginOf } from '../domain/update-rules';

@@ -8,14 +8,14 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { silentLogger as logger } from '../../src/lib/logger';
-import { ResolvedParams } from '../../src/protocol/job-params';
 import { shutIn, type Trainers } from '../../src/runner/trainers';
+import { plannedParams } from '../../test/support/planned-params';
 import { openScratch } from '../../test/support/scratch';
 import { realPython, tinyText } from '../../test/support/tiny-job';
 import { median, printReport, rowOf } from './report';
 
 const BATCH = 8;
-const params = ResolvedParams.parse({
+const params = plannedParams({
   model: { layers: 4, heads: 4, width: 128, context: 128 },
   epochs: 1,
   batch: BATCH,

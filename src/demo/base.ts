@@ -36,6 +36,7 @@ export async function openDemoBase({ cacheDir, steps = STEPS, report }: DemoBase
     epochs: 1,
     batch: BATCH,
     round: { steps },
+    inner: { lr: 2e-3, muonLr: 0.02 },
     outer: { lr: 1, momentum: 0 },
     codec: 'fp32',
   });

@@ -155,13 +155,13 @@ const HELD_BYTES_PER_TRAINED = 8;
  * Python child. Rounds leave more, as evidence has a limit of its own.
  */
 export function nodeBytesOf(
-  job: { codec: Codec; epochs: number },
+  job: { codec: Codec | 'auto'; epochs: number },
   data: { bytes: number; tokens: number },
   { trainable, parameters, baseBytes, vocabSize }: ModelSize,
 ): Box {
   // Tokens lie in the prepared parts once, and in shards for each epoch.
   const dataBytes = data.bytes + tokenBytes(vocabSize) * data.tokens * (1 + 1 / Math.max(1, job.epochs));
-  const perTrained = FILE_BYTES_PER_TRAINED + 2 * CODEC_BYTES[job.codec];
+  const perTrained = FILE_BYTES_PER_TRAINED + 2 * CODEC_BYTES[job.codec === 'auto' ? 'int8' : job.codec];
   const held = trainable < parameters ? baseBytes : 0;
   return {
     diskBytes: Math.ceil(dataBytes + baseBytes + perTrained * trainable),

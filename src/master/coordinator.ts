@@ -1,4 +1,5 @@
 /** The job's Python child on the master, replaced when it dies. */
+import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { AppError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
@@ -61,6 +62,13 @@ export class Coordinator implements AsyncDisposable {
       await this.close(child);
       return (await this.open()).run(command, answer);
     }
+  }
+
+  /** Goes on with other parameters, for which another child is needed. Not to be called during a command. */
+  async adopt(params: ResolvedParams): Promise<void> {
+    if (isDeepStrictEqual(params, this.options.params)) return;
+    this.options.params = params;
+    await this.close(this.child);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

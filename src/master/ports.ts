@@ -90,9 +90,9 @@ export type JobWallet = Pick<Wallet, 'address' | 'signTyped'>;
 
 /** The workers of one job. */
 export interface JobFleet
-  extends Pick<Fleet, 'send' | 'view' | 'capacityOf' | 'recordMeasurement' | 'dismiss' | 'release'> {
+  extends Pick<Fleet, 'send' | 'view' | 'idle' | 'capacityOf' | 'recordMeasurement' | 'dismiss' | 'release'> {
   peer(worker: Address): Pick<Peer, 'pull' | 'traffic' | 'offer' | 'ip'> | undefined;
 }
 
 /** All workers: what a run needs, and the sharing out of idle ones. */
-export type QueueFleet = JobFleet & Pick<Fleet, 'idle' | 'assign'>;
+export type QueueFleet = JobFleet & Pick<Fleet, 'assign'>;

@@ -26,20 +26,19 @@ import { crashPoint } from '../lib/crash-point';
 import { describeError } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
 import { Trouble } from '../lib/trouble';
-import type { ResolvedParams } from '../protocol/job-params';
+import type { NumberedParams } from '../protocol/job-params';
 import { isClaimLost } from '../store/claimant';
 import type { JobRow } from '../store/jobs';
 import { ClaimKeeper } from './claim-keeper';
 import { EvidenceBook, type EvidenceOptions } from './evidence';
 import { JobRun } from './job-run';
-import { resolveParams } from './params';
+import { readJobParams } from './params';
 import { sizeOfPlan } from './plan';
 import type { QueueFleet, QueueStore } from './ports';
 import { isJobFault } from './step-failure';
 import type { JobRunDeps, JobRunOptions } from './steps/step';
 
 export interface SchedulerOptions extends JobRunOptions, FeeRange, EvidenceOptions {
-  cooperative: '1v1' | 'nvm';
   /** How many jobs are worked on at the same time. */
   maxJobs: number;
   /** Memory of this machine. */
@@ -55,7 +54,7 @@ export interface SchedulerDeps extends Omit<JobRunDeps, 'evidence'> {
 interface Sized {
   row: JobRow;
   size: Promise<number>;
-  model: Promise<{ params: ResolvedParams; model: ModelSize }>;
+  model: Promise<{ params: NumberedParams; model: ModelSize }>;
 }
 
 const TICK_MS = 1000;
@@ -259,7 +258,7 @@ export class Scheduler implements FleetUser {
 
   /** What a job asks for, and how large its model is; of a base, that is asked for. */
   private async sizeModel(row: JobRow): Promise<Awaited<Sized['model']>> {
-    const params = resolveParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
+    const params = readJobParams(row.params, { batch: this.options.batchSize, epochs: this.options.epochs });
     if (params.tune === 'none') {
       return { params, model: modelSizeOf(params, vocabularyOf(params.tokenizer), undefined) };
     }

@@ -51,6 +51,7 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
   ]);
   return {
     ...viewJob(row, live),
+    ...(plan ? { settled: settledOf(plan) } : {}),
     ...(plan ? { ledger: await store.ledger.audit(row.id, plan.prepared.epochBlocks) } : {}),
     rounds: rounds.map(({ round, state, scale, validationLoss }) => ({
       round,
@@ -64,6 +65,11 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
     audits,
     evidenceRequests: requests.map(({ verifier, reference, atMs }) => ({ verifier, reference, atMs })),
   };
+}
+
+function settledOf({ params: { round, inner, outer, codec } }: JobPlan): JobDetails['settled'] {
+  const { optimiser, lr, muonLr } = inner;
+  return { round, inner: { optimiser, lr, muonLr }, outer, codec };
 }
 
 async function countAudits({ audits }: StatusStore, { id, owner }: JobRow): Promise<JobDetails['audits']> {

@@ -1,6 +1,8 @@
 /** The admin API: its methods and their answers. Amounts are decimal wei, times Unix milliseconds. */
 import { z } from 'zod';
+import { codecs } from '../domain/codec';
 import { Address, JobId } from '../domain/ids';
+import { optimisers } from './job-params';
 import { ReadyCheck } from './readiness';
 import { EvidenceRequest } from './storage';
 
@@ -56,6 +58,15 @@ export const LedgerAudit = z.object({
 export type LedgerAudit = z.infer<typeof LedgerAudit>;
 
 export const JobDetails = JobView.extend({
+  settled: z
+    .object({
+      round: z.object({ steps: z.int() }),
+      inner: z.object({ optimiser: z.enum(optimisers), lr: z.number(), muonLr: z.number() }),
+      outer: z.object({ lr: z.number(), momentum: z.number() }),
+      codec: z.enum(codecs),
+    })
+    .optional()
+    .describe('what the request may have left open; absent before the job is planned'),
   ledger: LedgerAudit.optional(),
   rounds: z.array(
     z.object({

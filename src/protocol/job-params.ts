@@ -6,10 +6,15 @@ import { dataFormats } from '../domain/data-formats';
 import { findBrokenRules } from './params-rules';
 
 /** What is usual for a kind of job: a base is moved less far, and may know already what it is shown. */
-const usual = {
-  none: { context: 128, lr: 2e-3, muonLr: 0.02, minGain: 0.01 },
-  full: { context: 512, lr: 5e-5, muonLr: 5e-4, minGain: 0 },
-  lora: { context: 512, lr: 2e-4, muonLr: 2e-3, minGain: 0 },
+interface Usual {
+  context: number;
+  optimiser: (typeof optimisers)[number];
+  minGain: number;
+}
+const usual: Readonly<Record<'none' | 'full' | 'lora', Usual>> = {
+  none: { context: 128, optimiser: 'adamw', minGain: 0.01 },
+  full: { context: 512, optimiser: 'adamw', minGain: 0 },
+  lora: { context: 512, optimiser: 'adamw', minGain: 0 },
 };
 
 const fraction = (min: number, max: number) => z.number().min(min).max(max);
@@ -51,6 +56,8 @@ export const Tokenizer = z.discriminatedUnion(
   ],
   { error: 'must be "byte" or "bpe"; "base", the tokenizer of a base, goes with one' },
 );
+
+export const optimisers = ['adamw', 'muon'] as const;
 
 const BaseTokenizer = z.strictObject({ type: z.literal('base').describe(TOKENIZERS) });
 
@@ -100,26 +107,32 @@ const Lora = z.strictObject({
   merge: z.boolean().default(false).describe('hand back the merged model too'),
 });
 
-const innerFor = ({ lr, muonLr }: { lr: number; muonLr: number }) =>
-  z
-    .strictObject({
-      optimiser: z
-        .enum(['adamw', 'muon'])
-        .default('adamw')
-        .describe('muon: Muon for the matrices inside the blocks, AdamW for all else; not with lora'),
-      lr: z.number().positive().max(1).default(lr).describe('peak AdamW learning rate'),
-      muonLr: z.number().positive().max(1).default(muonLr).describe('peak Muon learning rate'),
-      muonMomentum: fraction(0, 0.9999).default(0.95).describe('Muon momentum (Nesterov)'),
-      minLrRatio: fraction(0, 1).default(0.1).describe('last learning rate ÷ peak, reached by a cosine'),
-      warmup: fraction(0, 0.5).default(0.02).describe('fraction of the job over which the rate rises linearly'),
-      weightDecay: fraction(0, 1).default(0.1).describe('weight decay, times the rate; biases and norms have none'),
-      beta1: fraction(0, 0.9999).default(0.9).describe('AdamW first moment'),
-      beta2: fraction(0, 0.99999).default(0.95).describe('AdamW second moment'),
-      clip: z.number().positive().default(1).describe('gradient norm limit'),
-    })
-    .prefault({});
+/** What is left open is settled by `settle-params.ts`, once it is known how much work the job is. */
+const Round = z.strictObject({
+  steps: z.int().min(1).max(10000).optional().describe('inner steps (H) of an average worker in a round'),
+});
+const innerFor = ({ optimiser }: Usual) =>
+  z.strictObject({
+    optimiser: z
+      .enum(optimisers)
+      .default(optimiser)
+      .describe('muon: Muon for the matrices inside the blocks, AdamW for all else; not with lora'),
+    lr: z.number().positive().max(1).optional().describe('peak AdamW learning rate'),
+    muonLr: z.number().positive().max(1).optional().describe('peak Muon learning rate'),
+    muonMomentum: fraction(0, 0.9999).default(0.95).describe('Muon momentum (Nesterov)'),
+    minLrRatio: fraction(0, 1).default(0.1).describe('last learning rate ÷ peak, reached by a cosine'),
+    warmup: fraction(0, 0.5).default(0.02).describe('fraction of the job over which the rate rises linearly'),
+    weightDecay: fraction(0, 1).default(0.1).describe('weight decay, times the rate; biases and norms have none'),
+    beta1: fraction(0, 0.9999).default(0.9).describe('AdamW first moment'),
+    beta2: fraction(0, 0.99999).default(0.95).describe('AdamW second moment'),
+    clip: z.number().positive().default(1).describe('gradient norm limit'),
+  });
+const Outer = z.strictObject({
+  lr: z.number().positive().max(4).optional().describe('outer learning rate (SGD, Nesterov)'),
+  momentum: fraction(0, 0.999).optional().describe('outer momentum'),
+});
 
-const commonFor = ({ lr, muonLr, minGain }: { lr: number; muonLr: number; minGain: number }) => ({
+const commonFor = (kind: Usual) => ({
   program: z.literal('lm').default('lm').describe('kind of job: a causal language model'),
   data: Data.prefault({}),
   seed: z
@@ -140,18 +153,9 @@ const commonFor = ({ lr, muonLr, minGain }: { lr: number; muonLr: number; minGai
     .describe('last part of the data, held out for validation; default: 0.07, of Japanese 0.1'),
   gradientCheckpointing: z.boolean().default(false).describe('compute activations twice, to need less memory'),
   accumulate: z.int().min(1).max(4096).default(1).describe('least number of parts in which a batch is computed'),
-  round: z
-    .strictObject({
-      steps: z.int().min(1).max(10000).default(50).describe('inner steps (H) of an average worker in a round'),
-    })
-    .prefault({}),
-  inner: innerFor({ lr, muonLr }),
-  outer: z
-    .strictObject({
-      lr: z.number().positive().max(4).default(1).describe('outer learning rate (SGD, Nesterov)'),
-      momentum: fraction(0, 0.999).default(0.5).describe('outer momentum'),
-    })
-    .prefault({}),
+  round: Round.prefault({}),
+  inner: innerFor(kind).prefault({}),
+  outer: Outer.prefault({}),
   audit: z
     .strictObject({
       rate: fraction(0, 1).default(0.05).describe('chance that a lease is done a second time and compared'),
@@ -160,7 +164,7 @@ const commonFor = ({ lr, muonLr, minGain }: { lr: number; muonLr: number; minGai
   minGain: z
     .number()
     .min(0)
-    .default(minGain)
+    .default(kind.minGain)
     .describe('nats per token by which the held-out loss must fall for the result to be accepted'),
   partial: z
     .boolean()
@@ -170,7 +174,10 @@ const commonFor = ({ lr, muonLr, minGain }: { lr: number; muonLr: number; minGai
     .boolean()
     .default(false)
     .describe('let everybody read its data set, updates and model, so that anybody can repeat it'),
-  codec: z.enum(codecs).default('int8').describe('how updates travel'),
+  codec: z
+    .enum([...codecs, 'auto'])
+    .default('int8')
+    .describe('how updates travel; auto: int8, and thinner where links are slow'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
 });
 
@@ -180,7 +187,7 @@ const FromScratch = z.strictObject({
   tokenizer: Tokenizer.default({ type: 'byte' }).describe('how text becomes tokens'),
   ...commonFor(usual.none),
 });
-const baseFor = (kind: typeof usual.full) => ({
+const baseFor = (kind: Usual) => ({
   base: Base,
   model: z.strictObject({ context: contextOf(kind), dropout }).prefault({}),
   tokenizer: BaseTokenizer.default({ type: 'base' }),
@@ -222,19 +229,28 @@ export const JobParams = AnyParams.check(({ value, issues }) => {
 export type JobParams = z.infer<typeof JobParams>;
 
 const numbers = { epochs: true, batch: true } as const;
+/** With epochs and batch, by which data and model are known; the rest may still be open. */
+export type NumberedParams = JobParams & { epochs: number; batch: number };
+/** Those of a job that starts from a base. */
+export type TunedParams = Exclude<NumberedParams, { tune: 'none' }>;
+
+const settledFor = (kind: Usual) => ({
+  round: Round.required(),
+  inner: innerFor(kind).required({ lr: true, muonLr: true }),
+  outer: Outer.required(),
+  codec: z.enum(codecs),
+});
 /** Parameters with every value set: what is trained, and what the manifest records. */
 const SetParams = z.discriminatedUnion('tune', [
-  FromScratch.required(numbers),
-  FullTune.required(numbers),
-  LoraTune.required(numbers),
+  FromScratch.required(numbers).extend(settledFor(usual.none)),
+  FullTune.required(numbers).extend(settledFor(usual.full)),
+  LoraTune.required(numbers).extend(settledFor(usual.lora)),
 ]);
 export const ResolvedParams = z.preprocess<unknown, typeof SetParams, Written<z.input<typeof SetParams>>>(
   withTune,
   SetParams,
 );
 export type ResolvedParams = z.infer<typeof ResolvedParams>;
-/** Those of a job that starts from a base. */
-export type TunedParams = Exclude<ResolvedParams, { tune: 'none' }>;
 
 /** Longest parameter text a request may carry, in bytes. */
 export const MAX_PARAMS_BYTES = 4096;

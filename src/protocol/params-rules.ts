@@ -14,8 +14,8 @@ interface Asked {
     loss: string;
     skipBroken: number;
   };
-  inner: { optimiser: 'adamw' | 'muon'; lr: number; muonLr: number };
-  outer: { lr: number; momentum: number };
+  inner: { optimiser: 'adamw' | 'muon'; lr?: number | undefined; muonLr?: number | undefined };
+  outer: { lr?: number | undefined; momentum?: number | undefined };
   batch?: number | undefined;
   accumulate: number;
   lora?: { targets: 'auto' | readonly string[] } | undefined;
@@ -69,9 +69,10 @@ function shapeRules(shape: Shape, tokenizer: Asked['tokenizer']): (BrokenRule | 
   ];
 }
 
+/** What is left open is looked at once it is settled. */
 function rateRule({ inner, outer }: Asked, name: 'lr' | 'muonLr'): BrokenRule | undefined {
   // How far the outer steps together carry what an inner step does.
-  const whole = (inner[name] * outer.lr) / (1 - outer.momentum);
+  const whole = ((inner[name] ?? 0) * (outer.lr ?? 1)) / (1 - (outer.momentum ?? 0));
   const most = MAX_WHOLE_RATES[name];
   if (whole <= most) return undefined;
   const rate = Number(whole.toPrecision(3));

@@ -12,8 +12,17 @@ const SCHEDULE_STEPS = 10_000;
  */
 export function probeParams(shape: ProbeShape, batch = PROBE_BATCH): ResolvedParams {
   const precision = shape === 'L' ? 'auto' : 'fp32';
-  const inner = { optimiser: 'adamw' } as const;
-  return ResolvedParams.parse({ model: probeModels[shape], inner, epochs: 1, batch, codec: 'int8', precision });
+  const rates = { round: { steps: 50 }, outer: { lr: 1, momentum: 0.5 } };
+  const inner = { optimiser: 'adamw', lr: 2e-3, muonLr: 0.02 } as const;
+  return ResolvedParams.parse({
+    model: probeModels[shape],
+    ...rates,
+    inner,
+    epochs: 1,
+    batch,
+    codec: 'int8',
+    precision,
+  });
 }
 
 /** Returns the spec of a child that does a probe's runs. */

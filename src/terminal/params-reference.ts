@@ -1,6 +1,7 @@
 /** The reference page of a job's parameters, written from their schema and the presets. */
 
 import { presetNames, presets } from '../domain/presets';
+import { innerRates, outerRates, roundSteps } from '../domain/usual-values';
 import { type Kind, listParams, type Param, PerKind } from '../protocol/params-list';
 
 /** Returns the page as Markdown. */
@@ -15,6 +16,9 @@ export function renderParams(): string {
     '| parameter | type | default | meaning | of which jobs, if not of all |',
     '|---|---|---|---|---|',
     ...rows,
+    '',
+    openHead,
+    ...renderOpen(),
     '',
     presetHead,
     ...presetNames.flatMap(renderPreset),
@@ -42,6 +46,45 @@ yours, which \`emeth put DIR\` uploads and names (\`sha256:…\`). Pickled weigh
 \`--dry-run\` shows what a request comes to, with the first example of chat data as the model will see it.
 `;
 
+const openHead = `## Values that depend on the job
+
+These may be left open. The node that takes the job then settles them when it plans it, by the size of its model, its blocks (inner steps
+of all workers together) and the workers that are idle: rounds are blocks ÷ workers ÷ \`round.steps\`. The first row that a job fits counts.
+\`emeth request --dry-run\` says what they come to with two workers, \`emeth job\` what they came to.
+
+| parameter | of which jobs | value |
+|---|---|---|`;
+
+/** Where a job's own size decides, and not its kind alone. */
+const OPEN: ReadonlySet<string> = new Set(['round.steps', 'inner.lr', 'inner.muonLr', 'outer.lr', 'outer.momentum']);
+
+function renderOpen(): string[] {
+  const inner = Object.entries(innerRates).flatMap(([kind, byOptimiser]) =>
+    Object.entries(byOptimiser).flatMap(([optimiser, rows]) =>
+      rows.flatMap(({ upTo, lr, muonLr }) => {
+        const of = [KINDS[kind as Kind], optimiser, bound(upTo, 'trained')];
+        return [openRow('inner.lr', of, lr), ...(optimiser === 'muon' ? [openRow('inner.muonLr', of, muonLr)] : [])];
+      }),
+    ),
+  );
+  const steps = roundSteps.map(({ upTo, steps }) => openRow('round.steps', [bound(upTo, 'blocks a worker')], steps));
+  const outer = Object.entries(outerRates).flatMap(([optimiser, rows]) =>
+    rows.flatMap(({ upTo, lr, momentum }) => [
+      openRow('outer.lr', [optimiser, bound(upTo, 'rounds')], lr),
+      openRow('outer.momentum', [optimiser, bound(upTo, 'rounds')], momentum),
+    ]),
+  );
+  return [...steps, ...inner, ...outer];
+}
+
+function openRow(path: string, of: readonly string[], value: number): string {
+  return `| \`${path}\` | ${of.filter((part) => part !== '').join(', ')} | \`${value}\` |`;
+}
+
+function bound(upTo: number, what: string): string {
+  return Number.isFinite(upTo) ? `up to ${upTo.toLocaleString('en')} ${what}` : '';
+}
+
 const presetHead = `## Presets
 
 \`--preset NAME\` stands for these parameters. What \`--params\`, \`--base\` and \`--tune\` say beside it counts instead.
@@ -65,6 +108,7 @@ function renderRow(param: Param): string {
 
 function showDefault({ path, isRequired, default: value }: Param): string {
   if (path === 'tune') return '`"none"`';
+  if (OPEN.has(path)) return '[by the job](#values-that-depend-on-the-job)';
   if (isRequired) return '**required**';
   if (value === undefined) return '';
   if (value instanceof PerKind) return value.values.map(([kind, one]) => `${KINDS[kind]}: ${code(one)}`).join(', ');

@@ -3,10 +3,12 @@ import { countTokens } from '../domain/audit';
 import { promisedHash } from '../domain/blob-reference';
 import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
+import { modelSizeOf } from '../domain/model-size';
 import type { Share } from '../domain/shares';
 import { canonicalJson, sha256 } from '../lib/hash';
 import { JobParams } from '../protocol/job-params';
 import { Manifest } from '../protocol/manifest';
+import { mayBeSettled } from '../protocol/settle-params';
 import { auditable } from '../replay/audited';
 import { findAuditProblem } from './audit-checks';
 import { findBaseProblem } from './base-checks';
@@ -120,16 +122,25 @@ function checkIdentity(manifest: Manifest, job: SubmittedJob): Flaw | undefined 
 }
 
 /**
- * The model was trained as requested, or as the documented defaults say; only epochs and batch may be chosen
- * by the node.
+ * The model was trained as requested, or as the documented defaults say; only epochs, batch and an automatic
+ * codec may be chosen by the node.
  */
 function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const asked = readParams(job.params);
   if (!asked) return flaw('params', 'the parameters of the request are not valid; the job should not have been taken');
-  const { epochs, batch } = manifest.params;
-  const expected = { ...asked, epochs: asked.epochs ?? epochs, batch: asked.batch ?? batch };
+  const { epochs, batch, codec } = manifest.params;
+  const chosen = { epochs: asked.epochs ?? epochs, batch: asked.batch ?? batch };
+  const expected = { ...asked, ...chosen, codec: asked.codec === 'auto' ? codec : asked.codec };
   const path = differs(expected, manifest.params, '');
-  return path === undefined ? undefined : flaw('params', `parameter ${path} is not as requested`);
+  if (path !== undefined) return flaw('params', `parameter ${path} is not as requested`);
+  return isSettled(asked, manifest) ? undefined : flaw('params', 'what the request left open is not as usual');
+}
+
+/** A job with a base that names none has another flaw. */
+function isSettled(asked: JobParams, { params, prepared, base, totalBlocks }: Manifest): boolean {
+  if (params.tune !== 'none' && !base) return true;
+  const { trainable } = modelSizeOf(params, prepared.vocabSize, base?.size);
+  return mayBeSettled(asked, params, { trainable, blocks: totalBlocks });
 }
 
 function checkBase(manifest: Manifest): Flaw | undefined {

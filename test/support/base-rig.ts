@@ -6,13 +6,13 @@ import { recoverTyped, type Wallet } from '../../src/chain/sending/wallet';
 import type { Sha256 } from '../../src/domain/ids';
 import { systemClock as clock } from '../../src/lib/clock';
 import { type LinkClient, openLinkClient } from '../../src/link/client';
-import { ResolvedParams } from '../../src/protocol/job-params';
 import type { WorkerMessage } from '../../src/protocol/link';
 import type { OfferedJob } from '../../src/worker/state';
 import { openWorker, type Worker } from '../../src/worker/worker';
 import { type ChaosProxy, openChaosProxy } from './chaos-proxy';
 import { FakeTrainer } from './fake-trainer';
 import { CHAIN_ID, codeLogger, newWallet, OFFER, openTestServer, type TestServer, until } from './link-pair';
+import { plannedParams } from './planned-params';
 import { openScratch } from './scratch';
 import { openTestBases } from './test-bases';
 import { listBase, storeBase, tinyBase } from './tiny-base';
@@ -72,7 +72,7 @@ export async function openBaseRig(): Promise<BaseRig> {
   const size = { parameters: 1000, trainable: 100, baseBytes, layers: 1, width: 16, hidden: 64 };
   const reference = `sha256:${list}`;
   const base = { reference, list, listBytes: listed.text.length, size };
-  const params = ResolvedParams.parse({ tune: 'lora', base: reference, epochs: 1, batch: 4 });
+  const params = plannedParams({ tune: 'lora', base: reference, epochs: 1, batch: 4 });
   const rig: BaseRig = {
     ...{ server, proxy, list, asked },
     isServing: true,

@@ -124,7 +124,7 @@ export class PlayedChild implements CoordinatorChild {
   /** Updates of a lease are as long as its learning rates make them. */
   private normOf(update: string): number {
     const range = cutRanges.get(update.slice(update.lastIndexOf(' ') + 1));
-    const { inner } = ResolvedParams.parse('params' in this.spec ? this.spec.params : {});
+    const { inner } = ResolvedParams.parse('params' in this.spec ? this.spec.params : undefined);
     return range ? 1000 * sumOfRates(inner, range, this.epochBlocks) : 1;
   }
 

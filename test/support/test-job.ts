@@ -74,6 +74,7 @@ export function jobOptions(dataDir: string): JobRunOptions {
     maxDatasetBytes: 1 << 20,
     commissionBps: 1000,
     minFeeWei: 0n,
+    cooperative: 'nvm',
     settings: { leaseMs: 60_000, graceMs: 15_000, resumeMs: 30_000 },
   };
 }
@@ -109,12 +110,13 @@ export async function openTestJob(options: TestJobOptions = {}): Promise<TestJob
       ...{ id, requester: testWallet.address, dataset: 'sha256:data', params: JSON.stringify(tinyParams) },
       ...{ feeWei: FEE_WEI, fuelLimit: FUEL_LIMIT, deadlineMs: 3_600_000 },
     },
-    options: { batchSize: 4, epochs: 1, maxDatasetBytes: 1 << 20, minFeeWei: 0n },
+    options: { batchSize: 4, epochs: 1, maxDatasetBytes: 1 << 20, minFeeWei: 0n, cooperative: 'nvm' },
     dir,
     signal,
-    openCoordinator: () => child,
+    openCoordinator: () => ({ run: child.run, adopt: async () => undefined }),
     deps: {
       blobs,
+      fleet,
       store,
       wallet: testWallet,
       disk: new PlayedDisk(),

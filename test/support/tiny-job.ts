@@ -1,11 +1,12 @@
 /** A job so small that a test can train it. */
 import { join } from 'node:path';
-import { type ResolvedParams, ResolvedParams as schema } from '../../src/protocol/job-params';
+import type { ResolvedParams } from '../../src/protocol/job-params';
+import { plannedParams } from './planned-params';
 
 export type ScratchParams = Extract<ResolvedParams, { tune: 'none' }>;
 
 /** Parameters of a model that trains in milliseconds. */
-export const tinyParams = schema.parse({
+export const tinyParams = plannedParams({
   model: { layers: 1, heads: 2, width: 16, context: 16 },
   epochs: 1,
   batch: 4,

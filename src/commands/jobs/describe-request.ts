@@ -2,6 +2,7 @@
 import type { JobRequest } from '../../chain/acts/requests';
 import { formatEmt, formatEth } from '../../domain/emt';
 import { formatBytes } from '../../lib/format-bytes';
+import { describeSettled } from './describe-settled';
 import { describeSpan } from './request-plan';
 import type { Quote } from './request-quote';
 
@@ -14,6 +15,7 @@ export function describeQuote(job: JobRequest, quote: Quote): string[] {
     `tokens     ${describeTokens(quote)}`,
     ...describeBase(quote),
     `model      ${describeModel(quote)}`,
+    `training   ${describeTraining(quote)}`,
     `round      each worker gets ${formatBytes(quote.roundBytes.down)} and sends ${formatBytes(quote.roundBytes.up)}`,
     `params     ${job.params}`,
     `deadline   ${new Date(job.deadlineMs).toISOString()}, in ${describeSpan(leftMs)}`,
@@ -50,6 +52,11 @@ function describeModel({ parameters, trainable, modelBytes, deviceBytes }: Quote
   const trained =
     trainable < parameters ? `, of which ${grouped(trainable)} are trained` : `, ${formatBytes(modelBytes)}`;
   return `${grouped(parameters)} parameters${trained}; training needs about ${formatBytes(deviceBytes)} on a device`;
+}
+
+/** Nodes of another version may settle otherwise what is left open; what is named is as it was named. */
+function describeTraining({ settled, settledFor }: Quote): string {
+  return `${describeSettled(settled)}; with ${settledFor.workers} workers`;
 }
 
 /** Shows the first record as the model will see it; what is learnt of it is marked at the margin. */

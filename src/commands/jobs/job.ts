@@ -4,6 +4,7 @@ import { formatEmt } from '../../domain/emt';
 import type { JobDetails } from '../../protocol/admin';
 import { parseJobId } from '../../terminal/arguments';
 import { printJson, printLines } from '../../terminal/print';
+import { describeSettled } from './describe-settled';
 
 export async function showJob(id: string, options: QueueOptions): Promise<void> {
   const jobId = parseJobId(id);
@@ -24,6 +25,7 @@ function describe(job: JobDetails): string[] {
     ['dataset', job.dataset],
     ['fee', formatEmt(BigInt(job.feeWei))],
     ['deadline', new Date(job.deadlineMs).toISOString()],
+    ['training', job.settled && describeSettled(job.settled)],
     ['progress', describeProgress(job)],
     ['ledger', describeLedger(job)],
     ['workers', job.workers.map((worker) => worker.address).join(' ')],

@@ -3,7 +3,9 @@ import { formatEmt } from '../../domain/emt';
 import { countBlocks } from '../../domain/fuel';
 import { DEFAULT_BATCH, DEFAULT_EPOCHS, estimateTokens } from '../../domain/job-fit';
 import { AppError } from '../../lib/errors';
-import { JobParams, MAX_PARAMS_BYTES, type ResolvedParams } from '../../protocol/job-params';
+import { JobParams, MAX_PARAMS_BYTES, type NumberedParams, type ResolvedParams } from '../../protocol/job-params';
+import { findBrokenRules } from '../../protocol/params-rules';
+import { type SettleFacts, settleParams } from '../../protocol/settle-params';
 import { describeIssues } from './params-problems';
 import { composeParams, type ParamsOptions } from './request-params';
 
@@ -25,7 +27,7 @@ export interface AskedParams {
   given: Record<string, unknown>;
   /** As it is sent. */
   text: string;
-  params: ResolvedParams;
+  params: NumberedParams;
   /** Whether its author chose the context. */
   namesContext: boolean;
 }
@@ -40,7 +42,7 @@ interface PlannedData {
 /**
  * Checks the parameters of a request by the schema of the masters, and writes down epochs and batch: fuel and
  * blocks depend on them, and another master has other defaults. All else that is left out is part of the
- * protocol.
+ * protocol, or settled by the work that the job is.
  */
 export function parseParams(text: string, options: ParamsOptions = {}): AskedParams {
   const own = parseObject(text);
@@ -69,7 +71,7 @@ function resolve(given: Record<string, unknown>): Omit<AskedParams, 'namesContex
  * Returns the tokens that the whole fee pays for: those that a node will merge. Throws `usage/bad-fuel` above
  * what the contract stores, and `usage/not-counted` where the bytes of the data tell nothing about it.
  */
-export function planFuel(named: bigint | undefined, data: PlannedData, params: ResolvedParams): bigint {
+export function planFuel(named: bigint | undefined, data: PlannedData, params: NumberedParams): bigint {
   const fuelLimit = named ?? BigInt(countFuel(data, params));
   if (fuelLimit <= MAX_FUEL) return fuelLimit;
   throw new AppError<RequestError>(
@@ -78,7 +80,7 @@ export function planFuel(named: bigint | undefined, data: PlannedData, params: R
   );
 }
 
-function countFuel({ bytes, isPacked, tokens }: PlannedData, params: ResolvedParams): number {
+function countFuel({ bytes, isPacked, tokens }: PlannedData, params: NumberedParams): number {
   if (tokens) return countBlocks(params.epochs, tokens.epochBlocks) * tokens.blockTokens;
   const { tokenizer, data } = params;
   const isText = data.format === 'auto' || data.format === 'text';
@@ -87,6 +89,17 @@ function countFuel({ bytes, isPacked, tokens }: PlannedData, params: ResolvedPar
     { code: 'usage/not-counted' },
     'How many tokens the data come to can only be counted with Python: run `npm run setup`, or name --fuel-limit.',
   );
+}
+
+/**
+ * Returns the parameters as a node would settle them. Throws `usage/bad-params` where what is named does not
+ * go with what is usual for the rest.
+ */
+export function settleRequest(asked: NumberedParams, facts: SettleFacts): ResolvedParams {
+  const params = settleParams(asked, facts);
+  const broken = findBrokenRules(params);
+  if (broken.length > 0) throw badParams(broken.map(({ path, message }) => `${path.join('.')}: ${message}`));
+  return params;
 }
 
 /** Throws `usage/fee-too-low` below the contract's minimum. */

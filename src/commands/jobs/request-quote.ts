@@ -9,9 +9,11 @@ import type { JobId } from '../../domain/ids';
 import { memoryBytesOf, updateBytesOf, vocabularyOf } from '../../domain/job-fit';
 import { modelSizeOf } from '../../domain/model-size';
 import { AppError } from '../../lib/errors';
-import type { ResolvedParams } from '../../protocol/job-params';
+import type { JobDetails } from '../../protocol/admin';
+import type { NumberedParams } from '../../protocol/job-params';
 import type { Counted, Prepared } from '../../protocol/trainer';
 import type { RequestedBase } from './request-base';
+import { settleRequest } from './request-plan';
 
 export type QuoteError =
   | { code: 'usage/not-enough-tokens'; account: string; haveWei: bigint; needWei: bigint }
@@ -50,6 +52,9 @@ export interface Quote extends JobPrice {
   trainable: number;
   modelBytes: number;
   deviceBytes: number;
+  /** What is named, or usual for so much work with so many workers, as the nodes of this version have it. */
+  settled: NonNullable<JobDetails['settled']>;
+  settledFor: { workers: number };
   /** What goes from and to each worker in a round, beside the data. */
   roundBytes: { up: number; down: number };
   feePerMTokensWei: bigint;
@@ -60,6 +65,8 @@ export interface Quote extends JobPrice {
 
 const RECENT_JOBS = 20;
 const WEIGHT_BYTES = 4;
+/** How many workers a job will have is for its node to find out. */
+const QUOTED_WORKERS = 2;
 /** A transaction is signed for more gas than its estimate, and its account must own all of it. */
 const GAS_RESERVE = 2n;
 
@@ -88,7 +95,7 @@ export async function priceOf({ chain, emeth }: Account, job: JobRequest): Promi
 
 /** What a request is about. */
 interface QuotedParts {
-  params: ResolvedParams;
+  params: NumberedParams;
   bytes: number;
   counted: Counted | undefined;
   base: Pick<RequestedBase, 'facts' | 'reference' | 'size'> | undefined;
@@ -102,7 +109,10 @@ export async function makeQuote(
   { params, bytes, counted, base }: QuotedParts,
 ): Promise<Quote> {
   const size = modelSizeOf(params, base?.facts.vocabSize ?? vocabularyOf(params.tokenizer), base?.size);
-  const updateBytes = updateBytesOf(size, params.codec);
+  const blocks = Number(job.fuelLimit) / (params.batch * params.model.context);
+  const facts = { trainable: size.trainable, blocks, workers: QUOTED_WORKERS, autoCodec: 'int8' } as const;
+  const { round, inner, outer, codec } = settleRequest(params, facts);
+  const updateBytes = updateBytesOf(size, codec);
   const recent = await recentRequests(chain, RECENT_JOBS).catch(() => undefined);
   return {
     ...price,
@@ -111,6 +121,8 @@ export async function makeQuote(
     base: base && quoteBase(base),
     parameters: size.parameters,
     trainable: size.trainable,
+    settled: { round, inner, outer, codec },
+    settledFor: { workers: QUOTED_WORKERS },
     roundBytes: { up: updateBytes, down: updateBytes },
     modelBytes: size.parameters * WEIGHT_BYTES,
     deviceBytes: memoryBytesOf(size),

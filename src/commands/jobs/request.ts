@@ -6,7 +6,7 @@ import type { JobRequest } from '../../chain/acts/requests';
 import { parseBlobReference, printBlobReference } from '../../domain/blob-reference';
 import { leastBytes } from '../../domain/job-fit';
 import { AppError, errorCode } from '../../lib/errors';
-import type { ResolvedParams } from '../../protocol/job-params';
+import type { NumberedParams } from '../../protocol/job-params';
 import type { Counted } from '../../protocol/trainer';
 import { countDataset } from '../../runner/count-dataset';
 import { readGivenText } from '../../terminal/files';
@@ -99,7 +99,7 @@ function locateBase({ asked, reference }: RequestedBase, storages: readonly stri
  */
 async function countTokens(
   { path, bytes, isPacked }: LocatedDataset,
-  params: ResolvedParams,
+  params: NumberedParams,
   base: RequestedBase | undefined,
 ): Promise<Counted | undefined> {
   const least = leastBytes(params);

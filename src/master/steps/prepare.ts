@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
 import { hasGained } from '../../domain/gain';
 import type { JobId } from '../../domain/ids';
-import { expectedPayWei } from '../../domain/job-fit';
+import { expectedPayWei, expectTokens, memoryBytesOf, vocabularyOf, withMemory } from '../../domain/job-fit';
+import { type ModelSize, modelSizeOf } from '../../domain/model-size';
 import { crashPoint } from '../../lib/crash-point';
 import type { DiskFloor } from '../../lib/disk-floor';
 import { AppError } from '../../lib/errors';
@@ -12,9 +13,9 @@ import { sha256 } from '../../lib/hash';
 import { auditSeedTypes } from '../../protocol/link';
 import { LINK_DOMAIN } from '../../protocol/storage';
 import type { Coordinator } from '../coordinator';
-import { resolveParams } from '../params';
+import { readJobParams, settleJobParams } from '../params';
 import type { JobPlan } from '../plan';
-import type { JobBlobs, JobWallet, MasterStorage, RoundStore } from '../ports';
+import type { JobBlobs, JobFleet, JobWallet, MasterStorage, RoundStore } from '../ports';
 import type { JobRunOptions, StepContext, StepResult } from './step';
 
 /** What a rehearsal may compute: some ten seconds of a few cores. */
@@ -32,10 +33,11 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
     StepContext['row'],
     'id' | 'requester' | 'dataset' | 'params' | 'feeWei' | 'fuelLimit' | 'deadlineMs'
   >;
-  readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes' | 'minFeeWei'>;
+  readonly options: Pick<JobRunOptions, 'batchSize' | 'epochs' | 'maxDatasetBytes' | 'minFeeWei' | 'cooperative'>;
   readonly deps: {
     blobs: Pick<JobBlobs, 'path' | 'add'>;
     storage: Pick<MasterStorage, 'fetch' | 'fetchBase'>;
+    fleet: Pick<JobFleet, 'idle'>;
     disk: Pick<DiskFloor, 'require'>;
     wallet: Pick<JobWallet, 'signTyped'>;
     store: { rounds: Pick<RoundStore['rounds'], 'clear'> };
@@ -48,20 +50,25 @@ interface PrepareContext extends Pick<StepContext, 'dir' | 'signal' | 'openCoord
  */
 export async function prepareJob(job: PrepareContext): Promise<StepResult<'claimed'>> {
   const { row, options, dir, signal, deps } = job;
-  const params = resolveParams(row.params, { batch: options.batchSize, epochs: options.epochs });
+  const asked = readJobParams(row.params, { batch: options.batchSize, epochs: options.epochs });
   await deps.disk.require(0);
   const dataset = { reference: row.dataset, ...(await deps.storage.fetch(row, signal)) };
   crashPoint('dataset.fetched');
-  const base = params.tune === 'none' ? undefined : await deps.storage.fetchBase(row, params, signal);
+  const base = asked.tune === 'none' ? undefined : await deps.storage.fetchBase(row, asked, signal);
   await mkdir(dir, { recursive: true });
-  const coordinator = job.openCoordinator({ params, base });
+  const settle = (vocabSize: number, blocks: number) =>
+    settleJobParams(asked, { ...factsOf(job, modelSizeOf(asked, vocabSize, base?.size)), blocks });
+  const expected = expectTokens(dataset.bytes, asked, row) / (asked.batch * asked.model.context);
+  const coordinator = job.openCoordinator({ params: settle(vocabularyOf(asked.tokenizer), expected), base });
   const { prepared } = await coordinator.run(
     { type: 'prepare', dataset: deps.blobs.path(dataset.sha256), maxBytes: options.maxDatasetBytes },
     'prepared',
   );
   crashPoint('data.prepared');
-  const totalBlocks = countBlocks(params.epochs, prepared.epochBlocks);
+  const totalBlocks = countBlocks(asked.epochs, prepared.epochBlocks);
   requirePay(row, totalBlocks * prepared.blockTokens, options);
+  const params = settle(prepared.vocabSize, totalBlocks);
+  await coordinator.adopt(params);
   // A job that was given back once, or lost, has none of its old files any more.
   await deps.store.rounds.clear(row.id);
   const weights = await writeFirstWeights(coordinator, dir, deps.blobs);
@@ -77,6 +84,13 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
     ...weights,
   };
   return { to: 'preparing', facts: { plan } };
+}
+
+/** What the open parameters of a job depend on beside its length: its model, and which workers are idle. */
+function factsOf({ options, deps }: PrepareContext, size: ModelSize) {
+  const idle = withMemory(deps.fleet.idle(), memoryBytesOf(size));
+  const workers = options.cooperative === '1v1' ? 1 : Math.max(1, idle.length);
+  return { trainable: size.trainable, workers, autoCodec: 'int8' as const };
 }
 
 /** Only now are the tokens known; before, the requester's word was taken for how many the data come to. */

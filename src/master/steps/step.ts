@@ -20,6 +20,8 @@ export interface JobRunOptions {
   commissionBps: number;
   /** Jobs that pay less are not taken. */
   minFeeWei: bigint;
+  /** Workers of a job: one, or as many as its deadline needs. */
+  cooperative: '1v1' | 'nvm';
   settings: RoundSettings;
 }
 
@@ -48,7 +50,7 @@ export interface StepContext {
   /** Aborts when the master stops or the chain ends the job. */
   readonly signal: AbortSignal;
   /** Returns the job's one Python child, which is started when it is first used. */
-  openCoordinator(plan: PlannedModel): Pick<Coordinator, 'run'>;
+  openCoordinator(plan: PlannedModel): Pick<Coordinator, 'run' | 'adopt'>;
   /** Returns the job's training, opened once. */
   openContext(): Promise<JobContext>;
 }

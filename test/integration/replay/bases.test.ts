@@ -1,10 +1,10 @@
 /** Replays of every program beside the first one: all comes out equal, and false claims are found. */
 import { join } from 'node:path';
 import { BlobStore } from '../../../src/blobs/blob-store';
-import { ResolvedParams } from '../../../src/protocol/job-params';
 import type { Manifest } from '../../../src/protocol/manifest';
 import type { TrainerSpec } from '../../../src/protocol/trainer';
 import { replayJob } from '../../../src/replay/replay';
+import { plannedParams } from '../../support/planned-params';
 import { openScratch } from '../../support/scratch';
 import { makeBases } from '../../support/small-bases';
 import { openTinyResults, type TinyResults } from '../../support/tiny-result';
@@ -33,7 +33,7 @@ describe.each([
   let results: TinyResults;
   let honest: Manifest;
   beforeAll(async () => {
-    results = await openTinyResults(ResolvedParams.parse(params), base());
+    results = await openTinyResults(plannedParams(params), base());
     honest = await results.train();
   });
   afterAll(() => results[Symbol.asyncDispose]());

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { AppError } from '../../../src/lib/errors';
 import { silentLogger as logger } from '../../../src/lib/logger';
 import { Coordinator, type CoordinatorChild } from '../../../src/master/coordinator';
-import type { TrainerEvent } from '../../../src/protocol/trainer';
+import type { TrainerEvent, TrainerSpec } from '../../../src/protocol/trainer';
 import { tinyParams } from '../../support/tiny-job';
 
 const crash = () => new AppError({ code: 'runner/child-crashed' }, 'The Python child ended.');
@@ -20,7 +20,9 @@ function answerOf<T extends TrainerEvent['type']>(type: T): Extract<TrainerEvent
 /** A coordinator whose first `deaths` children die of their first command. */
 function openCoordinator(deaths: number, onChildClosed: () => void = () => undefined) {
   const children: { isOpen: boolean }[] = [];
-  const openChild = async (): Promise<CoordinatorChild> => {
+  const specs: TrainerSpec[] = [];
+  const openChild = async (spec: TrainerSpec): Promise<CoordinatorChild> => {
+    specs.push({ ...spec });
     const isDoomed = children.length < deaths;
     const child = { isOpen: true };
     children.push(child);
@@ -37,7 +39,7 @@ function openCoordinator(deaths: number, onChildClosed: () => void = () => undef
     };
   };
   const options = { jobId: '0x', params: tinyParams, workDir: '', device: 'cpu', threads: 1 };
-  return { children, coordinator: new Coordinator(options, { logger, openChild }) };
+  return { children, specs, coordinator: new Coordinator(options, { logger, openChild }) };
 }
 
 describe('Coordinator', () => {
@@ -49,6 +51,18 @@ describe('Coordinator', () => {
     expect(children.map(({ isOpen }) => isOpen)).toEqual([false, true]);
     await coordinator[Symbol.asyncDispose]();
     expect(children.map(({ isOpen }) => isOpen)).toEqual([false, false]);
+  });
+
+  test('adopts other parameters: the next command gets a child that has them', async () => {
+    const { coordinator, children, specs } = openCoordinator(0);
+    await coordinator.run(inspect, 'inspected');
+    await coordinator.adopt({ ...tinyParams });
+    expect(children).toEqual([{ isOpen: true }]);
+    const others = { ...tinyParams, outer: { lr: 0.7, momentum: 0.9 } };
+    await coordinator.adopt(others);
+    expect(children).toEqual([{ isOpen: false }]);
+    await coordinator.run(inspect, 'inspected');
+    expect(specs.map((spec) => 'params' in spec && spec.params)).toEqual([tinyParams, others]);
   });
 
   test('second child dies too: throws runner/child-crashed', async () => {

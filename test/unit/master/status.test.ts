@@ -71,6 +71,14 @@ test('trained job in detail: its rounds, workers and history', async () => {
   expect(details).not.toHaveProperty('ledger');
 });
 
+test('job with a plan: what its request left open is shown as it was settled', async () => {
+  const planned = { ...(await row()), plan: rig.job.plan };
+  const { settled } = await describeJob(rig.store, planned, { workers: [], nowMs: rig.clock.now() });
+  const { codec, inner, outer, round } = rig.job.plan.params;
+  const { optimiser, lr, muonLr } = inner;
+  expect(settled).toEqual({ round, inner: { optimiser, lr, muonLr }, outer, codec });
+});
+
 test('verifier misses something: what and since when is shown, without its signature', async () => {
   const { jobId } = rig.job;
   const request = { verifier: node, reference: 'sha256:gone', atMs: 5, signature: `0x${'12'.repeat(65)}` };

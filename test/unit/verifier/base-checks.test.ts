@@ -2,11 +2,11 @@
 import { buildPayouts } from '../../../src/chain/acts/payouts';
 import type { Sha256 } from '../../../src/domain/ids';
 import type { BaseRecord } from '../../../src/protocol/base';
-import { ResolvedParams } from '../../../src/protocol/job-params';
 import { Manifest } from '../../../src/protocol/manifest';
 import { findBaseProblem } from '../../../src/verifier/base-checks';
 import { findFlaw } from '../../../src/verifier/manifest-checks';
 import { honestManifest, submittedJob } from '../../support/manifest';
+import { plannedParams } from '../../support/planned-params';
 
 const [list, other] = ['1a'.repeat(32), '1b'.repeat(32)] as [Sha256, Sha256];
 const [commit, later] = ['2a'.repeat(20), '2b'.repeat(20)];
@@ -18,7 +18,7 @@ const record = (changes: Partial<BaseRecord> = {}): BaseRecord => ({
   ...changes,
 });
 const params = (base?: string) =>
-  ResolvedParams.parse({ ...(base === undefined ? {} : { tune: 'lora', base }), epochs: 1, batch: 4 });
+  plannedParams({ ...(base === undefined ? {} : { tune: 'lora', base }), epochs: 1, batch: 4 });
 
 test.each<[string, string | undefined, BaseRecord | undefined]>([
   ['no base', undefined, undefined],

@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises';
 import type { Sha256 } from '../../../src/domain/ids';
 import { AppError } from '../../../src/lib/errors';
 import { sha256 } from '../../../src/lib/hash';
-import { ResolvedParams } from '../../../src/protocol/job-params';
 import type { ManifestIn } from '../../../src/protocol/manifest';
 import type { Difference } from '../../../src/replay/difference';
 import type { ReplayReport } from '../../../src/replay/replay';
 import { type JudgeDeps, type JudgedReplay, judge, type ResultVerdict } from '../../../src/verifier/judge';
 import { openJudging } from '../../support/judging';
 import { honestManifest, submittedJob, testDataset } from '../../support/manifest';
+import { plannedParams } from '../../support/planned-params';
 
 const report: ReplayReport = {
   theta: sha256('end') as Sha256,
@@ -133,7 +133,7 @@ describe('job with a base', () => {
   };
   const asked = { tune: 'lora', base: base.reference, model: { context: 16 }, batch: 4, round: { steps: 4 } };
   const judgeBase = (replaced: Partial<JudgeDeps>) => {
-    const params = ResolvedParams.parse({ ...asked, epochs: 1 });
+    const params = plannedParams({ ...asked, epochs: 1 });
     const manifest = { ...honestManifest(), params, base };
     const job = { ...submittedJob(manifest), params: JSON.stringify(asked) };
     return judgeWith(replaced, manifest, job);

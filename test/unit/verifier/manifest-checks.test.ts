@@ -219,6 +219,12 @@ test('epochs and batch left open: the node may choose', () => {
   expect(check(honestManifest(), { ...job, params: JSON.stringify(open) })).toBeUndefined();
 });
 
+test('codec left to the node: any of them is accepted', () => {
+  const { params, ...job } = submittedJob();
+  const auto = { ...job, params: JSON.stringify({ ...JSON.parse(params), codec: 'auto' }) };
+  expect(check(honestManifest(), auto)).toBeUndefined();
+});
+
 test('any fee, tokens and commission: equal pay per token is accepted', () => {
   fc.assert(
     fc.property(

@@ -1,6 +1,6 @@
 /** Which Python libraries a job needs of its worker, by its program. */
-import { ResolvedParams } from '../../../src/protocol/job-params';
 import { requireLibraries } from '../../../src/worker/fit';
+import { plannedParams } from '../../support/planned-params';
 import { openJob } from '../../support/worker-messages';
 
 const base = { base: `sha256:${'1a'.repeat(32)}`, epochs: 1, batch: 4 };
@@ -17,7 +17,7 @@ test.each([
   ['full', ['transformers']],
   ['lora', ['transformers', 'peft']],
 ])('program %s: needs %p, and says which is lacking', (program, needed) => {
-  const job = { ...openJob(), params: ResolvedParams.parse(programs[program]) };
+  const job = { ...openJob(), params: plannedParams(programs[program] ?? {}) };
   expect(() => requireLibraries(job, [])).not.toThrow();
   const missed = ['transformers', 'peft'].filter((library) => {
     try {

@@ -23,6 +23,7 @@ import { storageRoutes } from '../../../../src/storage/routes';
 import { openStore, type Store } from '../../../../src/store/open';
 import { builtCli, runInProcess } from '../../../support/cli';
 import { type ClientChain, openClientChain } from '../../../support/client-chain';
+import { plannedParams } from '../../../support/planned-params';
 import { openScratch } from '../../../support/scratch';
 import { withoutJobs, withoutVerifiers } from '../../../support/storage';
 import { openTestSpace } from '../../../support/storage-space';
@@ -107,7 +108,7 @@ async function exampleManifest(jobId: JobId): Promise<ManifestIn> {
     jobId,
     node: client.requester,
     dataset: { reference: `sha256:${hash}`, sha256: hash, bytes: 17_000 },
-    params: { epochs: 1, batch: 8 },
+    params: plannedParams({ epochs: 1, batch: 8 }),
     prepared: {
       vocabSize: 256,
       epochBlocks: 1,

@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { fetchModel } from '../../../../src/commands/jobs/fetch-model';
 import { Sha256 } from '../../../../src/domain/ids';
 import { canonicalJson, sha256 } from '../../../../src/lib/hash';
-import { ResolvedParams } from '../../../../src/protocol/job-params';
 import type { Manifest } from '../../../../src/protocol/manifest';
+import { plannedParams } from '../../../support/planned-params';
 import { openScratch } from '../../../support/scratch';
 
 const manifest: Pick<Manifest, 'model' | 'params' | 'base'> = {
@@ -108,5 +108,5 @@ function adapter({ merge }: { merge: boolean }): Pick<Manifest, 'model' | 'param
 }
 
 function resolveParams(params: object): Manifest['params'] {
-  return ResolvedParams.parse({ epochs: 1, batch: 8, ...params });
+  return plannedParams(params);
 }

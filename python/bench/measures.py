@@ -80,4 +80,4 @@ def _rounded(value: float) -> float:
 def _machine() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return f"{os.cpu_count()} × {names[0] if names else 'unknown'}, Python {sys.version.split()[0]}"
+    return f"{os.cpu_count()} × {names[0] if names else 'unknown'}"

@@ -67,7 +67,7 @@ export function median(values: readonly number[]): number {
 }
 
 function machine(): string {
-  return `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.version}`;
+  return `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
 }
 
 function ratioText(ratio: number): string {

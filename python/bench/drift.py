@@ -1,7 +1,7 @@
 """How far honest executions of one lease lie apart, and how near the smallest cheats come: what `toleranceOf` in
 src/domain/audit.ts was chosen from.
 
-    npm run bench:drift -- [--leases 12] [--model small] [--steps 5 20 50]
+    npm run bench:drift -- [--leases 12] [--model small] [--steps 5 20 50] [--optimiser adamw]
 
 A job is trained by one worker, lease after lease. Each lease is executed with 1 thread and with 2 (and then in
 micro-batches of half the size), by each kind of kernels this machine has, at fp32 and at bf16 precision; and once more
@@ -131,7 +131,7 @@ def cheated(spec: TrainSpec, cheat: str) -> TrainSpec:
     """The parameters a cheat trains with."""
     params, inner = spec.params, spec.params.inner
     if cheat == "rate 1 % off":
-        params = replace(params, inner=replace(inner, lr=inner.lr * 1.01))
+        params = replace(params, inner=replace(inner, lr=inner.lr * 1.01, muon_lr=inner.muon_lr * 1.01))
     elif cheat == "clip skipped":
         params = replace(params, inner=replace(inner, clip=1e30))
     elif cheat == "bf16 for fp32":
@@ -197,12 +197,13 @@ def kinds_of_kernels() -> dict[str, dict[str, str]]:
 class Bench:
     """The job, its processes and what was found."""
 
-    def __init__(self, folder: Path, model: str, text: bytes, total: int) -> None:
+    def __init__(self, folder: Path, model: str, optimiser: str, total: int) -> None:
         shape, batch = MODELS[model]
         self.folder, self.total = folder, total
-        self.spec = train_spec(folder, total, batch, 1, model=shape, batch=batch, codec="fp32", inner={"lr": 2e-3})
+        inner = {"lr": 2e-3, "optimiser": optimiser}
+        self.spec = train_spec(folder, total, batch, 1, model=shape, batch=batch, codec="fp32", inner=inner)
         parsed = parsed_spec(self.spec)
-        (folder / "text").write_bytes(text)
+        (folder / "text").write_bytes(novel())
         prepare(parsed.params, Source(dataset=str(folder / "text"), max_bytes=10**9, work_dir=str(folder)))
         self.corpus = Corpus(parsed.params, str(folder))
         shape_of = parsed.params.shape(parsed.vocab_size)
@@ -290,6 +291,7 @@ def main() -> None:
     parser.add_argument("--leases", type=int, default=12)
     parser.add_argument("--steps", type=int, nargs="+", default=[5, 20, 50])
     parser.add_argument("--model", choices=MODELS, default="small")
+    parser.add_argument("--optimiser", choices=("adamw", "muon"), default="adamw")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -297,13 +299,14 @@ def main() -> None:
         return
     sizes = [options.steps[i % len(options.steps)] for i in range(options.leases)]
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.model, novel(), sum(sizes))
+        bench = Bench(Path(folder), options.model, options.optimiser, sum(sizes))
         start = 0
         for number, steps in enumerate(sizes):
             bench.lease(number, start, steps)
             start += steps
             if (number + 1) % 6 == 0 or number + 1 == len(sizes):
-                print(f"\n{number + 1} leases, {options.model} model\n" + "\n".join(bench.rows()), flush=True)
+                title = f"{number + 1} leases, {options.model} model, {options.optimiser}"
+                print("", title, *bench.rows(), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,16 @@ class HiddenMatrix:
     start: int
     end: int
 
+    @property
+    def outputs(self) -> int:
+        """Numbers that the layer makes of a token."""
+        return self.end - self.start
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that it makes them of."""
+        return self.weight.shape[0 if self.is_transposed else 1]
+
     def of(self, values: Tensor) -> Tensor:
         """Its part of a tensor shaped like the weight, as output × input."""
         return (values.t() if self.is_transposed else values)[self.start : self.end]

@@ -127,13 +127,20 @@ def test_momentum_is_nesterovs(job: Job) -> None:
     (matrix,) = hidden_matrices(layer)
     made = make_optimiser(layer, replace(INNER, muon_momentum=0.9))
     first, second = torch.randn(2, 8, 8)
-    matrix.weight.grad = first
+    matrix.weight.grad = first.clone()
     made.step()
     before = matrix.weight.detach().clone()
-    matrix.weight.grad = second
+    matrix.weight.grad = second.clone()
     made.step()
     expected = orthogonal((second + 0.9 * (second + 0.9 * first))[None])[0]
     assert torch.allclose(before - matrix.weight, 0.02 * expected, atol=1e-6)
+
+
+def test_weights_without_a_gradient_stay(job: Job) -> None:
+    model = model_of(job)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    make_optimiser(model, replace(INNER, weight_decay=0.5)).step()
+    assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
 
 
 def test_rate_and_decay(job: Job) -> None:

@@ -21,6 +21,7 @@ PROGRAMS: dict[str, tuple[str | None, str, Json]] = {
     "gpt2 from scratch": (None, "", {}),
     "llama from scratch": (None, "", {"model": {"family": "llama"}}),
     "gpt2 in full": ("gpt2-old", "float16", {}),
+    "gpt2 from scratch by muon": (None, "", {"inner": {"optimiser": "muon"}}),
     "llama in full": ("llama", "bfloat16", {}),
     "gpt2 by an adapter": ("gpt2", "float32", {"tune": "lora"}),
     "phi3 in full": ("phi3", "bfloat16", {}),

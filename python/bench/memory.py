@@ -43,6 +43,7 @@ class Case:
     vocabulary: int
     checkpointing: bool = False
     dtype: str = "float32"
+    optimiser: str = "adamw"
 
 
 NOTHING = {"layers": 1, "width": 32, "context": 16, "vocabulary": 260}
@@ -62,6 +63,10 @@ CASES = [
     Case("lora", "gpt2", 12, 384, 512, 32768, checkpointing=True),
     Case("lora", "llama", 12, 512, 512, 32768, dtype="bfloat16"),
     Case("lora", "llama", 12, 512, 512, 32768, checkpointing=True, dtype="bfloat16"),
+    Case("none", "gpt2", 4, 128, 128, 256, optimiser="muon"),
+    Case("none", "gpt2", 6, 384, 256, 256, optimiser="muon"),
+    Case("none", "gpt2", 6, 512, 128, 4096, optimiser="muon"),
+    Case("full", "llama", 8, 256, 1024, 32768, checkpointing=True, optimiser="muon"),
 ]
 
 
@@ -90,6 +95,7 @@ def peak_bytes(case: Case) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         changes: dict[str, Any] = {"batch": 1, "precision": "fp32", "gradientCheckpointing": case.checkpointing}
+        changes["inner"] = {"optimiser": case.optimiser}
         model = {"context": case.context}
         base = None
         if case.tune == "none":
@@ -124,7 +130,7 @@ def main() -> None:
     only = parser.parse_args().only
     nothing: dict[tuple[str, str], int] = {}
     for case in CASES:
-        if only not in (case.tune, case.family, ""):
+        if only not in (case.tune, case.family, case.optimiser, ""):
             continue
         kind = (case.tune, case.family)
         if kind not in nothing:

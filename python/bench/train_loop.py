@@ -1,6 +1,6 @@
 """What training costs beside a loop written by hand, beside Hugging Face's Trainer, and beside tokenizing alone.
 
-    npm run bench:train -- [--only child lora trainer data] [--pairs 3] [--steps 16] [--short]
+    npm run bench:train -- [--only child lora muon trainer data] [--pairs 3] [--steps 16] [--short]
 
 Both sides of each comparison do the same work in turn, in processes that are kept: the same base with random weights
 and real shapes (GPT-2 of 124M, a Llama of 134M), the same tokens, batch, precision and threads. Loading and a first
@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.bases import GPT2_VOCABULARY, LLAMA_VOCABULARY, open_base
 from bench.measures import Measure, report, show
+from bench.muon import measure_muon
 from bench.sides import OurChild, Run, Work, adapted_layers, in_turn, peer_of, write_blocks
 from bench.tokenising import measure_tokenising
 from emeth.rounds.fold import fold
@@ -113,6 +114,11 @@ def measure_data(plan: Plan) -> Iterator[Measure]:
     yield from measure_tokenising(plan.folder / "data", num_bytes, plan.pairs, plan.short)
 
 
+def measure_optimiser(plan: Plan) -> Iterator[Measure]:
+    """Muon ÷ AdamW."""
+    yield from measure_muon(plan.steps, plan.short)
+
+
 def speed(name: str, runs: list[tuple[Run, Run]], bar: float, tokens: int) -> Measure:
     """Tokens per second of ours ÷ theirs."""
     processor = statistics.median(theirs.cpu_seconds / ours.cpu_seconds for ours, theirs in runs)
@@ -131,6 +137,7 @@ def memory(name: str, runs: list[tuple[Run, Run]], bar: float) -> Measure:
 MEASURES: dict[str, Callable[[Plan], Iterator[Measure]]] = {
     "child": measure_child,
     "lora": measure_lora,
+    "muon": measure_optimiser,
     "trainer": measure_trainer,
     "data": measure_data,
 }

@@ -99,9 +99,18 @@ export function vocabularyOf(tokenizer: Tokenizing): number {
  * Returns the work of a job, in thirds of a whole pass there and back. Where only an adapter is trained, no
  * gradients of the base's own weights are computed; where activations are not kept, they are made twice.
  */
-export function workOf({ parameters, trainable, recomputes }: ModelSize, tokens: number): WorkEstimate {
+export function workOf(size: ModelSize, tokens: number, blockTokens: number): WorkEstimate {
+  const { parameters, trainable, recomputes } = size;
   const thirds = (trainable < parameters ? 2 : 3) + (recomputes ? 1 : 0);
-  return { tokens, parameters: Math.round((parameters * thirds) / 3) };
+  return { tokens, parameters: Math.round((parameters * thirds) / 3 + muonParameters(size, blockTokens)) };
+}
+
+/**
+ * Returns what Muon computes in a step, as so many more parameters: some 12 FLOP per matrix number and unit of
+ * width, whatever the batch, where a parameter takes 6 per token. Measured by `npm run bench:train`.
+ */
+export function muonParameters({ byMuon, width }: Pick<ModelSize, 'byMuon' | 'width'>, blockTokens: number): number {
+  return (2 * width * byMuon) / blockTokens;
 }
 
 /** Passes over the data, and sequences per step, of a job whose requester names none. */
@@ -111,8 +120,15 @@ export const DEFAULT_BATCH = 8;
 /** More memory than any device has; a model is trained on one device, so a larger one is never taken. */
 export const MAX_DEVICE_BYTES = 2 ** 39;
 
-/** A trained number's weight, gradient and two moments of AdamW. */
+/** A trained number's weight, gradient and two moments of AdamW; Muon has one. */
 const BYTES_PER_TRAINED = 16;
+const MOMENT_BYTES = 4;
+/**
+ * Numbers that a step of Muon holds for each one of the matrices that it moves at once: a third of them where
+ * all are few. The numbers of the way back are gone by then.
+ */
+const MUON_NUMBERS = 6;
+const MUON_BATCH = { part: 1 / 3, most: 2 ** 22 } as const;
 /** Numbers kept for the way back, per token, block and unit of width; and beside an adapter's layers. */
 const WIDTH_NUMBERS = 10;
 const ADAPTER_NUMBERS = 8;
@@ -127,7 +143,7 @@ const SCORE_NUMBERS = 3;
  * from scratch, in full and by adapter, with contexts of 128 to 2048, it came to 0.83 to 1.29 of the truth.
  */
 export function memoryBytesOf(size: ModelSize): number {
-  const { trainable, parameters, baseBytes, layers, width, hidden, context, vocabSize, recomputes } = size;
+  const { trainable, byMuon, parameters, baseBytes, layers, width, hidden, context, vocabSize, recomputes } = size;
   const isAdapter = trainable < parameters;
   const inBlock = (WIDTH_NUMBERS + (isAdapter ? ADAPTER_NUMBERS : 0)) * width + hidden;
   const inBlocks = recomputes ? layers * width + inBlock : layers * inBlock;
@@ -136,7 +152,9 @@ export function memoryBytesOf(size: ModelSize): number {
   const head = vocabSize * (SCORE_NUMBERS * rows + width);
   // Of a base that is not trained itself the weights are held as they are stored.
   const held = isAdapter ? baseBytes : 0;
-  return Math.round(held + BYTES_PER_TRAINED * trainable + 4 * (context * inBlocks + head));
+  const muon = MUON_NUMBERS * Math.min(MUON_BATCH.part * byMuon, MUON_BATCH.most);
+  const kept = BYTES_PER_TRAINED * trainable - MOMENT_BYTES * byMuon;
+  return Math.round(held + kept + 4 * Math.max(context * inBlocks + head, muon));
 }
 
 /** Of the node's own machine: what may still be written, and the memory it has in all. */

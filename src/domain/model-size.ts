@@ -5,6 +5,8 @@ export interface ModelSize {
   parameters: number;
   /** Those that are trained: θ, and so updates and steps, have as many. */
   trainable: number;
+  /** Those of them that Muon trains, and so not AdamW. */
+  byMuon: number;
   /** The files of a base, which every worker of the job needs; 0 from scratch. */
   baseBytes: number;
   layers: number;
@@ -30,20 +32,22 @@ export interface ScratchShape {
 }
 
 /** What a job's parameters tell about its model; with a base, the rest is in its files. */
-export type SizedParams = { gradientCheckpointing: boolean } & (
+export type SizedParams = { gradientCheckpointing: boolean; inner: { optimiser: 'adamw' | 'muon' } } & (
   | { tune: 'none'; model: ScratchShape }
   | { tune: 'full' | 'lora'; model: { context: number } }
 );
 
 /** Returns the size of a job's model. A job with a base has its `base`. */
 export function modelSizeOf(params: SizedParams, vocabSize: number, base: BaseSize | undefined): ModelSize {
-  const { gradientCheckpointing: recomputes } = params;
-  if (params.tune === 'none') return { ...sizeFromScratch(params.model, vocabSize), recomputes };
-  if (!base) throw new Error('A job with a base needs its size');
-  return { ...base, context: params.model.context, vocabSize, recomputes };
+  const { gradientCheckpointing: recomputes, inner } = params;
+  const size = params.tune === 'none' ? sizeFromScratch(params.model, vocabSize) : base;
+  if (!size) throw new Error('A job with a base needs its size');
+  // All but the embedding; what else Muon leaves alone is small.
+  const byMuon = inner.optimiser === 'muon' ? Math.max(0, size.trainable - vocabSize * size.width) : 0;
+  return { ...size, byMuon, context: params.model.context, vocabSize, recomputes };
 }
 
-/** Returns the size of a model that is trained from scratch. */
+/** Returns the size of a model that is trained from scratch by AdamW. */
 export function sizeFromScratch(model: ScratchShape, vocabSize: number): ModelSize {
   const { family, layers, width, context } = model;
   const parameters = countParameters(model, vocabSize);
@@ -51,6 +55,7 @@ export function sizeFromScratch(model: ScratchShape, vocabSize: number): ModelSi
   return {
     parameters,
     trainable: parameters,
+    byMuon: 0,
     baseBytes: 0,
     layers,
     width,

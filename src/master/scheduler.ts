@@ -146,7 +146,8 @@ export class Scheduler implements FleetUser {
       const taken = fleet.view().filter((worker) => worker.jobId === run.jobId).length;
       if (this.options.cooperative === '1v1' && taken > 0) continue;
       const model = sizeOfPlan(plan);
-      const work = workOf(model, plan.totalBlocks * plan.prepared.blockTokens);
+      const { blockTokens } = plan.prepared;
+      const work = workOf(model, plan.totalBlocks * blockTokens, blockTokens);
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
@@ -240,7 +241,7 @@ export class Scheduler implements FleetUser {
       const { params, model } = await sized;
       const memoryBytes = memoryBytesOf(model);
       const data = { bytes: await size, tokens: expectTokens(await size, params, row) };
-      const work = workOf(model, data.tokens);
+      const work = workOf(model, data.tokens, params.batch * params.model.context);
       const capacity = capacityFor(this.unclaimed(), memoryBytes);
       const node = nodeBytesOf(params, data, model);
       const refusal = refuseJob(row, work, this.options, capacity, nowMs) ?? refuseByBox(node, await this.roomOfNode());

@@ -1,5 +1,6 @@
 /** Keeps the standings of a job's workers: their speed by this master's clock, and their leases. */
 import type { Address } from '../domain/ids';
+import { muonParameters } from '../domain/job-fit';
 import type { Candidate } from '../domain/lease-plan';
 import { probeParameters } from '../domain/probe';
 import {
@@ -119,7 +120,8 @@ function probeOf(job: JobContext, worker: Address): number {
 }
 
 function flopsOf({ plan }: JobContext): number {
-  return blockFlops({ parameters: plan.parameters, blockTokens: plan.prepared.blockTokens });
+  const { blockTokens } = plan.prepared;
+  return blockFlops({ parameters: plan.parameters + muonParameters(sizeOfPlan(plan), blockTokens), blockTokens });
 }
 
 function rounded(seconds: number): number {

@@ -113,27 +113,28 @@ describe('memoryBytesOf', () => {
 
   // How far the Python child grew in two steps of one sequence, in bytes: `python/bench/memory.py`.
   test.each([
-    ['none', 'gpt2', 4, 128, 128, 256, false, 'float32', 15_912_960],
-    ['none', 'gpt2', 6, 384, 256, 256, false, 'float32', 203_042_816],
-    ['none', 'gpt2', 4, 512, 1024, 4_096, false, 'float32', 414_842_880],
-    ['none', 'gpt2', 2, 256, 2048, 4_096, false, 'float32', 206_499_840],
-    ['none', 'gpt2', 2, 256, 256, 32_768, false, 'float32', 236_994_560],
-    ['none', 'gpt2', 12, 256, 1024, 256, false, 'float32', 369_004_544],
-    ['none', 'llama', 6, 384, 256, 4_096, false, 'float32', 261_664_768],
-    ['none', 'llama', 8, 256, 1024, 256, false, 'float32', 338_739_200],
-    ['full', 'gpt2', 6, 384, 512, 32_768, false, 'float32', 505_761_792],
-    ['lora', 'gpt2', 12, 384, 512, 32_768, false, 'float32', 420_147_200],
-    ['lora', 'gpt2', 12, 384, 512, 32_768, true, 'float32', 213_618_688],
-    ['lora', 'llama', 12, 512, 512, 32_768, false, 'bfloat16', 728_850_432],
-    ['none', 'gpt2', 12, 256, 1024, 256, true, 'float32', 177_557_504],
-    ['full', 'llama', 8, 256, 1024, 32_768, true, 'float32', 385_118_208],
+    ['none', 'gpt2', 4, 128, 128, 256, false, 'float32', 'adamw', 15_912_960],
+    ['none', 'gpt2', 6, 384, 256, 256, false, 'float32', 'adamw', 203_042_816],
+    ['none', 'gpt2', 4, 512, 1024, 4_096, false, 'float32', 'adamw', 414_842_880],
+    ['none', 'gpt2', 2, 256, 2048, 4_096, false, 'float32', 'adamw', 206_499_840],
+    ['none', 'gpt2', 2, 256, 256, 32_768, false, 'float32', 'adamw', 236_994_560],
+    ['none', 'gpt2', 12, 256, 1024, 256, false, 'float32', 'adamw', 369_004_544],
+    ['none', 'llama', 6, 384, 256, 4_096, false, 'float32', 'adamw', 261_664_768],
+    ['none', 'llama', 8, 256, 1024, 256, false, 'float32', 'adamw', 338_739_200],
+    ['full', 'gpt2', 6, 384, 512, 32_768, false, 'float32', 'adamw', 505_761_792],
+    ['lora', 'gpt2', 12, 384, 512, 32_768, false, 'float32', 'adamw', 420_147_200],
+    ['lora', 'gpt2', 12, 384, 512, 32_768, true, 'float32', 'adamw', 213_618_688],
+    ['lora', 'llama', 12, 512, 512, 32_768, false, 'bfloat16', 'adamw', 728_850_432],
+    ['none', 'gpt2', 12, 256, 1024, 256, true, 'float32', 'adamw', 177_557_504],
+    ['full', 'llama', 8, 256, 1024, 32_768, true, 'float32', 'adamw', 385_118_208],
   ] as const)(
-    '%s %s %i × %i, context %i, %i tokens, recomputing %s, %s: near the truth',
-    (tune, family, layers, width, context, vocabulary, recomputes, dtype, measured) => {
+    '%s %s %i × %i, context %i, %i tokens, recomputing %s, %s, %s: near the truth',
+    (tune, family, layers, width, context, vocabulary, recomputes, dtype, optimiser, measured) => {
       const base = measuredBase(family, layers, width, vocabulary, dtype);
       const lora = { r: 8, targets: 'auto' } as const;
       const size = tune === 'none' ? undefined : sizeOfBase(base, { tune, lora });
-      const asked = { gradientCheckpointing: recomputes, model: { family, layers, width, context }, tune };
+      const inner = { optimiser };
+      const asked = { gradientCheckpointing: recomputes, model: { family, layers, width, context }, tune, inner };
       const ratio = memoryBytesOf(modelSizeOf(asked, vocabulary, size)) / measured;
       expect(ratio).toBeGreaterThan(0.8);
       expect(ratio).toBeLessThan(1.3);
@@ -213,11 +214,14 @@ describe('expectTokens', () => {
 
 describe('workOf', () => {
   const model = sizeFromScratch({ family: 'gpt2', layers: 2, width: 64, context: 64 }, 256);
-  const part = (changes: object) => workOf({ ...model, parameters: 3000, trainable: 3000, ...changes }, 7);
+  const part = (changes: object) => workOf({ ...model, parameters: 3000, trainable: 3000, ...changes }, 7, 64);
 
   test('full: there and back for every weight; recomputing goes there twice', () => {
     expect(part({})).toEqual({ tokens: 7, parameters: 3000 });
     expect(part({ recomputes: true }).parameters).toBe(4000);
+  });
+  test('Muon: its work for each block beside', () => {
+    expect(part({ byMuon: 1500 }).parameters).toBe(3000 + (2 * 64 * 1500) / 64);
   });
   test('adapter: no gradients of the base’s own weights', () => {
     expect(part({ trainable: 10 }).parameters).toBe(2000);

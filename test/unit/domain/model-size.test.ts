@@ -78,5 +78,8 @@ test.each(['wte', 'q_proj', 'proj'])(
 test('modelSizeOf: context and recomputing are the job’s, all else is the base’s', () => {
   const base = sizeOfBase(gpt2, { tune: 'full' });
   const params = { tune: 'full', model: { context: 48 }, gradientCheckpointing: true } as const;
-  expect(modelSizeOf(params, 260, base)).toEqual({ ...base, context: 48, vocabSize: 260, recomputes: true });
+  const size = { ...base, context: 48, vocabSize: 260, recomputes: true };
+  expect(modelSizeOf({ ...params, inner: { optimiser: 'adamw' } }, 260, base)).toEqual({ ...size, byMuon: 0 });
+  const tiny = modelSizeOf({ ...params, inner: { optimiser: 'muon' } }, 16, base);
+  expect(tiny).toEqual({ ...size, vocabSize: 16, byMuon: base.trainable - 16 * base.width });
 });

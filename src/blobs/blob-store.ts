@@ -1,19 +1,15 @@
 /** Blobs on disk: files named by their sha256, and the partial files of those still arriving. */
-import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Sha256 } from '../domain/ids';
-import { BoundedMap } from '../lib/bounded-map';
 import { AppError, errorCode } from '../lib/errors';
-import { sha256, sha256File, sha256Stream } from '../lib/hash';
+import { sha256 } from '../lib/hash';
+import { type FileHash, hashOpenFile } from '../lib/hash-threads';
 import { openRegular, type PathError } from '../lib/paths';
-
-export type BlobError =
-  | { code: 'blobs/hash-mismatch'; expected: string; actual: string }
-  | { code: 'blobs/busy'; sha256: string }
-  | { code: 'blobs/disk-full'; path: string };
+import { type BlobError, diskError, FilePart, type RunningHash, syncFile } from './file-part';
+import { SharedReads } from './shared-reads';
 
 /** The partial file of an arriving blob. Appended bytes survive an interruption and a restart. */
 export interface BlobPart {
@@ -41,12 +37,6 @@ const READ_BYTES = 256 * 1024;
 /** Parts whose running hash is kept between two openings; of more, some are read again at their end. */
 const MAX_HASHES = 256;
 
-/** The hash of a part's first bytes. */
-interface RunningHash {
-  readonly hash: Hash;
-  readonly bytes: number;
-}
-
 /**
  * A directory of files named by their sha256: `<dir>/<first two digits>/<hash>`, and `<hash>.part` while
  * they arrive. A blob exists whole and verified, or not at all.
@@ -55,7 +45,9 @@ export class BlobStore {
   /** A promise of its closing for each open part. */
   private readonly openParts = new Map<Sha256, Promise<void>>();
   /** Of closed parts: an upload opens its part anew for every piece. */
-  private readonly hashes = new BoundedMap<Sha256, RunningHash>(MAX_HASHES);
+  private readonly hashes = new Map<Sha256, RunningHash>();
+
+  private readonly reads = new SharedReads();
 
   constructor(readonly dir: string) {}
 
@@ -85,12 +77,8 @@ export class BlobStore {
   }
 
   /** Opens a blob that is read piece by piece, as its receiver can take them. */
-  async openReader(sha: Sha256) {
-    const file = await open(this.path(sha), 'r');
-    return {
-      read: async (into: Uint8Array, offset: number) => (await file.read(into, 0, into.length, offset)).bytesRead,
-      close: () => file.close(),
-    };
+  openReader(sha: Sha256) {
+    return this.reads.open(this.path(sha));
   }
 
   /**
@@ -103,11 +91,10 @@ export class BlobStore {
     { move, within }: { move: boolean; within?: string | undefined },
   ): Promise<{ sha256: Sha256; bytes: number }> {
     await using file = move || within !== undefined ? await openRegular(path, within) : await open(path, 'r');
-    const read = () => file.createReadStream({ start: 0, autoClose: false, highWaterMark: READ_BYTES });
-    const name = (await sha256Stream(read())) as Sha256;
+    const name = (await hashOpenFile(file)) as Sha256;
     if (!(await this.stat(name))) {
       if (move) await this.moveIn(path, name, file);
-      else await this.writeIn(name, read());
+      else await this.copyIn(name, file);
     } else if (move) await rm(path, { force: true });
     return { sha256: name, bytes: (await this.stat(name))?.bytes ?? 0 };
   }
@@ -120,7 +107,9 @@ export class BlobStore {
 
   async remove(sha: Sha256): Promise<void> {
     await rm(this.path(sha), { force: true });
-    if (!this.openParts.has(sha)) await rm(this.partPath(sha), { force: true });
+    if (this.openParts.has(sha)) return;
+    this.forgetHash(sha);
+    await rm(this.partPath(sha), { force: true });
   }
 
   /** Lists every blob and every part. */
@@ -134,7 +123,7 @@ export class BlobStore {
   }
 
   /** Opens a blob's part to append to it. Throws `blobs/busy` while another opener has it. */
-  async openPart(sha: Sha256): Promise<BlobPart> {
+  async openPart(sha: Sha256): Promise<FilePart> {
     if (this.openParts.has(sha)) {
       throw new AppError<BlobError>(
         { code: 'blobs/busy', sha256: sha },
@@ -169,22 +158,34 @@ export class BlobStore {
     return `${this.path(sha)}.part`;
   }
 
-  private hold(sha: Sha256): (hash?: RunningHash) => void {
+  private hold(sha: Sha256): (running?: RunningHash) => void {
     let closed = () => {};
     this.openParts.set(sha, new Promise((resolve) => (closed = resolve)));
-    return (hash) => {
-      if (hash) this.hashes.set(sha, hash);
+    return (running) => {
+      if (running) this.keepHash(sha, running);
       this.openParts.delete(sha);
       closed();
     };
   }
 
+  private keepHash(sha: Sha256, running: RunningHash): void {
+    this.hashes.set(sha, running);
+    const [oldest] = this.hashes.keys();
+    if (oldest !== undefined && this.hashes.size > MAX_HASHES) this.forgetHash(oldest);
+  }
+
+  private forgetHash(sha: Sha256): void {
+    this.hashes.get(sha)?.hash?.drop();
+    this.hashes.delete(sha);
+  }
+
   /** Returns the hash of a part of this size, to be continued, if it is known. */
-  private takeHash(sha: Sha256, bytes: number): Hash | undefined {
+  private takeHash(sha: Sha256, bytes: number): FileHash | undefined {
     const kept = this.hashes.get(sha);
     this.hashes.delete(sha);
-    if (bytes === 0) return createHash('sha256');
-    return kept?.bytes === bytes ? kept.hash : undefined;
+    if (kept?.bytes === bytes) return kept.hash;
+    kept?.hash?.drop();
+    return undefined;
   }
 
   private async moveIn(path: string, name: Sha256, file: FileHandle): Promise<void> {
@@ -196,9 +197,13 @@ export class BlobStore {
       await syncFile(dirname(this.path(name)), 'r');
     } catch (error) {
       if (errorCode(error) !== 'EXDEV') throw diskError(error, path);
-      await this.writeIn(name, file.createReadStream({ start: 0, autoClose: false, highWaterMark: READ_BYTES }));
+      await this.copyIn(name, file);
       await rm(path, { force: true });
     }
+  }
+
+  private copyIn(name: Sha256, file: FileHandle): Promise<void> {
+    return this.writeIn(name, file.createReadStream({ start: 0, autoClose: false, highWaterMark: READ_BYTES }));
   }
 
   /** What was moved must be what was read: its writer may have exchanged it in between. */
@@ -221,82 +226,4 @@ export class BlobStore {
       await part.close();
     }
   }
-}
-
-class FilePart implements BlobPart {
-  /** Follows what is written; undefined for a part of an earlier process, which is read once at its end. */
-  private hash: Hash | undefined;
-  private written: number;
-  private isOpen = true;
-
-  constructor(
-    private readonly file: FileHandle,
-    private readonly names: { partPath: string; finalPath: string; name: Sha256 },
-    start: { hash: Hash | undefined; bytes: number },
-    private readonly release: (hash?: RunningHash) => void,
-  ) {
-    this.hash = start.hash;
-    this.written = start.bytes;
-  }
-
-  get offset(): number {
-    return this.written;
-  }
-
-  async append(bytes: Uint8Array): Promise<void> {
-    const writing = this.file.appendFile(bytes);
-    // Hashing goes on while the disk works.
-    this.hash?.update(bytes);
-    try {
-      await writing;
-    } catch (error) {
-      this.hash = undefined;
-      throw diskError(error, this.names.partPath);
-    }
-    this.written += bytes.length;
-  }
-
-  async finish(): Promise<void> {
-    const { partPath, finalPath, name } = this.names;
-    await this.file.sync();
-    const { hash } = this;
-    this.hash = undefined;
-    const actual = hash?.digest('hex') ?? (await sha256File(partPath));
-    if (actual !== name) {
-      await this.discard();
-      throw new AppError<BlobError>(
-        { code: 'blobs/hash-mismatch', expected: name, actual },
-        `What arrived as blob ${name.slice(0, 12)}… has the hash ${actual.slice(0, 12)}…; it was deleted.`,
-      );
-    }
-    await rename(partPath, finalPath);
-    await syncFile(dirname(finalPath), 'r');
-    await this.close();
-  }
-
-  async discard(): Promise<void> {
-    await this.file.truncate(0);
-    this.written = 0;
-    this.hash = createHash('sha256');
-  }
-
-  async close(): Promise<void> {
-    if (!this.isOpen) return;
-    this.isOpen = false;
-    const { hash, written: bytes } = this;
-    await this.file.close().finally(() => this.release(hash && { hash, bytes }));
-  }
-}
-
-/** Syncs a file or directory to disk, so that a stored blob and its name survive a power cut. */
-async function syncFile(path: string, flags: 'r' | 'r+'): Promise<void> {
-  const file = await open(path, flags);
-  await file.sync().finally(() => file.close());
-}
-
-function diskError(error: unknown, path: string): unknown {
-  if (errorCode(error) !== 'ENOSPC') return error;
-  return new AppError<BlobError>({ code: 'blobs/disk-full', path }, `The disk is full; make room for ${path}.`, {
-    cause: error,
-  });
 }

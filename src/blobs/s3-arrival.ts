@@ -6,8 +6,8 @@ import type { IHasher } from 'hash-wasm';
 import type { Sha256 } from '../domain/ids';
 import { AppError, errorCode } from '../lib/errors';
 import type { ArrivalProgress } from './arrival-progress';
-import type { BlobError } from './blob-store';
 import type { Bucket } from './bucket';
+import type { BlobError } from './file-part';
 import type { Room } from './room';
 import { type ArrivalKeys, PartUpload } from './s3-upload';
 

@@ -16,7 +16,7 @@ import { STALL_MS } from './transfer';
 import { Window } from './window';
 
 /** Bytes of all transfers to this worker that may be in flight at once. */
-const POOL_BYTES = 32 * 1024 * 1024;
+const POOL_BYTES = 64 * 1024 * 1024;
 const BACKOFF_MS = { first: 200, last: 15_000 };
 const REFUSED_PAUSE_MS = 30_000;
 /** A larger difference between the clocks makes deadlines misleading. */

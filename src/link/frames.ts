@@ -1,4 +1,5 @@
 /** The binary frame that carries a piece of a blob, encoded and decoded. */
+import { freeBuffer } from '../lib/free-buffer';
 import { CHUNK_BYTES } from '../protocol/link';
 
 /**
@@ -31,4 +32,10 @@ export function decodeChunk(frame: Buffer): Chunk | undefined {
   const offset = frame.readBigUInt64BE(5);
   if (transfer === 0 || offset + BigInt(length) > BigInt(Number.MAX_SAFE_INTEGER)) return undefined;
   return { transfer, offset: Number(offset), bytes: frame.subarray(HEADER_BYTES) };
+}
+
+/** Gives the memory of a chunk back at once, unless other bytes that arrived with it may lie there too. */
+export function freeChunk(bytes: Uint8Array): void {
+  const { buffer, byteOffset, byteLength } = bytes;
+  if (byteOffset === HEADER_BYTES && byteOffset + byteLength === buffer.byteLength) freeBuffer(bytes);
 }

@@ -38,7 +38,8 @@ export interface BlobReader {
 export interface IncomingBlob {
   /** Bytes already on disk: where an interrupted transfer resumes. */
   readonly offset: number;
-  append(chunk: Uint8Array): Promise<void>;
+  /** Writes pieces one behind the other; they are the caller's again afterwards. */
+  append(pieces: readonly Uint8Array[]): Promise<void>;
   /**
    * Turns the part into a blob. Throws `blobs/hash-mismatch`, and drops the bytes, when the hash is wrong.
    */

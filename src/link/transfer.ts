@@ -2,12 +2,12 @@
 import type { Sha256 } from '../domain/ids';
 import { AppError, describeError, errorCode } from '../lib/errors';
 import type { BlobRef } from '../protocol/blob-ref';
-import { CHUNK_BYTES, type TransferMessage, type TransferMessageIn } from '../protocol/link';
+import { CHUNK_BYTES, TRANSFER_WINDOW_BYTES, type TransferMessage, type TransferMessageIn } from '../protocol/link';
 import { type LinkError, refusal } from './errors';
 import { decodeChunk } from './frames';
 import type { KeyedLock } from './keyed-lock';
 import type { IncomingBlob, LinkBlobs, PullOptions } from './ports';
-import { Pull, windowOf } from './pull';
+import { Pull } from './pull';
 import { type PullRequest, Serve, type ServeDeps } from './serve';
 import { TrafficMeter } from './traffic';
 import { Window } from './window';
@@ -107,13 +107,13 @@ export class Transfers {
   private async receive(blob: BlobRef, part: IncomingBlob, outer: AbortSignal, options: PullOptions): Promise<void> {
     const { pool, send } = this.deps;
     const missing = blob.bytes - part.offset;
-    const window = windowOf(missing);
-    await pool.take(window, outer);
+    const window = await pool.takeShare(Math.min(missing, TRANSFER_WINDOW_BYTES), outer);
     const id = ++this.lastId;
     const failed = new AbortController();
     const signal = AbortSignal.any([outer, failed.signal]);
     const onProgress = options.onProgress ?? (() => {});
-    const pull = new Pull(id, blob, part, { send, stallMs: this.serving.stallMs, signal, onProgress });
+    const { stallMs } = this.serving;
+    const pull = new Pull(id, blob, part, window, { send, pool, stallMs, signal, onProgress });
     this.pulls.set(id, { pull, fail: (reason) => failed.abort(unavailable(blob.sha256, reason)) });
     const startedMs = performance.now();
     try {
@@ -126,7 +126,7 @@ export class Transfers {
       throw error;
     } finally {
       this.pulls.delete(id);
-      pool.give(window);
+      pool.give(pull.taken);
     }
   }
 

@@ -265,9 +265,11 @@ describe('misbehaving proven worker', () => {
       freeDisk = resolve;
     });
     const part = {
-      offset: 0,
-      append: (chunk: Uint8Array) => {
-        seen += chunk.length;
+      get offset() {
+        return seen;
+      },
+      append: (chunks: readonly Uint8Array[]) => {
+        for (const chunk of chunks) seen += chunk.length;
         return seen < MIB ? Promise.resolve() : busyDisk;
       },
       finish: async () => {},

@@ -41,7 +41,7 @@ export class MemoryBlobs implements LinkBlobs {
       get offset() {
         return parts.get(name)?.length ?? 0;
       },
-      append: async (chunk) => void parts.set(name, Buffer.concat([parts.get(name) ?? Buffer.alloc(0), chunk])),
+      append: async (chunks) => void parts.set(name, Buffer.concat([parts.get(name) ?? Buffer.alloc(0), ...chunks])),
       finish: async () => {
         const bytes = parts.get(name) ?? Buffer.alloc(0);
         parts.delete(name);

@@ -1,4 +1,5 @@
 /** Blobs on disk: adding, resuming, wrong hashes, concurrent writers, a full disk. */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -107,6 +108,53 @@ describe('openPart', () => {
       }),
       { numRuns: 30 },
     );
+  });
+
+  test.each([false, true])('large, in pieces, process restarted %s: the blob ends whole', async (isRestarted) => {
+    await using scratch = await openScratch();
+    const whole = randomBytes(5_000_003);
+    let blobs = new BlobStore(scratch.path);
+    for (let at = 0; at < whole.length; at += 900_001) {
+      if (isRestarted) blobs = new BlobStore(scratch.path);
+      const part = await blobs.openPart(nameOf(whole));
+      expect(part.offset).toBe(at);
+      const end = Math.min(whole.length, at + 900_001);
+      await part.append([whole.subarray(at, at + 10), whole.subarray(at + 10, end)]);
+      await part.close();
+    }
+    const last = await blobs.openPart(nameOf(whole));
+    await last.finish();
+    expect(sha256(await readFile(blobs.path(nameOf(whole))))).toBe(nameOf(whole));
+  });
+
+  test('large, one bit of its first piece wrong: blobs/hash-mismatch, then sent again', async () => {
+    await using scratch = await openScratch();
+    const whole = randomBytes(3_000_000);
+    const name = nameOf(whole);
+    const part = await new BlobStore(scratch.path).openPart(name);
+    const wrong = Buffer.from(whole);
+    wrong[1000] = (wrong[1000] ?? 0) ^ 1;
+    for (let at = 0; at < whole.length; at += 500_000) await part.append(wrong.subarray(at, at + 500_000));
+    await expect(part.finish()).rejects.toMatchObject({ code: 'blobs/hash-mismatch' });
+    expect(part.offset).toBe(0);
+    for (let at = 0; at < whole.length; at += 500_000) await part.append(whole.subarray(at, at + 500_000));
+    await part.finish();
+  });
+
+  test('disk fails once beside the writes: the blob is not taken for stored', async () => {
+    await using scratch = await openScratch();
+    const handle = await open(scratch.path, 'r');
+    const syncs = jest.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'datasync');
+    await handle.close();
+    syncs.mockRejectedValueOnce(Object.assign(new Error('the disk failed'), { code: 'EIO' }));
+    const whole = randomBytes(20 * 2 ** 20);
+    const blobs = new BlobStore(scratch.path);
+    const part = await blobs.openPart(nameOf(whole));
+    await part.append(whole);
+    await expect(part.finish()).rejects.toThrow('the disk failed');
+    expect(await blobs.stat(nameOf(whole))).toBeUndefined();
+    await part.close();
+    syncs.mockRestore();
   });
 
   test.each([0, 7])('wrong bytes after offset %i: blobs/hash-mismatch, and nothing is kept', async (offset) => {

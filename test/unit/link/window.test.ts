@@ -1,6 +1,7 @@
 /** Order and limits of takers of a window. */
 import { Window } from '../../../src/link/window';
 
+const MIB = 2 ** 20;
 const always = new AbortController().signal;
 
 /** Takers that log when they are served. */
@@ -47,4 +48,27 @@ test('waiter gives up: it takes nothing and later waiters are served', async () 
   stop.abort();
   await settle();
   expect(served.sort()).toEqual(['big gave up', 'small']);
+});
+
+test('transfers that come one after the other: less for each, and all but a few go on', async () => {
+  const pool = new Window(128 * MIB);
+  const shares = await Promise.all(Array.from({ length: 60 }, () => pool.takeShare(4 * MIB, always)));
+  expect(shares[0]).toBe(4 * MIB);
+  expect(shares).toEqual(shares.toSorted((a, b) => b - a));
+  expect(Math.min(...shares)).toBe(MIB / 2);
+  expect(shares.reduce((sum, share) => sum + share, 0)).toBeLessThanOrEqual(128 * MIB);
+});
+
+test('pool used up: a transfer waits until another gives back', async () => {
+  const pool = new Window(MIB);
+  await pool.takeShare(4 * MIB, always);
+  await pool.takeShare(4 * MIB, always);
+  const waiting = pool.takeShare(4 * MIB, always);
+  expect(await Promise.race([waiting, Promise.resolve('waits')])).toBe('waits');
+  pool.give(MIB / 2);
+  expect(await waiting).toBe(MIB / 2);
+});
+
+test('blob smaller than a share: it takes no more than it has', async () => {
+  expect(await new Window(MIB).takeShare(1000, always)).toBe(1000);
 });

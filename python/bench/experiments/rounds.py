@@ -33,6 +33,7 @@ from emeth.wire.params import CodecName, InnerParams
 
 _VALIDATION = 0.07
 _BYTES = 257
+_AT_ONCE = 32
 
 Tensors = dict[str, Tensor]
 
@@ -45,7 +46,7 @@ class Settings:
     workers: int = 2
     # Inner steps of a worker in a round.
     steps: int = 50
-    epochs: float = 2
+    epochs: float = 2.0
     batch: int = 8
     context: int = 128
     layers: int = 4
@@ -163,9 +164,12 @@ class Job:
     def held_out_loss(self) -> float:
         """Mean nats per byte."""
         sequences = self.data.held_out
+        total = 0.0
         with torch.no_grad():
-            losses = [float(self.model(part[:, :-1], part[:, 1:])) * len(part) for part in sequences.split(32)]
-        return sum(losses) / len(sequences)
+            for start in range(0, len(sequences), _AT_ONCE):
+                part = sequences[start : start + _AT_ONCE]
+                total += float(self.model(part[:, :-1], part[:, 1:])) * len(part)
+        return total / len(sequences)
 
     def _train_together(self) -> None:
         workers = self._settings.workers

@@ -153,12 +153,46 @@ def write_tensors(path: str, layout: Layout, buffers: Iterable[Any]) -> FileRef:
     return writer.done()
 
 
+class TensorHasher:
+    """The sha256 that a file would have, without writing it. Large pieces are hashed beside the making of the next."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._sha256 = hashlib.sha256(header_bytes(layout))
+        self._pool = ThreadPoolExecutor(1)
+        self._pending: Future[None] | None = None
+
+    def add(self, data: Any) -> None:  # noqa: ANN401 - whatever has the buffer protocol
+        """Append the bytes of a C-contiguous buffer, which has to stay as it is until the next call returns."""
+        self._settle()
+        view = memoryview(data).cast("B")
+        if len(view) < _BACKGROUND_BYTES:
+            self._sha256.update(view)
+        else:
+            self._pending = self._pool.submit(self._sha256.update, view)
+
+    def done(self) -> str:
+        """The hash of what was added."""
+        self._settle()
+        return self._sha256.hexdigest()
+
+    def _settle(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+
 def hash_tensors(layout: Layout, buffers: Iterable[Any]) -> str:
-    """The sha256 a file would have, without writing it."""
-    sha256 = hashlib.sha256(header_bytes(layout))
-    for data in buffers:
-        sha256.update(memoryview(data).cast("B"))
-    return sha256.hexdigest()
+    """The sha256 that a file would have; each buffer stays as it is until the next one is asked for and made."""
+    with TensorHasher(layout) as hasher:
+        for data in buffers:
+            hasher.add(data)
+        return hasher.done()
 
 
 class TensorReader:

@@ -1,13 +1,15 @@
 """The weights that an update leads to: what a worker signs for, and a master can compute again."""
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from emeth.files.codec import EncodedReader, chunks, raw
-from emeth.files.tensors import Layout, hash_tensors
+from emeth.files.codec import CHUNK, EncodedReader, EncodedWriter, chunks, encoded_layout, raw
+from emeth.files.codecs.names import CODECS
+from emeth.files.tensors import FileRef, Layout, TensorHasher, TensorWriter, hash_tensors
 from emeth.wire.params import CodecName
 
 
@@ -26,3 +28,29 @@ def end_theta_of(theta_of: Callable[[str], Tensor], update: str, codec: CodecNam
                 yield raw(weights)
 
         return hash_tensors(theta, ends())
+
+
+def write_update(
+    path: str,
+    codec: CodecName,
+    theta: Layout,
+    theta_of: Callable[[str], Tensor],
+    weights_of: Callable[[str], Tensor],
+) -> tuple[FileRef, str]:
+    """Encode Δ = θ − weights into a file; with it comes its `end_theta_of`, from the same pass over θ."""
+    decoded = torch.empty(CHUNK)
+    # Taken in turn, as one is still being hashed while the next is made.
+    ends = cycle(torch.empty(2, CHUNK))
+    with TensorWriter(path, encoded_layout(codec, theta)) as file, TensorHasher(theta) as hasher:
+        encoded = EncodedWriter(file)
+        for name, spec in theta.items():
+            before, after = theta_of(name).view(-1), weights_of(name).reshape(-1)
+            for start, end in chunks(spec.count):
+                parts = CODECS[codec].encode(before[start:end] - after[start:end])
+                encoded.write(parts)
+                CODECS[codec].decode(parts, decoded[: end - start])
+                reached = torch.sub(before[start:end], decoded[: end - start], out=next(ends)[: end - start])
+                hasher.add(raw(reached))
+            encoded.end_tensor()
+        reached_theta = hasher.done()
+    return file.done(), reached_theta

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emeth.data.sequences import Sequences, read_shard
-from emeth.files.codec import encode_file
 from emeth.files.philox import words
 from emeth.files.tensors import FileRef, TensorFileError
 from emeth.models.network import tensors_of
 from emeth.models.program import open_program, trained_tensors
 from emeth.rounds.compare import distance
-from emeth.rounds.end_theta import end_theta_of
+from emeth.rounds.end_theta import write_update
 from emeth.rounds.held_theta import HeldTheta
 from emeth.rounds.optimiser import make_optimiser
 from emeth.rounds.probe import make_probe
@@ -180,7 +179,7 @@ class Trainer:
         losses = self._train(command, shard)
         if not np.isfinite(losses).all():
             raise _diverged()
-        update = self._write_update(command.out)
+        update, end_theta = self._write_update(command.out)
         self._emit(
             "round.done",
             id=command.id,
@@ -192,7 +191,7 @@ class Trainer:
                 for part in np.array_split(np.arange(len(losses)), min(_CURVE_POINTS, len(losses)))
             ],
             seconds=time.monotonic() - began,
-            endTheta=update and self._end_theta(update),
+            endTheta=end_theta,
         )
 
     def _train(self, command: RoundRun, shard: Sequences) -> NDArray[np.float64]:
@@ -255,22 +254,21 @@ class Trainer:
             for name, weight in self._weights.items():
                 self._team.put(weight, partial(self._theta.read, name))
 
-    def _write_update(self, out: str) -> FileRef | None:
-        """The update, written by the first process; the others help to gather each weight, also when that fails."""
+    def _write_update(self, out: str) -> tuple[FileRef | None, str | None]:
+        """The update, and where it leads, by the first process; the others help to gather, also when that fails."""
         left = list(self._layout)
 
-        def difference(name: str) -> Tensor:
+        def weights_of(name: str) -> Tensor:
             left.remove(name)
-            return self._theta.read(name).sub_(self._team.whole(self._weights[name]).detach().cpu())
+            return self._team.whole(self._weights[name]).detach().cpu()
 
         try:
-            return encode_file(out, self._params.codec, self._layout, difference) if self._outbox else None
+            if not self._outbox:
+                return None, None
+            return write_update(out, self._params.codec, self._layout, self._theta.read, weights_of)
         finally:
             for name in left:
                 self._team.whole(self._weights[name])
-
-    def _end_theta(self, update: FileRef) -> str:
-        return end_theta_of(self._theta.read, update.path, self._params.codec, self._layout)
 
     def _stop_if_told(self, command_id: int) -> None:
         """Between two steps: is the parent gone, or has it cancelled this round?"""

@@ -67,6 +67,9 @@ class Settings:
     codec: CodecName = "int8"
     # How much of what its codec left unsent a worker adds to its next update.
     feedback: float = 0.0
+    # First steps of a lease that a worker takes before it has the round's weights, from where its last update led;
+    # what they change is then carried over to those weights.
+    head: int = 0
     # Parts of a round that the workers do, such as 4,1; all the same where it is empty.
     spread: str = ""
 
@@ -141,6 +144,8 @@ class Job:
         self._unsent = self._zeros()
         self._unsent_of = [self._zeros() for _ in range(settings.workers)]
         self._kept: dict[int, Optimiser] = {}
+        # Where each worker's last update led.
+        self._reached: dict[int, Tensors] = {}
 
     def train(self) -> None:
         """All of the data, in rounds or in plain data-parallel steps."""
@@ -158,7 +163,7 @@ class Job:
             updates = [self._lease(worker, lease) for worker, lease in enumerate(leases)]
             self._fold(updates, [len(lease) / size for lease in leases])
             at += size
-        self._load()
+        self._load(self._theta)
         return None
 
     def held_out_loss(self) -> float:
@@ -190,12 +195,15 @@ class Job:
     def _lease(self, worker: int, positions: range) -> Tensors:
         """A worker's update, decoded."""
         settings = self._settings
-        self._load()
+        early = self._reached.get(worker, self._theta) if settings.head else self._theta
+        self._load(early)
         optimiser = self._kept.get(worker) or make_optimiser(self.model, self._inner)
         if settings.kept:
             self._kept[worker] = optimiser
         rise = max(1, min(settings.round_warmup, len(positions) // 5))
         for step, position in enumerate(positions):
+            if step == settings.head:
+                self._carry_over(early)
             self._step(optimiser, range(position, position + 1), min(1.0, (step + 1) / rise))
         update = {}
         for name, weight in self._weights.items():
@@ -203,7 +211,14 @@ class Job:
             wanted = self._theta[name] - weight.detach() + settings.feedback * unsent[name]
             update[name] = self._sent(wanted)
             unsent[name] = wanted - update[name]
+        self._reached[worker] = {name: theta - update[name] for name, theta in self._theta.items()}
         return update
+
+    def _carry_over(self, early: Tensors) -> None:
+        if early is not self._theta:
+            with torch.no_grad():
+                for name, weight in self._weights.items():
+                    weight.add_(self._theta[name] - early[name])
 
     def _fold(self, updates: list[Tensors], shares: list[float]) -> None:
         """The outer step, SGD with Nesterov, on the mean update."""
@@ -226,10 +241,10 @@ class Job:
         codec.decode(codec.encode(flat), out)
         return out.view(values.shape)
 
-    def _load(self) -> None:
+    def _load(self, theta: Tensors) -> None:
         with torch.no_grad():
             for name, weight in self._weights.items():
-                weight.copy_(self._theta[name])
+                weight.copy_(theta[name])
 
     def _zeros(self) -> Tensors:
         return {name: torch.zeros_like(weight) for name, weight in self._theta.items()}

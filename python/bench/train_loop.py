@@ -1,6 +1,6 @@
 """What training costs beside a loop written by hand, beside Hugging Face's Trainer, and beside tokenizing alone.
 
-    npm run bench:train -- [--only child lora muon trainer data] [--pairs 3] [--steps 16] [--short]
+    npm run bench:train -- [--only child lora muon trainer data] [--pairs 3] [--steps 50] [--short]
 
 Both sides of each comparison do the same work in turn, in processes that are kept: the same base with random weights
 and real shapes (GPT-2 of 124M, a Llama of 134M), the same tokens, batch, precision and threads. Loading and a first
@@ -73,7 +73,7 @@ def measure_trainer(plan: Plan) -> Iterator[Measure]:
             work = plan.work("gpt2", tune, 256, batch=4, precision=precision)
             if tune == "lora":
                 work = replace(work, adapted=adapted_layers(work))
-            steps = max(2, plan.steps // 2)
+            steps = max(2, plan.steps // 6)
             runs = plan.compare(work, "peer_trainer.py", steps)
             name = f"child ÷ Trainer, gpt2, {tune}, {precision}"
             yield speed(name, runs, 1.0, work.tokens(steps))
@@ -148,7 +148,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES))
     parser.add_argument("--pairs", type=int, default=3, help="rounds of each comparison")
-    parser.add_argument("--steps", type=int, default=16, help="steps of a round")
+    parser.add_argument("--steps", type=int, default=50, help="steps of a round; a job's default")
     parser.add_argument("--short", action="store_true", help="small shapes and little data")
     options = parser.parse_args()
     found: list[Measure] = []

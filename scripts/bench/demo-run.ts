@@ -3,12 +3,15 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { openAdminClient } from '../../src/admin/client';
 import { realPython } from '../../test/support/tiny-job';
 
 const LOOK_MS = 200;
+/** So much is shown of the output of a demo that failed. */
+const SAID = 2000;
 /** A manifest of the demo is far below. */
 const MOST_MANIFEST_BYTES = 4 * 2 ** 20;
 
@@ -39,7 +42,7 @@ export interface DemoRun {
   bytesPerToken: number;
 }
 
-/** Runs `emeth demo` of a tree; its output goes to stderr. Throws when it fails. */
+/** Runs `emeth demo` of a tree. Throws with the end of its output when it fails. */
 export async function runDemoOf(
   { tree, dir, rounds }: { tree: string; dir: string; rounds: string | undefined },
   show: (line: string) => void,
@@ -47,15 +50,16 @@ export async function runDemoOf(
   const summary = join(dir, 'summary.json');
   const args = ['demo', '--data-dir', dir, '--json', summary, ...(rounds === undefined ? [] : ['--rounds', rounds])];
   const child = spawn(process.execPath, [join(tree, 'dist', 'cli.js'), ...args], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+    stdio: ['ignore', 'ignore', 'pipe'],
     env: { ...process.env, EMETH_PYTHON: realPython },
   });
-  const ended = once(child, 'exit').then(([code]) => code as number | null);
+  const said = text(child.stderr);
+  const ended = once(child, 'close').then(([code]) => code as number | null);
   const stop = new AbortController();
   const seen = follow(dir, stop.signal, show);
   const code = await ended;
   stop.abort();
-  if (code !== 0) throw new Error(`The demo of ${tree} ended with status ${code}; what it wrote is in ${dir}.`);
+  if (code !== 0) throw new Error(`The demo of ${tree} ended with status ${code}: ${(await said).slice(-SAID)}`);
   const { marks, job } = await seen;
   const { seconds, validationLoss } = Summary.parse(JSON.parse(await readFile(summary, 'utf8')));
   const at = (state: string) => job?.history.find((entry) => entry.state === state)?.atMs ?? Number.NaN;

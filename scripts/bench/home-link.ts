@@ -9,7 +9,7 @@
  * some steps, times the steps that it needs to our loss, counted without the link. Where it does not reach
  * that loss with as many tokens, its steps so far count, and the true ratio is better than the one told.
  *
- *     npm run bench:home -- [--epochs 2] [--batch 8] [--peer-lr 0.002] [--peer-steps 5] [--short]
+ *     npm run bench:home -- [--epochs 2] [--batch 4] [--peer-lr 0.002] [--peer-steps 5] [--short]
  *
  * `--params` takes more of the job's parameters, as JSON.
  */
@@ -91,7 +91,7 @@ async function main(): Promise<void> {
 const { values: options } = parseArgs({
   options: {
     epochs: { type: 'string', default: '2' },
-    batch: { type: 'string', default: '8' },
+    batch: { type: 'string', default: '4' },
     'peer-lr': { type: 'string', default: '0.002' },
     'peer-steps': { type: 'string', default: '5' },
     params: { type: 'string', default: '{}' },

@@ -1,11 +1,11 @@
 /** A whole job over slow links, for `home-link.ts`: how long it took to its loss, and what it sent. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobId } from '../../src/domain/ids';
-import { resolveParams } from '../../src/master/params';
 import type { JobDetails } from '../../src/protocol/admin';
 import type { ResolvedParams } from '../../src/protocol/job-params';
 import type { ChaosProxy } from '../../test/support/chaos-proxy';
 import { type Network, startNetwork } from '../../test/support/network';
+import { plannedParams } from '../../test/support/planned-params';
 import { realPython as python } from '../../test/support/tiny-job';
 import { tell } from './report';
 
@@ -50,7 +50,7 @@ export async function runOurs(work: {
   proxy: ChaosProxy;
 }): Promise<OurRun> {
   const { workers, proxy } = work;
-  const params = resolveParams(JSON.stringify(work.params), { batch: 8, epochs: 2 });
+  const params = plannedParams(work.params);
   const roles = { master: { python, round: ROUND, heartbeatMs: 10_000 }, worker: { python }, verifier: { python } };
   await using network = await startNetwork({ workers, workerProxy: proxy, ...roles });
   const { jobId } = await request(network, work.dataset, work.params);

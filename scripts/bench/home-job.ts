@@ -108,5 +108,5 @@ function note(job: JobDetails, marks: Map<number, Mark>, seconds: number, bytes:
 }
 
 function utilisationOf({ workers }: JobDetails): number[] {
-  return workers.flatMap((worker) => (worker as { utilisation?: number }).utilisation ?? []);
+  return workers.flatMap((worker) => worker.utilisation ?? []);
 }

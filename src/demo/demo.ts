@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { openChain } from '../chain/rpc/client';
-import { JobId, Sha256 } from '../domain/ids';
+import { type Address, JobId, Sha256 } from '../domain/ids';
 import { systemClock as clock } from '../lib/clock';
 import { AppError } from '../lib/errors';
 import { freePort } from '../lib/free-port';
@@ -97,7 +97,11 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
   report(`Training job ${jobId}`);
   const assertAlive = () => roles.assertEssential();
   const cheats = parties.cheats.map((party) => ({ party, notes: new WorkerNotes(masterLog(parties), party.address) }));
-  const show = (details: JobDetails) => showJob(details, cheats, deps);
+  let utilisation: Partial<Record<Address, number>> = {};
+  const show = async (details: JobDetails) => {
+    utilisation = details.progress?.utilisation ?? utilisation;
+    await showJob(details, cheats, deps);
+  };
   const done = await watchJob(admin, jobId, { clock, signal, show, assertAlive });
   deps.view.end();
 
@@ -119,6 +123,7 @@ export async function runDemo(options: DemoOptions, deps: DemoDeps): Promise<Dem
     ledger: ledgerOf(done),
     audits: countAudits(manifest),
     cheats: cheats.map(({ party, notes }) => cheatOutcome(options.cheat ?? '', party, notes.all, manifest)),
+    utilisation: parties.workers.map(({ role, address }) => ({ role, part: utilisation[address] })),
     rewards,
     balances: before.map((balance, i) => ({ ...balance, after: after[i]?.after ?? '0' })),
     modelDir: options.modelDir,

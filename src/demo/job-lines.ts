@@ -30,8 +30,9 @@ function renderProgress(job: JobDetails): string {
 function renderWorker(worker: JobDetails['workers'][number]): string {
   const name = pc.cyan(`${worker.address.slice(0, 8)}…`);
   if (!worker.connected) return `  ${name}  ${pc.yellow('away')}`;
-  if (worker.steps === undefined) return `  ${name}  ${pc.dim('waiting')}`;
-  return `  ${name}  step ${worker.step}/${worker.steps}  loss ${figure(worker.loss)}  ${Math.round(worker.tokensPerSecond ?? 0).toLocaleString('en')} tok/s`;
+  const used = worker.utilisation === undefined ? '' : `  trains ${Math.round(100 * worker.utilisation)} % of its time`;
+  if (worker.steps === undefined) return `  ${name}  ${pc.dim('waiting')}${used}`;
+  return `  ${name}  step ${worker.step}/${worker.steps}  loss ${figure(worker.loss)}  ${Math.round(worker.tokensPerSecond ?? 0).toLocaleString('en')} tok/s${used}`;
 }
 
 function figure(value: number | undefined): string {

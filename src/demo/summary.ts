@@ -34,6 +34,8 @@ export interface DemoSummary {
   /** Leases in all; those done a second time by somebody else, and whether the same came out. */
   audits: { leases: number; drawn: number; passed: number; failed: number };
   cheats: CheatOutcome[];
+  /** The part of its time in the job that each worker has trained; undefined for one that was never ready. */
+  utilisation: { role: string; part: number | undefined }[];
   /** What the reward pool minted for the node, by day; in wei. */
   rewards: { slot: number; amountWei: string }[];
   /** Every party and contract. The balances after add up to those before and what was minted. */

@@ -61,6 +61,11 @@ export function openStanding(
   };
 }
 
+/** True for a worker of which the first leases say little yet. */
+export function isNew({ accepted }: Pick<Standing, 'accepted'>): boolean {
+  return accepted < PROVEN_LEASES;
+}
+
 /** True once the measured speed alone decides about a worker's share of a round. */
 export function isProven({ accepted, isAudited }: Pick<Standing, 'accepted' | 'isAudited'>): boolean {
   return accepted >= PROVEN_LEASES && isAudited;

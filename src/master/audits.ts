@@ -10,6 +10,7 @@ import type { JobContext } from './job-context';
 import { allowedMs } from './lease-time';
 import { countLoss } from './leases';
 import { isExpected, readyMembers } from './members';
+import { noteBusy, noteFree } from './work-times';
 
 /** The part of the time that the master's own child may spend on audits while rounds go on. */
 const OWN_PART = 0.1;
@@ -62,6 +63,7 @@ export function nextExpiryMs(job: JobContext): number {
 /** Takes an audit from its auditor, who is not asked about this lease again. */
 export function dropAudit(job: JobContext, { lease, leaseId, auditor }: RunningAudit, reason: string): void {
   job.audits.running.delete(leaseId);
+  noteFree(job, auditor, job.deps.clock.now());
   exclude(job.audits, lease.leaseId, auditor);
   job.deps.fleet.send(auditor, { type: 'lease.revoke', leaseId, reason });
   job.deps.logger.info('Audit returned', { auditor, round: lease.round, start: lease.start, reason });
@@ -114,6 +116,7 @@ async function grantAudit(
     deadlineMs: clock.now() + deadlineMs,
     isCollecting: false,
   });
+  noteBusy(job, auditor, clock.now());
   fleet.send(auditor, {
     type: 'lease.grant',
     jobId: job.jobId,

@@ -3,6 +3,7 @@ import { earnedWei, fuelOf, workerPoolOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import type { RoundRules } from '../domain/round';
 import type { Standing } from '../domain/standing';
+import type { WorkTime } from '../domain/utilisation';
 import type { Clock } from '../lib/clock';
 import type { Logger } from '../lib/logger';
 import type { Mailbox } from '../lib/mailbox';
@@ -33,6 +34,10 @@ export interface LiveJob {
   round: number;
   mergedBlocks: number;
   totalBlocks: number;
+  /** How every worker that was ever ready has spent its time. */
+  readonly workTimes: Map<Address, WorkTime>;
+  /** The part of its time that each had trained when every block was merged. */
+  utilisation?: Record<Address, number> | undefined;
   loss?: number | undefined;
   validationLoss?: number | undefined;
 }
@@ -123,6 +128,7 @@ export async function openJobContext(
       round: known.length,
       mergedBlocks,
       totalBlocks: plan.totalBlocks,
+      workTimes: new Map(),
       validationLoss: known.findLast(({ isConfirmed }) => isConfirmed)?.validationLoss,
     },
   };

@@ -2,14 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Address } from '../domain/ids';
-import { planRound } from '../domain/lease-plan';
+import { planLate, planRound } from '../domain/lease-plan';
 import { crashPoint } from '../lib/crash-point';
 import type { MasterMessageIn } from '../protocol/link';
 import type { JobContext } from './job-context';
 import { allowedMs } from './lease-time';
-import { dismissMember, readyMembers } from './members';
+import { auditingMembers, dismissMember, readyMembers } from './members';
 import { type LiveLease, markAway, RoundState } from './round-state';
-import { candidateOf, countLost } from './standings';
+import { candidateOf, countLost, standingOf } from './standings';
+import { noteBusy, noteFree } from './work-times';
 
 type GrantMessage = Extract<MasterMessageIn, { type: 'lease.grant' }>;
 
@@ -22,9 +23,7 @@ const RESTART_GRACE_MS = 20_000;
  */
 export async function grantRound(job: JobContext): Promise<RoundState | undefined> {
   const { store, clock, logger } = job.deps;
-  const candidates = new Map(readyMembers(job).map((worker) => [worker, candidateOf(job, worker)]));
-  const available = await store.ledger.available(job.jobId);
-  const plan = planRound(candidates, job.plan.params.round.steps, available);
+  const plan = planFor(job, await store.ledger.available(job.jobId));
   if (plan.size === 0) return undefined;
 
   const latest = await store.rounds.latest(job.jobId);
@@ -41,6 +40,41 @@ export async function grantRound(job: JobContext): Promise<RoundState | undefine
   job.live.round = number;
   logger.info('Round opened', { round: number, leases: round.leases.size, blocks: sumBlocks(round) });
   return round.leases.size > 0 ? round : undefined;
+}
+
+/** Plans for all that are ready; who is at an audit gets its part once it is free. */
+function planFor(job: JobContext, available: number): ReadonlyMap<Address, number> {
+  const { steps } = job.plan.params.round;
+  const free = new Map(readyMembers(job).map((worker) => [worker, candidateOf(job, worker)]));
+  const busy = auditingMembers(job).map((worker) => [worker, { ...candidateOf(job, worker), isBusy: true }] as const);
+  const plan = planRound(new Map([...free, ...busy]), steps, available);
+  return plan.size > 0 ? plan : planRound(free, steps, available);
+}
+
+/**
+ * Gives workers that are free while the others are at a round, as after an audit, a part of it that ends when
+ * theirs do.
+ */
+export async function grantLate(job: JobContext, round: RoundState): Promise<void> {
+  const leases = [...round.leases.values()];
+  const free = readyMembers(job).filter((worker) => !leases.some((lease) => lease.worker === worker));
+  const leftMs = Math.max(...leases.map((lease) => leftOf(job, lease)));
+  for (const worker of free) {
+    const availableBlocks = await job.deps.store.ledger.available(job.jobId);
+    const parts = leases.map(({ start, end }) => end - start);
+    const about = { parts, leftMs, steps: job.plan.params.round.steps, availableBlocks };
+    const blocks = planLate(candidateOf(job, worker), about);
+    if (blocks === 0) continue;
+    await handOut(job, round, await storeLease(job, round, worker, blocks));
+    job.deps.logger.info('Lease added to the round', { round: round.round, worker, blocks });
+  }
+}
+
+/** Milliseconds until a lease should be done; 0 where nothing is known, or nobody is at it. */
+function leftOf(job: JobContext, { worker, state, start, end, grantedAtMs, awaySinceMs }: LiveLease): number {
+  const speed = job.standings.has(worker) ? standingOf(job, worker).blocksPerSecond : undefined;
+  if (state !== 'running' || awaySinceMs !== undefined || speed === undefined) return 0;
+  return Math.max(0, grantedAtMs + (1000 * (end - start)) / speed - job.deps.clock.now());
 }
 
 /**
@@ -115,6 +149,7 @@ function hasOthers(job: JobContext, worker: Address): boolean {
 /** Makes a lease's blocks available again, and revokes it from its worker. */
 export async function returnLease(job: JobContext, lease: LiveLease, reason: string): Promise<void> {
   lease.state = 'lost';
+  noteFree(job, lease.worker, job.deps.clock.now());
   await job.deps.store.ledger.release(lease.leaseId, reason);
   job.deps.fleet.send(lease.worker, { type: 'lease.revoke', leaseId: lease.leaseId, reason });
   job.deps.logger.info('Lease returned', { leaseId: lease.leaseId, worker: lease.worker, reason });
@@ -171,6 +206,7 @@ async function sendLease(
   const sentBefore = fleet.peer(worker)?.traffic.sent.bytes;
   const lease: LiveLease = { ...stored, grantedAtMs, sentBefore, shard: shard.sha256, state: 'running' };
   if (!fleet.peer(worker)) markAway(lease, grantedAtMs);
+  noteBusy(job, worker, grantedAtMs);
   fleet.send(worker, {
     type: 'lease.grant',
     jobId: job.jobId,

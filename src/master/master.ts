@@ -10,7 +10,7 @@ import type { Store } from '../store/open';
 import type { QueueFleet } from './ports';
 import { findJob, requeueJob } from './requeue';
 import { Scheduler, type SchedulerDeps, type SchedulerOptions } from './scheduler';
-import { describeJob, viewJob } from './status';
+import { describeJob, viewJob, withUtilisation } from './status';
 
 export interface Master {
   /** Records final events of the chain; resolves when the queue and the cursor are stored. */
@@ -99,7 +99,10 @@ function openAdmin({ store, clock, wallet, chain, fleet }: MasterDeps, scheduler
     async allow(worker) {
       return (await store.workers.allow(worker)) ? 'allowed' : 'not exist';
     },
-    workers: async () => fleet.view(),
+    async workers() {
+      const liveOf = ({ jobId }: WorkerView) => jobId && scheduler.find(jobId)?.live;
+      return fleet.view().flatMap((worker) => withUtilisation([worker], liveOf(worker) || undefined, clock.now()));
+    },
     jobs: listJobs,
     job: async (jobId) => describeJob(store, await findJob(jobId, store), liveOf(jobId, fleet.view())),
     requeue: (jobId) => requeueJob(jobId, { store, chain }),

@@ -60,6 +60,11 @@ export function readyMembers(job: JobContext): Address[] {
     .sort(byAddress);
 }
 
+/** Lists the members that are at an audit. */
+export function auditingMembers(job: JobContext): Address[] {
+  return [...job.members.keys()].filter((worker) => isAuditing(job.audits, worker) && job.deps.fleet.peer(worker));
+}
+
 /** Counts the connected members that are ready, and those that soon will be. */
 export function countMembers(job: JobContext): { ready: number; opening: number } {
   const expected = [...job.members.keys()].filter((worker) => isExpected(job, worker));

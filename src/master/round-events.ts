@@ -13,6 +13,7 @@ import { type LiveLease, markAway, type RoundState } from './round-state';
 import { countAccepted, measureSeconds } from './standings';
 import { strike } from './strikes';
 import { judgeUpdate } from './update-gate';
+import { noteFree, noteJoined } from './work-times';
 
 type Commit = Extract<WorkerMessage, { type: 'lease.commit' }>;
 
@@ -83,12 +84,14 @@ async function onMessage(
 ): Promise<void> {
   switch (message.type) {
     case 'job.ready':
-      if (message.jobId === job.jobId) job.members.set(worker, 'ready');
-      return;
+      if (message.jobId !== job.jobId) return;
+      job.members.set(worker, 'ready');
+      return noteJoined(job, worker, atMs);
     case 'job.failed':
       job.deps.logger.warn('Worker cannot do this job', { worker, code: message.code, reason: message.reason });
       return dismissMember(job, worker, message.reason);
     case 'lease.commit':
+      noteFree(job, worker, atMs, message.seconds);
       if (onAuditCommit(job, worker, message)) return;
       return onCommit(job, round, worker, message, atMs);
     case 'lease.failed': {

@@ -8,6 +8,7 @@ import {
   afterLost,
   announcedSpeed,
   blockFlops,
+  isNew,
   isProven,
   isUnreliable,
   openStanding,
@@ -42,6 +43,7 @@ export function candidateOf(job: JobContext, worker: Address): Candidate {
     announced: announcedOf(job, worker),
     limit: standing.limit,
     isProven: isProven(standing),
+    isNew: isNew(standing),
   };
 }
 

@@ -3,8 +3,10 @@ import { type AuditFinding, findingOf } from '../domain/audit';
 import type { JobDetails, JobView, WorkerView } from '../protocol/admin';
 import type { JobRow } from '../store/jobs';
 import type { Store } from '../store/open';
+import type { LiveJob } from './job-context';
 import type { JobRun } from './job-run';
 import { JobPlan } from './plan';
+import { listUtilisation } from './work-times';
 
 /** What is known of a job beyond the store; without a `run` it is not being worked on. */
 export interface LiveFacts {
@@ -60,7 +62,7 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
       validationLoss,
       updates: leases.filter((lease) => lease.round === round && lease.state === 'merged').length,
     })),
-    workers: live.workers.filter((worker) => worker.jobId === row.id),
+    workers: withUtilisation(live.workers, live.run?.live, live.nowMs).filter((worker) => worker.jobId === row.id),
     history,
     audits,
     evidenceRequests: requests.map(({ verifier, reference, atMs }) => ({ verifier, reference, atMs })),
@@ -70,6 +72,16 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
 function settledOf({ params: { round, inner, outer, codec } }: JobPlan): JobDetails['settled'] {
   const { optimiser, lr, muonLr } = inner;
   return { round, inner: { optimiser, lr, muonLr }, outer, codec };
+}
+
+/** Adds to each worker of a job how much of its time there it has trained. */
+export function withUtilisation(
+  workers: readonly WorkerView[],
+  live: LiveJob | undefined,
+  nowMs: number,
+): WorkerView[] {
+  const parts = live ? listUtilisation(live, nowMs) : {};
+  return workers.map((worker) => ({ ...worker, utilisation: parts[worker.address] }));
 }
 
 async function countAudits({ audits }: StatusStore, { id, owner }: JobRow): Promise<JobDetails['audits']> {
@@ -101,6 +113,7 @@ function progressOf({ run, workers: all, nowMs }: LiveFacts): Pick<JobView, 'pro
       validationLoss: live.validationLoss,
       startLoss: run.plan?.startLoss ?? Number.NaN,
       tokensPerSecond: workers.reduce((sum, worker) => sum + (worker.tokensPerSecond ?? 0), 0),
+      utilisation: listUtilisation(live, nowMs),
       etaSeconds: etaMs === undefined ? undefined : Math.round(etaMs / 1000),
     },
   };

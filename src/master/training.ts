@@ -6,12 +6,13 @@ import { assignAudits, expireAudits, findOpenAudits, nextExpiryMs } from './audi
 import { abandonRound, foldRound } from './fold';
 import { beginCheck, openCheck, resumeCheck, settleCheck } from './fold-check';
 import type { JobContext } from './job-context';
-import { grantRound, resumeRound } from './leases';
+import { grantLate, grantRound, resumeRound } from './leases';
 import { countMembers } from './members';
 import { keepEvent } from './own-trouble';
 import { FINISH_MS, noteMilestone, requireReach } from './reach';
 import { handleEvent } from './round-events';
 import type { RoundState } from './round-state';
+import { listUtilisation } from './work-times';
 
 /**
  * How long a ready worker waits for others that are still starting, so that it does not train a round alone.
@@ -37,6 +38,7 @@ export async function runRounds(job: JobContext): Promise<void> {
     const isDone = !job.openRound && (await job.deps.store.ledger.available(job.jobId)) === 0;
     if (isDone && (await settleCheck(job, undefined)) !== 'pending') {
       if ((await job.deps.store.ledger.available(job.jobId)) > 0) continue;
+      endTraining(job);
       return finishAudits(job);
     }
     if (isDone) {
@@ -76,6 +78,12 @@ async function finishAudits(job: JobContext): Promise<void> {
   }
 }
 
+/** The time of workers is looked at until every block is merged; the last audits keep few of them busy. */
+function endTraining({ live, deps: { clock, logger } }: JobContext): void {
+  live.utilisation ??= listUtilisation(live, clock.now());
+  logger.info('Training is over', { utilisation: live.utilisation });
+}
+
 /** Waits for workers, then opens the next round. */
 async function nextRound(job: JobContext): Promise<RoundState> {
   const { clock } = job.deps;
@@ -103,6 +111,7 @@ async function collectRound(
   for (;;) {
     const check = await settleCheck(job, round);
     if (check === 'recalled') return { kind: 'recalled' };
+    await grantLate(job, round);
     const decision = decideRound(round.view(), job.settings, job.deps.clock.now());
     if (decision.kind !== 'wait' && check === 'settled') return decision;
     await step(job, round, decision.kind === 'wait' ? decision.untilMs - job.deps.clock.now() : CHECK_MS);

@@ -19,6 +19,7 @@ export const WorkerView = z.object({
   steps: z.int().optional(),
   loss: z.number().optional(),
   tokensPerSecond: z.number().optional(),
+  utilisation: z.number().optional().describe('part of its time in its job that it has trained'),
 });
 export type WorkerView = z.infer<typeof WorkerView>;
 
@@ -30,6 +31,10 @@ export const JobProgress = z.object({
   validationLoss: z.number().optional().describe('on a sample of the held-out part, after the last round'),
   startLoss: z.number(),
   tokensPerSecond: z.number(),
+  utilisation: z
+    .record(Address, z.number())
+    .optional()
+    .describe('by worker, the part of its time since it was ready that it has trained'),
   etaSeconds: z.number().optional().describe('absent before the first round is done'),
 });
 

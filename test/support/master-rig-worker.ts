@@ -82,6 +82,8 @@ export class PlayedWorker {
   /** Keys of one owner make the same noise of a lease. */
   owner: Address | undefined;
   trainMs = TRAIN_MS;
+  /** What a block takes it, where leases take as long as they have blocks. */
+  blockMs: number | undefined;
   memoryBytes = 2 ** 33;
   /** The worker whose updates it can get at. */
   copies: PlayedWorker | undefined;
@@ -220,7 +222,7 @@ export class PlayedWorker {
     this.lease = lease;
     const fate = (isAudit(grant) ? this.auditFates : this.fates).shift() ?? 'trains';
     if (fate === 'is silent') return;
-    await this.clock.sleep(this.trainMs, work.signal).catch(() => undefined);
+    await this.clock.sleep(this.timeOf(grant), work.signal).catch(() => undefined);
     if (work.signal.aborted) return;
     const { leaseId } = grant;
     if (fate === 'fails') {
@@ -248,9 +250,13 @@ export class PlayedWorker {
       tokens: fate === 'claims too many tokens' ? 2 * tokens : tokens,
       loss: 5,
       lossCurve: [5],
-      seconds: this.claimedSeconds ?? this.trainMs / 1000,
+      seconds: this.claimedSeconds ?? this.timeOf(grant) / 1000,
       endTheta: playedEndTheta(from, text),
     };
+  }
+
+  private timeOf({ start, end }: Of<'lease.grant'>): number {
+    return this.blockMs === undefined ? this.trainMs : this.blockMs * (end - start);
   }
 
   private updateText({ theta, shard }: Of<'lease.grant'>, fate: LeaseFate): string {

@@ -71,6 +71,7 @@ function showSummary(summary: DemoSummary): void {
     `loss    ${validationLoss.start.toFixed(3)} → ${validationLoss.end.toFixed(3)} nats per token on the held-out part`,
     `ledger  ${ledger.blocks} blocks in ${ledger.epochs} ${ledger.epochs === 1 ? 'pass' : 'passes'}, each merged ${ledger.minMerged} to ${ledger.maxMerged} times`,
     `audits  ${auditLine(summary)}`,
+    `busy    ${busyLine(summary)}`,
     ...summary.cheats.map(
       ({ kind, notes, mergedTokens, paidTokens }) =>
         `cheat   ${kind}: ${notes.length} warnings, ${mergedTokens} tokens merged, ${paidTokens} paid`,
@@ -89,6 +90,13 @@ function showSummary(summary: DemoSummary): void {
     '',
     `model   ${summary.modelDir} (${summary.loadedBy})`,
   );
+}
+
+function busyLine({ utilisation }: DemoSummary): string {
+  const parts = utilisation.map(
+    ({ role, part }) => `${role} ${part === undefined ? '–' : `${Math.round(100 * part)} %`}`,
+  );
+  return `${parts.join(', ')} of the time since it was ready for the job`;
 }
 
 function auditLine({ audits: { leases, drawn, passed, failed } }: DemoSummary): string {

@@ -13,6 +13,7 @@ const good: DemoSummary = {
   ledger: { blocks: 10, epochs: 1, minMerged: 1, maxMerged: 1 },
   audits: { leases: 10, drawn: 3, passed: 3, failed: 0 },
   cheats: [],
+  utilisation: [{ role: 'worker 1', part: 0.95 }],
   rewards: [{ slot: 20_000, amountWei: '3' }],
   balances: [
     balance('requester', '100', '79'),

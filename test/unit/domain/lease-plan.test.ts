@@ -1,7 +1,7 @@
 /** How a round is shared out by speed. */
 import fc from 'fast-check';
 import { Address } from '../../../src/domain/ids';
-import { type Candidate, planRound } from '../../../src/domain/lease-plan';
+import { type Candidate, planLate, planRound } from '../../../src/domain/lease-plan';
 
 const address = (n: number) => Address.parse(`0x${n.toString(16).padStart(40, '0')}`);
 const candidates = (...all: Candidate[]) => new Map(all.map((candidate, i) => [address(i + 1), candidate]));
@@ -65,6 +65,31 @@ describe('workers that are not proven', () => {
   });
 });
 
+describe('parts that are held back: others do not get so much that these wait', () => {
+  const first = (measured: number): Candidate => ({ ...unproven(measured), isNew: true });
+
+  test('4 times as fast, both with few leases: a short round', () => {
+    expect(plan(50, 1000, first(4), first(1))).toEqual([7, 7]);
+    expect(plan(50, 1000, first(1), first(1))).toEqual([50, 50]);
+  });
+
+  test('4 times as fast, its limit still doubling: the other has a quarter of that', () => {
+    expect(plan(50, 1000, { ...proven(4), limit: 26 }, { ...proven(1), limit: 26 })).toEqual([26, 7]);
+    expect(plan(50, 1000, { ...proven(4), limit: 52 }, proven(1))).toEqual([52, 13]);
+  });
+
+  test('the other is at an audit: a part of the whole round, for nobody waits', () => {
+    expect(plan(50, 1000, { ...first(4), limit: 26 }, { ...first(1), isBusy: true })).toEqual([26, 0]);
+    expect(plan(50, 1000, proven(4), { ...proven(1), isBusy: true })).toEqual([80, 0]);
+    // The fifth part of the other would be a round of its own.
+    expect(plan(50, 20, proven(4), { ...proven(1), isBusy: true })).toEqual([20, 0]);
+  });
+
+  test('one new among four known: they have their whole round', () => {
+    expect(plan(50, 5000, ...[1, 1, 1, 1].map(proven), { ...first(1), limit: 26 })).toEqual([50, 50, 50, 50, 26]);
+  });
+});
+
 test('any workers: all blocks in the end, no empty lease, no unproven one above', () => {
   const speed = fc.double({ min: 0.01, max: 1e6, noNaN: true });
   const candidate = fc.record({
@@ -95,4 +120,28 @@ test('any workers: all blocks in the end, no empty lease, no unproven one above'
       }
     }),
   );
+});
+
+describe('worker that is free while others are at a round', () => {
+  const round = { parts: [50, 50], leftMs: 10_000, steps: 50, availableBlocks: 1000 };
+
+  test('known speed: what it does in most of the time that is left', () => {
+    expect(planLate(proven(4), round)).toBe(38);
+    expect(planLate(proven(100), { ...round, parts: [50] })).toBe(950);
+  });
+
+  test('too little time, or speed unknown: nothing', () => {
+    expect(planLate(proven(4), { ...round, leftMs: 2000 })).toBe(0);
+    expect(planLate(fresh(1e12), round)).toBe(0);
+  });
+
+  test('fewer blocks are left than it would do: those', () => {
+    expect(planLate(proven(4), { ...round, availableBlocks: 7 })).toBe(7);
+  });
+
+  test('not proven: its limit, twice the median and half of the round bind it', () => {
+    expect(planLate(unproven(100), { ...round, parts: [13, 50, 60] })).toBe(100);
+    expect(planLate(unproven(100), { ...round, parts: [50] })).toBe(50);
+    expect(planLate({ ...unproven(100), limit: 26 }, round)).toBe(26);
+  });
 });

@@ -1,6 +1,6 @@
 /** How a round's blocks get to its workers, come back, and survive a restart. */
 import { readFile } from 'node:fs/promises';
-import { grantRound, loseLease, resumeRound, returnLease } from '../../../src/master/leases';
+import { grantLate, grantRound, loseLease, resumeRound, returnLease } from '../../../src/master/leases';
 import { sizeOfPlan } from '../../../src/master/plan';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
 import { openTestJob, setMeasured, type TestJob } from '../../support/test-job';
@@ -102,6 +102,22 @@ describe('grantRound', () => {
       [2, 8],
     ]);
     expect(round!.deadlineMs - job.deps.clock.now()).toBe(400_000);
+  });
+
+  test('worker free while the other is at a round: a part that ends with it, once', async () => {
+    const { job, workers } = await openReady([50, 50]);
+    setMeasured(job, workers, 0.1, 0.1);
+    job.members.delete(workers[1]!.address);
+    const round = await grantRound(job);
+    expect(ranges(round)).toEqual([[0, 4]]);
+    await grantLate(job, round!);
+    expect(ranges(round)).toEqual([[0, 4]]);
+    job.members.set(workers[1]!.address, 'ready');
+    await grantLate(job, round!);
+    await grantLate(job, round!);
+    const late = { worker: workers[1]!.address, start: 4, end: 7 };
+    expect([...round!.leases.values()]).toMatchObject([{ worker: workers[0]!.address }, late]);
+    expect(workers[1]!.heardOf('lease.grant')).toMatchObject([{ round: 0, start: 4, end: 7 }]);
   });
 
   test('measured speed is high: leaseMs all the same, and twice what the link takes', async () => {

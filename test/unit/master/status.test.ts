@@ -61,11 +61,16 @@ test('trained job in detail: its rounds, workers and history', async () => {
   });
   await letPass(rig.clock, () => isOver);
   await trained;
-  const details = await describeJob(rig.store, await row(), { workers: rig.fleet.view(), nowMs: rig.clock.now() });
+  const live = { run: run(), workers: rig.fleet.view(), nowMs: rig.clock.now() };
+  const details = await describeJob(rig.store, await row(), live);
   expect(details.rounds).toMatchObject([0, 1, 2, 3].map((round) => ({ round, state: 'folded', updates: 1, scale: 1 })));
   expect(details.audits.passed).toBe(details.audits.drawn);
   expect(details.audits.drawn).toBeGreaterThan(0);
-  expect(details.workers).toMatchObject([{ address: rig.workers[0]!.address }]);
+  const { address } = rig.workers[0]!;
+  expect(details.workers).toMatchObject([{ address, utilisation: expect.any(Number) }]);
+  // It trains 10 s of each lease, and its update is on its way for half a second.
+  expect(details.progress?.utilisation?.[address]).toBeGreaterThan(0.9);
+  expect(details.progress?.utilisation?.[address]).toBeLessThan(1);
   expect(details.history).toMatchObject([{ state: 'queued' }]);
   // Without a plan in its row nothing is known of its epochs.
   expect(details).not.toHaveProperty('ledger');

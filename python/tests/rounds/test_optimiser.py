@@ -81,6 +81,13 @@ def test_a_step_is_orthogonal_and_longer_where_outputs_are_more_than_inputs(job:
         assert 0.6 < values.median() < values.max() < 1.4
 
 
+def test_a_step_is_as_long_as_the_gate_takes_it_for(job: Job) -> None:
+    # `stepSquare` of src/master/update-gate.ts: what is shorter than a tenth of it is refused.
+    moved = steps(model_of(job), INNER, 1)
+    square = sum(float((change**2).sum()) for name, change in moved.items() if ".h." in name and change.dim() == 2)
+    assert square == pytest.approx(0.02**2 * 9 * job.shape.layers * job.shape.width, rel=0.3)
+
+
 def test_fused_and_transposed_matrices_move_as_separate_ones(job: Job) -> None:
     class Fused(nn.Module):
         def __init__(self) -> None:

@@ -35,7 +35,7 @@ const ANY = Number.POSITIVE_INFINITY;
 export const innerRates: Readonly<
   Record<WorkFacts['tune'], Record<WorkFacts['optimiser'], readonly (Row & { lr: number; muonLr: number })[]>>
 > = {
-  none: { adamw: [{ upTo: ANY, lr: 2e-3, muonLr: 0.02 }], muon: [{ upTo: ANY, lr: 2e-3, muonLr: 0.02 }] },
+  none: { adamw: [{ upTo: ANY, lr: 2e-3, muonLr: 0.02 }], muon: [{ upTo: ANY, lr: 3e-3, muonLr: 0.02 }] },
   full: { adamw: [{ upTo: ANY, lr: 5e-5, muonLr: 5e-4 }], muon: [{ upTo: ANY, lr: 5e-5, muonLr: 5e-4 }] },
   lora: { adamw: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }], muon: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }] },
 };

@@ -12,7 +12,7 @@ interface Usual {
   minGain: number;
 }
 const usual: Readonly<Record<'none' | 'full' | 'lora', Usual>> = {
-  none: { context: 128, optimiser: 'adamw', minGain: 0.01 },
+  none: { context: 128, optimiser: 'muon', minGain: 0.01 },
   full: { context: 512, optimiser: 'adamw', minGain: 0 },
   lora: { context: 512, optimiser: 'adamw', minGain: 0 },
 };
@@ -111,14 +111,15 @@ const Lora = z.strictObject({
 const Round = z.strictObject({
   steps: z.int().min(1).max(10000).optional().describe('inner steps (H) of an average worker in a round'),
 });
-const innerFor = ({ optimiser }: Usual) =>
+const MuonLr = z.number().positive().max(1).describe('peak Muon learning rate');
+const innerFor = ({ optimiser }: Pick<Usual, 'optimiser'>) =>
   z.strictObject({
     optimiser: z
       .enum(optimisers)
       .default(optimiser)
       .describe('muon: Muon for the matrices inside the blocks, AdamW for all else; not with lora'),
     lr: z.number().positive().max(1).optional().describe('peak AdamW learning rate'),
-    muonLr: z.number().positive().max(1).optional().describe('peak Muon learning rate'),
+    muonLr: MuonLr.optional(),
     muonMomentum: fraction(0, 0.9999).default(0.95).describe('Muon momentum (Nesterov)'),
     minLrRatio: fraction(0, 1).default(0.1).describe('last learning rate ÷ peak, reached by a cosine'),
     warmup: fraction(0, 0.5).default(0.02).describe('fraction of the job over which the rate rises linearly'),
@@ -234,17 +235,21 @@ export type NumberedParams = JobParams & { epochs: number; batch: number };
 /** Those of a job that starts from a base. */
 export type TunedParams = Exclude<NumberedParams, { tune: 'none' }>;
 
-const settledFor = (kind: Usual) => ({
+/** A plan that was stored before there was a choice names no optimiser, and has AdamW. */
+const SettledInner = innerFor({ optimiser: 'adamw' })
+  .required({ lr: true })
+  .extend({ muonLr: MuonLr.default(0.02) });
+const settled = {
   round: Round.required(),
-  inner: innerFor(kind).required({ lr: true, muonLr: true }),
+  inner: SettledInner,
   outer: Outer.required(),
   codec: z.enum(codecs),
-});
+};
 /** Parameters with every value set: what is trained, and what the manifest records. */
 const SetParams = z.discriminatedUnion('tune', [
-  FromScratch.required(numbers).extend(settledFor(usual.none)),
-  FullTune.required(numbers).extend(settledFor(usual.full)),
-  LoraTune.required(numbers).extend(settledFor(usual.lora)),
+  FromScratch.required(numbers).extend(settled),
+  FullTune.required(numbers).extend(settled),
+  LoraTune.required(numbers).extend(settled),
 ]);
 export const ResolvedParams = z.preprocess<unknown, typeof SetParams, Written<z.input<typeof SetParams>>>(
   withTune,

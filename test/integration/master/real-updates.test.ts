@@ -150,8 +150,9 @@ test.each([1, 2, 4, 8])('honest lease of %d blocks: accepted, far from the least
   expect(await judge(trained)).toMatchObject({ accepted: true });
   const [facts] = job.gate.accepted;
   const { layers, width } = params.model;
-  const oneStep = (facts!.rates / facts!.blocks) * Math.sqrt(12 * layers * width ** 2);
-  expect(facts!.rates).toBe(sumOfRates(params.inner, trained.lease, job.plan.totalBlocks));
+  const oneStep = (facts!.rates / facts!.blocks) * Math.sqrt(9 * layers * width);
+  const { inner } = params;
+  expect(facts!.rates).toBe(sumOfRates({ ...inner, lr: inner.muonLr }, trained.lease, job.plan.totalBlocks));
   expect(facts!.norm).toBeGreaterThan(0.5 * oneStep);
   expect(job.gate.acceptedGains[0]).toBeGreaterThan(0);
   expect(trained.lease.mustAudit).toBeUndefined();

@@ -28,7 +28,7 @@ test('codec auto: the one that the links allow; any other stays', () => {
   expect(settle({ codec: 'fp32' }).codec).toBe('fp32');
 });
 
-test.each(['round.steps', 'inner.lr', 'inner.muonLr', 'outer.lr', 'outer.momentum'])(
+test.each(['round.steps', 'inner.lr', 'outer.lr', 'outer.momentum'])(
   'planned parameters without %s: refused',
   (path) => {
     const params: Record<string, Record<string, unknown>> = JSON.parse(JSON.stringify(settle({})));
@@ -37,6 +37,19 @@ test.each(['round.steps', 'inner.lr', 'inner.muonLr', 'outer.lr', 'outer.momentu
     expect(ResolvedParams.safeParse(params).error?.issues).toMatchObject([{ path: path.split('.') }]);
   },
 );
+
+test('a job from scratch: Muon; with a base: AdamW', () => {
+  const optimiserOf = (asked: object) => settle(asked).inner.optimiser;
+  expect(optimiserOf({})).toBe('muon');
+  expect(optimiserOf({ tune: 'full', base: 'hf:org/model' })).toBe('adamw');
+  expect(optimiserOf({ tune: 'lora', base: 'hf:org/model' })).toBe('adamw');
+});
+
+test('a plan from before there was a choice: goes on with AdamW', () => {
+  const planned = settle({});
+  const inner = Object.fromEntries(Object.entries(planned.inner).filter(([key]) => !/optimiser|muon/.test(key)));
+  expect(ResolvedParams.parse({ ...planned, inner }).inner.optimiser).toBe('adamw');
+});
 
 test('planned parameters with codec auto: refused', () => {
   expect(ResolvedParams.safeParse({ ...settle({}), codec: 'auto' }).success).toBe(false);

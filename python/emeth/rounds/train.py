@@ -1,7 +1,7 @@
 """The `train` child: one plain loop over the blocks of a lease.
 
-A round is a function of θ, the shard and its position: AdamW starts afresh each round, so anybody can replay a round
-and a worker that restarts has lost nothing. Measured on English bytes with two workers and H = 50, that costs 1.4 %
+A round is a function of θ, the shard and its position: optimisers start afresh each round, so anybody can replay one
+and a worker that restarts has lost nothing. Measured with AdamW on English bytes, two workers and H = 50, it costs 1.4 %
 more loss than keeping its state, and 0.2 % with the short warm-up below.
 """
 
@@ -39,7 +39,7 @@ from emeth.wire.params import InnerParams
 from emeth.wire.parse import ParseError, parse_json
 from emeth.wire.spec import TrainSpec
 
-# Steps over which the rate rises from nothing at the start of each round, while AdamW's moments are still guesses.
+# Steps over which the rate rises from nothing at the start of each round, while moments are still guesses.
 ROUND_WARMUP_STEPS = 10
 _PROGRESS_SECONDS = 1.0
 _CURVE_POINTS = 16

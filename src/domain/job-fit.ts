@@ -127,8 +127,8 @@ const MOMENT_BYTES = 4;
  * Numbers that a step of Muon holds for each one of the matrices that it moves at once: a third of them where
  * all are few. The numbers of the way back are gone by then.
  */
-const MUON_NUMBERS = 6;
-const MUON_BATCH = { part: 1 / 3, most: 2 ** 22 } as const;
+const MUON_NUMBERS = 12;
+const MUON_BATCH = { part: 1 / 3, most: 2 ** 20 } as const;
 /** Numbers kept for the way back, per token, block and unit of width; and beside an adapter's layers. */
 const WIDTH_NUMBERS = 10;
 const ADAPTER_NUMBERS = 8;

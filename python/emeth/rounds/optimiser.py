@@ -27,7 +27,7 @@ _POLYNOMIALS = (
     (2.6613000, -1.9771545, 0.4526164),
 )
 # Numbers that go through the iterations at once: what they need beside the model's memory stays small.
-_BATCH_NUMBERS = 1 << 22
+_BATCH_NUMBERS = 1 << 20
 
 
 def make_optimiser(model: nn.Module, inner: InnerParams) -> "Optimiser":

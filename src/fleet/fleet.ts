@@ -26,6 +26,13 @@ export interface WorkerCapacity {
   memoryBytes: number;
 }
 
+/** What was measured of a worker and its link; undefined before that. */
+export interface MeasuredLink {
+  measuredGflops: number | undefined;
+  upBytesPerSecond: number | undefined;
+  downBytesPerSecond: number | undefined;
+}
+
 interface FleetDeps {
   logger: Logger;
   /** Without a store, measurements last as long as this process. */
@@ -119,10 +126,10 @@ export class Fleet implements LinkServerHandlers {
    * Lists the connected workers that can be assigned, with the speed in force. A probe gives way, so its
    * worker is idle; one whose last probe was bad is not.
    */
-  idle(): ({ address: Address } & WorkerCapacity)[] {
+  idle(): ({ address: Address } & WorkerCapacity & MeasuredLink)[] {
     return this.connected()
       .filter(({ assignment }) => !assignment || mayBeTaken(assignment))
-      .map((worker) => ({ ...offeredBy(worker, this.gflopsOf(worker)), address: worker.address }))
+      .map((worker) => ({ ...offeredBy(worker, this.gflopsOf(worker)), ...this.measuredOf(worker) }))
       .filter(({ gflops }) => gflops > 0);
   }
 
@@ -222,6 +229,16 @@ export class Fleet implements LinkServerHandlers {
       jobId: worker.assignment?.kind === 'job' ? worker.assignment.jobId : undefined,
       ...worker.live,
     }));
+  }
+
+  private measuredOf({ address, peer }: WorkerRecord): { address: Address } & MeasuredLink {
+    const { sent, received } = peer?.traffic ?? {};
+    return {
+      address,
+      measuredGflops: this.book.gflops(address),
+      upBytesPerSecond: received?.bytesPerSecond ?? received?.roughBytesPerSecond,
+      downBytesPerSecond: sent?.bytesPerSecond,
+    };
   }
 
   private async isOfLease({ address, named, offer }: WorkerRecord, sha256: Sha256): Promise<boolean> {

@@ -13,6 +13,8 @@ import { Prepared } from '../protocol/trainer';
 export const JobPlan = z.strictObject({
   dataset: z.strictObject({ reference: z.string(), sha256: Sha256, bytes: z.int().min(1) }),
   params: ResolvedParams,
+  /** Why the codec is what it is, where the request left it to the node. */
+  codecWhy: z.string().optional(),
   /** Of a job that starts from one. */
   base: BaseRecord.optional(),
   prepared: Prepared,

@@ -69,9 +69,9 @@ export async function describeJob(store: StatusStore, row: JobRow, live: LiveFac
   };
 }
 
-function settledOf({ params: { round, inner, outer, codec } }: JobPlan): JobDetails['settled'] {
+function settledOf({ params: { round, inner, outer, codec }, codecWhy }: JobPlan): JobDetails['settled'] {
   const { optimiser, lr, muonLr } = inner;
-  return { round, inner: { optimiser, lr, muonLr }, outer, codec };
+  return { round, inner: { optimiser, lr, muonLr }, outer, codec, codecWhy };
 }
 
 /** Adds to each worker of a job how much of its time there it has trained. */

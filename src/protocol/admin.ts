@@ -69,6 +69,7 @@ export const JobDetails = JobView.extend({
       inner: z.object({ optimiser: z.enum(optimisers), lr: z.number(), muonLr: z.number() }),
       outer: z.object({ lr: z.number(), momentum: z.number() }),
       codec: z.enum(codecs),
+      codecWhy: z.string().optional().describe('where the request left the codec to the node'),
     })
     .optional()
     .describe('what the request may have left open; absent before the job is planned'),

@@ -2,8 +2,9 @@
 import type { JobDetails } from '../../protocol/admin';
 
 /** Returns them with the names of their parameters. */
-export function describeSettled({ round, inner, outer, codec }: NonNullable<JobDetails['settled']>): string {
+export function describeSettled({ round, inner, outer, codec, codecWhy }: NonNullable<JobDetails['settled']>): string {
   const muon = inner.optimiser === 'muon' ? `inner.muonLr ${inner.muonLr}, ` : '';
   const rates = `${inner.optimiser}, ${muon}inner.lr ${inner.lr}, outer.lr ${outer.lr}, outer.momentum ${outer.momentum}`;
-  return `round.steps ${round.steps}, ${rates}, codec ${codec}`;
+  const why = codecWhy === undefined ? '' : ` (${codecWhy})`;
+  return `round.steps ${round.steps}, ${rates}, codec ${codec}${why}`;
 }

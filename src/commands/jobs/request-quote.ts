@@ -67,6 +67,7 @@ const RECENT_JOBS = 20;
 const WEIGHT_BYTES = 4;
 /** How many workers a job will have is for its node to find out. */
 const QUOTED_WORKERS = 2;
+const AUTO_CODEC = 'auto: or thinner, where the node has measured that links are slow';
 /** A transaction is signed for more gas than its estimate, and its account must own all of it. */
 const GAS_RESERVE = 2n;
 
@@ -121,7 +122,7 @@ export async function makeQuote(
     base: base && quoteBase(base),
     parameters: size.parameters,
     trainable: size.trainable,
-    settled: { round, inner, outer, codec },
+    settled: { round, inner, outer, codec, codecWhy: params.codec === 'auto' ? AUTO_CODEC : undefined },
     settledFor: { workers: QUOTED_WORKERS },
     roundBytes: { up: updateBytes, down: updateBytes },
     modelBytes: size.parameters * WEIGHT_BYTES,

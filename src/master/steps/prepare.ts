@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { countBlocks } from '../../domain/fuel';
 import { hasGained } from '../../domain/gain';
 import type { JobId } from '../../domain/ids';
-import { expectedPayWei, expectTokens, memoryBytesOf, vocabularyOf, withMemory } from '../../domain/job-fit';
-import { type ModelSize, modelSizeOf } from '../../domain/model-size';
+import { expectedPayWei, expectTokens, vocabularyOf } from '../../domain/job-fit';
+import { modelSizeOf } from '../../domain/model-size';
 import { crashPoint } from '../../lib/crash-point';
 import type { DiskFloor } from '../../lib/disk-floor';
 import { AppError } from '../../lib/errors';
@@ -13,8 +13,9 @@ import { sha256 } from '../../lib/hash';
 import { auditSeedTypes } from '../../protocol/link';
 import { LINK_DOMAIN } from '../../protocol/storage';
 import type { Coordinator } from '../coordinator';
-import { readJobParams, settleJobParams } from '../params';
+import { readJobParams } from '../params';
 import type { JobPlan } from '../plan';
+import { planParams } from '../plan-params';
 import type { JobBlobs, JobFleet, JobWallet, MasterStorage, RoundStore } from '../ports';
 import type { JobRunOptions, StepContext, StepResult } from './step';
 
@@ -56,10 +57,11 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   crashPoint('dataset.fetched');
   const base = asked.tune === 'none' ? undefined : await deps.storage.fetchBase(row, asked, signal);
   await mkdir(dir, { recursive: true });
+  const crew = { fleet: deps.fleet, cooperative: options.cooperative };
   const settle = (vocabSize: number, blocks: number) =>
-    settleJobParams(asked, { ...factsOf(job, modelSizeOf(asked, vocabSize, base?.size)), blocks });
+    planParams(asked, { size: modelSizeOf(asked, vocabSize, base?.size), blocks }, crew);
   const expected = expectTokens(dataset.bytes, asked, row) / (asked.batch * asked.model.context);
-  const coordinator = job.openCoordinator({ params: settle(vocabularyOf(asked.tokenizer), expected), base });
+  const coordinator = job.openCoordinator({ ...settle(vocabularyOf(asked.tokenizer), expected), base });
   const { prepared } = await coordinator.run(
     { type: 'prepare', dataset: deps.blobs.path(dataset.sha256), maxBytes: options.maxDatasetBytes },
     'prepared',
@@ -67,7 +69,8 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   crashPoint('data.prepared');
   const totalBlocks = countBlocks(asked.epochs, prepared.epochBlocks);
   requirePay(row, totalBlocks * prepared.blockTokens, options);
-  const params = settle(prepared.vocabSize, totalBlocks);
+  const settled = settle(prepared.vocabSize, totalBlocks);
+  const { params } = settled;
   await coordinator.adopt(params);
   // A job that was given back once, or lost, has none of its old files any more.
   await deps.store.rounds.clear(row.id);
@@ -76,7 +79,7 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
   await rehearse(coordinator, params, { ...weights, path: deps.blobs.path(weights.theta0) });
   const plan: JobPlan = {
     dataset,
-    params,
+    ...settled,
     ...(base ? { base } : {}),
     prepared,
     totalBlocks,
@@ -84,13 +87,6 @@ export async function prepareJob(job: PrepareContext): Promise<StepResult<'claim
     ...weights,
   };
   return { to: 'preparing', facts: { plan } };
-}
-
-/** What the open parameters of a job depend on beside its length: its model, and which workers are idle. */
-function factsOf({ options, deps }: PrepareContext, size: ModelSize) {
-  const idle = withMemory(deps.fleet.idle(), memoryBytesOf(size));
-  const workers = options.cooperative === '1v1' ? 1 : Math.max(1, idle.length);
-  return { trainable: size.trainable, workers, autoCodec: 'int8' as const };
 }
 
 /** Only now are the tokens known; before, the requester's word was taken for how many the data come to. */

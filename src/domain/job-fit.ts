@@ -106,8 +106,8 @@ export function workOf(size: ModelSize, tokens: number, blockTokens: number): Wo
 }
 
 /**
- * Returns what Muon computes in a step, as so many more parameters: some 12 FLOP per matrix number and unit of
- * width, whatever the batch, where a parameter takes 6 per token. Measured by `npm run bench:train`.
+ * Returns what Muon computes in a step, as so many more parameters: some 12 FLOP per matrix number and unit
+ * of width, whatever the batch, where a parameter takes 6 per token. Measured by `npm run bench:train`.
  */
 export function muonParameters({ byMuon, width }: Pick<ModelSize, 'byMuon' | 'width'>, blockTokens: number): number {
   return (2 * width * byMuon) / blockTokens;

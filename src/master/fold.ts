@@ -76,10 +76,11 @@ export async function foldUpdates(job: JobContext, { round, theta, scale, leases
   );
   crashPoint('fold.computed');
   // At once: each is hashed by this process and then waits for the disk.
-  await Promise.all([folded.theta, folded.outer, folded.delta].map(({ path }) => blobs.add(path, { move: true })));
+  const add = ({ path }: { path: string }) => blobs.add(path, { move: true });
+  const [, state] = await Promise.all([add(folded.theta), add(folded.outer), add(folded.delta)]);
   return {
     nextTheta: folded.theta.sha256,
-    outer: folded.outer.sha256,
+    outer: state.sha256,
     delta: folded.delta.sha256,
     leases: leases.map(({ leaseId, mustAudit }, i) => {
       const weight = folded.weights[i];

@@ -300,7 +300,7 @@ export const TrainerEvent = z.discriminatedUnion('type', [
     type: z.literal('folded'),
     id: Id,
     theta: FileRef,
-    outer: FileRef,
+    outer: z.strictObject({ path: Path }),
     delta: FileRef,
     /** Norm of each update in the order given, and the factor it was clipped by (1: not at all). */
     norms: z.array(z.number()),

@@ -184,7 +184,7 @@ class Coordinator:
             "folded",
             id=command.id,
             theta=folded.theta.json(),
-            outer=folded.outer.json(),
+            outer={"path": folded.outer},
             delta=folded.delta.json(),
             norms=folded.norms,
             clips=folded.clips,

@@ -4,6 +4,7 @@ An encoded file holds, per tensor of the model and in the model's order, the par
 (`files/codecs`). Everything works in chunks that stay in the cache.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -43,18 +44,28 @@ def raw(tensor: Tensor) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-class EncodedReader:
-    """An encoded file whose header has been checked, decoded chunk by chunk."""
+class Buffers(threading.local):
+    """Room for a chunk's parts: each thread has its own."""
 
-    def __init__(self, path: str, codec: CodecName, theta: Layout) -> None:
+    def __init__(self, codec: CodecName) -> None:
+        self.parts = [part.buffer(CHUNK) for part in CODECS[codec].parts]
+
+
+class EncodedReader:
+    """An encoded file whose header has been checked, decoded chunk by chunk, by several threads if need be.
+
+    Readers of one codec may share their buffers.
+    """
+
+    def __init__(self, path: str, codec: CodecName, theta: Layout, buffers: Buffers | None = None) -> None:
         self._codec = CODECS[codec]
         self._file = TensorReader(path, encoded_layout(codec, theta))
-        self._buffers = [part.buffer(CHUNK) for part in self._codec.parts]
+        self._buffers = buffers or Buffers(codec)
 
     def read(self, name: str, start: int, out: Tensor, factor: float = 1.0) -> None:
         """Decode the numbers of a tensor from `start` on into `out`, at most a chunk of them, times a factor."""
         parts = []
-        for part, buffer in zip(self._codec.parts, self._buffers, strict=True):
+        for part, buffer in zip(self._codec.parts, self._buffers.parts, strict=True):
             parts.append(buffer[: part.length(out.numel())])
             self._file.read_into(f"{name}{part.suffix}", part.length(start), raw(parts[-1]))
         self._codec.decode(parts, out, factor)
@@ -69,37 +80,33 @@ class EncodedReader:
         self.close()
 
 
-class EncodedWriter:
-    """Writes an encoded file from the parts of consecutive chunks, tensor after tensor."""
+class EncodedWriter(TensorWriter):
+    """Writes an encoded file from the parts of chunks, in any order."""
 
-    def __init__(self, writer: TensorWriter) -> None:
-        self._writer = writer
-        self._later: list[tuple[Tensor, ...]] = []
+    def __init__(self, path: str, codec: CodecName, theta: Layout) -> None:
+        super().__init__(path, encoded_layout(codec, theta))
+        self._parts = CODECS[codec].parts
 
-    def write(self, parts: Sequence[Tensor]) -> None:
-        """Append what a codec made of a chunk; every part but the first waits for the tensor's end."""
-        first, *later = parts
-        self._writer.write(raw(first))
-        self._later.append(tuple(later))
+    def put_chunk(self, name: str, start: int, parts: Sequence[Tensor]) -> None:
+        """Write what the codec made of a tensor's numbers from `start` on."""
+        for part, tensor in zip(self._parts, parts, strict=True):
+            self.put(f"{name}{part.suffix}", part.length(start), raw(tensor))
 
-    def end_tensor(self) -> None:
-        """Write what was left, part after part."""
-        for same in zip(*self._later, strict=True):
-            for piece in same:
-                self._writer.write(raw(piece))
-        self._later.clear()
+    def seal_chunks(self, name: str) -> None:
+        """Append a tensor of which all chunks were put."""
+        for part in self._parts:
+            self.seal(f"{name}{part.suffix}")
 
 
 def encode_file(path: str, codec: CodecName, theta: Layout, tensor: Callable[[str], Tensor]) -> FileRef:
     """Encode whole tensors into a file, on the device where they lie."""
-    with TensorWriter(path, encoded_layout(codec, theta)) as file:
-        encoded = EncodedWriter(file)
+    with EncodedWriter(path, codec, theta) as file:
         for name in theta:
             flat = tensor(name).detach().reshape(-1)
             for start, end in chunks(flat.numel()):
                 parts = CODECS[codec].encode(flat[start:end].to(torch.float32))
-                encoded.write([part.cpu() for part in parts])
-            encoded.end_tensor()
+                file.put_chunk(name, start, [part.cpu() for part in parts])
+            file.seal_chunks(name)
     return file.done()
 
 

@@ -6,6 +6,7 @@ Nothing is ever unpickled. `torch` is not imported here: bytes go in and out of 
 """
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -29,6 +30,7 @@ DTYPE_BYTES = {
 # The metadata that transformers expects of a PyTorch file; in every file, so that θ and its export are the same bytes.
 METADATA = {"format": "pt"}
 _BACKGROUND_BYTES = 128 * 1024
+_PIECE_BYTES = 1024 * 1024
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 
 
@@ -83,52 +85,99 @@ def header_bytes(layout: Layout) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-class TensorWriter:
-    """Writes a file front to back; it appears under its name only when it is whole.
+def _offsets(layout: Layout, start: int) -> list[int]:
+    """Where each tensor's bytes begin."""
+    return list(itertools.accumulate((spec.num_bytes for spec in layout.values()), initial=start))[:-1]
 
-    Making it durable is left to whoever keeps it: a file that is lost with the power is made again.
+
+class TensorWriter:
+    """Writes a file that appears under its name only when it is whole.
+
+    It is written front to back by `write`, or in any order and by several threads by `put`; then `seal` says, tensor
+    after tensor, what is complete. Both may be used in one file. Making it durable is left to whoever keeps it: a file
+    that is lost with the power is made again. Without its `hashed` it has no `done`: whoever keeps it names it.
     """
 
-    def __init__(self, path: str, layout: Layout) -> None:
+    def __init__(self, path: str, layout: Layout, *, hashed: bool = True) -> None:
         self._path = path
         self._part = f"{path}.part"
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._file = Path(self._part).open("wb", buffering=0)  # noqa: SIM115 - closed in __exit__
-        self._sha256 = hashlib.sha256()
+        self._file = Path(self._part).open("w+b", buffering=0)  # noqa: SIM115 - closed in __exit__
+        self._layout = layout
+        self._sha256 = hashlib.sha256() if hashed else None
         self._bytes = 0
         # Large pieces are hashed and written beside the computation of the next one.
         self._pool = ThreadPoolExecutor(1)
-        self._pending: Future[None] | None = None
+        self._pending: list[Future[None]] = []
         header = header_bytes(layout)
+        self._offsets = dict(zip(layout, _offsets(layout, len(header)), strict=True))
         self._expected = len(header) + sum(spec.num_bytes for spec in layout.values())
         self.ref: FileRef | None = None
+        self._make_room()
         self.write(header)
 
     def write(self, data: Any) -> None:  # noqa: ANN401 - whatever has the buffer protocol
         """Append the bytes of a C-contiguous buffer."""
         view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
+        offset = self._bytes
         self._bytes += len(view)
         self._settle()
         if len(view) < _BACKGROUND_BYTES:
-            self._append(view)
+            self._append(offset, view)
         else:
-            self._pending = self._pool.submit(self._append, memoryview(bytes(view)))
+            self._pending.append(self._pool.submit(self._append, offset, memoryview(bytes(view))))
 
-    def _append(self, view: memoryview) -> None:
-        self._sha256.update(view)
+    def put(self, name: str, start: int, data: Any) -> None:  # noqa: ANN401 - whatever has the buffer protocol
+        """Write a tensor's numbers from `start` on, before `seal` is called for it."""
+        view = memoryview(data).cast("B")
+        self._write(self._offsets[name] + start * DTYPE_BYTES[self._layout[name].dtype], view)
+
+    def seal(self, name: str) -> None:
+        """Append a tensor of which all numbers were put. It is hashed beside whatever comes next."""
+        size = self._layout[name].num_bytes
+        if self._sha256 is not None:
+            self._pending.append(self._pool.submit(self._hash_written, self._sha256, self._offsets[name], size))
+        assert self._offsets[name] == self._bytes, f"{name} is sealed out of order"  # noqa: S101
+        self._bytes += size
+
+    def _make_room(self) -> None:
+        """Take all of the file's room at once: a full disk shows before anything is computed, and writing is faster."""
+        if not hasattr(os, "posix_fallocate"):
+            return
+        try:
+            os.posix_fallocate(self._file.fileno(), 0, self._expected)
+        except OSError:
+            self._file.close()
+            Path(self._part).unlink()
+            raise
+
+    def _append(self, offset: int, view: memoryview) -> None:
+        if self._sha256 is not None:
+            self._sha256.update(view)
+        self._write(offset, view)
+
+    def _write(self, offset: int, view: memoryview) -> None:
         while view:
-            view = view[self._file.write(view) :]
+            written = os.pwrite(self._file.fileno(), view, offset)
+            view, offset = view[written:], offset + written
+
+    def _hash_written(self, sha256: "hashlib._Hash", offset: int, size: int) -> None:
+        buffer = memoryview(bytearray(min(size, _PIECE_BYTES)))
+        while size:
+            got = os.preadv(self._file.fileno(), [buffer[: min(size, _PIECE_BYTES)]], offset)
+            sha256.update(buffer[:got])
+            offset, size = offset + got, size - got
 
     def _settle(self) -> None:
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
+        pending, self._pending = self._pending, []
+        for one in pending:
+            one.result()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=kind is not None)
         if kind is not None:
             self._file.close()
             Path(self._part).unlink(missing_ok=True)
@@ -137,7 +186,8 @@ class TensorWriter:
         assert self._bytes == self._expected, f"{self._path}: {self._bytes} bytes written of {self._expected}"  # noqa: S101
         self._file.close()
         Path(self._part).replace(self._path)
-        self.ref = FileRef(self._path, self._sha256.hexdigest(), self._bytes)
+        if self._sha256 is not None:
+            self.ref = FileRef(self._path, self._sha256.hexdigest(), self._bytes)
 
     def done(self) -> FileRef:
         """The finished file."""

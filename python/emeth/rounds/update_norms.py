@@ -5,7 +5,9 @@ and the sums come out the same every time.
 """
 
 import math
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor
 from emeth.files.codec import CHUNK, EncodedReader
 from emeth.files.codecs.protocol import GROUP
 from emeth.files.tensors import Layout
+from emeth.files.threads import in_threads
 from emeth.wire.params import CodecName
 
 # An update longer than this many times the median is scaled down to it.
@@ -68,23 +71,48 @@ def _pair_distances(gram: NDArray[np.float64]) -> NDArray[np.float64]:
 def inner_products(readers: Sequence[EncodedReader], theta: Layout) -> NDArray[np.float64]:
     """Inner products of all pairs of updates. With fewer than CENTRED_FROM only the diagonal: no more is used then.
 
-    The diagonal is the same on every machine, as the norms go into the fold's outer state; the rest is not.
+    The diagonal is the same on every machine, as the norms go into the fold's outer state; the rest is not. Neither
+    depends on the number of threads: each piece is one thread's, and all are added in their order.
     """
     num = len(readers)
     gram, columns = np.zeros((num, num)), np.zeros((num, _COLUMNS))
-    rows = torch.empty(num if num >= CENTRED_FROM else 1, _row_length(num))
-    scratch = np.empty(rows.shape[1], np.float32)
-    for name, spec in theta.items():
-        for start, end in _ranges(spec.count, rows.shape[1]):
-            block = rows[:, : end - start]
-            for i, reader in enumerate(readers):
-                row = block[i if num >= CENTRED_FROM else 0]
-                reader.read(name, start, row)
-                _add_squares(row, scratch, columns[i])
-            if num >= CENTRED_FROM:
-                gram += (block @ block.T).double().numpy()
+    length = _row_length(num)
+    pieces = [(name, start, end) for name, spec in theta.items() for start, end in _ranges(spec.count, length)]
+    with closing(in_threads(_Products(readers, length).of, pieces)) as results:
+        for products, squares in results:
+            gram += products
+            columns += squares
     np.fill_diagonal(gram, [math.fsum(sums) for sums in columns])
     return gram
+
+
+class _Rows(threading.local):
+    """The updates' numbers of one piece, side by side where their products are wanted; and room for squares."""
+
+    def __init__(self, num: int, length: int) -> None:
+        self.rows = torch.empty(num, length)
+        self.scratch = np.empty(length, np.float32)
+
+
+class _Products:
+    """Inner products of one piece after the other."""
+
+    def __init__(self, readers: Sequence[EncodedReader], length: int) -> None:
+        self._readers = readers
+        self._has_pairs = len(readers) >= CENTRED_FROM
+        self._rows = _Rows(len(readers) if self._has_pairs else 1, length)
+
+    def of(self, piece: tuple[str, int, int]) -> tuple[NDArray[np.float64] | float, NDArray[np.float64]]:
+        """The products of all pairs (0 where none are wanted), and each update's squares in columns."""
+        name, start, end = piece
+        block = self._rows.rows[:, : end - start]
+        columns = np.zeros((len(self._readers), _COLUMNS))
+        for i, reader in enumerate(self._readers):
+            row = block[i if self._has_pairs else 0]
+            reader.read(name, start, row)
+            _add_squares(row, self._rows.scratch, columns[i])
+        products: NDArray[np.float64] | float = (block @ block.T).double().numpy() if self._has_pairs else 0.0
+        return products, columns
 
 
 def _add_squares(values: Tensor, scratch: NDArray[np.float32], columns: NDArray[np.float64]) -> None:
@@ -98,10 +126,10 @@ def _add_squares(values: Tensor, scratch: NDArray[np.float32], columns: NDArray[
 
 
 def _row_length(num: int) -> int:
-    """Numbers of each update held at once: at most 16 MiB for all of them, in whole groups."""
+    """Numbers of each update held at once: at most 8 MiB for all of them, in whole groups."""
     if num < CENTRED_FROM:
         return CHUNK
-    return max(GROUP, min(CHUNK, 4 * 1024 * 1024 // num) // GROUP * GROUP)
+    return max(GROUP, min(CHUNK, 2 * 1024 * 1024 // num) // GROUP * GROUP)
 
 
 def _ranges(count: int, length: int) -> list[tuple[int, int]]:

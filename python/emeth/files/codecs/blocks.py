@@ -35,9 +35,11 @@ def block_lengths(values: Tensor, block: int = BLOCK) -> Tensor:
 def times_scales(integers: Tensor, scales: Tensor, out: Tensor) -> None:
     """int8 numbers times the scale of their block: exact conversions, and one rounding each."""
     full = integers.numel() // BLOCK * BLOCK
-    torch.mul(integers[:full].view(-1, BLOCK), scales[: full // BLOCK, None], out=out[:full].view(-1, BLOCK))
+    # Converted first: a product of two types would convert into a buffer of its own.
+    out.copy_(integers)
+    out[:full].view(-1, BLOCK).mul_(scales[: full // BLOCK, None])
     if full < integers.numel():
-        torch.mul(integers[full:], scales[-1], out=out[full:])
+        out[full:].mul_(scales[-1])
 
 
 def require_scales(scales: Tensor) -> None:

@@ -95,10 +95,13 @@ export const TrainCommand = z.discriminatedUnion('type', [
     /** Job-wide position of the shard's first block; fixes learning rate and dropout seeds. */
     start: z.int().min(0),
     shard: Path,
-    /** Weights to start from: a whole θ file, or a delta onto the θ this child holds (checked by `base`). */
+    /**
+     * Weights to start from: a whole θ file, or a delta onto θ of the hash `base`, which this child holds or
+     * finds at `basePath`. What a delta leads to stays as `theta-<sha256>.safetensors` in the directory.
+     */
     theta: z.union([
       z.strictObject({ path: Path, sha256: Sha256 }),
-      z.strictObject({ delta: Path, base: Sha256, sha256: Sha256 }),
+      z.strictObject({ delta: Path, base: Sha256, basePath: Path.optional(), sha256: Sha256 }),
     ]),
     /** Path for the encoded update. */
     out: Path,

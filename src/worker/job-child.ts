@@ -6,6 +6,7 @@ import { AppError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
+import { clearJobDir, findKept } from './kept-theta';
 import type { OfferedJob } from './state';
 import { runWatched } from './watched';
 
@@ -59,6 +60,17 @@ export class JobChild implements AsyncDisposable {
   /** Hash of the weights the child has in memory; undefined without any, or without a child. */
   get theta(): Sha256 | undefined {
     return this.holds;
+  }
+
+  /** Where θ of this hash lies, if a child before has left it. */
+  kept(sha256: Sha256): Promise<string | undefined> {
+    return findKept(this.options.dir, sha256);
+  }
+
+  /** Stops the child and removes what it left: that may be why it failed. */
+  async reset(): Promise<void> {
+    await this.close();
+    await clearJobDir(this.options.dir, false);
   }
 
   /**

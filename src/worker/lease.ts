@@ -85,7 +85,7 @@ export async function runLease(
   const { leaseId, round, start } = lease;
   const [shard, theta] = await fetchTogether(hooks.signal, (signal) => {
     const pull = (blob: BlobRef) => files.pull(blob, waitDataMs, signal);
-    return [fetchShard(lease, pull), fetchTheta(lease, child.theta, pull)];
+    return [fetchShard(lease, pull), fetchTheta(lease, child, pull)];
   });
   hooks.signal.throwIfAborted();
   const command = { type: 'round.run', round, start, shard, theta, out: join(dir, 'update.safetensors') } as const;
@@ -128,17 +128,22 @@ async function fetchTheta(...about: Parameters<typeof locateTheta>): Promise<The
 }
 
 /**
- * Gets θ_r the cheapest way: the child holds it, a delta leads to it from what the child holds, or all of it
- * is fetched.
+ * Gets θ_r the cheapest way: the child holds it, an earlier child has left it here, a delta leads to it from
+ * either, or all of it is fetched.
  */
 async function locateTheta(
   { theta, delta }: OfferedLease,
-  held: Sha256 | undefined,
+  child: Pick<JobChild, 'theta' | 'kept'>,
   pull: (blob: BlobRef) => Promise<string>,
 ): Promise<ThetaSource> {
   const { sha256 } = theta;
+  const held = child.theta;
   // A child that already holds θ recognises the hash and opens no file.
   if (held === sha256) return { path: sha256, sha256 };
   if (delta && held === delta.base) return { delta: await pull(delta.blob), base: delta.base, sha256 };
+  const kept = await child.kept(sha256);
+  if (kept) return { path: kept, sha256 };
+  const basePath = delta && (await child.kept(delta.base));
+  if (delta && basePath) return { delta: await pull(delta.blob), base: delta.base, basePath, sha256 };
   return { path: await pull(theta), sha256 };
 }

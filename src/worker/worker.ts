@@ -18,6 +18,7 @@ import type { Progress, Trainer } from '../runner/trainer';
 import { type BaseDeps, openBase } from './base';
 import { requireFit, requireLibraries } from './fit';
 import { JobChild } from './job-child';
+import { clearJobDirs } from './kept-theta';
 import { LeaseFiles, runLease, type WorkerBlobs } from './lease';
 import { ProbeRunner } from './probe-runner';
 import type { ReceiptBook } from './receipts';
@@ -73,10 +74,11 @@ export interface Worker extends LinkClientHandlers, AsyncDisposable {
 
 /**
  * Opens a worker without leases. Files of a killed predecessor are removed, as its leases went to other
- * workers.
+ * workers; the weights it held may still be of use.
  */
 export async function openWorker(options: WorkerOptions, deps: WorkerDeps): Promise<Worker> {
-  for (const left of ['jobs', 'probes']) await rm(join(options.dataDir, left), { recursive: true, force: true });
+  await rm(join(options.dataDir, 'probes'), { recursive: true, force: true });
+  await clearJobDirs(join(options.dataDir, 'jobs'), () => true);
   return new LeaseWorker(options, deps);
 }
 
@@ -239,6 +241,7 @@ class LeaseWorker implements Worker {
     const { jobId } = job;
     const here = this.openJobChild(job);
     try {
+      await clearJobDirs(join(this.options.dataDir, 'jobs'), (left) => left === jobId);
       await this.makeReady(job, here, signal);
       await this.tryTwice(async () => {
         await here.job.open(microBatch);
@@ -308,7 +311,7 @@ class LeaseWorker implements Worker {
     const { job: child } = this.child ?? this.openJobChild(job);
     try {
       crashPoint('lease.taken');
-      if (restart) await child.close();
+      if (restart) await child.reset();
       await child.open(microBatch);
       const about = { lease, child, files, dir: this.jobDir(job.jobId), waitDataMs: this.options.timeout.wait_data };
       const commit = await runLease(about, { signal, onProgress: (event) => this.onProgress(lease, event) });

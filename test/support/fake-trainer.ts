@@ -15,6 +15,8 @@ export class FakeTrainer implements Trainer {
   readonly ready = Promise.resolve({ type: 'ready' as const, device: 'cpu', threads: 1, parameters: 1 });
   readonly ended: Promise<AppError | undefined>;
   isDisposed = false;
+  /** What it was asked to train. */
+  readonly rounds: { theta: object }[] = [];
   private end: (error?: AppError) => void = () => undefined;
   private stop: (error: AppError) => void = () => undefined;
 
@@ -35,6 +37,7 @@ export class FakeTrainer implements Trainer {
       const [theta, shard] = [command.theta, command.shard].map((path) => ({ path, sha256: blobName('e'), bytes: 1 }));
       return as(answer, { type: 'probe.made', id: 1, theta: theta!, shard: shard! });
     }
+    if (command.type === 'round.run') this.rounds.push(command);
     const fate = this.fates.shift() ?? 'trains';
     if (fate === 'hangs') await new Promise((_, reject) => (this.stop = reject));
     if (typeof fate === 'object') throw new AppError(fate, 'The test made this round fail.');

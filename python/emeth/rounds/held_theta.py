@@ -19,7 +19,8 @@ class HeldTheta:
     def __init__(self, layout: Layout, codec: CodecName, directory: str) -> None:
         self._layout = layout
         self._codec = codec
-        # Of this process alone; the name is gone as soon as the file is open.
+        self._directory = directory
+        # Of this process alone, until it is whole.
         self._path = f"{directory}/theta-{os.getpid()}.safetensors"
         self._file: TensorReader | None = None
         self._sha256 = ""
@@ -44,15 +45,31 @@ class HeldTheta:
         return tensor
 
     def _apply(self, source: DeltaTheta) -> None:
+        if source.base != self._sha256 and source.base_path is not None:
+            self._take_base(source.base_path, source.base)
         if source.base != self._sha256 or self._file is None:
             held = self._sha256 or "none"
             raise Failure("model/wrong-base", f"The delta is for θ {source.base}; this child holds {held}.")
+        self._drop_all_but(source.base)
         made = self._write_sum(source.delta, self._file)
-        if made.sha256 == source.sha256:
-            self._hold(made.path, made.sha256)
-        Path(made.path).unlink()
         if made.sha256 != source.sha256:
+            Path(made.path).unlink()
             raise Failure("model/wrong-hash", f"θ after the delta hashes to {made.sha256}, not {source.sha256}.")
+        self._hold(made.path, made.sha256)
+        # The worker's next process begins from it.
+        Path(made.path).rename(f"{self._directory}/theta-{made.sha256}.safetensors")
+
+    def _take_base(self, path: str, sha256: str) -> None:
+        """What a child before this one has left."""
+        if sha256_of(path) != sha256:
+            raise Failure("model/wrong-hash", f"The kept θ does not hash to {sha256}.")
+        self._hold(path, sha256)
+
+    def _drop_all_but(self, sha256: str) -> None:
+        """Room for the next θ; this one stays, as other processes of this child may not have it open yet."""
+        for path in Path(self._directory).glob(f"theta-{'?' * 64}.safetensors"):
+            if path.name != f"theta-{sha256}.safetensors":
+                path.unlink(missing_ok=True)
 
     def _write_sum(self, path: str, held: TensorReader) -> FileRef:
         values, decoded = torch.empty(2, CHUNK)

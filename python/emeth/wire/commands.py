@@ -21,6 +21,8 @@ class DeltaTheta:
     delta: Path
     base: Sha256
     sha256: Sha256
+    # The base, for a child that does not hold it.
+    base_path: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -134,7 +134,9 @@ def _could_be(kind: Any, value: Mapping[Any, object]) -> bool:  # noqa: ANN401
     tags = [name for name in ("type", "kind") if name in literals]
     if tags:
         return all(value.get(name) in literals[name] for name in tags)
-    return set(value) == {camel(field.name) for field in dataclasses.fields(kind)}
+    fields = dataclasses.fields(kind)
+    needed = {camel(field.name) for field in fields if field.default is dataclasses.MISSING}
+    return needed <= set(value) <= {camel(field.name) for field in fields}
 
 
 def parse_json(line: bytes) -> object:

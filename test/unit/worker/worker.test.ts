@@ -1,5 +1,7 @@
 /** How the worker performs the effects of its state machine, with fake children and a fake link. */
 import { existsSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { BlobStore } from '../../../src/blobs/blob-store';
 import { crashPoints } from '../../../src/lib/crash-point';
 import { AppError } from '../../../src/lib/errors';
@@ -12,9 +14,18 @@ import { until } from '../../support/link-pair';
 import { openScratch } from '../../support/scratch';
 import { SteppedClock, settled } from '../../support/stepped-clock';
 import { openTestBases } from '../../support/test-bases';
-import { grant, masterAddress, openJob } from '../../support/worker-messages';
+import { blobName, grant, masterAddress, openJob } from '../../support/worker-messages';
 
 const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+
+const jobDir = join('jobs', openJob().jobId);
+const keptIn = (dataDir: string) => join(dataDir, jobDir, `theta-${blobName('7')}.safetensors`);
+
+/** Leaves weights on the disk, as the child of a killed worker does. */
+async function leave(dataDir: string, weights: readonly string[]): Promise<void> {
+  await mkdir(join(dataDir, jobDir), { recursive: true });
+  for (const sha256 of weights) writeFileSync(join(dataDir, jobDir, `theta-${sha256}.safetensors`), 'weights');
+}
 
 /** Opens a worker whose children and link are fakes. */
 async function openFakeWorker(
@@ -30,11 +41,14 @@ async function openFakeWorker(
     onChild?: (child: FakeTrainer, number: number) => void;
     logger?: Logger;
     room?: { memoryBytes: number; diskBytes: number };
+    /** Runs in the data directory before the worker is opened. */
+    before?: (dataDir: string) => Promise<void>;
   } = {},
 ) {
   const { fates = [], timeout = {}, isMasterSilent = false, duringPull, onChild, logger = silentLogger } = options;
   const { room = { memoryBytes: 2 ** 33, diskBytes: 2 ** 33 } } = options;
   const scratch = await openScratch();
+  await options.before?.(scratch.path);
   const sent: WorkerMessageIn[] = [];
   const pulls: string[] = [];
   const children: FakeTrainer[] = [];
@@ -108,6 +122,48 @@ describe('openWorker', () => {
     rig.worker.onMessage(grant('a'));
     expect(await rig.received('lease.commit')).toMatchObject({ leaseId: 'a', update: { bytes: 9 }, tokens: 256 });
     expect(rig.pulls).toEqual([grant('a').shard.sha256, grant('a').theta.sha256]);
+  });
+
+  test('process killed: the next one goes on from the weights on its disk, by the delta alone', async () => {
+    await using rig = await openFakeWorker({ before: (dir) => leave(dir, [blobName('7'), blobName('8')]) });
+    const delta = { base: blobName('7'), blob: { sha256: blobName('9'), bytes: 5 } };
+    rig.worker.onMessage({ ...grant('a'), delta });
+    await rig.received('lease.commit');
+    expect(rig.pulls).toEqual([grant('a').shard.sha256, blobName('9')]);
+    expect(rig.children[0]?.rounds[0]?.theta).toMatchObject({
+      base: blobName('7'),
+      basePath: keptIn(rig.scratch.path),
+    });
+  });
+
+  test('weights of the very round are on the disk: nothing is fetched but the shard', async () => {
+    await using rig = await openFakeWorker({ before: (dir) => leave(dir, [grant('a').theta.sha256]) });
+    rig.worker.onMessage(grant('a'));
+    await rig.received('lease.commit');
+    expect(rig.pulls).toEqual([grant('a').shard.sha256]);
+  });
+
+  test('weights on the disk are of no use: fetched whole the second time', async () => {
+    const before = (dir: string) => leave(dir, [grant('a').theta.sha256]);
+    await using rig = await openFakeWorker({ before, fates: [{ code: 'model/wrong-hash' }] });
+    rig.worker.onMessage(grant('a'));
+    await rig.received('lease.commit');
+    const { shard, theta } = grant('a');
+    expect(rig.pulls).toEqual([shard.sha256, shard.sha256, theta.sha256]);
+  });
+
+  test('process killed: all but weights of this job is removed', async () => {
+    const other = join('jobs', 'another', `theta-${blobName('7')}.safetensors`);
+    const before = async (dir: string) => {
+      await leave(dir, [blobName('7')]);
+      for (const name of [other, join(jobDir, 'update'), join(jobDir, 'theta-12.safetensors')]) {
+        await mkdir(dirname(join(dir, name)), { recursive: true });
+        writeFileSync(join(dir, name), 'left');
+      }
+    };
+    await using rig = await openFakeWorker({ before });
+    expect(await readdir(join(rig.scratch.path, jobDir))).toEqual([`theta-${blobName('7')}.safetensors`]);
+    expect(existsSync(join(rig.scratch.path, other))).toBe(false);
   });
 
   test.each(['memory', 'disk'] as const)(

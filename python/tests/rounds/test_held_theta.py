@@ -9,7 +9,7 @@ import torch
 from emeth.files.codec import encode_file, read_theta, write_theta
 from emeth.files.tensors import FileRef, TensorSpec, sha256_of
 from emeth.rounds.held_theta import HeldTheta
-from emeth.wire.commands import DeltaTheta, WholeTheta
+from emeth.wire.commands import DeltaTheta, RoundRun, WholeTheta, parse_train_command
 from emeth.wire.events import Failure
 
 LAYOUT = {"a": TensorSpec("F32", (7, 33)), "b": TensorSpec("F32", (5,))}
@@ -41,8 +41,13 @@ def name_of(whole: FileRef) -> str:
 
 
 def step(folder: Path, base: FileRef, after: FileRef, base_path: Path | None = None) -> DeltaTheta:
-    path = delta(folder, 1.0)
-    return DeltaTheta(delta=path, base=base.sha256, sha256=after.sha256, base_path=base_path and str(base_path))
+    given = {"delta": delta(folder, 1.0), "base": base.sha256, "sha256": after.sha256}
+    given |= {"basePath": str(base_path)} if base_path else {}
+    round_ = {"type": "round.run", "id": 1, "round": 0, "start": 0, "shard": "shard", "theta": given, "out": "out"}
+    command = parse_train_command(round_)
+    assert isinstance(command, RoundRun)
+    assert isinstance(command.theta, DeltaTheta)
+    return command.theta
 
 
 def test_after_each_delta_the_last_two_are_on_disk(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 /** Measures what each worker that sends an update adds to the memory of a master. */
 /**
- * The master is a whole one without a chain (routes, store, link, blobs), as a process of its own; the workers'
- * links are those that workers use, all in another process. Once with few workers and once with many, each in
- * a fresh master, all send an update at the same time; the most memory that the master had is what the system
- * says (`VmHWM`). The slope between both is told as a part of the model in fp32, four times its int8 update.
+ * The master is a whole one without a chain (routes, store, link, blobs), as a process of its own; the links
+ * of the workers are those that workers use, all in another process. Once with few workers and once with
+ * many, each in a fresh master, all send an update at the same time; the most memory that the master had is
+ * what the system says (`VmHWM`). The slope is told as a part of the model in fp32, which is four times its
+ * int8 update, and of that update.
  *
  *     npm run bench:upload-memory -- [--mib 96] [--few 2] [--many 64]
  */

@@ -124,7 +124,7 @@ describe('openWorker', () => {
     expect(rig.pulls).toEqual([grant('a').shard.sha256, grant('a').theta.sha256]);
   });
 
-  test('process killed: the next one goes on from the weights on its disk, by the delta alone', async () => {
+  test('process killed: the next goes on from weights on its disk, by a delta', async () => {
     await using rig = await openFakeWorker({ before: (dir) => leave(dir, [blobName('7'), blobName('8')]) });
     const delta = { base: blobName('7'), blob: { sha256: blobName('9'), bytes: 5 } };
     rig.worker.onMessage({ ...grant('a'), delta });

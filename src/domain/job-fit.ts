@@ -125,7 +125,7 @@ const BYTES_PER_TRAINED = 16;
 const MOMENT_BYTES = 4;
 /**
  * Numbers that a step of Muon holds for each one of the matrices that it moves at once: a third of them where
- * all are few. The numbers of the way back are gone by then.
+ * all are few. Those of the way back are gone by then, but what they took is not given back.
  */
 const MUON_NUMBERS = 12;
 const MUON_BATCH = { part: 1 / 3, most: 2 ** 20 } as const;
@@ -154,7 +154,7 @@ export function memoryBytesOf(size: ModelSize): number {
   const held = isAdapter ? baseBytes : 0;
   const muon = MUON_NUMBERS * Math.min(MUON_BATCH.part * byMuon, MUON_BATCH.most);
   const kept = BYTES_PER_TRAINED * trainable - MOMENT_BYTES * byMuon;
-  return Math.round(held + kept + 4 * Math.max(context * inBlocks + head, muon));
+  return Math.round(held + kept + 4 * (context * inBlocks + head + muon));
 }
 
 /** Of the node's own machine: what may still be written, and the memory it has in all. */

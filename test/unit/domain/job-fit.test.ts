@@ -127,6 +127,8 @@ describe('memoryBytesOf', () => {
     ['lora', 'llama', 12, 512, 512, 32_768, false, 'bfloat16', 'adamw', 728_850_432],
     ['none', 'gpt2', 12, 256, 1024, 256, true, 'float32', 'adamw', 177_557_504],
     ['full', 'llama', 8, 256, 1024, 32_768, true, 'float32', 'adamw', 385_118_208],
+    ['none', 'gpt2', 4, 128, 128, 256, false, 'float32', 'muon', 24_252_416],
+    ['none', 'gpt2', 6, 384, 256, 256, false, 'float32', 'muon', 227_909_632],
   ] as const)(
     '%s %s %i × %i, context %i, %i tokens, recomputing %s, %s, %s: near the truth',
     (tune, family, layers, width, context, vocabulary, recomputes, dtype, optimiser, measured) => {

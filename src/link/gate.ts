@@ -16,7 +16,7 @@ import { STALL_MS } from './transfer';
 import { Window } from './window';
 
 /** Bytes in flight from all workers together, and so in memory, at most. */
-const POOL_BYTES = 128 * 1024 * 1024;
+const POOL_BYTES = 64 * 1024 * 1024;
 const HANDSHAKE_MS = 5_000;
 /** How long a connected worker may take to show that it is there before another takes its place. */
 const ANSWER_MS = 2_000;

@@ -2,8 +2,8 @@
 
 /** What each transfer may have of what is free in a pool: one alone has plenty, and dozens all go on. */
 const SHARE = 1 / 16;
-/** Less does not keep a line of 50 Mb/s with 80 ms to and fro full. */
-const LEAST_SHARE_BYTES = 512 * 1024;
+/** Less does not keep a line of 25 Mb/s with 80 ms to and fro full. */
+const LEAST_SHARE_BYTES = 256 * 1024;
 
 interface Waiter {
   amount: number;

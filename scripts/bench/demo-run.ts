@@ -27,7 +27,7 @@ const Jobs = z.array(z.object({ jobId: z.string() }));
 const Manifest = z.object({
   format: z.string().startsWith('emeth-manifest'),
   fuelUsed: z.number(),
-  rounds: z.array(z.object({ delta: z.string(), leases: z.array(z.object({ update: z.string() })) })),
+  rounds: z.array(z.object({ leases: z.array(z.object({ update: z.string() })) })),
 });
 const Summary = z.object({ seconds: z.number(), validationLoss: z.object({ end: z.number() }) });
 
@@ -96,23 +96,23 @@ async function lookAt(dir: string): Promise<Job | undefined> {
   return first && Job.parse(await admin.call('job', { jobId: first.jobId }));
 }
 
-/** Bytes of all updates, and of each outer step to each worker of its round, for a token merged. */
+/**
+ * Bytes of all updates and of the outer steps that came back, for a token merged. The steps are not kept when
+ * a job is over: each was as large as an update, being of the same tensors in the same codec.
+ */
 async function roundBytesPerToken(dataDir: string): Promise<number> {
   const entries = await readdir(join(dataDir, 'blobs'), { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   const sizes = new Map<string, number>();
   let manifest: z.infer<typeof Manifest> | undefined;
-  for (const path of files) {
+  for (const entry of entries.filter((one) => one.isFile())) {
+    const path = join(entry.parentPath, entry.name);
     const { size } = await stat(path);
-    sizes.set(path.slice(-64), size);
+    sizes.set(entry.name, size);
     if (size <= MOST_MANIFEST_BYTES) manifest ??= await readManifest(path);
   }
   if (!manifest) throw new Error(`${dataDir} has no manifest`);
-  const sizeOf = (blob: string) => sizes.get(blob) ?? Number.NaN;
-  const sent = manifest.rounds.flatMap(({ delta, leases }) =>
-    leases.map(({ update }) => sizeOf(update) + sizeOf(delta)),
-  );
-  return sent.reduce((sum, bytes) => sum + bytes, 0) / manifest.fuelUsed;
+  const updates = manifest.rounds.flatMap(({ leases }) => leases.map(({ update }) => sizes.get(update) ?? Number.NaN));
+  return (2 * updates.reduce((sum, bytes) => sum + bytes, 0)) / manifest.fuelUsed;
 }
 
 async function readManifest(path: string): Promise<z.infer<typeof Manifest> | undefined> {

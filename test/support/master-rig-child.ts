@@ -158,10 +158,11 @@ async function fold(command: Of<'fold'>): Promise<object> {
   const sum = sha256(JSON.stringify([parts, command.weights ?? computed, scale]));
   const texts = await Promise.all(updates.map(({ path }) => readFile(path, 'utf8')));
   const faults = [SPOILING, RUINOUS].filter((fault) => texts.some((text) => text.startsWith(fault))).join(' ');
+  const { path } = await writeTensor(outerOut, `outer ${sum}`);
   return {
     type: 'folded',
     theta: await writeTensor(thetaOut, `theta ${sum}${faults}`),
-    outer: await writeTensor(outerOut, `outer ${sum}`),
+    outer: { path },
     delta: await writeTensor(deltaOut, `delta ${sum}`),
     norms: updates.map(() => 1),
     clips: updates.map(() => 1),

@@ -143,6 +143,17 @@ test('tolerance: that of fp32 only where no side can have been a GPU', () => {
   expect(toleranceOf({ precision: 'fp32', codec: 'int8', model }, [])).toBeGreaterThan(fp32);
 });
 
+test('tolerance by codec: above what honest work differs by, below the smallest cheat', () => {
+  const model = { dropout: 0 };
+  // Distances of decoded updates that differ by 3.6e-4 and by 8.7e-3 before they are encoded.
+  const measured = { int8: [2.3e-3, 1.1e-2], int4: [9.8e-3, 4.4e-2], int2: [1.5e-2, 6.7e-2], sparse: [5.4e-2, 0.25] };
+  for (const [codec, [honest = 0, cheat = 0]] of Object.entries(measured)) {
+    const tolerance = toleranceOf({ precision: 'fp32', codec: codec as keyof typeof measured, model }, []);
+    expect(tolerance).toBeGreaterThan(1.5 * honest);
+    expect(tolerance).toBeLessThan(cheat / 2);
+  }
+});
+
 test('tolerance with dropout: no distance refutes anybody', () => {
   const model = { dropout: 0.1 };
   expect(toleranceOf({ precision: 'fp32', codec: 'fp32', model }, ['cpu', 'cpu'])).toBe(Number.POSITIVE_INFINITY);

@@ -239,8 +239,8 @@ export function isComparable(params: { model: { dropout: number } }): boolean {
  * fifth of the steps left out.
  *
  * Of int4, int2 and sparse, distances were computed from a real update and noise of these sizes. A difference
- * of 3.6e-4 becomes 9.8e-3, 1.5e-2 and 5.4e-2, one of 8.7e-3 becomes 4.4e-2, 6.7e-2 and 2.5e-1; an update that is
- * only 1 % longer becomes 2.3e-2, 2.9e-2 and 1.6e-2, which sparse does not show.
+ * of 3.6e-4 becomes 9.8e-3, 1.5e-2 and 5.4e-2, one of 8.7e-3 becomes 4.4e-2, 6.7e-2 and 2.5e-1; an update
+ * that is only 1 % longer becomes 2.3e-2, 2.9e-2 and 1.6e-2, which sparse does not show.
  */
 export function toleranceOf(
   params: {

@@ -67,7 +67,7 @@ async function runPairs(trees: { ours: string; theirs: string }, scratch: string
   return found;
 }
 
-/** The loss that a run ended with, as its own rounds showed it. */
+/** The loss that a run ended with, as its rounds showed it. */
 function lastLoss({ curve }: DemoRun): number {
   return curve.at(-1)?.loss ?? Number.NaN;
 }

@@ -1,5 +1,6 @@
 /** How a round's blocks get to its workers, come back, and survive a restart. */
 import { readFile } from 'node:fs/promises';
+import { muonParameters } from '../../../src/domain/job-fit';
 import { grantLate, grantRound, loseLease, resumeRound, returnLease } from '../../../src/master/leases';
 import { sizeOfPlan } from '../../../src/master/plan';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
@@ -88,7 +89,8 @@ describe('grantRound', () => {
     const { job, workers } = await openReady([1e-6]);
     const round = await grantRound(job);
     expect(ranges(round)).toEqual([[0, 1]]);
-    const expectedMs = (1000 * 64 * 6 * job.plan.parameters) / (1e-6 * 1e9 * 0.125);
+    const parameters = job.plan.parameters + muonParameters(sizeOfPlan(job.plan), 64);
+    const expectedMs = (1000 * 64 * 6 * parameters) / (1e-6 * 1e9 * 0.125);
     expect(round!.deadlineMs - job.deps.clock.now()).toBe(Math.ceil(2 * expectedMs));
     expect(workers[0]!.heardOf('lease.grant')[0]!.deadlineMs).toBe(Math.ceil(2 * expectedMs));
   });

@@ -1,6 +1,6 @@
 """`python -m emeth`: a child process of an Emeth node. See `src/protocol/trainer.ts` for what it reads and reports.
 
-Exit status: 0 done, 64 bad spec, 75 try again later, anything else a crash.
+Exit status: 0 done, 64 bad spec, 75 out of memory, anything else a crash.
 """
 
 import os
@@ -24,7 +24,7 @@ from emeth.wire.spec import (
 )
 
 EXIT_BAD_SPEC = 64
-EXIT_TRY_LATER = 75
+EXIT_NO_MEMORY = 75
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
         return 0
     except MemoryError as error:
         print(f"Out of memory: {error}", file=sys.stderr)
-        return EXIT_TRY_LATER
+        return EXIT_NO_MEMORY
     return 0
 
 
@@ -55,13 +55,13 @@ def run(spec: Spec, inbox: Inbox, outbox: Outbox) -> None:  # noqa: PLR0911 - on
         from emeth.children import count
 
         return count.run(spec, outbox)
-    from emeth.rounds.device import set_up
-
-    set_up(spec)
     if isinstance(spec, MemberSpec) or (isinstance(spec, TrainSpec) and (spec.team or spec.processes > 1)):
         from emeth.rounds import parallel
 
         return parallel.run(spec, inbox)
+    from emeth.rounds.device import set_up
+
+    set_up(spec)
     match spec:
         case TrainSpec():
             from emeth.rounds import train

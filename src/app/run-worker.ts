@@ -17,6 +17,7 @@ import { listDevices } from '../worker/devices';
 import { openPin } from '../worker/pin';
 import { ReceiptBook } from '../worker/receipts';
 import { measureSpeed } from '../worker/speed';
+import { findPlace, runMember } from '../worker/team';
 import { openWorker } from '../worker/worker';
 import { keyOrNew } from './keys';
 import { type OpenRole, openRole } from './open-role';
@@ -30,6 +31,9 @@ export interface Disguise {
   boast: number;
 }
 
+/** The most that an offer lists. */
+const MOST_DEVICES = 64;
+
 type OpenChild = (spec: TrainerSpec) => Trainer;
 
 /** Runs a worker until Ctrl-C. */
@@ -40,11 +44,28 @@ export function runWorker(options: CommonOptions): Promise<void> {
 /** Runs a worker that may be another than it seems; only the demo has such. */
 export async function runDisguised(options: CommonOptions, disguise: Disguise): Promise<void> {
   await using role = await openRole('worker', options);
+  if (role.config.team && role.config.team.rank > 0) await takePart(role);
+  else await workForMaster(role, disguise);
+  role.logger.info('Worker stopped');
+}
+
+async function workForMaster(role: OpenRole<'worker'>, disguise: Disguise): Promise<void> {
   const chainId = await findChain(role).catch((error) => {
     if (!role.signal.aborted) throw error;
   });
   if (chainId !== undefined) await work(role, chainId, disguise);
-  role.logger.info('Worker stopped');
+}
+
+/** Computes for the first box of a team until the signal. */
+async function takePart(role: OpenRole<'worker'>): Promise<void> {
+  const { config, dataDir, logger, lock, stop, signal } = role;
+  using machine = await openMachine(role);
+  const { device, processes, threads, team: place, openChild } = machine;
+  if (!place) throw new Error('A box that only takes part has a place in a team');
+  logger.info('Box ready', { ...place, device, processes, threads: threads() });
+  const options = { dataDir, device, processes, threads, place, teamMs: config.timeout.team };
+  const member = runMember(options, { openChild, clock, logger }, signal);
+  await Promise.all([untilAllEnd([lock.keep(signal)], stop), member]);
 }
 
 /** Works until the signal; closing ends the link first, then the Python child. */
@@ -52,8 +73,13 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
   const { config, dataDir, logger, lock, stop, signal } = role;
   const wallet = await openWallet(await keyOrNew(config, dataDir), chainId);
   using machine = await openMachine(role);
-  const { device, devices, processes, threads, lacking } = machine;
-  const powerCapacity = disguise.boast * machine.powerCapacity;
+  const { device, processes, team, threads, lacking } = machine;
+  // All boxes of a team are taken to be as this one.
+  const devices = Array.from({ length: team?.boxes ?? 1 }, () => machine.devices)
+    .flat()
+    .slice(0, MOST_DEVICES);
+  const measured = config.powerCapacity ?? (team?.boxes ?? 1) * (await machine.gflops());
+  const powerCapacity = disguise.boast * measured;
   const openChild = disguise.wrap(machine.openChild);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const book = { worker: wallet.address, chainId, recoverTyped, logger };
@@ -64,11 +90,11 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
   const memoryBytes = Math.min(...devices.map((one) => one.memoryBytes));
 
   await using worker = await openWorker(
-    { dataDir, device, threads, processes, microBatch, lacking, timeout },
+    { dataDir, device, threads, processes, team, microBatch, lacking, timeout },
     {
       pull: (blob, pullOptions) => link.pull(blob, pullOptions),
       send: (message) => link.send(message),
-      room: async () => ({ memoryBytes, diskBytes: await free() }),
+      room: async () => ({ memoryBytes, devices: devices.length, diskBytes: await free() }),
       bases: new BaseCache(kept),
       ...{ blobs, receipts, openChild, clock, logger },
     },
@@ -93,7 +119,7 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
   logger.info('Stopping', { state: worker.state.kind });
 }
 
-/** Checks Python and its devices and measures their speed, before the worker announces them to a master. */
+/** Checks Python and its devices, and finds this box's place in a team; speed is measured when asked for. */
 async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
   const { device } = config;
   const { python, open: openChild } = await openTrainers({ ...config, dir: dataDir }, logger);
@@ -101,11 +127,11 @@ async function openMachine({ config, dataDir, logger }: OpenRole<'worker'>) {
   const cores = openCoreShare();
   const processes = device === 'cuda' ? devices.length : 1;
   const threads = () => config.threads || Math.max(1, Math.floor(cores.threads() / processes));
-  const measured = { dataDir, device, devices, threads: threads() };
-  const powerCapacity = config.powerCapacity ?? (await measureSpeed(measured, { openChild, logger }));
+  const team = config.team && (await findPlace(config.team));
+  const gflops = () => measureSpeed({ dataDir, device, devices, threads: threads() }, { openChild, logger });
   const end = () => cores[Symbol.dispose]();
   const { lacking } = python;
-  return { device, devices, processes, threads, lacking, powerCapacity, openChild, [Symbol.dispose]: end };
+  return { device, devices, processes, team, threads, lacking, gflops, openChild, [Symbol.dispose]: end };
 }
 
 const MASTER_RETRY_MS = 2000;

@@ -117,8 +117,14 @@ export function muonParameters({ byMuon, width }: Pick<ModelSize, 'byMuon' | 'wi
 export const DEFAULT_EPOCHS = 1;
 export const DEFAULT_BATCH = 8;
 
-/** More memory than any device has; a model is trained on one device, so a larger one is never taken. */
+/** More memory than any device has; a request that would need more of one is refused. */
 export const MAX_DEVICE_BYTES = 2 ** 39;
+
+/** What a worker trains on: the memory of its smallest device, and how many there are. */
+export interface DeviceRoom {
+  memoryBytes: number;
+  devices: number;
+}
 
 /** A trained number's weight, gradient and two moments of AdamW; Muon has one. */
 const BYTES_PER_TRAINED = 16;
@@ -137,12 +143,18 @@ const CHUNK_SCORES = 2 ** 22;
 const CHUNK_ROWS = { adapter: 64, trained: 128 } as const;
 const SCORE_NUMBERS = 3;
 
+/** Blocks of a model that are gathered at a time: the one that computes, and the next. */
+const GATHERED_BLOCKS = 2;
+/** A gathered number, and its gradient before that is shared out. */
+const BYTES_PER_GATHERED = 8;
+
 /**
- * Estimates the bytes that training needs at least, with micro-batches of one sequence in fp32. Against the
- * measured peak of the Python child on a CPU (python/bench/memory.py), for shapes of 0.8M to 74M parameters,
- * from scratch, in full and by adapter, with contexts of 128 to 2048, it came to 0.83 to 1.29 of the truth.
+ * Estimates the bytes that training needs at least, with micro-batches of one sequence in fp32: of each
+ * device, where several share the model. For one, it came to 0.83 to 1.29 of the measured peak of the Python
+ * child on a CPU (python/bench/memory.py), for shapes of 0.8M to 74M parameters, from scratch, in full and
+ * by adapter, with contexts of 128 to 2048.
  */
-export function memoryBytesOf(size: ModelSize): number {
+export function memoryBytesOf(size: ModelSize, devices = 1): number {
   const { trainable, byMuon, parameters, baseBytes, layers, width, hidden, context, vocabSize, recomputes } = size;
   const isAdapter = trainable < parameters;
   const inBlock = (WIDTH_NUMBERS + (isAdapter ? ADAPTER_NUMBERS : 0)) * width + hidden;
@@ -153,8 +165,23 @@ export function memoryBytesOf(size: ModelSize): number {
   // Of a base that is not trained itself the weights are held as they are stored.
   const held = isAdapter ? baseBytes : 0;
   const muon = MUON_NUMBERS * Math.min(MUON_BATCH.part * byMuon, MUON_BATCH.most);
-  const kept = BYTES_PER_TRAINED * trainable - MOMENT_BYTES * byMuon;
-  return Math.round(held + kept + 4 * (context * inBlocks + head + muon));
+  const inStep = context * inBlocks + head + muon;
+  const kept = BYTES_PER_TRAINED * trainable;
+  if (devices === 1) return Math.round(held + kept - MOMENT_BYTES * byMuon + 4 * inStep);
+  // Of what Muon trains, its owner has a copy in place of the moment, and whole gradients.
+  const embedding = vocabSize * width;
+  const gathered = embedding + (GATHERED_BLOCKS * Math.max(0, parameters - embedding)) / layers;
+  return Math.round((held + kept) / devices + BYTES_PER_GATHERED * gathered + 4 * (inStep + byMuon / devices));
+}
+
+/** Returns whether a worker's devices have to share a model, as it does not fit one of them. */
+export function needsSharing(size: ModelSize, { memoryBytes, devices }: DeviceRoom): boolean {
+  return devices > 1 && memoryBytesOf(size) > memoryBytes;
+}
+
+/** Returns the bytes that a job needs of each of these devices: shared among them only where it has to be. */
+export function neededBytesOf(size: ModelSize, room: DeviceRoom): number {
+  return memoryBytesOf(size, needsSharing(size, room) ? room.devices : 1);
 }
 
 /** Of the node's own machine: what may still be written, and the memory it has in all. */
@@ -208,21 +235,18 @@ export function refuseByBox(needed: Box, box: Box): JobRefusal | undefined {
   return { code, what: 'disk', neededBytes: needed.diskBytes, roomBytes: Math.max(0, diskBytes) };
 }
 
-/** Leaves out the workers whose devices a job does not fit. */
-export function withMemory<W extends { memoryBytes: number }>(workers: readonly W[], neededBytes: number): W[] {
-  return workers.filter(({ memoryBytes }) => memoryBytes >= neededBytes);
+/** Leaves out the workers whose devices a model does not fit, if it is known. */
+export function withMemory<W extends DeviceRoom>(workers: readonly W[], size: ModelSize | undefined): W[] {
+  return size ? workers.filter((room) => neededBytesOf(size, room) <= room.memoryBytes) : [...workers];
 }
 
 /** Sums the speed of the workers whose devices a job fits. */
-export function capacityFor(
-  workers: readonly { gflops: number; memoryBytes: number }[],
-  neededBytes: number,
-): Capacity {
-  const able = withMemory(workers, neededBytes);
+export function capacityFor(workers: readonly ({ gflops: number } & DeviceRoom)[], size: ModelSize): Capacity {
+  const able = withMemory(workers, size);
   const isLacking = workers.length > 0 && able.length === 0;
   return {
     gflops: able.reduce((sum, { gflops }) => sum + gflops, 0),
-    lackingBytes: isLacking ? neededBytes : undefined,
+    lackingBytes: isLacking ? Math.min(...workers.map((room) => neededBytesOf(size, room))) : undefined,
   };
 }
 

@@ -1,5 +1,5 @@
 /** How large the blobs of a lease can be at most, and what a worker needs for them. */
-import { type Box, memoryBytesOf, tokenBytes } from './job-fit';
+import { type Box, type DeviceRoom, neededBytesOf, tokenBytes } from './job-fit';
 import { type BaseSize, type ModelSize, modelSizeOf, type SizedParams } from './model-size';
 
 /** No blob is larger: weights that fit a device are far below. */
@@ -32,7 +32,7 @@ export function mostTensorBytes(parameters: number): number {
 /** Returns which of a lease's blobs is larger than it can be; undefined where all fit the job. */
 export function findOversized(job: JobShape, lease: LeaseBlobs) {
   const { shard, theta, delta } = lease;
-  const most = mostTensorBytes(sizeOf(job).trainable);
+  const most = mostTensorBytes(sizeOfJob(job).trainable);
   const blobs = [
     { what: 'shard', bytes: shard.bytes, most: mostShardBytes(job, lease) },
     { what: 'weights', bytes: theta.bytes, most },
@@ -44,10 +44,11 @@ export function findOversized(job: JobShape, lease: LeaseBlobs) {
 /** Files of trained numbers: weights, step and update of a lease, and what the child holds of them. */
 const LEASE_COPIES = 5;
 
-/** Returns what a worker needs: its device's memory, and the disk for base and weights of a lease. */
-export function workerBytesOf(job: JobShape): Box {
-  const size = sizeOf(job);
-  return { memoryBytes: memoryBytesOf(size), diskBytes: size.baseBytes + LEASE_COPIES * NUMBER_BYTES * size.trainable };
+/** Returns what a worker needs: the memory of each device, and the disk for base and weights of a lease. */
+export function workerBytesOf(job: JobShape, room: DeviceRoom): Box {
+  const size = sizeOfJob(job);
+  const diskBytes = size.baseBytes + LEASE_COPIES * NUMBER_BYTES * size.trainable;
+  return { memoryBytes: neededBytesOf(size, room), diskBytes };
 }
 
 function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBlobs): number {
@@ -57,6 +58,7 @@ function mostShardBytes({ params, vocabSize }: JobShape, { start, end }: LeaseBl
   return (end - start) * params.batch * rowBytes + HEADER_BYTES;
 }
 
-function sizeOf({ params, vocabSize, base }: JobShape): ModelSize {
+/** Returns the size of a job's model. */
+export function sizeOfJob({ params, vocabSize, base }: JobShape): ModelSize {
   return modelSizeOf(params, vocabSize, base?.size);
 }

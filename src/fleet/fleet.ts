@@ -1,5 +1,6 @@
 /** The connected workers and their assignments: a room of its own, because all features share the workers. */
 import type { Address, Sha256 } from '../domain/ids';
+import type { DeviceRoom } from '../domain/job-fit';
 import { cappedGflops, gflopsInForce, type Measurement, medianOf } from '../domain/power';
 import type { Logger } from '../lib/logger';
 import type { LinkServerHandlers, Peer } from '../link/gate';
@@ -20,10 +21,8 @@ export interface FleetUser {
 }
 
 /** What a worker can be given. */
-export interface WorkerCapacity {
+export interface WorkerCapacity extends DeviceRoom {
   gflops: number;
-  /** Of its smallest device: every one of them holds the whole model. */
-  memoryBytes: number;
 }
 
 /** What was measured of a worker and its link; undefined before that. */
@@ -307,7 +306,8 @@ function noteBlobs(worker: WorkerRecord, message: MasterMessageIn): void {
 }
 
 function offeredBy({ offer }: Pick<WorkerRecord, 'offer'>, gflops: number): WorkerCapacity {
-  return { gflops, memoryBytes: Math.min(...offer.devices.map(({ memoryBytes }) => memoryBytes)) };
+  const { devices } = offer;
+  return { gflops, memoryBytes: Math.min(...devices.map(({ memoryBytes }) => memoryBytes)), devices: devices.length };
 }
 
 function nameDevices({ devices }: Offer): string {

@@ -1,7 +1,7 @@
 /** The workers of a job and whether they are ready for a lease. */
 import { hashSeed } from '../domain/audit';
 import type { Address } from '../domain/ids';
-import { memoryBytesOf } from '../domain/job-fit';
+import { neededBytesOf } from '../domain/job-fit';
 import { byAddress } from '../domain/order';
 import { isAuditing } from './audit-state';
 import type { JobContext } from './job-context';
@@ -39,10 +39,10 @@ async function offeredBase({ plan: { base }, deps }: JobContext) {
   return { ...base, listBytes: found.bytes };
 }
 
-/** Returns how many bytes a worker's smallest device lacks for the job; 0 where it fits. */
+/** Returns how many bytes a worker's smallest device lacks for its part of the job; 0 where it fits. */
 export function missingMemory({ deps, plan }: JobContext, worker: Address): number {
-  const found = deps.fleet.capacityOf(worker)?.memoryBytes ?? 0;
-  return Math.max(0, memoryBytesOf(sizeOfPlan(plan)) - found);
+  const room = deps.fleet.capacityOf(worker) ?? { memoryBytes: 0, devices: 1 };
+  return Math.max(0, neededBytesOf(sizeOfPlan(plan), room) - room.memoryBytes);
 }
 
 /** Takes a worker off the job, which it is not given again. */

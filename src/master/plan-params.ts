@@ -1,6 +1,6 @@
 /** Settles what a job's request leaves open, by its model, its length and the workers that are idle. */
 import { chooseCodec } from '../domain/codec-choice';
-import { memoryBytesOf, withMemory, workOf } from '../domain/job-fit';
+import { withMemory, workOf } from '../domain/job-fit';
 import type { ModelSize } from '../domain/model-size';
 import { blockFlops } from '../domain/standing';
 import type { NumberedParams } from '../protocol/job-params';
@@ -17,7 +17,7 @@ export function planParams(
   { size, blocks }: { size: ModelSize; blocks: number },
   { fleet, cooperative }: { fleet: Pick<JobFleet, 'idle'>; cooperative: '1v1' | 'nvm' },
 ): PlannedParams {
-  const idle = withMemory(fleet.idle(), memoryBytesOf(size));
+  const idle = withMemory(fleet.idle(), size);
   const workers = cooperative === '1v1' ? 1 : Math.max(1, idle.length);
   const params = settleJobParams(asked, { trainable: size.trainable, blocks, workers, autoCodec: 'int8' });
   if (asked.codec !== 'auto') return { params };

@@ -9,7 +9,6 @@ import {
   expectTokens,
   type FeeRange,
   type JobRefusal,
-  memoryBytesOf,
   nextLookMs,
   nodeBytesOf,
   refuseByBox,
@@ -75,7 +74,7 @@ interface Entry {
 /** What a job needs of workers, estimated before anything is fetched. */
 interface Needs {
   work: WorkEstimate;
-  memoryBytes: number;
+  model: ModelSize;
   diskBytes: number;
 }
 
@@ -151,7 +150,7 @@ export class Scheduler implements FleetUser {
       const leftMs = run.deadlineMs - clock.now();
       const { cooperative } = this.options;
       const othersWaiting = wanting.length > 1;
-      const able = withMemory(fleet.idle(), memoryBytesOf(model));
+      const able = withMemory(fleet.idle(), model);
       const idle = able.filter(({ address }) => !run.dismissed.has(address));
       for (const worker of chooseWorkers(idle, { cooperative, work, leftMs, othersWaiting })) {
         fleet.assign(worker.address, run.assignment);
@@ -223,7 +222,7 @@ export class Scheduler implements FleetUser {
     );
     let idle = fleet.idle();
     for (const { run, needs } of waiting.sort((a, b) => a.run.deadlineMs - b.run.deadlineMs)) {
-      const able = withMemory(idle, needs?.memoryBytes ?? 0).filter(({ address }) => !run.dismissed.has(address));
+      const able = withMemory(idle, needs?.model).filter(({ address }) => !run.dismissed.has(address));
       const work = needs?.work ?? { tokens: 0, parameters: 0 };
       const leftMs = run.deadlineMs - clock.now();
       const chosen = chooseWorkers(able, { cooperative, work, leftMs, othersWaiting: true });
@@ -239,13 +238,12 @@ export class Scheduler implements FleetUser {
     let left: { reason: string; lookAtMs?: number | undefined };
     try {
       const { params, model } = await sized;
-      const memoryBytes = memoryBytesOf(model);
       const data = { bytes: await size, tokens: expectTokens(await size, params, row) };
       const work = workOf(model, data.tokens, params.batch * params.model.context);
-      const capacity = capacityFor(this.unclaimed(), memoryBytes);
+      const capacity = capacityFor(this.unclaimed(), model);
       const node = nodeBytesOf(params, data, model);
       const refusal = refuseJob(row, work, this.options, capacity, nowMs) ?? refuseByBox(node, await this.roomOfNode());
-      if (!refusal) return this.claim(row, { work, memoryBytes, diskBytes: node.diskBytes });
+      if (!refusal) return this.claim(row, { work, model, diskBytes: node.diskBytes });
       left = { reason: describeRefusal(refusal), lookAtMs: nextLook(refusal.code, row, nowMs) };
     } catch (error) {
       const lookAtMs = isJobFault(error) ? undefined : nowMs + nextLookMs(nowMs - row.createdAtMs);

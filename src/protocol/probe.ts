@@ -25,11 +25,13 @@ export function probeParams(shape: ProbeShape, batch = PROBE_BATCH): ResolvedPar
   });
 }
 
+type TrainSpec = Extract<TrainerSpec, { kind: 'train' }>;
+
 /** Returns the spec of a child that does a probe's runs. */
 export function probeSpec(
   probe: { probeId: string; shape: ProbeShape; batch: number },
-  place: { device: string; threads: number; workDir: string; processes: number; microBatch: number },
-): Extract<TrainerSpec, { kind: 'train' }> {
+  place: Pick<TrainSpec, 'device' | 'threads' | 'workDir' | 'processes' | 'microBatch' | 'team' | 'teamMs'>,
+): TrainSpec {
   const params = probeParams(probe.shape, probe.batch);
   return {
     kind: 'train',

@@ -7,7 +7,7 @@ import { TrainedUpdate } from './update';
 /**
  * The Python child is `python -m emeth`. The first line on its stdin is a `TrainerSpec`, every later line a
  * command. It answers with JSON lines on file descriptor 3; stdout and stderr are only logs. Exit status: 0
- * done, 64 bad spec, 75 try again later, anything else a crash. The child ends when its stdin closes.
+ * done, 64 bad spec, 75 out of memory, anything else a crash. The child ends when its stdin closes.
  *
  * All tensors are safetensors files named by path; "theta" is the model's fp32 weights, "delta" the encoded
  * outer step u = θ_{r+1} − θ_r, "update" a worker's encoded pseudo-gradient Δ = θ_r − θ_w, "outer" the outer
@@ -29,6 +29,27 @@ const SharedSpec = {
   workDir: Path,
 };
 
+/** A box's place among those that train together; they meet at this address of the first. */
+export const TeamPlace = z
+  .strictObject({
+    boxes: z.int().min(2).max(64),
+    rank: z.int().min(0),
+    address: z.union([z.ipv4(), z.ipv6()]),
+    port: z.int().min(1).max(65_535),
+    /** The network interface by which the other boxes are reached. */
+    interface: z.string().min(1),
+  })
+  .refine(({ boxes, rank }) => rank < boxes);
+export type TeamPlace = z.infer<typeof TeamPlace>;
+
+/** What several processes for one model are told. */
+const Processes = {
+  /** Processes on this machine: 1 is a plain loop, more are torchrun's. */
+  processes: z.int().min(1).max(64).default(1),
+  /** How long the processes wait for each other. */
+  teamMs: z.int().min(1000).default(600_000),
+};
+
 /** The directory with the files of the job's base, where it starts from one; the child only reads it. */
 const base = Path.optional();
 
@@ -45,9 +66,13 @@ export const TrainerSpec = z.discriminatedUnion('kind', [
     totalBlocks: z.int().min(1),
     /** Sequences of a batch computed at once; gradients are accumulated over the rest. */
     microBatch: z.int().min(1),
-    /** Processes on this machine: 1 is a plain loop, more is torchrun + DDP. */
-    processes: z.int().min(1).max(64).default(1),
+    ...Processes,
+    team: TeamPlace.optional(),
+    /** Whether each process holds a share of the model (FSDP2) instead of all of it (DDP). */
+    sharded: z.boolean().default(false),
   }),
+  /** Take part in what the first box of a team trains; all else about it comes from there. */
+  z.strictObject({ kind: z.literal('member'), ...SharedSpec, ...Processes, team: TeamPlace }),
   z.strictObject({ kind: z.literal('coordinate'), ...SharedSpec, jobId: z.string(), params: ResolvedParams, base }),
   z.strictObject({ kind: z.literal('bench'), ...SharedSpec }),
   /** Say what `prepare` would find, or why it would refuse the data; a child that needs no PyTorch. */

@@ -81,6 +81,7 @@ function inBubblewrap(
     hidden: dir,
     reads: [handed.dir, ...givenFiles(spec), ...(usesGpu ? GPU_SYS.filter((path) => existsSync(path)) : [])],
     devices: usesGpu ? gpuDevices(readdirSync('/dev')) : [],
+    hasNetwork: 'team' in spec && spec.team !== undefined,
   };
   const command = sandboxCommand(system, view, [executable, ...args]);
   return { command, handed, env: insideVariables };
@@ -97,6 +98,7 @@ function givenFiles(spec: TrainerSpec): string[] {
     case 'measure':
       return [spec.dataset, ...[spec.directory, ...present(spec.base)].flatMap(withTargets)];
     case 'bench':
+    case 'member':
       return [];
     default:
       return present(spec.base);

@@ -29,6 +29,8 @@ export interface ChildView {
   hidden: string;
   /** Device files of GPUs. */
   devices: readonly string[];
+  /** Whether it meets processes of other boxes, and so has the network of this one. */
+  hasNetwork?: boolean | undefined;
 }
 
 /** Bytes of the child's own /tmp, and of its /dev/shm, which NCCL uses between GPUs. Both are memory. */
@@ -45,7 +47,8 @@ export function sandboxCommand(system: SystemView, child: ChildView, program: re
   const sized = (bytes: number) => (system.isRecent ? ['--size', String(bytes)] : []);
   return [
     system.bwrap,
-    ...['--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-net', '--unshare-cgroup-try'],
+    ...['--unshare-user', '--unshare-pid', '--unshare-ipc', '--unshare-uts', '--unshare-cgroup-try'],
+    ...(child.hasNetwork ? [] : ['--unshare-net']),
     ...(system.isRecent ? ['--disable-userns'] : []),
     // In a session of its own it can neither signal the group of its parent nor type into a terminal.
     ...['--die-with-parent', '--new-session', '--uid', ID, '--gid', ID, '--hostname', 'emeth'],
@@ -84,15 +87,8 @@ export function allowedVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => KEPT.some((pattern) => pattern.test(name))));
 }
 
-/** What only holds inside bubblewrap: a home, and the one interface, by which processes of a box meet. */
-export const insideVariables: NodeJS.ProcessEnv = {
-  HOME: '/tmp',
-  TMPDIR: '/tmp',
-  USER: 'emeth',
-  LOGNAME: 'emeth',
-  GLOO_SOCKET_IFNAME: 'lo',
-  NCCL_SOCKET_IFNAME: 'lo',
-};
+/** What only holds inside bubblewrap: a home. */
+export const insideVariables: NodeJS.ProcessEnv = { HOME: '/tmp', TMPDIR: '/tmp', USER: 'emeth', LOGNAME: 'emeth' };
 
 /** Device files that GPUs need: NVIDIA's, AMD's, and those of Windows' Linux subsystem. */
 export function gpuDevices(names: readonly string[]): string[] {

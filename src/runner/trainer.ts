@@ -24,6 +24,8 @@ import { pathsIn } from './handed-files';
 
 export type TrainerError =
   | { code: 'runner/child-crashed'; exitCode: number | null; signal: string | null; output: string }
+  /** Of several processes for one model, one had not enough memory; a single one lives on and answers so. */
+  | { code: 'train/oom'; output: string }
   /** The child cannot start with this spec: the device does not exist, or the directory holds no model. */
   | { code: 'runner/bad-spec'; output: string }
   /** The child names another file than it was asked to write. */
@@ -83,6 +85,7 @@ const LAST_OUTPUT_MS = 2000;
 /** Invalid events of one child that are told; more could fill the node's own log. */
 const MAX_WARNINGS = 10;
 const BAD_SPEC = 64;
+const NO_MEMORY = 75;
 
 /**
  * Starts `python -m emeth` with the spec on its stdin. Commands go to stdin, events arrive on file descriptor
@@ -98,7 +101,8 @@ export function openTrainer(
   const child = spawn(command, args, {
     stdio: ['pipe', 'pipe', 'pipe', 'pipe'],
     env: enclosure.env,
-    // A process group, so that torchrun's processes end with it, and Ctrl-C reaches only this process.
+    // A process group, so that torchrun ends with it, as its processes do with torchrun; and Ctrl-C reaches
+    // only this process.
     detached: true,
   });
   const trainer = new PythonTrainer(child, spec, enclosure, deps.logger);
@@ -115,6 +119,7 @@ class PythonTrainer implements Trainer {
   private readonly typed: Waiter[] = [];
   private readonly output: string[] = [];
   private readonly input: Writable;
+  private readonly isTraining: boolean;
   private nextId = 1;
   /** The round under way; it cannot be canceled in the child before it is sent. */
   private running: { id: number; isSent: boolean; isCanceled: boolean } | undefined;
@@ -130,6 +135,7 @@ class PythonTrainer implements Trainer {
   ) {
     const [stdin, stdout, stderr, events] = child.stdio as [Writable, Readable, Readable, Readable, unknown];
     this.input = stdin;
+    this.isTraining = spec.kind === 'train';
     // A write to a child that just died fails; its exit reports that, not the pipe.
     stdin.on('error', () => undefined);
     const log = openChildLog(join(spec.workDir, 'child.log'));
@@ -275,7 +281,7 @@ class PythonTrainer implements Trainer {
     this.signal('SIGKILL');
     if (!exit.failure) await Promise.race([read, delay(LAST_OUTPUT_MS, undefined, { ref: false })]);
     this.enclosure[Symbol.dispose]();
-    this.end = toError(exit, this.output.join('\n'));
+    this.end = toError(exit, this.output.join('\n'), this.isTraining);
     for (const waiter of [...this.waiters.values(), ...this.typed]) waiter.reject(this.end);
     this.waiters.clear();
     return this.stopping || exit.code === 0 ? undefined : this.end;
@@ -300,8 +306,11 @@ interface ChildEnd {
   failure?: Error | undefined;
 }
 
-function toError({ code, signal, failure }: ChildEnd, printed: string): AppError<TrainerError> {
+function toError({ code, signal, failure }: ChildEnd, printed: string, isTraining: boolean): AppError<TrainerError> {
   const output = failure?.message ?? printed;
+  if (code === NO_MEMORY && isTraining) {
+    return new AppError({ code: 'train/oom', output }, output || 'A process of the Python child ran out of memory.');
+  }
   if (code === BAD_SPEC) {
     return new AppError({ code: 'runner/bad-spec', output }, output || 'The Python child refused its spec.');
   }

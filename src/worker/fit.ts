@@ -1,5 +1,5 @@
 /** Whether a job fits this worker's machine: asked before any of its data are fetched. */
-import type { Box } from '../domain/job-fit';
+import type { Box, DeviceRoom } from '../domain/job-fit';
 import { workerBytesOf } from '../domain/lease-bounds';
 import { AppError } from '../lib/errors';
 import { formatBytes } from '../lib/format-bytes';
@@ -29,8 +29,8 @@ export function requireLibraries({ params }: OfferedJob, lacking: readonly strin
 }
 
 /** Throws `worker/too-small` for a job that needs more memory or disk than there is. */
-export function requireFit(job: OfferedJob, room: Box): void {
-  const needed = workerBytesOf(job);
+export function requireFit(job: OfferedJob, room: Box & DeviceRoom): void {
+  const needed = workerBytesOf(job, room);
   const what =
     needed.memoryBytes > room.memoryBytes ? 'memory' : needed.diskBytes > room.diskBytes ? 'disk' : undefined;
   if (!what) return;

@@ -1,10 +1,12 @@
 /** The Python child of one job: its start, its idle stop, its watch for stuck rounds. */
 import { mkdir } from 'node:fs/promises';
 import type { Sha256 } from '../domain/ids';
+import { type DeviceRoom, needsSharing } from '../domain/job-fit';
+import { sizeOfJob } from '../domain/lease-bounds';
 import type { Clock } from '../lib/clock';
 import { AppError, errorCode } from '../lib/errors';
 import type { Logger } from '../lib/logger';
-import type { TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
+import type { TeamPlace, TrainCommand, TrainerEvent, TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
 import { clearJobDir, findKept } from './kept-theta';
 import type { OfferedJob } from './state';
@@ -25,15 +27,20 @@ export interface JobChildOptions {
   base: string | undefined;
   device: string;
   processes: number;
+  team?: TeamPlace | undefined;
   threads(): number;
   /** Milliseconds without work after which the child is stopped to free its memory. */
   idleMs: number;
   /** Milliseconds without progress after which the child counts as stuck. */
   learningMs: number;
+  /** Milliseconds that processes wait for each other. */
+  teamMs: number;
 }
 
 export interface JobChildDeps {
   openChild(spec: TrainerSpec): Trainer;
+  /** Returns the memory of the smallest device, and how many there are. */
+  room(): Promise<DeviceRoom>;
   clock: Clock;
   logger: Logger;
 }
@@ -136,9 +143,10 @@ export class JobChild implements AsyncDisposable {
   }
 
   private async start(microBatch: number): Promise<void> {
-    const { job, dir, base, device, processes, threads } = this.options;
+    const { job, dir, base, device, processes, team, teamMs, threads } = this.options;
     const { jobId, params, vocabSize, totalBlocks } = job;
     await mkdir(dir, { recursive: true });
+    const sharded = needsSharing(sizeOfJob(job), await this.deps.room());
     const trainer = this.deps.openChild({
       kind: 'train',
       device,
@@ -150,6 +158,9 @@ export class JobChild implements AsyncDisposable {
       totalBlocks,
       microBatch,
       processes,
+      team,
+      teamMs,
+      sharded,
       base,
     });
     const child = { trainer, microBatch };
@@ -157,7 +168,8 @@ export class JobChild implements AsyncDisposable {
     this.death = undefined;
     void trainer.ended.then((error) => this.onEnded(child, error));
     const ready = await trainer.ready;
-    this.deps.logger.info('Python child ready', { device: ready.device, threads: ready.threads, microBatch });
+    const { device: name, threads: count } = ready;
+    this.deps.logger.info('Python child ready', { device: name, threads: count, microBatch, processes, sharded });
   }
 
   private onEnded(child: object, error: Error | undefined): void {

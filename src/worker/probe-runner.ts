@@ -6,7 +6,7 @@ import { AppError, describeError, errorCode } from '../lib/errors';
 import { sha256 as hashOf } from '../lib/hash';
 import type { MasterMessage, WorkerMessageIn } from '../protocol/link';
 import { probeSpec } from '../protocol/probe';
-import type { TrainerSpec } from '../protocol/trainer';
+import type { TeamPlace, TrainerSpec } from '../protocol/trainer';
 import type { Trainer } from '../runner/trainer';
 import type { WorkerBlobs } from './lease';
 
@@ -16,8 +16,10 @@ interface ProbeRunnerOptions {
   dataDir: string;
   device: string;
   processes: number;
+  team?: TeamPlace | undefined;
   threads(): number;
   microBatch: number;
+  timeout: { team: number };
 }
 
 interface ProbeRunnerDeps {
@@ -118,8 +120,8 @@ export class ProbeRunner {
   }
 
   private openChild({ probeId, shape, batch }: ProbeRun, workDir: string): Trainer {
-    const { device, processes, microBatch, threads } = this.options;
-    const place = { device, processes, microBatch, threads: threads(), workDir };
+    const { device, processes, team, microBatch, threads, timeout } = this.options;
+    const place = { device, processes, team, teamMs: timeout.team, microBatch, threads: threads(), workDir };
     return this.deps.openChild(probeSpec({ probeId, shape, batch }, place));
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { HeldBase } from '../blobs/base-cache';
 import type { BlobStore } from '../blobs/blob-store';
 import type { Address, JobId, Sha256 } from '../domain/ids';
-import type { Box } from '../domain/job-fit';
+import type { Box, DeviceRoom } from '../domain/job-fit';
 import type { Clock } from '../lib/clock';
 import { crashPoint } from '../lib/crash-point';
 import { describeError, errorCode, never } from '../lib/errors';
@@ -13,7 +13,7 @@ import type { LinkClientHandlers } from '../link/client';
 import type { PullOptions } from '../link/ports';
 import type { BlobRef } from '../protocol/blob-ref';
 import type { MasterMessage, Offer, WorkerMessageIn } from '../protocol/link';
-import type { TrainerSpec } from '../protocol/trainer';
+import type { TeamPlace, TrainerSpec } from '../protocol/trainer';
 import type { Progress, Trainer } from '../runner/trainer';
 import { type BaseDeps, openBase } from './base';
 import { requireFit, requireLibraries } from './fit';
@@ -38,13 +38,15 @@ export interface WorkerOptions {
   device: string;
   /** Processes of the Python child: one for each GPU it uses. */
   processes: number;
+  /** This box's place, where several are one worker. */
+  team?: TeamPlace | undefined;
   /** CPU threads of each process; called when a child starts. */
   threads(): number;
   microBatch: number;
   /** Python libraries that only some jobs need, and that are not here. */
   lacking?: readonly string[] | undefined;
   /** Milliseconds; see the configuration. */
-  timeout: { wait_data: number; idle: number; learning: number; checkpoint: number };
+  timeout: { wait_data: number; idle: number; learning: number; checkpoint: number; team: number };
 }
 
 export interface WorkerDeps {
@@ -56,8 +58,8 @@ export interface WorkerDeps {
   pull(blob: BlobRef, options: PullOptions): Promise<void>;
   receipts: Pick<ReceiptBook, 'keep'>;
   openChild(spec: TrainerSpec): Trainer;
-  /** Returns the memory of the smallest device, and the free disk. */
-  room(): Promise<Box>;
+  /** Returns the memory of the smallest device, how many there are, and the free disk. */
+  room(): Promise<Box & DeviceRoom>;
   clock: Clock;
   logger: Logger;
 }
@@ -262,9 +264,9 @@ class LeaseWorker implements Worker {
   private async makeReady(job: OfferedJob, here: JobHere, signal: AbortSignal): Promise<void> {
     const { base } = job;
     requireLibraries(job, this.options.lacking ?? []);
-    const { memoryBytes, diskBytes } = await this.deps.room();
+    const room = await this.deps.room();
     const spareBytes = base ? await this.deps.bases.spareBytes() : 0;
-    requireFit(job, { memoryBytes, diskBytes: diskBytes + spareBytes });
+    requireFit(job, { ...room, diskBytes: room.diskBytes + spareBytes });
     if (base) here.base = await openBase(base, this.deps, { limitMs: this.options.timeout.wait_data, signal });
     signal.throwIfAborted();
   }
@@ -283,8 +285,8 @@ class LeaseWorker implements Worker {
   }
 
   private openJobChild(job: OfferedJob): JobHere {
-    const { device, processes, threads, timeout } = this.options;
-    const fixed = { device, processes, threads, idleMs: timeout.idle, learningMs: timeout.learning };
+    const { timeout } = this.options;
+    const fixed = { ...this.options, idleMs: timeout.idle, learningMs: timeout.learning, teamMs: timeout.team };
     const base = job.base && this.deps.bases.path(job.base.list);
     const child = new JobChild({ job, dir: this.jobDir(job.jobId), base, ...fixed }, this.deps);
     this.child = { jobId: job.jobId, job: child };

@@ -95,14 +95,14 @@ async function startWorker(
   const cache = openTestBases(file('.'), blobs, maxBytes);
   const children: FakeTrainer[] = [];
   const logger = codeLogger();
-  const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+  const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000, team: 60_000 };
   const options = { dataDir: file('.'), device: 'cpu', processes: 1, threads: () => 1, microBatch: 8, lacking };
   const worker: Worker = await openWorker(
     { ...options, timeout: patient },
     {
       send: (message) => link.send(message),
       pull: (blob, pulling) => link.pull(blob, pulling),
-      room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
+      room: async () => ({ memoryBytes: 2 ** 33, devices: 1, diskBytes: 2 ** 33 }),
       receipts: { keep: () => undefined },
       openChild(spec) {
         const child = new FakeTrainer(spec, []);

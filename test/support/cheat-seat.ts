@@ -30,7 +30,7 @@ interface SeatOptions {
   microBatch: number;
 }
 
-const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000, team: 60_000 };
 
 /** Has a worker dial a master. */
 export async function openSeat(
@@ -52,7 +52,7 @@ export async function openSeat(
         return link.send(message);
       },
       pull: (blob, options) => link.pull(blob, options),
-      room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
+      room: async () => ({ memoryBytes: 2 ** 33, devices: 1, diskBytes: 2 ** 33 }),
       receipts: { keep: () => undefined },
       openChild: openCheating(cheat, open),
       clock: systemClock,

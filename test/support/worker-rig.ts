@@ -50,7 +50,7 @@ interface FileOf {
 }
 type DeltaOf = FileOf & { base: string };
 
-const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000, team: 60_000 };
 
 /** Opens a rig. The coordinator holds data and weights, and can be used by several rigs in turn. */
 export async function openWorkerRig(
@@ -83,7 +83,7 @@ export async function openWorkerRig(
         bases: openTestBases(scratch.path, blobs),
         send: (message) => link.send(message),
         pull: (blob, options) => link.pull(blob, options),
-        room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
+        room: async () => ({ memoryBytes: 2 ** 33, devices: 1, diskBytes: 2 ** 33 }),
         receipts: new ReceiptBook(scratch.file('receipts.jsonl'), {
           worker: wallet.address,
           chainId: CHAIN_ID,

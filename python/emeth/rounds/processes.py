@@ -82,7 +82,7 @@ class Processes:
 
     def wrap(self, model: Network) -> nn.Module:
         # What is trained is put there each round, and the rest is the same for all; buffers never change.
-        return DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False, init_sync=False)
+        return DistributedDataParallel(model, gradient_as_bucket_view=True, forward_sync_buffers=False, init_sync=False)
 
     def no_sync(self, network: nn.Module) -> AbstractContextManager[object]:
         return cast(DistributedDataParallel, network).no_sync()

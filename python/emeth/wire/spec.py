@@ -26,6 +26,7 @@ class TeamPlace:
     rank: Annotated[int, Range(0, 63)]
     address: Annotated[str, Pattern(r"[0-9a-f.:]+")]
     port: Annotated[int, Range(1, 65535)]
+    interface: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,6 @@ class _Processes(_Child):
     """What several processes for one model are told."""
 
     processes: Annotated[int, Range(1, 64)] = 1
-    team: TeamPlace | None = None
     # How long its processes wait for each other.
     team_ms: Annotated[int, Range(1000)] = 600_000
 
@@ -46,6 +46,7 @@ class TrainSpec(_Processes):
     vocab_size: Annotated[int, Range(2)]
     total_blocks: Positive
     micro_batch: Positive
+    team: TeamPlace | None = None
     sharded: bool = False
     base: Path | None = None
 
@@ -53,6 +54,7 @@ class TrainSpec(_Processes):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemberSpec(_Processes):
     kind: Literal["member"]
+    team: TeamPlace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

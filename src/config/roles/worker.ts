@@ -9,7 +9,31 @@ const Timeout = z.strictObject({
   idle: milliseconds.default(600_000).describe('Python process without work; it is then stopped to free memory.'),
   learning: milliseconds.default(60_000).describe('Training without any progress.'),
   checkpoint: milliseconds.default(1_200_000).describe('Waiting for the master’s answer to a finished round.'),
+  team: milliseconds
+    .min(1000)
+    .default(600_000)
+    .describe('Processes of several GPUs or boxes waiting for each other; a job is then started anew.'),
 });
+
+const Team = z
+  .strictObject({
+    boxes: z.int().min(2).max(64).describe('How many boxes train together as one worker; all should be alike.'),
+    rank: z
+      .int()
+      .min(0)
+      .max(63)
+      .default(0)
+      .describe('Which of them this is. Box 0 is the worker that masters see; the others only compute.'),
+    rendezvous: z
+      .string()
+      .regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, 'must be host:port')
+      .meta({
+        description:
+          'Address of box 0 on the network between the boxes, and a free port there. It must be out of everybody else’s reach.',
+        examples: ['10.0.0.1:29400'],
+      }),
+  })
+  .refine(({ boxes, rank }) => rank < boxes, { path: ['rank'], error: 'must be below boxes' });
 
 export const WorkerConfig = z
   .strictObject({
@@ -37,6 +61,7 @@ export const WorkerConfig = z
       .max(4096)
       .default(8)
       .describe('Sequences computed at once. Smaller needs less memory; larger is faster on GPUs.'),
+    team: Team.optional().describe('Several boxes of one owner as one worker: docs/several-gpus.md.'),
     ...BaseCacheKeys,
     timeout: Timeout.prefault({}).describe('Milliseconds after which a phase counts as stuck.'),
     ...optionalKeys(ChainKeys),

@@ -53,14 +53,14 @@ async function openRig(options: { powerCapacity?: number; wrap?: (child: Trainer
         processes: 1,
         threads: () => 1,
         microBatch: 8,
-        timeout: { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 },
+        timeout: { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000, team: 60_000 },
       },
       {
         blobs,
         bases: openTestBases(scratch.path, blobs),
         send: (message) => client.link.send(message),
         pull: (blob, pullOptions) => client.link.pull(blob, pullOptions),
-        room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
+        room: async () => ({ memoryBytes: 2 ** 33, devices: 1, diskBytes: 2 ** 33 }),
         receipts: { keep: () => undefined },
         openChild(spec) {
           const child = wrap(openChild(spec));

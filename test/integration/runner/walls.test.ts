@@ -94,6 +94,15 @@ test('disk nearly full: the child is stopped, and its error says why', async () 
   });
 });
 
+test('process of several has too little memory: out of memory, as of a single one', async () => {
+  await using scratch = await openScratch();
+  await mkdir(scratch.file('job'));
+  await writeFile(scratch.file('python'), '#!/bin/sh\nread spec; echo "Out of memory: too small" >&2; exit 75\n');
+  await chmod(scratch.file('python'), 0o755);
+  const child = openTrainer(trainSpec(scratch.file('job'), 2), { python: scratch.file('python'), logger });
+  expect(await child.ended).toMatchObject({ detail: { code: 'train/oom' }, message: 'Out of memory: too small' });
+});
+
 test('answer names a file of the owner: refused, and the child is stopped', async () => {
   await using scratch = await openScratch();
   await mkdir(scratch.file('job'));

@@ -51,7 +51,17 @@ describe('loadConfig', () => {
 
   test('worker with only a master: loads', async () => {
     const { config } = await load('worker', worker);
-    expect(config.timeout).toEqual({ wait_data: 300_000, idle: 600_000, learning: 60_000, checkpoint: 1_200_000 });
+    const { team, ...timeout } = config.timeout;
+    expect(timeout).toEqual({ wait_data: 300_000, idle: 600_000, learning: 60_000, checkpoint: 1_200_000 });
+    expect(team).toBe(600_000);
+  });
+
+  test('team: a rank below the number of boxes, and where they meet', async () => {
+    const team = { boxes: 2, rank: 1, rendezvous: '10.0.0.1:29400' };
+    expect((await load('worker', { ...worker, team })).config.team).toEqual(team);
+    for (const wrong of [{ rank: 2 }, { boxes: 1, rank: 0 }, { rendezvous: '10.0.0.1' }]) {
+      await expect(load('worker', { ...worker, team: { ...team, ...wrong } })).rejects.toThrow('team');
+    }
   });
 
   test('comments and trailing commas: allowed', async () => {

@@ -10,6 +10,8 @@ import {
   expectedPayWei,
   expectTokens,
   memoryBytesOf,
+  neededBytesOf,
+  needsSharing,
   nodeBytesOf,
   refuseByBox,
   refuseJob,
@@ -48,20 +50,38 @@ describe('refuseJob', () => {
 });
 
 describe('memory', () => {
-  const needed = memoryBytesOf(sizeFromScratch({ family: 'gpt2', layers: 12, width: 768, context: 1024 }, 50257));
+  const size = sizeFromScratch({ family: 'gpt2', layers: 12, width: 768, context: 1024 }, 50257);
+  const needed = memoryBytesOf(size);
 
   test('some workers are too small: only the others count', () => {
     const workers = [
-      { gflops: 10, memoryBytes: needed },
-      { gflops: 90, memoryBytes: needed - 1 },
+      { gflops: 10, memoryBytes: needed, devices: 1 },
+      { gflops: 90, memoryBytes: needed - 1, devices: 1 },
     ];
-    expect(withMemory(workers, needed)).toEqual([workers[0]]);
-    expect(capacityFor(workers, needed)).toEqual({ gflops: 10, lackingBytes: undefined });
+    expect(withMemory(workers, size)).toEqual([workers[0]]);
+    expect(withMemory(workers, undefined)).toEqual(workers);
+    expect(capacityFor(workers, size)).toEqual({ gflops: 10, lackingBytes: undefined });
   });
 
   test('every worker is too small: refused for that', () => {
-    const capacity = capacityFor([{ gflops: 1e6, memoryBytes: 1e6 }], needed);
+    const capacity = capacityFor([{ gflops: 1e6, memoryBytes: 1e6, devices: 1 }], size);
     expect(refuseJob(job, work, fees, capacity, 0)).toEqual({ code: 'job/not-enough-memory', neededBytes: needed });
+  });
+
+  test('model too large for each of eight devices: they share it', () => {
+    const shape = { family: 'llama', layers: 32, width: 4096, context: 2048 } as const;
+    const large = { ...sizeFromScratch(shape, 32_000), recomputes: true };
+    const box = { memoryBytes: 24 * 2 ** 30, devices: 8 };
+    expect(needsSharing(large, box)).toBe(true);
+    expect(neededBytesOf(large, box)).toBeLessThan(box.memoryBytes);
+    expect(withMemory([box, { ...box, devices: 1 }, { ...box, devices: 3 }], large)).toEqual([box]);
+    expect(8 * memoryBytesOf(large, 8)).toBeGreaterThan(memoryBytesOf(large));
+  });
+
+  test('model that fits each device: none of them shares it', () => {
+    const box = { memoryBytes: needed, devices: 8 };
+    expect(needsSharing(size, box)).toBe(false);
+    expect(neededBytesOf(size, box)).toBe(needed);
   });
 });
 

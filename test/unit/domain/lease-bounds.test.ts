@@ -36,7 +36,7 @@ test.each([
 });
 
 test('room of a worker: five files of the model beside the memory of training', () => {
-  const { diskBytes, memoryBytes } = workerBytesOf(job);
+  const { diskBytes, memoryBytes } = workerBytesOf(job, { memoryBytes: 1e12, devices: 1 });
   expect(diskBytes).toBe(20 * parameters);
   expect(memoryBytes).toBeGreaterThan(16 * parameters);
   expect(mostTensorBytes(parameters)).toBe(weights);

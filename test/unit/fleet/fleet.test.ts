@@ -57,7 +57,7 @@ test('worker through a whole assignment: idle, assigned, kept while away, idle a
   const { fleet, assignment, events } = openFleet();
   const first = peerOf();
   fleet.onConnect(first.peer);
-  expect(fleet.idle()).toEqual([{ address: worker, gflops: 10, memoryBytes: 8e9 }]);
+  expect(fleet.idle()).toEqual([{ address: worker, gflops: 10, memoryBytes: 8e9, devices: 2 }]);
   fleet.assign(worker, assignment);
   expect(fleet.idle()).toEqual([]);
   fleet.onClose(first.peer, 'cut');
@@ -161,7 +161,7 @@ test('expel: connection closed, assignment over, worker unknown', () => {
 test('capacity of a worker with two devices: the memory of the smaller one', () => {
   const { fleet } = openFleet();
   fleet.onConnect(peerOf(50).peer);
-  expect(fleet.capacityOf(worker)).toEqual({ gflops: 50, memoryBytes: 8e9 });
+  expect(fleet.capacityOf(worker)).toEqual({ gflops: 50, memoryBytes: 8e9, devices: 2 });
 });
 
 describe('speed in force', () => {

@@ -8,6 +8,7 @@ const worker = {
   address: `0x${'11'.repeat(20)}` as never,
   gflops: 50,
   memoryBytes: 2 ** 40,
+  devices: 1,
   measuredGflops: 50,
   upBytesPerSecond: up,
   downBytesPerSecond: down,

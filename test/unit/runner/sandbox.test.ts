@@ -35,6 +35,12 @@ describe('sandboxCommand', () => {
     expect(command.slice(-4)).toEqual(['--', 'python', '-m', 'emeth']);
   });
 
+  test('other boxes to meet: the network is that of its box, all else its own', () => {
+    const command = sandboxCommand(system, { ...child, hasNetwork: true }, []);
+    expect(command).not.toContain('--unshare-net');
+    for (const kind of ['user', 'pid', 'ipc', 'uts']) expect(command).toContain(`--unshare-${kind}`);
+  });
+
   test('default: its directory alone is writable', () => {
     const command = sandboxCommand(system, child, []);
     expect(valuesOf(command, '--bind', 2)).toEqual([[child.workDir, child.workDir]]);

@@ -15,7 +15,7 @@ async function openFreeWorker(...fates: Fate[]) {
   const scratch = await openScratch();
   const sent: WorkerMessageIn[] = [];
   const children: FakeTrainer[] = [];
-  const timeout = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+  const timeout = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000, team: 60_000 };
   const blobs = new BlobStore(scratch.file('blobs'));
   const worker = await openWorker(
     { dataDir: scratch.path, device: 'cpu', processes: 1, threads: () => 1, microBatch: 4, timeout },
@@ -24,7 +24,7 @@ async function openFreeWorker(...fates: Fate[]) {
       bases: openTestBases(scratch.path, blobs),
       send: (message) => sent.push(message) > 0,
       pull: () => Promise.reject(new Error('A probe needs no blob.')),
-      room: async () => ({ memoryBytes: 2 ** 33, diskBytes: 2 ** 33 }),
+      room: async () => ({ memoryBytes: 2 ** 33, devices: 1, diskBytes: 2 ** 33 }),
       receipts: { keep: () => undefined },
       openChild(spec) {
         const child = new FakeTrainer(spec, fates);

@@ -16,7 +16,7 @@ import { SteppedClock, settled } from '../../support/stepped-clock';
 import { openTestBases } from '../../support/test-bases';
 import { blobName, grant, masterAddress, openJob } from '../../support/worker-messages';
 
-const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000 };
+const patient = { wait_data: 60_000, idle: 60_000, learning: 60_000, checkpoint: 60_000, team: 60_000 };
 
 const jobDir = join('jobs', openJob().jobId);
 const keptIn = (dataDir: string) => join(dataDir, jobDir, `theta-${blobName('7')}.safetensors`);
@@ -74,7 +74,7 @@ async function openFakeWorker(
         if (options.missing?.includes(blob.sha256)) throw new AppError({ code: 'link/unavailable' }, 'It is not here.');
         if (isMasterSilent) await clock.sleep(3_600_000, signal);
       },
-      room: async () => room,
+      room: async () => ({ ...room, devices: 1 }),
       receipts: { keep: () => undefined },
       openChild(spec) {
         const child = new FakeTrainer(spec, fates);

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emeth.files.codec import CHUNK, EncodedReader, EncodedWriter, chunks, encoded_layout, raw
+from emeth.files.codec import CHUNK, EncodedReader, EncodedWriter, chunks, raw
 from emeth.files.codecs.names import CODECS
-from emeth.files.tensors import FileRef, Layout, TensorHasher, TensorWriter, hash_tensors
+from emeth.files.tensors import FileRef, Layout, TensorHasher, hash_tensors
 from emeth.wire.params import CodecName
 
 
@@ -41,16 +41,15 @@ def write_update(
     decoded = torch.empty(CHUNK)
     # Taken in turn, as one is still being hashed while the next is made.
     ends = cycle(torch.empty(2, CHUNK))
-    with TensorWriter(path, encoded_layout(codec, theta)) as file, TensorHasher(theta) as hasher:
-        encoded = EncodedWriter(file)
+    with EncodedWriter(path, codec, theta) as file, TensorHasher(theta) as hasher:
         for name, spec in theta.items():
             before, after = theta_of(name).view(-1), weights_of(name).reshape(-1)
             for start, end in chunks(spec.count):
                 parts = CODECS[codec].encode(before[start:end] - after[start:end])
-                encoded.write(parts)
+                file.put_chunk(name, start, parts)
                 CODECS[codec].decode(parts, decoded[: end - start])
                 reached = torch.sub(before[start:end], decoded[: end - start], out=next(ends)[: end - start])
                 hasher.add(raw(reached))
-            encoded.end_tensor()
+            file.seal_chunks(name)
         reached_theta = hasher.done()
     return file.done(), reached_theta

@@ -139,14 +139,14 @@ class LocatedBlobs implements BlobParts {
     const noteBytes = (done: number) => {
       furthest = Math.max(furthest, done);
     };
-    for (let pass = 1, cuts = 0; ; pass++) {
-      const before = furthest;
+    // A cut loses what had arrived and was not written yet: passes that bring little count together.
+    for (let pass = 1, cuts = 0, before = 0; ; pass++) {
       const outcome = await this.onePass(signal, (place) => work(place, noteBytes));
       if ('done' in outcome) return outcome.done;
       const error = decisive(outcome.failures) ?? nowhere(sha256);
       const isFurther = furthest >= before + LEAST_PROGRESS && cuts < MAX_CUTS;
       if (!isFurther && (!isPassing(error) || pass >= PASSES)) throw error;
-      if (isFurther) [pass, cuts] = [1, cuts + 1];
+      if (isFurther) [pass, cuts, before] = [1, cuts + 1, furthest];
       await delay((this.quickMs / 50) * 3 ** (pass - 1), undefined, signal ? { signal } : {});
     }
   }

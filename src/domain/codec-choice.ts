@@ -23,8 +23,8 @@ export interface CodecChoice {
   why: string;
 }
 
-/** From the least lossy one; larger ones than the first have brought no lower loss. */
-const CANDIDATES = ['int8', 'int4', 'int2', 'sparse'] as const satisfies readonly Codec[];
+/** From the least lossy one. Larger ones than the first bring no lower loss; sparse costs too much of it. */
+export const autoCodecs: readonly Codec[] = ['int8', 'int4', 'int2'];
 /** The part of a round's time that its transfers may take. */
 const MOST_PART = 0.03;
 /** Fewer numbers travel in a moment, whatever the codec. */
@@ -32,7 +32,7 @@ const SMALL = 1e6;
 
 /**
  * Chooses the least lossy codec with which the transfers of a round, an update up and a step down, take at
- * most 3 % of its time over the slowest link; the thinnest where none is that thin. Adapters and small models
+ * most 3 % of its time over the slowest link; int2 where none is that thin. Adapters and small models
  * travel in int8, and so does everything while nothing is measured.
  */
 export function chooseCodec(workers: readonly MeasuredWorker[], work: RoundWork): CodecChoice {
@@ -44,7 +44,7 @@ export function chooseCodec(workers: readonly MeasuredWorker[], work: RoundWork)
     return { codec: 'int8', why: 'no link or speed of its workers is measured yet' };
   const roundSeconds = (work.gflop * gflops.length) / gflops.reduce((sum, speed) => sum + speed, 0);
   const partOf = (codec: Codec) => (CODEC_BYTES[codec] * work.trainable * secondsPerByte) / roundSeconds;
-  const codec = CANDIDATES.find((candidate) => partOf(candidate) <= MOST_PART) ?? 'sparse';
+  const codec = autoCodecs.find((candidate) => partOf(candidate) <= MOST_PART) ?? 'int2';
   const instead = codec === 'int8' ? '' : `; int8 would take ${percent(partOf('int8'))}`;
   return { codec, why: `transfers take ${percent(partOf(codec))} of a round over the slowest link${instead}` };
 }

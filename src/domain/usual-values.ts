@@ -40,8 +40,12 @@ export const innerRates: Readonly<
   lora: { adamw: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }], muon: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }] },
 };
 
-/** Steps of an average worker in a round, by the steps that it does in the whole job. */
-export const roundSteps: readonly (Row & { steps: number })[] = [{ upTo: ANY, steps: 50 }];
+/** Steps of an average worker in a round, by the steps that it does in the whole job: about twenty rounds. */
+export const roundSteps: readonly (Row & { steps: number })[] = [
+  { upTo: 400, steps: 12 },
+  { upTo: 800, steps: 25 },
+  { upTo: ANY, steps: 50 },
+];
 
 /** The outer step, by optimiser and number of rounds. */
 export const outerRates: Readonly<Record<WorkFacts['optimiser'], readonly (Row & { lr: number; momentum: number })[]>> =

@@ -177,8 +177,8 @@ const commonFor = (kind: Usual) => ({
     .describe('let everybody read its data set, updates and model, so that anybody can repeat it'),
   codec: z
     .enum([...codecs, 'auto'])
-    .default('int8')
-    .describe('how updates travel; auto: int8, and thinner where links are slow'),
+    .default('auto')
+    .describe('how updates travel; auto: int8, and int4 or int2 where links are slow'),
   precision: z.enum(['auto', 'fp32', 'bf16']).default('auto').describe('auto: bf16 autocast on CUDA, fp32 on CPU'),
 });
 

@@ -1,6 +1,7 @@
 /** Checks of a manifest that need no other file; the loss and the model are checked in `judge.ts`. */
 import { countTokens } from '../domain/audit';
 import { promisedHash } from '../domain/blob-reference';
+import { autoCodecs } from '../domain/codec-choice';
 import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
 import { modelSizeOf } from '../domain/model-size';
@@ -130,7 +131,8 @@ function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   if (!asked) return flaw('params', 'the parameters of the request are not valid; the job should not have been taken');
   const { epochs, batch, codec } = manifest.params;
   const chosen = { epochs: asked.epochs ?? epochs, batch: asked.batch ?? batch };
-  const expected = { ...asked, ...chosen, codec: asked.codec === 'auto' ? codec : asked.codec };
+  const isChosen = asked.codec === 'auto' && autoCodecs.includes(codec);
+  const expected = { ...asked, ...chosen, codec: isChosen ? codec : asked.codec };
   const path = differs(expected, manifest.params, '');
   if (path !== undefined) return flaw('params', `parameter ${path} is not as requested`);
   return isSettled(asked, manifest) ? undefined : flaw('params', 'what the request left open is not as usual');

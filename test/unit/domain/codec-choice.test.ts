@@ -22,7 +22,7 @@ test('fast links: int8, however short the round', () => {
 
 test('home links: the thinner the longer int8 would take', () => {
   const chosen = [1000, 100, 60, 25, 1].map((seconds) => chooseCodec([lan, home], work(5e6, seconds)).codec);
-  expect(chosen).toEqual(['int8', 'int8', 'int4', 'int2', 'sparse']);
+  expect(chosen).toEqual(['int8', 'int8', 'int4', 'int2', 'int2']);
   expect(chooseCodec([home], work(5e6, 60)).why).toMatch(/transfers take 2\.0 % .* int8 would take 4\.1 %/);
 });
 

@@ -6,7 +6,7 @@ const defaults = { batch: 8, epochs: 2 };
 describe('readJobParams', () => {
   test('empty object: a whole job', () => {
     const params = readJobParams('{}', defaults);
-    expect(params).toMatchObject({ program: 'lm', epochs: 2, batch: 8, codec: 'int8', tokenizer: { type: 'byte' } });
+    expect(params).toMatchObject({ program: 'lm', epochs: 2, batch: 8, codec: 'auto', tokenizer: { type: 'byte' } });
     expect(readJobParams('', defaults)).toEqual(params);
   });
 

@@ -1,6 +1,8 @@
 /** A worker's speed by the master's clock, whatever it claims itself. */
 import type { Address } from '../../../src/domain/ids';
+import { muonParameters } from '../../../src/domain/job-fit';
 import { grantRound } from '../../../src/master/leases';
+import { sizeOfPlan } from '../../../src/master/plan';
 import { handleEvent } from '../../../src/master/round-events';
 import type { LiveLease, RoundState } from '../../../src/master/round-state';
 import { measureSeconds, standingOf } from '../../../src/master/standings';
@@ -48,7 +50,8 @@ test('accepted leases: counted and measured beyond the job', async () => {
   }
   const { address } = test.workers[0]!;
   const { accepted, gflops } = await test.store.workers.findRecord(address);
-  const blockGflop = (6 * test.job.plan.parameters * 64) / 1e9;
+  const { parameters } = test.job.plan;
+  const blockGflop = (6 * (parameters + muonParameters(sizeOfPlan(test.job.plan), 64)) * 64) / 1e9;
   expect(accepted).toBe(3);
   expect(gflops).toBeCloseTo(0.4 * blockGflop, 5);
   const known = await openAgain(test, address);

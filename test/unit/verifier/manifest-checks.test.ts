@@ -219,10 +219,16 @@ test('epochs and batch left open: the node may choose', () => {
   expect(check(honestManifest(), { ...job, params: JSON.stringify(open) })).toBeUndefined();
 });
 
-test('codec left to the node: any of them is accepted', () => {
-  const { params, ...job } = submittedJob();
-  const auto = { ...job, params: JSON.stringify({ ...JSON.parse(params), codec: 'auto' }) };
-  expect(check(honestManifest(), auto)).toBeUndefined();
+test('codec left to the node: one that is thin and learns is accepted', () => {
+  const checkWith = (codec: 'int2' | 'sparse') => {
+    const manifest = changed(({ params }) => {
+      params.codec = codec;
+    });
+    const { params, ...job } = submittedJob(manifest);
+    return check(manifest, { ...job, params: JSON.stringify({ ...JSON.parse(params), codec: 'auto' }) });
+  };
+  expect(checkWith('int2')).toBeUndefined();
+  expect(checkWith('sparse')).toBe('verdict/params');
 });
 
 test('any fee, tokens and commission: equal pay per token is accepted', () => {

@@ -11,7 +11,7 @@ describe('parseParams', () => {
   test('no parameters: epochs and batch are written down', () => {
     expect(parseParams('{}')).toMatchObject({
       text: '{"epochs":1,"batch":8}',
-      params: { epochs: 1, batch: 8, codec: 'int8' },
+      params: { epochs: 1, batch: 8, codec: 'auto' },
     });
   });
 

@@ -228,7 +228,7 @@ test('codec left to the node: one that is thin and learns is accepted', () => {
     return check(manifest, { ...job, params: JSON.stringify({ ...JSON.parse(params), codec: 'auto' }) });
   };
   expect(checkWith('int2')).toBeUndefined();
-  expect(checkWith('sparse')).toBe('verdict/params');
+  expect(checkWith('sparse')).toBe('verdict/wrong-params');
 });
 
 test('any fee, tokens and commission: equal pay per token is accepted', () => {

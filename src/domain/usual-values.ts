@@ -40,12 +40,19 @@ export const innerRates: Readonly<
   lora: { adamw: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }], muon: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }] },
 };
 
-/** Steps of an average worker in a round, by the steps that it does in the whole job: about twenty rounds. */
-export const roundSteps: readonly (Row & { steps: number })[] = [
-  { upTo: 400, steps: 12 },
-  { upTo: 800, steps: 25 },
-  { upTo: ANY, steps: 50 },
-];
+/**
+ * Steps of an average worker in a round, by the steps that it does in the whole job. From scratch there are
+ * about twenty rounds: with fewer, much is lost. A base moves too little in a round for that.
+ */
+export const roundSteps: Readonly<Record<WorkFacts['tune'], readonly (Row & { steps: number })[]>> = {
+  none: [
+    { upTo: 400, steps: 12 },
+    { upTo: 800, steps: 25 },
+    { upTo: ANY, steps: 50 },
+  ],
+  full: [{ upTo: ANY, steps: 50 }],
+  lora: [{ upTo: ANY, steps: 50 }],
+};
 
 /** The outer step, by optimiser and number of rounds. */
 export const outerRates: Readonly<Record<WorkFacts['optimiser'], readonly (Row & { lr: number; momentum: number })[]>> =
@@ -58,7 +65,7 @@ export const outerRates: Readonly<Record<WorkFacts['optimiser'], readonly (Row &
 export function settleValues(named: NamedValues, facts: WorkFacts): UsualValues {
   const { tune, optimiser, trainable, blocks } = facts;
   const perWorker = blocks / Math.min(MOST_WORKERS, Math.max(1, facts.workers));
-  const steps = named.round.steps ?? rowFor(roundSteps, perWorker).steps;
+  const steps = named.round.steps ?? rowFor(roundSteps[tune], perWorker).steps;
   const inner = rowFor(innerRates[tune][optimiser], trainable);
   const outer = rowFor(outerRates[optimiser], Math.round(perWorker / steps));
   return {

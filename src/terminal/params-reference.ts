@@ -67,7 +67,9 @@ function renderOpen(): string[] {
       }),
     ),
   );
-  const steps = roundSteps.map(({ upTo, steps }) => openRow('round.steps', [bound(upTo, 'blocks a worker')], steps));
+  const steps = Object.entries(roundSteps).flatMap(([kind, rows]) =>
+    rows.map(({ upTo, steps }) => openRow('round.steps', [KINDS[kind as Kind], bound(upTo, 'blocks a worker')], steps)),
+  );
   const outer = Object.entries(outerRates).flatMap(([optimiser, rows]) =>
     rows.flatMap(({ upTo, lr, momentum }) => [
       openRow('outer.lr', [optimiser, bound(upTo, 'rounds')], lr),

@@ -21,6 +21,13 @@ test('nothing named: what is usual for the kind of job', () => {
   expect(settleValues(open, { ...facts, tune: 'lora' }).inner).toEqual({ lr: 2e-4, muonLr: 2e-3 });
 });
 
+test('short jobs from scratch: shorter rounds', () => {
+  const stepsOf = (blocks: number, tune: WorkFacts['tune'] = 'none') =>
+    settleValues(open, { ...facts, tune, blocks }).round.steps;
+  expect([800, 802, 1600, 1602].map((blocks) => stepsOf(blocks))).toEqual([12, 25, 25, 50]);
+  expect(stepsOf(800, 'lora')).toBe(50);
+});
+
 test('some named, also as 0: they stay', () => {
   const named = { round: { steps: 7 }, inner: { lr: 1e-4, muonLr: 0.03 }, outer: { momentum: 0 } };
   expect(settleValues(named, facts)).toEqual({ ...named, outer: { lr: 1, momentum: 0 } });
@@ -34,7 +41,11 @@ test('more work than any bound, or none: a row of every table fits', () => {
 });
 
 test('tables: bounds rise, and the last row has none', () => {
-  const tables = [roundSteps, ...Object.values(outerRates), ...Object.values(innerRates).flatMap(Object.values)];
+  const tables = [
+    ...Object.values(roundSteps),
+    ...Object.values(outerRates),
+    ...Object.values(innerRates).flatMap(Object.values),
+  ];
   for (const rows of tables as { upTo: number }[][]) {
     const bounds = rows.map(({ upTo }) => upTo);
     expect(bounds).toEqual([...new Set(bounds)].sort((a, b) => a - b));

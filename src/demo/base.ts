@@ -20,7 +20,7 @@ export interface DemoBaseOptions {
   report(line: string): void;
 }
 
-/** A minute of one core; with more the answers of the adapter get no better. */
+/** A minute of one core. */
 const STEPS = 600;
 const BATCH = 8;
 const SHAPE = { layers: 4, heads: 4, width: 128, context: 128 };
@@ -36,7 +36,7 @@ export async function openDemoBase({ cacheDir, steps = STEPS, report }: DemoBase
     epochs: 1,
     batch: BATCH,
     round: { steps },
-    inner: { lr: 2e-3, muonLr: 0.02 },
+    inner: { optimiser: 'muon', lr: 3e-3, muonLr: 0.02 },
     outer: { lr: 1, momentum: 0 },
     codec: 'fp32',
   });

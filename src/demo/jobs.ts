@@ -116,7 +116,7 @@ function chatParams(base: string, { rounds, workers }: { rounds?: number | undef
     tune: 'lora',
     base,
     model: { context: CONTEXT },
-    lora: { r: 16, alpha: 32, targets: ['c_attn', 'c_proj', 'c_fc'] },
+    lora: { r: 64, alpha: 128, targets: ['c_attn', 'c_proj', 'c_fc'] },
     data: { template: TEMPLATE },
     batch: BATCH,
     epochs,

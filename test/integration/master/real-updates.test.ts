@@ -11,6 +11,7 @@ import { openGateMemory } from '../../../src/master/gate-memory';
 import type { JobContext } from '../../../src/master/job-context';
 import { type LiveLease, RoundState } from '../../../src/master/round-state';
 import { judgeUpdate } from '../../../src/master/update-gate';
+import { lookLater } from '../../../src/master/update-use';
 import type { ResolvedParams } from '../../../src/protocol/job-params';
 import { openTrainer, type Trainer } from '../../../src/runner/trainer';
 import { openTestCoordinator, type TestCoordinator } from '../../support/coordinator';
@@ -168,13 +169,15 @@ test.each<[string, (numbers: Float32Array) => Float32Array, RegExp]>([
   expect(verdict).toMatchObject({ accepted: false, isFault: true, reason: expect.stringMatching(reason) });
 });
 
-test('update of no use by a worker that passed an audit: accepted, and marked for one', async () => {
+test('update of no use by a worker that passed an audit: accepted, and audited', async () => {
   await judge(await trainLease(8, 1));
   const { address } = rig.workers[0]!;
   job.standings.set(address, openStanding(KNOWN, { flops: 1e6, probe: 8 }));
   const trained = await trainLease(8);
-  expect(await judge(trained, noiseLike)).toMatchObject({ accepted: true });
-  expect(trained.lease.mustAudit).toBe(true);
+  const verdict = await judge(trained, noiseLike);
+  if (!verdict.accepted) throw new Error(verdict.reason);
+  round.markReady(trained.lease, verdict.work, 0);
+  expect(await lookLater(job, round)).toEqual([trained.lease.leaseId]);
 });
 
 test('noise before an honest update: refused, or marked when that comes', async () => {

@@ -290,7 +290,7 @@ test('dry run: tokens, model, rates, price and time left, for people and as JSON
   for (const words of [
     'tokens     15,810 to train on (15 blocks of 1,024), 1,190 held out',
     'model      842,496 parameters, 3.4 MB; training needs about ',
-    'round      each worker gets 842.5 kB and sends 842.5 kB',
+    'round      each worker gets 855.7 kB and sends 855.7 kB',
     'data       1 text',
     '20 EMT, which is 1302.0833 EMT per million tokens',
     'lately     the last ',

@@ -59,6 +59,7 @@ export async function grantLate(job: JobContext, round: RoundState): Promise<voi
   const leases = [...round.leases.values()];
   const free = readyMembers(job).filter((worker) => !leases.some((lease) => lease.worker === worker));
   const leftMs = Math.max(...leases.map((lease) => leftOf(job, lease)));
+  if (leftMs === 0) return;
   for (const worker of free) {
     const availableBlocks = await job.deps.store.ledger.available(job.jobId);
     const parts = leases.map(({ start, end }) => end - start);

@@ -29,7 +29,7 @@ describe('stopped', () => {
 
 describe('killed again and again', () => {
   playTimelines(
-    [47, 53, 67, 89].map(
+    [53, 59, 67, 89].map(
       (calls): Timeline => ({
         situation: `killed at every ${calls}th call of a port`,
         outcome: 'every block merged once, paid once',

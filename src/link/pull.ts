@@ -90,7 +90,7 @@ export class Pull {
     const chunks = this.inbox;
     this.inbox = [];
     await this.part.append(chunks);
-    if (!process.env.NOFREE) for (const chunk of chunks) freeChunk(chunk);
+    for (const chunk of chunks) freeChunk(chunk);
     onProgress(this.part.offset);
     this.grant(this.part.offset);
   }

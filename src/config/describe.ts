@@ -15,6 +15,8 @@ export interface Setting {
   default: unknown;
   /** A value that fits, for settings without a default. */
   example: unknown;
+  /** Of numbers; undefined without a bound. */
+  least: number | undefined;
   /** Whether it has settings of its own, which are in the list as well. */
   isGroup: boolean;
 }
@@ -25,6 +27,7 @@ interface JsonSchema {
   default?: unknown;
   examples?: unknown[] | undefined;
   enum?: unknown[] | undefined;
+  minimum?: number | undefined;
   anyOf?: JsonSchema[] | undefined;
   items?: JsonSchema | undefined;
   properties?: Record<string, JsonSchema> | undefined;
@@ -78,6 +81,7 @@ function walk(schema: JsonSchema, parent: readonly string[]): Setting[] {
       isSecret: isSecretKey(key),
       default: member.default,
       example: member.examples?.[0],
+      least: member.minimum,
       isGroup: member.properties !== undefined,
     };
     return [setting, ...walk(member, path)];

@@ -58,13 +58,13 @@ function renderGroup(group: Setting, all: readonly Setting[]): string {
   const members = all.filter((setting) => setting.path.length === 2 && setting.path[0] === name);
   const lines = members.flatMap((member) => [
     ...wrap(member.description).map((line) => `  //   // ${line}`),
-    `  //   ${JSON.stringify(member.path[1])}: ${JSON.stringify(member.default ?? placeholder(member))},`,
+    `  //   ${JSON.stringify(member.path[1])}: ${JSON.stringify(member.default ?? member.example ?? placeholder(member))},`,
   ]);
   return [`  // ${JSON.stringify(name)}: {`, ...lines, '  // },', ''].join('\n');
 }
 
-function placeholder(setting: Setting): unknown {
-  return setting.type === 'integer' || setting.type === 'number' ? 1 : '';
+function placeholder({ type, least = 1 }: Setting): unknown {
+  return type === 'integer' || type === 'number' ? Math.max(1, least) : '';
 }
 
 function wrap(text: string): string[] {

@@ -1,11 +1,12 @@
 /** Pages and examples made from the settings are up to date. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { listenAddress, storageAddresses } from '../../../src/config/derived';
 import { loadConfig } from '../../../src/config/load';
 import { renderReference } from '../../../src/config/reference';
 import { roleSchemas } from '../../../src/config/schema';
 import { exampleValues, renderConfig } from '../../../src/config/template';
+import { openScratch } from '../../support/scratch';
 
 const root = join(__dirname, '..', '..', '..');
 const roles = ['master', 'worker', 'verifier', 'client', 'board', 'storage'] as const;
@@ -23,6 +24,21 @@ describe('what is generated from the schema', () => {
   test.each(roles)('config/%s.example.json: loads', (role) => {
     const path = join(root, 'config', `${role}.example.json`);
     expect(() => loadConfig(role, { path, isRequired: true, env: {} })).not.toThrow();
+  });
+
+  test.each([
+    ['worker', 'team'],
+    ['worker', 'limits'],
+  ] as const)('config/%s.example.json with its %s no longer a comment: loads', async (role, group) => {
+    await using scratch = await openScratch();
+    const text = readFileSync(join(root, 'config', `${role}.example.json`), 'utf8');
+    const commented = new RegExp(`^ {2}// "${group}": \\{[^]*?^ {2}// \\},`, 'm');
+    const path = scratch.file(`${role}.json`);
+    writeFileSync(
+      path,
+      text.replace(commented, (block) => block.replace(/^ {2}\/\//gm, '')),
+    );
+    expect(loadConfig(role, { path, isRequired: true, env: {} })).toHaveProperty(group);
   });
 
   test.each(roles)('%s: every setting is explained', (role) => {

@@ -30,6 +30,8 @@ const SHORT_PART = 1 / 8;
  * and those that are not free. Whoever is not measured yet is taken to be as fast as the slowest of the
  * others, whatever it announces; whoever is not proven yet gets at most half of the round and twice the
  * median. Where much speed would wait for the others because of that, or of a limit, the round is shorter.
+ * What the free ones can do in one round is not kept for those at an audit, or they would be left with half
+ * of a rest, and half of that, time and again.
  */
 export function planRound(
   candidates: ReadonlyMap<Address, Candidate>,
@@ -38,15 +40,26 @@ export function planRound(
 ): Map<Address, number> {
   const believed = believedSpeeds(candidates);
   const speeds = capUnproven(believed, provenAmong(candidates), 0);
+  const free = new Map([...candidates].filter(([, { isBusy }]) => isBusy !== true));
+  const isLast = availableBlocks <= steps * (candidates.size * partOf(free, speeds) + LEAST_LATE);
+  if (isLast && free.size > 0 && free.size < candidates.size)
+    return planRound(free, Math.max(steps, availableBlocks / free.size), availableBlocks);
+
   const size = roundSize(steps * candidates.size, availableBlocks);
   const planOf = (mostBlocks: number) => planBlocks(candidates, speeds, Math.min(size, mostBlocks));
   const isGood = (plan: ReadonlyMap<Address, number>) => idlePart(plan, believed, candidates) <= MOST_IDLE;
 
   const whole = planOf(size);
-  if (whole.size === 0 || isGood(whole)) return withRest(whole, candidates, { steps, availableBlocks });
+  if (whole.size === 0 || isGood(whole)) return whole;
   const even = planOf(sizeFor(speeds, (worker) => limitOf(candidates, worker)));
   if (isGood(even) || ![...candidates.values()].some(({ isNew }) => isNew)) return even;
   return planOf(sizeFor(speeds, () => Math.ceil(SHORT_PART * steps)));
+}
+
+/** The part of all speed that some have. */
+function partOf(some: ReadonlyMap<Address, unknown>, speeds: ReadonlyMap<Address, number>): number {
+  const sumOf = (all: readonly (readonly [Address, number])[]) => all.reduce((sum, [, speed]) => sum + speed, 0);
+  return sumOf([...speeds].filter(([worker]) => some.has(worker))) / sumOf([...speeds]);
 }
 
 /** Shares so many blocks out, as far as limits and caps let it. */
@@ -61,19 +74,6 @@ function planBlocks(
   const capped = [...capUnproven(limited, provenAmong(candidates), 1)];
   const free = capped.filter(([worker]) => candidates.get(worker)?.isBusy !== true);
   return new Map(free.map(([worker, blocks]) => [worker, Math.max(1, Math.floor(blocks))]));
-}
-
-/** Adds what would be a stub of a round, as nobody else is free to take it, to the largest part. */
-function withRest(
-  plan: ReadonlyMap<Address, number>,
-  candidates: ReadonlyMap<Address, Candidate>,
-  { steps, availableBlocks }: { steps: number; availableBlocks: number },
-): Map<Address, number> {
-  const rest = availableBlocks - [...plan.values()].reduce((sum, blocks) => sum + blocks, 0);
-  const [largest, blocks = 0] = [...plan].sort(([, a], [, b]) => b - a)[0] ?? [];
-  const isProven = largest !== undefined && candidates.get(largest)?.isProven;
-  if (!isProven || rest <= 0 || rest >= LEAST_LATE * steps) return new Map(plan);
-  return new Map(plan).set(largest, Math.min(blocks + rest, Math.floor(limitOf(candidates, largest))));
 }
 
 /** The part of all measured speed in a round that waits for its end. */

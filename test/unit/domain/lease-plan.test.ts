@@ -81,8 +81,15 @@ describe('parts that are held back: others do not get so much that these wait', 
   test('the other is at an audit: a part of the whole round, for nobody waits', () => {
     expect(plan(50, 1000, { ...first(4), limit: 26 }, { ...first(1), isBusy: true })).toEqual([26, 0]);
     expect(plan(50, 1000, proven(4), { ...proven(1), isBusy: true })).toEqual([80, 0]);
-    // The fifth part of the other would be a round of its own.
+  });
+
+  test('the other is at an audit, one lease is left: all of it', () => {
+    expect(plan(50, 110, proven(1), { ...proven(1), isBusy: true })).toEqual([55, 0]);
+    expect(plan(50, 55, proven(1), { ...proven(1), isBusy: true })).toEqual([55, 0]);
     expect(plan(50, 20, proven(4), { ...proven(1), isBusy: true })).toEqual([20, 0]);
+    expect(plan(50, 20, first(1), first(1), { ...first(2), isBusy: true })).toEqual([10, 10, 0]);
+    // In a round with the other it would do 20.
+    expect(plan(50, 80, proven(1), { ...proven(4), isBusy: true })).toEqual([16, 0]);
   });
 
   test('one new among four known: they have their whole round', () => {

@@ -143,7 +143,7 @@ class Overlapped:
 
 
 def work(task: Task) -> Iterator[dict[str, float]]:
-    """Seconds that each step took; the first, with all that happens once, is not told."""
+    """Seconds that each step took; the first, which all that happens once is in, is one more than was asked for."""
     training = Training(task)
     numbers = sum(p.numel() for p in training.model.parameters() if p.requires_grad)
     exchange = Overlapped(training.model, MeanClient(task.port, task.rank, numbers))

@@ -77,7 +77,7 @@ def measure_trainer(plan: Plan) -> Iterator[Measure]:
             runs = plan.compare(work, "peer_trainer.py", steps)
             name = f"child ÷ Trainer, gpt2, {tune}, {precision}"
             yield speed(name, runs, 1.0, work.tokens(steps))
-            yield memory(name, runs, 0.8)
+            yield memory(f"{name}, memory", runs, 0.8)
 
 
 def measure_lora(plan: Plan) -> Iterator[Measure]:

@@ -14,27 +14,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
+import { BENCHMARKS } from './benchmarks';
 import { BenchReport, isMet, tableOf, tell } from './report';
 import { ReportBook, showIn } from './report-book';
 
 const root = join(__dirname, '..', '..');
 const KEPT = join(root, 'docs', 'benchmarks.json');
 const SHOWN = join(root, 'docs', 'benchmarks.md');
-
-/** By name: the arguments for a quick run, or `slow` where there is none. */
-const BENCHMARKS: Record<string, string[] | 'slow'> = {
-  train: ['--short', '--pairs', '1', '--steps', '4'],
-  link: ['--mib', '64'],
-  upload: ['--mib', '32'],
-  s3: ['--mib', '16', '--runs', '1'],
-  backfill: 'slow',
-  idle: ['--workers', '500', '--seconds', '5'],
-  doors: 'slow',
-  sandbox: ['--rounds', '10', '--starts', '5'],
-  lora: 'slow',
-  home: ['--short'],
-  builds: 'slow',
-};
 
 /** Runs one benchmark; undefined when it failed. */
 async function run(name: string, args: readonly string[]): Promise<BenchReport | undefined> {
@@ -72,7 +58,7 @@ async function main(): Promise<void> {
   const failed: string[] = [];
   for (const name of chosen()) {
     const quick = BENCHMARKS[name];
-    const report = await run(name, values.quick && Array.isArray(quick) ? quick : []);
+    const report = await run(name, values.quick && quick !== 'slow' && quick ? quick : []);
     if (report) found[name] = report;
     else failed.push(name);
   }

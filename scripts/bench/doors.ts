@@ -9,7 +9,7 @@
  * Exits 1 when good requests fail or become more than 3 times slower (p99), or the master grows by more than
  * 60 MB, or does not shrink again.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { appendFile, readdir, stat } from 'node:fs/promises';
@@ -25,6 +25,7 @@ import { CHAIN_ID, newWallet } from '../../test/support/link-pair';
 import { openProvenLink } from '../../test/support/raw-link';
 import { openScratch } from '../../test/support/scratch';
 import { openServedMaster } from '../../test/support/served-master';
+import { answerOf, startCollecting } from './processes';
 import { isMet, printReport, rowOf } from './report';
 
 const MIB = 2 ** 20;
@@ -166,23 +167,19 @@ async function ask(port: number, method: string, path: string): Promise<number |
   }
 }
 
-function start(...args: string[]): ChildProcess {
-  return fork(__filename, args, { execArgv: ['--expose-gc', ...process.execArgv] });
-}
-
 async function look(server: ChildProcess): Promise<Master> {
   server.send('look');
-  return (await once(server, 'message'))[0] as Master;
+  return await answerOf<Master>(server);
 }
 
 async function main(seconds: number): Promise<void> {
-  const server = start('--serve');
-  const [{ port, sha256 }] = (await once(server, 'message')) as [{ port: number; sha256: Sha256 }];
+  const server = startCollecting(__filename, ['--serve']);
+  const { port, sha256 } = await answerOf<{ port: number; sha256: Sha256 }>(server);
   await beGood(port, sha256, 5);
   const undisturbed = await beGood(port, sha256, seconds);
   const before = await look(server);
-  const attackers = start('--attack', '--port', String(port), '--blob', sha256);
-  const [uploads] = await once(attackers, 'message');
+  const attackers = startCollecting(__filename, ['--attack', '--port', String(port), '--blob', sha256]);
+  const uploads = await answerOf<Record<string, number>>(attackers);
   await delay(1000);
   const attacked = await beGood(port, sha256, seconds);
   const during = await look(server);

@@ -9,7 +9,7 @@
  *
  * Exits 1 when the link needs more than 2.5 times the memory or the CPU time of the bare server.
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -29,6 +29,7 @@ import { ephemeralKey, Opener, Sealer } from '../../src/link/seal';
 import { openLinkServer } from '../../src/link/server';
 import { SOCKET_OPTIONS } from '../../src/link/socket';
 import { MasterMessage, SUBPROTOCOL } from '../../src/protocol/link';
+import { answerOf, startCollecting } from './processes';
 import { isMet, printReport, rowOf } from './report';
 
 const CHAIN_ID = 31337;
@@ -167,25 +168,28 @@ async function joinMaster(socket: WebSocket): Promise<void> {
   });
 }
 
-function start(...args: string[]): ChildProcess {
-  return fork(__filename, args, { execArgv: ['--expose-gc', ...process.execArgv] });
-}
-
 async function ask(server: ChildProcess): Promise<Usage> {
   server.send('usage');
-  return (await once(server, 'message'))[0] as Usage;
+  return await answerOf<Usage>(server);
 }
 
 async function measure(kind: Kind, workers: number, seconds: number) {
-  const server = start('--serve', kind);
-  const [port] = (await once(server, 'message')) as [number];
+  const server = startCollecting(__filename, ['--serve', kind]);
+  const port = await answerOf<number>(server);
   const empty = await ask(server);
-  const clients = start('--connect', kind, '--port', String(port), '--workers', String(workers));
-  await once(clients, 'message');
+  const clients = startCollecting(__filename, [
+    '--connect',
+    kind,
+    '--port',
+    String(port),
+    '--workers',
+    String(workers),
+  ]);
+  await answerOf(clients);
   await delay(HEARTBEAT_MS);
   const before = await ask(server);
   clients.send('go on');
-  await once(clients, 'message');
+  await answerOf(clients);
   await delay(HEARTBEAT_MS);
   const settled = await ask(server);
   await delay(seconds * 1000);

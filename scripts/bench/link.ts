@@ -20,6 +20,7 @@ import type { Address } from '../../src/domain/ids';
 import type { BlobRef } from '../../src/protocol/blob-ref';
 import { CHUNK_BYTES } from '../../src/protocol/link';
 import { openTestClient, openTestServer } from '../../test/support/link-pair';
+import { answerOf } from './processes';
 import { median, printReport, rowOf } from './report';
 
 const MIB = 1024 * 1024;
@@ -126,7 +127,7 @@ async function main(): Promise<void> {
   const [mib, runs] = [Number(values.mib ?? 256), Number(values.runs ?? 7)];
   await using server = await openTestServer();
   const child = fork(__filename, ['worker', server.url]);
-  const [address] = (await once(child, 'message')) as [Address];
+  const address = await answerOf<Address>(child);
   const peer = await server.peer(address);
   const blob = await server.blobs.addBytes(randomBytes(mib * MIB));
   const ends = { master: server.blobs, ask: (ask: Ask) => done(child, ask), pull: () => peer.pull(blob) };
@@ -156,7 +157,7 @@ async function main(): Promise<void> {
 
 async function done(child: ChildProcess, ask: Ask): Promise<void> {
   child.send(ask);
-  await once(child, 'message');
+  await answerOf(child);
 }
 
 async function megabytesPerSecond(bytes: number, work: () => Promise<void>): Promise<number> {

@@ -10,7 +10,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { open, readFile, rm, writeFile } from 'node:fs/promises';
+import { open, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -28,6 +28,7 @@ import type { BucketOptions } from '../../src/blobs/bucket';
 import type { Sha256 } from '../../src/domain/ids';
 import { type BucketStorages, startBucketStorages } from '../../test/support/bucket-storages';
 import { OWNER } from '../../test/support/swift';
+import { mostMb } from './processes';
 import { median, printReport, rowOf } from './report';
 
 const PART_BYTES = 8 * 2 ** 20;
@@ -65,7 +66,7 @@ async function main(mib: number, runs: number): Promise<void> {
     await here.remove(sha256);
   }
   client.destroy();
-  const mostRssMb = await Promise.all(all.storages.map(({ role }) => mostMemory(role.pid)));
+  const mostRssMb = all.storages.map(({ role }) => Math.round(mostMb(role.pid)));
   const rate = (of: Seconds[], way: keyof Seconds) => (mib * 2 ** 20) / 1e6 / median(of.map((one) => one[way]));
   const beside = (name: string, bar: string, way: keyof Seconds) =>
     rowOf({ name: `${name} ÷ bare SDK`, bar, ours: rate(ours, way), theirs: rate(theirs, way), unit: 'MB/s' });
@@ -140,12 +141,6 @@ async function time(work: () => Promise<unknown>): Promise<number> {
   const startedMs = performance.now();
   await work();
   return (performance.now() - startedMs) / 1000;
-}
-
-/** The most memory a process had since its record was cleared, in megabytes. */
-async function mostMemory(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Math.round((Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024) / 1e6);
 }
 
 const { values } = parseArgs({

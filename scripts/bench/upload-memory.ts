@@ -8,10 +8,10 @@
  *
  *     npm run bench:upload-memory -- [--mib 96] [--few 2] [--many 64]
  */
-import { type ChildProcess, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { open, readFile, writeFile } from 'node:fs/promises';
+import { open, writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import type { Address, Sha256 } from '../../src/domain/ids';
 import type { LinkBlobs } from '../../src/link/ports';
@@ -19,6 +19,7 @@ import type { BlobRef } from '../../src/protocol/blob-ref';
 import { openTestClient } from '../../test/support/link-pair';
 import { openScratch } from '../../test/support/scratch';
 import { openServedMaster } from '../../test/support/served-master';
+import { answerOf, mostMb } from './processes';
 import { printReport, rowOf, tell } from './report';
 
 const MIB = 2 ** 20;
@@ -35,9 +36,9 @@ async function serveMaster(): Promise<void> {
   const master = await openServedMaster();
   process.on('disconnect', () => process.exit());
   process.on('message', async (updates: Update[]) => {
-    const startMb = await mostMb();
+    const startMb = mostMb('self');
     await Promise.all(updates.map((update) => fetchUpdate(master, update)));
-    process.send?.({ startMb, mostMb: await mostMb() });
+    process.send?.({ startMb, mostMb: mostMb('self') });
   });
   process.send?.(master.port);
 }
@@ -49,11 +50,6 @@ async function fetchUpdate(
   await link.peers.get(worker)?.pull(update);
   if (!(await blobs.stat(update.sha256))) throw new Error(`The update of ${worker} did not arrive`);
   await blobs.remove(update.sha256);
-}
-
-async function mostMb(): Promise<number> {
-  const status = await readFile('/proc/self/status', 'utf8');
-  return (Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) * 1024) / 1e6;
 }
 
 /** Connects so many workers, each with an update of its own; says which. */
@@ -105,24 +101,16 @@ async function ownUpdate(path: string, index: number): Promise<{ blobs: LinkBlob
 /** Returns the most megabytes that a master has while so many workers send. */
 async function measure(workers: number, mib: number): Promise<number> {
   const master = fork(__filename, ['master']);
-  const port = await answer<number>(master);
+  const port = await answerOf<number>(master);
   const others = fork(__filename, ['workers', String(port), String(workers), String(mib)]);
-  master.send(await answer<Update[]>(others));
-  const found = await answer<{ startMb: number; mostMb: number }>(master);
+  master.send(await answerOf<Update[]>(others));
+  const found = await answerOf<{ startMb: number; mostMb: number }>(master);
   tell(`${workers} workers: ${found.mostMb.toFixed(0)} MB at most, ${found.startMb.toFixed(0)} MB before`);
   for (const child of [others, master]) {
     child.disconnect();
     await once(child, 'exit');
   }
   return found.mostMb;
-}
-
-async function answer<T>(child: ChildProcess): Promise<T> {
-  const [message] = await Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(([code]) => Promise.reject(new Error(`A process of this benchmark ended with ${code}`))),
-  ]);
-  return message as T;
 }
 
 async function main(): Promise<void> {

@@ -21,6 +21,7 @@ import { STORAGE_DOMAIN, uploadTypes } from '../../src/protocol/storage';
 import { CHAIN_ID } from '../../test/support/link-pair';
 import { openScratch } from '../../test/support/scratch';
 import { openServedMaster } from '../../test/support/served-master';
+import { answerOf } from './processes';
 import { median, printReport, rowOf } from './report';
 
 const RUNS = 5;
@@ -60,7 +61,7 @@ async function serveBare(): Promise<void> {
 
 async function start(kind: string): Promise<{ port: number } & AsyncDisposable> {
   const server = fork(__filename, ['--serve', kind], { execArgv: process.execArgv });
-  const [port] = (await once(server, 'message')) as [number];
+  const port = await answerOf<number>(server);
   return {
     port,
     async [Symbol.asyncDispose]() {

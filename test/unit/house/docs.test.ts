@@ -1,6 +1,7 @@
 /** Holds the pages that point into the source to it: each named file exists and declares the named thing. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { BENCHMARKS } from '../../../scripts/bench/benchmarks';
 
 const root = join(__dirname, '..', '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -58,4 +59,13 @@ test('SECURITY.md: every attack names a test that exists', () => {
   expect(rows.length).toBeGreaterThanOrEqual(20);
   expect(rows.filter((_, i) => tests[i]?.length === 0)).toEqual([]);
   expect(tests.flat().filter((path) => !existsSync(join(root, path.replaceAll('`', ''))))).toEqual([]);
+});
+
+test('benchmarks: each is run by `npm run bench` or prints tables, and is on its page', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+  const own = ['drift', 'fold', 'memory', 'quick'];
+  const named = Object.keys(scripts).flatMap((script) => /^bench:(.+)$/.exec(script)?.[1] ?? []);
+  expect(named.sort()).toEqual([...Object.keys(BENCHMARKS), ...own].sort());
+  const page = read('docs/benchmarks.md');
+  expect(named.filter((name) => !page.includes(`    npm run bench:${name} `))).toEqual([]);
 });

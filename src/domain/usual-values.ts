@@ -29,15 +29,20 @@ export type NamedValues = { [G in keyof UsualValues]: { [V in keyof UsualValues[
 interface Row {
   upTo: number;
 }
+interface InnerRow extends Row {
+  lr: number;
+  muonLr: number;
+}
 const ANY = Number.POSITIVE_INFINITY;
 
 /** Peaks of the inner rates, by kind of job, optimiser and numbers trained. */
 export const innerRates: Readonly<
-  Record<WorkFacts['tune'], Record<WorkFacts['optimiser'], readonly (Row & { lr: number; muonLr: number })[]>>
+  Record<WorkFacts['tune'], { adamw: readonly InnerRow[]; muon?: readonly InnerRow[] }>
 > = {
   none: { adamw: [{ upTo: ANY, lr: 2e-3, muonLr: 0.02 }], muon: [{ upTo: ANY, lr: 3e-3, muonLr: 0.02 }] },
   full: { adamw: [{ upTo: ANY, lr: 5e-5, muonLr: 5e-4 }], muon: [{ upTo: ANY, lr: 5e-5, muonLr: 5e-4 }] },
-  lora: { adamw: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }], muon: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }] },
+  // An adapter is not trained by Muon.
+  lora: { adamw: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }] },
 };
 
 /**
@@ -66,7 +71,7 @@ export function settleValues(named: NamedValues, facts: WorkFacts): UsualValues 
   const { tune, optimiser, trainable, blocks } = facts;
   const perWorker = blocks / Math.min(MOST_WORKERS, Math.max(1, facts.workers));
   const steps = named.round.steps ?? rowFor(roundSteps[tune], perWorker).steps;
-  const inner = rowFor(innerRates[tune][optimiser], trainable);
+  const inner = rowFor(innerRates[tune][optimiser] ?? innerRates[tune].adamw, trainable);
   const outer = rowFor(outerRates[optimiser], Math.round(perWorker / steps));
   return {
     round: { steps },

@@ -28,7 +28,7 @@ export class FilePart {
   private hashing: Promise<unknown> | undefined;
   private syncing: Promise<unknown> | undefined;
   private synced: number;
-  /** What a sync beside the writes failed with: the file tells each failure once. */
+  /** What a sync failed with: the file tells each failure once. */
   private unsynced: unknown;
   private isOpen = true;
   /** Whether the file has `written` bytes, as the next opener will find. */
@@ -69,10 +69,10 @@ export class FilePart {
     const { partPath, finalPath, name } = this.names;
     const hashing = this.digest();
     this.hashing = Promise.allSettled([hashing]);
-    await this.file.sync();
-    const actual = await hashing;
+    await this.file.sync().catch(this.noteUnsynced);
     await this.syncing;
-    if (this.unsynced) throw this.unsynced;
+    if (this.unsynced) throw diskError(this.unsynced, partPath);
+    const actual = await hashing;
     if (actual !== name) {
       await this.discard();
       throw new AppError<BlobError>(
@@ -100,6 +100,8 @@ export class FilePart {
     if (!this.isOpen) return;
     this.isOpen = false;
     await Promise.all([this.hashing, this.syncing]);
+    // What the disk failed to take may be lost, though it still reads as it was written.
+    if (this.unsynced) await this.discard().catch(() => undefined);
     const { hash, written: bytes } = this;
     if (!this.isSound) this.dropHash();
     await this.file.close().finally(() => this.release(this.isSound ? { hash, bytes } : undefined));
@@ -152,15 +154,17 @@ export class FilePart {
     this.hash = undefined;
   }
 
+  private readonly noteUnsynced = (error: unknown) => {
+    this.unsynced ??= error;
+  };
+
   /** Has the disk take what is written, beside further writes. */
   private syncBehind(): void {
     if (this.syncing || this.written - this.synced < SYNCED_BYTES) return;
     this.synced = this.written;
     this.syncing = this.file
       .datasync()
-      .catch((error) => {
-        this.unsynced ??= error;
-      })
+      .catch(this.noteUnsynced)
       .finally(() => {
         this.syncing = undefined;
       });

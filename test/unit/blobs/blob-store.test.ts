@@ -141,10 +141,13 @@ describe('openPart', () => {
     await part.finish();
   });
 
-  test('disk fails once beside the writes: the blob is not taken for stored', async () => {
+  test.each([
+    ['beside the writes', 'datasync'],
+    ['at the end', 'sync'],
+  ] as const)('disk fails once %s: nothing is taken for stored', async (_, call) => {
     await using scratch = await openScratch();
     const handle = await open(scratch.path, 'r');
-    const syncs = jest.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'datasync');
+    const syncs = jest.spyOn(Object.getPrototypeOf(handle) as typeof handle, call);
     await handle.close();
     syncs.mockRejectedValueOnce(Object.assign(new Error('the disk failed'), { code: 'EIO' }));
     const whole = randomBytes(20 * 2 ** 20);
@@ -153,6 +156,26 @@ describe('openPart', () => {
     await part.append(whole);
     await expect(part.finish()).rejects.toThrow('the disk failed');
     expect(await blobs.stat(nameOf(whole))).toBeUndefined();
+    await part.close();
+    syncs.mockRestore();
+    // What a disk failed to take may be lost, though it is still read as it was written.
+    const again = await blobs.openPart(nameOf(whole));
+    expect(again.offset).toBe(0);
+    await again.append(whole);
+    await again.finish();
+    expect(await blobs.stat(nameOf(whole))).toEqual({ bytes: whole.length });
+  });
+
+  test('disk says at the end that it is full: blobs/disk-full', async () => {
+    await using scratch = await openScratch();
+    const blobs = new BlobStore(scratch.path);
+    const part = await blobs.openPart(nameOf(whale));
+    await part.append(whale);
+    const handle = await open(scratch.path, 'r');
+    const syncs = jest.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'sync');
+    await handle.close();
+    syncs.mockRejectedValueOnce(Object.assign(new Error('no space left'), { code: 'ENOSPC' }));
+    await expect(part.finish()).rejects.toMatchObject({ code: 'blobs/disk-full' });
     await part.close();
     syncs.mockRestore();
   });

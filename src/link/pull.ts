@@ -29,7 +29,7 @@ export class Pull {
   /** Offset up to which the sender may send. */
   private granted: number;
 
-  /** `window`: bytes taken from the pool for it, so that may be in flight, and in memory, at once. */
+  /** `window`: bytes taken from the pool for it; so many may be in flight, and in memory, at once. */
   constructor(
     private readonly transfer: number,
     private readonly blob: BlobRef,

@@ -12,6 +12,7 @@ import type { TeamPlace, TrainerSpec } from '../protocol/trainer';
 import type { Trainer } from '../runner/trainer';
 
 export type TeamError =
+  | { code: 'worker/team-unreachable'; rendezvous: string }
   | { code: 'worker/team-address'; rendezvous: string; own: string }
   | { code: 'worker/team-interface'; own: string };
 
@@ -24,13 +25,19 @@ interface TeamSettings {
 
 /**
  * Finds the address at which the boxes meet, and the interface that leads there. Throws `worker/team-address`
- * for a first box that has another address.
+ * for a first box that has another address, `worker/team-unreachable` for a name or network unknown here.
  */
 export async function findPlace({ boxes, rank, rendezvous }: TeamSettings): Promise<TeamPlace> {
   const at = rendezvous.lastIndexOf(':');
   const port = Number(rendezvous.slice(at + 1));
-  const { address } = await lookup(rendezvous.slice(0, at).replace(/^\[|\]$/g, ''));
-  const own = await addressTowards(address, port);
+  const host = rendezvous.slice(0, at).replace(/^\[|\]$/g, '');
+  const { address, own } = await findWay(host, port).catch((cause) => {
+    throw new AppError<TeamError>(
+      { code: 'worker/team-unreachable', rendezvous },
+      `This box finds no way to team.rendezvous ${rendezvous}; name an address of box 0 on a network that both are in`,
+      { cause },
+    );
+  });
   if (rank === 0 && own !== address) {
     throw new AppError<TeamError>(
       { code: 'worker/team-address', rendezvous, own },
@@ -38,6 +45,11 @@ export async function findPlace({ boxes, rank, rendezvous }: TeamSettings): Prom
     );
   }
   return { boxes, rank, address, port, interface: interfaceOf(own) };
+}
+
+async function findWay(host: string, port: number) {
+  const { address } = await lookup(host);
+  return { address, own: await addressTowards(address, port) };
 }
 
 /** Returns this box's address as another one sees it. Nothing is sent. */
@@ -57,7 +69,7 @@ function interfaceOf(own: string): string {
   if (found) return found[0];
   throw new AppError<TeamError>(
     { code: 'worker/team-interface', own },
-    `No network interface of this box has the address ${own}, by which it reaches team.rendezvous.`,
+    `No network interface of this box has the address ${own}, by which it reaches team.rendezvous; name another address of box 0.`,
   );
 }
 

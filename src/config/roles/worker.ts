@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Address } from '../../domain/ids';
 import { atMostOneKey, BaseCacheKeys, ChainKeys, ComputeKeys, KeyKeys, LogKeys } from '../setting-groups';
-import { httpUrl, milliseconds } from '../setting-types';
+import { httpUrl, milliseconds, port } from '../setting-types';
 
 const Timeout = z.strictObject({
   wait_data: milliseconds.default(300_000).describe('Waiting for the data of a lease.'),
@@ -26,7 +26,8 @@ const Team = z
       .describe('Which of them this is. Box 0 is the worker that masters see; the others only compute.'),
     rendezvous: z
       .string()
-      .regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, 'must be host:port')
+      .regex(/^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}$/, { error: 'must be host:port', abort: true })
+      .refine((text) => port.safeParse(Number(text.split(':').at(-1))).success, 'must have a port from 1 to 65535')
       .meta({
         description:
           'Address of box 0 on the network between the boxes, and a free port there. It must be out of everybody else’s reach.',

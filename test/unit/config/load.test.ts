@@ -58,7 +58,13 @@ describe('loadConfig', () => {
   test('team: a rank below the number of boxes, and where they meet', async () => {
     const team = { boxes: 2, rank: 1, rendezvous: '10.0.0.1:29400' };
     expect((await load('worker', { ...worker, team })).config.team).toEqual(team);
-    for (const wrong of [{ rank: 2 }, { boxes: 1, rank: 0 }, { rendezvous: '10.0.0.1' }]) {
+    for (const wrong of [
+      { rank: 2 },
+      { boxes: 1, rank: 0 },
+      { rendezvous: '10.0.0.1' },
+      { rendezvous: '10.0.0.1:0' },
+      { rendezvous: '10.0.0.1:70000' },
+    ]) {
       await expect(load('worker', { ...worker, team: { ...team, ...wrong } })).rejects.toThrow('team');
     }
   });

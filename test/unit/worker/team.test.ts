@@ -20,6 +20,13 @@ test('name of a host: its address, as children look up no names', async () => {
 test('first box, but the address of another: refused', async () => {
   // Of a block for documentation, which nobody has.
   await expect(findPlace({ boxes: 2, rank: 0, rendezvous: '192.0.2.1:29400' })).rejects.toMatchObject({
-    detail: { code: expect.stringMatching(/^worker\/team-address$|ENETUNREACH/) },
+    detail: { code: expect.stringMatching(/^worker\/team-(address|unreachable)$/) },
+  });
+});
+
+test('name that nobody has: refused, with the setting and what to do', async () => {
+  await expect(findPlace({ boxes: 2, rank: 1, rendezvous: 'box-0.invalid:29400' })).rejects.toMatchObject({
+    detail: { code: 'worker/team-unreachable', rendezvous: 'box-0.invalid:29400' },
+    message: expect.stringContaining('name an address of box 0'),
   });
 });

@@ -1,17 +1,18 @@
-"""Speed and memory of the codec and the fold, beside a plain memory copy on the same machine in the same run.
+"""Speed and memory of codecs and fold, beside a plain copy of as many fp32 numbers in the same process and threads.
 
-    cd python && OMP_NUM_THREADS=1 python bench/fold.py [--parameters 50e6] [--updates 2 8]
+    npm run bench:fold -- [--parameters 50e6] [--updates 1 2 8 32]
 
-GB/s are of fp32 numbers decoded or encoded; the fold's are of the updates' fp32 numbers, all updates together. Each
-fold runs in a process of its own; peak memory is what it grew to beyond what PyTorch's import took.
+Codecs run on one thread, as each thread of a fold works alone, and their seconds are the processor's. A fold runs on
+all threads, in a process of its own, and goes on from an outer state; its numbers are those of all updates together.
+Its memory is what the process grew to beyond its start, beside the size of θ.
 """
 
 import argparse
-import os
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,45 +20,60 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.measures import Measure, report, show
 from emeth.files.codec import CHUNK, chunks, encode_file, write_theta
 from emeth.files.codecs.names import CODECS
 from emeth.files.codecs.protocol import Codec
 from emeth.files.tensors import TensorSpec
+from emeth.rounds.device import keep_freed_memory
 from emeth.rounds.fold import fold
 from emeth.wire.commands import Fold, WeightedUpdate
 from emeth.wire.params import OuterParams
 
+Clock = Callable[[], float]
 
-def seconds_of(work: Callable[[], object], repeats: int = 3) -> float:
-    """The best of a few runs."""
-    best = float("inf")
-    for _ in range(repeats):
-        began = time.monotonic()
-        work()
-        best = min(best, time.monotonic() - began)
-    return best
+_PAIRS = 5
+_TENSORS = 8
+_WIDTH = 1024
+_MIB = 1 << 20
 
 
-def bench_codec(count: int) -> None:
-    """A copy, then both directions of each codec."""
-    scratch = torch.empty(CHUNK)
-    values, out = torch.randn(count), torch.empty(count)
-    copy = seconds_of(lambda: out.copy_(values))
-    print(f"{'copy':<14} {4e-9 * count / copy:>8.2f} GB/s {1:>8.2f}")
-    for codec, both in CODECS.items():
-        parts = [both.encode(values[a:b]) for a, b in chunks(count)]
+def beside_copy(name: str, values: torch.Tensor, work: Callable[[], object], clock: Clock, times: int = 1) -> Measure:
+    """GB/s of fp32 numbers ÷ those of copying the values so many times, in turn; the first pair is not counted."""
+    out = torch.empty_like(values)
 
-        def encode(both: Codec = both) -> None:
-            for a, b in chunks(count):
-                both.encode(values[a:b])
+    def copy() -> None:
+        for _ in range(times):
+            out.copy_(values)
 
-        def decode(both: Codec = both, parts: list[tuple[torch.Tensor, ...]] = parts) -> None:
-            for a, b in chunks(count):
-                both.decode(parts[a // CHUNK], scratch[: b - a])
+    def seconds_of(run: Callable[[], object]) -> float:
+        began = clock()
+        run()
+        return clock() - began
 
-        for name, work in (("encode", encode), ("decode", decode)):
-            seconds = seconds_of(work)
-            print(f"{codec + ' ' + name:<14} {4e-9 * count / seconds:>8.2f} GB/s {copy / seconds:>8.2f}")
+    pairs = [(seconds_of(work), seconds_of(copy)) for _ in range(_PAIRS + 1)][1:]
+    gigabytes = 4e-9 * values.numel() * times
+    ours, theirs = (gigabytes / statistics.median(pair[i] for pair in pairs) for i in (0, 1))
+    return Measure(name, ours, theirs, "GB/s", ratios=[other / mine for mine, other in pairs])
+
+
+def measure_codecs(count: int) -> Iterator[Measure]:
+    """Both directions of each codec but fp32, which is a copy."""
+    torch.set_num_threads(1)
+    values, out = torch.randn(count), torch.empty(CHUNK)
+    for name, codec in ((name, codec) for name, codec in CODECS.items() if name != "fp32"):
+        parts = [codec.encode(values[start:end]) for start, end in chunks(count)]
+
+        def encode(codec: Codec = codec) -> None:
+            for start, end in chunks(count):
+                codec.encode(values[start:end])
+
+        def decode(codec: Codec = codec, parts: list[tuple[torch.Tensor, ...]] = parts) -> None:
+            for start, end in chunks(count):
+                codec.decode(parts[start // CHUNK], out[: end - start])
+
+        yield beside_copy(f"{name}, encoding ÷ copy", values, encode, time.process_time)
+        yield beside_copy(f"{name}, decoding ÷ copy", values, decode, time.process_time)
 
 
 def peak_mib() -> float:
@@ -66,56 +82,57 @@ def peak_mib() -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def fold_once(folder: str, shape: tuple[int, int], num_updates: int, threads: int) -> tuple[float, float]:
-    """Seconds of a second fold (with an outer state), and how many MiB the process grew to beyond its start."""
-    torch.set_num_threads(threads)
-    layout = {f"layer{i}": TensorSpec("F32", shape) for i in range(8)}
-    update = WeightedUpdate(path=f"{folder}/update", weight=1.0)
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
-    before = peak_mib()
-    for round_ in (0, 1):
-        command = Fold(
-            type="fold",
-            id=1,
-            theta=f"{folder}/theta{round_}",
-            outer=f"{folder}/outer1" if round_ else None,
-            updates=(update,) * num_updates,
-            scale=1,
-            theta_out=f"{folder}/theta{round_ + 1}",
-            outer_out=f"{folder}/outer{round_ + 1}",
-            delta_out=f"{folder}/delta",
-        )
-        began = time.monotonic()
+def layout_of(count: int) -> dict[str, TensorSpec]:
+    """A model of about so many numbers in equal tensors."""
+    return {f"layer{i}": TensorSpec("F32", (count // _TENSORS // _WIDTH, _WIDTH)) for i in range(_TENSORS)}
+
+
+def measure_fold(folder: str, count: int, num_updates: int) -> list[Measure]:
+    """Speed and memory of a fold; in a process of its own."""
+    keep_freed_memory()
+    layout = layout_of(count)
+    numbers = sum(spec.count for spec in layout.values())
+    updates = (WeightedUpdate(path=f"{folder}/update", weight=1.0),) * num_updates
+
+    def run(before: int) -> None:
+        outs = {f"{name}_out": f"{folder}/{name}{before + 1}" for name in ("theta", "outer", "delta")}
+        outer = f"{folder}/outer{before}" if before else None
+        theta = f"{folder}/theta{before}"
+        command = Fold(type="fold", id=1, theta=theta, outer=outer, updates=updates, scale=1, **outs)
         fold(command, "int8", layout, OuterParams(lr=1, momentum=0.5))
-        seconds = time.monotonic() - began
-    return seconds, peak_mib() - before
+
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
+    start = peak_mib()
+    run(0)
+    run(1)
+    grown = peak_mib() - start
+    name = f"fold of {num_updates} int8 updates, {numbers / 1e6:.0f}M numbers"
+    speed = beside_copy(f"{name} ÷ copy", torch.randn(numbers), lambda: run(1), time.monotonic, num_updates)
+    return [speed, Measure(f"{name}, memory ÷ θ", grown, 4 * numbers / _MIB, "MiB at most")]
 
 
-def bench_fold(count: int, updates: list[int]) -> None:
-    """Folds of several widths over a model of eight equal tensors."""
-    shape = (count // 8 // 1024, 1024)
-    layout = {f"layer{i}": TensorSpec("F32", shape) for i in range(8)}
-    numbers = 8 * shape[0] * shape[1]
+def measure_folds(count: int, updates: list[int]) -> Iterator[Measure]:
+    """Folds of several numbers of updates."""
+    layout = layout_of(count)
     with tempfile.TemporaryDirectory() as folder:
-        write_theta(f"{folder}/theta0", layout, {name: torch.randn(shape) for name in layout})
-        encode_file(f"{folder}/update", "int8", layout, lambda _: 0.01 * torch.randn(shape))
-        print(f"\nfold of int8 updates, {numbers / 1e6:.0f}M parameters, θ {4 * numbers / 2**20:.0f} MiB")
-        print(f"{'updates':>8} {'seconds':>8} {'GB/s':>8} {'peak MiB':>9}")
+        write_theta(f"{folder}/theta0", layout, {name: torch.randn(spec.shape) for name, spec in layout.items()})
+        encode_file(f"{folder}/update", "int8", layout, lambda name: 0.01 * torch.randn(layout[name].shape))
         for num in updates:
             with get_context("spawn").Pool(1) as pool:
-                seconds, peak = pool.apply(fold_once, (folder, shape, num, torch.get_num_threads()))
-            print(f"{num:>8} {seconds:>8.2f} {4e-9 * numbers * num / seconds:>8.2f} {peak:>9.0f}")
+                yield from pool.apply(measure_fold, (folder, count, num))
 
 
 def main() -> None:
-    """Print both tables."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--parameters", type=float, default=50e6)
-    parser.add_argument("--updates", type=int, nargs="+", default=[1, 2, 8, 32])
+    """Measure both."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parameters", type=float, default=50e6, help="numbers of the model")
+    parser.add_argument("--updates", type=int, nargs="+", default=[1, 2, 8, 32], help="updates of a fold")
     options = parser.parse_args()
-    print(f"threads {torch.get_num_threads()} of {os.cpu_count()}; ratio to copy in the last column")
-    bench_codec(1 << 26)
-    bench_fold(int(options.parameters), options.updates)
+    keep_freed_memory()
+    count = int(options.parameters)
+    found = [show(measure) for measure in measure_codecs(count)]
+    found += map(show, measure_folds(count, options.updates))
+    report(found, {"parameters": count})
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 /** By name: the arguments for a quick run, or `slow` where there is none. */
 export const BENCHMARKS: Readonly<Record<string, readonly string[] | 'slow'>> = {
   train: ['--short', '--pairs', '1', '--steps', '4'],
+  fold: ['--parameters', '4e6', '--updates', '2', '8'],
   link: ['--mib', '64'],
   upload: ['--mib', '32'],
   'upload-memory': ['--mib', '8', '--many', '16'],

@@ -63,7 +63,7 @@ test('SECURITY.md: every attack names a test that exists', () => {
 
 test('benchmarks: each is run by `npm run bench` or prints tables, and is on its page', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-  const own = ['drift', 'fold', 'memory', 'quick'];
+  const own = ['drift', 'memory', 'quick'];
   const named = Object.keys(scripts).flatMap((script) => /^bench:(.+)$/.exec(script)?.[1] ?? []);
   expect(named.sort()).toEqual([...Object.keys(BENCHMARKS), ...own].sort());
   const page = read('docs/benchmarks.md');

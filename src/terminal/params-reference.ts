@@ -48,8 +48,8 @@ yours, which \`emeth put DIR\` uploads and names (\`sha256:…\`). Pickled weigh
 
 const openHead = `## Values that depend on the job
 
-These may be left open. The node that takes the job then settles them when it plans it, by the size of its model, its blocks (inner steps
-of all workers together) and the workers that are idle: rounds are blocks ÷ workers ÷ \`round.steps\`. The first row that a job fits counts.
+These may be left open. The node that takes the job then settles them when it plans it, by the kind of job, its blocks (inner steps of
+all workers together) and the workers that are idle: a worker's blocks are blocks ÷ workers. The first row that a job fits counts.
 \`emeth request --dry-run\` says what they come to with two workers, \`emeth job\` what they came to.
 
 | parameter | of which jobs | value |

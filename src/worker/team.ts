@@ -6,7 +6,7 @@ import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../lib/clock';
-import { AppError } from '../lib/errors';
+import { AppError, describeError } from '../lib/errors';
 import type { Logger } from '../lib/logger';
 import type { TeamPlace, TrainerSpec } from '../protocol/trainer';
 import type { Trainer } from '../runner/trainer';
@@ -34,7 +34,7 @@ export async function findPlace({ boxes, rank, rendezvous }: TeamSettings): Prom
   const { address, own } = await findWay(host, port).catch((cause) => {
     throw new AppError<TeamError>(
       { code: 'worker/team-unreachable', rendezvous },
-      `This box finds no way to team.rendezvous ${rendezvous}; name an address of box 0 on a network that both are in`,
+      `This box finds no way to team.rendezvous ${rendezvous} (${describeError(cause)}); name an address of box 0 on a network that both are in.`,
       { cause },
     );
   });

@@ -18,8 +18,6 @@ export interface PendingCheck {
   merged?: RoundState | undefined;
   isBegun: boolean;
   answer?: { loss: number | undefined } | undefined;
-  /** Leases of the round that must be done again. */
-  doubtful: readonly string[];
 }
 
 /** What a job knows of its checks. After a restart it measures the weights before the fold once more. */

@@ -14,7 +14,7 @@ import { returnLease } from './leases';
 import { confirmFold } from './receipts';
 import type { RoundState } from './round-state';
 import { strike } from './strikes';
-import { lookLater } from './update-use';
+import { listDoubtful, lookLater } from './update-use';
 
 /** Held-out sequences that a check looks at, at most; a job's first and last evaluation take them all. */
 const MOST_SEQUENCES = 64;
@@ -25,7 +25,7 @@ export type DivergedError = { code: 'job/diverged'; round: number; loss: number 
 
 /** Notes that the loss after a fold is to be measured, before the next fold. */
 export function openCheck(job: JobContext, folded: FoldedRound, merged?: RoundState): void {
-  job.foldCheck.pending = { folded, merged, isBegun: false, doubtful: [] };
+  job.foldCheck.pending = { folded, merged, isBegun: false };
 }
 
 /**
@@ -48,10 +48,9 @@ export function beginCheck(job: JobContext): void {
 }
 
 /** First what its updates are good for, since that decides which are done again once the fold is final. */
-async function measure(job: JobContext, pending: PendingCheck): Promise<number> {
-  const { folded, merged } = pending;
+async function measure(job: JobContext, { folded, merged }: PendingCheck): Promise<number> {
   try {
-    if (merged) pending.doubtful = await lookLater(job, merged);
+    if (merged) await lookLater(job, merged);
   } catch (error) {
     if (!job.signal.aborted) job.deps.logger.warn('Use was not measured', { round: folded.round }, error);
   }
@@ -108,7 +107,8 @@ async function accept(
   loss: number | undefined,
   resetsOuter: boolean,
 ): Promise<void> {
-  const { doubtful = [] } = job.foldCheck.pending ?? {};
+  const { merged } = job.foldCheck.pending ?? {};
+  const doubtful = merged ? listDoubtful(merged) : [];
   await confirmFold(job, { round, validationLoss: loss, resetsOuter, doubtful });
   job.foldCheck.pending = undefined;
   if (loss === undefined) return;

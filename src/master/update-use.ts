@@ -61,9 +61,9 @@ export function markDoubtful(job: JobContext, lease: LiveLease, reason: string):
 
 /**
  * Looks at what the gate left for later, once the round is folded and nobody waits for it: whatever comes out
- * can only have a lease done again. Returns the ids of all leases of the round that must be.
+ * can only have a lease done again.
  */
-export async function lookLater(job: JobContext, round: RoundState): Promise<string[]> {
+export async function lookLater(job: JobContext, round: RoundState): Promise<void> {
   for (const lease of round.ready()) {
     if (!lease.isForLater || !hasTimeToLook(job.gate.gainMs)) continue;
     const gain = await measureGain(job, round, lease);
@@ -71,6 +71,10 @@ export async function lookLater(job: JobContext, round: RoundState): Promise<str
     if (judgeGain(job, round, lease, gain) !== 'useful') doubtUse(job, lease);
     acceptGain(job, round, lease, gain);
   }
+}
+
+/** Lists the merged leases of a round that must be done again. */
+export function listDoubtful(round: RoundState): string[] {
   return round.ready().flatMap(({ leaseId, mustAudit }) => (mustAudit ? [leaseId] : []));
 }
 

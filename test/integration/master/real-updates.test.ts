@@ -11,7 +11,7 @@ import { openGateMemory } from '../../../src/master/gate-memory';
 import type { JobContext } from '../../../src/master/job-context';
 import { type LiveLease, RoundState } from '../../../src/master/round-state';
 import { judgeUpdate } from '../../../src/master/update-gate';
-import { lookLater } from '../../../src/master/update-use';
+import { listDoubtful, lookLater } from '../../../src/master/update-use';
 import type { ResolvedParams } from '../../../src/protocol/job-params';
 import { openTrainer, type Trainer } from '../../../src/runner/trainer';
 import { openTestCoordinator, type TestCoordinator } from '../../support/coordinator';
@@ -177,7 +177,8 @@ test('update of no use by a worker that passed an audit: accepted, and audited',
   const verdict = await judge(trained, noiseLike);
   if (!verdict.accepted) throw new Error(verdict.reason);
   round.markReady(trained.lease, verdict.work, 0);
-  expect(await lookLater(job, round)).toEqual([trained.lease.leaseId]);
+  await lookLater(job, round);
+  expect(listDoubtful(round)).toEqual([trained.lease.leaseId]);
 });
 
 test('noise before an honest update: refused, or marked when that comes', async () => {

@@ -60,3 +60,13 @@ test('values of another node: usual as they came out, and no others', () => {
   expect(areUsual({ ...values, outer: { ...values.outer, momentum: 0.51 } }, open, facts)).toBe(false);
   expect(areUsual({ ...values, inner: { ...values.inner, lr: 1 } }, { ...open, inner: { lr: 1 } }, facts)).toBe(true);
 });
+
+test('rate of Muon where all is trained by AdamW: any is usual', () => {
+  for (const tune of ['none', 'full', 'lora'] as const) {
+    const kind = { ...facts, tune };
+    const values = settleValues(open, kind);
+    const other = { ...values, inner: { ...values.inner, muonLr: 0.03 } };
+    expect(areUsual(other, open, kind)).toBe(true);
+    expect(areUsual(other, open, { ...kind, optimiser: 'muon' })).toBe(false);
+  }
+});

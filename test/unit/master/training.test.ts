@@ -57,16 +57,17 @@ test('after a fold: the next leases are cut before its loss is measured', async 
 });
 
 describe('workers known to be honest', () => {
-  /** The first meets its leases with `fates`; one command, as named, fails after the first fold. */
-  async function train(options: { workers: number; fates?: readonly LeaseFate[]; failing?: string }) {
-    const { workers, fates = [], failing } = options;
+  /** The first meets its leases with `fates`; one look fails, the first of all or after a doubt. */
+  async function train(options: { workers: number; fates?: readonly LeaseFate[]; fails?: 'first' | 'after a doubt' }) {
+    const { workers, fates = [], fails } = options;
+    const isToFail = () => (fails === 'first' ? commands.includes('fold') : rig?.log.includes('Update is doubtful'));
     const commands: string[] = [];
     const opened = await openTestJob({
       workers: Array.from({ length: workers }, () => 50),
       blocks: 64 * workers,
       met(command, answer) {
         commands.push(command);
-        if (command === failing && commands.includes('fold') && !commands.includes('failed')) {
+        if (fails && command === 'inspect' && isToFail() && !commands.includes('failed')) {
           commands.push('failed');
           throw new Error('as the test wishes');
         }
@@ -96,8 +97,15 @@ describe('workers known to be honest', () => {
     expect(log.filter((line) => line === 'Update is doubtful')).toHaveLength(1);
   });
 
+  test('another cannot be looked at after that: its lease is done again all the same', async () => {
+    const fates = [...sevenGood, 'sends something useless' as const];
+    const { leases, log } = await train({ workers: 2, fates, fails: 'after a doubt' });
+    expect(log).toContain('Use was not measured');
+    expect(leases[7]).toMatchObject({ state: 'merged', isDrawn: true });
+  });
+
   test('its use cannot be looked at: the loss of the fold is measured all the same', async () => {
-    const { commands, log } = await train({ workers: 1, failing: 'inspect' });
+    const { commands, log } = await train({ workers: 1, fails: 'first' });
     expect(commands.slice(commands.indexOf('failed'), commands.indexOf('failed') + 2)).toEqual(['failed', 'evaluate']);
     expect(log).toContain('Use was not measured');
   });

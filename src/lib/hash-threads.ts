@@ -2,7 +2,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { AppError, describeError } from './errors';
 import { sha256Stream } from './hash';
+
+/** Trouble of this process or its disk, never of whoever sent the bytes. */
+export type HashError = { code: 'hash/failed' };
 
 /** To read and hash less takes no longer than to start a thread. */
 export const THREADED_BYTES = 1024 * 1024;
@@ -46,7 +50,7 @@ export class FileHash {
   /** Hashes the rest, to the end of the file; returns the hash of all of it. */
   async digest(fd: number): Promise<string> {
     const hex = await this.thread.ask({ id: this.id, fd, upTo: undefined });
-    if (hex === undefined) throw new Error('The hash is over already');
+    if (hex === undefined) throw failed('it is over already');
     return hex;
   }
 
@@ -77,8 +81,8 @@ class HashThread {
 
   constructor() {
     this.worker.on('message', (answer: Answer) => this.onAnswer(answer));
-    this.worker.on('error', (error) => this.end(error));
-    this.worker.on('exit', (code) => this.end(new Error(`The thread that hashes files ended with ${code}`)));
+    this.worker.on('error', (error) => this.end(describeError(error)));
+    this.worker.on('exit', (code) => this.end(`its thread ended with ${code}`));
     this.worker.unref();
   }
 
@@ -95,7 +99,7 @@ class HashThread {
   }
 
   ask(ask: Ask): Promise<string | undefined> {
-    if (!threads.includes(this)) return Promise.reject(new Error('The thread that hashed this file has ended'));
+    if (!threads.includes(this)) return Promise.reject(failed('its thread has ended'));
     this.worker.ref();
     return new Promise((resolve, reject) => {
       this.waiting.push({ resolve, reject });
@@ -107,23 +111,27 @@ class HashThread {
     if (!this.hashes.delete(id)) return;
     this.worker.postMessage({ id });
     if (this.hashes.size > 0) return;
-    this.idle = setTimeout(() => this.end(new Error('unused')), IDLE_MS).unref();
+    this.idle = setTimeout(() => this.end('its thread was unused'), IDLE_MS).unref();
   }
 
   private onAnswer(answer: Answer): void {
     const asker = this.waiting.shift();
     if (this.waiting.length === 0) this.worker.unref();
-    if ('reason' in answer) asker?.reject(new Error(answer.reason));
+    if ('reason' in answer) asker?.reject(failed(answer.reason));
     else asker?.resolve(answer.hex);
   }
 
-  private end(error: Error): void {
+  private end(reason: string): void {
     const at = threads.indexOf(this);
     if (at < 0) return;
     threads.splice(at, 1);
-    for (const { reject } of this.waiting.splice(0)) reject(error);
+    for (const { reject } of this.waiting.splice(0)) reject(failed(reason));
     void this.worker.terminate();
   }
+}
+
+function failed(reason: string): AppError<HashError> {
+  return new AppError({ code: 'hash/failed' }, `A file could not be hashed: ${reason}; look at its disk.`);
 }
 
 /**
@@ -147,7 +155,7 @@ function serveHashes(): void {
       state.bytes += count;
     }
     if (upTo !== Number.POSITIVE_INFINITY) {
-      return state.bytes < upTo ? { reason: `The file has ${state.bytes} bytes instead of ${upTo}` } : {};
+      return state.bytes < upTo ? { reason: `it has ${state.bytes} bytes instead of ${upTo}` } : {};
     }
     hashes.delete(id);
     return { hex: state.hash.digest('hex') };

@@ -54,9 +54,20 @@ test('file shorter than said: the hash fails, and others go on', async () => {
   await using file = await open(scratch.file('part'), 'a+');
   await file.appendFile('Call me');
   const hash = new FileHash();
-  await expect(hash.advance(file.fd, 16)).rejects.toThrow('The file has 7 bytes instead of 16');
+  await expect(hash.advance(file.fd, 16)).rejects.toThrow('it has 7 bytes instead of 16');
   hash.drop();
   const other = new FileHash();
   expect(await other.digest(file.fd)).toBe(sha256('Call me'));
   other.drop();
+});
+
+test('file that cannot be read: hash/failed with the reason, as own trouble has a code', async () => {
+  await using scratch = await openScratch();
+  await using file = await open(scratch.file('written-only'), 'w');
+  const hash = new FileHash();
+  await expect(hash.digest(file.fd)).rejects.toMatchObject({
+    detail: { code: 'hash/failed' },
+    message: expect.stringContaining('EBADF'),
+  });
+  hash.drop();
 });

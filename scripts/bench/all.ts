@@ -2,7 +2,7 @@
  * Runs the benchmarks one after the other, and shows what they found as one table.
  *
  *     npm run bench -- [--only link,train] [--quick] [--json found.json] [--write]
- *     npm run bench:quick               # small shapes, at most five minutes: whether everything runs
+ *     npm run bench:quick               # small shapes, about five minutes: whether everything runs
  *
  * Each is `npm run bench:<name>`. `--write` keeps what was found in `docs/benchmarks.json`, beside what other
  * runs have found of other benchmarks, and shows all of it in `docs/benchmarks.md`. Ends with status 1 when a

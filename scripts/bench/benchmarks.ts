@@ -11,8 +11,8 @@ export const BENCHMARKS: Readonly<Record<string, readonly string[] | 'slow'>> = 
   backfill: 'slow',
   idle: ['--workers', '500', '--seconds', '5'],
   doors: 'slow',
-  sandbox: ['--rounds', '10', '--starts', '5'],
+  sandbox: ['--rounds', '4', '--starts', '3'],
   lora: 'slow',
-  home: ['--short'],
+  home: ['--short', '--peer-steps', '2'],
   builds: 'slow',
 };

@@ -23,8 +23,9 @@ export async function answerOf<T>(child: ChildProcess): Promise<T> {
   }
 }
 
-/** The most megabytes that a process has held; Linux only. */
+/** The most megabytes that a process has held; Linux only. Throws when it has ended. */
 export function mostMb(pid: number | 'self'): number {
   const kib = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  if (kib === undefined) throw new Error(`Process ${pid} has ended`);
   return (Number(kib) * 1024) / 1e6;
 }

@@ -40,18 +40,18 @@ class HiddenMatrix:
 
 
 def hidden_matrices(model: nn.Module) -> list[HiddenMatrix]:
-    """The hidden matrices that are trained, in the model's order; fused ones (query, key and value) one by one."""
+    """The hidden matrices, in the model's order; fused ones (query, key and value) one by one."""
     return [
         matrix
         for name, layer in model.named_modules()
-        if _IN_BLOCK.search(name) and not isinstance(layer, nn.Embedding)
+        if _IN_BLOCK.search(name)
         for matrix in _matrices_of(model, name, layer)
     ]
 
 
 def _matrices_of(model: nn.Module, name: str, layer: nn.Module) -> Iterator[HiddenMatrix]:
     weight = getattr(layer, "weight", None)
-    if not isinstance(weight, nn.Parameter) or weight.dim() != 2 or not weight.requires_grad:
+    if not isinstance(weight, nn.Parameter) or weight.dim() != 2:
         return
     # Conv1D of transformers and the layer of `gpt2.py` are no nn.Linear.
     is_transposed = not isinstance(layer, nn.Linear)

@@ -8,16 +8,12 @@ a lease done again comes out near enough to be compared, and matrices of equal s
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from emeth.models.hidden import HiddenMatrix, hidden_matrices
 from emeth.wire.params import InnerParams
-
-if TYPE_CHECKING:
-    from emeth.rounds.shared_muon import SharedMuon
 
 # Odd polynomials a·x + b·x³ + c·x⁵, one after the other: singular values from a hundredth of the greatest on come
 # within 0.27 of 1. Each is the best one for what the last has left (Polar Express, 2505.16932).
@@ -57,7 +53,7 @@ class Optimiser:
         self._muon.step()
 
 
-def _make_muon(hidden: list[HiddenMatrix], inner: InnerParams) -> "Muon | SharedMuon":
+def _make_muon(hidden: list[HiddenMatrix], inner: InnerParams) -> "Muon":
     # Only a weight that processes share says how. What it takes to share takes long to import.
     if hidden and hasattr(hidden[0].weight, "placements"):
         from emeth.rounds.shared_muon import SharedMuon

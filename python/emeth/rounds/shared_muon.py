@@ -16,30 +16,19 @@ from emeth.models.hidden import HiddenMatrix
 from emeth.rounds.optimiser import Muon
 
 
-class SharedMuon:
+class SharedMuon(Muon):
     """As `Muon`, in every process of a team at the same time."""
 
     def __init__(self, matrices: Sequence[HiddenMatrix], momentum: float, weight_decay: float) -> None:
         # Each once, in the model's order.
         self._weights = list(dict.fromkeys(matrix.weight for matrix in matrices))
-        self._size = dist.get_world_size()
-        own: dict[nn.Parameter, nn.Parameter] = {}
+        self._own: dict[nn.Parameter, nn.Parameter] = {}
         for owner, weight in self._each():
             whole = _whole(weight.detach())
             if owner == dist.get_rank():
-                own[weight] = nn.Parameter(whole)
-        self._own = own
-        held = [replace(each, weight=own[each.weight]) for each in matrices if each.weight in own]
-        self._muon = Muon(held, momentum, weight_decay)
-
-    @property
-    def rate(self) -> float:
-        """The rate of the next steps."""
-        return self._muon.rate
-
-    @rate.setter
-    def rate(self, rate: float) -> None:
-        self._muon.rate = rate
+                self._own[weight] = nn.Parameter(whole)
+        held = [replace(each, weight=self._own[each.weight]) for each in matrices if each.weight in self._own]
+        super().__init__(held, momentum, weight_decay)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -49,7 +38,7 @@ class SharedMuon:
             gradient = _whole(weight.grad)
             if weight in self._own:
                 self._own[weight].grad = gradient
-        self._muon.step()
+        super().step()
         for owner, weight in self._each():
             moved = (
                 self._own[weight].detach() if weight in self._own else torch.empty(weight.shape, device=weight.device)
@@ -61,7 +50,7 @@ class SharedMuon:
 
     def _each(self) -> list[tuple[int, nn.Parameter]]:
         """Every weight with its owner."""
-        return [(at % self._size, weight) for at, weight in enumerate(self._weights)]
+        return [(at % dist.get_world_size(), weight) for at, weight in enumerate(self._weights)]
 
 
 def _whole(values: Tensor) -> Tensor:

@@ -53,13 +53,14 @@ function planFor(job: JobContext, available: number): ReadonlyMap<Address, numbe
 
 /**
  * Gives workers that are free while the others are at a round, as after an audit, a part of it that ends when
- * theirs do.
+ * theirs do, and not after the round closes without it, which would be a lost lease.
  */
-export async function grantLate(job: JobContext, round: RoundState): Promise<void> {
+export async function grantLate(job: JobContext, round: RoundState, closesAtMs: number): Promise<void> {
   const leases = [...round.leases.values()];
   const free = readyMembers(job).filter((worker) => !leases.some((lease) => lease.worker === worker));
-  const leftMs = Math.max(...leases.map((lease) => leftOf(job, lease)));
-  if (leftMs === 0) return;
+  const untilCloseMs = closesAtMs - job.deps.clock.now();
+  const leftMs = Math.min(untilCloseMs, Math.max(...leases.map((lease) => leftOf(job, lease))));
+  if (leftMs <= 0) return;
   for (const worker of free) {
     const availableBlocks = await job.deps.store.ledger.available(job.jobId);
     const parts = leases.map(({ start, end }) => end - start);

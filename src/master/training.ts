@@ -111,8 +111,8 @@ async function collectRound(
   for (;;) {
     const check = await settleCheck(job, round);
     if (check === 'recalled') return { kind: 'recalled' };
-    await grantLate(job, round);
     const decision = decideRound(round.view(), job.settings, job.deps.clock.now());
+    if (decision.kind === 'wait') await grantLate(job, round, decision.untilMs);
     if (decision.kind !== 'wait' && check === 'settled') return decision;
     await step(job, round, decision.kind === 'wait' ? decision.untilMs - job.deps.clock.now() : CHECK_MS);
   }

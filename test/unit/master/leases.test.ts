@@ -112,14 +112,24 @@ describe('grantRound', () => {
     job.members.delete(workers[1]!.address);
     const round = await grantRound(job);
     expect(ranges(round)).toEqual([[0, 4]]);
-    await grantLate(job, round!);
+    await grantLate(job, round!, round!.deadlineMs);
     expect(ranges(round)).toEqual([[0, 4]]);
     job.members.set(workers[1]!.address, 'ready');
-    await grantLate(job, round!);
-    await grantLate(job, round!);
+    await grantLate(job, round!, round!.deadlineMs);
+    await grantLate(job, round!, round!.deadlineMs);
     const late = { worker: workers[1]!.address, start: 4, end: 7 };
     expect([...round!.leases.values()]).toMatchObject([{ worker: workers[0]!.address }, late]);
     expect(workers[1]!.heardOf('lease.grant')).toMatchObject([{ round: 0, start: 4, end: 7 }]);
+  });
+
+  test('worker free while the other is at a round that closes before that: nothing', async () => {
+    const { job, workers, clock } = await openReady([50, 50]);
+    setMeasured(job, workers, 0.1, 0.1);
+    job.members.delete(workers[1]!.address);
+    const round = await grantRound(job);
+    job.members.set(workers[1]!.address, 'ready');
+    await grantLate(job, round!, clock.now() + 10_000);
+    expect(ranges(round)).toEqual([[0, 4]]);
   });
 
   test('measured speed is high: leaseMs all the same, and twice what the link takes', async () => {

@@ -91,6 +91,12 @@ function countFuel({ bytes, isPacked, tokens }: PlannedData, params: NumberedPar
   );
 }
 
+/** Returns the blocks of a job: a node trains on all of the data, whatever part of them the fee pays for. */
+export function planBlocks(fuelLimit: bigint, { tokens }: Pick<PlannedData, 'tokens'>, params: NumberedParams): number {
+  if (tokens) return countBlocks(params.epochs, tokens.epochBlocks);
+  return Math.max(1, Math.round(Number(fuelLimit) / (params.batch * params.model.context)));
+}
+
 /**
  * Returns the parameters as a node would settle them. Throws `usage/bad-params` where what is named does not
  * go with what is usual for the rest.

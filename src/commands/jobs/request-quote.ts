@@ -13,7 +13,7 @@ import type { JobDetails } from '../../protocol/admin';
 import type { NumberedParams } from '../../protocol/job-params';
 import type { Counted, Prepared } from '../../protocol/trainer';
 import type { RequestedBase } from './request-base';
-import { settleRequest } from './request-plan';
+import { planBlocks, settleRequest } from './request-plan';
 
 export type QuoteError =
   | { code: 'usage/not-enough-tokens'; account: string; haveWei: bigint; needWei: bigint }
@@ -110,7 +110,7 @@ export async function makeQuote(
   { params, bytes, counted, base }: QuotedParts,
 ): Promise<Quote> {
   const size = modelSizeOf(params, base?.facts.vocabSize ?? vocabularyOf(params.tokenizer), base?.size);
-  const blocks = Number(job.fuelLimit) / (params.batch * params.model.context);
+  const blocks = planBlocks(job.fuelLimit, { tokens: counted?.prepared }, params);
   const facts = { trainable: size.trainable, blocks, workers: QUOTED_WORKERS, autoCodec: 'int8' } as const;
   const { round, inner, outer, codec } = settleRequest(params, facts);
   const updateBytes = updateBytesOf(size, codec);

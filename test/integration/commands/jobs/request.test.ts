@@ -281,6 +281,10 @@ test('dry run: tokens, model, rates, price and time left, for people and as JSON
     totalWei: String(22n * EMT),
     sent: false,
   });
+  // Fuel says what is paid for: a node trains on all of the data either way.
+  const named = await client.run<Record<string, unknown>>(...argv, '--fuel-limit', '1000000000');
+  expect(named.settled).toMatchObject({ round: { steps: 12 } });
+  expect(named.settled).toEqual(quote.settled);
   const [newest] = quote.recentJobs as { jobId: string; feeWei: string }[];
   expect(newest).toMatchObject({ jobId, feeWei: String(20n * EMT) });
   expect(Math.abs(Number(quote.leftMs) - 3 * 3_600_000)).toBeLessThan(60_000);

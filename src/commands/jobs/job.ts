@@ -47,12 +47,12 @@ function describeProgress({ progress }: JobDetails): string | undefined {
 function describeLedger({ ledger }: JobDetails): string | undefined {
   if (!ledger) return undefined;
   const { blocks, epochs, minMerged, maxMerged } = ledger;
-  return `${blocks} blocks over ${epochs} epochs; each merged ${minMerged} to ${maxMerged} times`;
+  return `${blocks} blocks over ${epochs} ${epochs === 1 ? 'epoch' : 'epochs'}; each merged ${minMerged} to ${maxMerged} times`;
 }
 
 function describeRound({ round, state, updates, validationLoss }: JobDetails['rounds'][number]): string {
   const loss = validationLoss === undefined ? '' : `  validation loss ${validationLoss.toFixed(4)}`;
-  return `${String(round).padStart(4)}  ${state}  ${updates} updates${loss}`;
+  return `${String(round).padStart(4)}  ${state}  ${updates} ${updates === 1 ? 'update' : 'updates'}${loss}`;
 }
 
 function section(title: string, lines: string[]): string[] {

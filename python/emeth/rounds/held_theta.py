@@ -1,6 +1,5 @@
 """The θ that a `train` child holds between rounds: in a file, so that memory is left to the model and its optimiser."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -20,8 +19,8 @@ class HeldTheta:
         self._layout = layout
         self._codec = codec
         self._directory = directory
-        # Of this process alone, until it is whole.
-        self._path = f"{directory}/theta-{os.getpid()}.safetensors"
+        # One name for all, so that what a process leaves that is killed while it writes is written over by the next.
+        self._path = f"{directory}/theta-next.safetensors"
         self._file: TensorReader | None = None
         self._sha256 = ""
 
@@ -66,7 +65,7 @@ class HeldTheta:
         self._hold(path, sha256)
 
     def _drop_all_but(self, sha256: str) -> None:
-        """Room for the next θ; this one stays, as other processes of this child may not have it open yet."""
+        """Room for the next θ; this one stays, as the worker's next process begins from it if this one is killed."""
         for path in Path(self._directory).glob(f"theta-{'?' * 64}.safetensors"):
             if path.name != f"theta-{sha256}.safetensors":
                 path.unlink(missing_ok=True)

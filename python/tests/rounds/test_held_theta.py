@@ -1,5 +1,6 @@
 """The θ that a child holds: by deltas one after the other, and by the next child from what is left on disk."""
 
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from emeth.files.codec import encode_file, read_theta, write_theta
-from emeth.files.tensors import FileRef, TensorSpec, sha256_of
+from emeth.files.tensors import FileRef, TensorSpec, TensorWriter, sha256_of
 from emeth.rounds.held_theta import HeldTheta
 from emeth.wire.commands import DeltaTheta, RoundRun, WholeTheta, parse_train_command
 from emeth.wire.events import Failure
@@ -73,6 +74,26 @@ def test_next_child_goes_on_by_a_delta_alone(tmp_path: Path) -> None:
     child = HeldTheta(LAYOUT, "fp32", str(work))
     child.take(step(tmp_path, second, third, work / name_of(second)))
     assert torch.equal(child.read("b"), torch.full((5,), 2.0))
+
+
+def test_files_of_processes_killed_while_they_write_do_not_add_up(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    first, second = theta(tmp_path, 0.0), theta(tmp_path, 1.0)
+    whole, next_one = WholeTheta(path=first.path, sha256=first.sha256), step(tmp_path, first, second)
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            held = HeldTheta(LAYOUT, "fp32", str(work))
+            held.take(whole)
+            TensorWriter.write = lambda *_: os._exit(0)  # type: ignore[method-assign]
+            held.take(next_one)
+        os.waitpid(pid, 0)
+    assert len(kept(work)) == 1, "what the second left lies in place of the first's"
+    held = HeldTheta(LAYOUT, "fp32", str(work))
+    held.take(whole)
+    held.take(next_one)
+    assert kept(work) == [name_of(second)]
 
 
 def test_kept_file_with_other_bytes_is_refused(tmp_path: Path) -> None:

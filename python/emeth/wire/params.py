@@ -83,9 +83,9 @@ class InnerParams:
     beta1: Annotated[float, Range(0, 0.9999)]
     beta2: Annotated[float, Range(0, 0.99999)]
     clip: Annotated[float, Range(Above0)]
-    optimiser: Literal["adamw", "muon"] = "adamw"
-    muon_lr: Annotated[float, Range(Above0, 1)] = 0.02
-    muon_momentum: Annotated[float, Range(0, 0.9999)] = 0.95
+    optimiser: Literal["adamw", "muon"]
+    muon_lr: Annotated[float, Range(Above0, 1)]
+    muon_momentum: Annotated[float, Range(0, 0.9999)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -123,8 +123,9 @@ function checkIdentity(manifest: Manifest, job: SubmittedJob): Flaw | undefined 
 }
 
 /**
- * The model was trained as requested, or as the documented defaults say; only epochs, batch and an automatic
- * codec may be chosen by the node.
+ * The model was trained as requested, or as the documented defaults say; only epochs, batch, an automatic
+ * codec and the number of workers by which a round's steps are usual may be chosen by the node. The last gives
+ * it little: how many really take part is up to it anyway.
  */
 function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const asked = readParams(job.params);
@@ -135,7 +136,10 @@ function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const expected = { ...asked, ...chosen, codec: isChosen ? codec : asked.codec };
   const path = differs(expected, manifest.params, '');
   if (path !== undefined) return flaw('params', `parameter ${path} is not as requested`);
-  return isSettled(asked, manifest) ? undefined : flaw('params', 'what the request left open is not as usual');
+  if (isSettled(asked, manifest)) return undefined;
+  const { round, inner, outer } = manifest.params;
+  const settled = canonicalJson({ round, inner: { lr: inner.lr, muonLr: inner.muonLr }, outer });
+  return flaw('params', `what the request left open is not usual for a job of its kind and size in ${settled}`);
 }
 
 /** A job with a base that names none has another flaw. */

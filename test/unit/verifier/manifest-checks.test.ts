@@ -219,6 +219,18 @@ test('epochs and batch left open: the node may choose', () => {
   expect(check(honestManifest(), { ...job, params: JSON.stringify(open) })).toBeUndefined();
 });
 
+test('other values than are usual: the flaw says which', () => {
+  const manifest = changed(({ params }) => {
+    params.outer.momentum = 0.7;
+  });
+  const { params, ...job } = submittedJob(manifest);
+  const { outer: _, ...open } = JSON.parse(params);
+  const read = readManifest(Buffer.from(canonicalJson(manifest)), { ...job, params });
+  if ('code' in read) throw new Error(read.reason);
+  const flaw = findFlaw(read, { ...job, params: JSON.stringify(open) }, rootOf);
+  expect(flaw?.reason).toContain('"outer":{"lr":1,"momentum":0.7}');
+});
+
 test('codec left to the node: one that is thin and learns is accepted', () => {
   const checkWith = (codec: 'int2' | 'sparse') => {
     const manifest = changed(({ params }) => {

@@ -22,14 +22,24 @@ const OF_THREADS = {
   resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32 },
 };
 
+/** A thread turns to its next file after so many bytes: a small one need not wait for the end of a large one. */
+const TURN_BYTES = 16 * 1024 * 1024;
+
 /** What a thread is asked. `upTo` undefined: the hash of the whole file. */
 interface Ask {
   id: number;
   fd: number;
   upTo: number | undefined;
+  turnBytes: number;
 }
 
-type Answer = { hex?: string | undefined } | { reason: string };
+interface Done {
+  hex?: string | undefined;
+  /** Its turn is over, and there may be more to read. */
+  isCut?: boolean | undefined;
+}
+
+type Answer = Done | { reason: string };
 
 const threads: HashThread[] = [];
 let lastId = 0;
@@ -44,14 +54,21 @@ export class FileHash {
 
   /** Hashes up to so many bytes, while more are written. */
   async advance(fd: number, upTo: number): Promise<void> {
-    await this.thread.ask({ id: this.id, fd, upTo });
+    await this.ask(fd, upTo);
   }
 
   /** Hashes the rest, to the end of the file; returns the hash of all of it. */
   async digest(fd: number): Promise<string> {
-    const hex = await this.thread.ask({ id: this.id, fd, upTo: undefined });
+    const hex = await this.ask(fd, undefined);
     if (hex === undefined) throw failed('it is over already');
     return hex;
+  }
+
+  private async ask(fd: number, upTo: number | undefined): Promise<string | undefined> {
+    for (;;) {
+      const { hex, isCut } = await this.thread.ask({ id: this.id, fd, upTo, turnBytes: TURN_BYTES });
+      if (!isCut) return hex;
+    }
   }
 
   /** Frees what the thread remembers of it; nothing may be asked afterwards. */
@@ -75,7 +92,7 @@ export async function hashOpenFile(file: FileHandle): Promise<string> {
 /** A thread, and those who wait for its answers in the order of what they asked. */
 class HashThread {
   private readonly worker = new Worker(`(${serveHashes})()`, OF_THREADS);
-  private readonly waiting: { resolve(hex: string | undefined): void; reject(error: Error): void }[] = [];
+  private readonly waiting: { resolve(done: Done): void; reject(error: Error): void }[] = [];
   private readonly hashes = new Set<number>();
   private idle: NodeJS.Timeout | undefined;
 
@@ -98,7 +115,7 @@ class HashThread {
     return found;
   }
 
-  ask(ask: Ask): Promise<string | undefined> {
+  ask(ask: Ask): Promise<Done> {
     if (!threads.includes(this)) return Promise.reject(failed('its thread has ended'));
     this.worker.ref();
     return new Promise((resolve, reject) => {
@@ -118,7 +135,7 @@ class HashThread {
     const asker = this.waiting.shift();
     if (this.waiting.length === 0) this.worker.unref();
     if ('reason' in answer) asker?.reject(failed(answer.reason));
-    else asker?.resolve(answer.hex);
+    else asker?.resolve(answer);
   }
 
   private end(reason: string): void {
@@ -145,10 +162,12 @@ function serveHashes(): void {
   const piece = Buffer.allocUnsafe(256 * 1024);
   const hashes = new Map<number, { hash: ReturnType<typeof createHash>; bytes: number }>();
 
-  const read = ({ id, fd, upTo = Number.POSITIVE_INFINITY }: Ask): Answer => {
+  const read = ({ id, fd, upTo = Number.POSITIVE_INFINITY, turnBytes }: Ask): Answer => {
     const state = hashes.get(id) ?? { hash: createHash('sha256'), bytes: 0 };
     hashes.set(id, state);
+    const end = state.bytes + turnBytes;
     while (state.bytes < upTo) {
+      if (state.bytes >= end) return { isCut: true };
       const count = readSync(fd, piece, 0, Math.min(piece.length, upTo - state.bytes), state.bytes);
       if (count === 0) break;
       state.hash.update(piece.subarray(0, count));

@@ -1,6 +1,6 @@
 /** Hashes of open files, made by threads: of files that grow, of many at once, of what is not there. */
 import { randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { sha256 } from '../../../src/lib/hash';
 import { FileHash, hashOpenFile, THREADED_BYTES } from '../../../src/lib/hash-threads';
 import { openScratch } from '../../support/scratch';
@@ -42,6 +42,21 @@ test('eight files at once: each has the hash of its own bytes', async () => {
   expect(await Promise.all(hashed)).toEqual(Array(8).fill(true));
 });
 
+test('small file behind large ones: it does not wait for their end', async () => {
+  await using scratch = await openScratch();
+  const ended: string[] = [];
+  const hash = async (name: string, bytes: number) => {
+    await using file = await open(scratch.file(name), 'w+');
+    await file.truncate(bytes);
+    await hashOpenFile(file);
+    ended.push(name);
+  };
+  const large = ['a', 'b', 'c', 'd'].map((name) => hash(name, 64 * 2 ** 20));
+  while (!(await Promise.all(['a', 'b', 'c', 'd'].map((name) => sizeOf(scratch.file(name))))).every(Boolean));
+  await Promise.all([...large, hash('small', THREADED_BYTES)]);
+  expect(ended[0]).toBe('small');
+});
+
 test('small file: it has the same hash, without a thread', async () => {
   await using scratch = await openScratch();
   await using file = await open(scratch.file('small'), 'w+');
@@ -71,3 +86,7 @@ test('file that cannot be read: hash/failed with the reason, as own trouble has 
   });
   hash.drop();
 });
+
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => ({ size: 0 }))).size;
+}

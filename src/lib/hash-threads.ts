@@ -22,7 +22,7 @@ const OF_THREADS = {
   resourceLimits: { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 32 },
 };
 
-/** A thread turns to its next file after so many bytes: a small one need not wait for the end of a large one. */
+/** So much is read of a file before the next has its turn: a small one need not wait for a large one. */
 const TURN_BYTES = 16 * 1024 * 1024;
 
 /** What a thread is asked. `upTo` undefined: the hash of the whole file. */

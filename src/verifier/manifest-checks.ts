@@ -124,8 +124,8 @@ function checkIdentity(manifest: Manifest, job: SubmittedJob): Flaw | undefined 
 
 /**
  * The model was trained as requested, or as the documented defaults say; only epochs, batch, an automatic
- * codec and the number of workers by which a round's steps are usual may be chosen by the node. The last gives
- * it little: how many really take part is up to it anyway.
+ * codec and the number of workers by which a round's steps are usual may be chosen by the node. The last
+ * gives it little: how many really take part is up to it anyway.
  */
 function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const asked = readParams(job.params);

@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from emeth.wire.params import CodecName, InnerParams
 _VALIDATION = 0.07
 _BYTES = 257
 _AT_ONCE = 32
+_CHOICES = {"optimiser": ("adamw", "muon"), "codec": tuple(CODECS)}
 
 Tensors = dict[str, Tensor]
 
@@ -54,7 +55,7 @@ class Settings:
     width: int = 128
     seed: int = 0
     sync: bool = False
-    optimiser: str = "adamw"
+    optimiser: Literal["adamw", "muon"] = "adamw"
     lr: float = 2e-3
     muon_lr: float = 0.02
     muon_momentum: float = 0.95
@@ -83,7 +84,7 @@ class Settings:
             beta1=0.9,
             beta2=0.95,
             clip=1.0,
-            optimiser="muon" if self.optimiser == "muon" else "adamw",
+            optimiser=self.optimiser,
             muon_lr=self.muon_lr,
             muon_momentum=self.muon_momentum,
         )
@@ -255,7 +256,8 @@ def _add(parser: argparse.ArgumentParser, field: "Field[Any]") -> None:
     if isinstance(field.default, bool):
         parser.add_argument(flag, action="store_true")
     else:
-        parser.add_argument(flag, type=type(field.default), default=field.default, required=field.name == "text")
+        needed, choices = field.name == "text", _CHOICES.get(field.name)
+        parser.add_argument(flag, type=type(field.default), default=field.default, required=needed, choices=choices)
 
 
 def main() -> None:

@@ -325,13 +325,13 @@ class TestGate:
         encode_file(str(path), codec, LAYOUT, tensors.__getitem__)
         assert not np.isfinite(inspect_update(str(path), codec, LAYOUT))
 
-    @pytest.mark.parametrize("codec", ["int8", "int4", "int2", "sparse"])
+    @pytest.mark.parametrize("codec", ["int8", "int4", "int2"])
     def test_when_a_scale_is_negative(self, path: Path, codec: str) -> None:
         layout = encoded_layout(codec, LAYOUT)
         tensors = {name: bytearray(spec.num_bytes) for name, spec in layout.items()}
         tensors["c.scale"][-1] = 0xBF
         write_tensors(str(path), layout, list(tensors.values()))
-        with pytest.raises(TensorFileError, match=r"negative scale|more or fewer"):
+        with pytest.raises(TensorFileError, match="negative scale"):
             inspect_update(str(path), codec, LAYOUT)
 
     def test_when_finite_but_beyond_all_measure(self, path: Path) -> None:

@@ -20,7 +20,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.measures import Measure, report, show
+from bench.measures import Measure, most_bytes, report, show
 from emeth.files.codec import CHUNK, chunks, encode_file, write_theta
 from emeth.files.codecs.names import CODECS
 from emeth.files.codecs.protocol import Codec
@@ -76,12 +76,6 @@ def measure_codecs(count: int) -> Iterator[Measure]:
         yield beside_copy(f"{name}, decoding ÷ copy", values, decode, time.process_time)
 
 
-def peak_mib() -> float:
-    """The most memory this process has held."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
-
-
 def layout_of(count: int) -> dict[str, TensorSpec]:
     """A model of about so many numbers in equal tensors."""
     return {f"layer{i}": TensorSpec("F32", (count // _TENSORS // _WIDTH, _WIDTH)) for i in range(_TENSORS)}
@@ -102,13 +96,13 @@ def measure_fold(folder: str, count: int, num_updates: int) -> list[Measure]:
         fold(command, "int8", layout, OuterParams(lr=1, momentum=0.5))
 
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak starts anew
-    start = peak_mib()
+    start = most_bytes()
     run(0)
     run(1)
-    grown = peak_mib() - start
+    grown = most_bytes() - start
     name = f"fold of {num_updates} int8 updates, {numbers / 1e6:.0f}M numbers"
     speed = beside_copy(f"{name} ÷ copy", torch.randn(numbers), lambda: run(1), time.monotonic, num_updates)
-    return [speed, Measure(f"{name}, memory ÷ θ", grown, 4 * numbers / _MIB, "MiB at most")]
+    return [speed, Measure(f"{name}, memory ÷ θ", grown / _MIB, 4 * numbers / _MIB, "MiB at most")]
 
 
 def measure_folds(count: int, updates: list[int]) -> Iterator[Measure]:

@@ -73,6 +73,12 @@ def show(measure: Measure) -> Measure:
     return measure
 
 
+def most_bytes(pid: int | str = "self") -> int:
+    """The most memory that a process has held."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 

@@ -20,6 +20,7 @@ import transformers
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.measures import most_bytes
 from emeth.data.tokenizer import Bytes
 from emeth.files.codec import raw
 from emeth.files.tensors import TensorSpec, write_tensors
@@ -119,8 +120,7 @@ def peak_bytes(case: Case) -> int:
             command = {"round": 0, "start": 0, "shard": shard.path, "out": str(folder / "update")}
             answer = child.ask("round.run", theta={"path": theta.path, "sha256": theta.sha256}, **command)
             assert answer["type"] == "round.done", answer
-            status = Path(f"/proc/{child.process.pid}/status").read_text(encoding="utf-8")
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+            return most_bytes(child.process.pid)
 
 
 def main() -> None:

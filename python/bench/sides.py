@@ -18,6 +18,7 @@ from typing import Self
 
 import numpy as np
 
+from bench.measures import most_bytes
 from emeth.files.codec import raw
 from emeth.files.tensors import FileRef, TensorSpec, write_tensors
 from emeth.models.program import Program, open_program
@@ -88,7 +89,7 @@ class Side:
         """Work, and tell what it took."""
         began, used = time.monotonic(), cpu_seconds(self.pid)
         self.work_on(path)
-        return Run(time.monotonic() - began, cpu_seconds(self.pid) - used, peak_bytes(self.pid))
+        return Run(time.monotonic() - began, cpu_seconds(self.pid) - used, most_bytes(self.pid))
 
 
 class OurChild(Side):
@@ -195,12 +196,6 @@ def cpu_seconds(pid: int) -> float:
     """Processor time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def peak_bytes(pid: int) -> int:
-    """The most memory that a process has held."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _environment(threads: int) -> dict[str, str]:

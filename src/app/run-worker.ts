@@ -8,6 +8,7 @@ import { systemClock as clock } from '../lib/clock';
 import { freeBytes } from '../lib/disk';
 import { version } from '../lib/version';
 import { openLinkClient } from '../link/client';
+import { MAX_DEVICES } from '../protocol/link';
 import type { TrainerSpec } from '../protocol/trainer';
 import { openCoreShare } from '../runner/core-share';
 import type { Trainer } from '../runner/trainer';
@@ -30,9 +31,6 @@ export interface Disguise {
   /** The announced speed ÷ the true one. */
   boast: number;
 }
-
-/** The most that an offer lists. */
-const MOST_DEVICES = 64;
 
 type OpenChild = (spec: TrainerSpec) => Trainer;
 
@@ -77,9 +75,9 @@ async function work(role: OpenRole<'worker'>, chainId: number, disguise: Disguis
   // All boxes of a team are taken to be as this one.
   const devices = Array.from({ length: team?.boxes ?? 1 }, () => machine.devices)
     .flat()
-    .slice(0, MOST_DEVICES);
-  const measured = config.powerCapacity ?? (team?.boxes ?? 1) * (await machine.gflops());
-  const powerCapacity = disguise.boast * measured;
+    .slice(0, MAX_DEVICES);
+  const gflops = config.powerCapacity ?? (team?.boxes ?? 1) * (await machine.gflops());
+  const powerCapacity = disguise.boast * gflops;
   const openChild = disguise.wrap(machine.openChild);
   const blobs = new BlobStore(join(dataDir, 'blobs'));
   const book = { worker: wallet.address, chainId, recoverTyped, logger };

@@ -85,10 +85,13 @@ export const receiptTypes = {
 /** EIP-712 type of the signature whose hash is a node's audit seed of a job; same domain, never sent. */
 export const auditSeedTypes = { AuditSeed: [{ name: 'jobId', type: 'bytes16' }] };
 
+/** The most devices that an offer lists. */
+export const MAX_DEVICES = 64;
+
 /** The devices, speed and held lease of a worker; part of `hello` and covered by its signature. */
 export const Offer = z.strictObject({
   version: z.string().max(40),
-  devices: z.array(Device).min(1).max(64),
+  devices: z.array(Device).min(1).max(MAX_DEVICES),
   /** Measured (or configured) training speed in GFLOP/s. */
   powerCapacity: z.number().positive().max(1e12),
   /**

@@ -20,7 +20,7 @@ def bring_base(orders: Orders, base: str, work_dir: str) -> str:
     if orders.highest(int(lacks)):
         writes = lacks and os.environ["LOCAL_RANK"] == "0"
         part = here.with_suffix(".part")
-        if writes:
+        if writes:  # room for it: bases of earlier jobs go, and what a process left that was killed meanwhile
             shutil.rmtree(here.parent, ignore_errors=True)
         for name, piece in _pieces(orders, Path(base)):
             if writes:

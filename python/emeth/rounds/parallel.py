@@ -2,8 +2,9 @@
 
 The child the node started stays the parent: it starts torchrun and, where the box is the first, passes lines both ways
 between its own stdin and events and the first process (`process.py`), over a Unix socket, because a descriptor does not
-survive torchrun's way of starting processes. It does without PyTorch itself, which takes time and memory. Nothing is
-ever unpickled: torchrun's c10d rendezvous would do that with what arrives at its port, the static one does not.
+survive torchrun's way of starting processes. On CPUs it does without PyTorch itself, which takes time and memory; with
+GPUs it looks whether they are there. Nothing is ever unpickled: torchrun's c10d rendezvous would do that with what
+arrives at its port, the static one does not.
 """
 
 import json

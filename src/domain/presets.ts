@@ -49,7 +49,6 @@ export const presets = {
       tokenizer: { type: 'bpe', vocabSize: 4096 },
       epochs: 2,
       batch: 16,
-      inner: { lr: 1e-3 },
     },
   },
   'small-llama': {
@@ -60,7 +59,6 @@ export const presets = {
       tokenizer: { type: 'bpe', vocabSize: 4096 },
       epochs: 2,
       batch: 16,
-      inner: { lr: 1e-3 },
     },
   },
 } as const satisfies Record<string, Preset>;

@@ -1,11 +1,9 @@
-/** Rates and rounds of a job whose requester leaves them open: by how large its model and its work are. */
+/** Rates and rounds of a job whose requester leaves them open; docs/decisions has the reasons. */
 
 /** What the choice depends on. */
 export interface WorkFacts {
   tune: 'none' | 'full' | 'lora';
   optimiser: 'adamw' | 'muon';
-  /** Numbers that are trained. */
-  trainable: number;
   /** Inner steps of the whole job, of all workers together. */
   blocks: number;
   /** Workers that are there for it; more than `MOST_WORKERS` count as so many. */
@@ -25,58 +23,46 @@ export interface UsualValues {
 /** What a request names of them. */
 export type NamedValues = { [G in keyof UsualValues]: { [V in keyof UsualValues[G]]?: UsualValues[G][V] | undefined } };
 
-/** A row counts up to its bound, included, and the first that does is taken; the last has no bound. */
-interface Row {
-  upTo: number;
-}
-interface InnerRow extends Row {
+interface InnerRates {
   lr: number;
   muonLr: number;
 }
-const ANY = Number.POSITIVE_INFINITY;
 
-/** Peaks of the inner rates, by kind of job, optimiser and numbers trained. */
-export const innerRates: Readonly<
-  Record<WorkFacts['tune'], { adamw: readonly InnerRow[]; muon?: readonly InnerRow[] }>
-> = {
-  none: { adamw: [{ upTo: ANY, lr: 2e-3, muonLr: 0.02 }], muon: [{ upTo: ANY, lr: 3e-3, muonLr: 0.02 }] },
-  full: { adamw: [{ upTo: ANY, lr: 5e-5, muonLr: 5e-4 }], muon: [{ upTo: ANY, lr: 5e-5, muonLr: 5e-4 }] },
-  // An adapter is not trained by Muon.
-  lora: { adamw: [{ upTo: ANY, lr: 2e-4, muonLr: 2e-3 }] },
+/** Peaks of the inner rates, by kind of job and optimiser; an adapter is not trained by Muon. */
+export const innerRates: Readonly<Record<WorkFacts['tune'], { adamw: InnerRates; muon?: InnerRates }>> = {
+  none: { adamw: { lr: 2e-3, muonLr: 0.02 }, muon: { lr: 3e-3, muonLr: 0.02 } },
+  full: { adamw: { lr: 5e-5, muonLr: 5e-4 }, muon: { lr: 5e-5, muonLr: 5e-4 } },
+  lora: { adamw: { lr: 2e-4, muonLr: 2e-3 } },
 };
+
+/** The outer step of every job. */
+export const outerRates = { lr: 1, momentum: 0.5 } as const;
+
+/** A row counts up to its bound, included, and the first that does is taken; the last has no bound. */
+interface Row {
+  upTo: number;
+  steps: number;
+}
+const FIFTY: Row = { upTo: Number.POSITIVE_INFINITY, steps: 50 };
 
 /**
  * Steps of an average worker in a round, by the steps that it does in the whole job. From scratch there are
  * about twenty rounds: with fewer, much is lost. A base moves too little in a round for that.
  */
-export const roundSteps: Readonly<Record<WorkFacts['tune'], readonly (Row & { steps: number })[]>> = {
-  none: [
-    { upTo: 400, steps: 12 },
-    { upTo: 800, steps: 25 },
-    { upTo: ANY, steps: 50 },
-  ],
-  full: [{ upTo: ANY, steps: 50 }],
-  lora: [{ upTo: ANY, steps: 50 }],
+export const roundSteps: Readonly<Record<WorkFacts['tune'], readonly Row[]>> = {
+  none: [{ upTo: 400, steps: 12 }, { upTo: 800, steps: 25 }, FIFTY],
+  full: [FIFTY],
+  lora: [FIFTY],
 };
 
-/** The outer step, by optimiser and number of rounds. */
-export const outerRates: Readonly<Record<WorkFacts['optimiser'], readonly (Row & { lr: number; momentum: number })[]>> =
-  {
-    adamw: [{ upTo: ANY, lr: 1, momentum: 0.5 }],
-    muon: [{ upTo: ANY, lr: 1, momentum: 0.5 }],
-  };
-
 /** Returns every value: as it was named, or as is usual for such a job. */
-export function settleValues(named: NamedValues, facts: WorkFacts): UsualValues {
-  const { tune, optimiser, trainable, blocks } = facts;
-  const perWorker = blocks / Math.min(MOST_WORKERS, Math.max(1, facts.workers));
-  const steps = named.round.steps ?? rowFor(roundSteps[tune], perWorker).steps;
-  const inner = rowFor(innerRates[tune][optimiser] ?? innerRates[tune].adamw, trainable);
-  const outer = rowFor(outerRates[optimiser], Math.round(perWorker / steps));
+export function settleValues(named: NamedValues, { tune, optimiser, blocks, workers }: WorkFacts): UsualValues {
+  const inner = innerRates[tune][optimiser] ?? innerRates[tune].adamw;
+  const perWorker = blocks / Math.min(MOST_WORKERS, Math.max(1, workers));
   return {
-    round: { steps },
+    round: { steps: named.round.steps ?? stepsFor(tune, perWorker) },
     inner: { lr: named.inner.lr ?? inner.lr, muonLr: named.inner.muonLr ?? inner.muonLr },
-    outer: { lr: named.outer.lr ?? outer.lr, momentum: named.outer.momentum ?? outer.momentum },
+    outer: { lr: named.outer.lr ?? outerRates.lr, momentum: named.outer.momentum ?? outerRates.momentum },
   };
 }
 
@@ -93,8 +79,6 @@ export function areUsual(values: UsualValues, named: NamedValues, facts: Omit<Wo
   );
 }
 
-function rowFor<R extends Row>(rows: readonly R[], size: number): R {
-  const row = rows.find(({ upTo }) => size <= upTo);
-  if (!row) throw new Error(`No row of a table goes up to ${size}`);
-  return row;
+function stepsFor(tune: WorkFacts['tune'], perWorker: number): number {
+  return (roundSteps[tune].find(({ upTo }) => perWorker <= upTo) ?? FIFTY).steps;
 }

@@ -19,7 +19,7 @@ export function planParams(
 ): PlannedParams {
   const idle = withMemory(fleet.idle(), size);
   const workers = cooperative === '1v1' ? 1 : Math.max(1, idle.length);
-  const params = settleJobParams(asked, { trainable: size.trainable, blocks, workers, autoCodec: 'int8' });
+  const params = settleJobParams(asked, { blocks, workers, autoCodec: 'int8' });
   if (asked.codec !== 'auto') return { params };
   const blockTokens = asked.batch * asked.model.context;
   const flops =

@@ -4,7 +4,7 @@ import { areUsual, settleValues, type WorkFacts } from '../domain/usual-values';
 import type { JobParams, NumberedParams, ResolvedParams } from './job-params';
 
 /** What is known of a job beside its request, when it is planned. */
-export interface SettleFacts extends Pick<WorkFacts, 'trainable' | 'blocks' | 'workers'> {
+export interface SettleFacts extends Pick<WorkFacts, 'blocks' | 'workers'> {
   /** What `auto` comes to. */
   autoCodec: Codec;
 }
@@ -22,12 +22,8 @@ export function settleParams(asked: NumberedParams, { autoCodec, ...facts }: Set
 }
 
 /** Returns whether a node may have settled the open values of a request so. */
-export function mayBeSettled(
-  asked: JobParams,
-  trained: ResolvedParams,
-  facts: Pick<SettleFacts, 'trainable' | 'blocks'>,
-): boolean {
-  return areUsual(trained, asked, { ...facts, ...kindOf(asked) });
+export function mayBeSettled(asked: JobParams, trained: ResolvedParams, blocks: number): boolean {
+  return areUsual(trained, asked, { blocks, ...kindOf(asked) });
 }
 
 function kindOf({ tune, inner: { optimiser } }: JobParams): Pick<WorkFacts, 'tune' | 'optimiser'> {

@@ -60,22 +60,15 @@ const OPEN: ReadonlySet<string> = new Set(['round.steps', 'inner.lr', 'inner.muo
 
 function renderOpen(): string[] {
   const inner = Object.entries(innerRates).flatMap(([kind, byOptimiser]) =>
-    Object.entries(byOptimiser).flatMap(([optimiser, rows]) =>
-      rows.flatMap(({ upTo, lr, muonLr }) => {
-        const of = [KINDS[kind as Kind], optimiser, bound(upTo, 'trained')];
-        return [openRow('inner.lr', of, lr), ...(optimiser === 'muon' ? [openRow('inner.muonLr', of, muonLr)] : [])];
-      }),
-    ),
+    Object.entries(byOptimiser).flatMap(([optimiser, { lr, muonLr }]) => {
+      const of = [KINDS[kind as Kind], optimiser];
+      return [openRow('inner.lr', of, lr), ...(optimiser === 'muon' ? [openRow('inner.muonLr', of, muonLr)] : [])];
+    }),
   );
   const steps = Object.entries(roundSteps).flatMap(([kind, rows]) =>
     rows.map(({ upTo, steps }) => openRow('round.steps', [KINDS[kind as Kind], bound(upTo, 'blocks a worker')], steps)),
   );
-  const outer = Object.entries(outerRates).flatMap(([optimiser, rows]) =>
-    rows.flatMap(({ upTo, lr, momentum }) => [
-      openRow('outer.lr', [optimiser, bound(upTo, 'rounds')], lr),
-      openRow('outer.momentum', [optimiser, bound(upTo, 'rounds')], momentum),
-    ]),
-  );
+  const outer = Object.entries(outerRates).map(([name, value]) => openRow(`outer.${name}`, ['all'], value));
   return [...steps, ...inner, ...outer];
 }
 

@@ -4,7 +4,6 @@ import { promisedHash } from '../domain/blob-reference';
 import { autoCodecs } from '../domain/codec-choice';
 import { countBlocks, earnedWei, fuelOf } from '../domain/fuel';
 import type { Address, JobId } from '../domain/ids';
-import { modelSizeOf } from '../domain/model-size';
 import type { Share } from '../domain/shares';
 import { canonicalJson, sha256 } from '../lib/hash';
 import { JobParams } from '../protocol/job-params';
@@ -136,17 +135,10 @@ function checkParams(manifest: Manifest, job: SubmittedJob): Flaw | undefined {
   const expected = { ...asked, ...chosen, codec: isChosen ? codec : asked.codec };
   const path = differs(expected, manifest.params, '');
   if (path !== undefined) return flaw('params', `parameter ${path} is not as requested`);
-  if (isSettled(asked, manifest)) return undefined;
+  if (mayBeSettled(asked, manifest.params, manifest.totalBlocks)) return undefined;
   const { round, inner, outer } = manifest.params;
   const settled = canonicalJson({ round, inner: { lr: inner.lr, muonLr: inner.muonLr }, outer });
   return flaw('params', `what the request left open is not usual for a job of its kind and size in ${settled}`);
-}
-
-/** A job with a base that names none has another flaw. */
-function isSettled(asked: JobParams, { params, prepared, base, totalBlocks }: Manifest): boolean {
-  if (params.tune !== 'none' && !base) return true;
-  const { trainable } = modelSizeOf(params, prepared.vocabSize, base?.size);
-  return mayBeSettled(asked, params, { trainable, blocks: totalBlocks });
 }
 
 function checkBase(manifest: Manifest): Flaw | undefined {

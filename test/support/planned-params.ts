@@ -6,5 +6,5 @@ import { settleParams } from '../../src/protocol/settle-params';
 export function plannedParams(asked: object): ResolvedParams {
   const parsed = JobParams.parse(asked);
   const numbered = { ...parsed, epochs: parsed.epochs ?? 1, batch: parsed.batch ?? 8 };
-  return settleParams(numbered, { trainable: 1000, blocks: 100, workers: 1, autoCodec: 'int8' });
+  return settleParams(numbered, { blocks: 100, workers: 1, autoCodec: 'int8' });
 }

@@ -111,7 +111,7 @@ export async function makeQuote(
 ): Promise<Quote> {
   const size = modelSizeOf(params, base?.facts.vocabSize ?? vocabularyOf(params.tokenizer), base?.size);
   const blocks = planBlocks(job.fuelLimit, { tokens: counted?.prepared }, params);
-  const facts = { trainable: size.trainable, blocks, workers: QUOTED_WORKERS, autoCodec: 'int8' } as const;
+  const facts = { blocks, workers: QUOTED_WORKERS, autoCodec: 'int8' } as const;
   const { round, inner, outer, codec } = settleRequest(params, facts);
   const updateBytes = updateBytesOf(size, codec);
   const recent = await recentRequests(chain, RECENT_JOBS).catch(() => undefined);

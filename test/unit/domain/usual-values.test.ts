@@ -1,14 +1,7 @@
 /** Which values a job gets that its requester left open. */
-import {
-  areUsual,
-  innerRates,
-  outerRates,
-  roundSteps,
-  settleValues,
-  type WorkFacts,
-} from '../../../src/domain/usual-values';
+import { areUsual, roundSteps, settleValues, type WorkFacts } from '../../../src/domain/usual-values';
 
-const facts: WorkFacts = { tune: 'none', optimiser: 'adamw', trainable: 800_000, blocks: 2000, workers: 2 };
+const facts: WorkFacts = { tune: 'none', optimiser: 'adamw', blocks: 2000, workers: 2 };
 const open = { round: {}, inner: {}, outer: {} };
 
 test('nothing named: what is usual for the kind of job', () => {
@@ -35,18 +28,13 @@ test('some named, also as 0: they stay', () => {
 
 test('more work than any bound, or none: a row of every table fits', () => {
   for (const size of [0, 1, 1e15]) {
-    const values = settleValues(open, { ...facts, trainable: size, blocks: size, workers: 0 });
+    const values = settleValues(open, { ...facts, blocks: size, workers: 0 });
     expect(Object.values(values).flatMap((group) => Object.values(group as object))).not.toContain(undefined);
   }
 });
 
 test('tables: bounds rise, and the last row has none', () => {
-  const tables = [
-    ...Object.values(roundSteps),
-    ...Object.values(outerRates),
-    ...Object.values(innerRates).flatMap(Object.values),
-  ];
-  for (const rows of tables as { upTo: number }[][]) {
+  for (const rows of Object.values(roundSteps)) {
     const bounds = rows.map(({ upTo }) => upTo);
     expect(bounds).toEqual([...new Set(bounds)].sort((a, b) => a - b));
     expect(bounds.at(-1)).toBe(Number.POSITIVE_INFINITY);

@@ -2,7 +2,7 @@
 import { JobParams, ResolvedParams } from '../../../src/protocol/job-params';
 import { settleParams } from '../../../src/protocol/settle-params';
 
-const facts = { trainable: 1000, blocks: 2000, workers: 2, autoCodec: 'bf16' } as const;
+const facts = { blocks: 2000, workers: 2, autoCodec: 'bf16' } as const;
 const settle = (asked: object) => settleParams({ ...JobParams.parse(asked), epochs: 1, batch: 4 }, facts);
 
 test.each([{}, { tune: 'full', base: 'hf:org/model' }, { tune: 'lora', base: 'hf:org/model' }])(
